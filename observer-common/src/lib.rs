@@ -1,0 +1,19 @@
+//! What observer's two halves share: the layouts of the records that the kernel half writes, the names of
+//! its maps, programs and load-time constants, and the limits that both must agree on.
+//!
+//! Nothing here knows how a record is produced or what it means for a request.
+//!
+//! All times are nanoseconds of `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` gives them. Every record starts with
+//! a [`Header`] and has a fixed size that its [`Kind`] determines ([`Kind::size`]).
+
+#![no_std]
+
+pub mod limits;
+pub mod names;
+mod record;
+pub mod tcp;
+
+pub use record::{
+    Connection, Header, Kind, Losses, LostReason, Offsets, Process, ProcessChange, Receive, ReceiveHead,
+    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
+};

@@ -1,0 +1,31 @@
+//! Sizes and bounds that both halves must agree on.
+
+/// Length of a thread name in the kernel (`TASK_COMM_LEN`), bytes, NUL included.
+pub const COMM_BYTES: usize = 16;
+
+/// First bytes of a request that are kept with its first receive.
+///
+/// Holds a request line with a path of about a hundred bytes; a longer path is cut and marked as cut.
+pub const REQUEST_HEAD_BYTES: usize = 128;
+
+/// First bytes of a response that are kept with its first send: enough for `HTTP/1.1 200 `.
+pub const RESPONSE_HEAD_BYTES: usize = 16;
+
+/// Most processes watched at once.
+pub const MAX_TARGETS: u32 = 1024;
+
+/// Most CPUs with a ring buffer of their own.
+pub const MAX_CPUS: u32 = 1024;
+
+/// Size of one CPU's ring buffer unless asked otherwise, bytes. A power of two, whole pages.
+///
+/// At about 300 bytes a request this holds some 14,000 requests between two drains.
+pub const RING_BYTES: u32 = 4 << 20;
+
+/// A data-ready mark explains a wakeup that follows on the same CPU, in the same context, within this time.
+///
+/// `sk_data_ready` runs just before the wakeup that it causes; what comes later has another cause.
+pub const NETWORK_MARK_NS: u64 = 20_000;
+
+/// `MSG_PEEK` of `recv(2)`: the bytes stay in the queue.
+pub const MSG_PEEK: u32 = 2;

@@ -1,0 +1,53 @@
+//! Names of maps, programs and load-time constants, as they stand in the compiled object.
+
+/// Maps of the kernel half.
+pub mod map {
+    /// One ring buffer for each CPU (array of maps).
+    pub const RINGS: &str = "RINGS";
+    /// Watched processes, by thread-group id (hash).
+    pub const TARGETS: &str = "TARGETS";
+    /// Local TCP ports on which watched processes listen (array over all ports).
+    pub const PORTS: &str = "PORTS";
+    /// State of each tracked socket (socket-local storage).
+    pub const SOCKETS: &str = "SOCKETS";
+    /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
+    pub const LOSSES: &str = "LOSSES";
+}
+
+/// Load-time constants of the kernel half.
+pub mod constant {
+    /// Byte offsets of the kernel fields that the programs read.
+    pub const OFFSETS: &str = "OFFSETS";
+    /// The one watched thread-group id, or 0 when there are several and the map must be asked.
+    pub const ONLY_TARGET: &str = "ONLY_TARGET";
+}
+
+/// Programs of the kernel half. Alternatives for one signal share its name.
+pub mod program {
+    /// Signal `switch`: BTF tracepoint `sched_switch`.
+    pub const SWITCH: &str = "switch";
+    /// Signal `wakeup`: BTF tracepoint `sched_waking`.
+    pub const WAKEUP: &str = "wakeup";
+    /// Signal `arrival`: BTF tracepoint `sk_data_ready` (Linux 6.3).
+    pub const ARRIVAL_TRACEPOINT: &str = "arrival_tracepoint";
+    /// Signal `arrival`: entry of `sock_def_readable`.
+    pub const ARRIVAL_FENTRY: &str = "arrival_fentry";
+    /// Signal `receive`: BTF tracepoint `sock_recv_length` (Linux 6.3).
+    pub const RECEIVE_TRACEPOINT: &str = "receive_tracepoint";
+    /// Signal `receive`: exit of `tcp_recvmsg`.
+    pub const RECEIVE_FEXIT: &str = "receive_fexit";
+    /// Signal `send`: BTF tracepoint `sock_send_length` (Linux 6.3).
+    pub const SEND_TRACEPOINT: &str = "send_tracepoint";
+    /// Signal `send`: exit of `tcp_sendmsg`.
+    pub const SEND_FEXIT: &str = "send_fexit";
+    /// Signal `connection`: BTF tracepoint `inet_sock_set_state`.
+    pub const CONNECTION: &str = "connection";
+    /// Signal `accept`: exit of `inet_csk_accept`.
+    pub const ACCEPT_FEXIT: &str = "accept_fexit";
+    /// Signal `process`: BTF tracepoint `sched_process_fork`.
+    pub const FORK: &str = "fork";
+    /// Signal `process`: BTF tracepoint `sched_process_exec`.
+    pub const EXEC: &str = "exec";
+    /// Signal `process`: BTF tracepoint `sched_process_exit`.
+    pub const EXIT: &str = "exit";
+}

@@ -1,0 +1,443 @@
+//! Record layouts. `repr(C)`, no padding, integers only; sizes are asserted at compile time.
+
+use crate::limits::{COMM_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
+
+/// Bits of the `flags` fields.
+pub mod flags {
+    /// [`super::SwitchOut`]: the thread was still runnable (preempted or yielding).
+    pub const PREEMPTED: u32 = 1;
+    /// [`super::Receive`]: nothing was left in the receive queue.
+    pub const DRAINED: u32 = 1 << 1;
+    /// [`super::Receive`]: the bytes were only looked at (`MSG_PEEK`).
+    pub const PEEK: u32 = 1 << 2;
+    /// [`super::Process`]: the whole process is gone, not only the thread.
+    pub const GROUP_DEAD: u32 = 1 << 3;
+    /// [`super::Connection`]: first seen in the middle of its life.
+    pub const FOUND: u32 = 1 << 4;
+    /// [`super::Connection`]: the application accepted it now.
+    pub const ACCEPTED: u32 = 1 << 5;
+}
+
+/// Values of `conn` fields that are not a connection.
+pub mod conn {
+    /// No connection.
+    pub const NONE: u64 = 0;
+    /// A listening socket: a new connection was ready to be accepted.
+    pub const LISTENER: u64 = u64::MAX;
+}
+
+/// What a record is. The value stands in [`Header::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// [`SwitchOut`].
+    SwitchOut = 1,
+    /// [`SwitchIn`].
+    SwitchIn = 2,
+    /// [`Waking`].
+    Waking = 3,
+    /// [`Receive`].
+    Receive = 4,
+    /// [`ReceiveHead`].
+    ReceiveHead = 5,
+    /// [`Send`].
+    Send = 6,
+    /// [`SendHead`].
+    SendHead = 7,
+    /// [`Connection`].
+    Connection = 8,
+    /// [`Process`].
+    Process = 9,
+}
+
+impl Kind {
+    /// The kind with this number.
+    #[must_use]
+    pub const fn from_u16(value: u16) -> Option<Self> {
+        Some(match value {
+            1 => Self::SwitchOut,
+            2 => Self::SwitchIn,
+            3 => Self::Waking,
+            4 => Self::Receive,
+            5 => Self::ReceiveHead,
+            6 => Self::Send,
+            7 => Self::SendHead,
+            8 => Self::Connection,
+            9 => Self::Process,
+            _ => return None,
+        })
+    }
+
+    /// Size of a record of this kind, header included, bytes.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::SwitchOut => size_of::<SwitchOut>(),
+            Self::SwitchIn => size_of::<SwitchIn>(),
+            Self::Waking => size_of::<Waking>(),
+            Self::Receive => size_of::<Receive>(),
+            Self::ReceiveHead => size_of::<ReceiveHead>(),
+            Self::Send => size_of::<Send>(),
+            Self::SendHead => size_of::<SendHead>(),
+            Self::Connection => size_of::<Connection>(),
+            Self::Process => size_of::<Process>(),
+        }
+    }
+}
+
+/// Declares record structs with the derives that userspace needs and their asserted sizes.
+macro_rules! records {
+    ($($(#[$doc:meta])* $name:ident: $size:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+            #[repr(C)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+            const _: () = assert!(size_of::<$name>() == $size && $size % 8 == 0);
+        )*
+    };
+}
+
+records! {
+    /// Start of every record.
+    Header: 16 {
+        /// When it happened, ns.
+        at_ns: u64,
+        /// Thread that the record is about.
+        tid: u32,
+        /// A [`Kind`].
+        kind: u16,
+        /// CPU that wrote it.
+        cpu: u16,
+    }
+
+    /// A watched thread left its CPU.
+    SwitchOut: 96 {
+        /// `tid`: the thread that left.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Its state: 0 runnable, 1 interruptible, 2 uninterruptible, further bits as in `task->__state`.
+        state: u32,
+        /// Minor faults of the thread so far (wraps).
+        min_flt: u32,
+        /// Major faults of the thread so far (wraps).
+        maj_flt: u32,
+        /// System call that it is in, from its saved registers; -1 when in none (user code, fault, interrupt).
+        syscall: i32,
+        /// Thread that runs next on this CPU; 0 is the idle thread.
+        next_tid: u32,
+        /// Process of that thread.
+        next_tgid: u32,
+        /// [`flags::PREEMPTED`].
+        flags: u32,
+        /// First, second, third and fourth argument of the system call.
+        args: [u64; 4],
+        /// Name of the thread that runs next.
+        next_comm: [u8; COMM_BYTES],
+    }
+
+    /// A watched thread got a CPU.
+    SwitchIn: 56 {
+        /// `tid`: the thread that runs now.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Thread that ran here before it; 0 is the idle thread.
+        prev_tid: u32,
+        /// Process of that thread.
+        prev_tgid: u32,
+        /// None defined.
+        flags: u32,
+        /// How long that thread had run here without a break, ns; 0 when unknown.
+        prev_ran_ns: u64,
+        /// Name of that thread.
+        prev_comm: [u8; COMM_BYTES],
+    }
+
+    /// A watched thread was made runnable.
+    Waking: 56 {
+        /// `tid`: the thread that was woken.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Thread in whose context the wakeup ran. In an interrupt: whatever was interrupted.
+        waker_tid: u32,
+        /// Process of that thread.
+        waker_tgid: u32,
+        /// System call that that thread was in, -1 for none.
+        waker_syscall: i32,
+        /// Connection whose data became ready just before, on this CPU: see [`conn`].
+        conn: u64,
+        /// Name of the waker.
+        waker_comm: [u8; COMM_BYTES],
+    }
+
+    /// A watched thread finished a receive call on a TCP socket.
+    Receive: 64 {
+        /// `tid`: the thread that received.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// File descriptor, -1 when unknown.
+        fd: i32,
+        /// Socket cookie.
+        conn: u64,
+        /// When the first byte that was unread became ready, ns; 0 when that was not seen.
+        arrived_ns: u64,
+        /// Bytes received; 0 at the end of the stream; a negative errno.
+        result: i32,
+        /// [`flags::DRAINED`], [`flags::PEEK`].
+        flags: u32,
+        /// Minor faults of the thread so far (wraps).
+        min_flt: u32,
+        /// Major faults of the thread so far (wraps).
+        maj_flt: u32,
+        /// Resident memory of the process, pages.
+        rss_pages: u32,
+        /// Bytes of `head` that are filled, in a [`ReceiveHead`].
+        head_bytes: u32,
+    }
+
+    /// A receive that starts a turn, with the first bytes of what was received.
+    ReceiveHead: 192 {
+        /// The receive.
+        receive: Receive,
+        /// Its first bytes.
+        head: [u8; REQUEST_HEAD_BYTES],
+    }
+
+    /// A watched thread finished a send call on a TCP socket.
+    Send: 56 {
+        /// `tid`: the thread that sent.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// File descriptor, -1 when unknown.
+        fd: i32,
+        /// Socket cookie.
+        conn: u64,
+        /// Bytes taken by the kernel; a negative errno.
+        result: i32,
+        /// None defined.
+        flags: u32,
+        /// Minor faults of the thread so far (wraps).
+        min_flt: u32,
+        /// Major faults of the thread so far (wraps).
+        maj_flt: u32,
+        /// Resident memory of the process, pages.
+        rss_pages: u32,
+        /// Bytes of `head` that are filled, in a [`SendHead`].
+        head_bytes: u32,
+    }
+
+    /// The first send after a receive, with the first bytes of what was sent.
+    SendHead: 72 {
+        /// The send.
+        send: Send,
+        /// Its first bytes.
+        head: [u8; RESPONSE_HEAD_BYTES],
+    }
+
+    /// A TCP connection changed its state, was accepted, or was seen for the first time.
+    Connection: 80 {
+        /// `tid`: the current thread where the change is its doing, else whatever was interrupted.
+        header: Header,
+        /// Socket cookie.
+        conn: u64,
+        /// Process of the current thread.
+        tgid: u32,
+        /// State before, of [`crate::tcp`].
+        old_state: u8,
+        /// State now.
+        new_state: u8,
+        /// `AF_INET` or `AF_INET6`.
+        family: u16,
+        /// Local port.
+        local_port: u16,
+        /// Remote port.
+        remote_port: u16,
+        /// [`flags::FOUND`], [`flags::ACCEPTED`].
+        flags: u32,
+        /// Local address; IPv4 in the first four bytes.
+        local_addr: [u8; 16],
+        /// Remote address.
+        remote_addr: [u8; 16],
+        /// Zero.
+        reserved: u64,
+    }
+
+    /// A watched process or one of its threads began, became another program, or ended.
+    Process: 56 {
+        /// `tid`: the thread that did it.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// A [`ProcessChange`].
+        change: u32,
+        /// Fork: the new thread.
+        child_tid: u32,
+        /// Fork: its process.
+        child_tgid: u32,
+        /// [`flags::GROUP_DEAD`].
+        flags: u32,
+        /// Zero.
+        reserved: u32,
+        /// Name of the new thread, the new program, or the thread that ended.
+        comm: [u8; COMM_BYTES],
+    }
+}
+
+records! {
+    /// What one CPU could not record, by [`LostReason`] (index: its number minus one). Only ever grows.
+    Losses: 32 {
+        /// How many records.
+        count: [u64; 2],
+        /// When the last of them happened, ns.
+        last_ns: [u64; 2],
+    }
+
+    /// Where the kernel fields that the programs read are, in bytes from the start of their structure.
+    ///
+    /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
+    /// that this kernel does not have.
+    Offsets: 120 {
+        /// `task_struct.pid`: the thread id.
+        task_pid: u32,
+        /// `task_struct.tgid`: the process id.
+        task_tgid: u32,
+        /// `task_struct.comm`.
+        task_comm: u32,
+        /// `task_struct.mm`.
+        task_mm: u32,
+        /// `task_struct.signal`.
+        task_signal: u32,
+        /// `task_struct.min_flt`.
+        task_min_flt: u32,
+        /// `task_struct.maj_flt`.
+        task_maj_flt: u32,
+        /// `task_struct.se.sum_exec_runtime`: time on a CPU so far, ns.
+        task_runtime: u32,
+        /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns (fair class only).
+        task_runtime_at_pick: u32,
+        /// `signal_struct.live`: threads that have not exited.
+        signal_live: u32,
+        /// `mm_struct.rss_stat`, file pages.
+        mm_rss_file: u32,
+        /// `mm_struct.rss_stat`, anonymous pages.
+        mm_rss_anon: u32,
+        /// `mm_struct.rss_stat`, shared memory pages.
+        mm_rss_shmem: u32,
+        /// `sock_common.skc_num`: local port, host order.
+        sock_local_port: u32,
+        /// `sock_common.skc_dport`: remote port, network order.
+        sock_remote_port: u32,
+        /// `sock_common.skc_family`.
+        sock_family: u32,
+        /// `sock_common.skc_state`.
+        sock_state: u32,
+        /// `sock_common.skc_rcv_saddr`: local IPv4 address.
+        sock_local_v4: u32,
+        /// `sock_common.skc_daddr`: remote IPv4 address.
+        sock_remote_v4: u32,
+        /// `sock_common.skc_v6_rcv_saddr`.
+        sock_local_v6: u32,
+        /// `sock_common.skc_v6_daddr`.
+        sock_remote_v6: u32,
+        /// `sock.sk_protocol`.
+        sock_protocol: u32,
+        /// `tcp_sock.rcv_nxt`: sequence number after the last byte received in order.
+        tcp_rcv_nxt: u32,
+        /// `tcp_sock.copied_seq`: sequence number after the last byte that the application took.
+        tcp_copied_seq: u32,
+        /// `pt_regs.orig_ax`: system call number.
+        regs_syscall: u32,
+        /// `pt_regs.di`: first argument.
+        regs_arg0: u32,
+        /// `pt_regs.si`: second argument.
+        regs_arg1: u32,
+        /// `pt_regs.dx`: third argument.
+        regs_arg2: u32,
+        /// `pt_regs.r10`: fourth argument.
+        regs_arg3: u32,
+        /// Zero.
+        reserved: u32,
+    }
+}
+
+impl Offsets {
+    /// A field that this kernel does not have.
+    pub const ABSENT: u32 = u32::MAX;
+
+    /// Offsets before userspace has set them.
+    pub const UNSET: Self = Self {
+        task_pid: 0,
+        task_tgid: 0,
+        task_comm: 0,
+        task_mm: 0,
+        task_signal: 0,
+        task_min_flt: 0,
+        task_maj_flt: 0,
+        task_runtime: 0,
+        task_runtime_at_pick: 0,
+        signal_live: 0,
+        mm_rss_file: 0,
+        mm_rss_anon: 0,
+        mm_rss_shmem: 0,
+        sock_local_port: 0,
+        sock_remote_port: 0,
+        sock_family: 0,
+        sock_state: 0,
+        sock_local_v4: 0,
+        sock_remote_v4: 0,
+        sock_local_v6: 0,
+        sock_remote_v6: 0,
+        sock_protocol: 0,
+        tcp_rcv_nxt: 0,
+        tcp_copied_seq: 0,
+        regs_syscall: 0,
+        regs_arg0: 0,
+        regs_arg1: 0,
+        regs_arg2: 0,
+        regs_arg3: 0,
+        reserved: 0,
+    };
+}
+
+/// What happened to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ProcessChange {
+    /// A new thread or child process.
+    Fork = 1,
+    /// A new program in the same process.
+    Exec = 2,
+    /// A thread ended.
+    Exit = 3,
+}
+
+impl ProcessChange {
+    /// The change with this number.
+    #[must_use]
+    pub const fn from_u32(value: u32) -> Option<Self> {
+        Some(match value {
+            1 => Self::Fork,
+            2 => Self::Exec,
+            3 => Self::Exit,
+            _ => return None,
+        })
+    }
+}
+
+/// Why the kernel half lost a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum LostReason {
+    /// The CPU's ring buffer was full.
+    RingFull = 1,
+    /// A socket could not be given its state.
+    SocketState = 2,
+}
