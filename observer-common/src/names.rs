@@ -20,6 +20,8 @@ pub mod constant {
     pub const OFFSETS: &str = "OFFSETS";
     /// The one watched thread-group id, or 0 when there are several and the map must be asked.
     pub const ONLY_TARGET: &str = "ONLY_TARGET";
+    /// Which argument slot of the `inet_csk_accept` exit program holds the returned socket: 2 or 4.
+    pub const ACCEPT_RESULT: &str = "ACCEPT_RESULT";
 }
 
 /// Programs of the kernel half. Alternatives for one signal share its name.

@@ -441,3 +441,18 @@ pub enum LostReason {
     /// A socket could not be given its state.
     SocketState = 2,
 }
+
+impl LostReason {
+    /// Every reason, in the order of [`Losses`].
+    pub const ALL: [Self; 2] = [Self::RingFull, Self::SocketState];
+
+    /// The reason with this number.
+    #[must_use]
+    pub const fn from_u32(value: u32) -> Option<Self> {
+        Some(match value {
+            1 => Self::RingFull,
+            2 => Self::SocketState,
+            _ => return None,
+        })
+    }
+}

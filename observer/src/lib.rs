@@ -1,1 +1,18 @@
-//! x
+//! observer attaches to a running server from the kernel and explains each slow request.
+//!
+//! Events come from a [`source`], the live kernel or a recording; the [`pipeline`] follows [`threads`] and
+//! [`connections`], explains each finished turn ([`attribution`]), counts it ([`summary`]) and hands it to an
+//! [`output`]. No later stage is known to an earlier one. See ARCHITECTURE.md.
+
+pub mod attribution;
+pub mod cause;
+pub mod connections;
+pub mod event;
+pub mod http;
+pub mod output;
+pub mod pipeline;
+pub mod request;
+pub mod source;
+pub mod summary;
+pub mod syscall;
+pub mod threads;

@@ -1,0 +1,86 @@
+//! Per-CPU ring buffers: reserve, fill, submit without a wake-up; count what did not fit.
+//!
+//! A ring for each CPU keeps writers from contending for one lock. Userspace polls on a timer: a wake-up for
+//! each record costs 3.5 us, the whole program without one about 0.2 us.
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    btf_maps::{ArrayOfMaps, PerCpuArray, RingBuf},
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    macros::btf_map,
+    maps::ring_buf::RingBufEntry,
+};
+use observer_common::{Header, Kind, Losses, LostReason, limits};
+
+/// One ring for each CPU; userspace makes them and puts them in.
+#[btf_map]
+static RINGS: ArrayOfMaps<RingBuf<[u8; 8], { limits::RING_BYTES as usize }>, { limits::MAX_CPUS as usize }> =
+    ArrayOfMaps::new();
+
+/// What was lost on this CPU. Written on the failure path only.
+#[btf_map]
+static LOSSES: PerCpuArray<Losses, 1> = PerCpuArray::new();
+
+/// A header for a record of the running CPU.
+#[inline(always)]
+pub(crate) fn header(kind: Kind, tid: u32, at_ns: u64) -> Header {
+    Header {
+        at_ns,
+        tid,
+        kind: kind as u16,
+        cpu: cpu() as u16,
+    }
+}
+
+/// Number of the running CPU.
+#[inline(always)]
+pub(crate) fn cpu() -> u32 {
+    // SAFETY: always callable.
+    unsafe { bpf_get_smp_processor_id() as u32 }
+}
+
+/// `CLOCK_MONOTONIC`, ns.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: always callable.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Room for a `T` in this CPU's ring, or a counted loss.
+#[inline(always)]
+pub(crate) fn reserve<T: 'static>(at_ns: u64) -> Option<RingBufEntry<T>> {
+    let entry = RINGS.get(cpu()).and_then(|ring| ring.reserve_untyped::<T>(0));
+    if entry.is_none() {
+        lost(LostReason::RingFull, at_ns);
+    }
+    entry
+}
+
+/// Writes one record.
+#[inline(always)]
+pub(crate) fn write<T: 'static>(at_ns: u64, record: T) {
+    if let Some(mut entry) = reserve::<T>(at_ns) {
+        entry.write(record);
+        submit(entry);
+    }
+}
+
+/// Hands a filled entry over.
+#[inline(always)]
+pub(crate) fn submit<T>(entry: RingBufEntry<T>) {
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+}
+
+/// Counts a record that could not be written.
+#[inline(always)]
+pub(crate) fn lost(reason: LostReason, at_ns: u64) {
+    let index = reason as usize - 1;
+    if let Some(losses) = LOSSES.get_ptr_mut(0) {
+        // SAFETY: this CPU's slot. An interrupt that counts here at the same instant can cost one count, never
+        // the time mark, and the time mark is what decides which requests are complete.
+        unsafe {
+            (*losses).count[index] += 1;
+            (*losses).last_ns[index] = at_ns;
+        }
+    }
+}

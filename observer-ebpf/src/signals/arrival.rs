@@ -1,0 +1,56 @@
+//! Signal `arrival`: bytes (or a new connection) became ready on a socket, before anybody is woken for it.
+//!
+//! Writes no record: the time is kept with the socket and travels with the receive that takes the bytes.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, fentry},
+    programs::{BtfTracePointContext, FEntryContext},
+};
+use observer_common::{conn, tcp};
+
+use crate::{kernel::Sock, ring, socket};
+
+/// `sk_data_ready(const struct sock *sk)`
+#[btf_tracepoint(function = "sk_data_ready")]
+fn arrival_tracepoint(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    arrival(unsafe { Sock::new(ctx.arg::<*const c_void>(0)) })
+}
+
+/// `sock_def_readable(struct sock *sk)`: what `sk_data_ready` points to on a TCP socket.
+#[fentry(function = "sock_def_readable")]
+fn arrival_fentry(ctx: FEntryContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    arrival(unsafe { Sock::new(ctx.arg::<*const c_void>(0)) })
+}
+
+#[inline(always)]
+fn arrival(sock: Sock) -> i32 {
+    let tracked = match socket::tracked(sock) {
+        Some(state) => Some(state),
+        None if sock.is_tcp() && socket::is_watched_port(sock.local_port()) => {
+            if sock.state() == tcp::LISTEN {
+                mark(conn::LISTENER, ring::now());
+                return 0;
+            }
+            socket::track(sock, 0, 0, ring::now(), true)
+        }
+        None => None,
+    };
+    if let Some(state) = tracked {
+        let at_ns = ring::now();
+        state.arrived(sock, at_ns);
+        mark(state.conn, at_ns);
+    }
+    0
+}
+
+#[inline(always)]
+fn mark(conn: u64, at_ns: u64) {
+    if let Some(mark) = socket::network_mark() {
+        mark.at_ns = at_ns;
+        mark.conn = conn;
+    }
+}

@@ -1,0 +1,43 @@
+//! Signal `connection`: a TCP socket changes its state: a child of a watched listener is established, a watched
+//! process listens or connects, a tracked connection closes.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use observer_common::tcp;
+
+use crate::{kernel::Sock, ring, socket, target};
+
+/// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn connection(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
+    let (old_state, new_state) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
+    let current = target::current();
+    let (tgid, tid) = current.unwrap_or((0, 0));
+    let state = match socket::tracked(sock) {
+        Some(state) => Some(state),
+        None if !sock.is_tcp() => None,
+        // Listening and connecting are done by the process itself; what it inherits is found at its first use.
+        None if new_state == tcp::LISTEN && current.is_some() => {
+            socket::watch_port(sock.local_port());
+            socket::track(sock, tid, tgid, ring::now(), false)
+        }
+        None if new_state == tcp::SYN_SENT && current.is_some() => {
+            socket::track(sock, tid, tgid, ring::now(), false)
+        }
+        None if old_state == tcp::SYN_RECV
+            && new_state == tcp::ESTABLISHED
+            && socket::is_watched_port(sock.local_port()) =>
+        {
+            socket::track(sock, 0, 0, ring::now(), false)
+        }
+        None => None,
+    };
+    if let Some(state) = state {
+        let at_ns = ring::now();
+        socket::record(sock, state.conn, old_state, new_state, 0, tid, tgid, at_ns);
+    }
+    0
+}

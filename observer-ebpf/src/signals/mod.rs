@@ -1,0 +1,10 @@
+//! The signals, one a file. Alternatives for one signal stand side by side and share its work.
+
+mod accept;
+mod arrival;
+mod connection;
+mod process;
+mod receive;
+mod send;
+mod switch;
+mod wakeup;

@@ -1,0 +1,106 @@
+//! Signal `receive`: a watched thread's receive call on a TCP socket returns, in its own context, after the
+//! bytes were copied.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, fexit},
+    programs::{BtfTracePointContext, FExitContext},
+};
+use observer_common::{Kind, Receive, ReceiveHead, flags, limits};
+
+use crate::{
+    kernel::{Sock, Task},
+    ring,
+    socket::{self, DIRECTION_IN, DIRECTION_NONE, DIRECTION_TRIED},
+    target, user,
+};
+
+/// `sock_recv_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_recv_length")]
+fn receive_tracepoint(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
+    receive(sock, ctx.arg(1), ctx.arg(2))
+}
+
+/// `int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len)`
+#[fexit(function = "tcp_recvmsg")]
+fn receive_fexit(ctx: FExitContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
+    receive(sock, ctx.arg(5), ctx.arg(3))
+}
+
+#[inline(always)]
+fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
+    let Some((tgid, tid)) = target::current() else {
+        return 0;
+    };
+    if !sock.is_tcp() {
+        return 0;
+    }
+    let at_ns = ring::now();
+    let Some(state) = socket::track(sock, tid, tgid, at_ns, true) else {
+        return 0;
+    };
+    if result < 0 {
+        // A first try on a new connection follows its accept at once; later ones say nothing.
+        if state.direction != DIRECTION_NONE {
+            return 0;
+        }
+        state.direction = DIRECTION_TRIED;
+    }
+    let peek = call_flags & limits::MSG_PEEK != 0;
+    let mut record_flags = if peek { flags::PEEK } else { 0 };
+    let mut arrived_ns = 0;
+    if result > 0 && !peek {
+        let (since, drained) = state.taken(sock, at_ns);
+        arrived_ns = since;
+        if drained {
+            record_flags |= flags::DRAINED;
+        }
+    }
+    let starts_turn = result > 0 && !peek && state.direction != DIRECTION_IN;
+    if result > 0 && !peek {
+        state.direction = DIRECTION_IN;
+    }
+    let task = Task::current();
+    let registers = task.registers();
+    let mut record = Receive {
+        header: ring::header(
+            if starts_turn {
+                Kind::ReceiveHead
+            } else {
+                Kind::Receive
+            },
+            tid,
+            at_ns,
+        ),
+        tgid,
+        fd: if user::has_socket_fd(registers.syscall()) {
+            registers.arg0() as i32
+        } else {
+            -1
+        },
+        conn: state.conn,
+        arrived_ns,
+        result,
+        flags: record_flags,
+        min_flt: task.min_flt(),
+        maj_flt: task.maj_flt(),
+        rss_pages: task.rss_pages(),
+        head_bytes: 0,
+    };
+    if !starts_turn {
+        ring::write(at_ns, record);
+    } else if let Some(mut entry) = ring::reserve::<ReceiveHead>(at_ns) {
+        let slot = entry.as_mut_ptr();
+        // SAFETY: the reserved slot has room for the whole record; every byte of it is written.
+        record.head_bytes = unsafe { user::read_head(&raw mut (*slot).head, registers, result) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*slot).receive).write(record) };
+        ring::submit(entry);
+    }
+    0
+}

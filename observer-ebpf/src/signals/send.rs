@@ -1,0 +1,79 @@
+//! Signal `send`: a watched thread's send call on a TCP socket returns, in its own context.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, fexit},
+    programs::{BtfTracePointContext, FExitContext},
+};
+use observer_common::{Kind, Send, SendHead};
+
+use crate::{
+    kernel::{Sock, Task},
+    ring,
+    socket::{self, DIRECTION_OUT},
+    target, user,
+};
+
+/// `sock_send_length(struct sock *sk, int ret, int flags)`
+#[btf_tracepoint(function = "sock_send_length")]
+fn send_tracepoint(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
+    send(sock, ctx.arg(1))
+}
+
+/// `int tcp_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)`
+#[fexit(function = "tcp_sendmsg")]
+fn send_fexit(ctx: FExitContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
+    send(sock, ctx.arg(3))
+}
+
+#[inline(always)]
+fn send(sock: Sock, result: i32) -> i32 {
+    let Some((tgid, tid)) = target::current() else {
+        return 0;
+    };
+    if !sock.is_tcp() {
+        return 0;
+    }
+    let at_ns = ring::now();
+    let Some(state) = socket::track(sock, tid, tgid, at_ns, true) else {
+        return 0;
+    };
+    let first = result > 0 && state.direction != DIRECTION_OUT;
+    if result > 0 {
+        state.direction = DIRECTION_OUT;
+    }
+    let task = Task::current();
+    let registers = task.registers();
+    let mut record = Send {
+        header: ring::header(if first { Kind::SendHead } else { Kind::Send }, tid, at_ns),
+        tgid,
+        fd: if user::has_socket_fd(registers.syscall()) {
+            registers.arg0() as i32
+        } else {
+            -1
+        },
+        conn: state.conn,
+        result,
+        flags: 0,
+        min_flt: task.min_flt(),
+        maj_flt: task.maj_flt(),
+        rss_pages: task.rss_pages(),
+        head_bytes: 0,
+    };
+    if !first {
+        ring::write(at_ns, record);
+    } else if let Some(mut entry) = ring::reserve::<SendHead>(at_ns) {
+        let slot = entry.as_mut_ptr();
+        // SAFETY: the reserved slot has room for the whole record; every byte of it is written.
+        record.head_bytes = unsafe { user::read_head(&raw mut (*slot).head, registers, result) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*slot).send).write(record) };
+        ring::submit(entry);
+    }
+    0
+}

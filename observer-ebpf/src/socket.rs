@@ -1,0 +1,214 @@
+//! What the kernel half remembers of each tracked TCP socket, in socket-local storage that dies with it.
+
+use core::{ffi::c_void, ptr};
+
+use aya_ebpf::{
+    bindings::BPF_SK_STORAGE_GET_F_CREATE,
+    btf_maps::{Array, PerCpuArray, SkStorage},
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
+    macros::btf_map,
+};
+use observer_common::{Connection, Kind, LostReason, flags, tcp};
+
+use crate::{kernel::Sock, ring};
+
+/// State of one socket.
+#[repr(C)]
+pub(crate) struct SocketState {
+    /// Socket cookie; 0 until the first event.
+    pub(crate) conn: u64,
+    /// When the oldest unread byte became ready; 0 when nothing is unread.
+    unread_since_ns: u64,
+    /// When the first byte at or after `unread_mark` became ready; 0 when there is none.
+    later_since_ns: u64,
+    /// Sequence number up to which `unread_since_ns` holds.
+    unread_mark: u32,
+    /// Which direction moved last.
+    pub(crate) direction: u32,
+}
+
+/// Nothing was received or sent yet.
+pub(crate) const DIRECTION_NONE: u32 = 0;
+/// The last successful call was a receive.
+pub(crate) const DIRECTION_IN: u32 = 1;
+/// The last successful call was a send.
+pub(crate) const DIRECTION_OUT: u32 = 2;
+/// A receive was tried, and nothing was there.
+pub(crate) const DIRECTION_TRIED: u32 = 3;
+
+#[btf_map]
+static SOCKETS: SkStorage<SocketState> = SkStorage::new();
+
+/// Local ports on which watched processes listen: a socket is known before its process has touched it.
+#[btf_map]
+static PORTS: Array<u32, 65536> = Array::new();
+
+/// The data-ready notification that this CPU is in the middle of.
+#[repr(C)]
+pub(crate) struct NetworkMark {
+    /// Connection, see [`observer_common::conn`].
+    pub(crate) conn: u64,
+    /// When.
+    pub(crate) at_ns: u64,
+}
+
+#[btf_map]
+static NETWORK_MARK: PerCpuArray<NetworkMark, 1> = PerCpuArray::new();
+
+/// This CPU's mark.
+#[inline(always)]
+pub(crate) fn network_mark() -> Option<&'static mut NetworkMark> {
+    // SAFETY: this CPU's slot; a torn pair of words is possible only under a nested interrupt, and then the
+    // newer notification is the right one.
+    NETWORK_MARK.get_ptr_mut(0).map(|mark| unsafe { &mut *mark })
+}
+
+/// Whether a watched process listens on this local port.
+#[inline(always)]
+pub(crate) fn is_watched_port(port: u16) -> bool {
+    PORTS.get(u32::from(port)).is_some_and(|watched| *watched != 0)
+}
+
+/// From now on, connections to this port are tracked from their first byte.
+#[inline(always)]
+pub(crate) fn watch_port(port: u16) {
+    if let Some(slot) = PORTS.get_ptr_mut(u32::from(port)) {
+        // SAFETY: an aligned word that is only ever set.
+        unsafe { ptr::write_volatile(slot, 1) };
+    }
+}
+
+#[inline(always)]
+fn storage(sock: Sock, flags: u64) -> Option<&'static mut SocketState> {
+    let map = (&raw const SOCKETS).cast_mut().cast::<c_void>();
+    // SAFETY: the map of this type, and a socket that the verifier knows.
+    let state = unsafe { bpf_sk_storage_get(map, sock.as_ptr(), ptr::null_mut(), flags) };
+    // SAFETY: null, or the socket's own state, which lives as long as the socket.
+    unsafe { state.cast::<SocketState>().as_mut() }
+}
+
+/// The state of a socket that is already tracked.
+#[inline(always)]
+pub(crate) fn tracked(sock: Sock) -> Option<&'static mut SocketState> {
+    storage(sock, 0)
+}
+
+/// The state of a socket, which is tracked from now on. Its first sight is recorded as a connection with
+/// [`flags::FOUND`], unless the caller records the connection itself.
+#[inline(always)]
+pub(crate) fn track(
+    sock: Sock,
+    tid: u32,
+    tgid: u32,
+    at_ns: u64,
+    announce: bool,
+) -> Option<&'static mut SocketState> {
+    let Some(state) = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) else {
+        ring::lost(LostReason::SocketState, at_ns);
+        return None;
+    };
+    if state.conn == 0 {
+        // SAFETY: a socket that the verifier knows.
+        state.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
+        if announce {
+            let now = sock.state();
+            record(sock, state.conn, now, now, flags::FOUND, tid, tgid, at_ns);
+        }
+    }
+    Some(state)
+}
+
+/// Writes a [`Connection`] record.
+#[expect(clippy::too_many_arguments, reason = "the fields of one record")]
+#[inline(always)]
+pub(crate) fn record(
+    sock: Sock,
+    conn: u64,
+    old_state: u8,
+    new_state: u8,
+    flags: u32,
+    tid: u32,
+    tgid: u32,
+    at_ns: u64,
+) {
+    let family = sock.family();
+    let (local_addr, remote_addr) = if family == tcp::AF_INET6 {
+        (sock.local_v6(), sock.remote_v6())
+    } else {
+        (widen(sock.local_v4()), widen(sock.remote_v4()))
+    };
+    ring::write(
+        at_ns,
+        Connection {
+            header: ring::header(Kind::Connection, tid, at_ns),
+            conn,
+            tgid,
+            old_state,
+            new_state,
+            family,
+            local_port: sock.local_port(),
+            remote_port: sock.remote_port(),
+            flags,
+            local_addr,
+            remote_addr,
+            reserved: 0,
+        },
+    );
+}
+
+#[inline(always)]
+fn widen(v4: [u8; 4]) -> [u8; 16] {
+    let mut wide = [0; 16];
+    wide[0] = v4[0];
+    wide[1] = v4[1];
+    wide[2] = v4[2];
+    wide[3] = v4[3];
+    wide
+}
+
+impl SocketState {
+    /// Data became ready. The oldest unread byte keeps its time, and so does the oldest byte that came after
+    /// the segment it came with: a read that takes only the first leaves the second's time known.
+    #[inline(always)]
+    pub(crate) fn arrived(&mut self, sock: Sock, at_ns: u64) {
+        if self.unread_since_ns == 0 {
+            if let Some(sequence) = sock.receive_sequence() {
+                self.unread_mark = sequence.received;
+            }
+            self.unread_since_ns = at_ns;
+        } else if self.later_since_ns == 0 {
+            self.later_since_ns = at_ns;
+        }
+    }
+
+    /// Bytes were taken at `at_ns`. Returns since when the oldest of them was ready (0: not seen), and whether
+    /// anything is left.
+    #[inline(always)]
+    pub(crate) fn taken(&mut self, sock: Sock, at_ns: u64) -> (u64, bool) {
+        let since = self.unread_since_ns;
+        let Some(sequence) = sock.receive_sequence() else {
+            return (since, true);
+        };
+        if sequence.drained() {
+            self.unread_since_ns = 0;
+            self.later_since_ns = 0;
+            // A segment can be queued between the two reads, by the network interrupt of another CPU: its
+            // notification saw the old state, so it is stamped here, late by as long as this took.
+            if sock.receive_sequence().is_some_and(|again| !again.drained()) && self.unread_since_ns == 0 {
+                self.unread_mark = sequence.received.wrapping_add(1);
+                self.unread_since_ns = at_ns;
+            }
+            return (since, true);
+        }
+        if sequence.passed(self.unread_mark) {
+            self.unread_since_ns = if self.later_since_ns == 0 {
+                at_ns
+            } else {
+                self.later_since_ns
+            };
+            self.later_since_ns = 0;
+            self.unread_mark = sequence.received;
+        }
+        (since, false)
+    }
+}

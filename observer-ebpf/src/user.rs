@@ -1,0 +1,79 @@
+//! Copies the first bytes of what a thread received or sent out of its own memory.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+
+use crate::kernel::Registers;
+
+/// System calls that carry a buffer or a vector, x86-64 numbers.
+mod syscall {
+    pub(super) const READ: i32 = 0;
+    pub(super) const WRITE: i32 = 1;
+    pub(super) const READV: i32 = 19;
+    pub(super) const WRITEV: i32 = 20;
+    pub(super) const SENDTO: i32 = 44;
+    pub(super) const RECVFROM: i32 = 45;
+    pub(super) const SENDMSG: i32 = 46;
+    pub(super) const RECVMSG: i32 = 47;
+}
+
+/// Offset of `msg_iov` in `struct msghdr` as user programs see it, bytes.
+const MSGHDR_IOV: u64 = 16;
+
+/// Whether the first argument of the call that a thread is in is the socket's file descriptor.
+#[inline(always)]
+pub(crate) fn has_socket_fd(number: i32) -> bool {
+    matches!(
+        number,
+        syscall::READ
+            | syscall::WRITE
+            | syscall::READV
+            | syscall::WRITEV
+            | syscall::SENDTO
+            | syscall::RECVFROM
+            | syscall::SENDMSG
+            | syscall::RECVMSG
+    )
+}
+
+/// Fills `head` with the first bytes of the current call's buffer. Returns how many are valid.
+///
+/// # Safety
+/// `head` must point to `N` writable bytes that the verifier knows.
+#[inline(always)]
+pub(crate) unsafe fn read_head<const N: usize>(
+    head: *mut [u8; N],
+    registers: Registers,
+    transferred: i32,
+) -> u32 {
+    // SAFETY: as promised by the caller. Zeroed, so that no old bytes of the ring leave the kernel.
+    unsafe { head.write([0; N]) };
+    let buffer = match registers.syscall() {
+        syscall::READ | syscall::WRITE | syscall::SENDTO | syscall::RECVFROM => registers.arg1(),
+        syscall::READV | syscall::WRITEV => read_word(registers.arg1()),
+        syscall::SENDMSG | syscall::RECVMSG => {
+            read_word(read_word(registers.arg1().wrapping_add(MSGHDR_IOV)))
+        }
+        _ => 0,
+    };
+    if buffer == 0 || transferred <= 0 {
+        return 0;
+    }
+    let length = if (transferred as usize) < N {
+        transferred as u32
+    } else {
+        N as u32
+    };
+    // SAFETY: `length` is at most `N`; a fault leaves zeros and is reported.
+    let status = unsafe { bpf_probe_read_user(head.cast::<c_void>(), length, buffer as *const c_void) };
+    if status == 0 { length } else { 0 }
+}
+
+#[inline(always)]
+fn read_word(address: u64) -> u64 {
+    let mut word = 0_u64;
+    // SAFETY: writes eight bytes to the stack; a fault leaves zero.
+    unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) };
+    word
+}

@@ -1,0 +1,161 @@
+//! What was typed. Nothing here asks the system anything.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use observer::output::Requests;
+use observer_common::limits;
+
+/// Explains each slow request of a running server, from the kernel, without a rebuild or restart.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// More diagnostics on standard error (-v, -vv)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "Examples:
+  sudo observer attach --pid $(pgrep -n my-server)
+  sudo observer attach --pid 4120 --duration 10s | jq 'select(.type==\"request\") | .budget_ns'
+  sudo observer record --pid 4120 --duration 30s -o slow.rec && observer replay slow.rec
+
+Exit codes: 0 normal end (also when the reader of the output went away), 1 failure, 2 wrong arguments,
+3 the recording breaks off (what it holds was replayed).";
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Observe running processes until Ctrl-C, the duration is over, or they end
+    Attach(Attach),
+    /// Write the raw events of running processes to a file
+    Record(Record),
+    /// Explain the requests in a recording, without privileges
+    Replay(Replay),
+    /// Show what this kernel allows and what will be used
+    Doctor,
+}
+
+/// `attach`.
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    #[command(flatten)]
+    pub(crate) watch: Watch,
+    #[command(flatten)]
+    pub(crate) print: Print,
+    /// Also write the raw events to this file, for `replay`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+}
+
+/// `record`.
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    #[command(flatten)]
+    pub(crate) watch: Watch,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// File that `record` or `attach --record` wrote
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) print: Print,
+}
+
+/// What to observe and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Process to watch, with all its threads; may be given several times. Child processes are not followed
+    #[arg(short, long = "pid", value_name = "PID", required = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pids: Vec<u32>,
+    /// Stop after this long: 500ms, 10s, 5m, 1h
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Size of each CPU's ring buffer: a power of two, from 64KiB
+    #[arg(long, value_name = "KIB", default_value_t = limits::RING_BYTES / 1024, value_parser = ring_kib)]
+    pub(crate) ring_kib: u32,
+}
+
+/// What to print and how.
+#[derive(Debug, Args)]
+pub(crate) struct Print {
+    /// Which requests become lines; summaries count every one
+    #[arg(long, value_name = "WHICH", default_value = "tail", value_parser = requests)]
+    pub(crate) requests: Requests,
+    /// Form of the output [default: table on a terminal, jsonl elsewhere]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Write the output to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Keep query strings in paths
+    #[arg(long)]
+    pub(crate) with_query: bool,
+}
+
+/// Forms of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people
+    Table,
+    /// JSON Lines for programs (docs/schema.md)
+    Jsonl,
+}
+
+fn requests(text: &str) -> Result<Requests, String> {
+    text.parse()
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 500ms, 10s, 5m or 1h");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let milliseconds = match &text[digits..] {
+        "ms" => Some(number),
+        "" | "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => return Err(wrong()),
+    };
+    match milliseconds {
+        Some(0) => Err("a duration of nothing observes nothing".to_owned()),
+        Some(milliseconds) if milliseconds <= 366 * 24 * 3_600_000 => Ok(Duration::from_millis(milliseconds)),
+        _ => Err(format!("`{text}` is longer than a year")),
+    }
+}
+
+fn ring_kib(text: &str) -> Result<u32, String> {
+    let kib: u32 = text.parse().map_err(|_| format!("`{text}` is not a number of KiB"))?;
+    if !(64..=1 << 20).contains(&kib) || !kib.is_power_of_two() {
+        return Err("must be a power of two between 64 and 1048576".to_owned());
+    }
+    Ok(kib)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "0s", "1d", "-1s", "s", "99999999999999999999s", "9000h0"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

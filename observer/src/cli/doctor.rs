@@ -1,0 +1,50 @@
+//! `observer doctor`: what this kernel allows and what will be used.
+
+use std::fs;
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, Result, bail};
+use observer::source::live::{KernelHalf, Options, offsets, privilege, signals};
+use observer_common::limits;
+
+use super::exit::Ending;
+use super::live::kernel_release;
+
+/// Runs the command. Attaches every signal to no process, prints the table, and detaches.
+pub(crate) fn run() -> Result<Ending> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "kernel    {} {}", kernel_release(), std::env::consts::ARCH)?;
+    writeln!(out, "lockdown  {}", lockdown())?;
+    let btf = offsets::kernel_btf().and_then(|btf| offsets::resolve(&btf));
+    match &btf {
+        Ok(_) => writeln!(out, "types     {}, every field found", offsets::KERNEL_BTF)?,
+        Err(error) => writeln!(out, "types     {error:#}")?,
+    }
+    if let Err(error) = privilege::require() {
+        writeln!(out, "privilege {error:#}")?;
+        out.flush()?;
+        bail!("the signals can be tried only with privileges");
+    }
+    writeln!(out, "privilege enough")?;
+    btf.context("this kernel cannot be used")?;
+
+    // No process has this id: the programs are attached for real, and record nothing.
+    let options = Options { pids: vec![u32::MAX], ports: Vec::new(), ring_bytes: limits::RING_BYTES };
+    let kernel_half = KernelHalf::load(&options)?;
+    writeln!(out, "\n{:<11} {:<34} remarks", "signal", "hook")?;
+    for outcome in &kernel_half.outcomes {
+        let hook = outcome.hook.as_deref().unwrap_or(if outcome.usable { "none allowed" } else { "MISSING" });
+        writeln!(out, "{:<11} {:<34} {}", outcome.signal, hook, outcome.note.unwrap_or("exact"))?;
+        for (hook, reason) in &outcome.refused {
+            writeln!(out, "{:<11} {:<34} {reason}", "", format!("refused: {hook}"))?;
+        }
+    }
+    out.flush()?;
+    signals::require(&kernel_half.outcomes)?;
+    Ok(Ending::Normal)
+}
+
+fn lockdown() -> String {
+    fs::read_to_string("/sys/kernel/security/lockdown")
+        .map_or_else(|_| "unknown (securityfs is not mounted)".to_owned(), |text| text.trim().to_owned())
+}

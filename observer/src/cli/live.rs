@@ -1,0 +1,116 @@
+//! What `attach` and `record` share: look at the targets, load the kernel half, drain it until something ends
+//! the run.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use observer::output::{Header, Options, SignalInfo, TargetInfo};
+use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
+use observer::source::{Batch, Source as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::args::Watch;
+
+/// A run that is attached and not yet drained.
+pub(crate) struct Attached {
+    source: LiveSource,
+    duration: Option<Duration>,
+    /// What the run is about.
+    pub(crate) header: Header,
+}
+
+/// Looks at the targets and attaches.
+pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
+    let mut pids = watch.pids.clone();
+    pids.sort_unstable();
+    pids.dedup();
+    let targets = pids.iter().map(|&pid| target::look_at(pid)).collect::<Result<Vec<_>>>()?;
+    privilege::require()?;
+    let load = live::Options {
+        pids,
+        ports: targets.iter().flat_map(|target| target.ports.iter().copied()).collect(),
+        ring_bytes: watch.ring_kib * 1024,
+    };
+    let kernel_half = KernelHalf::load(&load)?;
+    signals::require(&kernel_half.outcomes)?;
+    let unix_offset_ns = LiveSource::unix_offset_ns();
+    let header = Header {
+        observer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: kernel_release(),
+        machine: std::env::consts::ARCH.to_owned(),
+        started_unix_ns: LiveSource::now_ns() + unix_offset_ns,
+        unix_offset_ns,
+        targets: targets.iter().map(info).collect(),
+        signals: kernel_half.outcomes.iter().map(signal_info).collect(),
+        options,
+        replay: false,
+    };
+    let source = LiveSource::new(kernel_half, &load)?;
+    Ok(Attached { source, duration: watch.duration, header })
+}
+
+impl Attached {
+    /// Drains until Ctrl-C, the end of the duration, or `each` says to stop; then once more.
+    pub(crate) fn run(mut self, mut each: impl FnMut(&Batch) -> Result<ControlFlow<()>>) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the event loop")?;
+        let mut batch = Batch::default();
+        runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+            let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+            let deadline = self.duration.map(|duration| Instant::now() + duration);
+            let mut poll = interval(live::POLL_INTERVAL);
+            poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => break,
+                    _ = terminate.recv() => break,
+                    () = reached(deadline) => break,
+                    _ = poll.tick() => {
+                        self.source.next(&mut batch)?;
+                        if each(&batch)?.is_break() {
+                            break;
+                        }
+                    }
+                }
+            }
+            anyhow::Ok(())
+        })?;
+        self.source.finish(&mut batch)?;
+        let _ = each(&batch)?;
+        Ok(())
+    }
+}
+
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn info(target: &target::Target) -> TargetInfo {
+    TargetInfo {
+        pid: target.pid,
+        comm: target.comm.clone(),
+        exe: target.exe.clone(),
+        threads: target.threads,
+    }
+}
+
+fn signal_info(outcome: &signals::Outcome) -> SignalInfo {
+    SignalInfo {
+        signal: outcome.signal.to_owned(),
+        hook: outcome.hook.clone(),
+        note: outcome.note.map(str::to_owned),
+    }
+}
+
+pub(crate) fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned())
+}

@@ -1,0 +1,45 @@
+//! `observer record`: raw events to a file.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::ControlFlow;
+
+use anyhow::{Context as _, Result};
+use observer::event::Event;
+use observer::output::{Options, Requests, SAMPLE_ONE_IN};
+use observer::source::recording::Writer;
+use observer_common::{ProcessChange, flags};
+
+use super::args::Record;
+use super::exit::Ending;
+use super::live;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Record) -> Result<Ending> {
+    let options = Options {
+        requests: Requests::default(),
+        sample_one_in: SAMPLE_ONE_IN,
+        with_query: false,
+        ring_bytes: u64::from(arguments.watch.ring_kib) * 1024,
+    };
+    let attached = live::attach(&arguments.watch, options)?;
+    let path = arguments.output.display();
+    let file = File::create(&arguments.output).with_context(|| format!("cannot write to {path}"))?;
+    let mut writer = Writer::new(BufWriter::new(file), &attached.header)?;
+    let mut targets: Vec<u32> = attached.header.targets.iter().map(|target| target.pid).collect();
+    eprintln!("observer: recording to {path}; Ctrl-C ends it");
+    attached.run(|batch| {
+        writer.write(batch).with_context(|| format!("cannot write to {path}"))?;
+        for event in batch.events().flatten() {
+            if let Event::Process(event) = event
+                && event.change == ProcessChange::Exit as u32
+                && event.flags & flags::GROUP_DEAD != 0
+            {
+                targets.retain(|pid| *pid != event.tgid);
+            }
+        }
+        Ok(if targets.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    writer.finish().with_context(|| format!("cannot write to {path}"))?;
+    Ok(Ending::Normal)
+}

@@ -1,0 +1,42 @@
+//! `observer replay`: the same pipeline, from a file, without privileges.
+
+use std::fs::File;
+
+use anyhow::{Context as _, Result};
+use observer::pipeline::Pipeline;
+use observer::source::recording::Reader;
+use observer::source::{Batch, Source as _, Status};
+
+use super::args::Replay;
+use super::exit::Ending;
+use super::sinks;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
+    let path = arguments.file.display();
+    let file = File::open(&arguments.file).with_context(|| format!("cannot open {path}"))?;
+    let (mut source, mut header) = Reader::open(file).with_context(|| format!("cannot replay {path}"))?;
+    header.replay = true;
+    let ring_bytes = header.options.ring_bytes;
+    header.options = sinks::options(&arguments.print, 0);
+    header.options.ring_bytes = ring_bytes;
+
+    let mut sink = sinks::open(&arguments.print)?;
+    let mut pipeline = Pipeline::new(&header);
+    sink.header(&header)?;
+    let mut batch = Batch::default();
+    let ending = loop {
+        let status = source.next(&mut batch)?;
+        pipeline.batch(&batch, &mut *sink)?;
+        match status {
+            Status::More => {}
+            Status::End => break Ending::Normal,
+            Status::Truncated => {
+                eprintln!("observer: {path} breaks off; what it holds up to there follows");
+                break Ending::Truncated;
+            }
+        }
+    };
+    pipeline.finish(&mut *sink)?;
+    Ok(ending)
+}

@@ -1,0 +1,395 @@
+//! Where each request begins and ends on its socket.
+//!
+//! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
+//! byte. The end of a turn is known only when something follows it: the next request, a close, or a second of
+//! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use observer_common::{self as common, flags, limits::REQUEST_HEAD_BYTES, tcp};
+
+use crate::http;
+use crate::request::Http;
+use crate::threads::{Direction, Operation, RequestId};
+
+/// A response is over when nothing was sent for this long, ns.
+pub const QUIET_NS: u64 = 1_000_000_000;
+
+/// Connections kept at once; more are counted and not followed.
+pub const MAX_CONNECTIONS: usize = 262_144;
+
+/// Sends that are remembered of an outbound connection.
+const MAX_SENDS: usize = 8;
+
+/// Threads that are remembered of a request.
+const MAX_TIDS: usize = 8;
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Not known before its first bytes.
+    Unknown,
+    /// A client; the process accepted it.
+    Inbound,
+    /// The process.
+    Outbound,
+}
+
+/// One turn on an inbound connection.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Which.
+    pub id: RequestId,
+    /// Process that read it.
+    pub pid: u32,
+    /// Arrival of the first byte, ns; equals `read_ns` when it was not seen.
+    pub arrival_ns: u64,
+    /// The arrival was seen.
+    pub arrival_seen: bool,
+    /// End of the first read, ns.
+    pub read_ns: u64,
+    /// Thread that read first.
+    pub read_tid: u32,
+    /// When the connection was accepted, when that was after the arrival: ns, and whether it is only a bound.
+    pub accepted: Option<(u64, bool)>,
+    /// End of the last send, ns.
+    pub sent_ns: u64,
+    /// Thread that sent last; 0 before the first send.
+    pub sent_tid: u32,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Resident pages at the first read.
+    pub rss_start: u32,
+    /// Resident pages at the last send.
+    pub rss_end: u32,
+    /// When a send found no room, ns; the last one.
+    pub stalled_ns: Option<u64>,
+    /// Threads that touched it.
+    pub tids: Vec<u32>,
+    head: [u8; REQUEST_HEAD_BYTES],
+    head_bytes: usize,
+    status: Option<u16>,
+}
+
+impl Turn {
+    /// Method, path and status, where the first bytes were HTTP/1.x.
+    #[must_use]
+    pub fn http(&self) -> Option<Http> {
+        http::request(&self.head[..self.head_bytes], self.status)
+    }
+
+    fn touched_by(&mut self, tid: u32) {
+        if !self.tids.contains(&tid) && self.tids.len() < MAX_TIDS {
+            self.tids.push(tid);
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who opened it.
+    pub role: Role,
+    /// This side.
+    pub local: Option<SocketAddr>,
+    /// The other side.
+    pub peer: Option<SocketAddr>,
+    /// Outbound: for whom it was last used.
+    pub used_for: Option<RequestId>,
+    /// Outbound: the last sends, as (end ns, thread).
+    pub sends: VecDeque<(u64, u32)>,
+    nth: u64,
+    accepted: Option<(u64, bool)>,
+    turn: Option<Box<Turn>>,
+    last: Option<Box<Turn>>,
+}
+
+impl Connection {
+    fn new(role: Role) -> Self {
+        Self {
+            role,
+            local: None,
+            peer: None,
+            used_for: None,
+            sends: VecDeque::new(),
+            nth: 0,
+            accepted: None,
+            turn: None,
+            last: None,
+        }
+    }
+
+    /// The turn with this place, if it is the current or the one before.
+    #[must_use]
+    pub fn turn(&self, nth: u64) -> Option<&Turn> {
+        [&self.turn, &self.last].into_iter().flatten().map(Box::as_ref).find(|turn| turn.id.nth == nth)
+    }
+}
+
+/// All connections of the watched processes.
+#[derive(Debug, Default)]
+pub struct Connections {
+    connections: HashMap<u64, Connection>,
+    ports: HashSet<u16>,
+    fds: HashMap<(u32, i32), u64>,
+    /// Turns that have an end which is not yet certain, oldest first: (last send seen, connection).
+    quiet: VecDeque<(u64, u64)>,
+    /// What could not be followed.
+    pub counts: Counts,
+}
+
+/// What could not be made part of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections beyond [`MAX_CONNECTIONS`].
+    pub refused_connections: u64,
+    /// Sends after their request's end was taken for certain, or on a connection without a request.
+    pub late_sends: u64,
+    /// Requests that were never answered.
+    pub unanswered: u64,
+}
+
+impl Connections {
+    /// The connection with this cookie.
+    #[must_use]
+    pub fn get(&self, conn: u64) -> Option<&Connection> {
+        self.connections.get(&conn)
+    }
+
+    /// The connection behind a descriptor, as far as it was used.
+    #[must_use]
+    pub fn by_fd(&self, pid: u32, fd: i32) -> Option<(u64, &Connection)> {
+        let conn = *self.fds.get(&(pid, fd))?;
+        Some((conn, self.connections.get(&conn)?))
+    }
+
+    /// The turn that a request is.
+    #[must_use]
+    pub fn turn(&self, id: RequestId) -> Option<&Turn> {
+        self.connections.get(&id.conn)?.turn(id.nth)
+    }
+
+    /// A watched process listens on `port`.
+    pub fn listens(&mut self, port: u16) {
+        self.ports.insert(port);
+    }
+
+    /// A connection changed. Returns the turn that this ended.
+    pub fn changed(&mut self, event: &common::Connection) -> Option<Box<Turn>> {
+        if event.new_state == tcp::LISTEN {
+            self.ports.insert(event.local_port);
+            return None;
+        }
+        if event.new_state == tcp::CLOSE {
+            let closed = self.connections.remove(&event.conn)?;
+            return self.finished(closed.turn);
+        }
+        let role = match (event.old_state, event.new_state) {
+            (tcp::SYN_RECV, tcp::ESTABLISHED) => Role::Inbound,
+            (tcp::CLOSE, tcp::SYN_SENT) => Role::Outbound,
+            _ if event.flags & flags::ACCEPTED != 0 => Role::Inbound,
+            _ if self.ports.contains(&event.local_port) => Role::Inbound,
+            _ => Role::Unknown,
+        };
+        let connection = self.known(event.conn, role)?;
+        if connection.role == Role::Unknown {
+            connection.role = role;
+        }
+        connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
+        connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
+        if event.flags & flags::ACCEPTED != 0 {
+            connection.accepted = Some((event.header.at_ns, false));
+        }
+        let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
+        if this_side_closes && connection.turn.as_ref().is_some_and(|turn| turn.sent_tid != 0) {
+            let turn = connection.turn.take();
+            return self.finished(turn);
+        }
+        None
+    }
+
+    /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
+    pub fn received(&mut self, event: &common::Receive, head: &[u8]) -> (Option<Operation>, Option<Box<Turn>>) {
+        let at_ns = event.header.at_ns;
+        let Some(connection) = self.known(event.conn, Role::Unknown) else { return (None, None) };
+        if connection.accepted.is_none() {
+            connection.accepted = Some((at_ns, true));
+        }
+        if event.result <= 0 || event.flags & flags::PEEK != 0 {
+            return (None, None);
+        }
+        if connection.role == Role::Unknown {
+            connection.role = Role::Inbound;
+        }
+        let outbound = connection.role == Role::Outbound;
+        let mut ended = None;
+        let request = if outbound {
+            connection.used_for
+        } else {
+            if connection.turn.as_ref().is_none_or(|turn| turn.sent_tid != 0) {
+                ended = connection.turn.take();
+                connection.nth += 1;
+                let id = RequestId { conn: event.conn, nth: connection.nth };
+                connection.turn = Some(Box::new(begin(id, event, connection.accepted, head)));
+            }
+            if let Some(turn) = &mut connection.turn {
+                turn.bytes_in += event.result.unsigned_abs() as u64;
+                turn.touched_by(event.header.tid);
+            }
+            connection.turn.as_ref().map(|turn| turn.id)
+        };
+        if let Some(ended) = &ended {
+            connection.last = Some(ended.clone());
+        }
+        let operation = Operation {
+            at_ns,
+            direction: Direction::In,
+            conn: event.conn,
+            arrived_ns: event.arrived_ns,
+            request,
+            outbound,
+            faults: (event.min_flt, event.maj_flt),
+        };
+        self.remember_fd(event.tgid, event.fd, event.conn);
+        (Some(operation), ended)
+    }
+
+    /// Bytes were sent, by a thread that was running for `owner`.
+    pub fn sent(&mut self, event: &common::Send, head: &[u8], owner: Option<RequestId>) -> Option<Operation> {
+        let at_ns = event.header.at_ns;
+        let connection = self.known(event.conn, Role::Unknown)?;
+        if connection.role == Role::Unknown {
+            // The first to speak on a connection that was there before: a client speaks first.
+            connection.role = Role::Outbound;
+        }
+        let outbound = connection.role == Role::Outbound;
+        let mut late = false;
+        let request = if outbound {
+            if event.result > 0 {
+                connection.used_for = owner;
+                if connection.sends.len() == MAX_SENDS {
+                    connection.sends.pop_front();
+                }
+                connection.sends.push_back((at_ns, event.header.tid));
+            }
+            owner
+        } else if let Some(turn) = &mut connection.turn {
+            turn.touched_by(event.header.tid);
+            if event.result > 0 {
+                if turn.sent_tid == 0 {
+                    turn.status = http::status(head);
+                }
+                turn.sent_ns = at_ns;
+                turn.sent_tid = event.header.tid;
+                turn.bytes_out += event.result.unsigned_abs() as u64;
+                turn.rss_end = event.rss_pages;
+            } else {
+                turn.stalled_ns = Some(at_ns);
+            }
+            Some(turn.id)
+        } else {
+            late = event.result > 0;
+            None
+        };
+        let has_end = !outbound && event.result > 0 && !late;
+        self.counts.late_sends += u64::from(late);
+        if has_end {
+            self.quiet.push_back((at_ns, event.conn));
+        }
+        self.remember_fd(event.tgid, event.fd, event.conn);
+        Some(Operation {
+            at_ns,
+            direction: Direction::Out,
+            conn: event.conn,
+            arrived_ns: 0,
+            request,
+            outbound,
+            faults: (event.min_flt, event.maj_flt),
+        })
+    }
+
+    /// Takes one turn whose end is certain at `now_ns`, because it was quiet since; with `all`, any that has
+    /// an end.
+    pub fn take_quiet(&mut self, now_ns: u64, all: bool) -> Option<Box<Turn>> {
+        while let Some(&(sent_ns, conn)) = self.quiet.front() {
+            if !all && sent_ns.saturating_add(QUIET_NS) > now_ns {
+                return None;
+            }
+            self.quiet.pop_front();
+            let Some(connection) = self.connections.get_mut(&conn) else { continue };
+            if connection.turn.as_ref().is_some_and(|turn| turn.sent_tid != 0 && turn.sent_ns == sent_ns) {
+                let turn = connection.turn.take();
+                connection.last.clone_from(&turn);
+                return turn;
+            }
+        }
+        None
+    }
+
+    fn finished(&mut self, turn: Option<Box<Turn>>) -> Option<Box<Turn>> {
+        let turn = turn?;
+        if turn.sent_tid == 0 {
+            self.counts.unanswered += 1;
+            return None;
+        }
+        Some(turn)
+    }
+
+    fn known(&mut self, conn: u64, role: Role) -> Option<&mut Connection> {
+        if !self.connections.contains_key(&conn) && self.connections.len() >= MAX_CONNECTIONS {
+            self.counts.refused_connections += 1;
+            return None;
+        }
+        Some(self.connections.entry(conn).or_insert_with(|| Connection::new(role)))
+    }
+
+    fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
+        if fd >= 0 && (self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd))) {
+            self.fds.insert((pid, fd), conn);
+        }
+    }
+}
+
+fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, head: &[u8]) -> Turn {
+    let read_ns = event.header.at_ns;
+    let arrival_seen = event.arrived_ns > 0;
+    let arrival_ns = if arrival_seen { event.arrived_ns.min(read_ns) } else { read_ns };
+    let head_bytes = head.len().min(REQUEST_HEAD_BYTES);
+    let mut kept = [0; REQUEST_HEAD_BYTES];
+    kept[..head_bytes].copy_from_slice(&head[..head_bytes]);
+    Turn {
+        id,
+        pid: event.tgid,
+        arrival_ns,
+        arrival_seen,
+        read_ns,
+        read_tid: event.header.tid,
+        accepted: accepted.filter(|&(at_ns, _)| id.nth == 1 && at_ns > arrival_ns),
+        sent_ns: 0,
+        sent_tid: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        rss_start: event.rss_pages,
+        rss_end: event.rss_pages,
+        stalled_ns: None,
+        tids: Vec::with_capacity(2),
+        head: kept,
+        head_bytes,
+        status: None,
+    }
+}
+
+fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
+    let ip = match family {
+        tcp::AF_INET => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
+        tcp::AF_INET6 => {
+            let v6 = Ipv6Addr::from(bytes);
+            v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}

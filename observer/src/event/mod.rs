@@ -1,0 +1,119 @@
+//! What the pipeline consumes: the kernel half's records, and the facts that userspace adds to them.
+//!
+//! Both are plain bytes with a common header, so a recording is the stream itself. Reading an event copies
+//! nothing. This module knows layouts; what an event means is known further on.
+
+mod fact;
+
+use bytemuck::{AnyBitPattern, NoUninit};
+use observer_common as common;
+
+pub use fact::{Cost, End, FdName, Lost, Memory, Port, TEXT_BYTES, Tick, ThreadName, text, text_field};
+
+/// One event of the merged stream.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A watched thread left its CPU.
+    SwitchOut(&'a common::SwitchOut),
+    /// A watched thread got a CPU.
+    SwitchIn(&'a common::SwitchIn),
+    /// A watched thread was made runnable.
+    Waking(&'a common::Waking),
+    /// A receive call returned; the bytes are the first of a turn, if it is the first.
+    Receive(&'a common::Receive, &'a [u8]),
+    /// A send call returned; the bytes are the first of a response, if it is the first.
+    Send(&'a common::Send, &'a [u8]),
+    /// A connection changed.
+    Connection(&'a common::Connection),
+    /// A process changed.
+    Process(&'a common::Process),
+    /// Records were lost.
+    Lost(&'a Lost),
+    /// The name of a watched thread.
+    ThreadName(&'a ThreadName),
+    /// What a file descriptor is.
+    FdName(&'a FdName),
+    /// A snapshot of a process's memory.
+    Memory(&'a Memory),
+    /// A port that a watched process listens on.
+    Port(&'a Port),
+    /// What observing cost.
+    Cost(&'a Cost),
+    /// Nothing that happened before this time is still to come.
+    Tick(&'a Tick),
+    /// The stream ends here.
+    End(&'a End),
+}
+
+/// Why bytes are not an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The bytes end inside the event.
+    Short,
+    /// No event has this kind.
+    Kind(u16),
+}
+
+/// Alignment that event bytes need.
+pub const ALIGN: usize = 8;
+
+impl<'a> Event<'a> {
+    /// Reads the event at the start of `bytes`, and its size.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are too short or of no known kind.
+    pub fn read(bytes: &'a [u8]) -> Result<(Self, usize), Malformed> {
+        let header: &common::Header = view(bytes)?;
+        let size = size_of_kind(header.kind).ok_or(Malformed::Kind(header.kind))?;
+        let event = match common::Kind::from_u16(header.kind) {
+            Some(kind) => Self::read_record(kind, bytes)?,
+            None => match fact::Kind::from_u16(header.kind).ok_or(Malformed::Kind(header.kind))? {
+                fact::Kind::Lost => Self::Lost(view(bytes)?),
+                fact::Kind::ThreadName => Self::ThreadName(view(bytes)?),
+                fact::Kind::FdName => Self::FdName(view(bytes)?),
+                fact::Kind::Memory => Self::Memory(view(bytes)?),
+                fact::Kind::Port => Self::Port(view(bytes)?),
+                fact::Kind::Cost => Self::Cost(view(bytes)?),
+                fact::Kind::Tick => Self::Tick(view(bytes)?),
+                fact::Kind::End => Self::End(view(bytes)?),
+            },
+        };
+        Ok((event, size))
+    }
+
+    fn read_record(kind: common::Kind, bytes: &'a [u8]) -> Result<Self, Malformed> {
+        use common::Kind;
+        Ok(match kind {
+            Kind::SwitchOut => Self::SwitchOut(view(bytes)?),
+            Kind::SwitchIn => Self::SwitchIn(view(bytes)?),
+            Kind::Waking => Self::Waking(view(bytes)?),
+            Kind::Receive => Self::Receive(view(bytes)?, &[]),
+            Kind::ReceiveHead => {
+                let record: &common::ReceiveHead = view(bytes)?;
+                let length = (record.receive.head_bytes as usize).min(record.head.len());
+                Self::Receive(&record.receive, &record.head[..length])
+            }
+            Kind::Send => Self::Send(view(bytes)?, &[]),
+            Kind::SendHead => {
+                let record: &common::SendHead = view(bytes)?;
+                let length = (record.send.head_bytes as usize).min(record.head.len());
+                Self::Send(&record.send, &record.head[..length])
+            }
+            Kind::Connection => Self::Connection(view(bytes)?),
+            Kind::Process => Self::Process(view(bytes)?),
+        })
+    }
+}
+
+/// Size of an event of this kind, bytes; `None` for an unknown kind.
+#[must_use]
+pub fn size_of_kind(kind: u16) -> Option<usize> {
+    common::Kind::from_u16(kind)
+        .map(common::Kind::size)
+        .or_else(|| fact::Kind::from_u16(kind).map(fact::Kind::size))
+}
+
+fn view<T: AnyBitPattern + NoUninit>(bytes: &[u8]) -> Result<&T, Malformed> {
+    let bytes = bytes.get(..size_of::<T>()).ok_or(Malformed::Short)?;
+    bytemuck::try_from_bytes(bytes).map_err(|_| Malformed::Short)
+}

@@ -1,0 +1,70 @@
+//! The first line of an output and of a recording: what was observed, how, with which options.
+//!
+//! Plain values that survive a trip through a recording. Who finds them out is not known here.
+
+use serde::{Deserialize, Serialize};
+
+use super::selection::Requests;
+
+/// What a run is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of this program.
+    pub observer_version: String,
+    /// Kernel release, as `uname -r` has it.
+    pub kernel: String,
+    /// Machine architecture, as `uname -m` has it.
+    pub machine: String,
+    /// When the observation began, ns since the Unix epoch.
+    pub started_unix_ns: u64,
+    /// What to add to `CLOCK_MONOTONIC` for ns since the Unix epoch.
+    pub unix_offset_ns: u64,
+    /// Processes that are watched from the start.
+    pub targets: Vec<TargetInfo>,
+    /// Where each signal comes from.
+    pub signals: Vec<SignalInfo>,
+    /// What was asked for.
+    pub options: Options,
+    /// These lines were made from a recording.
+    pub replay: bool,
+}
+
+/// A watched process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// Process.
+    pub pid: u32,
+    /// Its name in the kernel.
+    pub comm: String,
+    /// Its executable, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+    /// Threads that it had.
+    pub threads: u32,
+}
+
+/// Where a signal comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalInfo {
+    /// Signal.
+    pub signal: String,
+    /// Hook that was chosen; absent when the kernel allowed none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+    /// What the choice costs in exactness, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The options that change what the lines say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Which requests are written.
+    pub requests: Requests,
+    /// One request in this many is a `sample`, below the tail.
+    pub sample_one_in: u64,
+    /// Query strings are kept.
+    pub with_query: bool,
+    /// Size of each CPU's ring buffer, bytes.
+    pub ring_bytes: u64,
+}

@@ -1,0 +1,80 @@
+//! What leaves the program on standard output, one form a file.
+//!
+//! A sink gets values that are finished: it never computes a figure, asks a clock or opens a file. Its
+//! writer is given to it, and every failure of that writer goes back to the caller. A reader that went
+//! away is [`std::io::ErrorKind::BrokenPipe`], which the caller takes for a normal end.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::request::Request;
+use crate::summary::{End, Window};
+
+pub mod escape;
+mod header;
+mod jsonl;
+mod process;
+mod selection;
+pub mod table;
+mod words;
+
+pub use header::{Header, Options, SignalInfo, TargetInfo};
+pub use jsonl::JsonLines;
+pub use process::{ProcessEvent, ProcessLine};
+pub use selection::{Requests, SAMPLE_ONE_IN, Selection};
+pub use table::Table;
+
+/// The version that opens every line of JSON Lines.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A form of output.
+pub trait Sink {
+    /// Opens the output. Called once, first.
+    ///
+    /// # Errors
+    /// When the writer fails; so for every method here.
+    fn header(&mut self, header: &Header) -> io::Result<()>;
+
+    /// A request that was chosen to be written.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    fn request(&mut self, request: &Request, why: Why) -> io::Result<()>;
+
+    /// The end of a window.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    fn window(&mut self, window: &Window) -> io::Result<()>;
+
+    /// Something happened to a watched process.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    fn process(&mut self, line: &ProcessLine) -> io::Result<()>;
+
+    /// Closes the output. Called once, last.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    fn end(&mut self, end: &End) -> io::Result<()>;
+
+    /// Hands on what is still buffered.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+/// Why a request was chosen to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Its latency was at or above the live p99.
+    Tail,
+    /// It was drawn by chance, and was not of the tail.
+    Sample,
+    /// Every request is written.
+    All,
+}

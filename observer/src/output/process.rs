@@ -1,0 +1,39 @@
+//! The `process` line: what happened to a watched process.
+//!
+//! It knows nothing of how that was found out.
+
+use serde::Serialize;
+
+/// Something that happened to a watched process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessLine {
+    /// When, ns since the Unix epoch.
+    pub unix_ns: u64,
+    /// What.
+    pub event: ProcessEvent,
+    /// To which process.
+    pub pid: u32,
+    /// Its name in the kernel, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// The process that it was forked from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u32>,
+    /// The new executable, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+}
+
+/// What happened to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessEvent {
+    /// It began to be watched.
+    Start,
+    /// A watched process forked it.
+    Fork,
+    /// It runs another program now.
+    Exec,
+    /// It ended.
+    Exit,
+}

@@ -1,0 +1,204 @@
+//! The `request` line: a view of a request that serializes as `docs/schema.md` describes it.
+//!
+//! Everything is borrowed. What a field means is said where the request is defined.
+
+use std::net::SocketAddr;
+
+use serde::{Serialize, Serializer};
+
+use super::{SCHEMA_VERSION, Why};
+use crate::cause::{Budget, Cause};
+use crate::request::{Culprit, Http, Request, Span};
+use crate::summary::without_query;
+
+#[derive(Serialize)]
+pub(super) struct RequestLine<'a> {
+    v: u32,
+    r#type: &'static str,
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comm: Option<&'a str>,
+    conn: ConnView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<HttpView<'a>>,
+    start_unix_ns: u64,
+    latency_ns: u64,
+    receive_queue_ns: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    why: Why,
+    confidence: &'static str,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rss: Option<RssView>,
+    faults: FaultsView,
+    budget_ns: &'a Budget,
+    timeline: Timeline<'a>,
+}
+
+#[derive(Serialize)]
+struct ConnView {
+    id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<SocketAddr>,
+    nth: u64,
+}
+
+#[derive(Serialize)]
+struct HttpView<'a> {
+    method: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    path_cut: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct RssView {
+    start: u64,
+    end: u64,
+}
+
+#[derive(Serialize)]
+struct FaultsView {
+    minor: u64,
+    major: u64,
+}
+
+struct Timeline<'a> {
+    spans: &'a [Span],
+    with_query: bool,
+}
+
+#[derive(Serialize)]
+struct SpanView<'a> {
+    at_ns: u64,
+    dur_ns: u64,
+    cause: Cause,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    syscall: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    culprit: Option<CulpritView<'a>>,
+}
+
+#[derive(Serialize)]
+struct CulpritView<'a> {
+    pid: u32,
+    tid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    syscall: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
+}
+
+impl<'a> RequestLine<'a> {
+    pub(super) fn new(
+        request: &'a Request,
+        why: Why,
+        comm: Option<&'a str>,
+        unix_offset_ns: u64,
+        with_query: bool,
+    ) -> Self {
+        let Request {
+            pid,
+            conn,
+            http,
+            arrival_ns,
+            latency_ns,
+            receive_queue_ns,
+            bytes_in,
+            bytes_out,
+            confidence,
+            complete,
+            rss,
+            faults,
+            budget,
+            timeline,
+        } = request;
+        Self {
+            v: SCHEMA_VERSION,
+            r#type: "request",
+            pid: *pid,
+            comm,
+            conn: ConnView { id: conn.id, local: conn.local, peer: conn.peer, nth: conn.nth },
+            http: http.as_ref().map(|http| HttpView::new(http, with_query)),
+            start_unix_ns: arrival_ns.saturating_add(unix_offset_ns),
+            latency_ns: *latency_ns,
+            receive_queue_ns: *receive_queue_ns,
+            bytes_in: *bytes_in,
+            bytes_out: *bytes_out,
+            why,
+            confidence: confidence.name(),
+            complete: *complete,
+            // No process has no resident memory: 0 is a figure that could not be read.
+            rss: (rss.start > 0 && rss.end > 0).then_some(RssView { start: rss.start, end: rss.end }),
+            faults: FaultsView { minor: faults.minor, major: faults.major },
+            budget_ns: budget,
+            timeline: Timeline { spans: timeline, with_query },
+        }
+    }
+}
+
+impl<'a> HttpView<'a> {
+    fn new(http: &'a Http, with_query: bool) -> Self {
+        let path = if with_query { &http.target } else { without_query(&http.target) };
+        // Where a query string begins, the path before it is whole, whatever was cut behind.
+        let path_cut = http.target_cut && path.len() == http.target.len();
+        Self { method: &http.method, path, path_cut, status: http.status }
+    }
+}
+
+impl Serialize for Timeline<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.spans.iter().map(|span| SpanView::new(span, self.with_query)))
+    }
+}
+
+impl<'a> SpanView<'a> {
+    fn new(span: &'a Span, with_query: bool) -> Self {
+        let Span { at_ns, dur_ns, cause, tid, cpu, detail, culprit } = span;
+        Self {
+            at_ns: *at_ns,
+            dur_ns: *dur_ns,
+            cause: *cause,
+            tid: *tid,
+            cpu: *cpu,
+            syscall: detail.syscall,
+            object: detail.object.as_deref(),
+            peer: detail.peer,
+            note: detail.note,
+            culprit: culprit.as_ref().map(|culprit| CulpritView::new(culprit, with_query)),
+        }
+    }
+}
+
+impl<'a> CulpritView<'a> {
+    fn new(culprit: &'a Culprit, with_query: bool) -> Self {
+        let Culprit { pid, tid, comm, request, syscall, object } = culprit;
+        Self {
+            pid: *pid,
+            tid: *tid,
+            comm: comm.as_deref(),
+            request: request.as_deref().map(|text| if with_query { text } else { without_query(text) }),
+            syscall: *syscall,
+            object: object.as_deref(),
+        }
+    }
+}

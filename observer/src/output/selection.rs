@@ -1,0 +1,81 @@
+//! Which requests become lines.
+//!
+//! The tail is written whole, because that is what people look for. Of the rest one in
+//! [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
+//! does not depend on anything that the request did, and is the same when a recording is replayed.
+//! A written request therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`],
+//! and for `sample_one_in` requests when it is [`Why::Sample`]; sums weighted so are unbiased.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Why;
+use crate::request::Request;
+
+/// One request in this many is drawn below the tail.
+pub const SAMPLE_ONE_IN: u64 = 100;
+
+/// What `--requests` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requests {
+    /// Those at or above the live p99, and a sample of the others.
+    #[default]
+    Tail,
+    /// Every one.
+    All,
+    /// None.
+    None,
+}
+
+impl FromStr for Requests {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tail" => Ok(Self::Tail),
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            _ => Err(format!("`{text}` is not one of tail, all, none")),
+        }
+    }
+}
+
+/// Chooses the requests that become lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection {
+    requests: Requests,
+}
+
+impl Selection {
+    /// Chooses as `requests` asks.
+    #[must_use]
+    pub const fn new(requests: Requests) -> Self {
+        Self { requests }
+    }
+
+    /// Tells whether and why `request` is written. `threshold_ns` is the live p99, where there is one yet.
+    #[must_use]
+    pub fn choose(&mut self, request: &Request, threshold_ns: Option<u64>) -> Option<Why> {
+        match self.requests {
+            Requests::None => None,
+            Requests::All => Some(Why::All),
+            Requests::Tail if threshold_ns.is_some_and(|p99| request.latency_ns >= p99) => Some(Why::Tail),
+            Requests::Tail => drawn(request.conn.id, request.conn.nth).then_some(Why::Sample),
+        }
+    }
+}
+
+fn drawn(connection: u64, nth: u64) -> bool {
+    mix(mix(connection).wrapping_add(nth)) % SAMPLE_ONE_IN == 0
+}
+
+/// The output function of splitmix64 (Steele, Lea, Flood 2014). Socket cookies and places are counted up
+/// from small numbers; after it each bit of either changes half of the bits.
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}

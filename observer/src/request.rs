@@ -1,0 +1,157 @@
+//! One finished request, as attribution hands it to the summary and the outputs.
+//!
+//! Names are kept as they came from the kernel or the network; outputs escape them.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::cause::{Budget, Cause};
+
+/// A request with everything that was found out about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Process that answered it.
+    pub pid: u32,
+    /// Its connection.
+    pub conn: Conn,
+    /// Method, path and status where the bytes were HTTP/1.x.
+    pub http: Option<Http>,
+    /// Arrival of the first byte, ns of `CLOCK_MONOTONIC`.
+    pub arrival_ns: u64,
+    /// Arrival to the return of the last send of the response, ns.
+    pub latency_ns: u64,
+    /// Arrival to the first read, ns. A phase, not a cause.
+    pub receive_queue_ns: u64,
+    /// Bytes received in this turn.
+    pub bytes_in: u64,
+    /// Bytes sent in this turn.
+    pub bytes_out: u64,
+    /// How sure the attribution is.
+    pub confidence: Confidence,
+    /// False when records were lost inside its window.
+    pub complete: bool,
+    /// Resident memory of the process at the first read and at the last send, bytes.
+    pub rss: Rss,
+    /// Page faults of the threads on its path, while they were on it.
+    pub faults: Faults,
+    /// Nanoseconds for each cause; they add up to `latency_ns`.
+    pub budget: Budget,
+    /// The same time as spans, ordered, without gap or overlap.
+    pub timeline: Vec<Span>,
+}
+
+/// The connection of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conn {
+    /// Socket cookie: unique while the machine is up.
+    pub id: u64,
+    /// The server's side.
+    pub local: Option<SocketAddr>,
+    /// The client's side.
+    pub peer: Option<SocketAddr>,
+    /// Which request on this connection this was, from 1, as far as it was watched.
+    pub nth: u64,
+}
+
+/// What the first bytes said, where they were HTTP/1.x.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Request method.
+    pub method: Box<str>,
+    /// Path with its query string, as far as it was captured.
+    pub target: Box<str>,
+    /// The target was longer than what was captured.
+    pub target_cut: bool,
+    /// Response status, where a response head was seen.
+    pub status: Option<u16>,
+}
+
+/// How sure the attribution is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// Something needed was not seen (attached in the middle, history too short).
+    Partial,
+    /// From the order of events.
+    Inferred,
+    /// From the runtime's own task identity.
+    Exact,
+}
+
+impl Confidence {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Inferred => "inferred",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// Resident memory at both ends of a request, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rss {
+    /// At the first read.
+    pub start: u64,
+    /// At the last send.
+    pub end: u64,
+}
+
+/// Page faults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Served without I/O.
+    pub minor: u64,
+    /// Waited for I/O.
+    pub major: u64,
+}
+
+/// One stretch of a request's timeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Start, ns after the arrival.
+    pub at_ns: u64,
+    /// Length, ns; never 0.
+    pub dur_ns: u64,
+    /// What it is charged to.
+    pub cause: Cause,
+    /// Thread on the request's path, where there was one.
+    pub tid: Option<u32>,
+    /// CPU of that thread, where it ran.
+    pub cpu: Option<u16>,
+    /// What the wait was in or on, where known.
+    pub detail: Detail,
+    /// What it waited behind, where known.
+    pub culprit: Option<Culprit>,
+}
+
+/// What a stretch was in or on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Detail {
+    /// System call.
+    pub syscall: Option<&'static str>,
+    /// What that call was on: a path, `pipe`, `eventfd`, a socket's peer.
+    pub object: Option<Rc<str>>,
+    /// Peer that was waited for.
+    pub peer: Option<SocketAddr>,
+    /// A remark for people, where a cause alone would mislead.
+    pub note: Option<&'static str>,
+}
+
+/// What a wait waited behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Culprit {
+    /// Process, 0 for the idle thread.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Its name, where known.
+    pub comm: Option<Rc<str>>,
+    /// The request that it was serving, where known.
+    pub request: Option<Rc<str>>,
+    /// The system call that it was in, where that held the worker.
+    pub syscall: Option<&'static str>,
+    /// What that call was on.
+    pub object: Option<Rc<str>>,
+}

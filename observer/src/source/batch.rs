@@ -1,0 +1,52 @@
+//! A run of events as aligned bytes.
+
+use crate::event::{ALIGN, Event, Malformed};
+
+/// Events, one behind the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    words: Vec<u64>,
+}
+
+const _: () = assert!(ALIGN == align_of::<u64>());
+
+impl Batch {
+    /// Forgets the events and keeps the memory.
+    pub fn clear(&mut self) {
+        self.words.clear();
+    }
+
+    /// Appends the bytes of one event. Its length is a multiple of eight, as every event's is; bytes over that
+    /// are dropped.
+    pub fn push(&mut self, event: &[u8]) {
+        self.words.extend(
+            event.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)),
+        );
+    }
+
+    /// The events as bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.words)
+    }
+
+    /// The events one by one. Ends at the first that is malformed, after giving the error.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event<'_>, Malformed>> {
+        let mut rest = self.bytes();
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            Some(match Event::read(rest) {
+                Ok((event, size)) => {
+                    rest = &rest[size..];
+                    Ok(event)
+                }
+                Err(malformed) => {
+                    rest = &[];
+                    Err(malformed)
+                }
+            })
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Turns rings that fill into batches in order.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use aya_log::EbpfLogger;
+use observer_common::{LostReason, Losses};
+
+use super::facts::{Facts, clock};
+use super::kernel_half::{KernelHalf, Options};
+use crate::event::{self, Event, Tick};
+use crate::source::{Batch, Merge, Source, Status};
+
+/// How often the rings are drained. A wake-up of userspace per record would cost the target more than
+/// everything else together, so it is a timer.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A record is in its ring at most this long after its time stamp; what is older than a drain by this much
+/// can be released. Programs run for less than a microsecond; the rest is for a stolen virtual CPU.
+const SLACK_NS: u64 = 2_000_000;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The kernel half, drained on the caller's timer.
+pub struct LiveSource {
+    kernel_half: KernelHalf,
+    facts: Facts,
+    merge: Merge,
+    losses: Vec<Losses>,
+    drained_ns: u64,
+    second_ns: u64,
+    records: u64,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+}
+
+impl LiveSource {
+    /// Drains `kernel_half`, which was loaded with `options`.
+    ///
+    /// # Errors
+    /// When its counters cannot be read.
+    pub fn new(mut kernel_half: KernelHalf, options: &Options) -> Result<Self> {
+        let now_ns = clock(libc::CLOCK_MONOTONIC);
+        let mut merge = Merge::default();
+        for &pid in &options.pids {
+            for &port in &options.ports {
+                merge.push(bytemuck::bytes_of(&event::Port::new(now_ns, pid, port)));
+            }
+        }
+        let losses = kernel_half.losses()?;
+        let logger = EbpfLogger::init(kernel_half.ebpf()).ok();
+        Ok(Self {
+            kernel_half,
+            facts: Facts::new(options.pids.clone()),
+            merge,
+            losses,
+            drained_ns: now_ns,
+            second_ns: 0,
+            records: 0,
+            logger,
+        })
+    }
+
+    /// Nanoseconds to add to a record's time to get Unix time, now.
+    #[must_use]
+    pub fn unix_offset_ns() -> u64 {
+        clock(libc::CLOCK_REALTIME).saturating_sub(clock(libc::CLOCK_MONOTONIC))
+    }
+
+    /// `CLOCK_MONOTONIC`, ns: the clock of every record.
+    #[must_use]
+    pub fn now_ns() -> u64 {
+        clock(libc::CLOCK_MONOTONIC)
+    }
+
+    /// Releases what is left, when nothing more is wanted.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn finish(&mut self, batch: &mut Batch) -> Result<()> {
+        self.drain()?;
+        batch.clear();
+        self.each_second();
+        self.merge.release(u64::MAX, batch);
+        batch.push(bytemuck::bytes_of(&Tick::new(self.drained_ns)));
+        batch.push(bytemuck::bytes_of(&event::End::new(self.drained_ns)));
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<u64> {
+        let now_ns = clock(libc::CLOCK_MONOTONIC);
+        self.count_losses(now_ns)?;
+        let Self { kernel_half, facts, merge, records, .. } = self;
+        let mut aligned = Batch::default();
+        kernel_half.rings.drain(|record| {
+            *records += 1;
+            aligned.clear();
+            aligned.push(record);
+            if let Ok((event, _)) = Event::read(aligned.bytes()) {
+                facts.on_event(&event, merge);
+                merge.push(record);
+            }
+        });
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        self.drained_ns = now_ns;
+        Ok(now_ns)
+    }
+
+    fn each_second(&mut self) {
+        self.second_ns = self.drained_ns;
+        let records = std::mem::take(&mut self.records);
+        self.facts.each_second(self.drained_ns, records, None, &mut self.merge);
+    }
+
+    /// What was lost since the last look lies between the two looks.
+    fn count_losses(&mut self, now_ns: u64) -> Result<()> {
+        let losses = self.kernel_half.losses()?;
+        for (before, after) in self.losses.iter().zip(&losses) {
+            for (index, reason) in LostReason::ALL.into_iter().enumerate() {
+                let count = after.count[index].saturating_sub(before.count[index]);
+                if count > 0 {
+                    let from_ns = self.drained_ns.saturating_sub(SLACK_NS);
+                    let lost = event::Lost::new(from_ns, count, from_ns, after.last_ns[index].min(now_ns), reason as u32);
+                    self.merge.push(bytemuck::bytes_of(&lost));
+                }
+            }
+        }
+        self.losses = losses;
+        Ok(())
+    }
+}
+
+impl Source for LiveSource {
+    fn next(&mut self, batch: &mut Batch) -> Result<Status> {
+        let now_ns = self.drain()?;
+        if now_ns.saturating_sub(self.second_ns) >= SECOND_NS {
+            self.each_second();
+        }
+        let watermark_ns = now_ns.saturating_sub(SLACK_NS);
+        batch.clear();
+        self.merge.release(watermark_ns, batch);
+        batch.push(bytemuck::bytes_of(&Tick::new(watermark_ns)));
+        Ok(Status::More)
+    }
+}

@@ -1,0 +1,109 @@
+//! Facts from procfs that the stream carries beside the kernel's records: thread names, what descriptors are,
+//! memory, and observer's own cost.
+
+use std::collections::{HashMap, HashSet};
+
+use observer_common::{ProcessChange, limits::COMM_BYTES};
+use procfs::process::Process;
+
+use super::target;
+use crate::event::{self, Event, text_field};
+use crate::source::Merge;
+use crate::syscall;
+
+/// Most descriptors whose names are remembered.
+const MAX_NAMED: usize = 16_384;
+
+/// Adds facts to the merge.
+pub(super) struct Facts {
+    pids: Vec<u32>,
+    names: HashMap<u32, String>,
+    named_fds: HashSet<(u32, i32)>,
+    own_cpu_ns: u64,
+}
+
+impl Facts {
+    pub(super) fn new(pids: Vec<u32>) -> Self {
+        Self { pids, names: HashMap::new(), named_fds: HashSet::new(), own_cpu_ns: own_cpu_ns() }
+    }
+
+    /// Reacts to one record: names the descriptor that a thread blocks on, and new threads.
+    pub(super) fn on_event(&mut self, event: &Event<'_>, merge: &mut Merge) {
+        match event {
+            Event::SwitchOut(out) if out.flags & observer_common::flags::PREEMPTED == 0 => {
+                if let Some(fd) = syscall::blocking_fd(out.syscall, &out.args) {
+                    self.name_fd(out.header.at_ns, out.tgid, fd, merge);
+                }
+            }
+            Event::Process(change) if change.change == ProcessChange::Exec as u32 => {
+                self.named_fds.retain(|(pid, _)| *pid != change.tgid);
+            }
+            _ => {}
+        }
+    }
+
+    fn name_fd(&mut self, at_ns: u64, pid: u32, fd: i32, merge: &mut Merge) {
+        if self.named_fds.contains(&(pid, fd)) || self.named_fds.len() >= MAX_NAMED {
+            return;
+        }
+        self.named_fds.insert((pid, fd));
+        if let Some(name) = target::fd_name(pid, fd) {
+            merge.push(bytemuck::bytes_of(&event::FdName::new(at_ns, pid, fd, &name)));
+        }
+    }
+
+    /// Facts that are looked up again each second. Descriptor numbers are reused, so their names are too.
+    pub(super) fn each_second(&mut self, now_ns: u64, records: u64, ebpf_ns: Option<u64>, merge: &mut Merge) {
+        self.named_fds.clear();
+        for &pid in &self.pids {
+            for tid in target::thread_ids(pid) {
+                let Some(name) = target::thread_name(pid, tid) else { continue };
+                if self.names.get(&tid) != Some(&name) {
+                    let comm: [u8; COMM_BYTES] = text_field(&name);
+                    merge.push(bytemuck::bytes_of(&event::ThreadName::new(now_ns, pid, tid, comm)));
+                    self.names.insert(tid, name);
+                }
+            }
+            if let Some(memory) = memory(now_ns, pid) {
+                merge.push(bytemuck::bytes_of(&memory));
+            }
+        }
+        if self.names.len() > MAX_NAMED {
+            self.names.clear();
+        }
+        let cpu_ns = own_cpu_ns();
+        let spent = cpu_ns.saturating_sub(self.own_cpu_ns);
+        self.own_cpu_ns = cpu_ns;
+        let own_rss = Process::myself().and_then(|me| me.statm()).map_or(0, |statm| statm.resident * procfs::page_size());
+        merge.push(bytemuck::bytes_of(&event::Cost::new(
+            now_ns,
+            ebpf_ns.unwrap_or(event::Cost::UNKNOWN),
+            spent,
+            own_rss,
+            records,
+        )));
+    }
+}
+
+fn memory(now_ns: u64, pid: u32) -> Option<event::Memory> {
+    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+    let stat = process.stat().ok()?;
+    let rss_bytes = stat.rss * procfs::page_size();
+    Some(event::Memory::new(now_ns, pid, rss_bytes, stat.minflt, stat.majflt))
+}
+
+/// CPU time that this process has used, ns.
+fn own_cpu_ns() -> u64 {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// Time of a clock, ns.
+pub(super) fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec that lives on the stack.
+    let status = unsafe { libc::clock_gettime(id, &raw mut time) };
+    if status != 0 {
+        return 0;
+    }
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}

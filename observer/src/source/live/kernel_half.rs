@@ -1,0 +1,100 @@
+//! Loads the kernel half with the running kernel's constants, gives it its targets and rings, attaches it.
+//!
+//! Everything attached hangs on file descriptors of this process: when it dies, by whatever cause, the kernel
+//! detaches the programs and frees the maps. Nothing is pinned.
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
+use observer_common::{Losses, limits, names};
+
+use super::rings::Rings;
+use super::{offsets, signals};
+
+/// The compiled kernel half.
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
+
+/// What the kernel half is loaded with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Watched processes.
+    pub pids: Vec<u32>,
+    /// Ports on which they listen.
+    pub ports: Vec<u16>,
+    /// Size of one CPU's ring, bytes: a power of two of whole pages.
+    pub ring_bytes: u32,
+}
+
+/// The loaded and attached kernel half. Dropping it detaches everything.
+pub struct KernelHalf {
+    ebpf: Ebpf,
+    losses: PerCpuArray<MapData, LossesPod>,
+    pub(super) rings: Rings,
+    /// What became of each signal.
+    pub outcomes: Vec<signals::Outcome>,
+}
+
+/// [`Losses`] as aya reads map values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct LossesPod(pub(super) Losses);
+
+// SAFETY: `Losses` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
+unsafe impl aya::Pod for LossesPod {}
+
+impl KernelHalf {
+    /// Loads and attaches. The caller decides with [`signals::require`] whether what could be attached will do.
+    ///
+    /// # Errors
+    /// When the kernel refuses the object or its maps, or publishes no BTF.
+    pub fn load(options: &Options) -> Result<Self> {
+        let kernel = offsets::kernel_btf()?;
+        let resolved = offsets::resolve(&kernel)?;
+        let accept_result: u32 = match offsets::parameters(&kernel, "inet_csk_accept") {
+            Some(2) => 2,
+            _ => 4,
+        };
+        let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
+        let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
+            .override_global(names::constant::ONLY_TARGET, &only_target, true)
+            .override_global(names::constant::ACCEPT_RESULT, &accept_result, true)
+            .allow_unsupported_maps()
+            .load(OBJECT)
+            .context("the kernel refused to load observer's programs or maps")?;
+
+        let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
+        let mut targets: HashMap<_, u32, u8> = map(&mut ebpf, names::map::TARGETS)?;
+        for pid in &options.pids {
+            targets.insert(pid, 1, 0).with_context(|| {
+                format!("cannot watch process {pid}: at most {} processes at once", limits::MAX_TARGETS)
+            })?;
+        }
+        let mut ports: Array<_, u32> = map(&mut ebpf, names::map::PORTS)?;
+        for port in &options.ports {
+            ports.set(u32::from(*port), 1, 0).with_context(|| format!("cannot watch port {port}"))?;
+        }
+        let losses = map(&mut ebpf, names::map::LOSSES)?;
+        // The maps stay alive through the programs that use them.
+        let outcomes = signals::attach(&mut ebpf, &btf);
+        Ok(Self { ebpf, losses, rings, outcomes })
+    }
+
+    /// The loaded object, for its log.
+    pub(super) fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Losses so far, CPU by CPU.
+    pub(super) fn losses(&self) -> Result<Vec<Losses>> {
+        let values = self.losses.get(&0, 0).context("cannot read the loss counters")?;
+        Ok(values.iter().map(|pod| pod.0).collect())
+    }
+}
+
+fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
+    let map = ebpf.take_map(name).with_context(|| format!("the compiled object has no map {name}"))?;
+    M::try_from(map).with_context(|| format!("map {name} of the compiled object is of another type"))
+}

@@ -1,0 +1,15 @@
+//! The live source: loads the kernel half, attaches its signals, drains its rings on a timer.
+//!
+//! It knows the kernel and procfs, and nothing of what events mean.
+
+mod drain;
+mod facts;
+mod kernel_half;
+pub mod offsets;
+pub mod privilege;
+mod rings;
+pub mod signals;
+pub mod target;
+
+pub use drain::{LiveSource, POLL_INTERVAL};
+pub use kernel_half::{KernelHalf, Options};

@@ -1,0 +1,172 @@
+//! Finds the kernel fields that the kernel half reads, in the running kernel's BTF.
+
+use anyhow::{Context as _, Result, anyhow};
+use btf_rs::{Btf, Struct, Type};
+use observer_common::Offsets;
+
+/// Where the kernel publishes its types (`CONFIG_DEBUG_INFO_BTF`).
+pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// `MM_FILEPAGES`, `MM_ANONPAGES`, `MM_SHMEMPAGES` of `include/linux/mm_types_task.h`.
+const RSS_COUNTERS: [u32; 3] = [0, 1, 3];
+
+/// The running kernel's types.
+///
+/// # Errors
+/// When the kernel publishes none.
+pub fn kernel_btf() -> Result<Btf> {
+    Btf::from_file(KERNEL_BTF).map_err(|error| anyhow!("{error}")).with_context(|| {
+        format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+    })
+}
+
+/// Offsets of all fields that the kernel half reads.
+///
+/// # Errors
+/// Names the first structure or field that this kernel does not have.
+pub fn resolve(btf: &Btf) -> Result<Offsets> {
+    let task = |path: &str| field(btf, "task_struct", path);
+    let sock = |path: &str| field(btf, "sock_common", path);
+    let regs = |path: &str| field(btf, "pt_regs", path);
+    let [mm_rss_file, mm_rss_anon, mm_rss_shmem] = rss(btf)?;
+    Ok(Offsets {
+        task_pid: task("pid")?,
+        task_tgid: task("tgid")?,
+        task_comm: task("comm")?,
+        task_mm: task("mm")?,
+        task_signal: task("signal")?,
+        task_min_flt: task("min_flt")?,
+        task_maj_flt: task("maj_flt")?,
+        task_runtime: task("se.sum_exec_runtime")?,
+        task_runtime_at_pick: task("se.prev_sum_exec_runtime")?,
+        signal_live: field(btf, "signal_struct", "live")?,
+        mm_rss_file,
+        mm_rss_anon,
+        mm_rss_shmem,
+        sock_local_port: sock("skc_num")?,
+        sock_remote_port: sock("skc_dport")?,
+        sock_family: sock("skc_family")?,
+        sock_state: sock("skc_state")?,
+        sock_local_v4: sock("skc_rcv_saddr")?,
+        sock_remote_v4: sock("skc_daddr")?,
+        sock_local_v6: sock("skc_v6_rcv_saddr")?,
+        sock_remote_v6: sock("skc_v6_daddr")?,
+        sock_protocol: field(btf, "sock", "sk_protocol")?,
+        tcp_rcv_nxt: field(btf, "tcp_sock", "rcv_nxt")?,
+        tcp_copied_seq: field(btf, "tcp_sock", "copied_seq")?,
+        regs_syscall: regs("orig_ax")?,
+        regs_arg0: regs("di")?,
+        regs_arg1: regs("si")?,
+        regs_arg2: regs("dx")?,
+        regs_arg3: regs("r10")?,
+        reserved: 0,
+    })
+}
+
+/// Whether this kernel has a function or tracepoint type of this name.
+#[must_use]
+pub fn has(btf: &Btf, name: &str) -> bool {
+    btf.resolve_types_by_name(name).is_ok_and(|types| !types.is_empty())
+}
+
+/// How many parameters a kernel function has.
+#[must_use]
+pub fn parameters(btf: &Btf, function: &str) -> Option<usize> {
+    btf.resolve_types_by_name(function).ok()?.iter().find_map(|found| match found {
+        Type::Func(function) => match btf.resolve_chained_type(function).ok()? {
+            Type::FuncProto(proto) => Some(proto.parameters.len()),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// The resident-memory counters: an array of `percpu_counter` since Linux 6.2, of `atomic_long_t` before.
+fn rss(btf: &Btf) -> Result<[u32; 3]> {
+    let (base, element, count) = match field(btf, "mm_struct", "rss_stat.count") {
+        Ok(base) => (base, 8, 0),
+        Err(_) => (
+            field(btf, "mm_struct", "rss_stat")?,
+            u32::try_from(structure(btf, "percpu_counter")?.size())?,
+            field(btf, "percpu_counter", "count")?,
+        ),
+    };
+    Ok(RSS_COUNTERS.map(|index| base + index * element + count))
+}
+
+fn structure(btf: &Btf, name: &str) -> Result<Struct> {
+    btf.resolve_types_by_name(name)
+        .map_err(|error| anyhow!("{error}"))
+        .with_context(|| format!("this kernel's BTF has no structure {name}"))?
+        .into_iter()
+        .find_map(|found| match found {
+            Type::Struct(structure) if !structure.members.is_empty() => Some(structure),
+            _ => None,
+        })
+        .with_context(|| format!("this kernel's BTF has no structure {name}"))
+}
+
+/// Offset of `path` (`member.member`) from the start of structure `name`, bytes.
+fn field(btf: &Btf, name: &str, path: &str) -> Result<u32> {
+    let mut current = structure(btf, name)?;
+    let mut bits = 0;
+    let mut parts = path.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (offset, member_type) =
+            member(btf, &current, part).with_context(|| format!("this kernel's {name} has no field {path}"))?;
+        bits += offset;
+        if parts.peek().is_some() {
+            let Some(Type::Struct(inner) | Type::Union(inner)) = member_type else {
+                return Err(anyhow!("this kernel's {name}.{path} is not made of structures"));
+            };
+            current = inner;
+        }
+    }
+    Ok(bits / 8)
+}
+
+/// Bit offset and type of a member, also through unnamed structures and unions.
+fn member(btf: &Btf, structure: &Struct, name: &str) -> Option<(u32, Option<Type>)> {
+    for member in &structure.members {
+        let member_name = btf.resolve_name(member).unwrap_or_default();
+        let member_type = resolve(btf, member);
+        if member_name == name {
+            return Some((member.bit_offset(), member_type));
+        }
+        if member_name.is_empty()
+            && let Some(Type::Struct(inner) | Type::Union(inner)) = &member_type
+            && let Some((offset, found)) = self::member(btf, inner, name)
+        {
+            return Some((member.bit_offset() + offset, found));
+        }
+    }
+    return None;
+
+    /// The member's type without typedefs and qualifiers.
+    fn resolve(btf: &Btf, member: &btf_rs::Member) -> Option<Type> {
+        btf.resolve_chained_type(member).ok().map(|first| match &first {
+            Type::Typedef(typedef) => btf.chained_type_iter(typedef).last().unwrap_or_else(|| first.clone()),
+            Type::Const(qualified) | Type::Volatile(qualified) => {
+                btf.chained_type_iter(qualified).last().unwrap_or_else(|| first.clone())
+            }
+            _ => first,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_found_in_the_running_kernel() {
+        let Ok(btf) = kernel_btf() else {
+            println!("skipped: this kernel publishes no BTF");
+            return;
+        };
+        let offsets = resolve(&btf).unwrap();
+        assert_ne!(offsets.task_tgid, offsets.task_pid);
+        assert!(offsets.mm_rss_file < offsets.mm_rss_anon && offsets.mm_rss_anon < offsets.mm_rss_shmem);
+        assert!(resolve(&btf).is_ok() && field(&btf, "task_struct", "no_such_field").is_err());
+    }
+}

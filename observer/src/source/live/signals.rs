@@ -1,0 +1,223 @@
+//! The table of signals: for each, its hooks in order of preference. The first that this kernel and its
+//! lockdown state allow is used; what was refused, and why, is kept for `observer doctor`.
+
+use anyhow::{Result, bail};
+use aya::{Btf, Ebpf, programs::Program};
+use observer_common::names::program;
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hook {
+    /// BTF tracepoint of this name.
+    Tracepoint(&'static str),
+    /// Entry of this kernel function.
+    Entry(&'static str),
+    /// Exit of this kernel function.
+    Exit(&'static str),
+}
+
+impl Hook {
+    fn name(self) -> String {
+        match self {
+            Self::Tracepoint(name) => format!("tp_btf:{name}"),
+            Self::Entry(name) => format!("fentry:{name}"),
+            Self::Exit(name) => format!("fexit:{name}"),
+        }
+    }
+}
+
+/// One way to get a signal.
+struct Alternative {
+    program: &'static str,
+    hook: Hook,
+    /// What is lost with this hook, against the best one.
+    note: Option<&'static str>,
+}
+
+/// One signal.
+struct Signal {
+    name: &'static str,
+    alternatives: &'static [Alternative],
+    /// What stands in when no hook is allowed; `None` when observer cannot do without.
+    fallback: Option<&'static str>,
+}
+
+const fn tracepoint(program: &'static str, name: &'static str) -> Alternative {
+    Alternative { program, hook: Hook::Tracepoint(name), note: None }
+}
+
+const SIGNALS: &[Signal] = &[
+    Signal {
+        name: "switch",
+        alternatives: &[tracepoint(program::SWITCH, "sched_switch")],
+        fallback: None,
+    },
+    Signal {
+        name: "wakeup",
+        alternatives: &[tracepoint(program::WAKEUP, "sched_waking")],
+        fallback: None,
+    },
+    Signal {
+        name: "arrival",
+        alternatives: &[
+            tracepoint(program::ARRIVAL_TRACEPOINT, "sk_data_ready"),
+            Alternative {
+                program: program::ARRIVAL_FENTRY,
+                hook: Hook::Entry("sock_def_readable"),
+                note: None,
+            },
+        ],
+        fallback: None,
+    },
+    Signal {
+        name: "receive",
+        alternatives: &[
+            tracepoint(program::RECEIVE_TRACEPOINT, "sock_recv_length"),
+            Alternative { program: program::RECEIVE_FEXIT, hook: Hook::Exit("tcp_recvmsg"), note: None },
+        ],
+        fallback: None,
+    },
+    Signal {
+        name: "send",
+        alternatives: &[
+            tracepoint(program::SEND_TRACEPOINT, "sock_send_length"),
+            Alternative { program: program::SEND_FEXIT, hook: Hook::Exit("tcp_sendmsg"), note: None },
+        ],
+        fallback: None,
+    },
+    Signal {
+        name: "connection",
+        alternatives: &[tracepoint(program::CONNECTION, "inet_sock_set_state")],
+        fallback: None,
+    },
+    Signal {
+        name: "accept",
+        alternatives: &[Alternative {
+            program: program::ACCEPT_FEXIT,
+            hook: Hook::Exit("inet_csk_accept"),
+            note: None,
+        }],
+        fallback: Some("the first read tried on a new connection: an upper bound, exact where one thread does both"),
+    },
+    Signal {
+        name: "fork",
+        alternatives: &[tracepoint(program::FORK, "sched_process_fork")],
+        fallback: None,
+    },
+    Signal {
+        name: "exec",
+        alternatives: &[tracepoint(program::EXEC, "sched_process_exec")],
+        fallback: None,
+    },
+    Signal {
+        name: "exit",
+        alternatives: &[tracepoint(program::EXIT, "sched_process_exit")],
+        fallback: None,
+    },
+];
+
+/// What became of one signal.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The signal.
+    pub signal: &'static str,
+    /// The hook that is used; `None` when only the fallback is left.
+    pub hook: Option<String>,
+    /// What that costs in exactness.
+    pub note: Option<&'static str>,
+    /// Hooks that were tried before, with the reason why they did not work.
+    pub refused: Vec<(String, String)>,
+    /// Whether observer can work with this outcome.
+    pub usable: bool,
+}
+
+/// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
+pub fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Vec<Outcome> {
+    SIGNALS.iter().map(|signal| attach_one(ebpf, btf, signal)).collect()
+}
+
+/// Fails unless every needed signal has a hook.
+///
+/// # Errors
+/// Names each signal that could not be attached, with the reasons.
+pub fn require(outcomes: &[Outcome]) -> Result<()> {
+    let missing: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.usable)
+        .map(|outcome| {
+            let reasons: Vec<String> =
+                outcome.refused.iter().map(|(hook, reason)| format!("{hook}: {reason}")).collect();
+            format!("{} ({})", outcome.signal, reasons.join("; "))
+        })
+        .collect();
+    if !missing.is_empty() {
+        bail!(
+            "this kernel refused every hook for: {}. Run `observer doctor` to see the whole table",
+            missing.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn attach_one(ebpf: &mut Ebpf, btf: &Btf, signal: &Signal) -> Outcome {
+    let mut refused = Vec::new();
+    for alternative in signal.alternatives {
+        match try_attach(ebpf, btf, alternative) {
+            Ok(()) => {
+                return Outcome {
+                    signal: signal.name,
+                    hook: Some(alternative.hook.name()),
+                    note: alternative.note,
+                    refused,
+                    usable: true,
+                };
+            }
+            Err(error) => refused.push((alternative.hook.name(), reason(&error))),
+        }
+    }
+    Outcome {
+        signal: signal.name,
+        hook: None,
+        note: signal.fallback,
+        refused,
+        usable: signal.fallback.is_some(),
+    }
+}
+
+fn try_attach(ebpf: &mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<()> {
+    let Some(program) = ebpf.program_mut(alternative.program) else {
+        bail!("program {} is not in the compiled object", alternative.program);
+    };
+    match (program, alternative.hook) {
+        (Program::BtfTracePoint(program), Hook::Tracepoint(name)) => {
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        (Program::FEntry(program), Hook::Entry(name)) => {
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        (Program::FExit(program), Hook::Exit(name)) => {
+            program.load(name, btf)?;
+            program.attach()?;
+        }
+        (_, hook) => bail!("program {} does not fit hook {}", alternative.program, hook.name()),
+    }
+    Ok(())
+}
+
+/// The chain of reasons on one line, without the verifier's log, which is for `--verbose` readers.
+fn reason(error: &anyhow::Error) -> String {
+    let text: Vec<String> = error
+        .chain()
+        .map(|cause| {
+            let cause = cause.to_string();
+            let end = cause.find("Verifier output").unwrap_or(cause.len());
+            cause[..end].trim().trim_end_matches('.').to_owned()
+        })
+        .collect();
+    if std::env::var_os("OBSERVER_VERIFIER_LOG").is_some() {
+        return format!("{error:#}");
+    }
+    text.join(": ")
+}

@@ -1,0 +1,94 @@
+//! The processes to watch, as they are when observing begins.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context as _, Result, bail};
+use procfs::process::{FDTarget, Process};
+
+/// A process that can be watched.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Process id.
+    pub pid: u32,
+    /// Name of its main thread.
+    pub comm: String,
+    /// Path of its program.
+    pub exe: Option<String>,
+    /// Number of threads.
+    pub threads: u32,
+    /// TCP ports on which it listens.
+    pub ports: Vec<u16>,
+}
+
+/// Looks at process `pid`.
+///
+/// # Errors
+/// When there is no such process, it is a thread of another, has ended, or belongs to the kernel.
+pub fn look_at(pid: u32) -> Result<Target> {
+    let gone = || format!("no process has pid {pid}; `pgrep -n NAME` finds one by name");
+    let process = Process::new(i32::try_from(pid).ok().with_context(gone)?).with_context(gone)?;
+    let status = process.status().with_context(gone)?;
+    let comm = status.name.clone();
+    if status.tgid != status.pid {
+        bail!(
+            "{pid} is a thread of process {}; attach to the process: --pid {}",
+            status.tgid,
+            status.tgid
+        );
+    }
+    if status.vmsize.is_none() {
+        if status.state.starts_with('Z') {
+            bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
+        }
+        bail!("{pid} ({comm}) is a kernel thread; observer watches server processes");
+    }
+    Ok(Target {
+        pid,
+        comm,
+        exe: process.exe().ok().map(|path| path.display().to_string()),
+        threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
+        ports: listening_ports(&process).unwrap_or_default(),
+    })
+}
+
+/// Ports of the listening sockets among the process's descriptors.
+fn listening_ports(process: &Process) -> Result<Vec<u16>> {
+    let sockets: BTreeSet<u64> = process
+        .fd()?
+        .flatten()
+        .filter_map(|fd| match fd.target {
+            FDTarget::Socket(inode) => Some(inode),
+            _ => None,
+        })
+        .collect();
+    let mut ports = BTreeSet::new();
+    for table in [process.tcp(), process.tcp6()] {
+        for entry in table.unwrap_or_default() {
+            if entry.state == procfs::net::TcpState::Listen && sockets.contains(&entry.inode) {
+                ports.insert(entry.local_address.port());
+            }
+        }
+    }
+    Ok(ports.into_iter().collect())
+}
+
+/// Name of a thread, as the kernel keeps it.
+#[must_use]
+pub fn thread_name(pid: u32, tid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    Some(name.trim_end_matches('\n').to_owned())
+}
+
+/// Ids of the process's threads.
+#[must_use]
+pub fn thread_ids(pid: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// What a descriptor of a process is: a path, `socket:[…]`, `pipe:[…]`, `anon_inode:[…]`.
+#[must_use]
+pub fn fd_name(pid: u32, fd: i32) -> Option<String> {
+    fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok().map(|path| path.display().to_string())
+}

@@ -1,0 +1,166 @@
+//! The raw event stream in a file.
+//!
+//! Layout, in the byte order of the machine that wrote it: [`MAGIC`], version (`u32`), length of the header
+//! (`u32`), the header as JSON padded with spaces to a multiple of eight bytes, then the events as they stand in
+//! memory, in the order of their time. The last is an end event; a file without one was cut off.
+
+use std::io::{Read, Write};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Batch, Source, Status};
+use crate::event::{self, Event};
+use crate::output::Header;
+
+/// First bytes of every recording.
+pub const MAGIC: &[u8; 8] = b"observer";
+
+/// Version of the layout. A reader takes its own version only.
+pub const VERSION: u32 = 1;
+
+/// Longest header that is believed, bytes.
+const MAX_HEADER: usize = 1 << 20;
+
+/// How much is read at once, bytes.
+const CHUNK: usize = 1 << 16;
+
+/// Writes a recording.
+pub struct Writer<W: Write> {
+    writer: W,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn new(mut writer: W, header: &Header) -> Result<Self> {
+        let mut json = serde_json::to_vec(header).context("cannot encode the recording's header")?;
+        json.resize(json.len().next_multiple_of(event::ALIGN), b' ');
+        writer.write_all(MAGIC)?;
+        writer.write_all(&VERSION.to_ne_bytes())?;
+        writer.write_all(&u32::try_from(json.len())?.to_ne_bytes())?;
+        writer.write_all(&json)?;
+        Ok(Self { writer })
+    }
+
+    /// Appends a batch.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn write(&mut self, batch: &Batch) -> std::io::Result<()> {
+        self.writer.write_all(batch.bytes())
+    }
+
+    /// Hands everything on.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn finish(mut self) -> std::io::Result<W> {
+        self.writer.flush()?;
+        Ok(self.writer)
+    }
+}
+
+/// Reads a recording.
+pub struct Reader<R: Read> {
+    reader: R,
+    /// Read and not yet given, from `start`.
+    buffer: Vec<u8>,
+    start: usize,
+    file_ended: bool,
+    over: bool,
+}
+
+impl<R: Read> Reader<R> {
+    /// Opens a recording and reads its header.
+    ///
+    /// # Errors
+    /// When it is no recording, or one of another version or byte order.
+    pub fn open(mut reader: R) -> Result<(Self, Header)> {
+        let mut fixed = [0; 16];
+        reader.read_exact(&mut fixed).context("this is no recording of observer: it is too short")?;
+        if fixed[..8] != *MAGIC {
+            bail!("this is no recording of observer: it does not begin with `observer`");
+        }
+        let word = |at: usize| u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let (version, length) = (word(8), word(12) as usize);
+        if version == VERSION.swap_bytes() {
+            bail!("this recording was made on a machine of another byte order; replay it there");
+        }
+        if version != VERSION {
+            bail!(
+                "this recording has format version {version}, this observer reads version {VERSION}; \
+                 replay it with the observer that made it"
+            );
+        }
+        if length > MAX_HEADER {
+            bail!("this recording is damaged: its header claims {length} bytes");
+        }
+        let mut json = vec![0; length];
+        reader.read_exact(&mut json).context("this recording is cut off inside its header")?;
+        let header = serde_json::from_slice(&json).context("this recording's header is damaged")?;
+        Ok((Self { reader, buffer: Vec::new(), start: 0, file_ended: false, over: false }, header))
+    }
+
+    /// Makes sure that a whole event is in the buffer, if there is one.
+    fn fill(&mut self) -> Result<()> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let before = self.buffer.len();
+        self.buffer.resize(before + CHUNK, 0);
+        let read = loop {
+            match self.reader.read(&mut self.buffer[before..]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => break other.context("cannot read the recording")?,
+            }
+        };
+        self.buffer.truncate(before + read);
+        self.file_ended = read == 0;
+        Ok(())
+    }
+
+    /// Length of the event at the start of the buffer: `None` when it is not all there, zero when damaged.
+    fn whole_event(&self) -> Option<usize> {
+        let rest = &self.buffer[self.start..];
+        // The kind stands at the same place in every header.
+        let kind = rest.get(12..14)?;
+        let Some(size) = event::size_of_kind(u16::from_ne_bytes([kind[0], kind[1]])) else { return Some(0) };
+        (rest.len() >= size).then_some(size)
+    }
+}
+
+impl<R: Read> Source for Reader<R> {
+    fn next(&mut self, batch: &mut Batch) -> Result<Status> {
+        batch.clear();
+        if self.over {
+            return Ok(Status::End);
+        }
+        loop {
+            match self.whole_event() {
+                Some(0) => {
+                    self.over = true;
+                    return Ok(Status::Truncated);
+                }
+                Some(size) => {
+                    let before = batch.bytes().len();
+                    batch.push(&self.buffer[self.start..self.start + size]);
+                    self.start += size;
+                    match Event::read(&batch.bytes()[before..]) {
+                        Ok((Event::Tick(_), _)) => return Ok(Status::More),
+                        Ok((Event::End(_), _)) => {
+                            self.over = true;
+                            return Ok(Status::End);
+                        }
+                        _ => {}
+                    }
+                }
+                None if self.file_ended => {
+                    self.over = true;
+                    return Ok(Status::Truncated);
+                }
+                None => self.fill()?,
+            }
+        }
+    }
+}

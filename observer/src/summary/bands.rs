@@ -1,0 +1,184 @@
+//! Where the time went at a quantile: the mean budget of the requests ranked around it.
+//!
+//! Requests are not kept. Each is added to the sums of its latency bucket ([`super::buckets`]), and the
+//! mean over a band of ranks is made from those sums:
+//!
+//! - requests are ranked by latency; bucket by bucket, each bucket takes as many ranks as it has requests;
+//! - a bucket inside the band counts whole; one that the band cuts counts with the part of its ranks that
+//!   is inside, at the bucket's mean (this is the interpolation: within a bucket, which is 3 % wide,
+//!   requests are taken for alike);
+//! - a band narrower than one request is widened to one, around its quantile.
+//!
+//! Each cause's mean is rounded down to a whole nanosecond and the band's latency is *defined* as their
+//! sum. So the printed figures add up exactly, nothing is moved from one cause to another, and the latency
+//! is at most one nanosecond a cause below the true mean of the band.
+
+use super::buckets::{BUCKETS, index};
+use super::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
+use crate::cause::{Budget, Cause};
+use crate::request::Request;
+
+/// Parts of a rank: bands begin and end at multiples of 0.05 % of the requests.
+const PARTS: u128 = 10_000;
+
+const P50: Band = Band { from: 4_500, to: 5_500 };
+const P99: Band = Band { from: 9_850, to: 9_950 };
+const P999: Band = Band { from: 9_985, to: 9_995 };
+
+/// A band of ranks, in parts of [`PARTS`] of all requests.
+#[derive(Clone, Copy)]
+struct Band {
+    from: u128,
+    to: u128,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    requests: u64,
+    budget: Budget,
+    receive_queue_ns: u64,
+    with_rss: u64,
+    rss_start: u64,
+    rss_end: u64,
+    minor_faults: u64,
+    major_faults: u64,
+}
+
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.budget.add(&other.budget);
+        self.receive_queue_ns += other.receive_queue_ns;
+        self.with_rss += other.with_rss;
+        self.rss_start += other.rss_start;
+        self.rss_end += other.rss_end;
+        self.minor_faults += other.minor_faults;
+        self.major_faults += other.major_faults;
+    }
+}
+
+/// Sums by latency bucket.
+#[derive(Clone, Debug)]
+pub(super) struct BucketSums(Box<[Sums]>);
+
+impl BucketSums {
+    pub(super) fn new() -> Self {
+        Self(vec![Sums::default(); BUCKETS].into_boxed_slice())
+    }
+
+    pub(super) fn record(&mut self, request: &Request) {
+        let sums = &mut self.0[index(request.latency_ns)];
+        sums.requests += 1;
+        sums.budget.add(&request.budget);
+        sums.receive_queue_ns += request.receive_queue_ns;
+        // No process has no resident memory: 0 is a figure that could not be read.
+        if request.rss.start > 0 && request.rss.end > 0 {
+            sums.with_rss += 1;
+            sums.rss_start += request.rss.start;
+            sums.rss_end += request.rss.end;
+        }
+        sums.minor_faults += request.faults.minor;
+        sums.major_faults += request.faults.major;
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (sums, more) in self.0.iter_mut().zip(&other.0) {
+            if more.requests > 0 {
+                sums.add(more);
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.fill(Sums::default());
+    }
+
+    /// The means around the three quantiles; `None` without requests.
+    pub(super) fn at_quantiles(&self) -> Option<AtQuantiles> {
+        let requests: u64 = self.0.iter().map(|sums| sums.requests).sum();
+        (requests > 0).then(|| AtQuantiles {
+            p50: self.means(P50, requests.into()),
+            p99: self.means(P99, requests.into()),
+            p999: self.means(P999, requests.into()),
+        })
+    }
+
+    fn means(&self, band: Band, requests: u128) -> BandMeans {
+        let (from, to) = widened(band, requests);
+        let mut weighted = Weighted::default();
+        let mut below = 0;
+        for sums in self.0.iter().filter(|sums| sums.requests > 0) {
+            let above = below + u128::from(sums.requests) * PARTS;
+            let inside = above.min(to).saturating_sub(below.max(from));
+            if inside > 0 {
+                weighted.add(sums, inside);
+            }
+            below = above;
+        }
+        weighted.means(to - from)
+    }
+}
+
+/// The ranks of a band, in parts of a rank: at least one rank wide, and not outside all ranks.
+fn widened(band: Band, requests: u128) -> (u128, u128) {
+    let (from, to) = (band.from * requests, band.to * requests);
+    if to - from >= PARTS {
+        return (from, to);
+    }
+    let middle = u128::midpoint(from, to);
+    let from = middle.saturating_sub(PARTS / 2).min((requests - 1) * PARTS);
+    (from, from + PARTS)
+}
+
+/// Sums over a band, each in parts of a request.
+#[derive(Default)]
+struct Weighted {
+    budget: [u128; Cause::ALL.len()],
+    receive_queue_ns: u128,
+    with_rss: u128,
+    rss_start: u128,
+    rss_end: u128,
+    minor_faults: u128,
+    major_faults: u128,
+}
+
+impl Weighted {
+    fn add(&mut self, sums: &Sums, inside: u128) {
+        // Rounds down once for a bucket that the band cuts, by less than 1/10,000 of a unit.
+        let part = |sum: u64| u128::from(sum) * inside / u128::from(sums.requests);
+        for (weighted, cause) in self.budget.iter_mut().zip(Cause::ALL) {
+            *weighted += part(sums.budget.get(cause));
+        }
+        self.receive_queue_ns += part(sums.receive_queue_ns);
+        self.with_rss += part(sums.with_rss);
+        self.rss_start += part(sums.rss_start);
+        self.rss_end += part(sums.rss_end);
+        self.minor_faults += part(sums.minor_faults);
+        self.major_faults += part(sums.major_faults);
+    }
+
+    fn means(&self, width: u128) -> BandMeans {
+        let mut budget_ns = Budget::default();
+        for (weighted, cause) in self.budget.iter().zip(Cause::ALL) {
+            budget_ns.charge(cause, (weighted / width) as u64);
+        }
+        BandMeans {
+            requests: ((width + PARTS / 2) / PARTS) as u64,
+            latency_ns: budget_ns.total(),
+            receive_queue_ns: (self.receive_queue_ns / width) as u64,
+            budget_ns,
+            rss: (self.with_rss > 0).then(|| RssMeans {
+                start: (self.rss_start / self.with_rss) as u64,
+                end: (self.rss_end / self.with_rss) as u64,
+            }),
+            faults: FaultMeans {
+                minor: thousandths(self.minor_faults, width),
+                major: thousandths(self.major_faults, width),
+            },
+        }
+    }
+}
+
+fn thousandths(sum: u128, width: u128) -> f64 {
+    (sum * 1_000 / width) as f64 / 1_000.0
+}

@@ -1,0 +1,79 @@
+//! What is merely counted: requests by confidence and status, losses by reason, the observer's own cost.
+
+use super::report::{ByConfidence, ByStatus, OwnCost};
+use crate::request::{Confidence, Request};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) incomplete: u64,
+    pub(super) confidence: ByConfidence,
+    pub(super) status: ByStatus,
+    /// In the order in which the reasons first came up. Reasons are literals of this program: few.
+    pub(super) lost: Vec<(&'static str, u64)>,
+    pub(super) cost: Option<OwnCost>,
+}
+
+impl Counted {
+    pub(super) fn request(&mut self, request: &Request) {
+        self.incomplete += u64::from(!request.complete);
+        *match request.confidence {
+            Confidence::Exact => &mut self.confidence.exact,
+            Confidence::Inferred => &mut self.confidence.inferred,
+            Confidence::Partial => &mut self.confidence.partial,
+        } += 1;
+        *match request.http.as_ref().and_then(|http| http.status) {
+            Some(100..=199) => &mut self.status.informational,
+            Some(200..=299) => &mut self.status.success,
+            Some(300..=399) => &mut self.status.redirect,
+            Some(400..=499) => &mut self.status.client_error,
+            Some(500..=599) => &mut self.status.server_error,
+            _ => &mut self.status.unknown,
+        } += 1;
+    }
+
+    pub(super) fn lost(&mut self, reason: &'static str, count: u64) {
+        if count == 0 {
+            return;
+        }
+        match self.lost.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, sum)) => *sum += count,
+            None => self.lost.push((reason, count)),
+        }
+    }
+
+    pub(super) fn cost(&mut self, more: OwnCost) {
+        let sum = self.cost.get_or_insert_default();
+        sum.ebpf_ns = match (sum.ebpf_ns, more.ebpf_ns) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
+        sum.cpu_ns += more.cpu_ns;
+        sum.rss_bytes = sum.rss_bytes.max(more.rss_bytes);
+        sum.records += more.records;
+    }
+
+    pub(super) fn add(&mut self, window: &Self) {
+        self.incomplete += window.incomplete;
+        self.confidence.exact += window.confidence.exact;
+        self.confidence.inferred += window.confidence.inferred;
+        self.confidence.partial += window.confidence.partial;
+        self.status.informational += window.status.informational;
+        self.status.success += window.status.success;
+        self.status.redirect += window.status.redirect;
+        self.status.client_error += window.status.client_error;
+        self.status.server_error += window.status.server_error;
+        self.status.unknown += window.status.unknown;
+        for &(reason, count) in &window.lost {
+            self.lost(reason, count);
+        }
+        if let Some(cost) = window.cost {
+            self.cost(cost);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.clear();
+        *self = Self { lost, ..Self::default() };
+    }
+}

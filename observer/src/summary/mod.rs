@@ -1,0 +1,155 @@
+//! Totals of the run and of the current window, over **every** request, written or not.
+//!
+//! It is fed values and asked for figures. It knows no clock, no file and no format: the same calls give
+//! the same figures. All its state is bounded, and what a bound turns away is counted.
+//!
+//! A request touches the window only, apart from the histogram behind the live p99; a window is added to
+//! the run when it closes. In the steady state [`Summary::request`] allocates nothing.
+
+mod bands;
+mod buckets;
+mod counts;
+mod latency;
+mod memory;
+mod paths;
+mod report;
+
+use bands::BucketSums;
+use counts::Counted;
+use latency::{Latency, Threshold};
+use memory::Memory;
+pub(crate) use paths::without_query;
+use paths::{Listed, Paths};
+pub use report::{
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
+    Quantiles, RssMeans, Totals, Window,
+};
+
+use crate::request::Request;
+
+/// Shortest latency that is told apart, ns.
+pub const MIN_LATENCY_NS: u64 = 1;
+
+/// Longest latency that is told apart, ns: an hour. Longer ones are counted as this long, and as clamped.
+pub const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
+
+/// The totals of the run and of the current window.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    window: Part,
+    run: Part,
+    threshold: Threshold,
+    paths: Paths,
+    memory: Memory,
+}
+
+/// What is kept alike for a window and for the run.
+#[derive(Clone, Debug)]
+struct Part {
+    latency: Latency,
+    bands: BucketSums,
+    counted: Counted,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Summary {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            window: Part::new(),
+            run: Part::new(),
+            threshold: Threshold::new(),
+            paths: Paths::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// Counts a finished request. Every request comes here, whether it is written or not.
+    pub fn request(&mut self, request: &Request) {
+        self.window.latency.record(request.latency_ns);
+        self.run.latency.record(request.latency_ns);
+        self.threshold.follow(&self.run.latency);
+        self.window.bands.record(request);
+        self.window.counted.request(request);
+        if let Some(http) = &request.http {
+            self.paths.record(&http.target, request.latency_ns);
+        }
+    }
+
+    /// Takes a look at a process's memory. The fault counters are totals since the process started.
+    pub fn memory(&mut self, pid: u32, rss_bytes: u64, minor_faults: u64, major_faults: u64) {
+        self.memory.record(pid, rss_bytes, minor_faults, major_faults);
+    }
+
+    /// Counts `count` more losses for a reason.
+    pub fn lost(&mut self, reason: &'static str, count: u64) {
+        self.window.counted.lost(reason, count);
+    }
+
+    /// Adds what the observer itself cost since the last call.
+    pub fn cost(&mut self, cost: OwnCost) {
+        self.window.counted.cost(cost);
+    }
+
+    /// The p99 of the run so far, ns; `None` before the hundredth request. It follows the run in steps of a
+    /// sixteenth of its requests.
+    #[must_use]
+    pub const fn tail_threshold_ns(&self) -> Option<u64> {
+        self.threshold.ns()
+    }
+
+    /// Ends the current window and starts the next.
+    pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
+        let totals = self.window.totals(self.paths.window(), self.memory.window());
+        self.run.bands.add(&self.window.bands);
+        self.run.counted.add(&self.window.counted);
+        self.window.clear();
+        self.paths.close_window();
+        let run = self.run.totals(self.paths.run(), self.memory.run());
+        self.memory.close_window();
+        Window { start_unix_ns, duration_ns, totals, run }
+    }
+
+    /// The totals of the run, with what came after the last window was closed.
+    #[must_use]
+    pub fn end(&self, start_unix_ns: u64, duration_ns: u64) -> End {
+        let totals = self.clone().close_window(start_unix_ns, duration_ns).run;
+        End { start_unix_ns, duration_ns, totals }
+    }
+}
+
+impl Part {
+    fn new() -> Self {
+        Self { latency: Latency::new(), bands: BucketSums::new(), counted: Counted::default() }
+    }
+
+    fn clear(&mut self) {
+        self.latency.clear();
+        self.bands.clear();
+        self.counted.clear();
+    }
+
+    fn totals(&self, paths: Listed, memory: Vec<ProcessMemory>) -> Totals {
+        Totals {
+            requests: self.latency.requests(),
+            incomplete: self.counted.incomplete,
+            clamped: self.latency.clamped(),
+            confidence: self.counted.confidence,
+            status: self.counted.status,
+            latency_ns: self.latency.quantiles(),
+            at: self.bands.at_quantiles(),
+            paths: paths.paths,
+            paths_other: paths.other,
+            paths_overflow: paths.overflow,
+            memory,
+            lost: self.counted.lost.clone(),
+            cost: self.counted.cost,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Which paths the requests were for, and how long each took.
+//!
+//! The table is bounded because strangers choose the paths. When it is full, requests for further paths
+//! are counted together, and at the end of a window the paths that nobody asked for in it make room:
+//! what they had counted for the run goes to the same common count. Query strings never enter.
+
+use std::collections::HashMap;
+
+use super::buckets::Counts;
+use super::report::PathTotals;
+
+/// Most paths that are told apart at once.
+const MAX_PATHS: usize = 256;
+
+/// Most paths that a summary lists.
+const LISTED: usize = 5;
+
+#[derive(Clone, Debug)]
+struct Path {
+    path: Box<str>,
+    window: Counts,
+    run: Counts,
+}
+
+/// What a summary says about paths.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) paths: Vec<PathTotals>,
+    pub(super) other: u64,
+    pub(super) overflow: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Paths {
+    paths: Vec<Path>,
+    // The standard hasher, because it is keyed: strangers cannot make paths collide. Never iterated over.
+    slots: HashMap<Box<str>, usize>,
+    window_overflow: u64,
+    run_overflow: u64,
+}
+
+impl Paths {
+    pub(super) fn record(&mut self, target: &str, latency_ns: u64) {
+        let path = without_query(target);
+        if let Some(&slot) = self.slots.get(path) {
+            self.paths[slot].window.record(latency_ns);
+        } else if self.paths.len() < MAX_PATHS {
+            let mut window = Counts::new();
+            window.record(latency_ns);
+            self.slots.insert(path.into(), self.paths.len());
+            self.paths.push(Path { path: path.into(), window, run: Counts::new() });
+        } else {
+            self.window_overflow += 1;
+        }
+    }
+
+    /// What happened in the current window.
+    pub(super) fn window(&self) -> Listed {
+        list(self.paths.iter().map(|path| (&*path.path, &path.window)), self.window_overflow)
+    }
+
+    /// What happened in the windows that were closed.
+    pub(super) fn run(&self) -> Listed {
+        list(self.paths.iter().map(|path| (&*path.path, &path.run)), self.run_overflow)
+    }
+
+    /// Adds the window to the run and starts the next one.
+    pub(super) fn close_window(&mut self) {
+        self.run_overflow += self.window_overflow;
+        self.window_overflow = 0;
+        if self.paths.len() == MAX_PATHS {
+            self.forget_idle();
+        }
+        for path in &mut self.paths {
+            if path.window.total() > 0 {
+                path.run.add(&path.window);
+                path.window.clear();
+            }
+        }
+    }
+
+    fn forget_idle(&mut self) {
+        let run_overflow = &mut self.run_overflow;
+        self.paths.retain(|path| {
+            let idle = path.window.total() == 0;
+            if idle {
+                *run_overflow += path.run.total();
+            }
+            !idle
+        });
+        self.slots = self.paths.iter().enumerate().map(|(slot, path)| (path.path.clone(), slot)).collect();
+    }
+}
+
+/// The part of a request target before its query string.
+pub(crate) fn without_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
+fn list<'a>(paths: impl Iterator<Item = (&'a str, &'a Counts)>, overflow: u64) -> Listed {
+    let mut asked: Vec<_> = paths.filter(|(_, counts)| counts.total() > 0).collect();
+    // Equal counts are put in the order of the path, so that the order is always the same.
+    asked.sort_by(|(a, a_counts), (b, b_counts)| (b_counts.total(), a).cmp(&(a_counts.total(), b)));
+    let other = asked.iter().skip(LISTED).map(|(_, counts)| counts.total()).sum::<u64>() + overflow;
+    let paths = asked
+        .into_iter()
+        .take(LISTED)
+        .map(|(path, counts)| PathTotals {
+            path: path.to_owned(),
+            requests: counts.total(),
+            p50_ns: counts.quantile(500),
+            p99_ns: counts.quantile(990),
+        })
+        .collect();
+    Listed { paths, other, overflow }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_asked_come_first_and_the_rest_is_counted() {
+        let mut paths = Paths::default();
+        for (path, times) in [("/a", 3), ("/b?x=1", 7), ("/b?x=2", 2), ("/c", 1), ("/d", 1), ("/e", 1), ("/f", 1)] {
+            for _ in 0..times {
+                paths.record(path, 1_000);
+            }
+        }
+        let listed = paths.window();
+        let names: Vec<_> = listed.paths.iter().map(|path| (path.path.as_str(), path.requests)).collect();
+        assert_eq!(names, [("/b", 9), ("/a", 3), ("/c", 1), ("/d", 1), ("/e", 1)]);
+        assert_eq!((listed.other, listed.overflow), (1, 0));
+        paths.close_window();
+        assert_eq!(paths.run().paths, listed.paths);
+        assert!(paths.window().paths.is_empty());
+    }
+
+    #[test]
+    fn strangers_cannot_make_it_grow_and_no_request_goes_uncounted() {
+        let mut paths = Paths::default();
+        let total = |listed: Listed| listed.paths.iter().map(|path| path.requests).sum::<u64>() + listed.other;
+        for window in 0..3 {
+            for n in 0..1_000 {
+                paths.record(&format!("/{window}/{n}"), 1_000);
+            }
+            assert_eq!(total(paths.window()), 1_000);
+            assert!(paths.paths.len() <= MAX_PATHS && paths.slots.len() <= MAX_PATHS);
+            paths.close_window();
+        }
+        assert_eq!(total(paths.run()), 3_000);
+    }
+
+    #[test]
+    fn paths_that_nobody_asks_for_make_room_when_it_is_full() {
+        let mut paths = Paths::default();
+        for n in 0..MAX_PATHS {
+            paths.record(&format!("/{n}"), 1_000);
+        }
+        paths.close_window();
+        paths.record("/7", 1_000);
+        paths.close_window();
+        paths.record("/new", 1_000);
+        assert_eq!(paths.window().paths[0].path, "/new");
+        paths.close_window();
+        let run = paths.run();
+        assert_eq!((run.paths[0].path.as_str(), run.paths[0].requests), ("/7", 2));
+        assert_eq!(run.overflow, MAX_PATHS as u64 - 1);
+    }
+}

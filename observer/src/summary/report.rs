@@ -1,0 +1,215 @@
+//! What a summary says, as plain values: the totals of a run or of one window, ready to be written.
+//!
+//! Nothing here counts or computes, and nothing knows how it is printed. The field names are those of
+//! the `window` and `end` lines of JSON Lines; `docs/schema.md` explains each.
+
+use serde::{Serialize, Serializer};
+
+use crate::cause::Budget;
+
+/// The totals of one window, with the totals of the run up to its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Window {
+    /// Start, ns since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// Length, ns.
+    pub duration_ns: u64,
+    /// What happened in the window.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// What happened from the start of the run to the end of the window. For people: the line leaves it out.
+    #[serde(skip)]
+    pub run: Totals,
+}
+
+/// The totals of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct End {
+    /// Start, ns since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// Length, ns.
+    pub duration_ns: u64,
+    /// What happened in the run.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// Counts and figures over a stretch of time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Totals {
+    /// Requests finished, each one counted, written or not.
+    pub requests: u64,
+    /// Of these, requests with records lost inside their window.
+    pub incomplete: u64,
+    /// Of these, requests whose latency was outside 1 ns..1 h and was counted at the bound.
+    pub clamped: u64,
+    /// Requests by how sure their attribution is.
+    pub confidence: ByConfidence,
+    /// Requests by status class.
+    pub status: ByStatus,
+    /// Latency; absent without requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ns: Option<Quantiles>,
+    /// Where the time went, around three quantiles; absent without requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<AtQuantiles>,
+    /// The paths with the most requests, most first.
+    pub paths: Vec<PathTotals>,
+    /// Requests with a path that `paths` does not list.
+    pub paths_other: u64,
+    /// Of these, requests whose path was not even counted by itself, because the table of paths was full.
+    pub paths_overflow: u64,
+    /// Memory of the watched processes, by pid.
+    pub memory: Vec<ProcessMemory>,
+    /// Records and requests lost, by reason.
+    #[serde(serialize_with = "as_map")]
+    pub lost: Vec<(&'static str, u64)>,
+    /// What the observer itself cost; absent where nobody measured (a replay).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<OwnCost>,
+}
+
+/// Requests by how sure their attribution is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ByConfidence {
+    /// From the runtime's own task identity.
+    pub exact: u64,
+    /// From the order of events.
+    pub inferred: u64,
+    /// Something needed was not seen.
+    pub partial: u64,
+}
+
+/// Requests by class of HTTP status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ByStatus {
+    /// 100 to 199.
+    #[serde(rename = "1xx")]
+    pub informational: u64,
+    /// 200 to 299.
+    #[serde(rename = "2xx")]
+    pub success: u64,
+    /// 300 to 399.
+    #[serde(rename = "3xx")]
+    pub redirect: u64,
+    /// 400 to 499.
+    #[serde(rename = "4xx")]
+    pub client_error: u64,
+    /// 500 to 599.
+    #[serde(rename = "5xx")]
+    pub server_error: u64,
+    /// No HTTP, no response head seen, or a status outside 100 to 599.
+    pub unknown: u64,
+}
+
+/// Latency quantiles to three significant digits; `min`, `mean` and `max` are exact. All in ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Quantiles {
+    /// Smallest.
+    pub min: u64,
+    /// Mean, rounded down.
+    pub mean: u64,
+    /// Half of the requests took at most this.
+    pub p50: u64,
+    /// 90 %.
+    pub p90: u64,
+    /// 99 %.
+    pub p99: u64,
+    /// 99.9 %.
+    pub p999: u64,
+    /// Largest.
+    pub max: u64,
+}
+
+/// The means of the requests around three quantiles of latency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct AtQuantiles {
+    /// Requests ranked 45 % to 55 %.
+    pub p50: BandMeans,
+    /// Requests ranked 98.5 % to 99.5 %.
+    pub p99: BandMeans,
+    /// Requests ranked 99.85 % to 99.95 %.
+    pub p999: BandMeans,
+}
+
+/// Means over one band of ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct BandMeans {
+    /// How many requests the band is wide, rounded to the nearest, at least 1.
+    pub requests: u64,
+    /// Mean latency, ns: the sum of `budget_ns`, to the nanosecond.
+    pub latency_ns: u64,
+    /// Mean time from arrival to first read, ns.
+    pub receive_queue_ns: u64,
+    /// Mean ns for each cause, each rounded down.
+    pub budget_ns: Budget,
+    /// Mean resident memory; absent where no request of the band carried it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rss: Option<RssMeans>,
+    /// Mean page faults of a request.
+    pub faults: FaultMeans,
+}
+
+/// Mean resident memory of the process at both ends of a request, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RssMeans {
+    /// At the first read.
+    pub start: u64,
+    /// At the last send.
+    pub end: u64,
+}
+
+/// Mean page faults of a request, to the thousandth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct FaultMeans {
+    /// Served without I/O.
+    pub minor: f64,
+    /// Waited for I/O.
+    pub major: f64,
+}
+
+/// One path's share of the requests. Its quantiles are to about 3 %.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PathTotals {
+    /// Path without its query string.
+    pub path: String,
+    /// Requests.
+    pub requests: u64,
+    /// Median latency, ns.
+    pub p50_ns: u64,
+    /// 99 % of its requests took at most about this, ns.
+    pub p99_ns: u64,
+}
+
+/// Memory of one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProcessMemory {
+    /// Process.
+    pub pid: u32,
+    /// Resident memory at the last look, bytes.
+    pub rss_bytes: u64,
+    /// Most resident memory at any look, bytes.
+    pub rss_max_bytes: u64,
+    /// Page faults served without I/O, of all its threads.
+    pub minor_faults: u64,
+    /// Page faults that waited for I/O.
+    pub major_faults: u64,
+}
+
+/// What the observer itself cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OwnCost {
+    /// Time inside its eBPF programs, ns; absent where the kernel does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ebpf_ns: Option<u64>,
+    /// CPU time of its process, ns.
+    pub cpu_ns: u64,
+    /// Its resident memory, bytes; over several windows, the most.
+    pub rss_bytes: u64,
+    /// Records that it read.
+    pub records: u64,
+}
+
+fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
+}

@@ -1,0 +1,180 @@
+//! What a thread that left its CPU was waiting in, judged from its system call and arguments.
+
+use syscalls::Sysno;
+
+/// Wait operations of futex(2), from `include/uapi/linux/futex.h`.
+mod futex {
+    pub(super) const COMMAND_MASK: u64 = 0x7f;
+    pub(super) const WAIT: u64 = 0;
+    pub(super) const LOCK_PI: u64 = 6;
+    pub(super) const WAIT_BITSET: u64 = 9;
+    /// The value of a mutex that has waiters, in glibc, musl, Rust's std and Go's runtime alike.
+    pub(super) const CONTENDED: u64 = 2;
+}
+
+/// Kinds of waits that attribution treats differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The event loop's own wait (epoll, poll, io_uring): the thread had nothing to do.
+    EventLoop {
+        /// It was to end by itself after a time.
+        timeout: bool,
+    },
+    /// A futex that is no contended mutex: a parked worker, a condition variable, a join.
+    Park {
+        /// It was to end by itself after a time.
+        timeout: bool,
+    },
+    /// A contended mutex.
+    Mutex,
+    /// A send call.
+    Send,
+    /// Memory being brought in, outside any system call.
+    PageFault,
+    /// Any other system call.
+    Call,
+    /// Not in a system call and not a fault.
+    Unknown,
+}
+
+impl Wait {
+    /// Judges a wait from the saved registers and the thread's state.
+    #[must_use]
+    pub fn of(syscall: i32, args: &[u64; 4], state: u32) -> Self {
+        /// `TASK_UNINTERRUPTIBLE`.
+        const UNINTERRUPTIBLE: u32 = 2;
+        match number(syscall) {
+            Some(Sysno::epoll_wait | Sysno::epoll_pwait) => {
+                // An `int` of milliseconds; -1 waits for ever.
+                Self::EventLoop { timeout: (args[3] as i32) >= 0 }
+            }
+            Some(Sysno::epoll_pwait2) => Self::EventLoop { timeout: args[3] != 0 },
+            Some(Sysno::poll) => Self::EventLoop { timeout: (args[2] as i32) >= 0 },
+            Some(Sysno::ppoll) => Self::EventLoop { timeout: args[2] != 0 },
+            // The fifth argument of select is not recorded.
+            Some(Sysno::select | Sysno::pselect6 | Sysno::io_uring_enter) => Self::EventLoop { timeout: false },
+            Some(Sysno::futex) => match args[1] & futex::COMMAND_MASK {
+                futex::LOCK_PI => Self::Mutex,
+                futex::WAIT | futex::WAIT_BITSET if args[2] & 0xffff_ffff == futex::CONTENDED => Self::Mutex,
+                _ => Self::Park { timeout: args[3] != 0 },
+            },
+            Some(Sysno::futex_waitv) => Self::Park { timeout: args[3] != 0 },
+            Some(Sysno::sendto | Sysno::sendmsg | Sysno::sendfile | Sysno::sendmmsg) => Self::Send,
+            Some(_) => Self::Call,
+            None if state & UNINTERRUPTIBLE != 0 => Self::PageFault,
+            None => Self::Unknown,
+        }
+    }
+
+    /// Whether the thread had nothing to do: what it waited for is the reason, never the call.
+    #[must_use]
+    pub const fn is_idle(self) -> bool {
+        matches!(self, Self::EventLoop { .. } | Self::Park { .. })
+    }
+
+    /// Whether the wait could end by its own timeout.
+    #[must_use]
+    pub const fn has_timeout(self) -> bool {
+        matches!(self, Self::EventLoop { timeout: true } | Self::Park { timeout: true })
+    }
+}
+
+/// The name of a system call of this architecture.
+#[must_use]
+pub fn name(syscall: i32) -> Option<&'static str> {
+    number(syscall).map(|number| number.name())
+}
+
+/// The descriptor that a thread in this call waits on, where the call is on one and its wait is its own (the
+/// event loop's descriptor says nothing).
+#[must_use]
+pub fn blocking_fd(syscall: i32, args: &[u64; 4]) -> Option<i32> {
+    let on_first = matches!(
+        number(syscall)?,
+        Sysno::read
+            | Sysno::write
+            | Sysno::readv
+            | Sysno::writev
+            | Sysno::pread64
+            | Sysno::pwrite64
+            | Sysno::preadv
+            | Sysno::pwritev
+            | Sysno::fsync
+            | Sysno::fdatasync
+            | Sysno::sync_file_range
+            | Sysno::fallocate
+            | Sysno::ftruncate
+            | Sysno::flock
+            | Sysno::fcntl
+            | Sysno::recvfrom
+            | Sysno::recvmsg
+            | Sysno::sendto
+            | Sysno::sendmsg
+            | Sysno::connect
+            | Sysno::accept
+            | Sysno::accept4
+            | Sysno::ioctl
+            | Sysno::getdents64
+            | Sysno::copy_file_range
+    );
+    on_first.then_some(args[0] as i32)
+}
+
+/// Whether a thread inside this call wakes others by what it does there, as opposed to a thread that was only
+/// interrupted: futex wake, a write to an eventfd, pipe or local socket, a close, an exit.
+#[must_use]
+pub fn hands_off(syscall: i32) -> bool {
+    matches!(
+        number(syscall),
+        Some(
+            Sysno::futex
+                | Sysno::write
+                | Sysno::writev
+                | Sysno::sendto
+                | Sysno::sendmsg
+                | Sysno::close
+                | Sysno::exit
+                | Sysno::exit_group
+                | Sysno::epoll_ctl
+                | Sysno::io_uring_enter
+                | Sysno::tgkill
+        )
+    )
+}
+
+/// Whether a futex wakes only by another thread's futex call, a timeout or a signal: never by the network.
+#[must_use]
+pub fn is_futex(syscall: i32) -> bool {
+    matches!(number(syscall), Some(Sysno::futex | Sysno::futex_waitv))
+}
+
+fn number(syscall: i32) -> Option<Sysno> {
+    usize::try_from(syscall).ok().and_then(Sysno::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FUTEX: i32 = Sysno::futex as i32;
+
+    #[test]
+    fn a_contended_mutex_is_told_from_a_parked_worker() {
+        assert_eq!(Wait::of(FUTEX, &[0x7000, 128, 2, 0], 1), Wait::Mutex);
+        assert_eq!(Wait::of(FUTEX, &[0x7000, 137, 1, 0], 1), Wait::Park { timeout: false });
+        assert!(Wait::of(FUTEX, &[0x7000, 137, 1, 0x7fff], 1).has_timeout());
+    }
+
+    #[test]
+    fn an_event_loop_without_timeout_waits_for_ever() {
+        assert_eq!(Wait::of(232, &[4, 0, 1024, u64::from(u32::MAX)], 1), Wait::EventLoop { timeout: false });
+        assert_eq!(Wait::of(232, &[4, 0, 1024, 5], 1), Wait::EventLoop { timeout: true });
+    }
+
+    #[test]
+    fn an_uninterruptible_wait_outside_a_call_is_a_fault() {
+        assert_eq!(Wait::of(-1, &[0; 4], 2), Wait::PageFault);
+        assert_eq!(Wait::of(-1, &[0; 4], 1), Wait::Unknown);
+        assert_eq!(name(230), Some("clock_nanosleep"));
+    }
+}

@@ -1,0 +1,421 @@
+//! What every watched thread did: running, runnable, or blocked in what and woken by whom; and, while it ran,
+//! for which request, judged from the order of its socket operations.
+//!
+//! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
+//! a request needs from before that is `unexplained`.
+
+use std::collections::{HashMap, VecDeque};
+
+use observer_common::{SwitchIn, SwitchOut, Waking, flags, limits::COMM_BYTES};
+
+use crate::syscall::Wait;
+
+/// Slices kept for each thread.
+pub const MAX_SLICES: usize = 2048;
+
+/// Threads kept at once. More than this many at a time are counted and not followed.
+pub const MAX_THREADS: usize = 16_384;
+
+/// Identity of a request: its connection and its place on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    /// Connection.
+    pub conn: u64,
+    /// Place on the connection, from 1.
+    pub nth: u64,
+}
+
+/// For whom a thread ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// Not known.
+    #[default]
+    Nobody,
+    /// This request.
+    Request(RequestId),
+    /// More than one request, and no event says where one ended.
+    Mixed,
+}
+
+/// A thread that ran somewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occupant {
+    /// Thread; 0 is the idle thread.
+    pub tid: u32,
+    /// Process.
+    pub pid: u32,
+    /// Name.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// What ended a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// In whose context the wakeup ran.
+    pub by: Occupant,
+    /// System call that it was in.
+    pub syscall: i32,
+    /// Connection whose data became ready just before, see [`observer_common::conn`].
+    pub conn: u64,
+}
+
+/// What a blocked thread was in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Kind of the wait.
+    pub wait: Wait,
+    /// System call, -1 for none.
+    pub syscall: i32,
+    /// First argument of the call: descriptor or futex address.
+    pub arg0: u64,
+    /// What ended it; `None` while it lasts or when that was not seen.
+    pub wake: Option<Wake>,
+    /// For whom the thread ran when it blocked.
+    pub owner: Owner,
+}
+
+/// What a thread did in a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is known: before the first event, or across a loss.
+    Unknown,
+    /// It ran.
+    Running {
+        /// On this CPU.
+        cpu: u16,
+        /// For whom.
+        owner: Owner,
+        /// Connection from which bytes were received right at the start, with their arrival, ns.
+        received: Option<(u64, u64)>,
+    },
+    /// It could have run.
+    Runnable {
+        /// On this CPU it ran next.
+        cpu: u16,
+        /// Who ran there last before it.
+        behind: Occupant,
+        /// For how long that thread had run there, ns; 0 when unknown.
+        behind_ran_ns: u64,
+        /// Who took the CPU from it, when it was preempted.
+        preempted_by: Option<Occupant>,
+    },
+    /// It waited.
+    Blocked(Block),
+}
+
+/// One stretch of a thread's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Start, ns.
+    pub from_ns: u64,
+    /// End, ns.
+    pub to_ns: u64,
+    /// What it did.
+    pub state: State,
+    /// Minor and major faults meanwhile.
+    pub faults: (u32, u32),
+}
+
+/// Whether an operation took bytes in or put them out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Receive.
+    In,
+    /// Send.
+    Out,
+}
+
+/// A socket operation, as far as it says for whom a thread runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// When it ended, ns.
+    pub at_ns: u64,
+    /// Direction.
+    pub direction: Direction,
+    /// The connection, and the arrival of what was received.
+    pub conn: u64,
+    /// Arrival of the received bytes, ns; 0 when unknown.
+    pub arrived_ns: u64,
+    /// On an inbound connection: its request. On an outbound one: for whom it is used, where known.
+    pub request: Option<RequestId>,
+    /// The connection was opened by the process.
+    pub outbound: bool,
+    /// Fault counters of the thread.
+    pub faults: (u32, u32),
+}
+
+/// One thread.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its process.
+    pub pid: u32,
+    /// Its name, where known.
+    pub comm: Option<std::rc::Rc<str>>,
+    past: VecDeque<Slice>,
+    /// Start and state of the slice that is not over.
+    since_ns: u64,
+    state: State,
+    owner: Owner,
+    /// The owner's last operation was a send: what follows may already be another's.
+    owner_sent: bool,
+    faults: Option<(u32, u32)>,
+}
+
+impl Thread {
+    fn new(pid: u32) -> Self {
+        Self {
+            pid,
+            comm: None,
+            past: VecDeque::new(),
+            since_ns: 0,
+            state: State::Unknown,
+            owner: Owner::Nobody,
+            owner_sent: false,
+            faults: None,
+        }
+    }
+
+    /// For whom it runs now.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    fn close(&mut self, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
+        let delta = match (self.faults, faults) {
+            (Some(before), Some(after)) => (after.0.wrapping_sub(before.0), after.1.wrapping_sub(before.1)),
+            _ => (0, 0),
+        };
+        if faults.is_some() {
+            self.faults = faults;
+        }
+        // Two CPUs' clocks can differ by nanoseconds: time never runs backwards in a thread's past.
+        let at_ns = at_ns.max(self.since_ns);
+        if at_ns > self.since_ns && self.since_ns > 0 {
+            if self.past.len() == MAX_SLICES {
+                self.past.pop_front();
+            }
+            self.past.push_back(Slice { from_ns: self.since_ns, to_ns: at_ns, state, faults: delta });
+        }
+        self.since_ns = at_ns;
+        self.state = next;
+    }
+
+    fn switch_in(&mut self, event: &SwitchIn) {
+        let at_ns = event.header.at_ns;
+        let behind = Occupant { tid: event.prev_tid, pid: event.prev_tgid, comm: event.prev_comm };
+        let closed = match self.state {
+            State::Runnable { preempted_by, .. } => State::Runnable {
+                cpu: event.header.cpu,
+                behind,
+                behind_ran_ns: event.prev_ran_ns,
+                preempted_by,
+            },
+            // A wakeup was lost: how long it could have run is not known.
+            State::Blocked(block) => State::Blocked(block),
+            _ => State::Unknown,
+        };
+        let running = State::Running { cpu: event.header.cpu, owner: self.owner, received: None };
+        self.close(at_ns, closed, running, None);
+    }
+
+    fn switch_out(&mut self, event: &SwitchOut) {
+        let at_ns = event.header.at_ns;
+        let faults = (event.min_flt, event.maj_flt);
+        let next = if event.flags & flags::PREEMPTED != 0 {
+            State::Runnable {
+                cpu: event.header.cpu,
+                behind: Occupant::default(),
+                behind_ran_ns: 0,
+                preempted_by: Some(Occupant {
+                    tid: event.next_tid,
+                    pid: event.next_tgid,
+                    comm: event.next_comm,
+                }),
+            }
+        } else {
+            State::Blocked(Block {
+                wait: Wait::of(event.syscall, &event.args, event.state),
+                syscall: event.syscall,
+                arg0: event.args[0],
+                wake: None,
+                owner: self.owner,
+            })
+        };
+        let closed = match self.state {
+            running @ State::Running { .. } => running,
+            _ => State::Unknown,
+        };
+        self.close(at_ns, closed, next, Some(faults));
+        if let State::Blocked(block) = next
+            && block.wait.is_idle()
+        {
+            self.owner = Owner::Nobody;
+            self.owner_sent = false;
+        }
+    }
+
+    fn woken(&mut self, event: &Waking) {
+        let State::Blocked(mut block) = self.state else {
+            // It was running or runnable already, on its way to sleep.
+            return;
+        };
+        block.wake = Some(Wake {
+            by: Occupant { tid: event.waker_tid, pid: event.waker_tgid, comm: event.waker_comm },
+            syscall: event.waker_syscall,
+            conn: event.conn,
+        });
+        let runnable = State::Runnable {
+            cpu: event.header.cpu,
+            behind: Occupant::default(),
+            behind_ran_ns: 0,
+            preempted_by: None,
+        };
+        self.close(event.header.at_ns, State::Blocked(block), runnable, None);
+    }
+
+    /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
+    /// after it ran.
+    fn operated(&mut self, operation: &Operation) {
+        let State::Running { cpu, received, .. } = self.state else { return };
+        let request = operation.request.map_or(Owner::Nobody, Owner::Request);
+        let before = match (operation.direction, self.owner) {
+            // The first operation since the thread was idle says for whom it ran until here.
+            (_, Owner::Nobody) => {
+                self.claim_unowned(request);
+                request
+            }
+            (Direction::Out, owner) if !operation.outbound && owner != request => {
+                // The turn of the former owner had ended; else it was put aside somewhere in between.
+                if self.owner_sent { request } else { Owner::Mixed }
+            }
+            (_, owner) => owner,
+        };
+        let after = if operation.outbound && operation.direction == Direction::Out { self.owner } else { request };
+        self.owner = after;
+        self.owner_sent = !operation.outbound && operation.direction == Direction::Out;
+        let received_now =
+            (operation.direction == Direction::In).then_some((operation.conn, operation.arrived_ns));
+        let closed = State::Running { cpu, owner: before, received };
+        let next = State::Running { cpu, owner: after, received: received_now };
+        self.close(operation.at_ns, closed, next, Some(operation.faults));
+    }
+
+    /// Gives the running slices since the thread was last idle to `owner`.
+    fn claim_unowned(&mut self, owner: Owner) {
+        for slice in self.past.iter_mut().rev() {
+            match &mut slice.state {
+                State::Running { owner: unowned @ Owner::Nobody, .. } => *unowned = owner,
+                State::Running { .. } | State::Unknown => return,
+                State::Blocked(block) if block.wait.is_idle() => return,
+                State::Blocked(block) => {
+                    if block.owner == Owner::Nobody {
+                        block.owner = owner;
+                    }
+                }
+                State::Runnable { .. } => {}
+            }
+        }
+    }
+
+    /// The slice in which the thread was just before `at_ns`. A slice that is not over reaches to `at_ns`.
+    #[must_use]
+    pub fn before(&self, at_ns: u64) -> Option<Slice> {
+        if at_ns > self.since_ns {
+            return Some(Slice { from_ns: self.since_ns, to_ns: at_ns, state: self.state, faults: (0, 0) });
+        }
+        let index = self.past.partition_point(|slice| slice.from_ns < at_ns);
+        let slice = self.past.get(index.checked_sub(1)?)?;
+        (slice.to_ns >= at_ns).then_some(*slice)
+    }
+
+    /// When the thread last stopped running for `request`, before `at_ns` and not before `since_ns`.
+    #[must_use]
+    pub fn last_ran_for(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<u64> {
+        let index = self.past.partition_point(|slice| slice.from_ns < at_ns);
+        self.past
+            .range(..index)
+            .rev()
+            .take_while(|slice| slice.to_ns > since_ns)
+            .find(|slice| {
+                matches!(slice.state, State::Running { owner: Owner::Request(id), .. } if id == request)
+            })
+            .map(|slice| slice.to_ns.min(at_ns))
+    }
+}
+
+/// All watched threads.
+#[derive(Debug, Default)]
+pub struct Threads {
+    threads: HashMap<u32, Thread>,
+    /// Threads that were not followed because there were too many.
+    pub refused: u64,
+}
+
+impl Threads {
+    /// The thread with this id.
+    #[must_use]
+    pub fn get(&self, tid: u32) -> Option<&Thread> {
+        self.threads.get(&tid)
+    }
+
+    fn known(&mut self, tid: u32, pid: u32) -> Option<&mut Thread> {
+        if !self.threads.contains_key(&tid) && self.threads.len() >= MAX_THREADS {
+            self.refused += 1;
+            return None;
+        }
+        Some(self.threads.entry(tid).or_insert_with(|| Thread::new(pid)))
+    }
+
+    /// A thread got a CPU.
+    pub fn switch_in(&mut self, event: &SwitchIn) {
+        if let Some(thread) = self.known(event.header.tid, event.tgid) {
+            thread.switch_in(event);
+        }
+    }
+
+    /// A thread left its CPU.
+    pub fn switch_out(&mut self, event: &SwitchOut) {
+        if let Some(thread) = self.known(event.header.tid, event.tgid) {
+            thread.switch_out(event);
+        }
+    }
+
+    /// A thread was woken.
+    pub fn woken(&mut self, event: &Waking) {
+        if let Some(thread) = self.known(event.header.tid, event.tgid) {
+            thread.woken(event);
+        }
+    }
+
+    /// A thread finished a socket operation on `cpu`.
+    pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
+        let Some(thread) = self.known(tid, pid) else { return };
+        if !matches!(thread.state, State::Running { .. }) {
+            // It runs, or it could not have called: its switch was before observing began, or lost.
+            let running = State::Running { cpu, owner: Owner::Nobody, received: None };
+            thread.close(operation.at_ns, State::Unknown, running, Some(operation.faults));
+        }
+        thread.operated(operation);
+    }
+
+    /// A thread's name.
+    pub fn named(&mut self, tid: u32, pid: u32, comm: &str) {
+        if let Some(thread) = self.known(tid, pid) {
+            thread.comm = Some(comm.into());
+        }
+    }
+
+    /// A thread ended.
+    pub fn ended(&mut self, tid: u32) {
+        self.threads.remove(&tid);
+    }
+
+    /// Events were lost: what threads did since they were last seen is not known.
+    pub fn lost(&mut self) {
+        for thread in self.threads.values_mut() {
+            thread.owner = Owner::Nobody;
+            thread.state = State::Unknown;
+        }
+    }
+}

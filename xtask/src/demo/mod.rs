@@ -1,0 +1,123 @@
+//! `cargo xtask demo`: observer explaining a server whose fault is known.
+//!
+//! It is a script of what a user would do in three terminals: start a server, load it, attach. It measures and
+//! judges nothing itself, and everything it starts is gone when it ends, however it ends.
+
+mod child;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{build, command, privilege, setup};
+use child::{Child, Interrupt};
+
+/// Show observer at work: start a server with a known fault and a load, attach, explain, stop everything
+///
+/// Takes half a minute after the build. Attaching needs root: sudo is asked for it where this is not root.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cargo xtask demo")]
+pub(crate) struct Arguments {}
+
+/// How long observer watches.
+const WATCHED: &str = "10s";
+/// How long the load runs: it begins before observer attaches and goes on until after it has ended.
+const LOADED: &str = "14s";
+/// After this long, something that should have ended by itself has not.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn run(_: &Arguments) -> Result<()> {
+    setup::ensure()?;
+    let observer = build::observer("release", &["faulty-server", "load"])?;
+    let examples = observer.with_file_name("examples");
+    if !privilege::is_root() {
+        eprintln!("Attaching to a process from the kernel needs root. For that alone sudo is asked now.");
+        command::run(Command::new("sudo").arg("-v")).context("the demo needs root, or sudo")?;
+    }
+
+    let interrupt = Interrupt::listen()?;
+    let (server, address) = start_server(&examples)?;
+    introduce(server.pid(), &address);
+
+    let ping = load(
+        &examples,
+        &format!("http://{address}/ping"),
+        &["--connections", "16"],
+    )?;
+    let blocking = format!("http://{address}/blocking?ms=40");
+    let _blocking = load(&examples, &blocking, &["--connections", "1", "--rate", "4"])?;
+
+    attach(&observer, server.pid(), &interrupt)?;
+    let seen_by_client = ping.finish(PATIENCE, &interrupt)?;
+    conclude(&seen_by_client, &observer);
+    Ok(())
+}
+
+fn start_server(examples: &Path) -> Result<(Child, String)> {
+    let mut server = Command::new(examples.join("faulty-server"));
+    server.args(["--workers", "2", "--port", "0"]);
+    let server = Child::start("the server", server.stdout(Stdio::piped()))?;
+    let line = server
+        .line(Duration::from_secs(5))
+        .context("the server does not say where it listens")?;
+    let Some(address) = line.strip_prefix("listening on ") else {
+        bail!("the server said `{line}` and not where it listens");
+    };
+    Ok((server, address.to_owned()))
+}
+
+fn load(examples: &Path, url: &str, more: &[&str]) -> Result<Child> {
+    let mut load = Command::new(examples.join("load"));
+    load.args(["--url", url, "--duration", LOADED]).args(more);
+    Child::start("the load", load.stdout(Stdio::piped()))
+}
+
+fn attach(observer: &Path, pid: u32, interrupt: &Interrupt) -> Result<()> {
+    let mut attach = privilege::as_root(observer);
+    attach.args([
+        "attach",
+        "--pid",
+        &pid.to_string(),
+        "--duration",
+        WATCHED,
+        "--format",
+        "table",
+    ]);
+    eprintln!("$ {}\n", command::line(&attach));
+    let attach = Child::start("observer", &mut attach)?;
+    attach.finish(PATIENCE, interrupt).map(drop)
+}
+
+fn introduce(pid: u32, address: &str) {
+    eprintln!(
+        "
+A tokio server with 2 workers runs as process {pid} at {address}.
+16 connections ask it for /ping, which takes microseconds. Four times a second somebody asks for
+/blocking?ms=40, and there is the fault: its handler calls std::thread::sleep, so one of the two
+workers is gone for 40 ms, and every /ping that waits for that worker waits with it.
+observer now attaches for {WATCHED}. The server is not rebuilt, restarted or told.
+"
+    );
+}
+
+fn conclude(seen_by_client: &str, observer: &Path) {
+    if !seen_by_client.trim().is_empty() {
+        eprintln!(
+            "\nThe same seconds as the client of /ping saw them:\n{}",
+            seen_by_client.trim_end()
+        );
+    }
+    eprintln!(
+        "
+What to look at: the budget at p50 beside the budget at p99. Most requests only run for a few
+microseconds. The slow ones were ready to be served and waited in `worker_blocked`, and the culprit
+beside it is the system call that held the worker, made by the handler of /blocking.
+
+Everything the demo started is stopped. On a server of your own:
+  sudo {} attach --pid N
+`cargo xtask install` puts it where `sudo observer` finds it.",
+        observer.display()
+    );
+}

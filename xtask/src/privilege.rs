@@ -1,0 +1,40 @@
+//! Whether this program is root, and running single commands as root.
+//!
+//! The task runner itself never changes user: cargo as root would leave root's files in the target directory.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::{Command, Stdio};
+
+/// The owner of `/proc/self` is the effective user of this process.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// A command run as root. Where this program is not root, sudo may ask for a password on the terminal.
+pub(crate) fn as_root(program: impl AsRef<OsStr>) -> Command {
+    if is_root() {
+        return Command::new(program);
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.arg(program);
+    sudo
+}
+
+/// Whether sudo is there and works without asking.
+pub(crate) fn sudo_without_password() -> bool {
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-n", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    sudo.status().is_ok_and(|status| status.success())
+}
+
+/// Whether there is a sudo at all.
+pub(crate) fn has_sudo() -> bool {
+    let mut sudo = Command::new("sudo");
+    sudo.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    sudo.status().is_ok_and(|status| status.success())
+}

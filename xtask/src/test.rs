@@ -1,0 +1,195 @@
+//! `cargo xtask test`: every check of the project, in one command.
+//!
+//! Each check is an ordinary command, printed before it runs, so that one that fails can be repeated alone. The
+//! live kernel tests are integration tests of `observer` that skip without root; here they get it where possible.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::toolchain::{Origin, Toolchain};
+use crate::{command, kernel_half, privilege, setup, tidy, workspace};
+
+/// Run every test: formatting, lints of both halves, unit and kernel tests, scripts, tidiness
+///
+/// The kernel tests need root. Without it they run through sudo if that asks for no password, and are skipped
+/// otherwise; with CI=true in the environment a skipped kernel test is a failure.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  cargo xtask test\n  sudo -v && cargo xtask test")]
+pub(crate) struct Arguments {}
+
+type Check = fn(&Toolchain) -> Result<Outcome>;
+
+enum Outcome {
+    Passed,
+    /// Not run, and what it would have needed.
+    Skipped(String),
+}
+
+const CHECKS: &[(&str, Check)] = &[
+    ("formatting", formatting),
+    ("lints of the user half", user_lints),
+    ("lints of the kernel half", kernel_lints),
+    ("tests", unit_and_integration_tests),
+    ("kernel tests as root", kernel_tests),
+    ("tests of the scripts", scripts),
+    ("tidiness", tidiness),
+];
+
+pub(crate) fn run(_: &Arguments) -> Result<()> {
+    let toolchain = setup::ensure()?;
+    let mut results = Vec::new();
+    for (name, check) in CHECKS {
+        eprintln!("\n== {name}");
+        let start = Instant::now();
+        let result = check(&toolchain);
+        if let Err(error) = &result {
+            eprintln!("{name}: {error:#}");
+        }
+        results.push((*name, result, start.elapsed()));
+    }
+    summarize(&results)
+}
+
+/// Goes to the end whatever fails, so that one run shows everything that is wrong.
+fn summarize(results: &[(&str, Result<Outcome>, Duration)]) -> Result<()> {
+    eprintln!();
+    for (name, result, took) in results {
+        let seconds = took.as_secs_f32();
+        match result {
+            Ok(Outcome::Passed) => eprintln!("ok       {name} ({seconds:.1} s)"),
+            Ok(Outcome::Skipped(needs)) => eprintln!("SKIPPED  {name}: {needs}"),
+            Err(_) => eprintln!("FAILED   {name} ({seconds:.1} s)"),
+        }
+    }
+    let failed: Vec<&str> = results
+        .iter()
+        .filter(|(_, result, _)| result.is_err())
+        .map(|(name, ..)| *name)
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn show(command: &mut Command) -> Result<Outcome> {
+    eprintln!("$ {}", command::line(command));
+    command::run(command)?;
+    Ok(Outcome::Passed)
+}
+
+fn formatting(_: &Toolchain) -> Result<Outcome> {
+    show(workspace::cargo("fmt").args(["--all", "--check"]))
+}
+
+fn user_lints(_: &Toolchain) -> Result<Outcome> {
+    show(workspace::cargo_user_half("clippy").args(["--all-targets", "--", "--deny", "warnings"]))
+}
+
+fn kernel_lints(toolchain: &Toolchain) -> Result<Outcome> {
+    let target_dir = workspace::target_dir()?.join("kernel-half");
+    let mut clippy = toolchain.clippy(workspace::root(), &target_dir, env::consts::ARCH);
+    show(&mut clippy).with_context(|| match &toolchain.compiler.origin {
+        Origin::Rustup(name) => {
+            format!("if clippy is missing: rustup component add clippy --toolchain {name}")
+        }
+        Origin::Debian => format!(
+            "if {} is missing: apt-get install rust-web-clippy",
+            kernel_half::SYSTEM_CLIPPY
+        ),
+    })
+}
+
+fn unit_and_integration_tests(_: &Toolchain) -> Result<Outcome> {
+    let mut cargo = workspace::cargo_user_half("test");
+    if kernel_tests_use_sudo() {
+        // Here a kernel test may skip, because it runs again as root.
+        cargo.env_remove("CI");
+    }
+    show(&mut cargo)
+}
+
+fn kernel_tests_use_sudo() -> bool {
+    !privilege::is_root() && privilege::sudo_without_password()
+}
+
+fn kernel_tests(_: &Toolchain) -> Result<Outcome> {
+    if privilege::is_root() {
+        eprintln!("This is root: they ran with the other tests.");
+        return Ok(Outcome::Passed);
+    }
+    if !kernel_tests_use_sudo() {
+        return Ok(Outcome::Skipped(
+            "needs root, or a sudo that asks for no password (sudo -v)".to_owned(),
+        ));
+    }
+    if !has_files(&workspace::root().join("observer/tests"), "", ".rs") {
+        return Ok(Outcome::Skipped("observer has no integration tests".to_owned()));
+    }
+    // cargo itself stays unprivileged, and only the test programs go through sudo. sudo cleans the environment,
+    // and the tests look for other programs on the PATH.
+    let mut runner = vec!["sudo".to_owned(), "-n".to_owned(), "env".to_owned()];
+    for name in ["PATH", "CI", "RUST_BACKTRACE"] {
+        runner.extend(env::var(name).ok().map(|value| format!("{name}={value}")));
+    }
+    let mut cargo = workspace::cargo("test");
+    cargo.args(["--package", "observer", "--test", "*"]);
+    cargo
+        .arg("--config")
+        .arg(format!("target.{}.runner={runner:?}", host()?));
+    show(&mut cargo)
+}
+
+/// The target triple of this machine.
+fn host() -> Result<String> {
+    let version = command::text(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("`rustc -vV` names no host")
+}
+
+fn scripts(_: &Toolchain) -> Result<Outcome> {
+    let directory = workspace::root().join("scripts");
+    if !has_files(&directory, "test_", ".py") {
+        return Ok(Outcome::Skipped("scripts/ has no test_*.py".to_owned()));
+    }
+    let mut python = Command::new("python3");
+    python
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(directory);
+    show(&mut python)
+}
+
+fn tidiness(_: &Toolchain) -> Result<Outcome> {
+    tidy::run(&tidy::Arguments {})?;
+    Ok(Outcome::Passed)
+}
+
+fn has_files(directory: &std::path::Path, prefix: &str, suffix: &str) -> bool {
+    let names = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name());
+    names.into_iter().any(|name| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_fails_the_run_and_a_skip_does_not() {
+        let second = Duration::from_secs(1);
+        let skipped = || ("a", Ok(Outcome::Skipped("root".to_owned())), second);
+        assert!(summarize(&[skipped(), ("b", Ok(Outcome::Passed), second)]).is_ok());
+        let error = summarize(&[skipped(), ("c", Err(anyhow::anyhow!("no")), second)]).unwrap_err();
+        assert_eq!(error.to_string(), "failed: c");
+    }
+}

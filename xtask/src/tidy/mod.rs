@@ -1,0 +1,147 @@
+//! `cargo xtask tidy`: the project's rules that neither the compiler nor clippy holds.
+//!
+//! One function a rule, in `source` and `documents`. A rule sees one file's text and nothing else of the world;
+//! walking the tree and asking the built program what it understands happen here.
+
+mod catalog;
+mod documents;
+mod mask;
+mod source;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::CommandFactory as _;
+
+use crate::workspace;
+use catalog::Catalog;
+
+/// Check the rules for sources and documents that no compiler checks
+#[derive(clap::Args)]
+pub(crate) struct Arguments {}
+
+/// A place where a rule is broken. Lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Finding {
+    line: usize,
+    message: String,
+}
+
+/// Names never entered: build products, and what is nobody's text.
+const SKIPPED: &[&str] = &["target", ".git", "node_modules", "__pycache__"];
+
+/// Endings of files whose text is looked at.
+const TEXT: &[&str] = &["rs", "md", "toml", "py", "sh", "yml", "yaml"];
+
+pub(crate) fn run(_: &Arguments) -> Result<()> {
+    let catalogs = catalogs();
+    let mut count = 0;
+    for path in files(workspace::root())? {
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let shown = path.strip_prefix(workspace::root()).unwrap_or(&path);
+        for finding in check(shown, &text, &catalogs) {
+            println!("{}:{}: {}", shown.display(), finding.line, finding.message);
+            count += 1;
+        }
+    }
+    if count > 0 {
+        bail!("{count} places are untidy");
+    }
+    eprintln!("tidy");
+    Ok(())
+}
+
+fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
+    let mut findings = source::whitespace(text);
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("rs") => {
+            for rule in source::RUST {
+                findings.extend(rule(text));
+            }
+        }
+        // A change log names what is gone, too.
+        Some("md") if path.file_name().is_none_or(|name| name != "CHANGELOG.md") => {
+            findings.extend(documents::commands_exist(text, catalogs));
+        }
+        _ => {}
+    }
+    findings
+}
+
+/// What can be typed: the commands of this program, and those of `observer` where it is built.
+fn catalogs() -> Vec<Catalog> {
+    let mut catalogs = vec![Catalog::of_clap(
+        &["cargo", "xtask"],
+        &crate::Arguments::command(),
+    )];
+    match built_observer().map(|program| Catalog::of_help(&["observer"], &program)) {
+        Some(Ok(catalog)) => catalogs.push(catalog),
+        Some(Err(error)) => eprintln!("note: observer's flags in documents are not checked: {error:#}"),
+        None => eprintln!("note: observer is not built, so its flags in documents are not checked"),
+    }
+    catalogs
+}
+
+/// The `observer` built last.
+fn built_observer() -> Option<PathBuf> {
+    let target_dir = workspace::target_dir().ok()?;
+    let built = ["debug", "release"].map(|profile| target_dir.join(profile).join("observer"));
+    built
+        .into_iter()
+        .max_by_key(|path| modified(path))
+        .filter(|path| path.is_file())
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("cannot list {}", directory.display()))?
+            .path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if path.is_dir() && !path.is_symlink() && !SKIPPED.contains(&name) {
+            found.extend(files(&path)?);
+        } else if path.is_file() && is_text(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_text(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| TEXT.contains(&ending)) || path.ends_with(".ci/run")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_for_rust_are_not_applied_to_other_files() {
+        let text = "unsafe { }\n";
+        assert!(!check(Path::new("a.rs"), text, &[]).is_empty());
+        assert_eq!(check(Path::new("a.md"), text, &[]), []);
+    }
+
+    #[test]
+    fn a_change_log_may_name_commands_that_are_gone() {
+        let catalogs = [Catalog::of_clap(
+            &["cargo", "xtask"],
+            &crate::Arguments::command(),
+        )];
+        let text = "Removed `cargo xtask gone`.\n";
+        assert_eq!(check(Path::new("README.md"), text, &catalogs).len(), 1);
+        assert_eq!(check(Path::new("CHANGELOG.md"), text, &catalogs), []);
+    }
+}

@@ -1,0 +1,209 @@
+//! Rules for one source file.
+
+use super::Finding;
+use super::mask::code_only;
+
+/// Above this a file is two files.
+const LONGEST_FILE_LINES: usize = 500;
+
+/// The rules for Rust.
+pub(super) const RUST: &[fn(&str) -> Vec<Finding>] = &[
+    short,
+    opens_with_its_purpose,
+    unsafe_has_its_reason,
+    nothing_left_behind,
+];
+
+/// For every kind of text: no tabs, no spaces at the end of a line.
+pub(super) fn whitespace(text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (line, content) in numbered(text) {
+        if content.contains('\t') {
+            findings.push(Finding {
+                line,
+                message: "a tab".to_owned(),
+            });
+        }
+        if content.ends_with([' ', '\t']) {
+            findings.push(Finding {
+                line,
+                message: "spaces at the end of the line".to_owned(),
+            });
+        }
+    }
+    findings
+}
+
+fn short(text: &str) -> Vec<Finding> {
+    let lines = text.lines().count();
+    let message = format!("{lines} lines; a file has at most {LONGEST_FILE_LINES}");
+    if lines > LONGEST_FILE_LINES {
+        vec![Finding { line: lines, message }]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Attributes of the crate may stand before the text.
+fn opens_with_its_purpose(text: &str) -> Vec<Finding> {
+    let first = numbered(text).find(|(_, content)| !content.is_empty() && !content.starts_with("#!["));
+    match first {
+        Some((_, content)) if content.starts_with("//!") => Vec::new(),
+        other => {
+            let message = "a module begins with `//!`: what it is for, what it does not know".to_owned();
+            vec![Finding {
+                line: other.map_or(1, |(line, _)| line),
+                message,
+            }]
+        }
+    }
+}
+
+/// Every unsafe block and implementation has its reason just above: clippy's rule covers neither every target nor
+/// macros.
+fn unsafe_has_its_reason(text: &str) -> Vec<Finding> {
+    let masked = code_only(text);
+    let code: Vec<&str> = masked.lines().collect();
+    let raw: Vec<&str> = text.lines().collect();
+    let unsafe_lines = (0..code.len()).filter(|at| takes_responsibility(code[*at]));
+    unsafe_lines
+        .filter(|at| !reason_above(&raw, &code, *at))
+        .map(|at| Finding {
+            line: at + 1,
+            message: "unsafe without `// SAFETY:` just above".to_owned(),
+        })
+        .collect()
+}
+
+/// Whether a line of code opens an unsafe block or implementation. An `unsafe fn` only passes the duty on.
+fn takes_responsibility(code: &str) -> bool {
+    words(code, "unsafe").any(|at| {
+        let after = code[at + "unsafe".len()..].trim_start();
+        after.starts_with('{') || after.starts_with("impl")
+    })
+}
+
+/// Walks up over attributes and the beginning of the same statement to the comment.
+fn reason_above(raw: &[&str], code: &[&str], at: usize) -> bool {
+    for above in (0..at).rev() {
+        let (raw, code) = (raw[above].trim(), code[above].trim());
+        if raw.starts_with("//") {
+            if raw.contains("SAFETY:") {
+                return true;
+            }
+        } else if !code.starts_with("#[") && (code.is_empty() || code.ends_with([';', '{', '}', ','])) {
+            return false;
+        }
+    }
+    false
+}
+
+fn nothing_left_behind(text: &str) -> Vec<Finding> {
+    let masked = code_only(text);
+    let mut findings = Vec::new();
+    for (line, code) in numbered(&masked) {
+        for name in ["todo!", "dbg!"] {
+            if words(code, name).next().is_some() {
+                findings.push(Finding {
+                    line,
+                    message: format!("`{name}` is left behind"),
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// Where a word stands, not counting longer words that contain it.
+fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).map(|(at, _)| at).filter(move |at| {
+        let before = code[..*at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        let joined = word.ends_with(part_of_word) && after.is_some_and(part_of_word);
+        !before.is_some_and(part_of_word) && !joined
+    })
+}
+
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(findings: &[Finding]) -> Vec<usize> {
+        findings.iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn tabs_and_trailing_spaces_are_found() {
+        assert_eq!(lines(&whitespace("a\n\tb\nc \n")), [2, 3]);
+        assert_eq!(whitespace("a\n\n  b\n"), []);
+    }
+
+    #[test]
+    fn a_file_of_500_lines_is_the_longest() {
+        assert_eq!(short(&"\n".repeat(500)), []);
+        assert_eq!(lines(&short(&"\n".repeat(501))), [501]);
+    }
+
+    #[test]
+    fn a_module_opens_with_its_purpose() {
+        assert_eq!(opens_with_its_purpose("//! Purpose.\nuse a;\n"), []);
+        assert_eq!(opens_with_its_purpose("#![no_std]\n\n//! Purpose.\n"), []);
+        assert_eq!(lines(&opens_with_its_purpose("use a;\n//! Late.\n")), [1]);
+        assert_eq!(lines(&opens_with_its_purpose("")), [1]);
+    }
+
+    #[test]
+    fn a_reason_just_above_is_accepted() {
+        for text in [
+            "// SAFETY: because.\nunsafe { f() }",
+            "// SAFETY: because\n// of that.\nlet a = unsafe { f() };",
+            "// SAFETY: because.\n#[inline]\nunsafe impl Send for A {}",
+            "// SAFETY: because.\nlet a =\n    unsafe { f() };",
+        ] {
+            assert_eq!(unsafe_has_its_reason(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_distant_reason_is_found() {
+        for text in [
+            "\nunsafe { f() }",
+            "// Because.\nunsafe { f() }",
+            "// SAFETY: of g.\nunsafe { g() };\n\nunsafe { f() };",
+            "// SAFETY: of g.\nlet b = 1;\nlet a = unsafe { f() };",
+            "f();\nunsafe impl Send for A {}",
+        ] {
+            let last = text.lines().count();
+            assert_eq!(lines(&unsafe_has_its_reason(text)), [last], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unsafe_function_and_the_word_in_a_string_need_no_reason() {
+        assert_eq!(
+            unsafe_has_its_reason("unsafe fn f() {}\nlet a = \"unsafe { }\"; // unsafe { }"),
+            []
+        );
+        assert_eq!(
+            unsafe_has_its_reason("#[unsafe(no_mangle)]\nstatic A: u8 = 0;\nnot_unsafe {}"),
+            []
+        );
+    }
+
+    #[test]
+    fn what_was_left_behind_is_found_outside_of_strings() {
+        assert_eq!(
+            lines(&nothing_left_behind("a();\ntodo!();\nlet x = dbg!(1);\n")),
+            [2, 3]
+        );
+        assert_eq!(
+            nothing_left_behind("// todo!\nlet a = \"dbg!\"; my_todo!();\n"),
+            []
+        );
+    }
+}

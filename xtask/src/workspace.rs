@@ -1,0 +1,43 @@
+//! Where the workspace and its build products are, and cargo for the user half.
+//!
+//! The kernel half has a cargo of its own: see `kernel_half`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+/// Packages that are compiled for this machine: everything but the kernel half.
+pub(crate) const USER_HALF: &[&str] = &["observer", "observer-common", "xtask"];
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// The target directory in use. This program was built into its `debug`, whatever variable or file set it.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let program = env::current_exe().context("cannot tell where this program is")?;
+    let directory = program.parent().and_then(Path::parent);
+    directory
+        .map(Path::to_owned)
+        .with_context(|| format!("{} is in no target directory", program.display()))
+}
+
+/// A cargo command in the workspace, by the same cargo that runs this program.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(subcommand).current_dir(root());
+    cargo
+}
+
+/// [`cargo`] for the packages of the user half.
+pub(crate) fn cargo_user_half(subcommand: &str) -> Command {
+    let mut cargo = cargo(subcommand);
+    for package in USER_HALF {
+        cargo.args(["--package", package]);
+    }
+    cargo
+}
