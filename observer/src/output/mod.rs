@@ -15,6 +15,7 @@ pub mod escape;
 mod header;
 mod jsonl;
 mod process;
+mod request_line;
 mod selection;
 pub mod table;
 mod words;

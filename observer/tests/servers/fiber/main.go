@@ -1,0 +1,36 @@
+// A Fiber server for the live kernel tests: /ping returns "pong".
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+
+	"github.com/gofiber/fiber/v3"
+)
+
+func main() {
+	port := flag.Int("port", 0, "port on 127.0.0.1; 0 lets the kernel choose")
+	untilStdinCloses := flag.Bool("until-stdin-closes", false, "end when standard input does")
+	flag.Parse()
+
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	// SIGTERM and SIGINT end the process by default, which is all that is wanted.
+	if *untilStdinCloses {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+	}
+	fmt.Printf("listening on %s\n", listener.Addr())
+
+	app := fiber.New()
+	app.Get("/ping", func(c fiber.Ctx) error { return c.SendString("pong") })
+	log.Fatal(app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}))
+}
