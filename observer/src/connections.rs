@@ -4,13 +4,13 @@
 //! byte. The end of a turn is known only when something follows it: the next request, a close, or a second of
 //! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use observer_common::{self as common, flags, limits::REQUEST_HEAD_BYTES, tcp};
+use rustc_hash::FxHashMap;
 
-use crate::http;
-use crate::request::Http;
+use crate::http::{self, RequestLine};
 use crate::threads::{Direction, Operation, RequestId};
 
 /// A response is over when nothing was sent for this long, ns.
@@ -37,7 +37,7 @@ pub enum Role {
 }
 
 /// One turn on an inbound connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Turn {
     /// Which.
     pub id: RequestId,
@@ -67,23 +67,28 @@ pub struct Turn {
     pub rss_end: u32,
     /// When a send found no room, ns; the last one.
     pub stalled_ns: Option<u64>,
-    /// Threads that touched it.
-    pub tids: Vec<u32>,
+    /// HTTP status, where the first bytes sent were a response head.
+    pub status: Option<u16>,
+    tids: [u32; MAX_TIDS],
     head: [u8; REQUEST_HEAD_BYTES],
     head_bytes: usize,
-    status: Option<u16>,
 }
 
 impl Turn {
-    /// Method, path and status, where the first bytes were HTTP/1.x.
+    /// Method and target, where the first bytes were HTTP/1.x.
     #[must_use]
-    pub fn http(&self) -> Option<Http> {
-        http::request(&self.head[..self.head_bytes], self.status)
+    pub fn request_line(&self) -> Option<RequestLine<'_>> {
+        RequestLine::read(&self.head[..self.head_bytes])
+    }
+
+    /// Threads that touched it, the first few.
+    pub fn tids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.tids.iter().copied().take_while(|&tid| tid != 0)
     }
 
     fn touched_by(&mut self, tid: u32) {
-        if !self.tids.contains(&tid) && self.tids.len() < MAX_TIDS {
-            self.tids.push(tid);
+        if let Some(slot) = self.tids.iter_mut().find(|slot| **slot == 0 || **slot == tid) {
+            *slot = tid;
         }
     }
 }
@@ -103,8 +108,11 @@ pub struct Connection {
     pub sends: VecDeque<(u64, u32)>,
     nth: u64,
     accepted: Option<(u64, bool)>,
+    fd: i32,
     turn: Option<Box<Turn>>,
     last: Option<Box<Turn>>,
+    /// Memory for the next turn.
+    spare: Option<Box<Turn>>,
 }
 
 impl Connection {
@@ -117,8 +125,10 @@ impl Connection {
             sends: VecDeque::new(),
             nth: 0,
             accepted: None,
+            fd: -1,
             turn: None,
             last: None,
+            spare: None,
         }
     }
 
@@ -127,14 +137,34 @@ impl Connection {
     pub fn turn(&self, nth: u64) -> Option<&Turn> {
         [&self.turn, &self.last].into_iter().flatten().map(Box::as_ref).find(|turn| turn.id.nth == nth)
     }
+
+    /// The current turn, if there is one and it was answered, becomes the one before.
+    fn end_turn(&mut self) -> Option<RequestId> {
+        if self.turn.as_ref().is_none_or(|turn| turn.sent_tid == 0) {
+            return None;
+        }
+        std::mem::swap(&mut self.turn, &mut self.last);
+        self.spare = self.turn.take();
+        self.last.as_ref().map(|turn| turn.id)
+    }
+
+    fn begin_turn(&mut self, turn: Turn) {
+        self.turn = Some(match self.spare.take() {
+            Some(mut memory) => {
+                *memory = turn;
+                memory
+            }
+            None => Box::new(turn),
+        });
+    }
 }
 
 /// All connections of the watched processes.
 #[derive(Debug, Default)]
 pub struct Connections {
-    connections: HashMap<u64, Connection>,
+    connections: FxHashMap<u64, Connection>,
     ports: HashSet<u16>,
-    fds: HashMap<(u32, i32), u64>,
+    fds: FxHashMap<(u32, i32), u64>,
     /// Turns that have an end which is not yet certain, oldest first: (last send seen, connection).
     quiet: VecDeque<(u64, u64)>,
     /// What could not be followed.
@@ -177,15 +207,18 @@ impl Connections {
         self.ports.insert(port);
     }
 
-    /// A connection changed. Returns the turn that this ended.
-    pub fn changed(&mut self, event: &common::Connection) -> Option<Box<Turn>> {
+    /// A connection changed. Returns the turn that this ended; one that is closed stays until it is
+    /// [forgotten](Self::forget).
+    pub fn changed(&mut self, event: &common::Connection) -> Option<RequestId> {
         if event.new_state == tcp::LISTEN {
             self.ports.insert(event.local_port);
             return None;
         }
         if event.new_state == tcp::CLOSE {
-            let closed = self.connections.remove(&event.conn)?;
-            return self.finished(closed.turn);
+            let connection = self.connections.get_mut(&event.conn)?;
+            self.counts.unanswered +=
+                u64::from(connection.turn.as_ref().is_some_and(|turn| turn.sent_tid == 0));
+            return connection.end_turn();
         }
         let role = match (event.old_state, event.new_state) {
             (tcp::SYN_RECV, tcp::ESTABLISHED) => Role::Inbound,
@@ -204,15 +237,16 @@ impl Connections {
             connection.accepted = Some((event.header.at_ns, false));
         }
         let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
-        if this_side_closes && connection.turn.as_ref().is_some_and(|turn| turn.sent_tid != 0) {
-            let turn = connection.turn.take();
-            return self.finished(turn);
-        }
-        None
+        if this_side_closes { connection.end_turn() } else { None }
+    }
+
+    /// Drops what is known of a connection, which was closed.
+    pub fn forget(&mut self, conn: u64) {
+        self.connections.remove(&conn);
     }
 
     /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
-    pub fn received(&mut self, event: &common::Receive, head: &[u8]) -> (Option<Operation>, Option<Box<Turn>>) {
+    pub fn received(&mut self, event: &common::Receive, head: &[u8]) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
         let Some(connection) = self.known(event.conn, Role::Unknown) else { return (None, None) };
         if connection.accepted.is_none() {
@@ -229,11 +263,11 @@ impl Connections {
         let request = if outbound {
             connection.used_for
         } else {
-            if connection.turn.as_ref().is_none_or(|turn| turn.sent_tid != 0) {
-                ended = connection.turn.take();
+            ended = connection.end_turn();
+            if connection.turn.is_none() {
                 connection.nth += 1;
                 let id = RequestId { conn: event.conn, nth: connection.nth };
-                connection.turn = Some(Box::new(begin(id, event, connection.accepted, head)));
+                connection.begin_turn(begin(id, event, connection.accepted, head));
             }
             if let Some(turn) = &mut connection.turn {
                 turn.bytes_in += event.result.unsigned_abs() as u64;
@@ -241,9 +275,6 @@ impl Connections {
             }
             connection.turn.as_ref().map(|turn| turn.id)
         };
-        if let Some(ended) = &ended {
-            connection.last = Some(ended.clone());
-        }
         let operation = Operation {
             at_ns,
             direction: Direction::In,
@@ -313,29 +344,18 @@ impl Connections {
 
     /// Takes one turn whose end is certain at `now_ns`, because it was quiet since; with `all`, any that has
     /// an end.
-    pub fn take_quiet(&mut self, now_ns: u64, all: bool) -> Option<Box<Turn>> {
+    pub fn take_quiet(&mut self, now_ns: u64, all: bool) -> Option<RequestId> {
         while let Some(&(sent_ns, conn)) = self.quiet.front() {
             if !all && sent_ns.saturating_add(QUIET_NS) > now_ns {
                 return None;
             }
             self.quiet.pop_front();
             let Some(connection) = self.connections.get_mut(&conn) else { continue };
-            if connection.turn.as_ref().is_some_and(|turn| turn.sent_tid != 0 && turn.sent_ns == sent_ns) {
-                let turn = connection.turn.take();
-                connection.last.clone_from(&turn);
-                return turn;
+            if connection.turn.as_ref().is_some_and(|turn| turn.sent_ns == sent_ns) {
+                return connection.end_turn();
             }
         }
         None
-    }
-
-    fn finished(&mut self, turn: Option<Box<Turn>>) -> Option<Box<Turn>> {
-        let turn = turn?;
-        if turn.sent_tid == 0 {
-            self.counts.unanswered += 1;
-            return None;
-        }
-        Some(turn)
     }
 
     fn known(&mut self, conn: u64, role: Role) -> Option<&mut Connection> {
@@ -347,6 +367,11 @@ impl Connections {
     }
 
     fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if connection.fd == fd {
+            return;
+        }
+        connection.fd = fd;
         if fd >= 0 && (self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd))) {
             self.fds.insert((pid, fd), conn);
         }
@@ -375,10 +400,10 @@ fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, 
         rss_start: event.rss_pages,
         rss_end: event.rss_pages,
         stalled_ns: None,
-        tids: Vec::with_capacity(2),
+        status: None,
+        tids: [0; MAX_TIDS],
         head: kept,
         head_bytes,
-        status: None,
     }
 }
 

@@ -2,28 +2,49 @@
 
 use crate::request::Http;
 
-/// Headers that a captured head can hold.
-const MAX_HEADERS: usize = 16;
+/// Method and target of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLine<'a> {
+    /// Request method.
+    pub method: &'a str,
+    /// Path with its query string, as far as it was captured.
+    pub target: &'a str,
+    /// The target was longer than what was captured.
+    pub target_cut: bool,
+}
 
-/// Reads a request head that may be cut anywhere. `None` when it is not HTTP/1.x.
-#[must_use]
-pub fn request(head: &[u8], status: Option<u16>) -> Option<Http> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(head) {
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => {}
-        // A request line that reads well, and what comes after it does not.
-        Err(_) if parsed.version.is_some() => {}
-        Err(_) => return None,
+impl<'a> RequestLine<'a> {
+    /// Reads a request head that may be cut anywhere. `None` when it is not HTTP/1.x.
+    #[must_use]
+    pub fn read(head: &'a [u8]) -> Option<Self> {
+        // What follows the first line is of no interest, and costs more than the line.
+        let line_end = head.iter().position(|&byte| byte == b'\n').map_or(head.len(), |at| at + 1);
+        let mut parsed = httparse::Request::new(&mut []);
+        // An error about headers, none of which are there, comes after the version was read.
+        if parsed.parse(&head[..line_end]).is_err() && parsed.version.is_none() {
+            return None;
+        }
+        let method = parsed.method?;
+        if let Some(target) = parsed.path {
+            return Some(Self { method, target, target_cut: false });
+        }
+        // The target fills all that was captured.
+        let target = head.get(method.len() + 1..)?;
+        let target = std::str::from_utf8(target).ok().filter(|target| !target.is_empty())?;
+        Some(Self { method, target, target_cut: true })
     }
-    let method = parsed.method?;
-    if let Some(target) = parsed.path {
-        return Some(Http { method: method.into(), target: target.into(), target_cut: false, status });
+
+    /// The target without its query string.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.target.split_once('?').map_or(self.target, |(path, _)| path)
     }
-    // The target fills all that was captured.
-    let target = head.get(method.len() + 1..)?;
-    let target = std::str::from_utf8(target).ok().filter(|target| !target.is_empty())?;
-    Some(Http { method: method.into(), target: target.into(), target_cut: true, status })
+}
+
+impl From<RequestLine<'_>> for Http {
+    fn from(line: RequestLine<'_>) -> Self {
+        Self { method: line.method.into(), target: line.target.into(), target_cut: line.target_cut }
+    }
 }
 
 /// Reads the status out of a response head.
@@ -41,17 +62,18 @@ mod tests {
 
     #[test]
     fn a_whole_head_and_one_cut_in_the_target() {
-        let http = request(b"GET /a?b=1 HTTP/1.1\r\nhost: x\r\n", Some(200)).unwrap();
-        assert_eq!((&*http.method, &*http.target, http.target_cut), ("GET", "/a?b=1", false));
-        let http = request(b"DELETE /very/long/path", None).unwrap();
-        assert_eq!((&*http.method, &*http.target, http.target_cut), ("DELETE", "/very/long/path", true));
+        let line = RequestLine::read(b"GET /a?b=1 HTTP/1.1\r\nhost: x\r\n").unwrap();
+        assert_eq!(line, RequestLine { method: "GET", target: "/a?b=1", target_cut: false });
+        assert_eq!(line.path(), "/a");
+        let line = RequestLine::read(b"DELETE /very/long/path").unwrap();
+        assert_eq!(line, RequestLine { method: "DELETE", target: "/very/long/path", target_cut: true });
     }
 
     #[test]
     fn other_protocols_are_not_http() {
-        assert_eq!(request(b"\x16\x03\x01\x02\x00\x01", None), None);
-        assert_eq!(request(b"*1\r\n$4\r\nPING\r\n", None), None);
-        assert_eq!(request(b"", None), None);
+        assert_eq!(RequestLine::read(b"\x16\x03\x01\x02\x00\x01"), None);
+        assert_eq!(RequestLine::read(b"*1\r\n$4\r\nPING\r\n"), None);
+        assert_eq!(RequestLine::read(b""), None);
     }
 
     #[test]

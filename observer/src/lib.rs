@@ -9,6 +9,7 @@ pub mod cause;
 pub mod connections;
 pub mod event;
 pub mod http;
+pub mod losses;
 pub mod output;
 pub mod pipeline;
 pub mod request;

@@ -3,34 +3,31 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
 
-use std::collections::VecDeque;
 use std::io;
 
-use observer_common::{LostReason, ProcessChange, flags};
+use observer_common::{LostReason, ProcessChange, flags, tcp};
 
-use crate::attribution::{self, Names};
-use crate::connections::{Connections, Turn};
+use crate::attribution::{Evidence, Explainer, Names};
+use crate::connections::Connections;
 use crate::event::{self, Event};
+use crate::losses::Losses;
 use crate::output::{Header, ProcessEvent, ProcessLine, Selection, Sink};
 use crate::source::Batch;
 use crate::summary::{OwnCost, Summary};
-use crate::threads::{Owner, Threads};
+use crate::threads::{Owner, RequestId, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
-
-/// Stretches of loss that are remembered; a request is explained at most this many losses later.
-const MAX_LOSSES: usize = 4096;
 
 /// Follows one stream of events.
 pub struct Pipeline {
     unix_offset_ns: u64,
     started_ns: u64,
-    page_bytes: u64,
     targets: Vec<u32>,
     threads: Threads,
     connections: Connections,
     names: Names,
-    losses: VecDeque<(u64, u64)>,
+    explainer: Explainer,
+    losses: Losses,
     summary: Summary,
     selection: Selection,
     window_start_ns: u64,
@@ -45,12 +42,12 @@ impl Pipeline {
         Self {
             unix_offset_ns: header.unix_offset_ns,
             started_ns,
-            page_bytes: 4096,
             targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::default(),
             connections: Connections::default(),
             names: Names::default(),
-            losses: VecDeque::new(),
+            explainer: Explainer::new(header.page_bytes),
+            losses: Losses::default(),
             summary: Summary::new(),
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
@@ -82,7 +79,7 @@ impl Pipeline {
     /// When the sink fails.
     pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<()> {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
-            self.explain(&turn, sink)?;
+            self.explain(turn, sink)?;
         }
         let counts = self.connections.counts;
         for (name, count) in [
@@ -109,7 +106,7 @@ impl Pipeline {
             Event::Receive(event, head) => {
                 let (operation, ended) = self.connections.received(event, head);
                 if let Some(turn) = ended {
-                    self.explain(&turn, sink)?;
+                    self.explain(turn, sink)?;
                 }
                 if let Some(operation) = operation {
                     self.threads.operated(event.header.tid, event.tgid, event.header.cpu, &operation);
@@ -126,7 +123,10 @@ impl Pipeline {
             }
             Event::Connection(event) => {
                 if let Some(turn) = self.connections.changed(event) {
-                    self.explain(&turn, sink)?;
+                    self.explain(turn, sink)?;
+                }
+                if event.new_state == tcp::CLOSE {
+                    self.connections.forget(event.conn);
                 }
             }
             Event::Process(event) => self.process(event, sink)?,
@@ -161,7 +161,7 @@ impl Pipeline {
     fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         while let Some(turn) = self.connections.take_quiet(self.now_ns, false) {
-            self.explain(&turn, sink)?;
+            self.explain(turn, sink)?;
         }
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
@@ -172,20 +172,17 @@ impl Pipeline {
         sink.flush()
     }
 
-    fn explain(&mut self, turn: &Turn, sink: &mut dyn Sink) -> io::Result<()> {
-        let complete =
-            !self.losses.iter().any(|&(from_ns, to_ns)| from_ns <= turn.sent_ns && to_ns >= turn.arrival_ns);
-        let request = attribution::explain(
-            turn,
-            &self.threads,
-            &self.connections,
-            &self.names,
-            complete,
-            self.page_bytes,
-        );
-        self.summary.request(&request);
-        match self.selection.choose(&request, self.summary.tail_threshold_ns()) {
-            Some(why) => sink.request(&request, why),
+    fn explain(&mut self, id: RequestId, sink: &mut dyn Sink) -> io::Result<()> {
+        let Some(turn) = self.connections.turn(id) else { return Ok(()) };
+        let evidence =
+            Evidence { threads: &self.threads, connections: &self.connections, names: &self.names };
+        let complete = !self.losses.overlap(turn.arrival_ns, turn.sent_ns);
+        let figures = self.explainer.explain(turn, evidence, complete);
+        let longest_wait = self.explainer.longest_wait(evidence);
+        let path = turn.request_line().map(|line| line.path());
+        self.summary.request(&figures, path, longest_wait.as_ref());
+        match self.selection.choose(id, figures.latency_ns, self.summary.tail_threshold_ns()) {
+            Some(why) => sink.request(&self.explainer.request(turn, figures, evidence), why),
             None => Ok(()),
         }
     }
@@ -197,10 +194,7 @@ impl Pipeline {
             None => "unknown",
         };
         self.summary.lost(reason, event.count);
-        if self.losses.len() == MAX_LOSSES {
-            self.losses.pop_front();
-        }
-        self.losses.push_back((event.from_ns, event.to_ns));
+        self.losses.add(event.from_ns, event.to_ns);
         self.threads.lost();
     }
 

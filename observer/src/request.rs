@@ -7,15 +7,13 @@ use std::rc::Rc;
 
 use crate::cause::{Budget, Cause};
 
-/// A request with everything that was found out about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+/// What is known of every request, written or not: numbers only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
     /// Process that answered it.
     pub pid: u32,
-    /// Its connection.
-    pub conn: Conn,
-    /// Method, path and status where the bytes were HTTP/1.x.
-    pub http: Option<Http>,
+    /// HTTP status, where a response head was seen.
+    pub status: Option<u16>,
     /// Arrival of the first byte, ns of `CLOCK_MONOTONIC`.
     pub arrival_ns: u64,
     /// Arrival to the return of the last send of the response, ns.
@@ -36,8 +34,32 @@ pub struct Request {
     pub faults: Faults,
     /// Nanoseconds for each cause; they add up to `latency_ns`.
     pub budget: Budget,
-    /// The same time as spans, ordered, without gap or overlap.
+}
+
+/// A request with everything that was found out about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Its numbers.
+    pub figures: Figures,
+    /// Its connection.
+    pub conn: Conn,
+    /// Method and path where the bytes were HTTP/1.x.
+    pub http: Option<Http>,
+    /// The time of `figures.budget` as spans, ordered, without gap or overlap.
     pub timeline: Vec<Span>,
+}
+
+/// The longest stretch of a request in which it waited for something that is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongestWait {
+    /// Its cause.
+    pub cause: Cause,
+    /// Its length, ns.
+    pub dur_ns: u64,
+    /// What it was in or on.
+    pub detail: Detail,
+    /// What it waited behind.
+    pub culprit: Option<Culprit>,
 }
 
 /// The connection of a request.
@@ -62,8 +84,6 @@ pub struct Http {
     pub target: Box<str>,
     /// The target was longer than what was captured.
     pub target_cut: bool,
-    /// Response status, where a response head was seen.
-    pub status: Option<u16>,
 }
 
 /// How sure the attribution is.

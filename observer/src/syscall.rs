@@ -86,9 +86,9 @@ pub fn name(syscall: i32) -> Option<&'static str> {
 }
 
 /// The descriptor that a thread in this call waits on, where the call is on one and its wait is its own (the
-/// event loop's descriptor says nothing).
+/// event loop's descriptor says nothing). `arg0` is the call's first argument.
 #[must_use]
-pub fn blocking_fd(syscall: i32, args: &[u64; 4]) -> Option<i32> {
+pub fn blocking_fd(syscall: i32, arg0: u64) -> Option<i32> {
     let on_first = matches!(
         number(syscall)?,
         Sysno::read
@@ -117,7 +117,13 @@ pub fn blocking_fd(syscall: i32, args: &[u64; 4]) -> Option<i32> {
             | Sysno::getdents64
             | Sysno::copy_file_range
     );
-    on_first.then_some(args[0] as i32)
+    on_first.then_some(arg0 as i32)
+}
+
+/// Whether the call takes bytes in from a descriptor.
+#[must_use]
+pub fn receives(syscall: i32) -> bool {
+    matches!(number(syscall), Some(Sysno::read | Sysno::readv | Sysno::recvfrom | Sysno::recvmsg))
 }
 
 /// Whether a thread inside this call wakes others by what it does there, as opposed to a thread that was only

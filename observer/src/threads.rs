@@ -4,9 +4,10 @@
 //! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
 //! a request needs from before that is `unexplained`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags, limits::COMM_BYTES};
+use rustc_hash::FxHashMap;
 
 use crate::syscall::Wait;
 
@@ -318,21 +319,45 @@ impl Thread {
         }
     }
 
+    /// The slices from `at_ns` back, as far as they follow each other without gap. The first is the one in
+    /// which the thread was just before `at_ns`; a slice that is not over reaches to `at_ns`.
+    pub fn back_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> + '_ {
+        let open = (at_ns > self.since_ns).then_some(Slice {
+            from_ns: self.since_ns,
+            to_ns: at_ns,
+            state: self.state,
+            faults: (0, 0),
+        });
+        let end = if open.is_some() { self.past.len() } else { self.first_not_before(at_ns) };
+        let mut reached_ns = if open.is_some() { self.since_ns } else { at_ns };
+        let past = self.past.range(..end).rev().copied().take_while(move |slice| {
+            let follows = slice.to_ns >= reached_ns;
+            reached_ns = slice.from_ns;
+            follows
+        });
+        open.into_iter().chain(past)
+    }
+
     /// The slice in which the thread was just before `at_ns`. A slice that is not over reaches to `at_ns`.
     #[must_use]
     pub fn before(&self, at_ns: u64) -> Option<Slice> {
-        if at_ns > self.since_ns {
-            return Some(Slice { from_ns: self.since_ns, to_ns: at_ns, state: self.state, faults: (0, 0) });
-        }
-        let index = self.past.partition_point(|slice| slice.from_ns < at_ns);
-        let slice = self.past.get(index.checked_sub(1)?)?;
-        (slice.to_ns >= at_ns).then_some(*slice)
+        self.back_from(at_ns).next()
+    }
+
+    /// Index of the first past slice that does not begin before `at_ns`.
+    fn first_not_before(&self, at_ns: u64) -> usize {
+        // What is asked for is mostly recent: a few steps back are quicker than halving.
+        let recent = self.past.iter().rev().take(8).position(|slice| slice.from_ns < at_ns);
+        recent.map_or_else(
+            || self.past.partition_point(|slice| slice.from_ns < at_ns),
+            |steps| self.past.len() - steps,
+        )
     }
 
     /// When the thread last stopped running for `request`, before `at_ns` and not before `since_ns`.
     #[must_use]
     pub fn last_ran_for(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<u64> {
-        let index = self.past.partition_point(|slice| slice.from_ns < at_ns);
+        let index = self.first_not_before(at_ns);
         self.past
             .range(..index)
             .rev()
@@ -347,7 +372,7 @@ impl Thread {
 /// All watched threads.
 #[derive(Debug, Default)]
 pub struct Threads {
-    threads: HashMap<u32, Thread>,
+    threads: FxHashMap<u32, Thread>,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
 }

@@ -3,72 +3,100 @@
 //!
 //! Everything here is judged from the order of events on threads and sockets; no runtime is known. So the
 //! confidence is [`Confidence::Inferred`], or [`Confidence::Partial`] where something needed was not seen.
+//!
+//! Figures are made for every request; names, and the timeline that carries them, only for those that are
+//! written.
 
 mod names;
 mod path;
 mod service;
 mod waiting;
 
-use crate::cause::{Budget, Cause};
+use crate::cause::Cause;
 use crate::connections::{Connections, Turn};
-use crate::request::{Confidence, Conn, Detail, Faults, Request, Rss};
+use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
 use crate::threads::Threads;
 
 pub use names::Names;
-use path::Path;
+use path::{Path, Reason, Step};
 
-/// What the walk may look at.
-pub(crate) struct Evidence<'a> {
-    pub(crate) threads: &'a Threads,
-    pub(crate) connections: &'a Connections,
-    pub(crate) names: &'a Names,
+/// What an explanation may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What threads did.
+    pub threads: &'a Threads,
+    /// What happened on sockets.
+    pub connections: &'a Connections,
+    /// What descriptors are.
+    pub names: &'a Names,
 }
 
-/// Explains `turn`. `complete` tells whether no record was lost inside its window.
-#[must_use]
-pub fn explain(
-    turn: &Turn,
-    threads: &Threads,
-    connections: &Connections,
-    names: &Names,
-    complete: bool,
+/// Explains one turn after the other.
+#[derive(Debug)]
+pub struct Explainer {
     page_bytes: u64,
-) -> Request {
-    let evidence = Evidence { threads, connections, names };
-    let mut path = Path::new(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns));
-    service::walk(&evidence, turn, &mut path);
-    wait_for_first_read(&evidence, turn, &mut path);
-    let partial = path.is_partial() || !turn.arrival_seen || !complete;
-    let faults = path.faults();
-    let timeline = path.into_spans();
-    let mut budget = Budget::default();
-    for span in &timeline {
-        budget.charge(span.cause, span.dur_ns);
+    path: Path,
+}
+
+impl Explainer {
+    /// An explainer for a machine with pages of this size.
+    #[must_use]
+    pub fn new(page_bytes: u64) -> Self {
+        Self { page_bytes, path: Path::default() }
     }
-    let connection = connections.get(turn.id.conn);
-    Request {
-        pid: turn.pid,
-        conn: Conn {
-            id: turn.id.conn,
-            local: connection.and_then(|connection| connection.local),
-            peer: connection.and_then(|connection| connection.peer),
-            nth: turn.id.nth,
-        },
-        http: turn.http(),
-        arrival_ns: turn.arrival_ns,
-        latency_ns: turn.sent_ns.saturating_sub(turn.arrival_ns),
-        receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns),
-        bytes_in: turn.bytes_in,
-        bytes_out: turn.bytes_out,
-        confidence: if partial { Confidence::Partial } else { Confidence::Inferred },
-        complete,
-        rss: Rss {
-            start: u64::from(turn.rss_start) * page_bytes,
-            end: u64::from(turn.rss_end) * page_bytes,
-        },
-        faults: Faults { minor: faults.0, major: faults.1 },
-        budget,
-        timeline,
+
+    /// Charges the time of `turn`. `complete` tells whether no record was lost inside its window.
+    pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool) -> Figures {
+        let path = &mut self.path;
+        path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns));
+        service::walk(&evidence, turn, path);
+        wait_for_first_read(&evidence, turn, path);
+        path.end();
+        let partial = path.is_partial() || !turn.arrival_seen || !complete;
+        let (minor, major) = path.faults();
+        Figures {
+            pid: turn.pid,
+            status: turn.status,
+            arrival_ns: turn.arrival_ns,
+            latency_ns: turn.sent_ns.saturating_sub(turn.arrival_ns),
+            receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns),
+            bytes_in: turn.bytes_in,
+            bytes_out: turn.bytes_out,
+            confidence: if partial { Confidence::Partial } else { Confidence::Inferred },
+            complete,
+            rss: Rss {
+                start: u64::from(turn.rss_start) * self.page_bytes,
+                end: u64::from(turn.rss_end) * self.page_bytes,
+            },
+            faults: Faults { minor, major },
+            budget: path.budget(),
+        }
+    }
+
+    /// The longest wait of the turn that was explained last, among those that say what for.
+    #[must_use]
+    pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
+        let says_what_for = |step: &&Step| !matches!(step.reason, Reason::Plain | Reason::Note(_));
+        let step = self.path.steps().filter(says_what_for).max_by_key(|step| step.to_ns - step.from_ns)?;
+        let Span { cause, dur_ns, detail, culprit, .. } = names::span(&evidence, step.from_ns, step);
+        Some(LongestWait { cause, dur_ns, detail, culprit })
+    }
+
+    /// The whole request that was explained last, with names.
+    #[must_use]
+    pub fn request(&self, turn: &Turn, figures: Figures, evidence: Evidence<'_>) -> Request {
+        let connection = evidence.connections.get(turn.id.conn);
+        Request {
+            figures,
+            conn: Conn {
+                id: turn.id.conn,
+                local: connection.and_then(|connection| connection.local),
+                peer: connection.and_then(|connection| connection.peer),
+                nth: turn.id.nth,
+            },
+            http: turn.request_line().map(Into::into),
+            timeline: self.path.steps().map(|step| names::span(&evidence, turn.arrival_ns, step)).collect(),
+        }
     }
 }
 
@@ -76,10 +104,9 @@ pub fn explain(
 fn wait_for_first_read(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
     let accepted_ns = turn.accepted.map_or(turn.arrival_ns, |(at_ns, _)| at_ns.min(path.cursor_ns()));
     waiting::walk(evidence, turn.id, turn.read_tid, accepted_ns, path);
-    let note = match turn.accepted {
-        Some((_, true)) => Some("until the first read: when it was accepted was not seen"),
-        _ => None,
+    let reason = match turn.accepted {
+        Some((_, true)) => Reason::Note("until the first read: when it was accepted was not seen"),
+        _ => Reason::Plain,
     };
-    let detail = Detail { note, ..Detail::default() };
-    path.charge_until(turn.arrival_ns, Cause::AcceptQueue, None, None, detail, None);
+    path.charge_until(turn.arrival_ns, Cause::AcceptQueue, None, None, reason);
 }

@@ -1,13 +1,15 @@
 //! Names for people: what descriptors are, what threads are called, who a culprit is.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use super::Evidence;
 use crate::event;
-use crate::request::{Culprit, Detail};
-use crate::syscall::{self, Wait};
-use crate::threads::{Block, Occupant, Owner};
+use super::path::{Call, Reason, Step};
+use crate::request::{Culprit, Detail, Span};
+use crate::syscall;
+use crate::threads::{Occupant, Owner, State};
 
 /// Descriptors whose names are kept.
 const MAX_NAMES: usize = 65_536;
@@ -15,7 +17,7 @@ const MAX_NAMES: usize = 65_536;
 /// What descriptors are, by process and number.
 #[derive(Debug, Default)]
 pub struct Names {
-    fds: HashMap<(u32, i32), Rc<str>>,
+    fds: FxHashMap<(u32, i32), Rc<str>>,
 }
 
 impl Names {
@@ -28,40 +30,78 @@ impl Names {
     }
 }
 
-/// What a blocking call of process `pid` was in and on.
-pub(super) fn detail(evidence: &Evidence<'_>, pid: u32, block: &Block) -> Detail {
-    let args = [block.arg0, 0, 0, 0];
-    let mut detail = Detail { syscall: syscall::name(block.syscall), ..Detail::default() };
-    if let Some(fd) = syscall::blocking_fd(block.syscall, &args) {
-        if let Some((_, connection)) = evidence.connections.by_fd(pid, fd)
-            && evidence.names.fds.get(&(pid, fd)).is_none_or(|name| name.starts_with("socket:"))
+/// A step in words.
+pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Span {
+    let tid = step.tid.unwrap_or_default();
+    let mut detail = Detail::default();
+    let mut culprit = None;
+    match step.reason {
+        Reason::Plain => {}
+        Reason::Note(note) => detail.note = Some(note),
+        Reason::Peer(conn) => {
+            detail.peer = evidence.connections.get(conn).and_then(|connection| connection.peer);
+        }
+        Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
+        Reason::RanFor(owner) => culprit = Some(thread(evidence, tid, owner)),
+        Reason::BlockedFor(call, owner) => {
+            detail = call_detail(evidence, &call);
+            culprit = Some(Culprit {
+                syscall: detail.syscall,
+                object: detail.object.clone(),
+                ..thread(evidence, tid, owner)
+            });
+        }
+        Reason::Blocked(call) => detail = call_detail(evidence, &call),
+        Reason::WokenBy(call, by) => {
+            detail = call_detail(evidence, &call);
+            culprit = Some(occupant(evidence, &by, step.to_ns));
+        }
+    }
+    Span {
+        at_ns: step.from_ns.saturating_sub(arrival_ns),
+        dur_ns: step.to_ns - step.from_ns,
+        cause: step.cause,
+        tid: step.tid,
+        cpu: step.cpu,
+        detail,
+        culprit,
+    }
+}
+
+/// What a blocking call was in and on.
+fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
+    let mut detail = Detail { syscall: syscall::name(call.syscall), ..Detail::default() };
+    if let Some(fd) = syscall::blocking_fd(call.syscall, call.arg0) {
+        if let Some((_, connection)) = evidence.connections.by_fd(call.pid, fd)
+            && evidence.names.fds.get(&(call.pid, fd)).is_none_or(|name| name.starts_with("socket:"))
         {
             detail.peer = connection.peer;
         } else {
-            detail.object = evidence.names.fds.get(&(pid, fd)).cloned();
+            detail.object = evidence.names.fds.get(&(call.pid, fd)).cloned();
         }
-    }
-    if block.wait == Wait::PageFault {
-        detail.note = Some("page fault");
     }
     detail
 }
 
-/// A thread that ran on the CPU that was waited for.
-pub(super) fn occupant(evidence: &Evidence<'_>, occupant: &Occupant) -> Culprit {
-    let request = evidence.threads.get(occupant.tid).and_then(|thread| request(evidence, thread.owner()));
+/// A thread that ran until `at_ns` on the CPU that was waited for, or that woke another then.
+fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit {
+    let then = evidence.threads.get(occupant.tid).and_then(|thread| thread.before(at_ns));
+    let owner = match then.map(|slice| slice.state) {
+        Some(State::Running { owner, .. }) => owner,
+        _ => Owner::Nobody,
+    };
     Culprit {
         pid: occupant.pid,
         tid: occupant.tid,
         comm: Some(comm(occupant).into()),
-        request: if occupant.tid == 0 { None } else { request },
+        request: request(evidence, owner),
         syscall: None,
         object: None,
     }
 }
 
 /// A thread of a watched process, as a culprit.
-pub(super) fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner) -> Culprit {
+fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner) -> Culprit {
     let known = evidence.threads.get(tid);
     Culprit {
         pid: known.map_or(0, |thread| thread.pid),
@@ -76,9 +116,8 @@ pub(super) fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner) -> Culprit
 /// A request in words: method and path without query.
 fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Rc<str>> {
     let Owner::Request(id) = owner else { return None };
-    let http = evidence.connections.turn(id)?.http()?;
-    let path = http.target.split('?').next().unwrap_or_default();
-    Some(format!("{} {path}", http.method).into())
+    let line = evidence.connections.turn(id)?.request_line()?;
+    Some(format!("{} {}", line.method, line.path()).into())
 }
 
 fn comm(occupant: &Occupant) -> String {

@@ -1,24 +1,76 @@
 //! The path of one request, filled from its end to its start.
 //!
-//! The only place that makes spans: each begins where the one found before it began, so that they have no gap
-//! and no overlap whatever the walk does, and what the walk leaves over is unexplained.
+//! The only place that makes steps: each begins where the one found before it began, so that they have no gap
+//! and no overlap whatever the walk does, and what the walk leaves over is unexplained. A step holds what its
+//! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
-use crate::cause::Cause;
-use crate::request::{Culprit, Detail, Span};
+use crate::cause::{Budget, Cause};
+use crate::threads::{Occupant, Owner};
 
-/// Spans of a request, the last one first.
+/// The system call that a thread blocked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// Process.
+    pub(super) pid: u32,
+    /// System call, -1 for none.
+    pub(super) syscall: i32,
+    /// First argument.
+    pub(super) arg0: u64,
+}
+
+/// What supports the cause of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The cause says it all.
+    Plain,
+    /// A remark, where the cause alone would mislead.
+    Note(&'static str),
+    /// The peer of this connection had not sent or not taken bytes.
+    Peer(u64),
+    /// This thread had the CPU.
+    Occupied(Occupant),
+    /// The thread ran for somebody else.
+    RanFor(Owner),
+    /// The thread was in this call for somebody else.
+    BlockedFor(Call, Owner),
+    /// The request's own thread was in this call.
+    Blocked(Call),
+    /// The same, until this thread woke it.
+    WokenBy(Call, Occupant),
+}
+
+/// One stretch of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) from_ns: u64,
+    pub(super) to_ns: u64,
+    pub(super) cause: Cause,
+    pub(super) tid: Option<u32>,
+    pub(super) cpu: Option<u16>,
+    pub(super) reason: Reason,
+}
+
+/// Steps of a request, the last one first.
+#[derive(Debug, Default)]
 pub(super) struct Path {
     arrival_ns: u64,
     cursor_ns: u64,
-    spans: Vec<Span>,
+    steps: Vec<Step>,
     faults: (u64, u64),
     partial: bool,
 }
 
 impl Path {
-    /// A path from `arrival_ns` to `end_ns`, of which nothing is charged yet.
-    pub(super) fn new(arrival_ns: u64, end_ns: u64) -> Self {
-        Self { arrival_ns, cursor_ns: end_ns, spans: Vec::with_capacity(8), faults: (0, 0), partial: false }
+    /// Starts anew: from `arrival_ns` to `end_ns`, of which nothing is charged yet.
+    pub(super) fn begin(&mut self, arrival_ns: u64, end_ns: u64) {
+        self.steps.clear();
+        *self = Self {
+            arrival_ns,
+            cursor_ns: end_ns,
+            steps: std::mem::take(&mut self.steps),
+            faults: (0, 0),
+            partial: false,
+        };
     }
 
     /// Everything from here on is charged.
@@ -52,40 +104,43 @@ impl Path {
         cause: Cause,
         tid: Option<u32>,
         cpu: Option<u16>,
-        detail: Detail,
-        culprit: Option<Culprit>,
+        reason: Reason,
     ) {
         let from_ns = from_ns.max(self.arrival_ns);
         if from_ns >= self.cursor_ns {
             return;
         }
-        let dur_ns = self.cursor_ns - from_ns;
-        let at_ns = from_ns - self.arrival_ns;
+        let step = Step { from_ns, to_ns: self.cursor_ns, cause, tid, cpu, reason };
         self.cursor_ns = from_ns;
-        if let Some(later) = self.spans.last_mut()
-            && later.cause == cause
-            && later.tid == tid
-            && later.cpu == cpu
-            && later.detail == detail
-            && later.culprit == culprit
-        {
-            later.at_ns = at_ns;
-            later.dur_ns += dur_ns;
-            return;
+        match self.steps.last_mut() {
+            Some(later) if (Step { from_ns, to_ns: later.to_ns, ..step }) == (Step { from_ns, ..*later }) => {
+                later.from_ns = from_ns;
+            }
+            _ => self.steps.push(step),
         }
-        self.spans.push(Span { at_ns, dur_ns, cause, tid, cpu, detail, culprit });
     }
 
     /// Charges from `from_ns` to the cursor as unexplained, with a remark for people.
     pub(super) fn unexplained_until(&mut self, from_ns: u64, tid: Option<u32>, note: &'static str) {
-        let detail = Detail { note: Some(note), ..Detail::default() };
-        self.charge_until(from_ns, Cause::Unexplained, tid, None, detail, None);
+        self.charge_until(from_ns, Cause::Unexplained, tid, None, Reason::Note(note));
     }
 
-    /// The spans in the order of time.
-    pub(super) fn into_spans(mut self) -> Vec<Span> {
+    /// Charges what is left. After it the budget sums to the latency.
+    pub(super) fn end(&mut self) {
         self.unexplained_until(self.arrival_ns, None, "the walk ended before the arrival");
-        self.spans.reverse();
-        self.spans
+    }
+
+    /// The sum of the steps by cause.
+    pub(super) fn budget(&self) -> Budget {
+        let mut budget = Budget::default();
+        for step in &self.steps {
+            budget.charge(step.cause, step.to_ns - step.from_ns);
+        }
+        budget
+    }
+
+    /// The steps in the order of time.
+    pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().rev()
     }
 }

@@ -5,12 +5,11 @@
 //! from a peer, a wakeup by another thread, by the network, by a timer. Where nothing of the kind is seen the
 //! time between is unexplained.
 
-use super::path::Path;
-use super::{Evidence, names, waiting};
+use super::path::{Call, Path, Reason};
+use super::{Evidence, waiting};
 use crate::cause::Cause;
 use crate::connections::{Role, Turn};
-use crate::request::Detail;
-use crate::syscall::Wait;
+use crate::syscall::{self, Wait};
 use crate::threads::{Block, Owner, Slice, State};
 
 /// Slices looked at for one request, at most.
@@ -65,7 +64,7 @@ impl Walk<'_, '_> {
                     return;
                 }
                 self.path.add_faults(slice.faults);
-                self.path.charge_until(from_ns, Cause::OnCpu, tid, Some(cpu), Detail::default(), None);
+                self.path.charge_until(from_ns, Cause::OnCpu, tid, Some(cpu), Reason::Plain);
                 if let Some((conn, arrived_ns)) = received
                     && slice.from_ns > read_ns
                 {
@@ -73,7 +72,7 @@ impl Walk<'_, '_> {
                 }
             }
             State::Runnable { .. } => {
-                waiting::run_queue(self.evidence, self.tid, &slice, from_ns, self.path);
+                waiting::run_queue(self.tid, &slice, from_ns, self.path);
             }
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if self.is_ours(block.owner) => self.blocked(pid, &block, from_ns),
@@ -93,9 +92,8 @@ impl Walk<'_, '_> {
     fn last_ran(&self) -> (u64, u32) {
         let (now_ns, read_ns) = (self.path.cursor_ns(), self.turn.read_ns);
         self.turn
-            .tids
-            .iter()
-            .filter_map(|&tid| {
+            .tids()
+            .filter_map(|tid| {
                 let ran_ns = self.evidence.threads.get(tid)?.last_ran_for(self.turn.id, now_ns, read_ns)?;
                 Some((ran_ns, tid))
             })
@@ -104,35 +102,31 @@ impl Walk<'_, '_> {
     }
 
     /// Goes to where the request last ran, charging what lies between.
-    fn resume_from_last_run(&mut self, cause: Cause, detail: Detail) {
+    fn resume_from_last_run(&mut self, cause: Cause, reason: Reason) {
         let (ran_ns, tid) = self.last_ran();
         // A request that stopped just here is no progress: then the rest has no evidence.
         let ran_ns = if ran_ns >= self.path.cursor_ns() { self.turn.read_ns } else { ran_ns };
-        self.path.charge_until(ran_ns, cause, None, None, detail, None);
+        self.path.charge_until(ran_ns, cause, None, None, reason);
         self.tid = tid;
         self.handed_off = false;
     }
 
     fn suspended(&mut self, note: &'static str) {
-        self.resume_from_last_run(Cause::Unexplained, Detail { note: Some(note), ..Detail::default() });
+        self.resume_from_last_run(Cause::Unexplained, Reason::Note(note));
     }
 
     /// The thread was blocked in a call that the request made itself.
     fn blocked(&mut self, pid: u32, block: &Block, from_ns: u64) {
-        let detail = names::detail(self.evidence, pid, block);
-        let connection = crate::syscall::blocking_fd(block.syscall, &[block.arg0, 0, 0, 0])
+        let call = Call { pid, syscall: block.syscall, arg0: block.arg0 };
+        let connection = syscall::blocking_fd(block.syscall, block.arg0)
             .and_then(|fd| self.evidence.connections.by_fd(pid, fd));
-        let receives = matches!(detail.syscall, Some("read" | "recvfrom" | "recvmsg" | "readv"));
-        let mut culprit = None;
+        let receives = syscall::receives(block.syscall);
+        let mut reason = Reason::Blocked(call);
         let cause = match (block.wait, connection) {
             (Wait::Mutex, _) => {
-                culprit = block.wake.map(|wake| {
-                    let owner =
-                        self.evidence.threads.get(wake.by.tid).map_or(Owner::Nobody, crate::threads::Thread::owner);
-                    let mut culprit = names::thread(self.evidence, wake.by.tid, owner);
-                    culprit.pid = wake.by.pid;
-                    culprit
-                });
+                if let Some(wake) = block.wake {
+                    reason = Reason::WokenBy(call, wake.by);
+                }
                 Cause::Lock
             }
             (Wait::Send, _) => Cause::SendBlocked,
@@ -145,7 +139,7 @@ impl Walk<'_, '_> {
             }
             _ => Cause::Syscall,
         };
-        self.path.charge_until(from_ns, cause, Some(self.tid), None, detail, culprit);
+        self.path.charge_until(from_ns, cause, Some(self.tid), None, reason);
     }
 
     /// The thread had nothing to do until it was woken: the waker is the reason.
@@ -166,16 +160,14 @@ impl Walk<'_, '_> {
         } else if let Some(connection) = self.evidence.connections.get(wake_conn)
             && connection.role == Role::Outbound
         {
-            let peer = connection.peer;
-            self.resume_from_last_run(Cause::Downstream, Detail { peer, ..Detail::default() });
+            self.resume_from_last_run(Cause::Downstream, Reason::Peer(wake_conn));
         } else if self.turn.stalled_ns.is_some_and(|stalled_ns| {
             stalled_ns <= slice.from_ns && self.last_ran().0 <= stalled_ns.max(slice.from_ns)
         }) && wake_conn == observer_common::conn::NONE
         {
-            let peer = self.evidence.connections.get(self.turn.id.conn).and_then(|connection| connection.peer);
-            self.resume_from_last_run(Cause::SendBlocked, Detail { peer, ..Detail::default() });
+            self.resume_from_last_run(Cause::SendBlocked, Reason::Peer(self.turn.id.conn));
         } else if wake_conn == observer_common::conn::NONE && block.wait.has_timeout() && block.wake.is_some() {
-            self.resume_from_last_run(Cause::Timer, Detail::default());
+            self.resume_from_last_run(Cause::Timer, Reason::Plain);
         } else {
             self.suspended("put aside: what woke the worker was not for it");
         }
@@ -197,8 +189,7 @@ impl Walk<'_, '_> {
         let ready_ns = self.path.cursor_ns();
         let sent = connection.sends.iter().rev().find(|&&(at_ns, _)| at_ns < ready_ns && at_ns >= read_ns);
         let (from_ns, tid) = sent.copied().unwrap_or_else(|| self.last_ran());
-        let detail = Detail { peer: connection.peer, ..Detail::default() };
-        self.path.charge_until(from_ns.max(read_ns), Cause::Downstream, None, None, detail, None);
+        self.path.charge_until(from_ns.max(read_ns), Cause::Downstream, None, None, Reason::Peer(conn));
         self.tid = tid;
         self.handed_off = true;
     }

@@ -1,12 +1,11 @@
 //! Explains why something that was ready was not yet taken: bytes of a request before its first read, or a
 //! peer's answer before it was received. Everything a worker did meanwhile is evidence.
 
-use super::path::Path;
-use super::{Evidence, names};
+use super::Evidence;
+use super::path::{Call, Path, Reason};
 use crate::cause::Cause;
-use crate::request::Detail;
 use crate::syscall;
-use crate::threads::{Block, Occupant, Owner, RequestId, Slice, State};
+use crate::threads::{Block, Owner, RequestId, Slice, State};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = 10_000;
@@ -14,65 +13,77 @@ const MAX_STEPS: usize = 10_000;
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for `request`.
 pub(super) fn walk(evidence: &Evidence<'_>, request: RequestId, tid: u32, ready_ns: u64, path: &mut Path) {
     let mut tid = tid;
-    for _ in 0..MAX_STEPS {
-        let now_ns = path.cursor_ns();
-        if now_ns <= ready_ns {
-            return;
+    let mut steps = 0;
+    'thread: while let Some(thread) = evidence.threads.get(tid) {
+        for slice in thread.back_from(path.cursor_ns()) {
+            if path.cursor_ns() <= ready_ns {
+                return;
+            }
+            steps += 1;
+            if steps > MAX_STEPS {
+                break 'thread;
+            }
+            if let State::Blocked(block) = slice.state
+                && block.wait.is_idle()
+                && slice.to_ns <= path.cursor_ns()
+                && let Some(waker) = hand_off(evidence, &block)
+            {
+                // From the wakeup backwards, what the waker did is the reason.
+                tid = waker;
+                continue 'thread;
+            }
+            charge(request, tid, thread.pid, &slice, ready_ns, path);
         }
-        let Some((pid, slice)) =
-            evidence.threads.get(tid).and_then(|thread| Some((thread.pid, thread.before(now_ns)?)))
-        else {
-            break;
-        };
-        let from_ns = slice.from_ns.max(ready_ns);
-        match slice.state {
-            State::Unknown => {
-                path.mark_partial();
-                path.unexplained_until(from_ns, Some(tid), "what the thread did was not seen");
+        break;
+    }
+    if path.cursor_ns() > ready_ns {
+        path.mark_partial();
+        path.unexplained_until(ready_ns, Some(tid), "no record of the thread");
+    }
+}
+
+fn charge(
+    request: RequestId,
+    tid: u32,
+    pid: u32,
+    slice: &Slice,
+    ready_ns: u64,
+    path: &mut Path,
+) {
+    let from_ns = slice.from_ns.max(ready_ns);
+    let on = Some(tid);
+    match slice.state {
+        State::Unknown => {
+            path.mark_partial();
+            path.unexplained_until(from_ns, on, "what the thread did was not seen");
+        }
+        State::Running { cpu, owner: Owner::Request(id), .. } if id == request => {
+            path.add_faults(slice.faults);
+            path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
+        }
+        State::Running { cpu, owner, .. } => {
+            path.charge_until(from_ns, Cause::WorkerBusy, on, Some(cpu), Reason::RanFor(owner));
+        }
+        State::Runnable { .. } => run_queue(tid, slice, from_ns, path),
+        State::Blocked(block) if block.wait.is_idle() => {
+            if woken_by(&block, request) && slice.to_ns <= path.cursor_ns() {
+                // From data ready to the wakeup that it caused: the kernel on its way.
+                path.charge_until(from_ns, Cause::RunQueue, on, None, Reason::Note("waking the thread"));
+            } else {
+                path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
             }
-            State::Running { cpu, owner: Owner::Request(id), .. } if id == request => {
-                path.add_faults(slice.faults);
-                path.charge_until(from_ns, Cause::OnCpu, Some(tid), Some(cpu), Detail::default(), None);
-            }
-            State::Running { cpu, owner, .. } => {
-                let culprit = names::thread(evidence, tid, owner);
-                path.charge_until(
-                    from_ns,
-                    Cause::WorkerBusy,
-                    Some(tid),
-                    Some(cpu),
-                    Detail::default(),
-                    Some(culprit),
-                );
-            }
-            State::Runnable { .. } => run_queue(evidence, tid, &slice, from_ns, path),
-            State::Blocked(block) if block.wait.is_idle() => {
-                match hand_off(evidence, &block) {
-                    Some(waker) => tid = waker,
-                    None if woken_by(&block, request) => {
-                        // From data ready to the wakeup that it caused: the kernel on its way.
-                        let detail = Detail { note: Some("waking the thread"), ..Detail::default() };
-                        path.charge_until(ready_ns, Cause::RunQueue, Some(tid), None, detail, None);
-                    }
-                    None => path.unexplained_until(from_ns, Some(tid), "the thread was idle meanwhile"),
-                }
-            }
-            State::Blocked(block) => {
-                let detail = names::detail(evidence, pid, &block);
-                let mut culprit = names::thread(evidence, tid, block.owner);
-                culprit.syscall = detail.syscall;
-                culprit.object.clone_from(&detail.object);
-                path.charge_until(from_ns, Cause::WorkerBlocked, Some(tid), None, detail, Some(culprit));
-            }
+        }
+        State::Blocked(block) => {
+            let call = Call { pid, syscall: block.syscall, arg0: block.arg0 };
+            let reason = Reason::BlockedFor(call, block.owner);
+            path.charge_until(from_ns, Cause::WorkerBlocked, on, None, reason);
         }
     }
-    path.mark_partial();
-    path.unexplained_until(ready_ns, Some(tid), "no record of the thread");
 }
 
 /// Charges a runnable stretch, with who ran instead as far as that was recorded: the last occupant for as long
 /// as it had run, and the one that took the CPU away.
-pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
+pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
     let State::Runnable { cpu, behind, behind_ran_ns, preempted_by } = slice.state else { return };
     let known_from_ns = if behind_ran_ns == 0 {
         // Not measured for this class of thread; it was there at the end.
@@ -80,12 +91,9 @@ pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_n
     } else {
         from_ns.max(slice.to_ns.saturating_sub(behind_ran_ns))
     };
-    let mut charge = |until_ns: u64, occupant: Option<&Occupant>| {
-        let culprit = occupant.map(|occupant| names::occupant(evidence, occupant));
-        path.charge_until(until_ns, Cause::RunQueue, Some(tid), Some(cpu), Detail::default(), culprit);
-    };
-    charge(known_from_ns, Some(&behind));
-    charge(from_ns, preempted_by.as_ref());
+    path.charge_until(known_from_ns, Cause::RunQueue, Some(tid), Some(cpu), Reason::Occupied(behind));
+    let first = preempted_by.map_or(Reason::Plain, Reason::Occupied);
+    path.charge_until(from_ns, Cause::RunQueue, Some(tid), Some(cpu), first);
 }
 
 /// The thread of a watched process that woke this one by what it did, if one did.

@@ -40,6 +40,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         observer_version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: kernel_release(),
         machine: std::env::consts::ARCH.to_owned(),
+        page_bytes: procfs::page_size(),
         started_unix_ns: LiveSource::now_ns() + unix_offset_ns,
         unix_offset_ns,
         targets: targets.iter().map(info).collect(),

@@ -15,6 +15,8 @@ pub struct Header {
     pub kernel: String,
     /// Machine architecture, as `uname -m` has it.
     pub machine: String,
+    /// Size of a page of memory, bytes.
+    pub page_bytes: u64,
     /// When the observation began, ns since the Unix epoch.
     pub started_unix_ns: u64,
     /// What to add to `CLOCK_MONOTONIC` for ns since the Unix epoch.

@@ -77,7 +77,7 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 
     fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
-        let comm = self.names.get(&request.pid).map(String::as_str);
+        let comm = self.names.get(&request.figures.pid).map(String::as_str);
         let line = RequestLine::new(request, why, comm, self.unix_offset_ns, self.with_query);
         write_line(&mut self.writer, &line)
     }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{SCHEMA_VERSION, Why};
 use crate::cause::{Budget, Cause};
-use crate::request::{Culprit, Http, Request, Span};
+use crate::request::{Culprit, Figures, Http, Request, Span};
 use crate::summary::without_query;
 
 #[derive(Serialize)]
@@ -116,10 +116,10 @@ impl<'a> RequestLine<'a> {
         unix_offset_ns: u64,
         with_query: bool,
     ) -> Self {
-        let Request {
+        let Request { figures, conn, http, timeline } = request;
+        let Figures {
             pid,
-            conn,
-            http,
+            status,
             arrival_ns,
             latency_ns,
             receive_queue_ns,
@@ -130,15 +130,14 @@ impl<'a> RequestLine<'a> {
             rss,
             faults,
             budget,
-            timeline,
-        } = request;
+        } = figures;
         Self {
             v: SCHEMA_VERSION,
             r#type: "request",
             pid: *pid,
             comm,
             conn: ConnView { id: conn.id, local: conn.local, peer: conn.peer, nth: conn.nth },
-            http: http.as_ref().map(|http| HttpView::new(http, with_query)),
+            http: http.as_ref().map(|http| HttpView::new(http, *status, with_query)),
             start_unix_ns: arrival_ns.saturating_add(unix_offset_ns),
             latency_ns: *latency_ns,
             receive_queue_ns: *receive_queue_ns,
@@ -157,11 +156,11 @@ impl<'a> RequestLine<'a> {
 }
 
 impl<'a> HttpView<'a> {
-    fn new(http: &'a Http, with_query: bool) -> Self {
+    fn new(http: &'a Http, status: Option<u16>, with_query: bool) -> Self {
         let path = if with_query { &http.target } else { without_query(&http.target) };
         // Where a query string begins, the path before it is whole, whatever was cut behind.
         let path_cut = http.target_cut && path.len() == http.target.len();
-        Self { method: &http.method, path, path_cut, status: http.status }
+        Self { method: &http.method, path, path_cut, status }
     }
 }
 

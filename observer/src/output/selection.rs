@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Why;
-use crate::request::Request;
+use crate::threads::RequestId;
 
 /// One request in this many is drawn below the tail.
 pub const SAMPLE_ONE_IN: u64 = 100;
@@ -55,20 +55,20 @@ impl Selection {
         Self { requests }
     }
 
-    /// Tells whether and why `request` is written. `threshold_ns` is the live p99, where there is one yet.
+    /// Tells whether and why a request is written. `threshold_ns` is the live p99, where there is one yet.
     #[must_use]
-    pub fn choose(&mut self, request: &Request, threshold_ns: Option<u64>) -> Option<Why> {
+    pub fn choose(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
         match self.requests {
             Requests::None => None,
             Requests::All => Some(Why::All),
-            Requests::Tail if threshold_ns.is_some_and(|p99| request.latency_ns >= p99) => Some(Why::Tail),
-            Requests::Tail => drawn(request.conn.id, request.conn.nth).then_some(Why::Sample),
+            Requests::Tail if threshold_ns.is_some_and(|p99| latency_ns >= p99) => Some(Why::Tail),
+            Requests::Tail => drawn(id).then_some(Why::Sample),
         }
     }
 }
 
-fn drawn(connection: u64, nth: u64) -> bool {
-    mix(mix(connection).wrapping_add(nth)) % SAMPLE_ONE_IN == 0
+fn drawn(id: RequestId) -> bool {
+    mix(mix(id.conn).wrapping_add(id.nth)).is_multiple_of(SAMPLE_ONE_IN)
 }
 
 /// The output function of splitmix64 (Steele, Lea, Flood 2014). Socket cookies and places are counted up

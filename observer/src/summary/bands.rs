@@ -16,7 +16,8 @@
 use super::buckets::{BUCKETS, index};
 use super::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
 use crate::cause::{Budget, Cause};
-use crate::request::Request;
+use super::culprits::{Known, Waits};
+use crate::request::Figures;
 
 /// Parts of a rank: bands begin and end at multiples of 0.05 % of the requests.
 const PARTS: u128 = 10_000;
@@ -42,6 +43,7 @@ struct Sums {
     rss_end: u64,
     minor_faults: u64,
     major_faults: u64,
+    waits: Waits,
 }
 
 impl Sums {
@@ -54,6 +56,14 @@ impl Sums {
         self.rss_end += other.rss_end;
         self.minor_faults += other.minor_faults;
         self.major_faults += other.major_faults;
+        self.waits.add(&other.waits);
+    }
+
+    /// Keeps the memory.
+    fn clear(&mut self) {
+        let mut waits = std::mem::take(&mut self.waits);
+        waits.clear();
+        *self = Self { waits, ..Self::default() };
     }
 }
 
@@ -66,19 +76,23 @@ impl BucketSums {
         Self(vec![Sums::default(); BUCKETS].into_boxed_slice())
     }
 
-    pub(super) fn record(&mut self, request: &Request) {
-        let sums = &mut self.0[index(request.latency_ns)];
+    /// Adds a request, with the number and the length of its longest wait.
+    pub(super) fn record(&mut self, figures: &Figures, longest_wait: Option<(u16, u64)>) {
+        let sums = &mut self.0[index(figures.latency_ns)];
         sums.requests += 1;
-        sums.budget.add(&request.budget);
-        sums.receive_queue_ns += request.receive_queue_ns;
+        sums.budget.add(&figures.budget);
+        sums.receive_queue_ns += figures.receive_queue_ns;
         // No process has no resident memory: 0 is a figure that could not be read.
-        if request.rss.start > 0 && request.rss.end > 0 {
+        if figures.rss.start > 0 && figures.rss.end > 0 {
             sums.with_rss += 1;
-            sums.rss_start += request.rss.start;
-            sums.rss_end += request.rss.end;
+            sums.rss_start += figures.rss.start;
+            sums.rss_end += figures.rss.end;
         }
-        sums.minor_faults += request.faults.minor;
-        sums.major_faults += request.faults.major;
+        sums.minor_faults += figures.faults.minor;
+        sums.major_faults += figures.faults.major;
+        if let Some((number, ns)) = longest_wait {
+            sums.waits.record(number, ns);
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -90,20 +104,20 @@ impl BucketSums {
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.fill(Sums::default());
+        self.0.iter_mut().filter(|sums| sums.requests > 0).for_each(Sums::clear);
     }
 
     /// The means around the three quantiles; `None` without requests.
-    pub(super) fn at_quantiles(&self) -> Option<AtQuantiles> {
+    pub(super) fn at_quantiles(&self, known: &Known) -> Option<AtQuantiles> {
         let requests: u64 = self.0.iter().map(|sums| sums.requests).sum();
         (requests > 0).then(|| AtQuantiles {
-            p50: self.means(P50, requests.into()),
-            p99: self.means(P99, requests.into()),
-            p999: self.means(P999, requests.into()),
+            p50: self.means(P50, requests.into(), known),
+            p99: self.means(P99, requests.into(), known),
+            p999: self.means(P999, requests.into(), known),
         })
     }
 
-    fn means(&self, band: Band, requests: u128) -> BandMeans {
+    fn means(&self, band: Band, requests: u128, known: &Known) -> BandMeans {
         let (from, to) = widened(band, requests);
         let mut weighted = Weighted::default();
         let mut below = 0;
@@ -115,7 +129,7 @@ impl BucketSums {
             }
             below = above;
         }
-        weighted.means(to - from)
+        weighted.means(to - from, known)
     }
 }
 
@@ -140,6 +154,7 @@ struct Weighted {
     rss_end: u128,
     minor_faults: u128,
     major_faults: u128,
+    waits: Waits,
 }
 
 impl Weighted {
@@ -155,9 +170,10 @@ impl Weighted {
         self.rss_end += part(sums.rss_end);
         self.minor_faults += part(sums.minor_faults);
         self.major_faults += part(sums.major_faults);
+        self.waits.add_part(&sums.waits, inside, sums.requests.into());
     }
 
-    fn means(&self, width: u128) -> BandMeans {
+    fn means(self, width: u128, known: &Known) -> BandMeans {
         let mut budget_ns = Budget::default();
         for (weighted, cause) in self.budget.iter().zip(Cause::ALL) {
             budget_ns.charge(cause, (weighted / width) as u64);
@@ -175,6 +191,7 @@ impl Weighted {
                 minor: thousandths(self.minor_faults, width),
                 major: thousandths(self.major_faults, width),
             },
+            waited_for: self.waits.listed(known, PARTS),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is merely counted: requests by confidence and status, losses by reason, the observer's own cost.
 
 use super::report::{ByConfidence, ByStatus, OwnCost};
-use crate::request::{Confidence, Request};
+use crate::request::{Confidence, Figures};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
@@ -14,14 +14,14 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) fn request(&mut self, request: &Request) {
-        self.incomplete += u64::from(!request.complete);
-        *match request.confidence {
+    pub(super) fn request(&mut self, figures: &Figures) {
+        self.incomplete += u64::from(!figures.complete);
+        *match figures.confidence {
             Confidence::Exact => &mut self.confidence.exact,
             Confidence::Inferred => &mut self.confidence.inferred,
             Confidence::Partial => &mut self.confidence.partial,
         } += 1;
-        *match request.http.as_ref().and_then(|http| http.status) {
+        *match figures.status {
             Some(100..=199) => &mut self.status.informational,
             Some(200..=299) => &mut self.status.success,
             Some(300..=399) => &mut self.status.redirect,

@@ -9,6 +9,7 @@
 mod bands;
 mod buckets;
 mod counts;
+mod culprits;
 mod latency;
 mod memory;
 mod paths;
@@ -16,16 +17,17 @@ mod report;
 
 use bands::BucketSums;
 use counts::Counted;
+use culprits::Known;
 use latency::{Latency, Threshold};
 use memory::Memory;
 pub(crate) use paths::without_query;
 use paths::{Listed, Paths};
 pub use report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
-    Quantiles, RssMeans, Totals, Window,
+    Quantiles, RssMeans, Totals, WaitedFor, Window,
 };
 
-use crate::request::Request;
+use crate::request::{Figures, LongestWait};
 
 /// Shortest latency that is told apart, ns.
 pub const MIN_LATENCY_NS: u64 = 1;
@@ -41,6 +43,7 @@ pub struct Summary {
     threshold: Threshold,
     paths: Paths,
     memory: Memory,
+    known: Known,
 }
 
 /// What is kept alike for a window and for the run.
@@ -67,18 +70,21 @@ impl Summary {
             threshold: Threshold::new(),
             paths: Paths::default(),
             memory: Memory::default(),
+            known: Known::default(),
         }
     }
 
-    /// Counts a finished request. Every request comes here, whether it is written or not.
-    pub fn request(&mut self, request: &Request) {
-        self.window.latency.record(request.latency_ns);
-        self.run.latency.record(request.latency_ns);
+    /// Counts a finished request, with its path where it was HTTP. Every request comes here, whether it is
+    /// written or not.
+    pub fn request(&mut self, figures: &Figures, path: Option<&str>, longest_wait: Option<&LongestWait>) {
+        self.window.latency.record(figures.latency_ns);
+        self.run.latency.record(figures.latency_ns);
         self.threshold.follow(&self.run.latency);
-        self.window.bands.record(request);
-        self.window.counted.request(request);
-        if let Some(http) = &request.http {
-            self.paths.record(&http.target, request.latency_ns);
+        let wait = longest_wait.and_then(|wait| Some((self.known.number(wait)?, wait.dur_ns)));
+        self.window.bands.record(figures, wait);
+        self.window.counted.request(figures);
+        if let Some(path) = path {
+            self.paths.record(path, figures.latency_ns);
         }
     }
 
@@ -106,12 +112,12 @@ impl Summary {
 
     /// Ends the current window and starts the next.
     pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
-        let totals = self.window.totals(self.paths.window(), self.memory.window());
+        let totals = self.window.totals(&self.known, self.paths.window(), self.memory.window());
         self.run.bands.add(&self.window.bands);
         self.run.counted.add(&self.window.counted);
         self.window.clear();
         self.paths.close_window();
-        let run = self.run.totals(self.paths.run(), self.memory.run());
+        let run = self.run.totals(&self.known, self.paths.run(), self.memory.run());
         self.memory.close_window();
         Window { start_unix_ns, duration_ns, totals, run }
     }
@@ -135,7 +141,7 @@ impl Part {
         self.counted.clear();
     }
 
-    fn totals(&self, paths: Listed, memory: Vec<ProcessMemory>) -> Totals {
+    fn totals(&self, known: &Known, paths: Listed, memory: Vec<ProcessMemory>) -> Totals {
         Totals {
             requests: self.latency.requests(),
             incomplete: self.counted.incomplete,
@@ -143,7 +149,7 @@ impl Part {
             confidence: self.counted.confidence,
             status: self.counted.status,
             latency_ns: self.latency.quantiles(),
-            at: self.bands.at_quantiles(),
+            at: self.bands.at_quantiles(known),
             paths: paths.paths,
             paths_other: paths.other,
             paths_overflow: paths.overflow,

@@ -40,8 +40,8 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub(super) fn record(&mut self, target: &str, latency_ns: u64) {
-        let path = without_query(target);
+    /// Counts a request for `path`, which has no query string.
+    pub(super) fn record(&mut self, path: &str, latency_ns: u64) {
         if let Some(&slot) = self.slots.get(path) {
             self.paths[slot].window.record(latency_ns);
         } else if self.paths.len() < MAX_PATHS {
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn the_most_asked_come_first_and_the_rest_is_counted() {
         let mut paths = Paths::default();
-        for (path, times) in [("/a", 3), ("/b?x=1", 7), ("/b?x=2", 2), ("/c", 1), ("/d", 1), ("/e", 1), ("/f", 1)] {
+        for (path, times) in [("/a", 3), ("/b", 9), ("/c", 1), ("/d", 1), ("/e", 1), ("/f", 1)] {
             for _ in 0..times {
                 paths.record(path, 1_000);
             }

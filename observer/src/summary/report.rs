@@ -3,9 +3,11 @@
 //! Nothing here counts or computes, and nothing knows how it is printed. The field names are those of
 //! the `window` and `end` lines of JSON Lines; `docs/schema.md` explains each.
 
+use std::net::SocketAddr;
+
 use serde::{Serialize, Serializer};
 
-use crate::cause::Budget;
+use crate::cause::{Budget, Cause};
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -122,7 +124,7 @@ pub struct Quantiles {
 }
 
 /// The means of the requests around three quantiles of latency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AtQuantiles {
     /// Requests ranked 45 % to 55 %.
     pub p50: BandMeans,
@@ -133,7 +135,7 @@ pub struct AtQuantiles {
 }
 
 /// Means over one band of ranks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BandMeans {
     /// How many requests the band is wide, rounded to the nearest, at least 1.
     pub requests: u64,
@@ -148,6 +150,37 @@ pub struct BandMeans {
     pub rss: Option<RssMeans>,
     /// Mean page faults of a request.
     pub faults: FaultMeans,
+    /// What the longest waits of these requests waited for, the most time first.
+    pub waited_for: Vec<WaitedFor>,
+}
+
+/// What the longest waits of some requests waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaitedFor {
+    /// What these waits are charged to.
+    pub cause: Cause,
+    /// Requests of the band whose longest wait this was, rounded up.
+    pub requests: u64,
+    /// Mean length of these waits, ns.
+    pub mean_ns: u64,
+    /// System call that they were in, or that held the worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<&'static str>,
+    /// What that call was on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// Peer that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<SocketAddr>,
+    /// Process that was waited behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Name of the thread that was waited behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// Request that this thread was serving.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// Mean resident memory of the process at both ends of a request, bytes.

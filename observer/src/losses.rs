@@ -1,0 +1,51 @@
+//! When records were lost.
+
+use std::collections::VecDeque;
+
+/// Stretches that are remembered. One that touches the one before is joined to it, so these reach back for
+/// thousands of drains.
+const MAX_STRETCHES: usize = 4096;
+
+/// Stretches of time in which records were lost, as (from, to), ns.
+#[derive(Debug, Default)]
+pub struct Losses(VecDeque<(u64, u64)>);
+
+impl Losses {
+    /// Records were lost somewhere from `from_ns` to `to_ns`.
+    pub fn add(&mut self, from_ns: u64, to_ns: u64) {
+        if let Some(last) = self.0.back_mut()
+            && from_ns <= last.1
+            && to_ns >= last.0
+        {
+            *last = (last.0.min(from_ns), last.1.max(to_ns));
+            return;
+        }
+        if self.0.len() == MAX_STRETCHES {
+            self.0.pop_front();
+        }
+        self.0.push_back((from_ns, to_ns));
+    }
+
+    /// Whether records may have been lost between the two times, both included.
+    #[must_use]
+    pub fn overlap(&self, from_ns: u64, to_ns: u64) -> bool {
+        self.0.iter().any(|&(lost_from_ns, lost_to_ns)| lost_from_ns <= to_ns && lost_to_ns >= from_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_that_touch_are_one_and_their_ends_count() {
+        let mut losses = Losses::default();
+        losses.add(10, 20);
+        losses.add(20, 30);
+        losses.add(50, 60);
+        assert_eq!(losses.0.len(), 2);
+        for (from_ns, to_ns, lost) in [(0, 9, false), (0, 10, true), (30, 31, true), (31, 49, false), (0, 99, true)] {
+            assert_eq!(losses.overlap(from_ns, to_ns), lost, "{from_ns}..{to_ns}");
+        }
+    }
+}
