@@ -7,7 +7,7 @@ use std::io;
 
 use observer_common::{LostReason, ProcessChange, flags, tcp};
 
-use crate::attribution::{Evidence, Explainer, Names};
+use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::Connections;
 use crate::event::{self, Event};
 use crate::losses::Losses;
@@ -177,11 +177,13 @@ impl Pipeline {
         let evidence =
             Evidence { threads: &self.threads, connections: &self.connections, names: &self.names };
         let complete = !self.losses.overlap(turn.arrival_ns, turn.sent_ns);
-        let figures = self.explainer.explain(turn, evidence, complete);
-        let longest_wait = self.explainer.longest_wait(evidence);
+        let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
+        let chosen = self.selection.choose(id, latency_ns, self.summary.tail_threshold_ns());
+        let keep = if chosen.is_some() { Keep::Steps } else { Keep::Sums };
+        let figures = self.explainer.explain(turn, evidence, complete, keep);
         let path = turn.request_line().map(|line| line.path());
-        self.summary.request(&figures, path, longest_wait.as_ref());
-        match self.selection.choose(id, figures.latency_ns, self.summary.tail_threshold_ns()) {
+        self.summary.request(&figures, path, self.explainer.longest_wait(evidence).as_ref());
+        match chosen {
             Some(why) => sink.request(&self.explainer.request(turn, figures, evidence), why),
             None => Ok(()),
         }

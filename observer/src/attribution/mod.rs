@@ -18,7 +18,8 @@ use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rs
 use crate::threads::Threads;
 
 pub use names::Names;
-use path::{Path, Reason, Step};
+pub use path::Keep;
+use path::{Path, Reason};
 
 /// What an explanation may look at.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +47,9 @@ impl Explainer {
     }
 
     /// Charges the time of `turn`. `complete` tells whether no record was lost inside its window.
-    pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool) -> Figures {
+    pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool, keep: Keep) -> Figures {
         let path = &mut self.path;
-        path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns));
+        path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns), keep);
         service::walk(&evidence, turn, path);
         wait_for_first_read(&evidence, turn, path);
         path.end();
@@ -76,13 +77,12 @@ impl Explainer {
     /// The longest wait of the turn that was explained last, among those that say what for.
     #[must_use]
     pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
-        let says_what_for = |step: &&Step| !matches!(step.reason, Reason::Plain | Reason::Note(_));
-        let step = self.path.steps().filter(says_what_for).max_by_key(|step| step.to_ns - step.from_ns)?;
+        let step = self.path.longest_wait()?;
         let Span { cause, dur_ns, detail, culprit, .. } = names::span(&evidence, step.from_ns, step);
         Some(LongestWait { cause, dur_ns, detail, culprit })
     }
 
-    /// The whole request that was explained last, with names.
+    /// The whole request that was explained last, with names. It needs [`Keep::Steps`].
     #[must_use]
     pub fn request(&self, turn: &Turn, figures: Figures, evidence: Evidence<'_>) -> Request {
         let connection = evidence.connections.get(turn.id.conn);

@@ -59,7 +59,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
     }
     Span {
         at_ns: step.from_ns.saturating_sub(arrival_ns),
-        dur_ns: step.to_ns - step.from_ns,
+        dur_ns: step.dur_ns(),
         cause: step.cause,
         tid: step.tid,
         cpu: step.cpu,

@@ -50,11 +50,32 @@ pub(super) struct Step {
     pub(super) reason: Reason,
 }
 
-/// Steps of a request, the last one first.
+impl Step {
+    pub(super) fn dur_ns(&self) -> u64 {
+        self.to_ns - self.from_ns
+    }
+}
+
+/// What a path keeps besides its sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: the request is only counted. At saturation a request waits behind dozens of others, and keeping
+    /// each step costs more than finding it.
+    #[default]
+    Sums,
+    /// Every step, for the timeline.
+    Steps,
+}
+
+/// The path of a request, from its end as far back as it was walked.
 #[derive(Debug, Default)]
 pub(super) struct Path {
+    keep: Keep,
     arrival_ns: u64,
     cursor_ns: u64,
+    budget: Budget,
+    longest_wait: Option<Step>,
+    /// The last one first.
     steps: Vec<Step>,
     faults: (u64, u64),
     partial: bool,
@@ -62,15 +83,10 @@ pub(super) struct Path {
 
 impl Path {
     /// Starts anew: from `arrival_ns` to `end_ns`, of which nothing is charged yet.
-    pub(super) fn begin(&mut self, arrival_ns: u64, end_ns: u64) {
-        self.steps.clear();
-        *self = Self {
-            arrival_ns,
-            cursor_ns: end_ns,
-            steps: std::mem::take(&mut self.steps),
-            faults: (0, 0),
-            partial: false,
-        };
+    pub(super) fn begin(&mut self, arrival_ns: u64, end_ns: u64, keep: Keep) {
+        let mut steps = std::mem::take(&mut self.steps);
+        steps.clear();
+        *self = Self { keep, arrival_ns, cursor_ns: end_ns, steps, ..Self::default() };
     }
 
     /// Everything from here on is charged.
@@ -112,9 +128,20 @@ impl Path {
         }
         let step = Step { from_ns, to_ns: self.cursor_ns, cause, tid, cpu, reason };
         self.cursor_ns = from_ns;
+        self.budget.charge(cause, step.dur_ns());
+        let says_what_for = !matches!(reason, Reason::Plain | Reason::Note(_));
+        if says_what_for && self.longest_wait.is_none_or(|longest| longest.dur_ns() < step.dur_ns()) {
+            self.longest_wait = Some(step);
+        }
+        if self.keep == Keep::Steps {
+            self.keep_step(step);
+        }
+    }
+
+    fn keep_step(&mut self, step: Step) {
         match self.steps.last_mut() {
-            Some(later) if (Step { from_ns, to_ns: later.to_ns, ..step }) == (Step { from_ns, ..*later }) => {
-                later.from_ns = from_ns;
+            Some(later) if (Step { from_ns: step.from_ns, ..*later }) == (Step { to_ns: later.to_ns, ..step }) => {
+                later.from_ns = step.from_ns;
             }
             _ => self.steps.push(step),
         }
@@ -132,14 +159,15 @@ impl Path {
 
     /// The sum of the steps by cause.
     pub(super) fn budget(&self) -> Budget {
-        let mut budget = Budget::default();
-        for step in &self.steps {
-            budget.charge(step.cause, step.to_ns - step.from_ns);
-        }
-        budget
+        self.budget
     }
 
-    /// The steps in the order of time.
+    /// The longest step that says what was waited for.
+    pub(super) fn longest_wait(&self) -> Option<&Step> {
+        self.longest_wait.as_ref()
+    }
+
+    /// The steps in the order of time, if they were kept.
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().rev()
     }
