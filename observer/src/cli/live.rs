@@ -9,7 +9,7 @@ use observer::output::{Header, Options, SignalInfo, TargetInfo};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
 use observer::source::{Batch, Source as _};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::args::Watch;
 
@@ -64,14 +64,12 @@ impl Attached {
             let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
             let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
             let deadline = self.duration.map(|duration| Instant::now() + duration);
-            let mut poll = interval(live::POLL_INTERVAL);
-            poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => break,
                     _ = terminate.recv() => break,
                     () = reached(deadline) => break,
-                    _ = poll.tick() => {
+                    () = sleep(self.source.poll_interval()) => {
                         self.source.next(&mut batch)?;
                         if each(&batch)?.is_break() {
                             break;
@@ -89,7 +87,7 @@ impl Attached {
 
 async fn reached(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

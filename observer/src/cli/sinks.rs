@@ -1,12 +1,21 @@
 //! Chooses the sink that the arguments and the terminal ask for.
 
+use std::env;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::{Context as _, Result};
+use observer::output::table::{Size, Style};
 use observer::output::{JsonLines, Options, SAMPLE_ONE_IN, Sink, Table};
+use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};
+
+/// Room for a table where no terminal tells: wide enough for most waits in words.
+const ELSEWHERE: Size = Size {
+    width: 120,
+    height: 24,
+};
 
 /// The options as the header carries them.
 pub(crate) fn options(print: &Print, ring_bytes: u32) -> Options {
@@ -22,12 +31,47 @@ pub(crate) fn options(print: &Print, ring_bytes: u32) -> Options {
 pub(crate) fn open(print: &Print) -> Result<Box<dyn Sink>> {
     let terminal = print.output.is_none() && io::stdout().is_terminal();
     let writer: Box<dyn Write> = match &print.output {
-        Some(path) => Box::new(File::create(path).with_context(|| format!("cannot write to {}", path.display()))?),
+        Some(path) => {
+            Box::new(File::create(path).with_context(|| format!("cannot write to {}", path.display()))?)
+        }
         None => Box::new(io::stdout()),
     };
-    let writer = BufWriter::with_capacity(1 << 16, writer);
-    Ok(match print.format.unwrap_or(if terminal { Format::Table } else { Format::Jsonl }) {
-        Format::Jsonl => Box::new(JsonLines::new(writer)),
-        Format::Table => Box::new(Table::new(writer, terminal)),
+    Ok(
+        match print
+            .format
+            .unwrap_or(if terminal { Format::Table } else { Format::Jsonl })
+        {
+            Format::Jsonl => Box::new(JsonLines::new(writer)),
+            Format::Table if terminal => Box::new(Table::new(writer, on_terminal()).with_size(size)),
+            Format::Table => Box::new(Table::new(
+                writer,
+                Style {
+                    terminal: false,
+                    colour: false,
+                    size: ELSEWHERE,
+                },
+            )),
+        },
+    )
+}
+
+/// How a table may look on the terminal that is the standard output.
+fn on_terminal() -> Style {
+    let can_be_steered = env::var_os("TERM").is_none_or(|term| term != "dumb");
+    // <https://no-color.org>: set and not empty.
+    let no_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Style {
+        terminal: can_be_steered,
+        colour: can_be_steered && !no_colour,
+        size: size().unwrap_or(ELSEWHERE),
+    }
+}
+
+/// The size of the terminal now. One that was never told its size says 0.
+fn size() -> Option<Size> {
+    let (Width(width), Height(height)) = terminal_size::terminal_size_of(io::stdout())?;
+    (width > 0 && height > 0).then_some(Size {
+        width: width.into(),
+        height: height.into(),
     })
 }

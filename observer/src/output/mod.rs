@@ -14,6 +14,8 @@ use crate::summary::{End, Window};
 pub mod escape;
 mod header;
 mod jsonl;
+#[cfg(test)]
+mod made_up;
 mod process;
 mod request_line;
 mod selection;

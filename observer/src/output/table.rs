@@ -1,40 +1,210 @@
-//! Placeholder.
+//! The table for people: where the time of the requests went, on one screen.
+//!
+//! On a terminal it is drawn anew at the end of each window, and whole at the end of the run; elsewhere, and
+//! of a recording, only the last one is written. Every figure is the summary's: here it is put in words and
+//! in its place, one part of the table a file. It asks no clock, and asks the terminal for its size only
+//! through the function that it was given.
+
 use std::io::{self, Write};
 
 use super::{Header, ProcessLine, Sink, Why};
 use crate::request::Request;
-use crate::summary::{End, Window};
+use crate::summary::{End, OwnCost, Totals, Window};
 
-/// Placeholder.
+mod budget;
+mod causes;
+mod cost;
+mod events;
+mod heading;
+mod latency;
+mod line;
+mod losses;
+mod memory;
+mod paths;
+mod screen;
+mod slowest;
+mod strip;
+mod wait;
+
+use events::Events;
+use heading::Heading;
+use screen::{Screen, Section};
+use slowest::Slowest;
+
+/// How the table may look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Its reader is a terminal that can be drawn on again and again.
+    pub terminal: bool,
+    /// Colours may be used.
+    pub colour: bool,
+    /// Room for it.
+    pub size: Size,
+}
+
+/// Room for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Columns.
+    pub width: usize,
+    /// Rows; only a table that is drawn again keeps to them.
+    pub height: usize,
+}
+
+/// Writes the table.
 #[derive(Debug)]
 pub struct Table<W: Write> {
     writer: W,
+    style: Style,
+    size_now: fn() -> Option<Size>,
+    header: Option<Header>,
+    heading: Heading,
+    slowest: Slowest,
+    events: Events,
+    screen: Screen,
+    text: String,
+}
+
+/// What one table is about: all of the run by now, and where there is one the last window.
+struct Figures<'a> {
+    elapsed_ns: u64,
+    run: &'a Totals,
+    window: Option<(&'a Totals, u64)>,
+    cost: Option<OwnCost>,
+    cost_over_ns: u64,
 }
 
 impl<W: Write> Table<W> {
-    /// Placeholder.
-    pub fn new(writer: W, _terminal: bool) -> Self {
-        Self { writer }
+    /// Writes to `writer`, which needs no buffer: each table is written at once.
+    pub fn new(writer: W, style: Style) -> Self {
+        Self {
+            writer,
+            style,
+            size_now: || None,
+            header: None,
+            heading: Heading::default(),
+            slowest: Slowest::default(),
+            events: Events::default(),
+            screen: Screen::default(),
+            text: String::new(),
+        }
+    }
+
+    /// Asks `size_now` for the size before each table, because people change the size of their windows.
+    /// Where it tells nothing the last known size stays.
+    #[must_use]
+    pub fn with_size(self, size_now: fn() -> Option<Size>) -> Self {
+        Self { size_now, ..self }
+    }
+
+    fn sections(&self, figures: &Figures<'_>) -> Vec<Section> {
+        let name = |pid| {
+            let targets = &self.header.as_ref()?.targets;
+            targets.iter().find(|target| target.pid == pid).map(|target| target.comm.as_str())
+        };
+        let mut budget = Vec::new();
+        if let Some(at) = &figures.run.at {
+            budget = budget::lines(at);
+            budget.extend(memory::rows(at));
+        }
+        let cost = cost::line(figures.cost, figures.cost_over_ns);
+        let started_unix_ns = self.started_unix_ns();
+        // In the order of reading; the numbers say who gets room first.
+        vec![
+            Section::new(0, self.heading.lines(figures.elapsed_ns)),
+            Section::titled(1, latency::lines((figures.run, figures.elapsed_ns), figures.window)),
+            Section::new(2, vec![losses::line(figures.run)]),
+            Section::titled(3, budget),
+            Section::titled(6, self.slowest.lines()),
+            Section::titled(7, paths::lines(figures.run)),
+            Section::new(4, memory::lines(figures.run, name)),
+            Section::new(5, cost.into_iter().collect()),
+            Section::new(8, self.events.lines(started_unix_ns)),
+        ]
+    }
+
+    fn started_unix_ns(&self) -> u64 {
+        self.header.as_ref().map_or(0, |header| header.started_unix_ns)
+    }
+
+    fn live(&self) -> bool {
+        self.style.terminal && self.header.as_ref().is_none_or(|header| !header.replay)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.writer.write_all(self.text.as_bytes())?;
+        self.text.clear();
+        self.writer.flush()
+    }
+
+    fn ask_size(&mut self) {
+        self.style.size = (self.size_now)().unwrap_or(self.style.size);
     }
 }
 
 impl<W: Write> Sink for Table<W> {
-    fn header(&mut self, _: &Header) -> io::Result<()> {
+    fn header(&mut self, header: &Header) -> io::Result<()> {
+        self.heading = Heading::new(header);
+        self.header = Some(header.clone());
         Ok(())
     }
-    fn request(&mut self, _: &Request, _: Why) -> io::Result<()> {
+
+    fn request(&mut self, request: &Request, _: Why) -> io::Result<()> {
+        let with_query = self.header.as_ref().is_some_and(|header| header.options.with_query);
+        self.slowest.add(request, with_query);
         Ok(())
     }
-    fn window(&mut self, _: &Window) -> io::Result<()> {
+
+    fn window(&mut self, window: &Window) -> io::Result<()> {
+        if !self.live() {
+            return Ok(());
+        }
+        let end_unix_ns = window.start_unix_ns.saturating_add(window.duration_ns);
+        let sections = self.sections(&Figures {
+            elapsed_ns: end_unix_ns.saturating_sub(self.started_unix_ns()),
+            run: &window.run,
+            window: Some((&window.totals, window.duration_ns)),
+            cost: window.totals.cost,
+            cost_over_ns: window.duration_ns,
+        });
+        self.ask_size();
+        self.screen.redraw(sections, self.style.size, self.style.colour, &mut self.text);
+        self.write()
+    }
+
+    fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
+        self.events.add(line);
         Ok(())
     }
-    fn process(&mut self, _: &ProcessLine) -> io::Result<()> {
-        Ok(())
-    }
+
     fn end(&mut self, end: &End) -> io::Result<()> {
-        writeln!(self.writer, "{end:?}")
+        let sections = self.sections(&Figures {
+            elapsed_ns: end.duration_ns,
+            run: &end.totals,
+            window: None,
+            cost: end.totals.cost,
+            cost_over_ns: end.duration_ns,
+        });
+        self.ask_size();
+        self.screen.last(&sections, self.style.size, self.style.colour, &mut self.text);
+        self.write()
     }
+
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
 }
+
+/// Lines as people see them, for the tests of the parts.
+#[cfg(test)]
+fn plain(lines: &[line::Line]) -> String {
+    let mut out = String::new();
+    for line in lines {
+        line.write(usize::MAX, false, &mut out);
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,5 +11,5 @@ mod rings;
 pub mod signals;
 pub mod target;
 
-pub use drain::{LiveSource, POLL_INTERVAL};
+pub use drain::LiveSource;
 pub use kernel_half::{KernelHalf, Options};

@@ -1,0 +1,285 @@
+//! Values for the tests of the outputs: one run of one server, made up, in figures that agree with each other.
+
+use super::{Header, Options, ProcessEvent, ProcessLine, Requests, SAMPLE_ONE_IN, SignalInfo, TargetInfo};
+use crate::cause::{Budget, Cause};
+use crate::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
+use crate::summary::{
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
+    Quantiles, RssMeans, Totals, WaitedFor, Window,
+};
+
+const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+const PID: u32 = 4120;
+
+/// The header of a live run.
+pub(super) fn header() -> Header {
+    Header {
+        observer_version: "0.1.0".to_owned(),
+        kernel: "6.12.0".to_owned(),
+        machine: "x86_64".to_owned(),
+        page_bytes: 4096,
+        started_unix_ns: STARTED_UNIX_NS,
+        unix_offset_ns: STARTED_UNIX_NS - 5 * SECOND_NS,
+        targets: vec![TargetInfo {
+            pid: PID,
+            comm: "axum-srv".to_owned(),
+            exe: None,
+            threads: 5,
+        }],
+        signals: vec![SignalInfo {
+            signal: "accept".to_owned(),
+            hook: Some("fexit:inet_csk_accept".to_owned()),
+            note: None,
+        }],
+        options: Options {
+            requests: Requests::Tail,
+            sample_one_in: SAMPLE_ONE_IN,
+            with_query: false,
+            ring_bytes: 1 << 20,
+        },
+        replay: false,
+    }
+}
+
+/// The end of the server, seven seconds after the start.
+pub(super) fn process() -> ProcessLine {
+    ProcessLine {
+        unix_ns: STARTED_UNIX_NS + 7 * SECOND_NS,
+        event: ProcessEvent::Exit,
+        pid: PID,
+        comm: Some("axum-srv".to_owned()),
+        parent: None,
+        exe: None,
+    }
+}
+
+/// The `nth` request of a connection: a blocked worker, then a wait for a CPU, then its own work.
+pub(super) fn blocked(nth: u64) -> Request {
+    let parts = [
+        (Cause::WorkerBlocked, 30_800_000, Some(blocking())),
+        (Cause::RunQueue, 4_100_331, Some(hog())),
+        (Cause::OnCpu, 5_220_000, None),
+    ];
+    let mut budget = Budget::default();
+    let mut timeline = Vec::new();
+    for (cause, dur_ns, culprit) in parts {
+        let detail = Detail {
+            syscall: culprit.as_ref().and_then(|culprit| culprit.syscall),
+            ..Detail::default()
+        };
+        let at_ns = budget.total();
+        timeline.push(Span {
+            at_ns,
+            dur_ns,
+            cause,
+            tid: Some(4124),
+            cpu: None,
+            detail,
+            culprit,
+        });
+        budget.charge(cause, dur_ns);
+    }
+    Request {
+        figures: Figures {
+            pid: PID,
+            status: Some(200),
+            arrival_ns: 6 * SECOND_NS,
+            latency_ns: budget.total(),
+            receive_queue_ns: 31_002_112,
+            bytes_in: 71,
+            bytes_out: 142,
+            confidence: Confidence::Exact,
+            complete: true,
+            rss: Rss {
+                start: 12_914_688,
+                end: 12_914_688,
+            },
+            faults: Faults::default(),
+            budget,
+        },
+        conn: Conn {
+            id: 17,
+            local: Some(([127, 0, 0, 1], 8080).into()),
+            peer: Some(([127, 0, 0, 1], 51212).into()),
+            nth,
+        },
+        http: Some(Http {
+            method: "GET".into(),
+            target: "/work".into(),
+            target_cut: false,
+        }),
+        timeline,
+    }
+}
+
+/// The totals of so many requests, all of them well.
+pub(super) fn totals(requests: u64) -> Totals {
+    Totals {
+        requests,
+        incomplete: 0,
+        clamped: 0,
+        confidence: ByConfidence {
+            exact: requests,
+            ..ByConfidence::default()
+        },
+        status: ByStatus {
+            success: requests,
+            ..ByStatus::default()
+        },
+        latency_ns: Some(Quantiles {
+            min: 310_000,
+            mean: 1_900_000,
+            p50: 1_240_000,
+            p90: 3_100_000,
+            p99: 40_100_000,
+            p999: 41_000_000,
+            max: 55_200_000,
+        }),
+        at: Some(at()),
+        paths: vec![PathTotals {
+            path: "/work".to_owned(),
+            requests: 1_000,
+            p50_ns: 1_210_000,
+            p99_ns: 39_800_000,
+        }],
+        paths_other: 180,
+        paths_overflow: 0,
+        memory: vec![ProcessMemory {
+            pid: PID,
+            rss_bytes: 12_914_688,
+            rss_max_bytes: 13_631_488,
+            minor_faults: 120,
+            major_faults: 2,
+        }],
+        lost: Vec::new(),
+        cost: Some(OwnCost {
+            ebpf_ns: Some(3_100_000),
+            cpu_ns: 8_200_000,
+            rss_bytes: 14_889_779,
+            records: 12_300,
+        }),
+    }
+}
+
+/// The second window of a run.
+pub(super) fn window() -> Window {
+    Window {
+        start_unix_ns: STARTED_UNIX_NS + SECOND_NS,
+        duration_ns: SECOND_NS,
+        totals: totals(130),
+        run: totals(1_180),
+    }
+}
+
+/// The end of a run of twelve seconds.
+pub(super) fn end() -> End {
+    End {
+        start_unix_ns: STARTED_UNIX_NS,
+        duration_ns: 12 * SECOND_NS,
+        totals: totals(12_345),
+    }
+}
+
+fn at() -> AtQuantiles {
+    let waits = vec![
+        WaitedFor {
+            cause: Cause::WorkerBlocked,
+            requests: 12,
+            mean_ns: 30_800_000,
+            syscall: Some("clock_nanosleep"),
+            object: None,
+            peer: None,
+            pid: Some(PID),
+            comm: Some("axum-srv".to_owned()),
+            request: Some("GET /blocking".to_owned()),
+        },
+        WaitedFor {
+            cause: Cause::RunQueue,
+            requests: 3,
+            mean_ns: 4_100_000,
+            syscall: None,
+            object: None,
+            peer: None,
+            pid: Some(77),
+            comm: Some("hog".to_owned()),
+            request: None,
+        },
+    ];
+    let tail_faults = FaultMeans {
+        minor: 3.5,
+        major: 0.5,
+    };
+    let usual = [(Cause::RunQueue, 310_000), (Cause::OnCpu, 930_000)];
+    let slow = [
+        (Cause::RunQueue, 4_100_000),
+        (Cause::WorkerBlocked, 30_800_000),
+        (Cause::OnCpu, 5_200_000),
+    ];
+    let slower = [
+        (Cause::RunQueue, 4_100_000),
+        (Cause::WorkerBlocked, 31_700_000),
+        (Cause::OnCpu, 5_200_000),
+    ];
+    AtQuantiles {
+        p50: band(
+            120,
+            &usual,
+            12_914_688,
+            FaultMeans {
+                minor: 0.02,
+                major: 0.0,
+            },
+            Vec::new(),
+        ),
+        p99: band(13, &slow, 14_680_064, tail_faults, waits),
+        p999: band(1, &slower, 14_680_064, tail_faults, Vec::new()),
+    }
+}
+
+fn band(
+    requests: u64,
+    parts: &[(Cause, u64)],
+    rss_bytes: u64,
+    faults: FaultMeans,
+    waited_for: Vec<WaitedFor>,
+) -> BandMeans {
+    let mut budget_ns = Budget::default();
+    for &(cause, ns) in parts {
+        budget_ns.charge(cause, ns);
+    }
+    BandMeans {
+        requests,
+        latency_ns: budget_ns.total(),
+        receive_queue_ns: budget_ns.get(Cause::WorkerBlocked) + budget_ns.get(Cause::RunQueue),
+        budget_ns,
+        rss: Some(RssMeans {
+            start: rss_bytes,
+            end: rss_bytes,
+        }),
+        faults,
+        waited_for,
+    }
+}
+
+fn blocking() -> Culprit {
+    Culprit {
+        pid: PID,
+        tid: 4124,
+        comm: Some("axum-srv".into()),
+        request: Some("GET /blocking".into()),
+        syscall: Some("clock_nanosleep"),
+        object: None,
+    }
+}
+
+fn hog() -> Culprit {
+    Culprit {
+        pid: 77,
+        tid: 77,
+        comm: Some("hog".into()),
+        request: None,
+        syscall: None,
+        object: None,
+    }
+}

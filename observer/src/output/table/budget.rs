@@ -1,0 +1,145 @@
+//! Where the time went: the mean budget around three quantiles side by side, and what the longest waits were for.
+//!
+//! A cause has a line where it was charged in any of the three. What it waited for is told for the tail first.
+
+use anstyle::Style;
+
+use super::line::{FAINT, Line, PLAIN, STRONG};
+use super::{causes, wait};
+use crate::cause::Cause;
+use crate::output::words::{self, NOTHING};
+use crate::summary::{AtQuantiles, BandMeans, WaitedFor};
+
+const LABEL: usize = 17;
+const TIME: usize = 11;
+const SHARE: usize = 6;
+
+/// Most things waited for that are told of one cause.
+const TOLD: usize = 2;
+
+/// A title, a line for each cause, and their sum.
+pub(super) fn lines(at: &AtQuantiles) -> Vec<Line> {
+    let bands = [("p50", &at.p50), ("p99", &at.p99), ("p99.9", &at.p999)];
+    let mut title = Line::new().left(STRONG, LABEL, "budget");
+    for (name, band) in bands {
+        title = title.right(
+            FAINT,
+            TIME + SHARE,
+            &format!("{name} (n={})", words::count(band.requests)),
+        );
+    }
+    let mut lines = vec![title];
+    for cause in Cause::ALL {
+        if bands.iter().any(|(_, band)| band.budget_ns.get(cause) > 0) {
+            lines.push(charged(cause, bands.map(|(_, band)| band)));
+            lines.extend(waited_for(cause, at));
+        }
+    }
+    lines.push(row(
+        STRONG,
+        "latency",
+        &bands.map(|(_, band)| words::ns(band.latency_ns)),
+    ));
+    lines.push(row(
+        PLAIN,
+        "before read",
+        &bands.map(|(_, band)| words::ns(band.receive_queue_ns)),
+    ));
+    lines
+}
+
+/// A line in the columns of the budget.
+pub(super) fn row(style: Style, label: &str, cells: &[String; 3]) -> Line {
+    let mut line = Line::new().left(style, LABEL, &format!("  {label}"));
+    for (index, cell) in cells.iter().enumerate() {
+        // In place of the share of the column before.
+        line = line.right(style, TIME + if index == 0 { 0 } else { SHARE }, cell);
+    }
+    line
+}
+
+fn charged(cause: Cause, bands: [&BandMeans; 3]) -> Line {
+    let mut line = Line::new().left(causes::style(cause), LABEL, &format!("  {}", cause.name()));
+    for band in bands {
+        line = match band.budget_ns.get(cause) {
+            0 => line.right(FAINT, TIME, NOTHING).right(PLAIN, SHARE, ""),
+            ns => line.right(PLAIN, TIME, &words::ns(ns)).right(
+                FAINT,
+                SHARE,
+                &words::share(ns, band.latency_ns),
+            ),
+        };
+    }
+    line
+}
+
+fn waited_for(cause: Cause, at: &AtQuantiles) -> Vec<Line> {
+    let bands = [("p99", &at.p99), ("p99.9", &at.p999), ("p50", &at.p50)];
+    let told = bands.into_iter().find_map(|(name, band)| {
+        let lines: Vec<_> = band
+            .waited_for
+            .iter()
+            .filter(|waited| waited.cause == cause)
+            .take(TOLD)
+            .filter_map(|waited| told(name, waited))
+            .collect();
+        (!lines.is_empty()).then_some(lines)
+    });
+    told.unwrap_or_default()
+}
+
+fn told(at: &str, waited: &WaitedFor) -> Option<Line> {
+    let what = wait::of_several(waited);
+    let requests = words::count(waited.requests);
+    (!what.is_empty()).then(|| {
+        Line::new()
+            .text(PLAIN, &format!("    {} {what}", words::ns(waited.mean_ns)))
+            .text(FAINT, &format!(" ({requests} requests at {at})"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::made_up;
+
+    #[test]
+    fn causes_stand_above_their_sum() {
+        let text = plain(&lines(&made_up::totals(1).at.unwrap()));
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(
+            rows[0],
+            "budget                 p50 (n=120)       p99 (n=13)      p99.9 (n=1)"
+        );
+        assert_eq!(
+            rows[1],
+            "  run_queue           310 µs   25%    4.10 ms   10%    4.10 ms   10%"
+        );
+        assert_eq!(
+            rows[3],
+            "  worker_blocked           -          30.8 ms   77%    31.7 ms   77%"
+        );
+        assert_eq!(
+            rows[6],
+            "  latency            1.24 ms          40.1 ms          41.0 ms"
+        );
+    }
+
+    #[test]
+    fn a_cause_is_followed_by_what_was_waited_for_in_the_tail() {
+        let text = plain(&lines(&made_up::totals(1).at.unwrap()));
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(rows[2], "    4.10 ms behind hog (77) (3 requests at p99)");
+        assert_eq!(
+            rows[4],
+            "    30.8 ms behind axum-srv (4120) in clock_nanosleep for GET /blocking (12 requests at p99)"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_was_never_charged_has_no_line() {
+        let text = plain(&lines(&made_up::totals(1).at.unwrap()));
+        assert!(!text.contains("throttled") && !text.contains("lock "), "{text}");
+    }
+}

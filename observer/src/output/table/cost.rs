@@ -1,0 +1,46 @@
+//! What the observer itself costs.
+
+use super::line::{Line, PLAIN, STRONG};
+use crate::output::words;
+use crate::summary::OwnCost;
+
+/// A line, where the cost was measured. `over_ns` is how long it was.
+pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
+    let OwnCost {
+        ebpf_ns,
+        cpu_ns,
+        rss_bytes,
+        records,
+    } = cost?;
+    let of_a_cpu = |ns| format!("{} of a CPU", words::small_share(ns, over_ns));
+    let ebpf = ebpf_ns.map_or_else(|| "not known".to_owned(), of_a_cpu);
+    let (rss, records) = (words::bytes(rss_bytes), words::rate(records, over_ns));
+    let text = format!("{}, eBPF {ebpf}, RSS {rss}, records {records}", of_a_cpu(cpu_ns));
+    Some(Line::new().text(STRONG, "own cost ").text(PLAIN, &text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::made_up;
+
+    #[test]
+    fn times_are_told_as_shares_of_a_cpu() {
+        let text = plain(&[line(made_up::totals(1).cost, 1_000_000_000).unwrap()]);
+        assert_eq!(
+            text,
+            "own cost 0.82% of a CPU, eBPF 0.31% of a CPU, RSS 14.2 MiB, records 12,300/s\n"
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_tell_is_not_known() {
+        let cost = OwnCost {
+            ebpf_ns: None,
+            ..OwnCost::default()
+        };
+        assert!(plain(&[line(Some(cost), 1).unwrap()]).contains("eBPF not known"));
+        assert!(line(None, 1).is_none(), "a replay costs nobody anything");
+    }
+}

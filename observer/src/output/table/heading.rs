@@ -1,0 +1,88 @@
+//! The heading: what is observed, for how long by now, and what this kernel makes less exact.
+
+use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
+use crate::output::{Header, words};
+
+/// The part of the heading that stays the same for a run.
+#[derive(Debug, Default)]
+pub(super) struct Heading {
+    program: String,
+    versions: String,
+    targets: String,
+    inexact: String,
+}
+
+impl Heading {
+    pub(super) fn new(header: &Header) -> Self {
+        let targets: Vec<_> = header
+            .targets
+            .iter()
+            .map(|target| format!("{} ({})", target.comm, target.pid))
+            .collect();
+        let inexact: Vec<_> = header
+            .signals
+            .iter()
+            .filter(|signal| signal.hook.is_none() || signal.note.is_some())
+            .map(|signal| {
+                format!(
+                    "{}: {}",
+                    signal.signal,
+                    signal.note.as_deref().unwrap_or("no hook")
+                )
+            })
+            .collect();
+        let replay = if header.replay { " replay" } else { "" };
+        Self {
+            program: format!("observer {}", header.observer_version),
+            versions: format!("{replay}, kernel {} {}, ", header.kernel, header.machine),
+            targets: targets.join(", "),
+            inexact: inexact.join("; "),
+        }
+    }
+
+    pub(super) fn lines(&self, elapsed_ns: u64) -> Vec<Line> {
+        let mut lines = vec![
+            Line::new()
+                .text(STRONG, &self.program)
+                .text(FAINT, &self.versions)
+                .text(PLAIN, &words::elapsed(elapsed_ns))
+                .text(FAINT, ", ")
+                .text(STRONG, &self.targets),
+        ];
+        if !self.inexact.is_empty() {
+            lines.push(
+                Line::new()
+                    .text(ALARM, "less exact here  ")
+                    .text(PLAIN, &self.inexact),
+            );
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::made_up;
+
+    #[test]
+    fn it_says_what_is_observed_and_for_how_long() {
+        let text = plain(&Heading::new(&made_up::header()).lines(12_000_000_000));
+        assert!(text.contains("axum-srv (4120)"), "{text}");
+        assert!(text.contains("12.0 s"), "{text}");
+        assert_eq!(
+            text.lines().count(),
+            1,
+            "a kernel that allows everything is not worth a line"
+        );
+    }
+
+    #[test]
+    fn a_signal_without_its_best_hook_is_named() {
+        let mut header = made_up::header();
+        header.signals[0].note = Some("an upper bound".to_owned());
+        let text = plain(&Heading::new(&header).lines(0));
+        assert!(text.contains("accept: an upper bound"), "{text}");
+    }
+}

@@ -1,0 +1,218 @@
+//! The slowest requests of the run, a line each: how long, which, where the time went, and its longest wait.
+//!
+//! Of the requests that come by it keeps a few, as the little that a line says. A request that is not among
+//! the slowest costs a comparison.
+
+use super::causes;
+use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
+use super::strip::Strip;
+use super::wait;
+use crate::cause::Cause;
+use crate::output::escape::{columns, escape};
+use crate::output::words;
+use crate::request::{Conn, Http, Request};
+use crate::summary::without_query;
+
+/// Requests that are kept.
+const KEPT: usize = 8;
+
+/// Most columns for which request it is: the wait behind it matters more.
+const MAX_LABEL: usize = 32;
+
+#[derive(Debug, Default)]
+pub(super) struct Slowest {
+    kept: Vec<Slow>,
+}
+
+#[derive(Debug)]
+struct Slow {
+    latency_ns: u64,
+    complete: bool,
+    label: String,
+    strip: Strip,
+    wait: String,
+}
+
+impl Slowest {
+    /// Keeps `request` if it is among the slowest.
+    pub(super) fn add(&mut self, request: &Request, with_query: bool) {
+        let latency_ns = request.figures.latency_ns;
+        // Of equal ones the earlier stays.
+        let place = self.kept.partition_point(|slow| slow.latency_ns >= latency_ns);
+        if place < KEPT {
+            self.kept.truncate(KEPT - 1);
+            self.kept.insert(place, Slow::new(request, with_query));
+        }
+    }
+
+    /// A title that explains the letters, and a line for each.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        if self.kept.is_empty() {
+            return Vec::new();
+        }
+        let mut title = Line::new().text(STRONG, "slowest");
+        for cause in Cause::ALL
+            .into_iter()
+            .filter(|&cause| self.kept.iter().any(|slow| slow.strip.shows(cause)))
+        {
+            title = title
+                .text(PLAIN, "  ")
+                .text(causes::style(cause), causes::letter(cause))
+                .text(FAINT, &format!(" {}", cause.name()));
+        }
+        let labels = self.kept.iter().map(|slow| columns(&escape(&slow.label)));
+        let width = labels.max().unwrap_or_default().min(MAX_LABEL);
+        let mut lines = vec![title];
+        lines.extend(self.kept.iter().map(|slow| slow.line(width)));
+        lines
+    }
+}
+
+impl Slow {
+    fn new(request: &Request, with_query: bool) -> Self {
+        let figures = &request.figures;
+        Self {
+            latency_ns: figures.latency_ns,
+            complete: figures.complete,
+            label: label(request, with_query),
+            strip: Strip::new(&request.timeline, figures.latency_ns),
+            wait: longest_wait(request, with_query),
+        }
+    }
+
+    fn line(&self, label: usize) -> Line {
+        let line = Line::new()
+            .right(STRONG, 9, &words::ns(self.latency_ns))
+            .text(PLAIN, "  ")
+            .left(PLAIN, label, &self.label)
+            .text(PLAIN, "  ");
+        let line = self.strip.draw(line).text(PLAIN, "  ");
+        let line = if self.complete {
+            line
+        } else {
+            line.text(ALARM, "incomplete ")
+        };
+        line.text(PLAIN, &self.wait)
+    }
+}
+
+/// Method, path and status; whose connection it was where it was no HTTP.
+fn label(request: &Request, with_query: bool) -> String {
+    let Conn {
+        id,
+        local: _,
+        peer,
+        nth,
+    } = request.conn;
+    match (&request.http, peer) {
+        (
+            Some(Http {
+                method,
+                target,
+                target_cut,
+            }),
+            _,
+        ) => {
+            let path = if with_query { target } else { without_query(target) };
+            let cut = if *target_cut && path.len() == target.len() {
+                "…"
+            } else {
+                ""
+            };
+            let status = request
+                .figures
+                .status
+                .map(|status| format!(" {status}"))
+                .unwrap_or_default();
+            format!("{method} {path}{cut}{status}")
+        }
+        (None, Some(peer)) => format!("{peer} #{nth}"),
+        (None, None) => format!("connection {id} #{nth}"),
+    }
+}
+
+fn longest_wait(request: &Request, with_query: bool) -> String {
+    let waits = request.timeline.iter().filter(|span| span.cause != Cause::OnCpu);
+    // Of equal ones the first.
+    let Some(longest) = waits.rev().max_by_key(|span| span.dur_ns) else {
+        return "did not wait".to_owned();
+    };
+    let what = wait::of_span(longest, request.figures.pid, with_query);
+    let space = if what.is_empty() { "" } else { " " };
+    format!(
+        "{} {}{space}{what}",
+        longest.cause.name(),
+        words::ns(longest.dur_ns)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::made_up;
+
+    fn of(latencies_ms: impl IntoIterator<Item = u64>) -> Slowest {
+        let mut slowest = Slowest::default();
+        for ms in latencies_ms {
+            let mut request = made_up::blocked(ms);
+            request.figures.latency_ns = ms * 1_000_000;
+            slowest.add(&request, false);
+        }
+        slowest
+    }
+
+    #[test]
+    fn the_slowest_come_first_and_are_few() {
+        let slowest = of((0..100).map(|n| n * 37 % 100));
+        let kept: Vec<_> = slowest
+            .kept
+            .iter()
+            .map(|slow| slow.latency_ns / 1_000_000)
+            .collect();
+        assert_eq!(kept, [99, 98, 97, 96, 95, 94, 93, 92]);
+    }
+
+    #[test]
+    fn a_line_tells_which_request_it_was_and_what_it_waited_for() {
+        let mut slowest = Slowest::default();
+        slowest.add(&made_up::blocked(1), false);
+        let text = plain(&slowest.lines());
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(
+            line,
+            "  40.1 ms  GET /work 200  BBBBBBBBBBBBBBBQQ###  \
+             worker_blocked 30.8 ms behind tid 4124 in clock_nanosleep for GET /blocking"
+        );
+        assert!(
+            text.starts_with("slowest  Q run_queue  B worker_blocked  # on_cpu\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_request_with_losses_in_its_window_says_so() {
+        let mut request = made_up::blocked(1);
+        request.figures.complete = false;
+        let mut slowest = Slowest::default();
+        slowest.add(&request, false);
+        assert!(plain(&slowest.lines()).contains("  incomplete worker_blocked"));
+    }
+
+    #[test]
+    fn query_strings_are_dropped_unless_asked_for() {
+        let mut request = made_up::blocked(1);
+        request.http.as_mut().unwrap().target = "/work?token=secret".into();
+        assert_eq!(label(&request, false), "GET /work 200");
+        assert_eq!(label(&request, true), "GET /work?token=secret 200");
+    }
+
+    #[test]
+    fn without_http_a_request_is_known_by_its_peer() {
+        let mut request = made_up::blocked(3);
+        request.http = None;
+        assert_eq!(label(&request, false), "127.0.0.1:51212 #3");
+        request.conn.peer = None;
+        assert_eq!(label(&request, false), "connection 17 #3");
+    }
+}

@@ -1,0 +1,179 @@
+//! What was waited for, in words: `behind tid 4124 in clock_nanosleep for GET /blocking`.
+//!
+//! It puts names together as they were recorded. How long the wait was is told by whoever asks.
+
+use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
+
+use crate::cause::Cause;
+use crate::request::{Culprit, Detail, Span};
+use crate::summary::{WaitedFor, without_query};
+
+/// The words that may follow a wait, those that are known.
+#[derive(Default)]
+struct Words<'a> {
+    syscall: Option<&'a str>,
+    object: Option<&'a str>,
+    peer: Option<SocketAddr>,
+    behind: Option<String>,
+    /// It is the one waited behind that was in the call.
+    holds: bool,
+    request: Option<&'a str>,
+    note: Option<&'a str>,
+}
+
+impl Words<'_> {
+    fn join(&self) -> String {
+        let mut call = String::new();
+        add(&mut call, "in", self.syscall);
+        add(&mut call, "on", self.object);
+        add(&mut call, "on", self.peer);
+        let mut behind = String::new();
+        add(&mut behind, "behind", self.behind.as_deref());
+        let mut words = if self.holds {
+            behind + &call
+        } else {
+            call + &behind
+        };
+        add(&mut words, "for", self.request);
+        if let Some(note) = self.note {
+            add(&mut words, "", Some(format_args!("({note})")));
+        }
+        words.trim_start().to_owned()
+    }
+}
+
+fn add(words: &mut String, link: &str, what: Option<impl Display>) {
+    if let Some(what) = what {
+        let space = if link.is_empty() { "" } else { " " };
+        // Writing to a string does not fail.
+        let _ = write!(words, " {link}{space}{what}");
+    }
+}
+
+/// What a stretch of a request of process `pid` waited for. Empty where nothing is known.
+pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
+    let Detail {
+        syscall,
+        object,
+        peer,
+        note,
+    } = &span.detail;
+    let mut words = Words {
+        syscall: *syscall,
+        object: object.as_deref(),
+        peer: *peer,
+        note: *note,
+        ..Words::default()
+    };
+    if let Some(culprit) = &span.culprit {
+        let Culprit {
+            pid: _,
+            tid: _,
+            comm: _,
+            request,
+            syscall,
+            object,
+        } = culprit;
+        words.behind = Some(who(culprit, pid));
+        words.request = request
+            .as_deref()
+            .map(|text| if with_query { text } else { without_query(text) });
+        if syscall.is_some() {
+            words.holds = true;
+            (words.syscall, words.object) = (*syscall, object.as_deref());
+        }
+    }
+    words.join()
+}
+
+/// Threads of the same process tend to have one name: it says something of others only.
+fn who(culprit: &Culprit, pid: u32) -> String {
+    match &culprit.comm {
+        _ if culprit.tid == 0 => "an idle CPU".to_owned(),
+        Some(comm) if culprit.pid != pid => format!("tid {} ({comm})", culprit.tid),
+        _ => format!("tid {}", culprit.tid),
+    }
+}
+
+/// What the waits of several requests waited for. Empty where nothing is known.
+pub(super) fn of_several(waited: &WaitedFor) -> String {
+    let WaitedFor {
+        cause,
+        requests: _,
+        mean_ns: _,
+        syscall,
+        object,
+        peer,
+        pid,
+        comm,
+        request,
+    } = waited;
+    let behind = match (comm, pid) {
+        (_, Some(0)) => Some("an idle CPU".to_owned()),
+        (Some(comm), Some(pid)) => Some(format!("{comm} ({pid})")),
+        (Some(comm), None) => Some(comm.clone()),
+        (None, pid) => pid.map(|pid| format!("pid {pid}")),
+    };
+    let words = Words {
+        syscall: *syscall,
+        object: object.as_deref(),
+        peer: *peer,
+        behind,
+        holds: *cause == Cause::WorkerBlocked,
+        request: request.as_deref(),
+        note: None,
+    };
+    words.join()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::made_up;
+
+    #[test]
+    fn a_blocked_worker_is_told_with_what_blocked_it() {
+        let request = made_up::blocked(1);
+        let words = of_span(&request.timeline[0], 4120, false);
+        assert_eq!(words, "behind tid 4124 in clock_nanosleep for GET /blocking");
+    }
+
+    #[test]
+    fn a_cpu_is_told_with_who_had_it() {
+        let request = made_up::blocked(1);
+        assert_eq!(of_span(&request.timeline[1], 4120, false), "behind tid 77 (hog)");
+    }
+
+    #[test]
+    fn a_call_of_its_own_comes_before_who_ended_it() {
+        let mut span = made_up::blocked(1).timeline[1].clone();
+        span.detail = Detail {
+            syscall: Some("futex"),
+            note: Some("made up"),
+            ..Detail::default()
+        };
+        assert_eq!(of_span(&span, 77, false), "in futex behind tid 77 (made up)");
+    }
+
+    #[test]
+    fn query_strings_are_dropped_unless_asked_for() {
+        let mut span = made_up::blocked(1).timeline[0].clone();
+        span.culprit.as_mut().unwrap().request = Some("GET /blocking?token=secret".into());
+        assert!(of_span(&span, 4120, false).ends_with("for GET /blocking"));
+        assert!(of_span(&span, 4120, true).ends_with("for GET /blocking?token=secret"));
+    }
+
+    #[test]
+    fn several_waits_are_told_by_the_process() {
+        let band = made_up::totals(1).at.unwrap().p99;
+        let words: Vec<_> = band.waited_for.iter().map(of_several).collect();
+        assert_eq!(
+            words,
+            [
+                "behind axum-srv (4120) in clock_nanosleep for GET /blocking",
+                "behind hog (77)"
+            ]
+        );
+    }
+}

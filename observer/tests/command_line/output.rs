@@ -1,0 +1,139 @@
+//! Where the output goes, and places that do not take it.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::program::{Ended, PATH, exit, observer};
+use crate::recording;
+use crate::run::{DEADLINE, Running, read_all};
+
+/// More lines than a pipe holds.
+const MANY: u64 = 2_000;
+
+/// A directory with `some.rec`, a recording of so many requests.
+fn recorded(requests: u64) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("some.rec");
+    fs::write(&path, recording::bytes(requests)).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+#[test]
+fn an_output_file_holds_what_standard_output_would() {
+    let (directory, path) = recorded(20);
+    let output = directory.path().join("out.jsonl");
+    let to_file = observer([
+        "replay",
+        &path,
+        "--requests",
+        "all",
+        "-o",
+        output.to_str().unwrap(),
+    ]);
+    to_file.expect(exit::NORMAL, &[]);
+    assert!(to_file.stdout.is_empty());
+    assert_eq!(
+        fs::read(output).unwrap(),
+        observer(["replay", &path, "--requests", "all"]).stdout
+    );
+}
+
+#[test]
+fn a_full_disk_is_an_error_with_its_name() {
+    let (_directory, path) = recorded(MANY);
+    for requests in ["all", "none"] {
+        let ended = observer(["replay", &path, "--requests", requests, "-o", "/dev/full"]);
+        ended
+            .expect(exit::FAILURE, &["No space left on device"])
+            .one_line();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let child = Command::new(PATH)
+            .args(["replay", &path, "--requests", requests])
+            .stdin(Stdio::null())
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut running = Running(child.unwrap());
+        let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE).unwrap();
+        let code = running.status(DEADLINE).code();
+        let ended = Ended {
+            code,
+            stdout: Vec::new(),
+            stderr: String::from_utf8(stderr).unwrap(),
+        };
+        ended
+            .expect(exit::FAILURE, &["No space left on device"])
+            .one_line();
+    }
+}
+
+#[test]
+fn a_directory_takes_no_output() {
+    let (directory, path) = recorded(1);
+    let directory = directory.path().to_str().unwrap();
+    let ended = observer(["replay", &path, "-o", directory]);
+    ended
+        .expect(exit::FAILURE, &["cannot write to", directory, "Is a directory"])
+        .one_line();
+    let missing = format!("{directory}/missing/out.jsonl");
+    observer(["replay", &path, "-o", &missing])
+        .expect(exit::FAILURE, &["cannot write to", &missing])
+        .one_line();
+}
+
+#[test]
+fn a_reader_that_has_enough_is_a_normal_end() {
+    let (_directory, path) = recorded(MANY);
+    for lines in [0, 1, 3] {
+        let child = Command::new(PATH)
+            .args(["replay", &path, "--requests", "all"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut running = Running(child.unwrap());
+        let stdout = BufReader::new(running.0.stdout.take().unwrap());
+        for line in stdout.lines().take(lines) {
+            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            assert_eq!(line["v"], 1);
+        }
+        // The end of the pipe is closed here.
+        let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE).unwrap();
+        assert_eq!(running.status(DEADLINE).code(), Some(exit::NORMAL));
+        assert_eq!(String::from_utf8_lossy(&stderr), "", "after {lines} lines");
+    }
+}
+
+#[test]
+fn the_doctor_also_takes_a_closed_pipe_for_a_normal_end() {
+    let mut command = Command::new(PATH);
+    command
+        .arg("doctor")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    drop(running.0.stdout.take());
+    let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE).unwrap();
+    let code = running.status(DEADLINE).code();
+    assert_eq!(
+        (code, &*String::from_utf8_lossy(&stderr)),
+        (Some(exit::NORMAL), "")
+    );
+}
+
+#[test]
+fn a_table_can_be_asked_for_without_a_terminal() {
+    let (_directory, path) = recorded(MANY);
+    let ended = observer(["replay", &path, "--format", "table"]);
+    ended.expect(exit::NORMAL, &[]);
+    assert!(
+        !ended.stdout.contains(&0x1b),
+        "no terminal, no control characters"
+    );
+    assert!(!ended.stdout.starts_with(b"{"), "not JSON");
+}

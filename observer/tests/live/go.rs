@@ -1,0 +1,57 @@
+//! Servers in Go: net/http through Gin, and Fiber, which does without it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::observation::Observation;
+use crate::server::{Server, load};
+use crate::{kernel, laws};
+
+fn every_request_is_counted(name: &str) {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/servers")
+        .join(name);
+    // Kept between runs; Go itself knows what is up to date.
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-server"));
+    // Without a deadline: on a fresh machine it fetches and compiles a hundred packages.
+    let built = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(source)
+        .status();
+    assert!(built.unwrap().success(), "go build failed");
+
+    let server = Server::start(&mut Command::new(program));
+    let observation = Observation::of(server.pid(), &[]);
+    assert_eq!(
+        load(
+            &server.url("/ping"),
+            &["--requests", "1000", "--connections", "8"]
+        ),
+        1000
+    );
+    let lines = observation.finish();
+    assert_eq!(lines.without_loss().count(), 1000);
+    assert_eq!(lines.end["status"]["2xx"], 1000);
+    assert_eq!(lines.of_path("/ping").len(), 1000);
+    assert!(
+        laws::number(&lines.end["confidence"]["partial"]) <= 10,
+        "{}",
+        lines.end["confidence"]
+    );
+}
+
+#[test]
+fn every_request_of_a_gin_server_is_counted() {
+    every_request_is_counted("gin");
+}
+
+#[test]
+fn every_request_of_a_fiber_server_is_counted() {
+    every_request_is_counted("fiber");
+}

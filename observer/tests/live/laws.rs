@@ -1,0 +1,103 @@
+//! The laws that hold for every request of every run, checked on what was written.
+
+use std::collections::BTreeMap;
+
+use observer::cause::Cause;
+use serde_json::Value;
+
+/// A count or a time.
+#[track_caller]
+pub(crate) fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// Nanoseconds by cause.
+fn budget(request: &Value) -> BTreeMap<&str, u64> {
+    let budget = request["budget_ns"].as_object().expect("there is a budget");
+    budget
+        .iter()
+        .map(|(cause, ns)| (cause.as_str(), number(ns)))
+        .collect()
+}
+
+/// Conservation: budget and timeline add up to the latency, and are the same partition of it.
+pub(crate) fn check_request(request: &Value) {
+    let latency_ns = number(&request["latency_ns"]);
+    let mut charged = budget(request);
+    assert_eq!(charged.values().sum::<u64>(), latency_ns, "the budget: {request}");
+    for cause in charged.keys() {
+        assert!(
+            Cause::ALL.iter().any(|known| known.name() == *cause),
+            "cause {cause}: {request}"
+        );
+    }
+    let mut at_ns = 0;
+    for span in request["timeline"].as_array().expect("there is a timeline") {
+        let dur_ns = number(&span["dur_ns"]);
+        assert_eq!(number(&span["at_ns"]), at_ns, "a gap or an overlap: {request}");
+        assert!(dur_ns > 0, "an empty span: {request}");
+        at_ns += dur_ns;
+        let left = charged
+            .get_mut(span["cause"].as_str().unwrap())
+            .expect("its cause is in the budget");
+        *left = left
+            .checked_sub(dur_ns)
+            .unwrap_or_else(|| panic!("the budget is less: {request}"));
+    }
+    assert_eq!(at_ns, latency_ns, "the timeline: {request}");
+    assert!(
+        charged.values().all(|left| *left == 0),
+        "the timeline is not the budget: {request}"
+    );
+    assert!(number(&request["receive_queue_ns"]) <= latency_ns, "{request}");
+    let confidence = request["confidence"].as_str().unwrap();
+    assert!(
+        ["exact", "inferred", "partial"].contains(&confidence),
+        "{request}"
+    );
+}
+
+/// The totals count every request, in each of the ways in which they count.
+pub(crate) fn check_end(end: &Value, requests: &[Value]) {
+    let count = number(&end["requests"]);
+    assert_eq!(requests.len() as u64, count, "every request is a line");
+    for by in ["confidence", "status"] {
+        let sum: u64 = end[by].as_object().unwrap().values().map(number).sum();
+        assert_eq!(sum, count, "by {by}: {end}");
+    }
+    let incomplete = requests
+        .iter()
+        .filter(|request| request["complete"] == false)
+        .count();
+    assert_eq!(number(&end["incomplete"]), incomplete as u64);
+    let paths: u64 = end["paths"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|path| number(&path["requests"]))
+        .sum();
+    assert!(paths + number(&end["paths_other"]) <= count, "{end}");
+    let quantiles = &end["latency_ns"];
+    if count > 0 {
+        let rising = ["min", "p50", "p90", "p99", "p999", "max"].map(|name| number(&quantiles[name]));
+        assert!(rising.is_sorted(), "{quantiles}");
+        let slowest = requests
+            .iter()
+            .map(|request| number(&request["latency_ns"]))
+            .max();
+        assert_eq!(slowest, Some(number(&quantiles["max"])));
+    }
+}
+
+/// What took most of a request: the cause, its time, and the longest span that it was charged for.
+pub(crate) fn largest(request: &Value) -> (&str, u64, &Value) {
+    let (cause, ns) = budget(request)
+        .into_iter()
+        .max_by_key(|(_, ns)| *ns)
+        .expect("the budget is not empty");
+    let spans = request["timeline"].as_array().unwrap().iter();
+    let longest = spans
+        .filter(|span| span["cause"] == cause)
+        .max_by_key(|span| number(&span["dur_ns"]));
+    (cause, ns, longest.unwrap())
+}

@@ -1,0 +1,27 @@
+//! observer on the live kernel. Each test starts the servers that it watches, triggers its own events, and
+//! ends what it started. One at a time: they would disturb each other's timing.
+//!
+//! They need a kernel that lets this user load eBPF programs (root, as a rule). Elsewhere they are skipped and
+//! say so, unless CI=true: then a test that cannot run has failed.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "in a test a panic is the message"
+)]
+
+mod client;
+mod counts;
+mod garbage;
+mod go;
+mod kernel;
+mod laws;
+mod lifecycle;
+mod observation;
+mod output;
+mod queues;
+mod recording;
+#[path = "../support/run.rs"]
+mod run;
+mod server;
+mod waits;

@@ -1,0 +1,190 @@
+//! A run of `observer attach`, from the line that says that it is attached to its `end` line.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::laws;
+use crate::run::{DEADLINE, Running, read_all};
+
+/// Path of the built program.
+pub(crate) const OBSERVER: &str = env!("CARGO_BIN_EXE_observer");
+
+/// An observer that is attached.
+pub(crate) struct Observation {
+    running: Running,
+    lines: Receiver<String>,
+    stderr: Receiver<Vec<u8>>,
+    written: Vec<String>,
+}
+
+/// What a run wrote, line by line.
+pub(crate) struct Lines {
+    /// As they were written.
+    pub(crate) written: Vec<String>,
+    pub(crate) requests: Vec<Value>,
+    pub(crate) processes: Vec<Value>,
+    pub(crate) end: Value,
+}
+
+impl Observation {
+    /// Attaches to `pid` and has every request written. Gives it once it is attached.
+    pub(crate) fn of(pid: u32, arguments: &[&str]) -> Self {
+        let child = Command::new(OBSERVER)
+            .args(["attach", "--requests", "all", "--pid", &pid.to_string()])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut running = Running(child.expect("observer can be started"));
+        let stderr = read_all(running.0.stderr.take());
+        let stdout = BufReader::new(running.0.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                // The test may be over.
+                let _ = sender.send(line);
+            }
+        });
+        let mut observation = Self {
+            running,
+            lines,
+            stderr,
+            written: Vec::new(),
+        };
+        observation.wait_for_line("header", |line| line["type"] == "header");
+        observation
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.0.id()
+    }
+
+    /// Waits until a line that `condition` accepts is written.
+    pub(crate) fn wait_for_line(&mut self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) => {
+                    let value: Value = serde_json::from_str(&line).expect(&line);
+                    self.written.push(line);
+                    if condition(&value) {
+                        return value;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("no {what} in {DEADLINE:?}"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let stderr = self.stderr.recv_timeout(DEADLINE).unwrap_or_default();
+                    panic!(
+                        "observer ended without a {what}: {}",
+                        String::from_utf8_lossy(&stderr)
+                    )
+                }
+            }
+        }
+    }
+
+    /// Ends it as Ctrl-C does, and checks what it wrote.
+    pub(crate) fn finish(self) -> Lines {
+        let pid = libc::pid_t::try_from(self.pid()).unwrap();
+        // SAFETY: kill reads and writes no memory of this process; the child was not waited for, so the number
+        // is still its own.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself, and checks what it wrote: the end is a normal one, every request
+    /// line keeps the laws, and the counts fit each other.
+    pub(crate) fn ended(mut self) -> Lines {
+        let code = loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) => self.written.push(line),
+                Err(RecvTimeoutError::Disconnected) => break self.running.status(DEADLINE).code(),
+                Err(RecvTimeoutError::Timeout) => panic!("observer has not ended in {DEADLINE:?}"),
+            }
+        };
+        let stderr = String::from_utf8(self.stderr.recv_timeout(DEADLINE).unwrap()).unwrap();
+        assert_eq!((code, &*stderr), (Some(0), ""));
+        Lines::new(std::mem::take(&mut self.written))
+    }
+
+    /// Kills it, so that it can clean nothing up.
+    pub(crate) fn kill(mut self) {
+        self.running.0.kill().unwrap();
+        self.running.status(Duration::from_secs(5));
+    }
+}
+
+impl Lines {
+    /// Reads and checks the output of a run that wrote every request.
+    pub(crate) fn new(written: Vec<String>) -> Self {
+        let mut lines = Self {
+            requests: Vec::new(),
+            processes: Vec::new(),
+            end: Value::Null,
+            written: Vec::new(),
+        };
+        let mut windows = 0;
+        for (index, text) in written.iter().enumerate() {
+            let line: Value = serde_json::from_str(text).expect(text);
+            assert_eq!(line["v"], 1, "{text}");
+            let kind = line["type"].as_str().expect(text);
+            assert_eq!(kind == "header", index == 0, "{text}");
+            assert_eq!(kind == "end", index + 1 == written.len(), "{text}");
+            match kind {
+                "header" => assert_eq!(line["options"]["requests"], "all"),
+                "request" => lines.requests.push(line),
+                "process" => lines.processes.push(line),
+                "window" => windows += laws::number(&line["requests"]),
+                "end" => lines.end = line,
+                other => panic!("a line of type {other}"),
+            }
+        }
+        lines.written = written;
+        lines.requests.iter().for_each(laws::check_request);
+        laws::check_end(&lines.end, &lines.requests);
+        assert!(
+            windows <= lines.count(),
+            "the windows count {windows} requests, the run {}",
+            lines.count()
+        );
+        lines
+    }
+
+    /// Requests of the run.
+    pub(crate) fn count(&self) -> u64 {
+        laws::number(&self.end["requests"])
+    }
+
+    /// Checks that nothing was lost and no request is incomplete.
+    pub(crate) fn without_loss(&self) -> &Self {
+        assert_eq!(self.end["lost"], serde_json::json!({}), "{}", self.end);
+        assert_eq!(self.end["incomplete"], 0, "{}", self.end);
+        self
+    }
+
+    /// The requests of this path, slowest first.
+    pub(crate) fn of_path(&self, path: &str) -> Vec<&Value> {
+        let mut requests: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|request| request["http"]["path"] == path)
+            .collect();
+        requests.sort_by_key(|request| std::cmp::Reverse(laws::number(&request["latency_ns"])));
+        requests
+    }
+
+    /// The request lines, as they were written.
+    pub(crate) fn request_lines(&self) -> Vec<&str> {
+        let is_request = |line: &&str| line.starts_with(r#"{"v":1,"type":"request","#);
+        self.written
+            .iter()
+            .map(String::as_str)
+            .filter(is_request)
+            .collect()
+    }
+}

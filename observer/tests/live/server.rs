@@ -1,0 +1,130 @@
+//! The watched servers and what loads them: child processes that end with their test.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::observation::OBSERVER;
+use crate::run::{DEADLINE, Running, run};
+
+/// A running server.
+pub(crate) struct Server {
+    running: Running,
+    /// Open for as long as it should run: `--until-stdin-closes` ends it also where the test is killed.
+    _stdin: ChildStdin,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// `faulty-server` with these arguments.
+    pub(crate) fn faulty(arguments: &[&str]) -> Self {
+        Self::start(Command::new(example("faulty-server")).args(arguments))
+    }
+
+    /// `faulty-server` with these arguments, on one CPU only.
+    pub(crate) fn faulty_on_cpu(cpu: u16, arguments: &[&str]) -> Self {
+        Self::start(on_cpu(cpu, &example("faulty-server")).args(arguments))
+    }
+
+    /// `slow-peer`.
+    pub(crate) fn slow_peer() -> Self {
+        Self::start(&mut Command::new(example("slow-peer")))
+    }
+
+    /// Any server that says where it listens, as the example servers do.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        command
+            .arg("--until-stdin-closes")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let shown = format!("{command:?}");
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+        let mut running = Running(child);
+        let stdin = running.0.stdin.take().unwrap();
+        let address = announced(&mut running.0);
+        Self {
+            running,
+            _stdin: stdin,
+            address,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.0.id()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        self.running.0.kill().unwrap();
+        self.running.status(DEADLINE);
+    }
+}
+
+/// Waits for the line in which a server says where it listens.
+pub(crate) fn announced(child: &mut Child) -> SocketAddr {
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in stdout.lines().map_while(Result::ok) {
+            if let Some(address) = line
+                .strip_prefix("listening on ")
+                .and_then(|text| text.parse().ok())
+            {
+                // The test may be over. Reading goes on, so that the server can write.
+                let _ = sender.send(address);
+            }
+        }
+    });
+    receiver
+        .recv_timeout(DEADLINE)
+        .expect("the server says where it listens")
+}
+
+/// Path of an example program: cargo builds them for the tests, beside the program.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let directory = Path::new(OBSERVER).parent().unwrap();
+    let path = directory.join("examples").join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing: cargo build --package observer --examples",
+        path.display()
+    );
+    path
+}
+
+/// Runs `program` on one CPU only; it is the same process.
+pub(crate) fn on_cpu(cpu: u16, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &cpu.to_string()]).arg(program);
+    command
+}
+
+/// Runs `load` to its end, and checks that every request was answered. Gives how many.
+pub(crate) fn load(url: &str, arguments: &[&str]) -> u64 {
+    finished(Command::new(example("load")).args(["--url", url]).args(arguments))
+}
+
+/// Runs `load` as [`load`] does, on one CPU only.
+pub(crate) fn load_on_cpu(cpu: u16, url: &str, arguments: &[&str]) -> u64 {
+    finished(on_cpu(cpu, &example("load")).args(["--url", url]).args(arguments))
+}
+
+fn finished(command: &mut Command) -> u64 {
+    let output = run(command);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("the report is JSON");
+    assert_eq!(report["errors"], 0, "{command:?}: {stderr}");
+    report["requests"].as_u64().unwrap()
+}

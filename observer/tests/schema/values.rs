@@ -1,0 +1,247 @@
+//! Values for each kind of line, and the lines that become of them.
+//!
+//! They are spelled out field by field: a new field fails to compile here until it is filled, and then the
+//! page has to explain it.
+
+use std::collections::BTreeMap;
+
+use observer::cause::{Budget, Cause};
+use observer::output::{
+    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, SignalInfo, Sink as _, TargetInfo, Why,
+};
+use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
+use observer::summary::{
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
+    Quantiles, RssMeans, Totals, WaitedFor, Window,
+};
+use serde_json::Value;
+
+/// One value for each kind of line.
+pub(crate) struct Lines {
+    header: Header,
+    request: Request,
+    window: Window,
+    process: ProcessLine,
+    end: End,
+}
+
+/// The lines as they are written, by kind.
+pub(crate) fn written(lines: &Lines) -> BTreeMap<&'static str, Value> {
+    let mut bytes = Vec::new();
+    let mut sink = JsonLines::new(&mut bytes);
+    sink.header(&lines.header).unwrap();
+    sink.request(&lines.request, Why::Tail).unwrap();
+    sink.window(&lines.window).unwrap();
+    sink.process(&lines.process).unwrap();
+    sink.end(&lines.end).unwrap();
+    drop(sink);
+    let values = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut values = values.map(|line| serde_json::from_slice::<Value>(line).unwrap());
+    let written = ["header", "request", "window", "process", "end"].map(|kind| {
+        let value = values.next().unwrap();
+        assert_eq!(value["type"], kind);
+        (kind, value)
+    });
+    assert_eq!(values.next(), None);
+    BTreeMap::from(written)
+}
+
+/// Lines with everything that may be absent.
+pub(crate) fn full() -> Lines {
+    let totals = full_totals();
+    Lines {
+        header: Header {
+            observer_version: "0.1.0".to_owned(),
+            kernel: "6.12.0".to_owned(),
+            machine: "x86_64".to_owned(),
+            page_bytes: 4_096,
+            started_unix_ns: 2,
+            unix_offset_ns: 1,
+            targets: vec![TargetInfo {
+                pid: 7,
+                comm: "server".to_owned(),
+                exe: Some("/srv/server".to_owned()),
+                threads: 4,
+            }],
+            signals: vec![SignalInfo {
+                signal: "arrival".to_owned(),
+                hook: Some("tp_btf:sk_data_ready".to_owned()),
+                note: Some("late".to_owned()),
+            }],
+            options: Options {
+                requests: Requests::Tail,
+                sample_one_in: 100,
+                with_query: false,
+                ring_bytes: 1 << 20,
+            },
+            replay: false,
+        },
+        request: full_request(),
+        window: Window {
+            start_unix_ns: 2,
+            duration_ns: 1,
+            totals: totals.clone(),
+            run: totals.clone(),
+        },
+        process: ProcessLine {
+            unix_ns: 3,
+            event: ProcessEvent::Fork,
+            pid: 8,
+            comm: Some("server".to_owned()),
+            parent: Some(7),
+            exe: Some("/srv/server".to_owned()),
+        },
+        end: End {
+            start_unix_ns: 2,
+            duration_ns: 1,
+            totals,
+        },
+    }
+}
+
+fn full_request() -> Request {
+    let address = "[::1]:8080".parse().ok();
+    let culprit = Culprit {
+        pid: 7,
+        tid: 9,
+        comm: Some("worker".into()),
+        request: Some("GET /slow".into()),
+        syscall: Some("read"),
+        object: Some("/srv/data".into()),
+    };
+    let detail = Detail {
+        syscall: Some("read"),
+        object: Some("/srv/data".into()),
+        peer: address,
+        note: Some("sure"),
+    };
+    let span = |cause| Span {
+        at_ns: cause as u64,
+        dur_ns: 1,
+        cause,
+        tid: Some(8),
+        cpu: Some(1),
+        detail: detail.clone(),
+        culprit: Some(culprit.clone()),
+    };
+    let mut budget = Budget::default();
+    for cause in Cause::ALL {
+        budget.charge(cause, 1);
+    }
+    Request {
+        figures: Figures {
+            pid: 7,
+            status: Some(200),
+            arrival_ns: 1,
+            latency_ns: budget.total(),
+            receive_queue_ns: 1,
+            bytes_in: 1,
+            bytes_out: 1,
+            confidence: Confidence::Exact,
+            complete: true,
+            rss: Rss {
+                start: 4_096,
+                end: 4_096,
+            },
+            faults: Faults { minor: 1, major: 1 },
+            budget,
+        },
+        conn: Conn {
+            id: 1,
+            local: address,
+            peer: address,
+            nth: 1,
+        },
+        http: Some(Http {
+            method: "GET".into(),
+            target: "/long".into(),
+            target_cut: true,
+        }),
+        timeline: Cause::ALL.map(span).to_vec(),
+    }
+}
+
+fn full_totals() -> Totals {
+    let mut budget_ns = Budget::default();
+    budget_ns.charge(Cause::OnCpu, 5);
+    let waited_for = WaitedFor {
+        cause: Cause::Lock,
+        requests: 1,
+        mean_ns: 5,
+        syscall: Some("futex"),
+        object: Some("/srv/data".to_owned()),
+        peer: "127.0.0.1:80".parse().ok(),
+        pid: Some(7),
+        comm: Some("worker".to_owned()),
+        request: Some("GET /slow".to_owned()),
+    };
+    let band = BandMeans {
+        requests: 1,
+        latency_ns: 5,
+        receive_queue_ns: 1,
+        budget_ns,
+        rss: Some(RssMeans {
+            start: 4_096,
+            end: 4_096,
+        }),
+        faults: FaultMeans {
+            minor: 0.5,
+            major: 0.0,
+        },
+        waited_for: vec![waited_for],
+    };
+    Totals {
+        requests: 1,
+        incomplete: 1,
+        clamped: 1,
+        confidence: ByConfidence::default(),
+        status: ByStatus::default(),
+        latency_ns: Some(Quantiles::default()),
+        at: Some(AtQuantiles {
+            p50: band.clone(),
+            p99: band.clone(),
+            p999: band,
+        }),
+        paths: vec![PathTotals::default()],
+        paths_other: 1,
+        paths_overflow: 1,
+        memory: vec![ProcessMemory::default()],
+        lost: vec![("ring_full", 1)],
+        cost: Some(OwnCost {
+            ebpf_ns: Some(1),
+            cpu_ns: 1,
+            rss_bytes: 1,
+            records: 1,
+        }),
+    }
+}
+
+/// Lines without anything that may be absent. What may be empty is not, to show its elements.
+pub(crate) fn bare() -> Lines {
+    let mut lines = full();
+    lines.header.targets[0].exe = None;
+    lines.header.signals[0].hook = None;
+    lines.header.signals[0].note = None;
+
+    let Request {
+        figures,
+        conn,
+        http,
+        timeline,
+    } = &mut lines.request;
+    // The name of a process comes from the lines before, which do not have this one.
+    figures.pid = 6;
+    figures.rss = Rss::default();
+    (conn.local, conn.peer) = (None, None);
+    *http = None;
+    for span in timeline {
+        (span.tid, span.cpu, span.culprit) = (None, None, None);
+        span.detail = Detail::default();
+    }
+
+    (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
+    for totals in [&mut lines.window.totals, &mut lines.end.totals] {
+        (totals.latency_ns, totals.at, totals.cost) = (None, None, None);
+    }
+    lines
+}

@@ -1,0 +1,227 @@
+"""The programs of this directory, run as users run them: with lines on standard input.
+
+    python3 -m unittest discover --start-directory scripts
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import unittest
+import xml.etree.ElementTree
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "schema.md"
+PROGRAMS = ["where_p99_goes.py", "slowest.py", "rss_latency.py"]
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+MS, MIB = 1_000_000, 1 << 20
+
+HEADER = {"v": 1, "type": "header", "options": {"requests": "tail", "sample_one_in": 10}}
+
+
+def request(path, *spans, why="tail", rss=8 * MIB, **more):
+    """A request made of (cause, ms, more of the span)."""
+    at, budget, timeline = 0, {}, []
+    for cause, length, *rest in spans:
+        span = {"at_ns": at, "dur_ns": length * MS, "cause": cause}
+        timeline.append({**span, **(rest[0] if rest else {})})
+        budget[cause] = budget.get(cause, 0) + length * MS
+        at += length * MS
+    return {"v": 1, "type": "request", "latency_ns": at, "why": why, "complete": True, "budget_ns": budget,
+            "http": {"method": "GET", "path": path, "status": 200}, "rss": {"start": rss, "end": rss},
+            "timeline": timeline, **more}
+
+
+def text(*lines):
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def obey_ctrl_c():
+    # Where a shell runs this in the background it is ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(program, *arguments, **more):
+    return subprocess.Popen([HERE / program, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=ENVIRONMENT, preexec_fn=obey_ctrl_c, **more)
+
+
+def run(program, stdin, *arguments):
+    """What a program says, and what it complains about."""
+    with start(program, *arguments, stdout=subprocess.PIPE) as process:
+        stdin = stdin if isinstance(stdin, bytes) else stdin.encode()
+        out, errors = process.communicate(stdin, timeout=60)
+    assert process.returncode == 0, errors.decode()
+    return out.decode(), errors.decode()
+
+
+class Figures(unittest.TestCase):
+    maxDiff = None
+
+    def test_the_p99_of_a_path_is_weighted_and_split_by_cause(self):
+        behind = {"syscall": "read", "object": "/srv/data",
+                  "culprit": {"pid": 7, "tid": 9, "comm": "worker-1", "request": "GET /slow"}}
+        lines = [HEADER]
+        # 40 samples stand for 400 requests; with 2 of the tail the p99 is at rank 397.98: among the samples.
+        lines += [request("/a", ("on_cpu", 1), why="sample")] * 39
+        hog = {"culprit": {"pid": 5, "tid": 5, "comm": "hog"}}
+        lines += [request("/a", ("run_queue", 2, hog), why="sample")]
+        lines += [request("/a", ("worker_blocked", 30, behind), ("on_cpu", 8))]
+        lines += [request("/a", ("worker_blocked", 10), ("downstream", 6, {"peer": "127.0.0.1:5432"}))]
+        lines += [request("/b", ("on_cpu", 5), why="all")] * 3
+        out, errors = run("where_p99_goes.py", text(*lines))
+        self.assertEqual(errors, "")
+        self.assertEqual(out, """\
+/b: p99 5.00 ms of 3 requests; 3 at or above it, by 3 lines, took 5.00 ms in the mean
+       5.00 ms 100.0 %  on_cpu
+/a: p99 2.00 ms of 402 requests; 12 at or above it, by 3 lines, took 6.17 ms in the mean
+       3.33 ms  54.1 %  worker_blocked  in read on /srv/data behind GET /slow (worker-1)
+       1.67 ms  27.0 %  run_queue       behind hog
+       0.67 ms  10.8 %  on_cpu
+       0.50 ms   8.1 %  downstream      for 127.0.0.1:5432
+""")
+
+    def test_the_slowest_come_first_each_with_its_strip(self):
+        lines = [
+            request("/quick", ("on_cpu", 1)),
+            request("/slow", ("accept_queue", 10), ("lock", 20, {"syscall": "futex"}), ("on_cpu", 10)),
+            request("/slower", ("new_cause", 25), ("unexplained", 25), complete=False),
+        ]
+        del lines[1]["http"]
+        out, errors = run("slowest.py", text(*lines), "-n", "2")
+        self.assertEqual(errors, "")
+        self.assertEqual(out, f"""\
+      50.00 ms |{"*" * 20}{"?" * 20}| GET /slower 200 (records lost): new_cause 25.00 ms
+      40.00 ms |{"A" * 10}{"L" * 20}{"#" * 10}| (not HTTP): lock 20.00 ms in futex
+A accept_queue  L lock  # on_cpu  ? unexplained  * unknown here
+""")
+
+    def test_rss_against_latency_is_a_picture(self):
+        lines = [HEADER, request("/", ("on_cpu", 1), why="sample"), request("/", ("on_cpu", 1), why="sample"),
+                 request("/", ("on_cpu", 100), rss=16 * MIB), request("/", ("on_cpu", 9), rss=16 * MIB)]
+        del lines[-1]["rss"]
+        with tempfile.TemporaryDirectory() as directory:
+            svg = os.path.join(directory, "rss.svg")
+            out, errors = run("rss_latency.py", text(*lines), "--svg", svg)
+            drawn = xml.etree.ElementTree.parse(svg).getroot()
+        self.assertEqual(errors, "")
+        rows = out.splitlines()
+        self.assertEqual(rows[0], "     100.00 ms |" + " " * 63 + "-")
+        self.assertEqual(rows[1:15], [" " * 15 + "|"] * 14)
+        self.assertEqual(rows[15], "       1.00 ms |@")
+        self.assertEqual(rows[17].split(), ["8.0", "MiB", "16.0", "MiB"])
+        self.assertEqual(rows[18:], [
+            "from 8.0 MiB: 20 requests, p50 1.00 ms, p99 1.00 ms",
+            "from 14.0 MiB: 1 requests, p50 100.00 ms, p99 100.00 ms",
+            "21 requests shown, 1 without RSS not shown",
+        ])
+        # The frame and the two places.
+        self.assertEqual(len(drawn.findall("{http://www.w3.org/2000/svg}rect")), 3)
+
+    def test_a_sample_without_a_header_stands_for_what_observer_takes(self):
+        out, _ = run("rss_latency.py", text(request("/", ("on_cpu", 1), why="sample")))
+        self.assertTrue(out.endswith("\n100 requests shown, 0 without RSS not shown\n"), out)
+
+
+class Input(unittest.TestCase):
+    def test_the_examples_of_the_schema_are_understood(self):
+        examples = re.findall(r"^```json\n(.*)\n```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+        self.assertEqual(len(examples), 5)
+        for program in PROGRAMS:
+            out, errors = run(program, "\n".join(examples))
+            self.assertEqual((errors, "no requests" in out, "0 requests" in out), ("", False, False), program)
+
+    def test_every_cause_of_the_schema_has_its_own_letter(self):
+        section = PAGE.read_text(encoding="utf-8").split("### Causes\n")[1].split("\n#")[0]
+        causes = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+        lines = [request("/", (cause, 1)) for cause in causes]
+        legend = run("slowest.py", text(*lines), "-n", "99")[0].splitlines()[-1].split("  ")
+        self.assertEqual([entry.split()[1] for entry in legend], causes)
+        self.assertEqual(len({entry.split()[0] for entry in legend}), len(causes))
+
+    def test_no_lines_are_no_requests(self):
+        for program in PROGRAMS:
+            for stdin in ("", "\n", text(HEADER)):
+                out, errors = run(program, stdin)
+                self.assertIn(out, ("no requests\n", "0 requests shown, 0 without RSS not shown\n"), program)
+                self.assertEqual(errors, "")
+
+    def test_what_cannot_be_used_is_named_once_and_left_out(self):
+        good = text(HEADER, request("/", ("on_cpu", 1)))
+        bad = [
+            (b'{"v":1,"type":"requ', "line 3 left out: the last line is cut"),
+            (b'{"v":1,"type":"a","b":1}\n', None),
+            (b'{"v":2,"type":"request"}\n' * 2, "line 3 left out: only version 1 of the schema is known"),
+            (b'{"v":1,"type":"request"}\n', "line 3 left out: not as docs/schema.md has it: KeyError('why"),
+            (b'["\\u001b[2J"]\n', "line 3 left out: not as docs/schema.md has it"),
+            (b"\xff\x1b[2J\n" * 2, "line 3 left out: not JSON"),
+            (b"[" * 100_000 + b"\n", "line 3 left out: not JSON"),
+        ]
+        for program in PROGRAMS:
+            expected, _ = run(program, good)
+            for stdin, complaint in bad:
+                with self.subTest(program=program, stdin=stdin[:40]):
+                    out, errors = run(program, good.encode() + stdin)
+                    self.assertEqual(out, expected)
+                    self.assertEqual(errors.count("\n"), 1 if complaint else 0)
+                    self.assertTrue(errors.startswith(f"{program}: {complaint}" if complaint else ""), errors)
+                    self.assertNotIn("\x1b", errors)
+
+    def test_what_strangers_say_does_not_reach_the_terminal(self):
+        hostile = "/\x1b[2J\x9b\r\n\x07\u202e\u200b\x7f"
+        culprit = {"pid": 1, "tid": 1, "comm": hostile, "request": hostile}
+        span = {"syscall": hostile, "object": hostile, "peer": hostile, "culprit": culprit}
+        lines = text(request(hostile, (hostile, 1, span)), {"v": hostile, "type": "request"})
+        for program in PROGRAMS:
+            for said in run(program, lines):
+                self.assertTrue(all(c.isprintable() or c == "\n" for c in said), said)
+        shown = r"GET /\u{1b}[2J\u{9b}\u{d}\u{a}\u{7}\u{202e}\u{200b}\u{7f} 200"
+        self.assertIn(shown, run("slowest.py", lines)[0])
+
+
+class Ends(unittest.TestCase):
+    def test_a_reader_that_went_away_is_a_quiet_end(self):
+        for program in PROGRAMS:
+            reader, writer = os.pipe()
+            os.close(reader)
+            with start(program, stdout=writer) as process:
+                os.close(writer)
+                _, errors = process.communicate(text(request("/", ("on_cpu", 1))).encode(), timeout=60)
+            self.assertEqual((process.returncode, errors), (0, b""), program)
+
+    def interrupted(self, program, then):
+        """What a program shows that got Ctrl-C when it had read a request, and then whatever comes."""
+        with start(program, stdout=subprocess.PIPE) as process:
+            process.stdin.write(text(HEADER, request("/", ("on_cpu", 1)), {"v": 2}).encode())
+            process.stdin.flush()
+            # The complaint about the last line tells that those before it were read.
+            self.assertIn(b"version", process.stderr.readline())
+            process.send_signal(signal.SIGINT)
+            then(process)
+            out, errors = process.stdout.read().decode(), process.stderr.read()
+        self.assertEqual((process.returncode, errors), (0, b""), program)
+        return out
+
+    def test_what_observer_writes_after_ctrl_c_still_counts(self):
+        last = request("/last", ("on_cpu", 2))
+
+        def writes(process):
+            process.stdin.write(text(last).encode())
+            process.stdin.close()
+
+        for program in PROGRAMS:
+            expected, _ = run(program, text(HEADER, request("/", ("on_cpu", 1)), last))
+            self.assertEqual(self.interrupted(program, writes), expected, program)
+
+    def test_ctrl_c_shows_what_there_is_where_the_writer_does_not_end(self):
+        for program in PROGRAMS:
+            expected, _ = run(program, text(HEADER, request("/", ("on_cpu", 1))))
+            out = self.interrupted(program, lambda process: process.wait(timeout=60))
+            self.assertEqual(out, expected, program)
+
+
+if __name__ == "__main__":
+    unittest.main()
