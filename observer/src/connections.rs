@@ -2,7 +2,8 @@
 //!
 //! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
 //! byte. The end of a turn is known only when something follows it: the next request, a close, or a second of
-//! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted.
+//! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
+//! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,11 +17,15 @@ use crate::threads::{Direction, Operation, RequestId};
 /// A response is over when nothing was sent for this long, ns.
 pub const QUIET_NS: u64 = 1_000_000_000;
 
+/// A response is probably over when nothing was sent for this long, ns.
+pub const SETTLED_NS: u64 = 25_000_000;
+
 /// Connections kept at once; more are counted and not followed.
 pub const MAX_CONNECTIONS: usize = 262_144;
 
-/// Sends that are remembered of an outbound connection.
-const MAX_SENDS: usize = 8;
+/// Sends that are remembered of an outbound connection: a request that used it is explained when its own
+/// connection goes on, and others may have used this one since.
+const MAX_SENDS: usize = 64;
 
 /// Threads that are remembered of a request.
 const MAX_TIDS: usize = 8;
@@ -65,8 +70,6 @@ pub struct Turn {
     pub rss_start: u32,
     /// Resident pages at the last send.
     pub rss_end: u32,
-    /// When a send found no room, ns; the last one.
-    pub stalled_ns: Option<u64>,
     /// HTTP status, where the first bytes sent were a response head.
     pub status: Option<u16>,
     tids: [u32; MAX_TIDS],
@@ -93,6 +96,17 @@ impl Turn {
     }
 }
 
+/// Bytes sent to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboundSend {
+    /// End of the call, ns.
+    pub at_ns: u64,
+    /// Thread that sent.
+    pub tid: u32,
+    /// Request for which it was, where known.
+    pub request: Option<RequestId>,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -104,8 +118,8 @@ pub struct Connection {
     pub peer: Option<SocketAddr>,
     /// Outbound: for whom it was last used.
     pub used_for: Option<RequestId>,
-    /// Outbound: the last sends, as (end ns, thread).
-    pub sends: VecDeque<(u64, u32)>,
+    /// Outbound: the last sends.
+    pub sends: VecDeque<OutboundSend>,
     nth: u64,
     accepted: Option<(u64, bool)>,
     fd: i32,
@@ -130,6 +144,14 @@ impl Connection {
             last: None,
             spare: None,
         }
+    }
+
+    /// Outbound: the last send for `request` between the two times, ns.
+    #[must_use]
+    pub fn last_send_for(&self, request: RequestId, since_ns: u64, before_ns: u64) -> Option<OutboundSend> {
+        // What a later one waits for is not ours.
+        let last = self.sends.iter().rev().find(|send| send.at_ns < before_ns)?;
+        (last.at_ns >= since_ns && last.request.is_none_or(|id| id == request)).then_some(*last)
     }
 
     /// The turn with this place, if it is the current or the one before.
@@ -167,6 +189,8 @@ pub struct Connections {
     fds: FxHashMap<(u32, i32), u64>,
     /// Turns that have an end which is not yet certain, oldest first: (last send seen, connection).
     quiet: VecDeque<(u64, u64)>,
+    /// The same, as long as they are not settled.
+    settling: VecDeque<(u64, u64)>,
     /// What could not be followed.
     pub counts: Counts,
 }
@@ -200,6 +224,15 @@ impl Connections {
     #[must_use]
     pub fn turn(&self, id: RequestId) -> Option<&Turn> {
         self.connections.get(&id.conn)?.turn(id.nth)
+    }
+
+    /// Thread `tid` works for a request.
+    pub fn touched(&mut self, id: RequestId, tid: u32) {
+        if let Some(connection) = self.connections.get_mut(&id.conn)
+            && let Some(turn) = connection.turn.as_mut().filter(|turn| turn.id == id)
+        {
+            turn.touched_by(tid);
+        }
     }
 
     /// A watched process listens on `port`.
@@ -282,6 +315,7 @@ impl Connections {
             arrived_ns: event.arrived_ns,
             request,
             outbound,
+            stalled: false,
             faults: (event.min_flt, event.maj_flt),
         };
         self.remember_fd(event.tgid, event.fd, event.conn);
@@ -304,7 +338,7 @@ impl Connections {
                 if connection.sends.len() == MAX_SENDS {
                     connection.sends.pop_front();
                 }
-                connection.sends.push_back((at_ns, event.header.tid));
+                connection.sends.push_back(OutboundSend { at_ns, tid: event.header.tid, request: owner });
             }
             owner
         } else if let Some(turn) = &mut connection.turn {
@@ -317,8 +351,6 @@ impl Connections {
                 turn.sent_tid = event.header.tid;
                 turn.bytes_out += event.result.unsigned_abs() as u64;
                 turn.rss_end = event.rss_pages;
-            } else {
-                turn.stalled_ns = Some(at_ns);
             }
             Some(turn.id)
         } else {
@@ -329,6 +361,7 @@ impl Connections {
         self.counts.late_sends += u64::from(late);
         if has_end {
             self.quiet.push_back((at_ns, event.conn));
+            self.settling.push_back((at_ns, event.conn));
         }
         self.remember_fd(event.tgid, event.fd, event.conn);
         Some(Operation {
@@ -338,8 +371,24 @@ impl Connections {
             arrived_ns: 0,
             request,
             outbound,
+            stalled: event.result <= 0,
             faults: (event.min_flt, event.maj_flt),
         })
+    }
+
+    /// Takes one turn that has probably ended at `now_ns`. It goes on being the current one.
+    pub fn take_settled(&mut self, now_ns: u64) -> Option<RequestId> {
+        while let Some(&(sent_ns, conn)) = self.settling.front() {
+            if sent_ns.saturating_add(SETTLED_NS) > now_ns {
+                return None;
+            }
+            self.settling.pop_front();
+            let turn = self.connections.get(&conn).and_then(|connection| connection.turn.as_ref());
+            if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns) {
+                return Some(turn.id);
+            }
+        }
+        None
     }
 
     /// Takes one turn whose end is certain at `now_ns`, because it was quiet since; with `all`, any that has
@@ -399,7 +448,6 @@ fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, 
         bytes_out: 0,
         rss_start: event.rss_pages,
         rss_end: event.rss_pages,
-        stalled_ns: None,
         status: None,
         tids: [0; MAX_TIDS],
         head: kept,

@@ -6,15 +6,17 @@
 use std::io;
 
 use observer_common::{LostReason, ProcessChange, flags, tcp};
+use rustc_hash::FxHashMap;
 
 use crate::attribution::{Evidence, Explainer, Keep, Names};
-use crate::connections::Connections;
+use crate::connections::{Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::Losses;
-use crate::output::{Header, ProcessEvent, ProcessLine, Selection, Sink};
+use crate::output::{Header, ProcessEvent, ProcessLine, Selection, Sink, Why};
+use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
 use crate::summary::{OwnCost, Summary};
-use crate::threads::{Owner, RequestId, Threads};
+use crate::threads::{RequestId, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 
@@ -28,10 +30,22 @@ pub struct Pipeline {
     names: Names,
     explainer: Explainer,
     losses: Losses,
+    /// Turns that have probably ended, by connection.
+    settled: FxHashMap<u64, Explained>,
     summary: Summary,
     selection: Selection,
     window_start_ns: u64,
     now_ns: u64,
+}
+
+/// A turn with what was found out about it.
+struct Explained {
+    id: RequestId,
+    /// End of the turn, as far as it was known then; it was explained too early if that was not the end.
+    sent_ns: u64,
+    figures: Figures,
+    longest_wait: Option<LongestWait>,
+    written: Option<(Why, Request)>,
 }
 
 impl Pipeline {
@@ -48,6 +62,7 @@ impl Pipeline {
             names: Names::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
+            settled: FxHashMap::default(),
             summary: Summary::new(),
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
@@ -79,7 +94,7 @@ impl Pipeline {
     /// When the sink fails.
     pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<()> {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
-            self.explain(turn, sink)?;
+            self.finish_turn(turn, sink)?;
         }
         let counts = self.connections.counts;
         for (name, count) in [
@@ -102,31 +117,33 @@ impl Pipeline {
         match event {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),
-            Event::Waking(event) => self.threads.woken(event),
+            Event::Waking(event) => {
+                if let Some(id) = self.threads.woken(event) {
+                    self.connections.touched(id, event.header.tid);
+                }
+            }
             Event::Receive(event, head) => {
                 let (operation, ended) = self.connections.received(event, head);
                 if let Some(turn) = ended {
-                    self.explain(turn, sink)?;
+                    self.finish_turn(turn, sink)?;
                 }
                 if let Some(operation) = operation {
                     self.threads.operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
             }
             Event::Send(event, head) => {
-                let owner = match self.threads.get(event.header.tid).map(crate::threads::Thread::owner) {
-                    Some(Owner::Request(id)) => Some(id),
-                    _ => None,
-                };
+                let owner = self.threads.get(event.header.tid).and_then(|thread| thread.owner().request());
                 if let Some(operation) = self.connections.sent(event, head, owner) {
                     self.threads.operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
             }
             Event::Connection(event) => {
                 if let Some(turn) = self.connections.changed(event) {
-                    self.explain(turn, sink)?;
+                    self.finish_turn(turn, sink)?;
                 }
                 if event.new_state == tcp::CLOSE {
                     self.connections.forget(event.conn);
+                    self.settled.remove(&event.conn);
                 }
             }
             Event::Process(event) => self.process(event, sink)?,
@@ -160,8 +177,13 @@ impl Pipeline {
 
     fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
+        while let Some(id) = self.connections.take_settled(self.now_ns) {
+            if let Some(explained) = self.explain(id) {
+                self.settled.insert(id.conn, explained);
+            }
+        }
         while let Some(turn) = self.connections.take_quiet(self.now_ns, false) {
-            self.explain(turn, sink)?;
+            self.finish_turn(turn, sink)?;
         }
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
@@ -172,21 +194,37 @@ impl Pipeline {
         sink.flush()
     }
 
-    fn explain(&mut self, id: RequestId, sink: &mut dyn Sink) -> io::Result<()> {
+    /// Finishes a turn that has ended.
+    fn finish_turn(&mut self, id: RequestId, sink: &mut dyn Sink) -> io::Result<()> {
         let Some(turn) = self.connections.turn(id) else { return Ok(()) };
+        let settled = self.settled.remove(&id.conn).filter(|explained| {
+            explained.id == id && explained.sent_ns == turn.sent_ns
+        });
+        let Some(explained) = settled.or_else(|| self.explain(id)) else { return Ok(()) };
+        let path = self.connections.turn(id).and_then(Turn::request_line).map(|line| line.path());
+        self.summary.request(&explained.figures, path, explained.longest_wait.as_ref());
+        match explained.written {
+            Some((why, request)) => sink.request(&request, why),
+            None => Ok(()),
+        }
+    }
+
+    fn explain(&mut self, id: RequestId) -> Option<Explained> {
+        let turn = self.connections.turn(id)?;
         let evidence =
             Evidence { threads: &self.threads, connections: &self.connections, names: &self.names };
         let complete = !self.losses.overlap(turn.arrival_ns, turn.sent_ns);
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
-        let chosen = self.selection.choose(id, latency_ns, self.summary.tail_threshold_ns());
-        let keep = if chosen.is_some() { Keep::Steps } else { Keep::Sums };
+        let why = self.selection.choose(id, latency_ns, self.summary.tail_threshold_ns());
+        let keep = if why.is_some() { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, complete, keep);
-        let path = turn.request_line().map(|line| line.path());
-        self.summary.request(&figures, path, self.explainer.longest_wait(evidence).as_ref());
-        match chosen {
-            Some(why) => sink.request(&self.explainer.request(turn, figures, evidence), why),
-            None => Ok(()),
-        }
+        Some(Explained {
+            id,
+            sent_ns: turn.sent_ns,
+            figures,
+            longest_wait: self.explainer.longest_wait(evidence),
+            written: why.map(|why| (why, self.explainer.request(turn, figures, evidence))),
+        })
     }
 
     fn lost(&mut self, event: &event::Lost) {
@@ -211,7 +249,10 @@ impl Pipeline {
         };
         match ProcessChange::from_u32(event.change) {
             Some(ProcessChange::Fork) if event.child_tgid == event.tgid => {
-                self.threads.named(event.child_tid, event.tgid, &event::text(&event.comm));
+                let comm = event::text(&event.comm);
+                if let Some(id) = self.threads.started(event.header.tid, event.tgid, event.child_tid, &comm) {
+                    self.connections.touched(id, event.child_tid);
+                }
                 Ok(())
             }
             Some(ProcessChange::Fork) => {

@@ -148,6 +148,12 @@ pub fn hands_off(syscall: i32) -> bool {
     )
 }
 
+/// Whether the call ends its thread, which wakes those that join it.
+#[must_use]
+pub fn exits(syscall: i32) -> bool {
+    matches!(number(syscall), Some(Sysno::exit | Sysno::exit_group))
+}
+
 /// Whether a futex wakes only by another thread's futex call, a timeout or a signal: never by the network.
 #[must_use]
 pub fn is_futex(syscall: i32) -> bool {

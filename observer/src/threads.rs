@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 use observer_common::{SwitchIn, SwitchOut, Waking, flags, limits::COMM_BYTES};
 use rustc_hash::FxHashMap;
 
-use crate::syscall::Wait;
+use crate::syscall::{self, Wait};
 
 /// Slices kept for each thread.
-pub const MAX_SLICES: usize = 2048;
+///
+/// A saturated worker makes some 90,000 a second, so this is a tenth of a second then, and 1 MiB.
+pub const MAX_SLICES: usize = 8192;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -34,8 +36,22 @@ pub enum Owner {
     Nobody,
     /// This request.
     Request(RequestId),
+    /// Woken by a thread that ran for this request, and nothing says otherwise: a blocking pool's thread, or a
+    /// worker that looks for work.
+    WokenFor(RequestId),
     /// More than one request, and no event says where one ended.
     Mixed,
+}
+
+impl Owner {
+    /// The request, if it is one.
+    #[must_use]
+    pub const fn request(self) -> Option<RequestId> {
+        match self {
+            Self::Request(id) | Self::WokenFor(id) => Some(id),
+            Self::Nobody | Self::Mixed => None,
+        }
+    }
 }
 
 /// A thread that ran somewhere.
@@ -75,6 +91,39 @@ pub struct Block {
     pub owner: Owner,
 }
 
+impl Block {
+    /// The thread that ended the block by what it did, as opposed to one that was only interrupted by whoever
+    /// did. It need not be a watched one.
+    #[must_use]
+    pub fn handed_off_by(&self) -> Option<Occupant> {
+        let wake = self.wake?;
+        let acts = if syscall::is_futex(self.syscall) {
+            // Only a futex call or an exit wakes a futex; anything else was interrupted by the timeout.
+            syscall::is_futex(wake.syscall) || syscall::exits(wake.syscall)
+        } else {
+            syscall::hands_off(wake.syscall) && wake.conn == observer_common::conn::NONE
+        };
+        acts.then_some(wake.by)
+    }
+}
+
+/// What the socket operation at the start of a running slice found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Began {
+    /// Nothing of interest, or there was none.
+    #[default]
+    Plain,
+    /// Bytes, received on this connection.
+    Received {
+        /// Connection.
+        conn: u64,
+        /// Their arrival, ns; 0 when unknown.
+        arrived_ns: u64,
+    },
+    /// No room in the send buffer of an accepted connection.
+    Stalled,
+}
+
 /// What a thread did in a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -86,8 +135,8 @@ pub enum State {
         cpu: u16,
         /// For whom.
         owner: Owner,
-        /// Connection from which bytes were received right at the start, with their arrival, ns.
-        received: Option<(u64, u64)>,
+        /// What the socket operation at its start found.
+        began: Began,
     },
     /// It could have run.
     Runnable {
@@ -141,6 +190,8 @@ pub struct Operation {
     pub request: Option<RequestId>,
     /// The connection was opened by the process.
     pub outbound: bool,
+    /// A send found no room.
+    pub stalled: bool,
     /// Fault counters of the thread.
     pub faults: (u32, u32),
 }
@@ -216,7 +267,7 @@ impl Thread {
             State::Blocked(block) => State::Blocked(block),
             _ => State::Unknown,
         };
-        let running = State::Running { cpu: event.header.cpu, owner: self.owner, received: None };
+        let running = State::Running { cpu: event.header.cpu, owner: self.owner, began: Began::Plain };
         self.close(at_ns, closed, running, None);
     }
 
@@ -256,7 +307,8 @@ impl Thread {
         }
     }
 
-    fn woken(&mut self, event: &Waking) {
+    /// Takes a wakeup, by a thread that ran for `waker_owner`.
+    fn woken(&mut self, event: &Waking, waker_owner: Owner) {
         let State::Blocked(mut block) = self.state else {
             // It was running or runnable already, on its way to sleep.
             return;
@@ -266,6 +318,12 @@ impl Thread {
             syscall: event.waker_syscall,
             conn: event.conn,
         });
+        if block.wait.is_idle()
+            && block.handed_off_by().is_some()
+            && let Some(id) = waker_owner.request()
+        {
+            self.owner = Owner::WokenFor(id);
+        }
         let runnable = State::Runnable {
             cpu: event.header.cpu,
             behind: Occupant::default(),
@@ -278,11 +336,11 @@ impl Thread {
     /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
     /// after it ran.
     fn operated(&mut self, operation: &Operation) {
-        let State::Running { cpu, received, .. } = self.state else { return };
+        let State::Running { cpu, began, .. } = self.state else { return };
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
         let before = match (operation.direction, self.owner) {
             // The first operation since the thread was idle says for whom it ran until here.
-            (_, Owner::Nobody) => {
+            (_, Owner::Nobody | Owner::WokenFor(_)) => {
                 self.claim_unowned(request);
                 request
             }
@@ -295,10 +353,13 @@ impl Thread {
         let after = if operation.outbound && operation.direction == Direction::Out { self.owner } else { request };
         self.owner = after;
         self.owner_sent = !operation.outbound && operation.direction == Direction::Out;
-        let received_now =
-            (operation.direction == Direction::In).then_some((operation.conn, operation.arrived_ns));
-        let closed = State::Running { cpu, owner: before, received };
-        let next = State::Running { cpu, owner: after, received: received_now };
+        let found = match operation.direction {
+            Direction::In => Began::Received { conn: operation.conn, arrived_ns: operation.arrived_ns },
+            Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
+            Direction::Out => Began::Plain,
+        };
+        let closed = State::Running { cpu, owner: before, began };
+        let next = State::Running { cpu, owner: after, began: found };
         self.close(operation.at_ns, closed, next, Some(operation.faults));
     }
 
@@ -306,11 +367,11 @@ impl Thread {
     fn claim_unowned(&mut self, owner: Owner) {
         for slice in self.past.iter_mut().rev() {
             match &mut slice.state {
-                State::Running { owner: unowned @ Owner::Nobody, .. } => *unowned = owner,
+                State::Running { owner: unowned @ (Owner::Nobody | Owner::WokenFor(_)), .. } => *unowned = owner,
                 State::Running { .. } | State::Unknown => return,
                 State::Blocked(block) if block.wait.is_idle() => return,
                 State::Blocked(block) => {
-                    if block.owner == Owner::Nobody {
+                    if matches!(block.owner, Owner::Nobody | Owner::WokenFor(_)) {
                         block.owner = owner;
                     }
                 }
@@ -344,6 +405,18 @@ impl Thread {
         self.back_from(at_ns).next()
     }
 
+    /// The end of the last idle time that ended before `at_ns`, as far as it is known what ended it.
+    #[must_use]
+    pub fn last_idle(&self, at_ns: u64) -> Option<(u64, Block)> {
+        self.back_from(at_ns).take(MAX_SLICES).find_map(|slice| match slice.state {
+            State::Unknown => Some(None),
+            State::Blocked(block) if block.wait.is_idle() => {
+                Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice.to_ns, block)))
+            }
+            _ => None,
+        })?
+    }
+
     /// Index of the first past slice that does not begin before `at_ns`.
     fn first_not_before(&self, at_ns: u64) -> usize {
         // What is asked for is mostly recent: a few steps back are quicker than halving.
@@ -354,18 +427,19 @@ impl Thread {
         )
     }
 
-    /// When the thread last stopped running for `request`, before `at_ns` and not before `since_ns`.
+    /// The end of the last slice, before `at_ns` and not before `since_ns`, in which the thread ran for
+    /// `request`, and whether that slice began with a send that found no room.
     #[must_use]
-    pub fn last_ran_for(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<u64> {
+    pub fn last_ran_for(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<(u64, bool)> {
         let index = self.first_not_before(at_ns);
-        self.past
-            .range(..index)
-            .rev()
-            .take_while(|slice| slice.to_ns > since_ns)
-            .find(|slice| {
-                matches!(slice.state, State::Running { owner: Owner::Request(id), .. } if id == request)
-            })
-            .map(|slice| slice.to_ns.min(at_ns))
+        self.past.range(..index).rev().take_while(|slice| slice.to_ns > since_ns).find_map(|slice| {
+            match slice.state {
+                State::Running { owner, began, .. } if owner.request() == Some(request) => {
+                    Some((slice.to_ns.min(at_ns), began == Began::Stalled))
+                }
+                _ => None,
+            }
+        })
     }
 }
 
@@ -406,10 +480,17 @@ impl Threads {
         }
     }
 
-    /// A thread was woken.
-    pub fn woken(&mut self, event: &Waking) {
-        if let Some(thread) = self.known(event.header.tid, event.tgid) {
-            thread.woken(event);
+    /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
+    pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
+        let waker_owner = match self.get(event.waker_tid) {
+            Some(waker) if waker.pid == event.waker_tgid => waker.owner,
+            _ => Owner::Nobody,
+        };
+        let thread = self.known(event.header.tid, event.tgid)?;
+        thread.woken(event, waker_owner);
+        match thread.owner {
+            Owner::WokenFor(id) => Some(id),
+            _ => None,
         }
     }
 
@@ -418,10 +499,20 @@ impl Threads {
         let Some(thread) = self.known(tid, pid) else { return };
         if !matches!(thread.state, State::Running { .. }) {
             // It runs, or it could not have called: its switch was before observing began, or lost.
-            let running = State::Running { cpu, owner: Owner::Nobody, received: None };
+            let running = State::Running { cpu, owner: Owner::Nobody, began: Began::Plain };
             thread.close(operation.at_ns, State::Unknown, running, Some(operation.faults));
         }
         thread.operated(operation);
+    }
+
+    /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
+    /// the request, if that is one.
+    pub fn started(&mut self, tid: u32, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
+        let owner = self.get(tid)?.owner.request();
+        let child = self.known(child_tid, pid)?;
+        child.comm = Some(comm.into());
+        child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
+        owner
     }
 
     /// A thread's name.

@@ -115,8 +115,7 @@ fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner) -> Culprit {
 
 /// A request in words: method and path without query.
 fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Rc<str>> {
-    let Owner::Request(id) = owner else { return None };
-    let line = evidence.connections.turn(id)?.request_line()?;
+    let line = evidence.connections.turn(owner.request()?)?.request_line()?;
     Some(format!("{} {}", line.method, line.path()).into())
 }
 

@@ -5,15 +5,22 @@
 //! from a peer, a wakeup by another thread, by the network, by a timer. Where nothing of the kind is seen the
 //! time between is unexplained.
 
+use observer_common::conn;
+
 use super::path::{Call, Path, Reason};
 use super::{Evidence, waiting};
 use crate::cause::Cause;
 use crate::connections::{Role, Turn};
 use crate::syscall::{self, Wait};
-use crate::threads::{Block, Owner, Slice, State};
+use crate::threads::{Began, Block, Owner, Slice, State};
 
 /// Slices looked at for one request, at most.
 const MAX_STEPS: usize = 20_000;
+
+/// Hand-offs that are followed to find what woke a row of workers, at most.
+const MAX_HOPS: usize = 8;
+
+const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
 
 /// Walks back from the last send to the first read.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
@@ -38,6 +45,15 @@ struct Walk<'a, 'b> {
     handed_off: bool,
 }
 
+/// The end of a stretch in which the request ran.
+#[derive(Clone, Copy)]
+struct LastRun {
+    end_ns: u64,
+    tid: u32,
+    /// It began with a send that found no room.
+    stalled: bool,
+}
+
 impl Walk<'_, '_> {
     fn step(&mut self) {
         let read_ns = self.turn.read_ns;
@@ -58,14 +74,14 @@ impl Walk<'_, '_> {
                 self.path.mark_partial();
                 self.path.unexplained_until(from_ns, tid, "what the thread did was not seen");
             }
-            State::Running { cpu, owner, received } => {
+            State::Running { cpu, owner, began } => {
                 if !self.is_ours(owner) {
-                    self.suspended("put aside: nothing recorded says what it waited for");
+                    self.put_aside();
                     return;
                 }
                 self.path.add_faults(slice.faults);
                 self.path.charge_until(from_ns, Cause::OnCpu, tid, Some(cpu), Reason::Plain);
-                if let Some((conn, arrived_ns)) = received
+                if let Began::Received { conn, arrived_ns } = began
                     && slice.from_ns > read_ns
                 {
                     self.answered(conn, arrived_ns);
@@ -76,43 +92,88 @@ impl Walk<'_, '_> {
             }
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if self.is_ours(block.owner) => self.blocked(pid, &block, from_ns),
-            State::Blocked(_) => self.suspended("put aside: nothing recorded says what it waited for"),
+            State::Blocked(_) => self.put_aside(),
         }
     }
 
     fn is_ours(&self, owner: Owner) -> bool {
-        match owner {
-            Owner::Request(id) => id == self.turn.id,
-            Owner::Nobody => self.handed_off,
-            Owner::Mixed => false,
-        }
+        owner.request() == Some(self.turn.id) || owner == Owner::Nobody && self.handed_off
     }
 
-    /// When and where the request last ran before the cursor; its first read at the latest.
-    fn last_ran(&self) -> (u64, u32) {
+    /// Where the request last ran before the cursor; its first read at the latest.
+    fn last_run(&self) -> LastRun {
         let (now_ns, read_ns) = (self.path.cursor_ns(), self.turn.read_ns);
-        self.turn
-            .tids()
-            .filter_map(|tid| {
-                let ran_ns = self.evidence.threads.get(tid)?.last_ran_for(self.turn.id, now_ns, read_ns)?;
-                Some((ran_ns, tid))
-            })
-            .max()
-            .unwrap_or((read_ns, self.turn.read_tid))
+        let runs = self.turn.tids().filter_map(|tid| {
+            let thread = self.evidence.threads.get(tid)?;
+            let (end_ns, stalled) = thread.last_ran_for(self.turn.id, now_ns, read_ns)?;
+            Some(LastRun { end_ns, tid, stalled })
+        });
+        let first_read = LastRun { end_ns: read_ns, tid: self.turn.read_tid, stalled: false };
+        runs.max_by_key(|run| run.end_ns).unwrap_or(first_read)
     }
 
     /// Goes to where the request last ran, charging what lies between.
-    fn resume_from_last_run(&mut self, cause: Cause, reason: Reason) {
-        let (ran_ns, tid) = self.last_ran();
-        // A request that stopped just here is no progress: then the rest has no evidence.
-        let ran_ns = if ran_ns >= self.path.cursor_ns() { self.turn.read_ns } else { ran_ns };
-        self.path.charge_until(ran_ns, cause, None, None, reason);
-        self.tid = tid;
+    fn resume_from(&mut self, run: LastRun, cause: Cause, reason: Reason) {
+        if run.end_ns >= self.path.cursor_ns() && run.tid == self.tid {
+            // No progress: it went on just here, on this thread, which says nothing about how.
+            self.path.unexplained_until(self.turn.read_ns, Some(self.tid), NOTHING_RECORDED);
+            return;
+        }
+        self.path.charge_until(run.end_ns, cause, None, None, reason);
+        self.tid = run.tid;
         self.handed_off = false;
     }
 
-    fn suspended(&mut self, note: &'static str) {
-        self.resume_from_last_run(Cause::Unexplained, Reason::Note(note));
+    /// The thread took the request up again after it had worked for others. What ended the thread's last idle
+    /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
+    fn put_aside(&mut self) {
+        let run = self.last_run();
+        match self.last_idle(run.end_ns).and_then(|(woken_ns, block)| {
+            Some((woken_ns, self.reason_to_resume(run, woken_ns, &block)?))
+        }) {
+            Some((woken_ns, (cause, reason))) => {
+                waiting::walk(self.evidence, self.turn.id, self.tid, woken_ns, self.path);
+                self.resume_from(self.last_run(), cause, reason);
+            }
+            None => self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED)),
+        }
+    }
+
+    /// Why a request that stopped at `run` could go on when a thread was woken from `block`.
+    fn reason_to_resume(&self, run: LastRun, woken_ns: u64, block: &Block) -> Option<(Cause, Reason)> {
+        let wake_conn = block.wake?.conn;
+        if self.is_our_peer(wake_conn, woken_ns) {
+            Some((Cause::Downstream, Reason::Peer(wake_conn)))
+        } else if wake_conn != conn::NONE {
+            None
+        } else if run.stalled {
+            Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
+        } else {
+            block.wait.has_timeout().then_some((Cause::Timer, Reason::Plain))
+        }
+    }
+
+    /// When and from what the thread, or the one that handed work to it, was last woken, if that was after
+    /// `ran_ns`.
+    fn last_idle(&self, ran_ns: u64) -> Option<(u64, Block)> {
+        let (mut tid, mut at_ns) = (self.tid, self.path.cursor_ns());
+        for _ in 0..MAX_HOPS {
+            let (woken_ns, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
+            if woken_ns <= ran_ns {
+                return None;
+            }
+            let Some(waker) = waiting::hand_off(self.evidence, &block) else { return Some((woken_ns, block)) };
+            (tid, at_ns) = (waker, woken_ns);
+        }
+        None
+    }
+
+    /// Whether bytes that came on `conn` at `at_ns` answer what this request sent to a peer.
+    fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
+        self.evidence.connections.get(conn).is_some_and(|connection| {
+            connection.role == Role::Outbound
+                && connection.last_send_for(self.turn.id, self.turn.read_ns, at_ns).is_some()
+        })
     }
 
     /// The thread was blocked in a call that the request made itself.
@@ -133,7 +194,7 @@ impl Walk<'_, '_> {
             (Wait::PageFault, _) => Cause::PageFault,
             (Wait::Unknown, _) => Cause::Unexplained,
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
-            (_, Some((conn, _))) if receives && conn == self.turn.id.conn => {
+            (_, Some((from, _))) if receives && from == self.turn.id.conn => {
                 self.path.unexplained_until(from_ns, Some(self.tid), "waiting for the client's next bytes");
                 return;
             }
@@ -154,23 +215,14 @@ impl Walk<'_, '_> {
                 return;
             }
         }
-        let wake_conn = block.wake.map_or(observer_common::conn::NONE, |wake| wake.conn);
-        if wake_conn == self.turn.id.conn {
-            self.suspended("waiting for the client's next bytes");
-        } else if let Some(connection) = self.evidence.connections.get(wake_conn)
-            && connection.role == Role::Outbound
-        {
-            self.resume_from_last_run(Cause::Downstream, Reason::Peer(wake_conn));
-        } else if self.turn.stalled_ns.is_some_and(|stalled_ns| {
-            stalled_ns <= slice.from_ns && self.last_ran().0 <= stalled_ns.max(slice.from_ns)
-        }) && wake_conn == observer_common::conn::NONE
-        {
-            self.resume_from_last_run(Cause::SendBlocked, Reason::Peer(self.turn.id.conn));
-        } else if wake_conn == observer_common::conn::NONE && block.wait.has_timeout() && block.wake.is_some() {
-            self.resume_from_last_run(Cause::Timer, Reason::Plain);
+        let run = self.last_run();
+        let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
+            (Cause::Unexplained, Reason::Note("waiting for the client's next bytes"))
         } else {
-            self.suspended("put aside: what woke the worker was not for it");
-        }
+            self.reason_to_resume(run, slice.to_ns, block)
+                .unwrap_or((Cause::Unexplained, Reason::Note("put aside: what woke the worker was not for it")))
+        };
+        self.resume_from(run, cause, reason);
     }
 
     /// The request went on because `conn`, which the process opened, had bytes: from their arrival on they
@@ -187,8 +239,14 @@ impl Walk<'_, '_> {
             waiting::walk(self.evidence, self.turn.id, self.tid, ready_ns, self.path);
         }
         let ready_ns = self.path.cursor_ns();
-        let sent = connection.sends.iter().rev().find(|&&(at_ns, _)| at_ns < ready_ns && at_ns >= read_ns);
-        let (from_ns, tid) = sent.copied().unwrap_or_else(|| self.last_ran());
+        let sent = connection.last_send_for(self.turn.id, read_ns, ready_ns);
+        let (from_ns, tid) = sent.map_or_else(
+            || {
+                let run = self.last_run();
+                (run.end_ns, run.tid)
+            },
+            |sent| (sent.at_ns, sent.tid),
+        );
         self.path.charge_until(from_ns.max(read_ns), Cause::Downstream, None, None, Reason::Peer(conn));
         self.tid = tid;
         self.handed_off = true;

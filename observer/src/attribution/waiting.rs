@@ -4,8 +4,7 @@
 use super::Evidence;
 use super::path::{Call, Path, Reason};
 use crate::cause::Cause;
-use crate::syscall;
-use crate::threads::{Block, Owner, RequestId, Slice, State};
+use crate::threads::{Block, RequestId, Slice, State};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = 10_000;
@@ -57,7 +56,7 @@ fn charge(
             path.mark_partial();
             path.unexplained_until(from_ns, on, "what the thread did was not seen");
         }
-        State::Running { cpu, owner: Owner::Request(id), .. } if id == request => {
+        State::Running { cpu, owner, .. } if owner.request() == Some(request) => {
             path.add_faults(slice.faults);
             path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
         }
@@ -81,33 +80,24 @@ fn charge(
     }
 }
 
-/// Charges a runnable stretch, with who ran instead as far as that was recorded: the last occupant for as long
-/// as it had run, and the one that took the CPU away.
+/// Charges a runnable stretch, with who ran instead as far as that was recorded: the last occupant of the CPU
+/// for as long as it had run. Who ran before it is known only when the one that took the CPU was the same.
 pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
     let State::Runnable { cpu, behind, behind_ran_ns, preempted_by } = slice.state else { return };
-    let known_from_ns = if behind_ran_ns == 0 {
-        // Not measured for this class of thread; it was there at the end.
-        if preempted_by.is_none_or(|first| first.tid == behind.tid) { from_ns } else { path.cursor_ns() }
-    } else {
-        from_ns.max(slice.to_ns.saturating_sub(behind_ran_ns))
+    let alone = preempted_by.is_some_and(|first| first.tid == behind.tid);
+    let known_from_ns =
+        if alone { from_ns } else { from_ns.max(slice.to_ns.saturating_sub(behind_ran_ns)) };
+    let mut charge = |from_ns, reason| {
+        path.charge_until(from_ns, Cause::RunQueue, Some(tid), Some(cpu), reason);
     };
-    path.charge_until(known_from_ns, Cause::RunQueue, Some(tid), Some(cpu), Reason::Occupied(behind));
-    let first = preempted_by.map_or(Reason::Plain, Reason::Occupied);
-    path.charge_until(from_ns, Cause::RunQueue, Some(tid), Some(cpu), first);
+    charge(known_from_ns, Reason::Occupied(behind));
+    charge(from_ns, Reason::Plain);
 }
 
 /// The thread of a watched process that woke this one by what it did, if one did.
 pub(super) fn hand_off(evidence: &Evidence<'_>, block: &Block) -> Option<u32> {
-    let wake = block.wake?;
-    let by_network = wake.conn != observer_common::conn::NONE && !syscall::is_futex(block.syscall);
-    let watched = evidence.threads.get(wake.by.tid).is_some_and(|thread| thread.pid == wake.by.pid);
-    let acts = if syscall::is_futex(block.syscall) {
-        // Only a futex call or an exit wakes a futex; anything else there was interrupted by the timeout.
-        syscall::is_futex(wake.syscall) || matches!(syscall::name(wake.syscall), Some("exit" | "exit_group"))
-    } else {
-        syscall::hands_off(wake.syscall)
-    };
-    (watched && acts && !by_network).then_some(wake.by.tid)
+    let by = block.handed_off_by()?;
+    evidence.threads.get(by.tid).is_some_and(|thread| thread.pid == by.pid).then_some(by.tid)
 }
 
 fn woken_by(block: &Block, request: RequestId) -> bool {

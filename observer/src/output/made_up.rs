@@ -1,4 +1,5 @@
-//! Values for the tests of the outputs: one run of one server, made up, in figures that agree with each other.
+//! Values for the tests of the outputs: one run of one server, made up, in figures that agree with each
+//! other.
 
 use super::{Header, Options, ProcessEvent, ProcessLine, Requests, SAMPLE_ONE_IN, SignalInfo, TargetInfo};
 use crate::cause::{Budget, Cause};

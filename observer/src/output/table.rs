@@ -100,7 +100,10 @@ impl<W: Write> Table<W> {
     fn sections(&self, figures: &Figures<'_>) -> Vec<Section> {
         let name = |pid| {
             let targets = &self.header.as_ref()?.targets;
-            targets.iter().find(|target| target.pid == pid).map(|target| target.comm.as_str())
+            targets
+                .iter()
+                .find(|target| target.pid == pid)
+                .map(|target| target.comm.as_str())
         };
         let mut budget = Vec::new();
         if let Some(at) = &figures.run.at {
@@ -112,7 +115,10 @@ impl<W: Write> Table<W> {
         // In the order of reading; the numbers say who gets room first.
         vec![
             Section::new(0, self.heading.lines(figures.elapsed_ns)),
-            Section::titled(1, latency::lines((figures.run, figures.elapsed_ns), figures.window)),
+            Section::titled(
+                1,
+                latency::lines((figures.run, figures.elapsed_ns), figures.window),
+            ),
             Section::new(2, vec![losses::line(figures.run)]),
             Section::titled(3, budget),
             Section::titled(6, self.slowest.lines()),
@@ -150,7 +156,10 @@ impl<W: Write> Sink for Table<W> {
     }
 
     fn request(&mut self, request: &Request, _: Why) -> io::Result<()> {
-        let with_query = self.header.as_ref().is_some_and(|header| header.options.with_query);
+        let with_query = self
+            .header
+            .as_ref()
+            .is_some_and(|header| header.options.with_query);
         self.slowest.add(request, with_query);
         Ok(())
     }
@@ -168,7 +177,8 @@ impl<W: Write> Sink for Table<W> {
             cost_over_ns: window.duration_ns,
         });
         self.ask_size();
-        self.screen.redraw(sections, self.style.size, self.style.colour, &mut self.text);
+        self.screen
+            .redraw(sections, self.style.size, self.style.colour, &mut self.text);
         self.write()
     }
 
@@ -186,7 +196,8 @@ impl<W: Write> Sink for Table<W> {
             cost_over_ns: end.duration_ns,
         });
         self.ask_size();
-        self.screen.last(&sections, self.style.size, self.style.colour, &mut self.text);
+        self.screen
+            .last(&sections, self.style.size, self.style.colour, &mut self.text);
         self.write()
     }
 

@@ -1,6 +1,7 @@
-//! Where the time went: the mean budget around three quantiles side by side, and what the longest waits were for.
+//! Where the time went: the mean budgets around three quantiles side by side, and what was waited for.
 //!
-//! A cause has a line where it was charged in any of the three. What it waited for is told for the tail first.
+//! A cause has a line where it was charged in any of the three. What was waited for is told of the tail
+//! first.
 
 use anstyle::Style;
 
@@ -60,15 +61,22 @@ pub(super) fn row(style: Style, label: &str, cells: &[String; 3]) -> Line {
 
 fn charged(cause: Cause, bands: [&BandMeans; 3]) -> Line {
     let mut line = Line::new().left(causes::style(cause), LABEL, &format!("  {}", cause.name()));
+    // In place of a share that is not there, so that no line ends in blanks.
+    let mut gap = 0;
     for band in bands {
-        line = match band.budget_ns.get(cause) {
-            0 => line.right(FAINT, TIME, NOTHING).right(PLAIN, SHARE, ""),
-            ns => line.right(PLAIN, TIME, &words::ns(ns)).right(
-                FAINT,
-                SHARE,
-                &words::share(ns, band.latency_ns),
-            ),
-        };
+        match band.budget_ns.get(cause) {
+            0 => {
+                line = line.right(FAINT, gap + TIME, NOTHING);
+                gap = SHARE;
+            }
+            ns => {
+                let share = words::share(ns, band.latency_ns);
+                line = line
+                    .right(PLAIN, gap + TIME, &words::ns(ns))
+                    .right(FAINT, SHARE, &share);
+                gap = 0;
+            }
+        }
     }
     line
 }
@@ -90,11 +98,18 @@ fn waited_for(cause: Cause, at: &AtQuantiles) -> Vec<Line> {
 
 fn told(at: &str, waited: &WaitedFor) -> Option<Line> {
     let what = wait::of_several(waited);
-    let requests = words::count(waited.requests);
+    let requests = if waited.requests == 1 {
+        "request"
+    } else {
+        "requests"
+    };
     (!what.is_empty()).then(|| {
         Line::new()
             .text(PLAIN, &format!("    {} {what}", words::ns(waited.mean_ns)))
-            .text(FAINT, &format!(" ({requests} requests at {at})"))
+            .text(
+                FAINT,
+                &format!(" ({} {requests} at {at})", words::count(waited.requests)),
+            )
     })
 }
 

@@ -1,34 +1,44 @@
-//! What was lost, and which requests suffer from it. Never left out: a reader must know that it is nothing.
+//! What was lost, and how many requests are told with less than certainty. Never left out: a reader must know
+//! that it is nothing.
 
 use super::line::{ALARM, FAINT, Line, PLAIN};
 use crate::output::words;
 use crate::summary::Totals;
 
 pub(super) fn line(run: &Totals) -> Line {
-    let requests = [
-        (run.incomplete, "requests incomplete"),
+    let requests = (run.incomplete, "requests incomplete");
+    let reasons = run.lost.iter().map(|&(reason, count)| (count, reason));
+    let losses = joined(std::iter::once(requests).chain(reasons));
+    let line = if losses.is_empty() {
+        Line::new().text(FAINT, "lost     nothing")
+    } else {
+        Line::new().text(ALARM, "LOST     ").text(PLAIN, &losses)
+    };
+    let doubts = joined([
         (run.confidence.partial, "requests with gaps in the evidence"),
         (run.clamped, "latencies outside 1 ns to 1 h"),
-    ];
-    let reasons = run.lost.iter().map(|&(reason, count)| (count, reason));
-    let losses: Vec<_> = requests
+    ]);
+    if doubts.is_empty() {
+        line
+    } else {
+        line.text(FAINT, &format!("; {doubts}"))
+    }
+}
+
+fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str)>) -> String {
+    let told: Vec<_> = counts
         .into_iter()
-        .chain(reasons)
-        .filter(|(count, _)| *count > 0)
+        .filter(|&(count, _)| count > 0)
         .map(|(count, what)| format!("{} {what}", words::count(count)))
         .collect();
-    if losses.is_empty() {
-        return Line::new().text(FAINT, "lost     nothing");
-    }
-    Line::new()
-        .text(ALARM, "LOST     ")
-        .text(PLAIN, &losses.join(", "))
+    told.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::summary::ByConfidence;
 
     #[test]
     fn each_loss_is_told_with_its_reason() {
@@ -41,6 +51,19 @@ mod tests {
             plain(&[line(&run)]),
             "LOST     12 requests incomplete, 1,200 ring_full\n"
         );
+    }
+
+    #[test]
+    fn a_gap_in_the_evidence_is_no_loss() {
+        let confidence = ByConfidence {
+            partial: 3,
+            ..ByConfidence::default()
+        };
+        let text = plain(&[line(&Totals {
+            confidence,
+            ..Totals::default()
+        })]);
+        assert_eq!(text, "lost     nothing; 3 requests with gaps in the evidence\n");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Of the requests that come by it keeps a few, as the little that a line says. A request that is not among
 //! the slowest costs a comparison.
 
+use std::cmp::Reverse;
+
 use super::causes;
 use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
 use super::strip::Strip;
@@ -82,11 +84,11 @@ impl Slow {
 
     fn line(&self, label: usize) -> Line {
         let line = Line::new()
-            .right(STRONG, 9, &words::ns(self.latency_ns))
-            .text(PLAIN, "  ")
+            .right(STRONG, 8, &words::ns(self.latency_ns))
+            .text(PLAIN, " ")
             .left(PLAIN, label, &self.label)
-            .text(PLAIN, "  ");
-        let line = self.strip.draw(line).text(PLAIN, "  ");
+            .text(PLAIN, " ");
+        let line = self.strip.draw(line).text(PLAIN, " ");
         let line = if self.complete {
             line
         } else {
@@ -131,26 +133,41 @@ fn label(request: &Request, with_query: bool) -> String {
     }
 }
 
+/// What it waited for most, and of that the longest stretch with what is known of it.
 fn longest_wait(request: &Request, with_query: bool) -> String {
-    let waits = request.timeline.iter().filter(|span| span.cause != Cause::OnCpu);
-    // Of equal ones the first.
-    let Some(longest) = waits.rev().max_by_key(|span| span.dur_ns) else {
+    let waits = request
+        .figures
+        .budget
+        .charged()
+        .filter(|&(cause, _)| cause != Cause::OnCpu);
+    // Of equal ones the first; so with the stretches.
+    let Some((cause, total_ns)) = waits.max_by_key(|&(cause, ns)| (ns, Reverse(cause))) else {
         return "did not wait".to_owned();
     };
-    let what = wait::of_span(longest, request.figures.pid, with_query);
-    let space = if what.is_empty() { "" } else { " " };
-    format!(
-        "{} {}{space}{what}",
-        longest.cause.name(),
-        words::ns(longest.dur_ns)
-    )
+    let total = words::ns(total_ns);
+    let mut words = format!("{} {total}", cause.name());
+    let stretches = request.timeline.iter().rev().filter(|span| span.cause == cause);
+    if let Some(longest) = stretches.max_by_key(|span| span.dur_ns) {
+        let (part, what) = (
+            words::ns(longest.dur_ns),
+            wait::of_span(longest, request.figures.pid, with_query),
+        );
+        match (what.is_empty(), part == total) {
+            (true, _) => {}
+            (false, true) => words.push_str(&format!(" {what}")),
+            (false, false) => words.push_str(&format!(", {part} {what}")),
+        }
+    }
+    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::cause::Budget;
     use crate::output::made_up;
+    use crate::request::Span;
 
     fn of(latencies_ms: impl IntoIterator<Item = u64>) -> Slowest {
         let mut slowest = Slowest::default();
@@ -181,7 +198,7 @@ mod tests {
         let line = text.lines().nth(1).unwrap();
         assert_eq!(
             line,
-            "  40.1 ms  GET /work 200  BBBBBBBBBBBBBBBQQ###  \
+            " 40.1 ms GET /work 200 BBBBBBBBBQ## \
              worker_blocked 30.8 ms behind tid 4124 in clock_nanosleep for GET /blocking"
         );
         assert!(
@@ -196,7 +213,7 @@ mod tests {
         request.figures.complete = false;
         let mut slowest = Slowest::default();
         slowest.add(&request, false);
-        assert!(plain(&slowest.lines()).contains("  incomplete worker_blocked"));
+        assert!(plain(&slowest.lines()).contains("# incomplete worker_blocked"));
     }
 
     #[test]
@@ -205,6 +222,32 @@ mod tests {
         request.http.as_mut().unwrap().target = "/work?token=secret".into();
         assert_eq!(label(&request, false), "GET /work 200");
         assert_eq!(label(&request, true), "GET /work?token=secret 200");
+    }
+
+    #[test]
+    fn of_a_wait_in_many_stretches_the_longest_is_told() {
+        let mut request = made_up::blocked(1);
+        let (first, again) = (&request.timeline[1], 9_000_000);
+        request.timeline.push(Span {
+            dur_ns: again,
+            culprit: None,
+            ..first.clone()
+        });
+        request.figures.budget.charge(Cause::RunQueue, 40_000_000);
+        assert_eq!(longest_wait(&request, false), "run_queue 44.1 ms");
+        request.timeline[1].dur_ns = again + 1;
+        assert_eq!(
+            longest_wait(&request, false),
+            "run_queue 44.1 ms, 9.00 ms behind tid 77 (hog)"
+        );
+    }
+
+    #[test]
+    fn a_request_that_only_ran_did_not_wait() {
+        let mut request = made_up::blocked(1);
+        request.figures.budget = Budget::default();
+        request.figures.budget.charge(Cause::OnCpu, 1);
+        assert_eq!(longest_wait(&request, false), "did not wait");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use super::line::{Line, PLAIN};
 use crate::cause::{Budget, Cause};
 use crate::request::Span;
 
-/// Cells of a strip.
-pub(super) const CELLS: usize = 20;
+/// Cells of a strip: on 80 columns there is still room for who was waited for.
+pub(super) const CELLS: usize = 12;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Strip([Option<Cause>; CELLS]);
@@ -97,14 +97,14 @@ mod tests {
             (Cause::RunQueue, 4),
             (Cause::OnCpu, 6),
         ];
-        assert_eq!(drawn(&parts), "BBBBBBBBBBQQQQ######\n");
+        assert_eq!(drawn(&parts), "BBBBBBQQ####\n");
         let longer = parts.map(|(cause, ns)| (cause, ns * 1_000_003));
         assert_eq!(drawn(&longer), drawn(&parts));
     }
 
     #[test]
     fn a_cell_stands_for_the_cause_of_most_of_its_time() {
-        let parts = [(Cause::OnCpu, 51), (Cause::Syscall, 49), (Cause::Lock, 1_900)];
+        let parts = [(Cause::OnCpu, 51), (Cause::Syscall, 49), (Cause::Lock, 1_100)];
         assert_eq!(drawn(&parts), format!("#{}\n", "L".repeat(CELLS - 1)));
     }
 

@@ -81,6 +81,11 @@ fn who_is_to_blame_is_told_by_name() {
 }
 
 #[test]
+fn on_80_columns_the_thread_to_blame_is_still_there() {
+    assert!(written(FILE, whole_run).contains("worker_blocked 30.8 ms behind tid 4124 "));
+}
+
+#[test]
 fn what_strangers_say_never_steers_the_terminal() {
     let hostile = "/\u{1b}[2J\u{9b}31m\r\n\u{7f}\u{202e}x";
     let text = written(FILE, |table| {

@@ -1,0 +1,332 @@
+//! Runs streams through the pipeline and holds what comes out against the laws of every request.
+//!
+//! The laws are those of the design: conservation, completeness, and that every request is counted.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use observer::cause::{Budget, Cause};
+use observer::event::Event;
+use observer::output::{Header, JsonLines, Options, ProcessLine, Requests, Sink, TargetInfo, Why};
+use observer::pipeline::Pipeline;
+use observer::request::Request;
+use observer::source::recording::{Reader, Writer};
+use observer::source::{Batch, Source as _, Status};
+use observer::summary::{End, Totals, Window};
+use observer_common::{flags, tcp};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::machine;
+use super::stream::Stream;
+
+/// A law holds, or the case that breaks it is told.
+pub(crate) type Law = Result<(), TestCaseError>;
+
+/// What came out of the pipeline.
+#[derive(Debug, Default)]
+pub(crate) struct Explained {
+    /// Every request, with how many losses had been told before it was finished.
+    pub(crate) requests: Vec<(Request, usize)>,
+    /// The losses: first and last time, ns.
+    losses: Vec<(u64, u64)>,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) ends: Vec<End>,
+}
+
+/// What every run is about.
+pub(crate) fn header() -> Header {
+    let unix_offset_ns = 1_790_000_000_000_000_000;
+    let target = |&pid: &u32| TargetInfo {
+        pid,
+        comm: "server".to_owned(),
+        exe: None,
+        threads: 3,
+    };
+    Header {
+        observer_version: "0".to_owned(),
+        kernel: "6.0".to_owned(),
+        machine: "m".to_owned(),
+        started_unix_ns: machine::START_NS + unix_offset_ns,
+        unix_offset_ns,
+        page_bytes: 4096,
+        targets: machine::PIDS.iter().map(target).collect(),
+        signals: Vec::new(),
+        options: Options {
+            requests: Requests::All,
+            sample_one_in: 100,
+            with_query: true,
+            ring_bytes: 4096,
+        },
+        replay: false,
+    }
+}
+
+/// Explains a stream event by event.
+pub(crate) fn explain(stream: &Stream) -> Result<Explained, TestCaseError> {
+    explain_some(stream, Requests::All)
+}
+
+/// The same, and only some of the requests are handed on.
+pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explained, TestCaseError> {
+    let mut explained = Explained::default();
+    let mut header = header();
+    header.options.requests = requests;
+    let mut pipeline = Pipeline::new(&header);
+    explained.header(&header)?;
+    for entry in &stream.0 {
+        pipeline.batch(entry, &mut explained)?;
+        if let Some(Ok(Event::Lost(lost))) = entry.events().next() {
+            explained.losses.push((lost.from_ns, lost.to_ns));
+        }
+    }
+    pipeline.finish(&mut explained)?;
+    Ok(explained)
+}
+
+/// The JSON Lines of a stream.
+pub(crate) fn lines(stream: &Stream) -> Result<Vec<u8>, TestCaseError> {
+    let mut bytes = Vec::new();
+    let mut sink = JsonLines::new(&mut bytes);
+    let mut pipeline = Pipeline::new(&header());
+    sink.header(&header())?;
+    for entry in &stream.0 {
+        pipeline.batch(entry, &mut sink)?;
+    }
+    pipeline.finish(&mut sink)?;
+    drop(sink);
+    Ok(bytes)
+}
+
+/// A recording of a stream.
+pub(crate) fn recording(stream: &Stream) -> Result<Vec<u8>, TestCaseError> {
+    let failed = |error: anyhow::Error| TestCaseError::fail(format!("{error:#}"));
+    let mut writer = Writer::new(Vec::new(), &header()).map_err(failed)?;
+    for entry in &stream.0 {
+        writer.write(entry)?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// What a recording gives.
+pub(crate) struct Replayed {
+    /// Its JSON Lines.
+    pub(crate) lines: Vec<u8>,
+    /// Its events.
+    pub(crate) events: Vec<u8>,
+    /// How it ended.
+    pub(crate) status: Status,
+}
+
+/// Replays a recording; `None` where it is refused.
+pub(crate) fn replay(recording: &[u8]) -> Result<Option<Replayed>, TestCaseError> {
+    let Ok((mut reader, header)) = Reader::open(recording) else {
+        return Ok(None);
+    };
+    let (mut lines, mut events) = (Vec::new(), Vec::new());
+    let mut sink = JsonLines::new(&mut lines);
+    let mut pipeline = Pipeline::new(&header);
+    sink.header(&header)?;
+    let mut batch = Batch::default();
+    let status = loop {
+        let status = reader
+            .next(&mut batch)
+            .map_err(|error| TestCaseError::fail(format!("{error:#}")))?;
+        events.extend_from_slice(batch.bytes());
+        pipeline.batch(&batch, &mut sink)?;
+        if status != Status::More {
+            break status;
+        }
+    };
+    pipeline.finish(&mut sink)?;
+    drop(sink);
+    Ok(Some(Replayed {
+        lines,
+        events,
+        status,
+    }))
+}
+
+impl Explained {
+    /// The totals of the run.
+    pub(crate) fn totals(&self) -> Totals {
+        self.ends
+            .first()
+            .map(|end| end.totals.clone())
+            .unwrap_or_default()
+    }
+
+    /// The laws that hold for every stream, whatever is in it.
+    pub(crate) fn obeys_the_laws(&self) -> Law {
+        for (request, told) in &self.requests {
+            conserves(request)?;
+            let end_ns = request
+                .figures
+                .arrival_ns
+                .saturating_add(request.figures.latency_ns);
+            let hit = self.losses[..*told].iter().any(|&(from_ns, to_ns)| {
+                from_ns <= to_ns && from_ns <= end_ns && to_ns >= request.figures.arrival_ns
+            });
+            prop_assert!(
+                !(hit && request.figures.complete),
+                "lost records inside a complete request: {request:?}"
+            );
+        }
+        prop_assert_eq!(self.ends.len(), 1);
+        let totals = self.totals();
+        let incomplete = self
+            .requests
+            .iter()
+            .filter(|(request, _)| !request.figures.complete)
+            .count();
+        prop_assert_eq!(totals.requests, self.requests.len() as u64);
+        prop_assert_eq!(totals.incomplete, incomplete as u64);
+        let confidence = totals.confidence;
+        prop_assert_eq!(
+            confidence.exact + confidence.inferred + confidence.partial,
+            totals.requests
+        );
+        let in_windows: u64 = self.windows.iter().map(|window| window.totals.requests).sum();
+        prop_assert!(in_windows <= totals.requests);
+        for band in totals.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
+            prop_assert_eq!(band.budget_ns.total(), band.latency_ns);
+        }
+        Ok(())
+    }
+
+    /// The causes that any request was charged.
+    pub(crate) fn causes(&self) -> Vec<Cause> {
+        let charged = |cause: &Cause| {
+            self.requests
+                .iter()
+                .any(|(request, _)| request.figures.budget.get(*cause) > 0)
+        };
+        Cause::ALL.into_iter().filter(charged).collect()
+    }
+
+    /// How many requests each connection had.
+    pub(crate) fn turns(&self) -> BTreeMap<u64, u64> {
+        let mut turns = BTreeMap::new();
+        for (request, _) in &self.requests {
+            *turns.entry(request.conn.id).or_default() += 1;
+        }
+        turns
+    }
+}
+
+/// The budget and the timeline are the latency, each once.
+fn conserves(request: &Request) -> Law {
+    prop_assert_eq!(
+        request.figures.budget.total(),
+        request.figures.latency_ns,
+        "budget of {:?}",
+        request
+    );
+    prop_assert!(
+        !request.timeline.is_empty() || request.figures.latency_ns == 0,
+        "no timeline: {request:?}"
+    );
+    let mut budget = Budget::default();
+    let mut at_ns = 0;
+    for span in &request.timeline {
+        prop_assert_eq!(span.at_ns, at_ns, "gap or overlap in {:?}", request);
+        prop_assert!(span.dur_ns > 0, "empty span in {request:?}");
+        budget.charge(span.cause, span.dur_ns);
+        at_ns += span.dur_ns;
+        // Before a connection was accepted nothing of it was read: only its first request, and at its start.
+        prop_assert!(
+            span.cause != Cause::AcceptQueue || (request.conn.nth == 1 && span.at_ns == 0),
+            "{request:?}"
+        );
+    }
+    prop_assert_eq!(
+        at_ns,
+        request.figures.latency_ns,
+        "the timeline ends elsewhere: {:?}",
+        request
+    );
+    prop_assert_eq!(
+        budget,
+        request.figures.budget,
+        "the timeline adds up to something else: {:?}",
+        request
+    );
+    Ok(())
+}
+
+/// Every line is JSON, and each request line adds up by itself.
+pub(crate) fn lines_add_up(lines: &[u8]) -> Law {
+    let mut requests = 0;
+    let mut counted = None;
+    for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        let line: serde_json::Value =
+            serde_json::from_slice(line).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let sum = |budget: &serde_json::Value| {
+            budget
+                .as_object()
+                .map(|budget| budget.values().filter_map(serde_json::Value::as_u64).sum())
+        };
+        match line["type"].as_str() {
+            Some("request") => {
+                requests += 1;
+                prop_assert_eq!(sum(&line["budget_ns"]), line["latency_ns"].as_u64());
+            }
+            Some("end") => counted = line["requests"].as_u64(),
+            _ => {}
+        }
+    }
+    prop_assert_eq!(counted, Some(requests));
+    Ok(())
+}
+
+/// How many turns each inbound connection of a machine's stream had: bytes in, then bytes out.
+pub(crate) fn turns(stream: &Stream) -> BTreeMap<u64, u64> {
+    let mut turns = BTreeMap::new();
+    let mut read = BTreeMap::new();
+    for event in stream.events() {
+        match event {
+            Event::Receive(event, _) if event.result > 0 && event.flags & flags::PEEK == 0 => {
+                read.insert(event.conn, true);
+            }
+            Event::Send(event, _) if event.result > 0 && !machine::is_outbound(event.conn) => {
+                let begins = read.insert(event.conn, false) == Some(true);
+                *turns.entry(event.conn).or_default() += u64::from(begins);
+            }
+            Event::Connection(event) if event.new_state == tcp::CLOSE => {
+                read.remove(&event.conn);
+            }
+            _ => {}
+        }
+    }
+    turns.retain(|_, count| *count > 0);
+    turns
+}
+
+impl Sink for Explained {
+    fn header(&mut self, _: &Header) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn request(&mut self, request: &Request, _: Why) -> io::Result<()> {
+        self.requests.push((request.clone(), self.losses.len()));
+        Ok(())
+    }
+
+    fn window(&mut self, window: &Window) -> io::Result<()> {
+        self.windows.push(window.clone());
+        Ok(())
+    }
+
+    fn process(&mut self, _: &ProcessLine) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, end: &End) -> io::Result<()> {
+        self.ends.push(end.clone());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

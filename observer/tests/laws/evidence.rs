@@ -1,0 +1,124 @@
+//! What every thread did, read off a stream in the plainest way: what a request is charged must lie in it.
+//!
+//! Knows nothing of requests' paths or owners. It is true only for streams without loss or disorder.
+
+use std::collections::HashMap;
+
+use observer::cause::Cause;
+use observer::event::Event;
+use observer::request::{Request, Span};
+use observer::syscall;
+use observer_common::flags;
+use observer_common::limits::NETWORK_MARK_NS;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::stream::Stream;
+
+/// What a thread does from some time on.
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Running { cpu: u16 },
+    Runnable,
+    Blocked { syscall: i32 },
+}
+
+/// Every thread's past.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    threads: HashMap<u32, Vec<(u64, Doing)>>,
+}
+
+impl Truth {
+    /// Reads it off `stream`.
+    pub(crate) fn of(stream: &Stream) -> Self {
+        let mut truth = Self::default();
+        for event in stream.events() {
+            let (header, doing) = match event {
+                Event::SwitchIn(event) => (
+                    event.header,
+                    Doing::Running {
+                        cpu: event.header.cpu,
+                    },
+                ),
+                Event::SwitchOut(event) if event.flags & flags::PREEMPTED != 0 => {
+                    (event.header, Doing::Runnable)
+                }
+                Event::SwitchOut(event) => (
+                    event.header,
+                    Doing::Blocked {
+                        syscall: event.syscall,
+                    },
+                ),
+                Event::Waking(event) => (event.header, Doing::Runnable),
+                // Whoever calls runs: this is the first that is seen of a thread that ran from the start on.
+                Event::Receive(event, _) => (
+                    event.header,
+                    Doing::Running {
+                        cpu: event.header.cpu,
+                    },
+                ),
+                Event::Send(event, _) => (
+                    event.header,
+                    Doing::Running {
+                        cpu: event.header.cpu,
+                    },
+                ),
+                _ => continue,
+            };
+            truth
+                .threads
+                .entry(header.tid)
+                .or_default()
+                .push((header.at_ns, doing));
+        }
+        truth
+    }
+
+    /// Whether `claim` was so for the thread from `from_ns` until `to_ns`.
+    fn throughout(&self, tid: u32, from_ns: u64, to_ns: u64, claim: impl Fn(Doing) -> bool) -> bool {
+        let past = self.threads.get(&tid).map_or(&[][..], Vec::as_slice);
+        let first = past.partition_point(|&(at_ns, _)| at_ns <= from_ns);
+        let last = past.partition_point(|&(at_ns, _)| at_ns < to_ns);
+        first > 0 && past[first - 1..last].iter().all(|&(_, doing)| claim(doing))
+    }
+
+    /// What a request is charged for its threads, they did.
+    pub(crate) fn supports(&self, request: &Request) -> Result<(), TestCaseError> {
+        for span in request
+            .timeline
+            .iter()
+            .filter(|span| span.cause != Cause::Unexplained)
+        {
+            let from_ns = request.figures.arrival_ns + span.at_ns;
+            let so = span.tid.is_none_or(|tid| {
+                self.throughout(tid, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
+            });
+            prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a span of a thread may be charged to its cause while the thread does this.
+fn agrees(span: &Span, doing: Doing) -> bool {
+    match (span.cause, doing) {
+        (Cause::OnCpu | Cause::WorkerBusy, Doing::Running { cpu }) => span.cpu == Some(cpu),
+        (Cause::RunQueue, Doing::Runnable) => true,
+        // Data was ready, and the wakeup that it caused was on its way: never for longer than the kernel half
+        // waits for it.
+        (Cause::RunQueue, Doing::Blocked { .. }) => {
+            span.detail.note == Some("waking the thread") && span.dur_ns <= NETWORK_MARK_NS
+        }
+        (
+            Cause::WorkerBlocked
+            | Cause::Syscall
+            | Cause::Lock
+            | Cause::PageFault
+            | Cause::SendBlocked
+            | Cause::Downstream,
+            Doing::Blocked { syscall },
+        ) => span.detail.syscall == syscall::name(syscall),
+        _ => false,
+    }
+}

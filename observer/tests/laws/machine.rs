@@ -1,0 +1,202 @@
+//! A small machine that serves requests, step by step: its stream is one that a kernel could have recorded.
+//!
+//! Threads of two processes run on two CPUs, wait and are woken; bytes arrive, are read and answered. A step
+//! that is not possible in the machine's state does nothing. No two events have the same time, so what every
+//! thread did can be read off the stream. It does not know what the pipeline makes of it.
+
+use observer_common::{Header, Kind};
+use proptest::prelude::*;
+
+use super::stream::Stream;
+
+mod network;
+mod processes;
+mod scheduler;
+
+use network::Socket;
+use scheduler::Thread;
+
+/// The processes that are watched.
+pub(crate) const PIDS: [u32; 2] = [100, 200];
+
+/// `CLOCK_MONOTONIC` when the observation begins, ns.
+pub(crate) const START_NS: u64 = 5_000_000_000;
+
+/// Where the server listens.
+const PORT: u16 = 8080;
+
+const CPUS: usize = 2;
+
+/// Whether a cookie of this machine belongs to a connection that a watched process opened.
+pub(crate) const fn is_outbound(conn: u64) -> bool {
+    conn >= network::FIRST_OUTBOUND && conn != observer_common::conn::LISTENER
+}
+
+/// Something that happens, if it can.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Index into [`ACTIONS`].
+    action: usize,
+    /// To which thread or connection, among those to which it can happen.
+    who: u8,
+    /// In which variant.
+    how: u8,
+    /// How long after the step before, ns.
+    gap_ns: u64,
+}
+
+type Action = fn(&mut Machine, u8, u8);
+
+/// What can happen, the more frequent more than once.
+const ACTIONS: &[Action] = &[
+    Machine::serve,
+    Machine::serve,
+    Machine::serve,
+    Machine::serve,
+    Machine::bytes_arrive,
+    Machine::bytes_arrive,
+    Machine::bytes_arrive,
+    Machine::accept,
+    Machine::receive,
+    Machine::receive,
+    Machine::receive,
+    Machine::receive,
+    Machine::send,
+    Machine::send,
+    Machine::send,
+    Machine::send,
+    Machine::connect,
+    Machine::peer_answers,
+    Machine::peer_answers,
+    Machine::shut,
+    Machine::block,
+    Machine::block,
+    Machine::block,
+    Machine::preempt,
+    Machine::wake,
+    Machine::wake,
+    Machine::wake,
+    Machine::wake,
+    Machine::run,
+    Machine::run,
+    Machine::run,
+    Machine::run,
+    Machine::change_process,
+    Machine::tell_fact,
+    Machine::tick,
+    Machine::tell_loss,
+];
+
+/// Streams of up to `most` steps.
+pub(crate) fn stream(most: usize) -> impl Strategy<Value = Stream> {
+    let gap_ns = prop_oneof![
+        60 => 1..2_000_u64,
+        30 => 1_000..1_000_000_u64,
+        9 => 1_000_000..50_000_000_u64,
+        1 => 400_000_000..2_000_000_000_u64,
+    ];
+    let step =
+        (0..ACTIONS.len(), any::<u8>(), any::<u8>(), gap_ns).prop_map(|(action, who, how, gap_ns)| Step {
+            action,
+            who,
+            how,
+            gap_ns,
+        });
+    prop::collection::vec(step, 0..most).prop_map(|steps| Machine::run_through(&steps))
+}
+
+/// The stream of `count` threads, each of which is begun by another, gets a CPU once, and ends.
+pub(crate) fn short_lived_threads(count: usize) -> Stream {
+    let mut machine = Machine::new();
+    machine.begin();
+    for _ in 0..count {
+        machine.live_shortly();
+    }
+    machine.stream
+}
+
+/// The state of the machine, and what was recorded so far.
+#[derive(Debug)]
+struct Machine {
+    stream: Stream,
+    now_ns: u64,
+    threads: Vec<Thread>,
+    /// Index of the thread on each CPU; others have it where there is none.
+    running: [Option<usize>; CPUS],
+    inbound: [Option<Socket>; 3],
+    outbound: [Option<Socket>; 2],
+    cookies: u64,
+    next_tid: u32,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self {
+            stream: Stream::default(),
+            now_ns: START_NS,
+            threads: Vec::new(),
+            running: [Some(0), Some(1)],
+            inbound: [const { None }; 3],
+            outbound: [const { None }; 2],
+            cookies: 0,
+            next_tid: PIDS[0],
+        }
+    }
+
+    fn run_through(steps: &[Step]) -> Stream {
+        let mut machine = Self::new();
+        machine.begin();
+        for step in steps {
+            machine.now_ns += step.gap_ns;
+            ACTIONS[step.action](&mut machine, step.who, step.how);
+        }
+        machine.stream
+    }
+
+    /// A request, from its arrival to the first send, with whatever comes between.
+    fn serve(&mut self, who: u8, how: u8) {
+        let with = |bit: u8| how >> bit & 1 == 1;
+        let steps: [(bool, Action); 9] = [
+            (true, Self::bytes_arrive),
+            (with(0), Self::wake),
+            (true, Self::run),
+            (with(1), Self::accept),
+            (true, Self::receive),
+            (with(2), Self::block),
+            (with(2), Self::wake),
+            (with(2), Self::run),
+            (true, Self::send),
+        ];
+        for (place, (wanted, step)) in (0_u8..).zip(steps) {
+            if wanted {
+                self.now_ns += 1 + u64::from(how.rotate_left(place.into())) * 997;
+                step(self, who, how.rotate_left(place.into()));
+            }
+        }
+    }
+
+    /// The time of the next event.
+    fn at_ns(&mut self) -> u64 {
+        self.now_ns += 1;
+        self.now_ns
+    }
+
+    /// The header of the next record.
+    fn header(&mut self, kind: Kind, tid: u32, cpu: usize) -> Header {
+        Header {
+            at_ns: self.at_ns(),
+            tid,
+            kind: kind as u16,
+            cpu: cpu as u16,
+        }
+    }
+
+    fn record(&mut self, event: &impl bytemuck::NoUninit) {
+        self.stream.push(bytemuck::bytes_of(event));
+    }
+}
+
+/// One of `from`, chosen by `who`.
+fn pick<T: Copy>(from: &[T], who: u8) -> Option<T> {
+    from.get(usize::from(who).checked_rem(from.len())?).copied()
+}

@@ -1,0 +1,124 @@
+//! Processes and what is told about them from outside the kernel half.
+
+use observer::event::{Cost, FdName, Lost, Memory, Port, ThreadName, Tick};
+use observer_common::{Kind, LostReason, Process, ProcessChange, flags};
+use syscalls::Sysno;
+
+use super::scheduler::{Activity, Thread};
+use super::{Machine, PIDS, PORT};
+
+/// `TASK_DEAD`.
+const DEAD: u32 = 128;
+
+impl Machine {
+    /// Threads that were there before, the first two of which run without a record that says so.
+    pub(super) fn begin(&mut self) {
+        for (place, pid) in [PIDS[0], PIDS[1], PIDS[0], PIDS[0], PIDS[1]]
+            .into_iter()
+            .enumerate()
+        {
+            let activity = if place < self.running.len() {
+                Activity::Running { cpu: place }
+            } else {
+                Activity::Blocked
+            };
+            let tid = self.new_thread(pid, activity);
+            let name = ThreadName::new(self.at_ns(), pid, tid, *b"worker\0\0\0\0\0\0\0\0\0\0");
+            self.record(&name);
+        }
+        let port = Port::new(self.at_ns(), PIDS[0], PORT);
+        self.record(&port);
+    }
+
+    fn new_thread(&mut self, pid: u32, activity: Activity) -> u32 {
+        let tid = self.next_tid;
+        self.next_tid += 1;
+        self.threads.push(Thread {
+            tid,
+            pid,
+            activity,
+            faults: 5,
+        });
+        tid
+    }
+
+    /// A running thread begins another thread, a child or another program, or ends.
+    pub(super) fn change_process(&mut self, who: u8, how: u8) {
+        let Some((index, thread, cpu)) = self.running(who) else {
+            return;
+        };
+        let (change, child) = match how % 4 {
+            0 => (
+                ProcessChange::Fork,
+                (self.new_thread(thread.pid, Activity::Runnable), thread.pid),
+            ),
+            1 => (
+                ProcessChange::Fork,
+                (9_000 + u32::from(how), 9_000 + u32::from(how)),
+            ),
+            2 => (ProcessChange::Exec, (thread.tid, thread.pid)),
+            _ => (ProcessChange::Exit, (thread.tid, thread.pid)),
+        };
+        let event = Process {
+            header: self.header(Kind::Process, thread.tid, cpu),
+            tgid: thread.pid,
+            change: change as u32,
+            child_tid: child.0,
+            child_tgid: child.1,
+            flags: if change == ProcessChange::Exit && how & 64 != 0 {
+                flags::GROUP_DEAD
+            } else {
+                0
+            },
+            reserved: 0,
+            comm: *b"name\0\0\0\0\0\0\0\0\0\0\0\0",
+        };
+        self.record(&event);
+        if change == ProcessChange::Exit {
+            // The kernel tells of the end first, and then the thread leaves its CPU for the last time.
+            self.leave(index, Activity::Ended, (Sysno::exit as i32, [0; 4], DEAD), how);
+        }
+    }
+
+    /// The first thread begins another, which takes its CPU and ends.
+    pub(super) fn live_shortly(&mut self) {
+        let (begins, ends) = (0, 3);
+        self.change_process(0, begins);
+        self.run(0, 0);
+        // Of the two that run, the first is the one on the other CPU.
+        self.change_process(1, ends);
+        self.threads.pop();
+        self.run(0, 0);
+    }
+
+    pub(super) fn tell_fact(&mut self, who: u8, how: u8) {
+        let (at_ns, pid) = (self.at_ns(), PIDS[usize::from(who) % PIDS.len()]);
+        let amount = u64::from(how);
+        match how % 4 {
+            0 => self.record(&FdName::new(at_ns, pid, 7, "/var/lib/data")),
+            1 => self.record(&FdName::new(at_ns, pid, i32::from(how), "socket:[4026]")),
+            2 => self.record(&Memory::new(at_ns, pid, amount << 12, amount, amount / 9)),
+            _ => self.record(&Cost::new(at_ns, amount, amount, amount << 12, amount)),
+        }
+    }
+
+    pub(super) fn tick(&mut self, _who: u8, _how: u8) {
+        let tick = Tick::new(self.at_ns());
+        self.record(&tick);
+    }
+
+    /// A loss is told of, without one: only rarely, because nobody knows what threads do after it.
+    pub(super) fn tell_loss(&mut self, who: u8, how: u8) {
+        if who.is_multiple_of(8) {
+            let at_ns = self.at_ns();
+            let from_ns = at_ns - u64::from(how) * 1_000;
+            self.record(&Lost::new(
+                at_ns,
+                1,
+                from_ns,
+                at_ns,
+                LostReason::SocketState as u32,
+            ));
+        }
+    }
+}

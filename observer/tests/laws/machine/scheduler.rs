@@ -1,0 +1,191 @@
+//! What threads do: run, wait in calls, are woken and preempted.
+
+use observer_common::{Kind, SwitchIn, SwitchOut, Waking, conn, flags};
+use syscalls::Sysno;
+
+use super::{CPUS, Machine, network, pick};
+
+/// A thread of a watched process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thread {
+    pub(super) tid: u32,
+    pub(super) pid: u32,
+    pub(super) activity: Activity,
+    /// Faults so far.
+    pub(super) faults: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    Running { cpu: usize },
+    Runnable,
+    Blocked,
+    Ended,
+}
+
+const INTERRUPTIBLE: u32 = 1;
+const UNINTERRUPTIBLE: u32 = 2;
+
+/// Who has a CPU that no watched thread has: another program, or nobody.
+fn stranger(how: u8) -> (u32, u32, [u8; 16]) {
+    if how & 64 == 0 {
+        (0, 0, *b"swapper/0\0\0\0\0\0\0\0")
+    } else {
+        (900, 900, *b"hog\0\0\0\0\0\0\0\0\0\0\0\0\0")
+    }
+}
+
+/// A blocking call with its arguments and state. All calls exist on every architecture.
+fn call(how: u8) -> (i32, [u64; 4], u32) {
+    let (forever, private_wait) = (u64::from(u32::MAX), 128);
+    let on = |call: Sysno, args| (call as i32, args, INTERRUPTIBLE);
+    match how % 16 {
+        0..3 => on(Sysno::epoll_pwait, [3, 0, 64, forever]),
+        3 => on(Sysno::epoll_pwait, [3, 0, 64, 5]),
+        4 | 5 => on(Sysno::futex, [0x7000, private_wait, 1, 0]),
+        6 => on(Sysno::futex, [0x7000, private_wait, 1, 0x7fff]),
+        7 => on(Sysno::futex, [0x7000, private_wait, 2, 0]),
+        8 | 9 => on(Sysno::clock_nanosleep, [1, 0, 0x7000, 0]),
+        10 => on(
+            Sysno::read,
+            [network::fd(network::FIRST_OUTBOUND) as u64, 0, 0, 0],
+        ),
+        11 => on(Sysno::read, [7, 0, 0, 0]),
+        12 => on(
+            Sysno::recvfrom,
+            [network::fd(1 + u64::from(how / 16)) as u64, 0, 0, 0],
+        ),
+        13 => on(
+            Sysno::sendto,
+            [network::fd(1 + u64::from(how / 16)) as u64, 0, 0, 0],
+        ),
+        14 => (-1, [0; 4], UNINTERRUPTIBLE),
+        _ => (-1, [0; 4], INTERRUPTIBLE),
+    }
+}
+
+impl Machine {
+    /// One of the threads that do this, with its index.
+    fn who_is(&self, who: u8, does: impl Fn(Activity) -> bool) -> Option<(usize, Thread)> {
+        let found = self
+            .threads
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, thread)| does(thread.activity));
+        pick(&found.collect::<Vec<_>>(), who)
+    }
+
+    /// One of the threads that run: index, thread, CPU.
+    pub(super) fn running(&self, who: u8) -> Option<(usize, Thread, usize)> {
+        let (index, thread) = self.who_is(who, |activity| matches!(activity, Activity::Running { .. }))?;
+        let Activity::Running { cpu } = thread.activity else {
+            return None;
+        };
+        Some((index, thread, cpu))
+    }
+
+    /// A thread leaves its CPU.
+    pub(super) fn leave(&mut self, index: usize, to: Activity, call: (i32, [u64; 4], u32), how: u8) {
+        let Activity::Running { cpu } = self.threads[index].activity else {
+            return;
+        };
+        let thread = self.threads[index];
+        let (next_tid, next_tgid, next_comm) = stranger(how);
+        let event = SwitchOut {
+            header: self.header(Kind::SwitchOut, thread.tid, cpu),
+            tgid: thread.pid,
+            state: call.2,
+            min_flt: thread.faults,
+            maj_flt: thread.faults / 8,
+            syscall: call.0,
+            next_tid,
+            next_tgid,
+            flags: if to == Activity::Runnable {
+                flags::PREEMPTED
+            } else {
+                0
+            },
+            args: call.1,
+            next_comm,
+        };
+        self.record(&event);
+        self.threads[index].activity = to;
+        self.threads[index].faults += u32::from(how % 3);
+        self.running[cpu] = None;
+    }
+
+    pub(super) fn block(&mut self, who: u8, how: u8) {
+        if let Some((index, ..)) = self.running(who) {
+            self.leave(index, Activity::Blocked, call(how), how);
+        }
+    }
+
+    pub(super) fn preempt(&mut self, who: u8, how: u8) {
+        if let Some((index, ..)) = self.running(who) {
+            self.leave(index, Activity::Runnable, (-1, [0; 4], 0), how);
+        }
+    }
+
+    /// A runnable thread gets a CPU, if need be another's.
+    pub(super) fn run(&mut self, who: u8, how: u8) {
+        let Some((index, thread)) = self.who_is(who, |activity| activity == Activity::Runnable) else {
+            return;
+        };
+        let cpu = usize::from(how) % CPUS;
+        let (mut prev_tid, mut prev_tgid, prev_comm) = stranger(how);
+        if let Some(other) = self.running[cpu] {
+            (prev_tid, prev_tgid) = (self.threads[other].tid, self.threads[other].pid);
+            self.leave(other, Activity::Runnable, (-1, [0; 4], 0), how);
+        }
+        let event = SwitchIn {
+            header: self.header(Kind::SwitchIn, thread.tid, cpu),
+            tgid: thread.pid,
+            prev_tid,
+            prev_tgid,
+            flags: 0,
+            prev_ran_ns: u64::from(how / 4) * 1_000,
+            prev_comm,
+        };
+        self.record(&event);
+        self.threads[index].activity = Activity::Running { cpu };
+        self.running[cpu] = Some(index);
+    }
+
+    /// A thread is woken: by another, by a timer, or by the network.
+    pub(super) fn wake(&mut self, who: u8, how: u8) {
+        let conns = self.conns();
+        match how % 4 {
+            0 => self.woken(who, how, None, conn::NONE),
+            1 | 2 => {
+                let by = [Sysno::futex, Sysno::write, Sysno::sendto, Sysno::close][usize::from(how / 4) % 4];
+                self.woken(who, how, Some(by as i32), conn::NONE);
+            }
+            _ => self.woken(who, how, None, pick(&conns, how / 4).unwrap_or(conn::LISTENER)),
+        }
+    }
+
+    /// A blocked thread becomes runnable: by a call of the thread on some CPU, or by an interrupt there.
+    pub(super) fn woken(&mut self, who: u8, how: u8, by_call: Option<i32>, conn: u64) {
+        let Some((index, thread)) = self.who_is(who, |activity| activity == Activity::Blocked) else {
+            return;
+        };
+        let cpu = usize::from(how / 16) % CPUS;
+        let (waker_tid, waker_tgid, waker_comm) = match self.running[cpu] {
+            Some(waker) => (self.threads[waker].tid, self.threads[waker].pid, [0; 16]),
+            None => stranger(how),
+        };
+        let watched = self.running[cpu].is_some();
+        let event = Waking {
+            header: self.header(Kind::Waking, thread.tid, cpu),
+            tgid: thread.pid,
+            waker_tid,
+            waker_tgid,
+            waker_syscall: by_call.filter(|_| watched).unwrap_or(-1),
+            conn,
+            waker_comm,
+        };
+        self.record(&event);
+        self.threads[index].activity = Activity::Runnable;
+    }
+}
