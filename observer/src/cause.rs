@@ -105,7 +105,7 @@ impl Budget {
     /// Adds another budget to this one, cause by cause.
     pub fn add(&mut self, other: &Self) {
         for (sum, ns) in self.0.iter_mut().zip(other.0) {
-            *sum += ns;
+            *sum = sum.saturating_add(ns);
         }
     }
 
@@ -117,7 +117,10 @@ impl Budget {
 
     /// The causes that were charged anything, with their ns, in the order of [`Cause::ALL`].
     pub fn charged(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
-        Cause::ALL.into_iter().map(|cause| (cause, self.get(cause))).filter(|&(_, ns)| ns > 0)
+        Cause::ALL
+            .into_iter()
+            .map(|cause| (cause, self.get(cause)))
+            .filter(|&(_, ns)| ns > 0)
     }
 }
 

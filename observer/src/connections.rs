@@ -157,7 +157,11 @@ impl Connection {
     /// The turn with this place, if it is the current or the one before.
     #[must_use]
     pub fn turn(&self, nth: u64) -> Option<&Turn> {
-        [&self.turn, &self.last].into_iter().flatten().map(Box::as_ref).find(|turn| turn.id.nth == nth)
+        [&self.turn, &self.last]
+            .into_iter()
+            .flatten()
+            .map(Box::as_ref)
+            .find(|turn| turn.id.nth == nth)
     }
 
     /// The current turn, if there is one and it was answered, becomes the one before.
@@ -270,7 +274,11 @@ impl Connections {
             connection.accepted = Some((event.header.at_ns, false));
         }
         let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
-        if this_side_closes { connection.end_turn() } else { None }
+        if this_side_closes {
+            connection.end_turn()
+        } else {
+            None
+        }
     }
 
     /// Drops what is known of a connection, which was closed.
@@ -279,9 +287,15 @@ impl Connections {
     }
 
     /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
-    pub fn received(&mut self, event: &common::Receive, head: &[u8]) -> (Option<Operation>, Option<RequestId>) {
+    pub fn received(
+        &mut self,
+        event: &common::Receive,
+        head: &[u8],
+    ) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
-        let Some(connection) = self.known(event.conn, Role::Unknown) else { return (None, None) };
+        let Some(connection) = self.known(event.conn, Role::Unknown) else {
+            return (None, None);
+        };
         if connection.accepted.is_none() {
             connection.accepted = Some((at_ns, true));
         }
@@ -299,11 +313,14 @@ impl Connections {
             ended = connection.end_turn();
             if connection.turn.is_none() {
                 connection.nth += 1;
-                let id = RequestId { conn: event.conn, nth: connection.nth };
+                let id = RequestId {
+                    conn: event.conn,
+                    nth: connection.nth,
+                };
                 connection.begin_turn(begin(id, event, connection.accepted, head));
             }
             if let Some(turn) = &mut connection.turn {
-                turn.bytes_in += event.result.unsigned_abs() as u64;
+                turn.bytes_in += u64::from(event.result.unsigned_abs());
                 turn.touched_by(event.header.tid);
             }
             connection.turn.as_ref().map(|turn| turn.id)
@@ -338,7 +355,11 @@ impl Connections {
                 if connection.sends.len() == MAX_SENDS {
                     connection.sends.pop_front();
                 }
-                connection.sends.push_back(OutboundSend { at_ns, tid: event.header.tid, request: owner });
+                connection.sends.push_back(OutboundSend {
+                    at_ns,
+                    tid: event.header.tid,
+                    request: owner,
+                });
             }
             owner
         } else if let Some(turn) = &mut connection.turn {
@@ -349,7 +370,7 @@ impl Connections {
                 }
                 turn.sent_ns = at_ns;
                 turn.sent_tid = event.header.tid;
-                turn.bytes_out += event.result.unsigned_abs() as u64;
+                turn.bytes_out += u64::from(event.result.unsigned_abs());
                 turn.rss_end = event.rss_pages;
             }
             Some(turn.id)
@@ -383,7 +404,10 @@ impl Connections {
                 return None;
             }
             self.settling.pop_front();
-            let turn = self.connections.get(&conn).and_then(|connection| connection.turn.as_ref());
+            let turn = self
+                .connections
+                .get(&conn)
+                .and_then(|connection| connection.turn.as_ref());
             if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns) {
                 return Some(turn.id);
             }
@@ -399,8 +423,14 @@ impl Connections {
                 return None;
             }
             self.quiet.pop_front();
-            let Some(connection) = self.connections.get_mut(&conn) else { continue };
-            if connection.turn.as_ref().is_some_and(|turn| turn.sent_ns == sent_ns) {
+            let Some(connection) = self.connections.get_mut(&conn) else {
+                continue;
+            };
+            if connection
+                .turn
+                .as_ref()
+                .is_some_and(|turn| turn.sent_ns == sent_ns)
+            {
                 return connection.end_turn();
             }
         }
@@ -412,11 +442,17 @@ impl Connections {
             self.counts.refused_connections += 1;
             return None;
         }
-        Some(self.connections.entry(conn).or_insert_with(|| Connection::new(role)))
+        Some(
+            self.connections
+                .entry(conn)
+                .or_insert_with(|| Connection::new(role)),
+        )
     }
 
     fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
         if connection.fd == fd {
             return;
         }
@@ -430,7 +466,11 @@ impl Connections {
 fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, head: &[u8]) -> Turn {
     let read_ns = event.header.at_ns;
     let arrival_seen = event.arrived_ns > 0;
-    let arrival_ns = if arrival_seen { event.arrived_ns.min(read_ns) } else { read_ns };
+    let arrival_ns = if arrival_seen {
+        event.arrived_ns.min(read_ns)
+    } else {
+        read_ns
+    };
     let head_bytes = head.len().min(REQUEST_HEAD_BYTES);
     let mut kept = [0; REQUEST_HEAD_BYTES];
     kept[..head_bytes].copy_from_slice(&head[..head_bytes]);

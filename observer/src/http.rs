@@ -18,7 +18,10 @@ impl<'a> RequestLine<'a> {
     #[must_use]
     pub fn read(head: &'a [u8]) -> Option<Self> {
         // What follows the first line is of no interest, and costs more than the line.
-        let line_end = head.iter().position(|&byte| byte == b'\n').map_or(head.len(), |at| at + 1);
+        let line_end = head
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map_or(head.len(), |at| at + 1);
         let mut parsed = httparse::Request::new(&mut []);
         // An error about headers, none of which are there, comes after the version was read.
         if parsed.parse(&head[..line_end]).is_err() && parsed.version.is_none() {
@@ -26,12 +29,22 @@ impl<'a> RequestLine<'a> {
         }
         let method = parsed.method?;
         if let Some(target) = parsed.path {
-            return Some(Self { method, target, target_cut: false });
+            return Some(Self {
+                method,
+                target,
+                target_cut: false,
+            });
         }
         // The target fills all that was captured.
         let target = head.get(method.len() + 1..)?;
-        let target = std::str::from_utf8(target).ok().filter(|target| !target.is_empty())?;
-        Some(Self { method, target, target_cut: true })
+        let target = std::str::from_utf8(target)
+            .ok()
+            .filter(|target| !target.is_empty())?;
+        Some(Self {
+            method,
+            target,
+            target_cut: true,
+        })
     }
 
     /// The target without its query string.
@@ -43,7 +56,11 @@ impl<'a> RequestLine<'a> {
 
 impl From<RequestLine<'_>> for Http {
     fn from(line: RequestLine<'_>) -> Self {
-        Self { method: line.method.into(), target: line.target.into(), target_cut: line.target_cut }
+        Self {
+            method: line.method.into(),
+            target: line.target.into(),
+            target_cut: line.target_cut,
+        }
     }
 }
 
@@ -63,10 +80,24 @@ mod tests {
     #[test]
     fn a_whole_head_and_one_cut_in_the_target() {
         let line = RequestLine::read(b"GET /a?b=1 HTTP/1.1\r\nhost: x\r\n").unwrap();
-        assert_eq!(line, RequestLine { method: "GET", target: "/a?b=1", target_cut: false });
+        assert_eq!(
+            line,
+            RequestLine {
+                method: "GET",
+                target: "/a?b=1",
+                target_cut: false
+            }
+        );
         assert_eq!(line.path(), "/a");
         let line = RequestLine::read(b"DELETE /very/long/path").unwrap();
-        assert_eq!(line, RequestLine { method: "DELETE", target: "/very/long/path", target_cut: true });
+        assert_eq!(
+            line,
+            RequestLine {
+                method: "DELETE",
+                target: "/very/long/path",
+                target_cut: true
+            }
+        );
     }
 
     #[test]

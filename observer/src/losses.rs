@@ -29,7 +29,9 @@ impl Losses {
     /// Whether records may have been lost between the two times, both included.
     #[must_use]
     pub fn overlap(&self, from_ns: u64, to_ns: u64) -> bool {
-        self.0.iter().any(|&(lost_from_ns, lost_to_ns)| lost_from_ns <= to_ns && lost_to_ns >= from_ns)
+        self.0
+            .iter()
+            .any(|&(lost_from_ns, lost_to_ns)| lost_from_ns <= to_ns && lost_to_ns >= from_ns)
     }
 }
 
@@ -44,7 +46,13 @@ mod tests {
         losses.add(20, 30);
         losses.add(50, 60);
         assert_eq!(losses.0.len(), 2);
-        for (from_ns, to_ns, lost) in [(0, 9, false), (0, 10, true), (30, 31, true), (31, 49, false), (0, 99, true)] {
+        for (from_ns, to_ns, lost) in [
+            (0, 9, false),
+            (0, 10, true),
+            (30, 31, true),
+            (31, 49, false),
+            (0, 99, true),
+        ] {
             assert_eq!(losses.overlap(from_ns, to_ns), lost, "{from_ns}..{to_ns}");
         }
     }

@@ -70,6 +70,25 @@ impl Pipeline {
         }
     }
 
+    /// Opens the output of the run that `header` describes.
+    ///
+    /// # Errors
+    /// When the sink fails.
+    pub fn begin(&self, header: &Header, sink: &mut dyn Sink) -> io::Result<()> {
+        sink.header(header)?;
+        for target in &header.targets {
+            sink.process(&ProcessLine {
+                unix_ns: header.started_unix_ns,
+                event: ProcessEvent::Start,
+                pid: target.pid,
+                comm: Some(target.comm.clone()),
+                parent: None,
+                exe: target.exe.clone(),
+            })?;
+        }
+        sink.flush()
+    }
+
     /// Takes a batch in. What is malformed ends the batch: sources give only whole events.
     ///
     /// # Errors
@@ -108,7 +127,7 @@ impl Pipeline {
             }
         }
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
-        let end = self.summary.end(self.started_ns + self.unix_offset_ns, duration_ns);
+        let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
         sink.end(&end)?;
         sink.flush()
     }
@@ -128,13 +147,18 @@ impl Pipeline {
                     self.finish_turn(turn, sink)?;
                 }
                 if let Some(operation) = operation {
-                    self.threads.operated(event.header.tid, event.tgid, event.header.cpu, &operation);
+                    self.threads
+                        .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
             }
             Event::Send(event, head) => {
-                let owner = self.threads.get(event.header.tid).and_then(|thread| thread.owner().request());
+                let owner = self
+                    .threads
+                    .get(event.header.tid)
+                    .and_then(|thread| thread.owner().request());
                 if let Some(operation) = self.connections.sent(event, head, owner) {
-                    self.threads.operated(event.header.tid, event.tgid, event.header.cpu, &operation);
+                    self.threads
+                        .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
             }
             Event::Connection(event) => {
@@ -149,9 +173,12 @@ impl Pipeline {
             Event::Process(event) => self.process(event, sink)?,
             Event::Lost(event) => self.lost(event),
             Event::ThreadName(event) => {
-                self.threads.named(event.header.tid, event.tgid, &event::text(&event.comm));
+                self.threads
+                    .named(event.header.tid, event.tgid, &event::text(&event.comm));
             }
-            Event::FdName(event) => self.names.fd(event.header.tid, event.fd, &event::text(&event.name)),
+            Event::FdName(event) => self
+                .names
+                .fd(event.header.tid, event.fd, &event::text(&event.name)),
             Event::Memory(event) => self.summary.memory(
                 event.header.tid,
                 event.rss_bytes,
@@ -187,7 +214,9 @@ impl Pipeline {
         }
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
-            let window = self.summary.close_window(self.window_start_ns + self.unix_offset_ns, elapsed_ns);
+            let window = self
+                .summary
+                .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
             self.window_start_ns = self.now_ns;
             sink.window(&window)?;
         }
@@ -196,13 +225,23 @@ impl Pipeline {
 
     /// Finishes a turn that has ended.
     fn finish_turn(&mut self, id: RequestId, sink: &mut dyn Sink) -> io::Result<()> {
-        let Some(turn) = self.connections.turn(id) else { return Ok(()) };
+        let Some(turn) = self.connections.turn(id) else {
+            return Ok(());
+        };
+        let complete = self.is_complete(turn);
         let settled = self.settled.remove(&id.conn).filter(|explained| {
-            explained.id == id && explained.sent_ns == turn.sent_ns
+            explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
         });
-        let Some(explained) = settled.or_else(|| self.explain(id)) else { return Ok(()) };
-        let path = self.connections.turn(id).and_then(Turn::request_line).map(|line| line.path());
-        self.summary.request(&explained.figures, path, explained.longest_wait.as_ref());
+        let Some(explained) = settled.or_else(|| self.explain(id)) else {
+            return Ok(());
+        };
+        let path = self
+            .connections
+            .turn(id)
+            .and_then(Turn::request_line)
+            .map(|line| line.path());
+        self.summary
+            .request(&explained.figures, path, explained.longest_wait.as_ref());
         match explained.written {
             Some((why, request)) => sink.request(&request, why),
             None => Ok(()),
@@ -211,11 +250,16 @@ impl Pipeline {
 
     fn explain(&mut self, id: RequestId) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
-        let evidence =
-            Evidence { threads: &self.threads, connections: &self.connections, names: &self.names };
-        let complete = !self.losses.overlap(turn.arrival_ns, turn.sent_ns);
+        let evidence = Evidence {
+            threads: &self.threads,
+            connections: &self.connections,
+            names: &self.names,
+        };
+        let complete = self.is_complete(turn);
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
-        let why = self.selection.choose(id, latency_ns, self.summary.tail_threshold_ns());
+        let why = self
+            .selection
+            .choose(id, latency_ns, self.summary.tail_threshold_ns());
         let keep = if why.is_some() { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, complete, keep);
         Some(Explained {
@@ -227,6 +271,17 @@ impl Pipeline {
         })
     }
 
+    /// Whether no record was lost inside the turn's window.
+    fn is_complete(&self, turn: &Turn) -> bool {
+        !self
+            .losses
+            .overlap(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns))
+    }
+
+    fn unix_ns(&self, at_ns: u64) -> u64 {
+        at_ns.saturating_add(self.unix_offset_ns)
+    }
+
     fn lost(&mut self, event: &event::Lost) {
         let reason = match LostReason::from_u32(event.reason) {
             Some(LostReason::RingFull) => "ring_full",
@@ -235,12 +290,13 @@ impl Pipeline {
         };
         self.summary.lost(reason, event.count);
         self.losses.add(event.from_ns, event.to_ns);
-        self.threads.lost();
+        self.threads.lost(event.to_ns);
     }
 
     fn process(&mut self, event: &observer_common::Process, sink: &mut dyn Sink) -> io::Result<()> {
+        let unix_ns = self.unix_ns(event.header.at_ns);
         let line = |change, pid, parent| ProcessLine {
-            unix_ns: event.header.at_ns + self.unix_offset_ns,
+            unix_ns,
             event: change,
             pid,
             comm: Some(event::text(&event.comm)),
@@ -250,7 +306,10 @@ impl Pipeline {
         match ProcessChange::from_u32(event.change) {
             Some(ProcessChange::Fork) if event.child_tgid == event.tgid => {
                 let comm = event::text(&event.comm);
-                if let Some(id) = self.threads.started(event.header.tid, event.tgid, event.child_tid, &comm) {
+                if let Some(id) = self
+                    .threads
+                    .started(event.header.tid, event.tgid, event.child_tid, &comm)
+                {
                     self.connections.touched(id, event.child_tid);
                 }
                 Ok(())

@@ -46,19 +46,33 @@ impl Wait {
         match number(syscall) {
             Some(Sysno::epoll_wait | Sysno::epoll_pwait) => {
                 // An `int` of milliseconds; -1 waits for ever.
-                Self::EventLoop { timeout: (args[3] as i32) >= 0 }
+                Self::EventLoop {
+                    timeout: (args[3] as i32) >= 0,
+                }
             }
-            Some(Sysno::epoll_pwait2) => Self::EventLoop { timeout: args[3] != 0 },
-            Some(Sysno::poll) => Self::EventLoop { timeout: (args[2] as i32) >= 0 },
-            Some(Sysno::ppoll) => Self::EventLoop { timeout: args[2] != 0 },
+            Some(Sysno::epoll_pwait2) => Self::EventLoop {
+                timeout: args[3] != 0,
+            },
+            Some(Sysno::poll) => Self::EventLoop {
+                timeout: (args[2] as i32) >= 0,
+            },
+            Some(Sysno::ppoll) => Self::EventLoop {
+                timeout: args[2] != 0,
+            },
             // The fifth argument of select is not recorded.
-            Some(Sysno::select | Sysno::pselect6 | Sysno::io_uring_enter) => Self::EventLoop { timeout: false },
+            Some(Sysno::select | Sysno::pselect6 | Sysno::io_uring_enter) => {
+                Self::EventLoop { timeout: false }
+            }
             Some(Sysno::futex) => match args[1] & futex::COMMAND_MASK {
                 futex::LOCK_PI => Self::Mutex,
                 futex::WAIT | futex::WAIT_BITSET if args[2] & 0xffff_ffff == futex::CONTENDED => Self::Mutex,
-                _ => Self::Park { timeout: args[3] != 0 },
+                _ => Self::Park {
+                    timeout: args[3] != 0,
+                },
             },
-            Some(Sysno::futex_waitv) => Self::Park { timeout: args[3] != 0 },
+            Some(Sysno::futex_waitv) => Self::Park {
+                timeout: args[3] != 0,
+            },
             Some(Sysno::sendto | Sysno::sendmsg | Sysno::sendfile | Sysno::sendmmsg) => Self::Send,
             Some(_) => Self::Call,
             None if state & UNINTERRUPTIBLE != 0 => Self::PageFault,
@@ -75,7 +89,10 @@ impl Wait {
     /// Whether the wait could end by its own timeout.
     #[must_use]
     pub const fn has_timeout(self) -> bool {
-        matches!(self, Self::EventLoop { timeout: true } | Self::Park { timeout: true })
+        matches!(
+            self,
+            Self::EventLoop { timeout: true } | Self::Park { timeout: true }
+        )
     }
 }
 
@@ -123,7 +140,10 @@ pub fn blocking_fd(syscall: i32, arg0: u64) -> Option<i32> {
 /// Whether the call takes bytes in from a descriptor.
 #[must_use]
 pub fn receives(syscall: i32) -> bool {
-    matches!(number(syscall), Some(Sysno::read | Sysno::readv | Sysno::recvfrom | Sysno::recvmsg))
+    matches!(
+        number(syscall),
+        Some(Sysno::read | Sysno::readv | Sysno::recvfrom | Sysno::recvmsg)
+    )
 }
 
 /// Whether a thread inside this call wakes others by what it does there, as opposed to a thread that was only
@@ -173,14 +193,23 @@ mod tests {
     #[test]
     fn a_contended_mutex_is_told_from_a_parked_worker() {
         assert_eq!(Wait::of(FUTEX, &[0x7000, 128, 2, 0], 1), Wait::Mutex);
-        assert_eq!(Wait::of(FUTEX, &[0x7000, 137, 1, 0], 1), Wait::Park { timeout: false });
+        assert_eq!(
+            Wait::of(FUTEX, &[0x7000, 137, 1, 0], 1),
+            Wait::Park { timeout: false }
+        );
         assert!(Wait::of(FUTEX, &[0x7000, 137, 1, 0x7fff], 1).has_timeout());
     }
 
     #[test]
     fn an_event_loop_without_timeout_waits_for_ever() {
-        assert_eq!(Wait::of(232, &[4, 0, 1024, u64::from(u32::MAX)], 1), Wait::EventLoop { timeout: false });
-        assert_eq!(Wait::of(232, &[4, 0, 1024, 5], 1), Wait::EventLoop { timeout: true });
+        assert_eq!(
+            Wait::of(232, &[4, 0, 1024, u64::from(u32::MAX)], 1),
+            Wait::EventLoop { timeout: false }
+        );
+        assert_eq!(
+            Wait::of(232, &[4, 0, 1024, 5], 1),
+            Wait::EventLoop { timeout: true }
+        );
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub const MAX_SLICES: usize = 8192;
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
+/// `TASK_DEAD`: the thread leaves its CPU for the last time.
+const DEAD: u32 = 0x80;
+
 /// Identity of a request: its connection and its place on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId {
@@ -211,6 +214,8 @@ pub struct Thread {
     /// The owner's last operation was a send: what follows may already be another's.
     owner_sent: bool,
     faults: Option<(u32, u32)>,
+    /// Up to here events may be missing: what began before that is not known to have gone on, ns.
+    lost_until_ns: u64,
 }
 
 impl Thread {
@@ -224,6 +229,7 @@ impl Thread {
             owner: Owner::Nobody,
             owner_sent: false,
             faults: None,
+            lost_until_ns: 0,
         }
     }
 
@@ -241,13 +247,23 @@ impl Thread {
         if faults.is_some() {
             self.faults = faults;
         }
+        let state = if self.since_ns < self.lost_until_ns {
+            State::Unknown
+        } else {
+            state
+        };
         // Two CPUs' clocks can differ by nanoseconds: time never runs backwards in a thread's past.
         let at_ns = at_ns.max(self.since_ns);
         if at_ns > self.since_ns && self.since_ns > 0 {
             if self.past.len() == MAX_SLICES {
                 self.past.pop_front();
             }
-            self.past.push_back(Slice { from_ns: self.since_ns, to_ns: at_ns, state, faults: delta });
+            self.past.push_back(Slice {
+                from_ns: self.since_ns,
+                to_ns: at_ns,
+                state,
+                faults: delta,
+            });
         }
         self.since_ns = at_ns;
         self.state = next;
@@ -255,7 +271,11 @@ impl Thread {
 
     fn switch_in(&mut self, event: &SwitchIn) {
         let at_ns = event.header.at_ns;
-        let behind = Occupant { tid: event.prev_tid, pid: event.prev_tgid, comm: event.prev_comm };
+        let behind = Occupant {
+            tid: event.prev_tid,
+            pid: event.prev_tgid,
+            comm: event.prev_comm,
+        };
         let closed = match self.state {
             State::Runnable { preempted_by, .. } => State::Runnable {
                 cpu: event.header.cpu,
@@ -267,7 +287,11 @@ impl Thread {
             State::Blocked(block) => State::Blocked(block),
             _ => State::Unknown,
         };
-        let running = State::Running { cpu: event.header.cpu, owner: self.owner, began: Began::Plain };
+        let running = State::Running {
+            cpu: event.header.cpu,
+            owner: self.owner,
+            began: Began::Plain,
+        };
         self.close(at_ns, closed, running, None);
     }
 
@@ -314,7 +338,11 @@ impl Thread {
             return;
         };
         block.wake = Some(Wake {
-            by: Occupant { tid: event.waker_tid, pid: event.waker_tgid, comm: event.waker_comm },
+            by: Occupant {
+                tid: event.waker_tid,
+                pid: event.waker_tgid,
+                comm: event.waker_comm,
+            },
             syscall: event.waker_syscall,
             conn: event.conn,
         });
@@ -336,7 +364,9 @@ impl Thread {
     /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
     /// after it ran.
     fn operated(&mut self, operation: &Operation) {
-        let State::Running { cpu, began, .. } = self.state else { return };
+        let State::Running { cpu, began, .. } = self.state else {
+            return;
+        };
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
         let before = match (operation.direction, self.owner) {
             // The first operation since the thread was idle says for whom it ran until here.
@@ -350,16 +380,31 @@ impl Thread {
             }
             (_, owner) => owner,
         };
-        let after = if operation.outbound && operation.direction == Direction::Out { self.owner } else { request };
+        let after = if operation.outbound && operation.direction == Direction::Out {
+            self.owner
+        } else {
+            request
+        };
         self.owner = after;
         self.owner_sent = !operation.outbound && operation.direction == Direction::Out;
         let found = match operation.direction {
-            Direction::In => Began::Received { conn: operation.conn, arrived_ns: operation.arrived_ns },
+            Direction::In => Began::Received {
+                conn: operation.conn,
+                arrived_ns: operation.arrived_ns,
+            },
             Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
             Direction::Out => Began::Plain,
         };
-        let closed = State::Running { cpu, owner: before, began };
-        let next = State::Running { cpu, owner: after, began: found };
+        let closed = State::Running {
+            cpu,
+            owner: before,
+            began,
+        };
+        let next = State::Running {
+            cpu,
+            owner: after,
+            began: found,
+        };
         self.close(operation.at_ns, closed, next, Some(operation.faults));
     }
 
@@ -367,7 +412,10 @@ impl Thread {
     fn claim_unowned(&mut self, owner: Owner) {
         for slice in self.past.iter_mut().rev() {
             match &mut slice.state {
-                State::Running { owner: unowned @ (Owner::Nobody | Owner::WokenFor(_)), .. } => *unowned = owner,
+                State::Running {
+                    owner: unowned @ (Owner::Nobody | Owner::WokenFor(_)),
+                    ..
+                } => *unowned = owner,
                 State::Running { .. } | State::Unknown => return,
                 State::Blocked(block) if block.wait.is_idle() => return,
                 State::Blocked(block) => {
@@ -386,10 +434,18 @@ impl Thread {
         let open = (at_ns > self.since_ns).then_some(Slice {
             from_ns: self.since_ns,
             to_ns: at_ns,
-            state: self.state,
+            state: if self.since_ns < self.lost_until_ns {
+                State::Unknown
+            } else {
+                self.state
+            },
             faults: (0, 0),
         });
-        let end = if open.is_some() { self.past.len() } else { self.first_not_before(at_ns) };
+        let end = if open.is_some() {
+            self.past.len()
+        } else {
+            self.first_not_before(at_ns)
+        };
         let mut reached_ns = if open.is_some() { self.since_ns } else { at_ns };
         let past = self.past.range(..end).rev().copied().take_while(move |slice| {
             let follows = slice.to_ns >= reached_ns;
@@ -408,19 +464,26 @@ impl Thread {
     /// The end of the last idle time that ended before `at_ns`, as far as it is known what ended it.
     #[must_use]
     pub fn last_idle(&self, at_ns: u64) -> Option<(u64, Block)> {
-        self.back_from(at_ns).take(MAX_SLICES).find_map(|slice| match slice.state {
-            State::Unknown => Some(None),
-            State::Blocked(block) if block.wait.is_idle() => {
-                Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice.to_ns, block)))
-            }
-            _ => None,
-        })?
+        self.back_from(at_ns)
+            .take(MAX_SLICES)
+            .find_map(|slice| match slice.state {
+                State::Unknown => Some(None),
+                State::Blocked(block) if block.wait.is_idle() => {
+                    Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice.to_ns, block)))
+                }
+                _ => None,
+            })?
     }
 
     /// Index of the first past slice that does not begin before `at_ns`.
     fn first_not_before(&self, at_ns: u64) -> usize {
         // What is asked for is mostly recent: a few steps back are quicker than halving.
-        let recent = self.past.iter().rev().take(8).position(|slice| slice.from_ns < at_ns);
+        let recent = self
+            .past
+            .iter()
+            .rev()
+            .take(8)
+            .position(|slice| slice.from_ns < at_ns);
         recent.map_or_else(
             || self.past.partition_point(|slice| slice.from_ns < at_ns),
             |steps| self.past.len() - steps,
@@ -432,14 +495,16 @@ impl Thread {
     #[must_use]
     pub fn last_ran_for(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<(u64, bool)> {
         let index = self.first_not_before(at_ns);
-        self.past.range(..index).rev().take_while(|slice| slice.to_ns > since_ns).find_map(|slice| {
-            match slice.state {
+        self.past
+            .range(..index)
+            .rev()
+            .take_while(|slice| slice.to_ns > since_ns)
+            .find_map(|slice| match slice.state {
                 State::Running { owner, began, .. } if owner.request() == Some(request) => {
                     Some((slice.to_ns.min(at_ns), began == Began::Stalled))
                 }
                 _ => None,
-            }
-        })
+            })
     }
 }
 
@@ -449,6 +514,7 @@ pub struct Threads {
     threads: FxHashMap<u32, Thread>,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
+    lost_until_ns: u64,
 }
 
 impl Threads {
@@ -463,7 +529,9 @@ impl Threads {
             self.refused += 1;
             return None;
         }
-        Some(self.threads.entry(tid).or_insert_with(|| Thread::new(pid)))
+        let thread = self.threads.entry(tid).or_insert_with(|| Thread::new(pid));
+        thread.lost_until_ns = self.lost_until_ns;
+        Some(thread)
     }
 
     /// A thread got a CPU.
@@ -475,6 +543,11 @@ impl Threads {
 
     /// A thread left its CPU.
     pub fn switch_out(&mut self, event: &SwitchOut) {
+        if event.state & DEAD != 0 {
+            // Its end was told of just before: nothing more comes of it.
+            self.ended(event.header.tid);
+            return;
+        }
         if let Some(thread) = self.known(event.header.tid, event.tgid) {
             thread.switch_out(event);
         }
@@ -496,10 +569,16 @@ impl Threads {
 
     /// A thread finished a socket operation on `cpu`.
     pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
-        let Some(thread) = self.known(tid, pid) else { return };
-        if !matches!(thread.state, State::Running { .. }) {
+        let Some(thread) = self.known(tid, pid) else {
+            return;
+        };
+        if !matches!(thread.state, State::Running { cpu: on, .. } if on == cpu) {
             // It runs, or it could not have called: its switch was before observing began, or lost.
-            let running = State::Running { cpu, owner: Owner::Nobody, began: Began::Plain };
+            let running = State::Running {
+                cpu,
+                owner: Owner::Nobody,
+                began: Began::Plain,
+            };
             thread.close(operation.at_ns, State::Unknown, running, Some(operation.faults));
         }
         thread.operated(operation);
@@ -527,8 +606,9 @@ impl Threads {
         self.threads.remove(&tid);
     }
 
-    /// Events were lost: what threads did since they were last seen is not known.
-    pub fn lost(&mut self) {
+    /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
+    pub fn lost(&mut self, to_ns: u64) {
+        self.lost_until_ns = self.lost_until_ns.max(to_ns);
         for thread in self.threads.values_mut() {
             thread.owner = Owner::Nobody;
             thread.state = State::Unknown;

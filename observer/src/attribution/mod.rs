@@ -43,7 +43,10 @@ impl Explainer {
     /// An explainer for a machine with pages of this size.
     #[must_use]
     pub fn new(page_bytes: u64) -> Self {
-        Self { page_bytes, path: Path::default() }
+        Self {
+            page_bytes,
+            path: Path::default(),
+        }
     }
 
     /// Charges the time of `turn`. `complete` tells whether no record was lost inside its window.
@@ -63,7 +66,11 @@ impl Explainer {
             receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns),
             bytes_in: turn.bytes_in,
             bytes_out: turn.bytes_out,
-            confidence: if partial { Confidence::Partial } else { Confidence::Inferred },
+            confidence: if partial {
+                Confidence::Partial
+            } else {
+                Confidence::Inferred
+            },
             complete,
             rss: Rss {
                 start: u64::from(turn.rss_start) * self.page_bytes,
@@ -78,8 +85,19 @@ impl Explainer {
     #[must_use]
     pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
         let step = self.path.longest_wait()?;
-        let Span { cause, dur_ns, detail, culprit, .. } = names::span(&evidence, step.from_ns, step);
-        Some(LongestWait { cause, dur_ns, detail, culprit })
+        let Span {
+            cause,
+            dur_ns,
+            detail,
+            culprit,
+            ..
+        } = names::span(&evidence, step.from_ns, step);
+        Some(LongestWait {
+            cause,
+            dur_ns,
+            detail,
+            culprit,
+        })
     }
 
     /// The whole request that was explained last, with names. It needs [`Keep::Steps`].
@@ -95,14 +113,20 @@ impl Explainer {
                 nth: turn.id.nth,
             },
             http: turn.request_line().map(Into::into),
-            timeline: self.path.steps().map(|step| names::span(&evidence, turn.arrival_ns, step)).collect(),
+            timeline: self
+                .path
+                .steps()
+                .map(|step| names::span(&evidence, turn.arrival_ns, step))
+                .collect(),
         }
     }
 }
 
 /// From the arrival to the first read: why nobody read.
 fn wait_for_first_read(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
-    let accepted_ns = turn.accepted.map_or(turn.arrival_ns, |(at_ns, _)| at_ns.min(path.cursor_ns()));
+    let accepted_ns = turn
+        .accepted
+        .map_or(turn.arrival_ns, |(at_ns, _)| at_ns.min(path.cursor_ns()));
     waiting::walk(evidence, turn.id, turn.read_tid, accepted_ns, path);
     let reason = match turn.accepted {
         Some((_, true)) => Reason::Note("until the first read: when it was accepted was not seen"),

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::Evidence;
-use crate::event;
 use super::path::{Call, Reason, Step};
+use crate::event;
 use crate::request::{Culprit, Detail, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner, State};
@@ -39,7 +39,10 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         Reason::Plain => {}
         Reason::Note(note) => detail.note = Some(note),
         Reason::Peer(conn) => {
-            detail.peer = evidence.connections.get(conn).and_then(|connection| connection.peer);
+            detail.peer = evidence
+                .connections
+                .get(conn)
+                .and_then(|connection| connection.peer);
         }
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
         Reason::RanFor(owner) => culprit = Some(thread(evidence, tid, owner)),
@@ -70,10 +73,17 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
 
 /// What a blocking call was in and on.
 fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
-    let mut detail = Detail { syscall: syscall::name(call.syscall), ..Detail::default() };
+    let mut detail = Detail {
+        syscall: syscall::name(call.syscall),
+        ..Detail::default()
+    };
     if let Some(fd) = syscall::blocking_fd(call.syscall, call.arg0) {
         if let Some((_, connection)) = evidence.connections.by_fd(call.pid, fd)
-            && evidence.names.fds.get(&(call.pid, fd)).is_none_or(|name| name.starts_with("socket:"))
+            && evidence
+                .names
+                .fds
+                .get(&(call.pid, fd))
+                .is_none_or(|name| name.starts_with("socket:"))
         {
             detail.peer = connection.peer;
         } else {
@@ -85,7 +95,10 @@ fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
 
 /// A thread that ran until `at_ns` on the CPU that was waited for, or that woke another then.
 fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit {
-    let then = evidence.threads.get(occupant.tid).and_then(|thread| thread.before(at_ns));
+    let then = evidence
+        .threads
+        .get(occupant.tid)
+        .and_then(|thread| thread.before(at_ns));
     let owner = match then.map(|slice| slice.state) {
         Some(State::Running { owner, .. }) => owner,
         _ => Owner::Nobody,

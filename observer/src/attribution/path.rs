@@ -86,7 +86,13 @@ impl Path {
     pub(super) fn begin(&mut self, arrival_ns: u64, end_ns: u64, keep: Keep) {
         let mut steps = std::mem::take(&mut self.steps);
         steps.clear();
-        *self = Self { keep, arrival_ns, cursor_ns: end_ns, steps, ..Self::default() };
+        *self = Self {
+            keep,
+            arrival_ns,
+            cursor_ns: end_ns,
+            steps,
+            ..Self::default()
+        };
     }
 
     /// Everything from here on is charged.
@@ -126,11 +132,22 @@ impl Path {
         if from_ns >= self.cursor_ns {
             return;
         }
-        let step = Step { from_ns, to_ns: self.cursor_ns, cause, tid, cpu, reason };
+        let step = Step {
+            from_ns,
+            to_ns: self.cursor_ns,
+            cause,
+            tid,
+            cpu,
+            reason,
+        };
         self.cursor_ns = from_ns;
         self.budget.charge(cause, step.dur_ns());
         let says_what_for = !matches!(reason, Reason::Plain | Reason::Note(_));
-        if says_what_for && self.longest_wait.is_none_or(|longest| longest.dur_ns() < step.dur_ns()) {
+        if says_what_for
+            && self
+                .longest_wait
+                .is_none_or(|longest| longest.dur_ns() < step.dur_ns())
+        {
             self.longest_wait = Some(step);
         }
         if self.keep == Keep::Steps {
@@ -140,7 +157,15 @@ impl Path {
 
     fn keep_step(&mut self, step: Step) {
         match self.steps.last_mut() {
-            Some(later) if (Step { from_ns: step.from_ns, ..*later }) == (Step { to_ns: later.to_ns, ..step }) => {
+            Some(later)
+                if (Step {
+                    from_ns: step.from_ns,
+                    ..*later
+                }) == (Step {
+                    to_ns: later.to_ns,
+                    ..step
+                }) =>
+            {
                 later.from_ns = step.from_ns;
             }
             _ => self.steps.push(step),

@@ -24,7 +24,13 @@ const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited 
 
 /// Walks back from the last send to the first read.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
-    let mut walk = Walk { evidence, turn, path, tid: turn.sent_tid, handed_off: false };
+    let mut walk = Walk {
+        evidence,
+        turn,
+        path,
+        tid: turn.sent_tid,
+        handed_off: false,
+    };
     for _ in 0..MAX_STEPS {
         if walk.path.cursor_ns() <= turn.read_ns {
             return;
@@ -32,7 +38,8 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
         walk.step();
     }
     walk.path.mark_partial();
-    walk.path.unexplained_until(turn.read_ns, None, "too many stretches");
+    walk.path
+        .unexplained_until(turn.read_ns, None, "too many stretches");
 }
 
 struct Walk<'a, 'b> {
@@ -64,7 +71,8 @@ impl Walk<'_, '_> {
             .and_then(|thread| Some((thread.pid, thread.before(self.path.cursor_ns())?)));
         let Some((pid, slice)) = found else {
             self.path.mark_partial();
-            self.path.unexplained_until(read_ns, Some(self.tid), "no record of the thread");
+            self.path
+                .unexplained_until(read_ns, Some(self.tid), "no record of the thread");
             return;
         };
         let from_ns = slice.from_ns.max(read_ns);
@@ -72,7 +80,8 @@ impl Walk<'_, '_> {
         match slice.state {
             State::Unknown => {
                 self.path.mark_partial();
-                self.path.unexplained_until(from_ns, tid, "what the thread did was not seen");
+                self.path
+                    .unexplained_until(from_ns, tid, "what the thread did was not seen");
             }
             State::Running { cpu, owner, began } => {
                 if !self.is_ours(owner) {
@@ -80,7 +89,8 @@ impl Walk<'_, '_> {
                     return;
                 }
                 self.path.add_faults(slice.faults);
-                self.path.charge_until(from_ns, Cause::OnCpu, tid, Some(cpu), Reason::Plain);
+                self.path
+                    .charge_until(from_ns, Cause::OnCpu, tid, Some(cpu), Reason::Plain);
                 if let Began::Received { conn, arrived_ns } = began
                     && slice.from_ns > read_ns
                 {
@@ -108,7 +118,11 @@ impl Walk<'_, '_> {
             let (end_ns, stalled) = thread.last_ran_for(self.turn.id, now_ns, read_ns)?;
             Some(LastRun { end_ns, tid, stalled })
         });
-        let first_read = LastRun { end_ns: read_ns, tid: self.turn.read_tid, stalled: false };
+        let first_read = LastRun {
+            end_ns: read_ns,
+            tid: self.turn.read_tid,
+            stalled: false,
+        };
         runs.max_by_key(|run| run.end_ns).unwrap_or(first_read)
     }
 
@@ -116,7 +130,8 @@ impl Walk<'_, '_> {
     fn resume_from(&mut self, run: LastRun, cause: Cause, reason: Reason) {
         if run.end_ns >= self.path.cursor_ns() && run.tid == self.tid {
             // No progress: it went on just here, on this thread, which says nothing about how.
-            self.path.unexplained_until(self.turn.read_ns, Some(self.tid), NOTHING_RECORDED);
+            self.path
+                .unexplained_until(self.turn.read_ns, Some(self.tid), NOTHING_RECORDED);
             return;
         }
         self.path.charge_until(run.end_ns, cause, None, None, reason);
@@ -128,9 +143,10 @@ impl Walk<'_, '_> {
     /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
     fn put_aside(&mut self) {
         let run = self.last_run();
-        match self.last_idle(run.end_ns).and_then(|(woken_ns, block)| {
-            Some((woken_ns, self.reason_to_resume(run, woken_ns, &block)?))
-        }) {
+        match self
+            .last_idle(run.end_ns)
+            .and_then(|(woken_ns, block)| Some((woken_ns, self.reason_to_resume(run, woken_ns, &block)?)))
+        {
             Some((woken_ns, (cause, reason))) => {
                 waiting::walk(self.evidence, self.turn.id, self.tid, woken_ns, self.path);
                 self.resume_from(self.last_run(), cause, reason);
@@ -162,7 +178,9 @@ impl Walk<'_, '_> {
             if woken_ns <= ran_ns {
                 return None;
             }
-            let Some(waker) = waiting::hand_off(self.evidence, &block) else { return Some((woken_ns, block)) };
+            let Some(waker) = waiting::hand_off(self.evidence, &block) else {
+                return Some((woken_ns, block));
+            };
             (tid, at_ns) = (waker, woken_ns);
         }
         None
@@ -172,13 +190,19 @@ impl Walk<'_, '_> {
     fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
         self.evidence.connections.get(conn).is_some_and(|connection| {
             connection.role == Role::Outbound
-                && connection.last_send_for(self.turn.id, self.turn.read_ns, at_ns).is_some()
+                && connection
+                    .last_send_for(self.turn.id, self.turn.read_ns, at_ns)
+                    .is_some()
         })
     }
 
     /// The thread was blocked in a call that the request made itself.
     fn blocked(&mut self, pid: u32, block: &Block, from_ns: u64) {
-        let call = Call { pid, syscall: block.syscall, arg0: block.arg0 };
+        let call = Call {
+            pid,
+            syscall: block.syscall,
+            arg0: block.arg0,
+        };
         let connection = syscall::blocking_fd(block.syscall, block.arg0)
             .and_then(|fd| self.evidence.connections.by_fd(pid, fd));
         let receives = syscall::receives(block.syscall);
@@ -195,12 +219,14 @@ impl Walk<'_, '_> {
             (Wait::Unknown, _) => Cause::Unexplained,
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
             (_, Some((from, _))) if receives && from == self.turn.id.conn => {
-                self.path.unexplained_until(from_ns, Some(self.tid), "waiting for the client's next bytes");
+                self.path
+                    .unexplained_until(from_ns, Some(self.tid), "waiting for the client's next bytes");
                 return;
             }
             _ => Cause::Syscall,
         };
-        self.path.charge_until(from_ns, cause, Some(self.tid), None, reason);
+        self.path
+            .charge_until(from_ns, cause, Some(self.tid), None, reason);
     }
 
     /// The thread had nothing to do until it was woken: the waker is the reason.
@@ -208,7 +234,11 @@ impl Walk<'_, '_> {
         if let Some(waker) = waiting::hand_off(self.evidence, block) {
             // From the wakeup backwards, the waker's time is the request's. What lies between the wakeup and
             // the cursor is nothing: a block ends at its wakeup.
-            let known = self.evidence.threads.get(waker).is_some_and(|thread| thread.before(slice.to_ns).is_some());
+            let known = self
+                .evidence
+                .threads
+                .get(waker)
+                .is_some_and(|thread| thread.before(slice.to_ns).is_some());
             if known && slice.to_ns >= self.path.cursor_ns() {
                 self.tid = waker;
                 self.handed_off = true;
@@ -217,10 +247,15 @@ impl Walk<'_, '_> {
         }
         let run = self.last_run();
         let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
-            (Cause::Unexplained, Reason::Note("waiting for the client's next bytes"))
+            (
+                Cause::Unexplained,
+                Reason::Note("waiting for the client's next bytes"),
+            )
         } else {
-            self.reason_to_resume(run, slice.to_ns, block)
-                .unwrap_or((Cause::Unexplained, Reason::Note("put aside: what woke the worker was not for it")))
+            self.reason_to_resume(run, slice.to_ns, block).unwrap_or((
+                Cause::Unexplained,
+                Reason::Note("put aside: what woke the worker was not for it"),
+            ))
         };
         self.resume_from(run, cause, reason);
     }
@@ -228,7 +263,9 @@ impl Walk<'_, '_> {
     /// The request went on because `conn`, which the process opened, had bytes: from their arrival on they
     /// waited for this thread; before, the request waited for the peer.
     fn answered(&mut self, conn: u64, arrived_ns: u64) {
-        let Some(connection) = self.evidence.connections.get(conn) else { return };
+        let Some(connection) = self.evidence.connections.get(conn) else {
+            return;
+        };
         if connection.role != Role::Outbound {
             return;
         }
@@ -247,7 +284,13 @@ impl Walk<'_, '_> {
             },
             |sent| (sent.at_ns, sent.tid),
         );
-        self.path.charge_until(from_ns.max(read_ns), Cause::Downstream, None, None, Reason::Peer(conn));
+        self.path.charge_until(
+            from_ns.max(read_ns),
+            Cause::Downstream,
+            None,
+            None,
+            Reason::Peer(conn),
+        );
         self.tid = tid;
         self.handed_off = true;
     }

@@ -1,6 +1,8 @@
 //! Explains why something that was ready was not yet taken: bytes of a request before its first read, or a
 //! peer's answer before it was received. Everything a worker did meanwhile is evidence.
 
+use observer_common::limits::NETWORK_MARK_NS;
+
 use super::Evidence;
 use super::path::{Call, Path, Reason};
 use crate::cause::Cause;
@@ -41,14 +43,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, request: RequestId, tid: u32, ready_
     }
 }
 
-fn charge(
-    request: RequestId,
-    tid: u32,
-    pid: u32,
-    slice: &Slice,
-    ready_ns: u64,
-    path: &mut Path,
-) {
+fn charge(request: RequestId, tid: u32, pid: u32, slice: &Slice, ready_ns: u64, path: &mut Path) {
     let from_ns = slice.from_ns.max(ready_ns);
     let on = Some(tid);
     match slice.state {
@@ -67,13 +62,25 @@ fn charge(
         State::Blocked(block) if block.wait.is_idle() => {
             if woken_by(&block, request) && slice.to_ns <= path.cursor_ns() {
                 // From data ready to the wakeup that it caused: the kernel on its way.
-                path.charge_until(from_ns, Cause::RunQueue, on, None, Reason::Note("waking the thread"));
+                let marked_ns = slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns);
+                path.charge_until(
+                    marked_ns,
+                    Cause::RunQueue,
+                    on,
+                    None,
+                    Reason::Note("waking the thread"),
+                );
+                path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
             } else {
                 path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
             }
         }
         State::Blocked(block) => {
-            let call = Call { pid, syscall: block.syscall, arg0: block.arg0 };
+            let call = Call {
+                pid,
+                syscall: block.syscall,
+                arg0: block.arg0,
+            };
             let reason = Reason::BlockedFor(call, block.owner);
             path.charge_until(from_ns, Cause::WorkerBlocked, on, None, reason);
         }
@@ -83,10 +90,21 @@ fn charge(
 /// Charges a runnable stretch, with who ran instead as far as that was recorded: the last occupant of the CPU
 /// for as long as it had run. Who ran before it is known only when the one that took the CPU was the same.
 pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
-    let State::Runnable { cpu, behind, behind_ran_ns, preempted_by } = slice.state else { return };
+    let State::Runnable {
+        cpu,
+        behind,
+        behind_ran_ns,
+        preempted_by,
+    } = slice.state
+    else {
+        return;
+    };
     let alone = preempted_by.is_some_and(|first| first.tid == behind.tid);
-    let known_from_ns =
-        if alone { from_ns } else { from_ns.max(slice.to_ns.saturating_sub(behind_ran_ns)) };
+    let known_from_ns = if alone {
+        from_ns
+    } else {
+        from_ns.max(slice.to_ns.saturating_sub(behind_ran_ns))
+    };
     let mut charge = |from_ns, reason| {
         path.charge_until(from_ns, Cause::RunQueue, Some(tid), Some(cpu), reason);
     };
@@ -97,7 +115,11 @@ pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) 
 /// The thread of a watched process that woke this one by what it did, if one did.
 pub(super) fn hand_off(evidence: &Evidence<'_>, block: &Block) -> Option<u32> {
     let by = block.handed_off_by()?;
-    evidence.threads.get(by.tid).is_some_and(|thread| thread.pid == by.pid).then_some(by.tid)
+    evidence
+        .threads
+        .get(by.tid)
+        .is_some_and(|thread| thread.pid == by.pid)
+        .then_some(by.tid)
 }
 
 fn woken_by(block: &Block, request: RequestId) -> bool {

@@ -133,7 +133,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {
-    let kib: u32 = text.parse().map_err(|_| format!("`{text}` is not a number of KiB"))?;
+    let kib: u32 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of KiB"))?;
     if !(64..=1 << 20).contains(&kib) || !kib.is_power_of_two() {
         return Err("must be a power of two between 64 and 1048576".to_owned());
     }

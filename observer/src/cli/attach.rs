@@ -25,14 +25,17 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         None => None,
     };
     let mut pipeline = Pipeline::new(&attached.header);
-    sink.header(&attached.header)?;
-    sink.flush()?;
+    pipeline.begin(&attached.header, &mut *sink)?;
     attached.run(|batch| {
         if let Some(recording) = &mut recording {
             recording.write(batch).context("cannot write the recording")?;
         }
         pipeline.batch(batch, &mut *sink)?;
-        Ok(if pipeline.targets_gone() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if pipeline.targets_gone() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     })?;
     if let Some(recording) = recording {
         recording.finish().context("cannot write the recording")?;

@@ -29,12 +29,25 @@ pub(crate) fn run() -> Result<Ending> {
     btf.context("this kernel cannot be used")?;
 
     // No process has this id: the programs are attached for real, and record nothing.
-    let options = Options { pids: vec![u32::MAX], ports: Vec::new(), ring_bytes: limits::RING_BYTES };
+    let options = Options {
+        pids: vec![u32::MAX],
+        ports: Vec::new(),
+        ring_bytes: limits::RING_BYTES,
+    };
     let kernel_half = KernelHalf::load(&options)?;
     writeln!(out, "\n{:<11} {:<34} remarks", "signal", "hook")?;
     for outcome in &kernel_half.outcomes {
-        let hook = outcome.hook.as_deref().unwrap_or(if outcome.usable { "none allowed" } else { "MISSING" });
-        writeln!(out, "{:<11} {:<34} {}", outcome.signal, hook, outcome.note.unwrap_or("exact"))?;
+        let hook = outcome
+            .hook
+            .as_deref()
+            .unwrap_or(if outcome.usable { "none allowed" } else { "MISSING" });
+        writeln!(
+            out,
+            "{:<11} {:<34} {}",
+            outcome.signal,
+            hook,
+            outcome.note.unwrap_or("exact")
+        )?;
         for (hook, reason) in &outcome.refused {
             writeln!(out, "{:<11} {:<34} {reason}", "", format!("refused: {hook}"))?;
         }
@@ -45,6 +58,8 @@ pub(crate) fn run() -> Result<Ending> {
 }
 
 fn lockdown() -> String {
-    fs::read_to_string("/sys/kernel/security/lockdown")
-        .map_or_else(|_| "unknown (securityfs is not mounted)".to_owned(), |text| text.trim().to_owned())
+    fs::read_to_string("/sys/kernel/security/lockdown").map_or_else(
+        |_| "unknown (securityfs is not mounted)".to_owned(),
+        |text| text.trim().to_owned(),
+    )
 }

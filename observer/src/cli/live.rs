@@ -26,11 +26,17 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
     let mut pids = watch.pids.clone();
     pids.sort_unstable();
     pids.dedup();
-    let targets = pids.iter().map(|&pid| target::look_at(pid)).collect::<Result<Vec<_>>>()?;
+    let targets = pids
+        .iter()
+        .map(|&pid| target::look_at(pid))
+        .collect::<Result<Vec<_>>>()?;
     privilege::require()?;
     let load = live::Options {
         pids,
-        ports: targets.iter().flat_map(|target| target.ports.iter().copied()).collect(),
+        ports: targets
+            .iter()
+            .flat_map(|target| target.ports.iter().copied())
+            .collect(),
         ring_bytes: watch.ring_kib * 1024,
     };
     let kernel_half = KernelHalf::load(&load)?;
@@ -49,7 +55,11 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         replay: false,
     };
     let source = LiveSource::new(kernel_half, &load)?;
-    Ok(Attached { source, duration: watch.duration, header })
+    Ok(Attached {
+        source,
+        duration: watch.duration,
+        header,
+    })
 }
 
 impl Attached {

@@ -29,7 +29,9 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     let mut targets: Vec<u32> = attached.header.targets.iter().map(|target| target.pid).collect();
     eprintln!("observer: recording to {path}; Ctrl-C ends it");
     attached.run(|batch| {
-        writer.write(batch).with_context(|| format!("cannot write to {path}"))?;
+        writer
+            .write(batch)
+            .with_context(|| format!("cannot write to {path}"))?;
         for event in batch.events().flatten() {
             if let Event::Process(event) = event
                 && event.change == ProcessChange::Exit as u32
@@ -38,8 +40,14 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
                 targets.retain(|pid| *pid != event.tgid);
             }
         }
-        Ok(if targets.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if targets.is_empty() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     })?;
-    writer.finish().with_context(|| format!("cannot write to {path}"))?;
+    writer
+        .finish()
+        .with_context(|| format!("cannot write to {path}"))?;
     Ok(Ending::Normal)
 }

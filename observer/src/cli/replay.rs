@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
 
     let mut sink = sinks::open(&arguments.print)?;
     let mut pipeline = Pipeline::new(&header);
-    sink.header(&header)?;
+    pipeline.begin(&header, &mut *sink)?;
     let mut batch = Batch::default();
     let ending = loop {
         let status = source.next(&mut batch)?;

@@ -50,7 +50,12 @@ impl Kind {
 }
 
 const fn header(kind: Kind, at_ns: u64, tid: u32) -> Header {
-    Header { at_ns, tid, kind: kind as u16, cpu: 0 }
+    Header {
+        at_ns,
+        tid,
+        kind: kind as u16,
+        cpu: 0,
+    }
 }
 
 /// Records that could not be written, between two looks at the counters.
@@ -75,7 +80,14 @@ impl Lost {
     /// A loss of `count` records between `from_ns` and `to_ns`.
     #[must_use]
     pub const fn new(at_ns: u64, count: u64, from_ns: u64, to_ns: u64, reason: u32) -> Self {
-        Self { header: header(Kind::Lost, at_ns, 0), count, from_ns, to_ns, reason, reserved: 0 }
+        Self {
+            header: header(Kind::Lost, at_ns, 0),
+            count,
+            from_ns,
+            to_ns,
+            reason,
+            reserved: 0,
+        }
     }
 }
 
@@ -97,7 +109,12 @@ impl ThreadName {
     /// Thread `tid` of process `tgid` is called `comm`.
     #[must_use]
     pub const fn new(at_ns: u64, tgid: u32, tid: u32, comm: [u8; 16]) -> Self {
-        Self { header: header(Kind::ThreadName, at_ns, tid), tgid, reserved: 0, comm }
+        Self {
+            header: header(Kind::ThreadName, at_ns, tid),
+            tgid,
+            reserved: 0,
+            comm,
+        }
     }
 }
 
@@ -119,7 +136,12 @@ impl FdName {
     /// Descriptor `fd` of process `pid` is `name`.
     #[must_use]
     pub fn new(at_ns: u64, pid: u32, fd: i32, name: &str) -> Self {
-        Self { header: header(Kind::FdName, at_ns, pid), fd, reserved: 0, name: text_field(name) }
+        Self {
+            header: header(Kind::FdName, at_ns, pid),
+            fd,
+            reserved: 0,
+            name: text_field(name),
+        }
     }
 }
 
@@ -141,7 +163,12 @@ impl Memory {
     /// What process `pid` held at `at_ns`.
     #[must_use]
     pub const fn new(at_ns: u64, pid: u32, rss_bytes: u64, minor_faults: u64, major_faults: u64) -> Self {
-        Self { header: header(Kind::Memory, at_ns, pid), rss_bytes, minor_faults, major_faults }
+        Self {
+            header: header(Kind::Memory, at_ns, pid),
+            rss_bytes,
+            minor_faults,
+            major_faults,
+        }
     }
 }
 
@@ -161,7 +188,11 @@ impl Port {
     /// Process `pid` listens on `port`.
     #[must_use]
     pub const fn new(at_ns: u64, pid: u32, port: u16) -> Self {
-        Self { header: header(Kind::Port, at_ns, pid), port: port as u32, reserved: 0 }
+        Self {
+            header: header(Kind::Port, at_ns, pid),
+            port: port as u32,
+            reserved: 0,
+        }
     }
 }
 
@@ -188,7 +219,13 @@ impl Cost {
     /// What was spent up to `at_ns`.
     #[must_use]
     pub const fn new(at_ns: u64, ebpf_ns: u64, cpu_ns: u64, rss_bytes: u64, records: u64) -> Self {
-        Self { header: header(Kind::Cost, at_ns, 0), ebpf_ns, cpu_ns, rss_bytes, records }
+        Self {
+            header: header(Kind::Cost, at_ns, 0),
+            ebpf_ns,
+            cpu_ns,
+            rss_bytes,
+            records,
+        }
     }
 }
 
@@ -204,7 +241,9 @@ impl Tick {
     /// Everything before `at_ns` has been delivered.
     #[must_use]
     pub const fn new(at_ns: u64) -> Self {
-        Self { header: header(Kind::Tick, at_ns, 0) }
+        Self {
+            header: header(Kind::Tick, at_ns, 0),
+        }
     }
 }
 
@@ -220,7 +259,9 @@ impl End {
     /// Observing ended at `at_ns`.
     #[must_use]
     pub const fn new(at_ns: u64) -> Self {
-        Self { header: header(Kind::End, at_ns, 0) }
+        Self {
+            header: header(Kind::End, at_ns, 0),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod fact;
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
 
-pub use fact::{Cost, End, FdName, Lost, Memory, Port, TEXT_BYTES, Tick, ThreadName, text, text_field};
+pub use fact::{Cost, End, FdName, Lost, Memory, Port, TEXT_BYTES, ThreadName, Tick, text, text_field};
 
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]

@@ -42,7 +42,14 @@ impl<W: Write> JsonLines<W> {
     }
 
     fn line<T: Serialize>(&mut self, kind: &'static str, body: &T) -> io::Result<()> {
-        write_line(&mut self.writer, &Line { v: SCHEMA_VERSION, kind, body })
+        write_line(
+            &mut self.writer,
+            &Line {
+                v: SCHEMA_VERSION,
+                kind,
+                body,
+            },
+        )
     }
 
     fn name(&mut self, pid: u32, comm: &str) {
@@ -142,7 +149,11 @@ mod tests {
         let mut sink = JsonLines::new(&mut bytes);
         write(&mut sink);
         drop(sink);
-        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+        String::from_utf8(bytes)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn request_line(request: &Request, with_query: bool) -> serde_json::Value {
@@ -164,8 +175,14 @@ mod tests {
             sink.window(&Window::default()).unwrap();
             sink.end(&End::default()).unwrap();
         });
-        for (line, kind) in lines.iter().zip(["header", "process", "request", "window", "end"]) {
-            assert!(line.starts_with(&format!(r#"{{"v":1,"type":"{kind}","#)), "{line}");
+        for (line, kind) in lines
+            .iter()
+            .zip(["header", "process", "request", "window", "end"])
+        {
+            assert!(
+                line.starts_with(&format!(r#"{{"v":1,"type":"{kind}","#)),
+                "{line}"
+            );
         }
     }
 
@@ -180,13 +197,20 @@ mod tests {
 
         let line = request_line(&request, false);
         assert_eq!(line["http"]["path"], "/work");
-        assert_eq!(line["http"].get("path_cut"), None, "only the query string was cut");
+        assert_eq!(
+            line["http"].get("path_cut"),
+            None,
+            "only the query string was cut"
+        );
         assert_eq!(line["timeline"][0]["culprit"]["request"], "GET /blocking");
 
         let line = request_line(&request, true);
         assert_eq!(line["http"]["path"], "/work?token=secret");
         assert_eq!(line["http"]["path_cut"], true);
-        assert_eq!(line["timeline"][0]["culprit"]["request"], "GET /blocking?token=secret");
+        assert_eq!(
+            line["timeline"][0]["culprit"]["request"],
+            "GET /blocking?token=secret"
+        );
     }
 
     #[test]
@@ -207,7 +231,14 @@ mod tests {
         sink.request(&made_up::blocked(1), Why::All).unwrap();
         assert!(sink.writer.get_ref().is_empty());
         sink.window(&Window::default()).unwrap();
-        assert_eq!(sink.writer.get_ref().iter().filter(|&&byte| byte == b'\n').count(), 2);
+        assert_eq!(
+            sink.writer
+                .get_ref()
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count(),
+            2
+        );
     }
 
     #[test]
@@ -225,7 +256,9 @@ mod tests {
         let error = sink.header(&made_up::header()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         // Also where serialization itself meets the closed pipe, with the buffer full.
-        let error = (0..1_000).find_map(|_| sink.request(&made_up::blocked(1), Why::All).err()).unwrap();
+        let error = (0..1_000)
+            .find_map(|_| sink.request(&made_up::blocked(1), Why::All).err())
+            .unwrap();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

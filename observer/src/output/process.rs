@@ -19,7 +19,7 @@ pub struct ProcessLine {
     /// The process that it was forked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<u32>,
-    /// The new executable, where known.
+    /// Its executable, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
 }

@@ -116,7 +116,12 @@ impl<'a> RequestLine<'a> {
         unix_offset_ns: u64,
         with_query: bool,
     ) -> Self {
-        let Request { figures, conn, http, timeline } = request;
+        let Request {
+            figures,
+            conn,
+            http,
+            timeline,
+        } = request;
         let Figures {
             pid,
             status,
@@ -136,7 +141,12 @@ impl<'a> RequestLine<'a> {
             r#type: "request",
             pid: *pid,
             comm,
-            conn: ConnView { id: conn.id, local: conn.local, peer: conn.peer, nth: conn.nth },
+            conn: ConnView {
+                id: conn.id,
+                local: conn.local,
+                peer: conn.peer,
+                nth: conn.nth,
+            },
             http: http.as_ref().map(|http| HttpView::new(http, *status, with_query)),
             start_unix_ns: arrival_ns.saturating_add(unix_offset_ns),
             latency_ns: *latency_ns,
@@ -147,20 +157,38 @@ impl<'a> RequestLine<'a> {
             confidence: confidence.name(),
             complete: *complete,
             // No process has no resident memory: 0 is a figure that could not be read.
-            rss: (rss.start > 0 && rss.end > 0).then_some(RssView { start: rss.start, end: rss.end }),
-            faults: FaultsView { minor: faults.minor, major: faults.major },
+            rss: (rss.start > 0 && rss.end > 0).then_some(RssView {
+                start: rss.start,
+                end: rss.end,
+            }),
+            faults: FaultsView {
+                minor: faults.minor,
+                major: faults.major,
+            },
             budget_ns: budget,
-            timeline: Timeline { spans: timeline, with_query },
+            timeline: Timeline {
+                spans: timeline,
+                with_query,
+            },
         }
     }
 }
 
 impl<'a> HttpView<'a> {
     fn new(http: &'a Http, status: Option<u16>, with_query: bool) -> Self {
-        let path = if with_query { &http.target } else { without_query(&http.target) };
+        let path = if with_query {
+            &http.target
+        } else {
+            without_query(&http.target)
+        };
         // Where a query string begins, the path before it is whole, whatever was cut behind.
         let path_cut = http.target_cut && path.len() == http.target.len();
-        Self { method: &http.method, path, path_cut, status }
+        Self {
+            method: &http.method,
+            path,
+            path_cut,
+            status,
+        }
     }
 }
 
@@ -172,7 +200,15 @@ impl Serialize for Timeline<'_> {
 
 impl<'a> SpanView<'a> {
     fn new(span: &'a Span, with_query: bool) -> Self {
-        let Span { at_ns, dur_ns, cause, tid, cpu, detail, culprit } = span;
+        let Span {
+            at_ns,
+            dur_ns,
+            cause,
+            tid,
+            cpu,
+            detail,
+            culprit,
+        } = span;
         Self {
             at_ns: *at_ns,
             dur_ns: *dur_ns,
@@ -183,19 +219,30 @@ impl<'a> SpanView<'a> {
             object: detail.object.as_deref(),
             peer: detail.peer,
             note: detail.note,
-            culprit: culprit.as_ref().map(|culprit| CulpritView::new(culprit, with_query)),
+            culprit: culprit
+                .as_ref()
+                .map(|culprit| CulpritView::new(culprit, with_query)),
         }
     }
 }
 
 impl<'a> CulpritView<'a> {
     fn new(culprit: &'a Culprit, with_query: bool) -> Self {
-        let Culprit { pid, tid, comm, request, syscall, object } = culprit;
+        let Culprit {
+            pid,
+            tid,
+            comm,
+            request,
+            syscall,
+            object,
+        } = culprit;
         Self {
             pid: *pid,
             tid: *tid,
             comm: comm.as_deref(),
-            request: request.as_deref().map(|text| if with_query { text } else { without_query(text) }),
+            request: request
+                .as_deref()
+                .map(|text| if with_query { text } else { without_query(text) }),
             syscall: *syscall,
             object: object.as_deref(),
         }

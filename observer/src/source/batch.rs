@@ -20,7 +20,11 @@ impl Batch {
     /// are dropped.
     pub fn push(&mut self, event: &[u8]) {
         self.words.extend(
-            event.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)),
+            event
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|word| u64::from_ne_bytes(*word)),
         );
     }
 

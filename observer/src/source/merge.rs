@@ -31,23 +31,33 @@ impl Merge {
             return;
         }
         let at_ns = u64::from_ne_bytes(words[0]);
-        self.waiting.push(Waiting { at_ns, start: self.words.len(), words: words.len() });
-        self.words.extend(words.iter().map(|word| u64::from_ne_bytes(*word)));
+        self.waiting.push(Waiting {
+            at_ns,
+            start: self.words.len(),
+            words: words.len(),
+        });
+        self.words
+            .extend(words.iter().map(|word| u64::from_ne_bytes(*word)));
     }
 
     /// Moves every event older than `watermark_ns` into `batch`, in order.
     pub fn release(&mut self, watermark_ns: u64, batch: &mut Batch) {
         self.waiting.sort_by_key(|waiting| waiting.at_ns);
-        let ready = self.waiting.partition_point(|waiting| waiting.at_ns < watermark_ns);
+        let ready = self
+            .waiting
+            .partition_point(|waiting| waiting.at_ns < watermark_ns);
         for waiting in &self.waiting[..ready] {
-            batch.push(bytemuck::cast_slice(&self.words[waiting.start..waiting.start + waiting.words]));
+            batch.push(bytemuck::cast_slice(
+                &self.words[waiting.start..waiting.start + waiting.words],
+            ));
         }
         // What stays is little: at most what came within the watermark's slack.
         self.spare.clear();
         self.waiting.drain(..ready);
         for waiting in &mut self.waiting {
             let start = self.spare.len();
-            self.spare.extend_from_slice(&self.words[waiting.start..waiting.start + waiting.words]);
+            self.spare
+                .extend_from_slice(&self.words[waiting.start..waiting.start + waiting.words]);
             waiting.start = start;
         }
         std::mem::swap(&mut self.words, &mut self.spare);

@@ -79,7 +79,9 @@ impl<R: Read> Reader<R> {
     /// When it is no recording, or one of another version or byte order.
     pub fn open(mut reader: R) -> Result<(Self, Header)> {
         let mut fixed = [0; 16];
-        reader.read_exact(&mut fixed).context("this is no recording of observer: it is too short")?;
+        reader
+            .read_exact(&mut fixed)
+            .context("this is no recording of observer: it is too short")?;
         if fixed[..8] != *MAGIC {
             bail!("this is no recording of observer: it does not begin with `observer`");
         }
@@ -98,9 +100,20 @@ impl<R: Read> Reader<R> {
             bail!("this recording is damaged: its header claims {length} bytes");
         }
         let mut json = vec![0; length];
-        reader.read_exact(&mut json).context("this recording is cut off inside its header")?;
+        reader
+            .read_exact(&mut json)
+            .context("this recording is cut off inside its header")?;
         let header = serde_json::from_slice(&json).context("this recording's header is damaged")?;
-        Ok((Self { reader, buffer: Vec::new(), start: 0, file_ended: false, over: false }, header))
+        Ok((
+            Self {
+                reader,
+                buffer: Vec::new(),
+                start: 0,
+                file_ended: false,
+                over: false,
+            },
+            header,
+        ))
     }
 
     /// Makes sure that a whole event is in the buffer, if there is one.
@@ -125,7 +138,9 @@ impl<R: Read> Reader<R> {
         let rest = &self.buffer[self.start..];
         // The kind stands at the same place in every header.
         let kind = rest.get(12..14)?;
-        let Some(size) = event::size_of_kind(u16::from_ne_bytes([kind[0], kind[1]])) else { return Some(0) };
+        let Some(size) = event::size_of_kind(u16::from_ne_bytes([kind[0], kind[1]])) else {
+            return Some(0);
+        };
         (rest.len() >= size).then_some(size)
     }
 }

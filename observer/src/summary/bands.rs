@@ -14,17 +14,26 @@
 //! is at most one nanosecond a cause below the true mean of the band.
 
 use super::buckets::{BUCKETS, index};
+use super::culprits::{Known, Waits};
 use super::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
 use crate::cause::{Budget, Cause};
-use super::culprits::{Known, Waits};
 use crate::request::Figures;
 
 /// Parts of a rank: bands begin and end at multiples of 0.05 % of the requests.
 const PARTS: u128 = 10_000;
 
-const P50: Band = Band { from: 4_500, to: 5_500 };
-const P99: Band = Band { from: 9_850, to: 9_950 };
-const P999: Band = Band { from: 9_985, to: 9_995 };
+const P50: Band = Band {
+    from: 4_500,
+    to: 5_500,
+};
+const P99: Band = Band {
+    from: 9_850,
+    to: 9_950,
+};
+const P999: Band = Band {
+    from: 9_985,
+    to: 9_995,
+};
 
 /// A band of ranks, in parts of [`PARTS`] of all requests.
 #[derive(Clone, Copy)]
@@ -50,12 +59,12 @@ impl Sums {
     fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.budget.add(&other.budget);
-        self.receive_queue_ns += other.receive_queue_ns;
+        self.receive_queue_ns = self.receive_queue_ns.saturating_add(other.receive_queue_ns);
         self.with_rss += other.with_rss;
-        self.rss_start += other.rss_start;
-        self.rss_end += other.rss_end;
-        self.minor_faults += other.minor_faults;
-        self.major_faults += other.major_faults;
+        self.rss_start = self.rss_start.saturating_add(other.rss_start);
+        self.rss_end = self.rss_end.saturating_add(other.rss_end);
+        self.minor_faults = self.minor_faults.saturating_add(other.minor_faults);
+        self.major_faults = self.major_faults.saturating_add(other.major_faults);
         self.waits.add(&other.waits);
     }
 
@@ -63,7 +72,10 @@ impl Sums {
     fn clear(&mut self) {
         let mut waits = std::mem::take(&mut self.waits);
         waits.clear();
-        *self = Self { waits, ..Self::default() };
+        *self = Self {
+            waits,
+            ..Self::default()
+        };
     }
 }
 
@@ -81,15 +93,15 @@ impl BucketSums {
         let sums = &mut self.0[index(figures.latency_ns)];
         sums.requests += 1;
         sums.budget.add(&figures.budget);
-        sums.receive_queue_ns += figures.receive_queue_ns;
+        sums.receive_queue_ns = sums.receive_queue_ns.saturating_add(figures.receive_queue_ns);
         // No process has no resident memory: 0 is a figure that could not be read.
         if figures.rss.start > 0 && figures.rss.end > 0 {
             sums.with_rss += 1;
-            sums.rss_start += figures.rss.start;
-            sums.rss_end += figures.rss.end;
+            sums.rss_start = sums.rss_start.saturating_add(figures.rss.start);
+            sums.rss_end = sums.rss_end.saturating_add(figures.rss.end);
         }
-        sums.minor_faults += figures.faults.minor;
-        sums.major_faults += figures.faults.major;
+        sums.minor_faults = sums.minor_faults.saturating_add(figures.faults.minor);
+        sums.major_faults = sums.major_faults.saturating_add(figures.faults.major);
         if let Some((number, ns)) = longest_wait {
             sums.waits.record(number, ns);
         }
@@ -104,7 +116,10 @@ impl BucketSums {
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.iter_mut().filter(|sums| sums.requests > 0).for_each(Sums::clear);
+        self.0
+            .iter_mut()
+            .filter(|sums| sums.requests > 0)
+            .for_each(Sums::clear);
     }
 
     /// The means around the three quantiles; `None` without requests.

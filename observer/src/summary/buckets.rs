@@ -49,7 +49,11 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, max_ns: 0 }
+        Self {
+            counts: vec![0; BUCKETS].into_boxed_slice(),
+            total: 0,
+            max_ns: 0,
+        }
     }
 
     pub(super) fn record(&mut self, latency_ns: u64) {
@@ -102,7 +106,10 @@ mod tests {
             assert!(low <= high);
             assert_eq!(low, bounds(at - 1).1 + 1);
             assert_eq!((index(low.max(1)), index(high.min(MAX_LATENCY_NS))), (at, at));
-            assert!((high - low) * PER_OCTAVE <= low, "bucket {at} is wider than 1/{PER_OCTAVE}");
+            assert!(
+                (high - low) * PER_OCTAVE <= low,
+                "bucket {at} is wider than 1/{PER_OCTAVE}"
+            );
         }
     }
 
@@ -118,9 +125,17 @@ mod tests {
         for ns in 1..=1000 {
             counts.record(ns * 1_000);
         }
-        for (per_mille, truth) in [(500, 500_000_u64), (990, 990_000), (999, 999_000), (1000, 1_000_000)] {
+        for (per_mille, truth) in [
+            (500, 500_000_u64),
+            (990, 990_000),
+            (999, 999_000),
+            (1000, 1_000_000),
+        ] {
             let found = counts.quantile(per_mille);
-            assert!(found >= truth && found <= truth + truth / 32, "{per_mille}: {found}");
+            assert!(
+                found >= truth && found <= truth + truth / 32,
+                "{per_mille}: {found}"
+            );
         }
         assert_eq!(Counts::new().quantile(990), 0);
     }

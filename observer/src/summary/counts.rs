@@ -36,7 +36,7 @@ impl Counted {
             return;
         }
         match self.lost.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, sum)) => *sum += count,
+            Some((_, sum)) => *sum = sum.saturating_add(count),
             None => self.lost.push((reason, count)),
         }
     }
@@ -44,12 +44,12 @@ impl Counted {
     pub(super) fn cost(&mut self, more: OwnCost) {
         let sum = self.cost.get_or_insert_default();
         sum.ebpf_ns = match (sum.ebpf_ns, more.ebpf_ns) {
-            (Some(a), Some(b)) => Some(a + b),
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
             (a, b) => a.or(b),
         };
-        sum.cpu_ns += more.cpu_ns;
+        sum.cpu_ns = sum.cpu_ns.saturating_add(more.cpu_ns);
         sum.rss_bytes = sum.rss_bytes.max(more.rss_bytes);
-        sum.records += more.records;
+        sum.records = sum.records.saturating_add(more.records);
     }
 
     pub(super) fn add(&mut self, window: &Self) {
@@ -74,6 +74,9 @@ impl Counted {
     pub(super) fn clear(&mut self) {
         let mut lost = std::mem::take(&mut self.lost);
         lost.clear();
-        *self = Self { lost, ..Self::default() };
+        *self = Self {
+            lost,
+            ..Self::default()
+        };
     }
 }

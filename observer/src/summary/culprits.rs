@@ -12,7 +12,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::report::WaitedFor;
 use crate::cause::Cause;
-use crate::request::{Culprit, LongestWait};
+use crate::request::LongestWait;
 
 /// Different things waited for that are told apart in a run.
 const MAX_KNOWN: usize = 1024;
@@ -37,7 +37,9 @@ impl Known {
         if let Some(&number) = self.numbers.get(&key) {
             return Some(number);
         }
-        let number = u16::try_from(self.known.len()).ok().filter(|&number| usize::from(number) < MAX_KNOWN)?;
+        let number = u16::try_from(self.known.len())
+            .ok()
+            .filter(|&number| usize::from(number) < MAX_KNOWN)?;
         self.known.push(Rc::new(waited_for(wait)));
         self.numbers.insert(key, number);
         Some(number)
@@ -51,21 +53,27 @@ struct Key<'a> {
     syscall: Option<&'a str>,
     object: Option<&'a str>,
     peer: Option<SocketAddr>,
-    culprit: Option<(u32, Option<&'a str>, Option<&'a str>, Option<&'a str>)>,
+    pid: Option<u32>,
+    comm: Option<&'a str>,
+    request: Option<&'a str>,
 }
 
 impl<'a> Key<'a> {
     fn of(wait: &'a LongestWait) -> Self {
-        let LongestWait { cause, dur_ns: _, detail, culprit } = wait;
+        let LongestWait {
+            cause,
+            dur_ns: _,
+            detail,
+            culprit,
+        } = wait;
         Self {
             cause: *cause,
             syscall: detail.syscall,
             object: detail.object.as_deref(),
             peer: detail.peer,
-            culprit: culprit.as_ref().map(|culprit| {
-                let Culprit { pid, tid: _, comm, request, syscall, object: _ } = culprit;
-                (*pid, comm.as_deref(), request.as_deref(), *syscall)
-            }),
+            pid: culprit.as_ref().map(|culprit| culprit.pid),
+            comm: culprit.as_ref().and_then(|culprit| culprit.comm.as_deref()),
+            request: culprit.as_ref().and_then(|culprit| culprit.request.as_deref()),
         }
     }
 }
@@ -80,8 +88,12 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
         object: wait.detail.object.as_deref().map(str::to_owned),
         peer: wait.detail.peer,
         pid: culprit.map(|culprit| culprit.pid),
-        comm: culprit.and_then(|culprit| culprit.comm.as_deref()).map(str::to_owned),
-        request: culprit.and_then(|culprit| culprit.request.as_deref()).map(str::to_owned),
+        comm: culprit
+            .and_then(|culprit| culprit.comm.as_deref())
+            .map(str::to_owned),
+        request: culprit
+            .and_then(|culprit| culprit.request.as_deref())
+            .map(str::to_owned),
     }
 }
 
@@ -98,7 +110,14 @@ struct Sum {
 
 impl Waits {
     pub(super) fn record(&mut self, number: u16, ns: u64) {
-        self.sum(Sum { number, requests: 1, ns: ns.into() }, MAX_IN_BUCKET);
+        self.sum(
+            Sum {
+                number,
+                requests: 1,
+                ns: ns.into(),
+            },
+            MAX_IN_BUCKET,
+        );
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -111,7 +130,11 @@ impl Waits {
     pub(super) fn add_part(&mut self, bucket: &Self, inside: u128, requests: u128) {
         for sum in &bucket.0 {
             let part = |value: u128| value * inside / requests;
-            let sum = Sum { number: sum.number, requests: part(sum.requests), ns: part(sum.ns) };
+            let sum = Sum {
+                number: sum.number,
+                requests: part(sum.requests),
+                ns: part(sum.ns),
+            };
             self.sum(sum, MAX_KNOWN);
         }
     }
@@ -151,7 +174,7 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Detail;
+    use crate::request::{Culprit, Detail};
 
     fn behind(comm: &str, dur_ns: u64) -> LongestWait {
         LongestWait {
@@ -177,8 +200,10 @@ mod tests {
             waits.record(number, ns);
         }
         let listed = waits.listed(&known, 1);
-        let found: Vec<_> =
-            listed.iter().map(|wait| (wait.comm.as_deref().unwrap(), wait.requests, wait.mean_ns)).collect();
+        let found: Vec<_> = listed
+            .iter()
+            .map(|wait| (wait.comm.as_deref().unwrap(), wait.requests, wait.mean_ns))
+            .collect();
         assert_eq!(found, [("hog", 2, 1_000), ("cron", 2, 200)]);
     }
 

@@ -24,10 +24,19 @@ pub(super) struct Latency {
 
 impl Latency {
     pub(super) fn new() -> Self {
-        #[expect(clippy::expect_used, reason = "the three constants are within what the histogram allows")]
+        #[expect(
+            clippy::expect_used,
+            reason = "the three constants are within what the histogram allows"
+        )]
         let histogram = Histogram::new_with_bounds(MIN_LATENCY_NS, MAX_LATENCY_NS, SIGNIFICANT_DIGITS)
             .expect("valid bounds");
-        Self { histogram, sum_ns: 0, min_ns: u64::MAX, max_ns: 0, clamped: 0 }
+        Self {
+            histogram,
+            sum_ns: 0,
+            min_ns: u64::MAX,
+            max_ns: 0,
+            clamped: 0,
+        }
     }
 
     pub(super) fn record(&mut self, latency_ns: u64) {
@@ -54,7 +63,9 @@ impl Latency {
 
     pub(super) fn quantile(&self, quantile: f64) -> u64 {
         // The histogram answers with the upper end of a bucket, which may be past what was ever seen.
-        self.histogram.value_at_quantile(quantile).clamp(self.min_ns.min(self.max_ns), self.max_ns)
+        self.histogram
+            .value_at_quantile(quantile)
+            .clamp(self.min_ns.min(self.max_ns), self.max_ns)
     }
 
     pub(super) fn quantiles(&self) -> Option<Quantiles> {
@@ -81,7 +92,10 @@ pub(super) struct Threshold {
 
 impl Threshold {
     pub(super) const fn new() -> Self {
-        Self { ns: None, next_at: THRESHOLD_MIN_REQUESTS }
+        Self {
+            ns: None,
+            next_at: THRESHOLD_MIN_REQUESTS,
+        }
     }
 
     pub(super) fn follow(&mut self, run: &Latency) {

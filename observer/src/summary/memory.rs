@@ -28,8 +28,8 @@ struct Faults {
 
 impl Faults {
     fn add(&mut self, more: Self) {
-        self.minor += more.minor;
-        self.major += more.major;
+        self.minor = self.minor.saturating_add(more.minor);
+        self.major = self.major.saturating_add(more.major);
     }
 
     /// What came since `before`. Totals that went down belong to a new process with the same pid.
@@ -37,7 +37,10 @@ impl Faults {
         if self.minor < before.minor || self.major < before.major {
             return self;
         }
-        Self { minor: self.minor - before.minor, major: self.major - before.major }
+        Self {
+            minor: self.minor - before.minor,
+            major: self.major - before.major,
+        }
     }
 }
 
@@ -63,7 +66,11 @@ impl Memory {
             return;
         }
         if self.processes.len() == MAX_PROCESSES
-            && let Some((stalest, _)) = self.processes.iter().enumerate().min_by_key(|(_, process)| process.seen_in)
+            && let Some((stalest, _)) = self
+                .processes
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, process)| process.seen_in)
         {
             self.processes.swap_remove(stalest);
         }
@@ -138,8 +145,14 @@ mod tests {
         memory.close_window();
         memory.record(7, 2_000, 540, 21);
         let (window, run) = (memory.window()[0], memory.run()[0]);
-        assert_eq!((window.minor_faults, window.major_faults, window.rss_max_bytes), (10, 0, 3_000));
-        assert_eq!((run.minor_faults, run.major_faults, run.rss_bytes), (40, 1, 2_000));
+        assert_eq!(
+            (window.minor_faults, window.major_faults, window.rss_max_bytes),
+            (10, 0, 3_000)
+        );
+        assert_eq!(
+            (run.minor_faults, run.major_faults, run.rss_bytes),
+            (40, 1, 2_000)
+        );
     }
 
     #[test]
@@ -147,7 +160,10 @@ mod tests {
         let mut memory = Memory::default();
         memory.record(7, 1_000, 500, 20);
         memory.record(7, 1_000, 3, 0);
-        assert_eq!((memory.run()[0].minor_faults, memory.run()[0].major_faults), (3, 0));
+        assert_eq!(
+            (memory.run()[0].minor_faults, memory.run()[0].major_faults),
+            (3, 0)
+        );
     }
 
     #[test]

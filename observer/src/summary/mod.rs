@@ -112,27 +112,42 @@ impl Summary {
 
     /// Ends the current window and starts the next.
     pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
-        let totals = self.window.totals(&self.known, self.paths.window(), self.memory.window());
+        let totals = self
+            .window
+            .totals(&self.known, self.paths.window(), self.memory.window());
         self.run.bands.add(&self.window.bands);
         self.run.counted.add(&self.window.counted);
         self.window.clear();
         self.paths.close_window();
         let run = self.run.totals(&self.known, self.paths.run(), self.memory.run());
         self.memory.close_window();
-        Window { start_unix_ns, duration_ns, totals, run }
+        Window {
+            start_unix_ns,
+            duration_ns,
+            totals,
+            run,
+        }
     }
 
     /// The totals of the run, with what came after the last window was closed.
     #[must_use]
     pub fn end(&self, start_unix_ns: u64, duration_ns: u64) -> End {
         let totals = self.clone().close_window(start_unix_ns, duration_ns).run;
-        End { start_unix_ns, duration_ns, totals }
+        End {
+            start_unix_ns,
+            duration_ns,
+            totals,
+        }
     }
 }
 
 impl Part {
     fn new() -> Self {
-        Self { latency: Latency::new(), bands: BucketSums::new(), counted: Counted::default() }
+        Self {
+            latency: Latency::new(),
+            bands: BucketSums::new(),
+            counted: Counted::default(),
+        }
     }
 
     fn clear(&mut self) {

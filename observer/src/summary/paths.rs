@@ -48,7 +48,11 @@ impl Paths {
             let mut window = Counts::new();
             window.record(latency_ns);
             self.slots.insert(path.into(), self.paths.len());
-            self.paths.push(Path { path: path.into(), window, run: Counts::new() });
+            self.paths.push(Path {
+                path: path.into(),
+                window,
+                run: Counts::new(),
+            });
         } else {
             self.window_overflow += 1;
         }
@@ -56,12 +60,18 @@ impl Paths {
 
     /// What happened in the current window.
     pub(super) fn window(&self) -> Listed {
-        list(self.paths.iter().map(|path| (&*path.path, &path.window)), self.window_overflow)
+        list(
+            self.paths.iter().map(|path| (&*path.path, &path.window)),
+            self.window_overflow,
+        )
     }
 
     /// What happened in the windows that were closed.
     pub(super) fn run(&self) -> Listed {
-        list(self.paths.iter().map(|path| (&*path.path, &path.run)), self.run_overflow)
+        list(
+            self.paths.iter().map(|path| (&*path.path, &path.run)),
+            self.run_overflow,
+        )
     }
 
     /// Adds the window to the run and starts the next one.
@@ -88,7 +98,12 @@ impl Paths {
             }
             !idle
         });
-        self.slots = self.paths.iter().enumerate().map(|(slot, path)| (path.path.clone(), slot)).collect();
+        self.slots = self
+            .paths
+            .iter()
+            .enumerate()
+            .map(|(slot, path)| (path.path.clone(), slot))
+            .collect();
     }
 }
 
@@ -101,7 +116,12 @@ fn list<'a>(paths: impl Iterator<Item = (&'a str, &'a Counts)>, overflow: u64) -
     let mut asked: Vec<_> = paths.filter(|(_, counts)| counts.total() > 0).collect();
     // Equal counts are put in the order of the path, so that the order is always the same.
     asked.sort_by(|(a, a_counts), (b, b_counts)| (b_counts.total(), a).cmp(&(a_counts.total(), b)));
-    let other = asked.iter().skip(LISTED).map(|(_, counts)| counts.total()).sum::<u64>() + overflow;
+    let other = asked
+        .iter()
+        .skip(LISTED)
+        .map(|(_, counts)| counts.total())
+        .sum::<u64>()
+        + overflow;
     let paths = asked
         .into_iter()
         .take(LISTED)
@@ -112,7 +132,11 @@ fn list<'a>(paths: impl Iterator<Item = (&'a str, &'a Counts)>, overflow: u64) -
             p99_ns: counts.quantile(990),
         })
         .collect();
-    Listed { paths, other, overflow }
+    Listed {
+        paths,
+        other,
+        overflow,
+    }
 }
 
 #[cfg(test)]
@@ -128,7 +152,11 @@ mod tests {
             }
         }
         let listed = paths.window();
-        let names: Vec<_> = listed.paths.iter().map(|path| (path.path.as_str(), path.requests)).collect();
+        let names: Vec<_> = listed
+            .paths
+            .iter()
+            .map(|path| (path.path.as_str(), path.requests))
+            .collect();
         assert_eq!(names, [("/b", 9), ("/a", 3), ("/c", 1), ("/d", 1), ("/e", 1)]);
         assert_eq!((listed.other, listed.overflow), (1, 0));
         paths.close_window();
@@ -139,7 +167,8 @@ mod tests {
     #[test]
     fn strangers_cannot_make_it_grow_and_no_request_goes_uncounted() {
         let mut paths = Paths::default();
-        let total = |listed: Listed| listed.paths.iter().map(|path| path.requests).sum::<u64>() + listed.other;
+        let total =
+            |listed: Listed| listed.paths.iter().map(|path| path.requests).sum::<u64>() + listed.other;
         for window in 0..3 {
             for n in 0..1_000 {
                 paths.record(&format!("/{window}/{n}"), 1_000);

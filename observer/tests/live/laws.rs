@@ -95,9 +95,17 @@ pub(crate) fn largest(request: &Value) -> (&str, u64, &Value) {
         .into_iter()
         .max_by_key(|(_, ns)| *ns)
         .expect("the budget is not empty");
-    let spans = request["timeline"].as_array().unwrap().iter();
-    let longest = spans
-        .filter(|span| span["cause"] == cause)
-        .max_by_key(|span| number(&span["dur_ns"]));
+    let longest = spans(request, cause).max_by_key(|span| number(&span["dur_ns"]));
     (cause, ns, longest.unwrap())
+}
+
+/// The time of a request that was charged to `cause`.
+pub(crate) fn waited(request: &Value, cause: &str) -> u64 {
+    budget(request).get(cause).copied().unwrap_or(0)
+}
+
+/// The stretches of a request that were charged to `cause`.
+pub(crate) fn spans<'a>(request: &'a Value, cause: &str) -> impl Iterator<Item = &'a Value> {
+    let all = request["timeline"].as_array().unwrap().iter();
+    all.filter(move |span| span["cause"] == cause)
 }

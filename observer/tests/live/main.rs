@@ -1,8 +1,8 @@
 //! observer on the live kernel. Each test starts the servers that it watches, triggers its own events, and
 //! ends what it started. One at a time: they would disturb each other's timing.
 //!
-//! They need a kernel that lets this user load eBPF programs (root, as a rule). Elsewhere they are skipped and
-//! say so, unless CI=true: then a test that cannot run has failed.
+//! They need a kernel that lets this user load eBPF programs (root, as a rule). Elsewhere they are skipped
+//! and say so, unless CI=true: then a test that cannot run has failed.
 
 #![expect(
     clippy::expect_used,

@@ -91,8 +91,8 @@ impl Observation {
     /// Ends it as Ctrl-C does, and checks what it wrote.
     pub(crate) fn finish(self) -> Lines {
         let pid = libc::pid_t::try_from(self.pid()).unwrap();
-        // SAFETY: kill reads and writes no memory of this process; the child was not waited for, so the number
-        // is still its own.
+        // SAFETY: kill reads and writes no memory of this process; the child was not waited for, so the
+        // number is still its own.
         assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
         self.ended()
     }
@@ -161,8 +161,19 @@ impl Lines {
     }
 
     /// Checks that nothing was lost and no request is incomplete.
+    #[track_caller]
     pub(crate) fn without_loss(&self) -> &Self {
-        assert_eq!(self.end["lost"], serde_json::json!({}), "{}", self.end);
+        self.without_loss_but(&[])
+    }
+
+    /// Checks that nothing but this was lost, and no request is incomplete.
+    #[track_caller]
+    pub(crate) fn without_loss_but(&self, expected: &[(&str, u64)]) -> &Self {
+        let expected: serde_json::Map<_, _> = expected
+            .iter()
+            .map(|(reason, count)| ((*reason).to_owned(), (*count).into()))
+            .collect();
+        assert_eq!(self.end["lost"].as_object(), Some(&expected), "{}", self.end);
         assert_eq!(self.end["incomplete"], 0, "{}", self.end);
         self
     }

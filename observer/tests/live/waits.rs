@@ -6,33 +6,44 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::laws::{largest, number};
+use crate::laws::{largest, number, spans, waited};
 use crate::observation::{Lines, Observation};
 use crate::server::{Server, load};
 use crate::{client, kernel};
 
 const MS: u64 = 1_000_000;
 
-/// Runs a server with these arguments and requests `path` 20 times from two connections.
-fn observe(arguments: &[&str], path: &str) -> Lines {
+/// Runs a server with these arguments and requests `path` 20 times from so many connections.
+fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
     let server = Server::faulty(arguments);
     let observation = Observation::of(server.pid(), &[]);
-    load(&server.url(path), &["--connections", "2", "--requests", "20"]);
+    load(
+        &server.url(path),
+        &["--connections", connections, "--requests", "20"],
+    );
     let lines = observation.finish();
     assert_eq!(lines.without_loss().count(), 20);
     lines
 }
 
-/// Checks that every request waited about 20 ms for `cause`, and gives the spans of it.
+/// Checks that every request waited its 20 ms for `cause`, less what a busy machine let it run late into it,
+/// and gives the longest span of it in each.
 #[track_caller]
 fn all_waited_20_ms_for<'a>(lines: &'a Lines, cause: &str) -> Vec<&'a Value> {
-    let spans = lines.requests.iter().map(|request| {
-        let (largest, ns, span) = largest(request);
-        assert_eq!(largest, cause, "{request}");
-        assert!(ns >= 18 * MS, "{request}");
-        span
-    });
-    spans.collect()
+    let named = |request: &&Value| waited(request, cause) >= 15 * MS;
+    let named_requests = lines.requests.iter().filter(named).count();
+    let other = lines.requests.iter().find(|request| !named(request));
+    assert!(
+        other.is_none(),
+        "{named_requests} of {}; one of the others: {other:?}",
+        lines.requests.len()
+    );
+    let longest = |request| {
+        spans(request, cause)
+            .max_by_key(|span| number(&span["dur_ns"]))
+            .expect("it has waited")
+    };
+    lines.requests.iter().map(longest).collect()
 }
 
 #[test]
@@ -40,7 +51,7 @@ fn waiting_for_a_peer_is_downstream_with_its_address() {
     let Some(_turn) = kernel::turn() else { return };
     let peer = Server::slow_peer();
     let address = peer.address.to_string();
-    let lines = observe(&["--downstream", &address], "/downstream?ms=20");
+    let lines = observe(&["--downstream", &address], "/downstream?ms=20", "2");
     for span in all_waited_20_ms_for(&lines, "downstream") {
         assert_eq!(span["peer"], address, "{span}");
     }
@@ -49,15 +60,27 @@ fn waiting_for_a_peer_is_downstream_with_its_address() {
 #[test]
 fn waiting_for_a_timer_is_timer() {
     let Some(_turn) = kernel::turn() else { return };
-    let lines = observe(&[], "/timer?ms=20");
-    all_waited_20_ms_for(&lines, "timer");
+    all_waited_20_ms_for(&observe(&[], "/timer?ms=20", "1"), "timer");
+}
+
+#[test]
+fn two_that_wait_for_timers_at_the_same_time_both_are_timer() {
+    let Some(_turn) = kernel::turn() else { return };
+    all_waited_20_ms_for(&observe(&[], "/timer?ms=20", "2"), "timer");
 }
 
 #[test]
 fn blocking_in_the_pool_is_the_call_that_the_pool_thread_was_in() {
     let Some(_turn) = kernel::turn() else { return };
-    let lines = observe(&[], "/pool?ms=20");
-    for span in all_waited_20_ms_for(&lines, "syscall") {
+    for span in all_waited_20_ms_for(&observe(&[], "/pool?ms=20", "1"), "syscall") {
+        assert_eq!(span["syscall"], "clock_nanosleep", "{span}");
+    }
+}
+
+#[test]
+fn two_that_block_in_the_pool_at_the_same_time_both_are_the_call() {
+    let Some(_turn) = kernel::turn() else { return };
+    for span in all_waited_20_ms_for(&observe(&[], "/pool?ms=20", "2"), "syscall") {
         assert_eq!(span["syscall"], "clock_nanosleep", "{span}");
     }
 }
@@ -65,8 +88,7 @@ fn blocking_in_the_pool_is_the_call_that_the_pool_thread_was_in() {
 #[test]
 fn blocking_on_its_own_worker_is_the_call() {
     let Some(_turn) = kernel::turn() else { return };
-    let lines = observe(&["--workers", "4"], "/blocking?ms=20");
-    for span in all_waited_20_ms_for(&lines, "syscall") {
+    for span in all_waited_20_ms_for(&observe(&[], "/blocking?ms=20", "2"), "syscall") {
         assert_eq!(span["syscall"], "clock_nanosleep", "{span}");
     }
 }

@@ -44,10 +44,10 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
     let ping = load(
         &examples,
         &format!("http://{address}/ping"),
-        &["--connections", "16"],
+        &["--connections", "16", "--rate", "2000"],
     )?;
     let blocking = format!("http://{address}/blocking?ms=40");
-    let _blocking = load(&examples, &blocking, &["--connections", "1", "--rate", "4"])?;
+    let _blocking = load(&examples, &blocking, &["--connections", "1", "--rate", "2"])?;
 
     attach(&observer, server.pid(), &interrupt)?;
     let seen_by_client = ping.finish(PATIENCE, &interrupt)?;
@@ -57,7 +57,7 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
 
 fn start_server(examples: &Path) -> Result<(Child, String)> {
     let mut server = Command::new(examples.join("faulty-server"));
-    server.args(["--workers", "2", "--port", "0"]);
+    server.args(["--workers", "1", "--port", "0"]);
     let server = Child::start("the server", server.stdout(Stdio::piped()))?;
     let line = server
         .line(Duration::from_secs(5))
@@ -93,10 +93,10 @@ fn attach(observer: &Path, pid: u32, interrupt: &Interrupt) -> Result<()> {
 fn introduce(pid: u32, address: &str) {
     eprintln!(
         "
-A tokio server with 2 workers runs as process {pid} at {address}.
-16 connections ask it for /ping, which takes microseconds. Four times a second somebody asks for
-/blocking?ms=40, and there is the fault: its handler calls std::thread::sleep, so one of the two
-workers is gone for 40 ms, and every /ping that waits for that worker waits with it.
+A tokio server with one worker thread runs as process {pid} at {address}.
+16 connections ask it for /ping 2,000 times a second, which takes microseconds. Now and then somebody
+asks for /blocking?ms=40, and there is the fault: its handler calls std::thread::sleep, so the worker
+is gone for 40 ms, and every /ping that comes meanwhile waits.
 observer now attaches for {WATCHED}. The server is not rebuilt, restarted or told.
 "
     );

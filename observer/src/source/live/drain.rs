@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aya_log::EbpfLogger;
-use observer_common::{LostReason, Losses};
+use observer_common::{Losses, LostReason};
 
 use super::facts::{Facts, clock};
 use super::kernel_half::{KernelHalf, Options};
@@ -84,7 +84,11 @@ impl LiveSource {
     /// How long to wait before the next drain.
     #[must_use]
     pub const fn poll_interval(&self) -> Duration {
-        if self.records_drained >= MANY_RECORDS { POLL_BUSY } else { POLL_IDLE }
+        if self.records_drained >= MANY_RECORDS {
+            POLL_BUSY
+        } else {
+            POLL_IDLE
+        }
     }
 
     /// Releases what is left, when nothing more is wanted.
@@ -104,7 +108,13 @@ impl LiveSource {
     fn drain(&mut self) -> Result<u64> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
         self.count_losses(now_ns)?;
-        let Self { kernel_half, facts, merge, records, .. } = self;
+        let Self {
+            kernel_half,
+            facts,
+            merge,
+            records,
+            ..
+        } = self;
         let before = *records;
         let mut aligned = Batch::default();
         kernel_half.rings.drain(|record| {
@@ -127,7 +137,8 @@ impl LiveSource {
     fn each_second(&mut self) {
         self.second_ns = self.drained_ns;
         let records = std::mem::take(&mut self.records);
-        self.facts.each_second(self.drained_ns, records, None, &mut self.merge);
+        self.facts
+            .each_second(self.drained_ns, records, None, &mut self.merge);
     }
 
     /// What was lost since the last look lies between the two looks.
@@ -138,7 +149,13 @@ impl LiveSource {
                 let count = after.count[index].saturating_sub(before.count[index]);
                 if count > 0 {
                     let from_ns = self.drained_ns.saturating_sub(SLACK_NS);
-                    let lost = event::Lost::new(from_ns, count, from_ns, after.last_ns[index].min(now_ns), reason as u32);
+                    let lost = event::Lost::new(
+                        from_ns,
+                        count,
+                        from_ns,
+                        after.last_ns[index].min(now_ns),
+                        reason as u32,
+                    );
                     self.merge.push(bytemuck::bytes_of(&lost));
                 }
             }

@@ -24,7 +24,12 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn new(pids: Vec<u32>) -> Self {
-        Self { pids, names: HashMap::new(), named_fds: HashSet::new(), own_cpu_ns: own_cpu_ns() }
+        Self {
+            pids,
+            names: HashMap::new(),
+            named_fds: HashSet::new(),
+            own_cpu_ns: own_cpu_ns(),
+        }
     }
 
     /// Reacts to one record: names the descriptor that a thread blocks on, and new threads.
@@ -57,10 +62,14 @@ impl Facts {
         self.named_fds.clear();
         for &pid in &self.pids {
             for tid in target::thread_ids(pid) {
-                let Some(name) = target::thread_name(pid, tid) else { continue };
+                let Some(name) = target::thread_name(pid, tid) else {
+                    continue;
+                };
                 if self.names.get(&tid) != Some(&name) {
                     let comm: [u8; COMM_BYTES] = text_field(&name);
-                    merge.push(bytemuck::bytes_of(&event::ThreadName::new(now_ns, pid, tid, comm)));
+                    merge.push(bytemuck::bytes_of(&event::ThreadName::new(
+                        now_ns, pid, tid, comm,
+                    )));
                     self.names.insert(tid, name);
                 }
             }
@@ -74,7 +83,9 @@ impl Facts {
         let cpu_ns = own_cpu_ns();
         let spent = cpu_ns.saturating_sub(self.own_cpu_ns);
         self.own_cpu_ns = cpu_ns;
-        let own_rss = Process::myself().and_then(|me| me.statm()).map_or(0, |statm| statm.resident * procfs::page_size());
+        let own_rss = Process::myself()
+            .and_then(|me| me.statm())
+            .map_or(0, |statm| statm.resident * procfs::page_size());
         merge.push(bytemuck::bytes_of(&event::Cost::new(
             now_ns,
             ebpf_ns.unwrap_or(event::Cost::UNKNOWN),
@@ -89,7 +100,13 @@ fn memory(now_ns: u64, pid: u32) -> Option<event::Memory> {
     let process = Process::new(i32::try_from(pid).ok()?).ok()?;
     let stat = process.stat().ok()?;
     let rss_bytes = stat.rss * procfs::page_size();
-    Some(event::Memory::new(now_ns, pid, rss_bytes, stat.minflt, stat.majflt))
+    Some(event::Memory::new(
+        now_ns,
+        pid,
+        rss_bytes,
+        stat.minflt,
+        stat.majflt,
+    ))
 }
 
 /// CPU time that this process has used, ns.
@@ -99,7 +116,10 @@ fn own_cpu_ns() -> u64 {
 
 /// Time of a clock, ns.
 pub(super) fn clock(id: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: writes one timespec that lives on the stack.
     let status = unsafe { libc::clock_gettime(id, &raw mut time) };
     if status != 0 {

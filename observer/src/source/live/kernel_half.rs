@@ -69,17 +69,27 @@ impl KernelHalf {
         let mut targets: HashMap<_, u32, u8> = map(&mut ebpf, names::map::TARGETS)?;
         for pid in &options.pids {
             targets.insert(pid, 1, 0).with_context(|| {
-                format!("cannot watch process {pid}: at most {} processes at once", limits::MAX_TARGETS)
+                format!(
+                    "cannot watch process {pid}: at most {} processes at once",
+                    limits::MAX_TARGETS
+                )
             })?;
         }
         let mut ports: Array<_, u32> = map(&mut ebpf, names::map::PORTS)?;
         for port in &options.ports {
-            ports.set(u32::from(*port), 1, 0).with_context(|| format!("cannot watch port {port}"))?;
+            ports
+                .set(u32::from(*port), 1, 0)
+                .with_context(|| format!("cannot watch port {port}"))?;
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
         // The maps stay alive through the programs that use them.
         let outcomes = signals::attach(&mut ebpf, &btf);
-        Ok(Self { ebpf, losses, rings, outcomes })
+        Ok(Self {
+            ebpf,
+            losses,
+            rings,
+            outcomes,
+        })
     }
 
     /// The loaded object, for its log.
@@ -95,6 +105,8 @@ impl KernelHalf {
 }
 
 fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
-    let map = ebpf.take_map(name).with_context(|| format!("the compiled object has no map {name}"))?;
+    let map = ebpf
+        .take_map(name)
+        .with_context(|| format!("the compiled object has no map {name}"))?;
     M::try_from(map).with_context(|| format!("map {name} of the compiled object is of another type"))
 }

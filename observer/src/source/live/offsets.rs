@@ -15,9 +15,11 @@ const RSS_COUNTERS: [u32; 3] = [0, 1, 3];
 /// # Errors
 /// When the kernel publishes none.
 pub fn kernel_btf() -> Result<Btf> {
-    Btf::from_file(KERNEL_BTF).map_err(|error| anyhow!("{error}")).with_context(|| {
-        format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
-    })
+    Btf::from_file(KERNEL_BTF)
+        .map_err(|error| anyhow!("{error}"))
+        .with_context(|| {
+            format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+        })
 }
 
 /// Offsets of all fields that the kernel half reads.
@@ -66,19 +68,23 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
 /// Whether this kernel has a function or tracepoint type of this name.
 #[must_use]
 pub fn has(btf: &Btf, name: &str) -> bool {
-    btf.resolve_types_by_name(name).is_ok_and(|types| !types.is_empty())
+    btf.resolve_types_by_name(name)
+        .is_ok_and(|types| !types.is_empty())
 }
 
 /// How many parameters a kernel function has.
 #[must_use]
 pub fn parameters(btf: &Btf, function: &str) -> Option<usize> {
-    btf.resolve_types_by_name(function).ok()?.iter().find_map(|found| match found {
-        Type::Func(function) => match btf.resolve_chained_type(function).ok()? {
-            Type::FuncProto(proto) => Some(proto.parameters.len()),
+    btf.resolve_types_by_name(function)
+        .ok()?
+        .iter()
+        .find_map(|found| match found {
+            Type::Func(function) => match btf.resolve_chained_type(function).ok()? {
+                Type::FuncProto(proto) => Some(proto.parameters.len()),
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    })
+        })
 }
 
 /// The resident-memory counters: an array of `percpu_counter` since Linux 6.2, of `atomic_long_t` before.
@@ -112,8 +118,8 @@ fn field(btf: &Btf, name: &str, path: &str) -> Result<u32> {
     let mut bits = 0;
     let mut parts = path.split('.').peekable();
     while let Some(part) = parts.next() {
-        let (offset, member_type) =
-            member(btf, &current, part).with_context(|| format!("this kernel's {name} has no field {path}"))?;
+        let (offset, member_type) = member(btf, &current, part)
+            .with_context(|| format!("this kernel's {name} has no field {path}"))?;
         bits += offset;
         if parts.peek().is_some() {
             let Some(Type::Struct(inner) | Type::Union(inner)) = member_type else {
@@ -145,10 +151,14 @@ fn member(btf: &Btf, structure: &Struct, name: &str) -> Option<(u32, Option<Type
     /// The member's type without typedefs and qualifiers.
     fn resolve(btf: &Btf, member: &btf_rs::Member) -> Option<Type> {
         btf.resolve_chained_type(member).ok().map(|first| match &first {
-            Type::Typedef(typedef) => btf.chained_type_iter(typedef).last().unwrap_or_else(|| first.clone()),
-            Type::Const(qualified) | Type::Volatile(qualified) => {
-                btf.chained_type_iter(qualified).last().unwrap_or_else(|| first.clone())
-            }
+            Type::Typedef(typedef) => btf
+                .chained_type_iter(typedef)
+                .last()
+                .unwrap_or_else(|| first.clone()),
+            Type::Const(qualified) | Type::Volatile(qualified) => btf
+                .chained_type_iter(qualified)
+                .last()
+                .unwrap_or_else(|| first.clone()),
             _ => first,
         })
     }

@@ -16,15 +16,20 @@ pub(super) struct Rings {
 impl Rings {
     /// Makes the rings and hands them to the kernel half.
     pub(super) fn create(ebpf: &mut Ebpf, bytes: u32) -> Result<Self> {
-        let outer = ebpf.map_mut(names::map::RINGS).context("the compiled object has no map RINGS")?;
-        let mut outer: ArrayOfMaps<&mut MapData> = outer.try_into().context("map RINGS is of another type")?;
+        let outer = ebpf
+            .map_mut(names::map::RINGS)
+            .context("the compiled object has no map RINGS")?;
+        let mut outer: ArrayOfMaps<&mut MapData> =
+            outer.try_into().context("map RINGS is of another type")?;
         let cpus = possible_cpus()?.min(limits::MAX_CPUS);
         let mut rings = Vec::new();
         for cpu in 0..cpus {
             let map = aya_obj::Map::new_from_params(RING_BUFFER, 0, 0, bytes, 0);
             let data = MapData::create(map, "observer_ring", None)
                 .with_context(|| format!("cannot make a ring buffer of {bytes} bytes for CPU {cpu}"))?;
-            outer.set(cpu, &data, 0).with_context(|| format!("cannot install CPU {cpu}'s ring"))?;
+            outer
+                .set(cpu, &data, 0)
+                .with_context(|| format!("cannot install CPU {cpu}'s ring"))?;
             let ring = RingBuf::try_from(Map::RingBuf(data))
                 .with_context(|| format!("cannot map CPU {cpu}'s ring buffer"))?;
             rings.push(ring);

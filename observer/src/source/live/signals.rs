@@ -43,7 +43,11 @@ struct Signal {
 }
 
 const fn tracepoint(program: &'static str, name: &'static str) -> Alternative {
-    Alternative { program, hook: Hook::Tracepoint(name), note: None }
+    Alternative {
+        program,
+        hook: Hook::Tracepoint(name),
+        note: None,
+    }
 }
 
 const SIGNALS: &[Signal] = &[
@@ -73,7 +77,11 @@ const SIGNALS: &[Signal] = &[
         name: "receive",
         alternatives: &[
             tracepoint(program::RECEIVE_TRACEPOINT, "sock_recv_length"),
-            Alternative { program: program::RECEIVE_FEXIT, hook: Hook::Exit("tcp_recvmsg"), note: None },
+            Alternative {
+                program: program::RECEIVE_FEXIT,
+                hook: Hook::Exit("tcp_recvmsg"),
+                note: None,
+            },
         ],
         fallback: None,
     },
@@ -81,7 +89,11 @@ const SIGNALS: &[Signal] = &[
         name: "send",
         alternatives: &[
             tracepoint(program::SEND_TRACEPOINT, "sock_send_length"),
-            Alternative { program: program::SEND_FEXIT, hook: Hook::Exit("tcp_sendmsg"), note: None },
+            Alternative {
+                program: program::SEND_FEXIT,
+                hook: Hook::Exit("tcp_sendmsg"),
+                note: None,
+            },
         ],
         fallback: None,
     },
@@ -97,7 +109,9 @@ const SIGNALS: &[Signal] = &[
             hook: Hook::Exit("inet_csk_accept"),
             note: None,
         }],
-        fallback: Some("the first read tried on a new connection: an upper bound, exact where one thread does both"),
+        fallback: Some(
+            "the first read tried on a new connection: an upper bound, exact where one thread does both",
+        ),
     },
     Signal {
         name: "fork",
@@ -133,7 +147,10 @@ pub struct Outcome {
 
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
 pub fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Vec<Outcome> {
-    SIGNALS.iter().map(|signal| attach_one(ebpf, btf, signal)).collect()
+    SIGNALS
+        .iter()
+        .map(|signal| attach_one(ebpf, btf, signal))
+        .collect()
 }
 
 /// Fails unless every needed signal has a hook.
@@ -145,8 +162,11 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
         .iter()
         .filter(|outcome| !outcome.usable)
         .map(|outcome| {
-            let reasons: Vec<String> =
-                outcome.refused.iter().map(|(hook, reason)| format!("{hook}: {reason}")).collect();
+            let reasons: Vec<String> = outcome
+                .refused
+                .iter()
+                .map(|(hook, reason)| format!("{hook}: {reason}"))
+                .collect();
             format!("{} ({})", outcome.signal, reasons.join("; "))
         })
         .collect();
@@ -201,7 +221,11 @@ fn try_attach(ebpf: &mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<(
             program.load(name, btf)?;
             program.attach()?;
         }
-        (_, hook) => bail!("program {} does not fit hook {}", alternative.program, hook.name()),
+        (_, hook) => bail!(
+            "program {} does not fit hook {}",
+            alternative.program,
+            hook.name()
+        ),
     }
     Ok(())
 }

@@ -83,12 +83,19 @@ pub fn thread_name(pid: u32, tid: u32) -> Option<String> {
 /// Ids of the process's threads.
 #[must_use]
 pub fn thread_ids(pid: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// What a descriptor of a process is: a path, `socket:[…]`, `pipe:[…]`, `anon_inode:[…]`.
 #[must_use]
 pub fn fd_name(pid: u32, fd: i32) -> Option<String> {
-    fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok().map(|path| path.display().to_string())
+    fs::read_link(format!("/proc/{pid}/fd/{fd}"))
+        .ok()
+        .map(|path| path.display().to_string())
 }
