@@ -3,7 +3,7 @@
 /// Length of a thread name in the kernel (`TASK_COMM_LEN`), bytes, NUL included.
 pub const COMM_BYTES: usize = 16;
 
-/// First bytes of a request that are kept with its first receive.
+/// First bytes of a request that are kept with its receives.
 ///
 /// Holds a request line with a path of about a hundred bytes; a longer path is cut and marked as cut.
 pub const REQUEST_HEAD_BYTES: usize = 128;

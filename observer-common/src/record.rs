@@ -202,7 +202,7 @@ records! {
         head_bytes: u32,
     }
 
-    /// A receive that starts a turn, with the first bytes of what was received.
+    /// A receive among the first bytes of a turn, with the first bytes of what was received.
     ReceiveHead: 192 {
         /// The receive.
         receive: Receive,

@@ -25,6 +25,8 @@ pub(crate) struct SocketState {
     unread_mark: u32,
     /// Which direction moved last.
     pub(crate) direction: u32,
+    /// Bytes received since the last send.
+    pub(crate) turn_bytes: u64,
 }
 
 /// Nothing was received or sent yet.

@@ -23,6 +23,9 @@ pub const SETTLED_NS: u64 = 25_000_000;
 /// Connections kept at once; more are counted and not followed.
 pub const MAX_CONNECTIONS: usize = 262_144;
 
+/// Closed connections that are still known.
+const MAX_CLOSED: usize = 1024;
+
 /// Sends that are remembered of an outbound connection: a request that used it is explained when its own
 /// connection goes on, and others may have used this one since.
 const MAX_SENDS: usize = 64;
@@ -87,6 +90,14 @@ impl Turn {
     /// Threads that touched it, the first few.
     pub fn tids(&self) -> impl Iterator<Item = u32> + '_ {
         self.tids.iter().copied().take_while(|&tid| tid != 0)
+    }
+
+    /// Adds what a receive brought, as far as all before it was kept.
+    fn add_head(&mut self, head: &[u8]) {
+        let room = &mut self.head[self.head_bytes..];
+        let bytes = head.len().min(room.len());
+        room[..bytes].copy_from_slice(&head[..bytes]);
+        self.head_bytes += bytes;
     }
 
     fn touched_by(&mut self, tid: u32) {
@@ -191,6 +202,8 @@ pub struct Connections {
     connections: FxHashMap<u64, Connection>,
     ports: HashSet<u16>,
     fds: FxHashMap<(u32, i32), u64>,
+    /// Those that are over, the oldest first.
+    closed: VecDeque<u64>,
     /// Turns that have an end which is not yet certain, oldest first: (last send seen, connection).
     quiet: VecDeque<(u64, u64)>,
     /// The same, as long as they are not settled.
@@ -244,8 +257,7 @@ impl Connections {
         self.ports.insert(port);
     }
 
-    /// A connection changed. Returns the turn that this ended; one that is closed stays until it is
-    /// [forgotten](Self::forget).
+    /// A connection changed. Returns the turn that this ended.
     pub fn changed(&mut self, event: &common::Connection) -> Option<RequestId> {
         if event.new_state == tcp::LISTEN {
             self.ports.insert(event.local_port);
@@ -281,9 +293,14 @@ impl Connections {
         }
     }
 
-    /// Drops what is known of a connection, which was closed.
-    pub fn forget(&mut self, conn: u64) {
-        self.connections.remove(&conn);
+    /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
+    pub fn closed(&mut self, conn: u64) {
+        if self.closed.len() == MAX_CLOSED
+            && let Some(oldest) = self.closed.pop_front()
+        {
+            self.connections.remove(&oldest);
+        }
+        self.closed.push_back(conn);
     }
 
     /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
@@ -317,11 +334,12 @@ impl Connections {
                     conn: event.conn,
                     nth: connection.nth,
                 };
-                connection.begin_turn(begin(id, event, connection.accepted, head));
+                connection.begin_turn(begin(id, event, connection.accepted));
             }
             if let Some(turn) = &mut connection.turn {
                 turn.bytes_in += u64::from(event.result.unsigned_abs());
                 turn.touched_by(event.header.tid);
+                turn.add_head(head);
             }
             connection.turn.as_ref().map(|turn| turn.id)
         };
@@ -463,7 +481,7 @@ impl Connections {
     }
 }
 
-fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, head: &[u8]) -> Turn {
+fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>) -> Turn {
     let read_ns = event.header.at_ns;
     let arrival_seen = event.arrived_ns > 0;
     let arrival_ns = if arrival_seen {
@@ -471,9 +489,6 @@ fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, 
     } else {
         read_ns
     };
-    let head_bytes = head.len().min(REQUEST_HEAD_BYTES);
-    let mut kept = [0; REQUEST_HEAD_BYTES];
-    kept[..head_bytes].copy_from_slice(&head[..head_bytes]);
     Turn {
         id,
         pid: event.tgid,
@@ -490,8 +505,8 @@ fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>, 
         rss_end: event.rss_pages,
         status: None,
         tids: [0; MAX_TIDS],
-        head: kept,
-        head_bytes,
+        head: [0; REQUEST_HEAD_BYTES],
+        head_bytes: 0,
     }
 }
 

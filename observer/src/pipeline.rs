@@ -166,7 +166,7 @@ impl Pipeline {
                     self.finish_turn(turn, sink)?;
                 }
                 if event.new_state == tcp::CLOSE {
-                    self.connections.forget(event.conn);
+                    self.connections.closed(event.conn);
                     self.settled.remove(&event.conn);
                 }
             }

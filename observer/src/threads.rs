@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags, limits::COMM_BYTES};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::syscall::{self, Wait};
 
@@ -18,6 +18,9 @@ pub const MAX_SLICES: usize = 8192;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
+
+/// Futexes that are remembered.
+const MAX_FUTEXES: usize = 65_536;
 
 /// `TASK_DEAD`: the thread leaves its CPU for the last time.
 const DEAD: u32 = 0x80;
@@ -295,7 +298,8 @@ impl Thread {
         self.close(at_ns, closed, running, None);
     }
 
-    fn switch_out(&mut self, event: &SwitchOut) {
+    /// The thread left its CPU, to wait for `wait` unless it was preempted.
+    fn switch_out(&mut self, event: &SwitchOut, wait: Wait) {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
         let next = if event.flags & flags::PREEMPTED != 0 {
@@ -311,7 +315,7 @@ impl Thread {
             }
         } else {
             State::Blocked(Block {
-                wait: Wait::of(event.syscall, &event.args, event.state),
+                wait,
                 syscall: event.syscall,
                 arg0: event.args[0],
                 wake: None,
@@ -491,16 +495,25 @@ impl Thread {
     }
 
     /// The end of the last slice, before `at_ns` and not before `since_ns`, in which the thread ran for
-    /// `request`, and whether that slice began with a send that found no room.
+    /// `request`, and whether that slice began with a send that found no room. With `sure`, not those of which it
+    /// is only known that the thread was woken for the request.
     #[must_use]
-    pub fn last_ran_for(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<(u64, bool)> {
+    pub fn last_ran_for(
+        &self,
+        request: RequestId,
+        sure: bool,
+        at_ns: u64,
+        since_ns: u64,
+    ) -> Option<(u64, bool)> {
         let index = self.first_not_before(at_ns);
         self.past
             .range(..index)
             .rev()
             .take_while(|slice| slice.to_ns > since_ns)
             .find_map(|slice| match slice.state {
-                State::Running { owner, began, .. } if owner.request() == Some(request) => {
+                State::Running { owner, began, .. }
+                    if owner == Owner::Request(request) || !sure && owner.request() == Some(request) =>
+                {
                     Some((slice.to_ns.min(at_ns), began == Began::Stalled))
                 }
                 _ => None,
@@ -515,6 +528,8 @@ pub struct Threads {
     /// Threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,
+    /// Futexes that are no mutex, by process and address.
+    no_mutexes: FxHashSet<(u32, u64)>,
 }
 
 impl Threads {
@@ -541,6 +556,26 @@ impl Threads {
         }
     }
 
+    /// What a thread that left its CPU waits in. A condition variable counts, and sometimes stands at the value
+    /// that a contended mutex has; a futex on which anybody waited at another value is no mutex.
+    fn wait(&mut self, event: &SwitchOut) -> Wait {
+        let wait = Wait::of(event.syscall, &event.args, event.state);
+        let futex = (event.tgid, event.args[0]);
+        match wait {
+            Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
+                timeout: event.args[3] != 0,
+            },
+            Wait::Park { .. } => {
+                if self.no_mutexes.len() == MAX_FUTEXES {
+                    self.no_mutexes.clear();
+                }
+                self.no_mutexes.insert(futex);
+                wait
+            }
+            _ => wait,
+        }
+    }
+
     /// A thread left its CPU.
     pub fn switch_out(&mut self, event: &SwitchOut) {
         if event.state & DEAD != 0 {
@@ -548,8 +583,9 @@ impl Threads {
             self.ended(event.header.tid);
             return;
         }
+        let wait = self.wait(event);
         if let Some(thread) = self.known(event.header.tid, event.tgid) {
-            thread.switch_out(event);
+            thread.switch_out(event, wait);
         }
     }
 

@@ -16,6 +16,8 @@ use crate::{
     target, user,
 };
 
+const REQUEST_HEAD_BYTES: u64 = limits::REQUEST_HEAD_BYTES as u64;
+
 /// `sock_recv_length(struct sock *sk, int ret, int flags)`
 #[btf_tracepoint(function = "sock_recv_length")]
 fn receive_tracepoint(ctx: BtfTracePointContext) -> i32 {
@@ -61,15 +63,21 @@ fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
             record_flags |= flags::DRAINED;
         }
     }
-    let starts_turn = result > 0 && !peek && state.direction != DIRECTION_IN;
+    let mut with_head = false;
     if result > 0 && !peek {
+        if state.direction != DIRECTION_IN {
+            state.turn_bytes = 0;
+        }
+        // A request can come in pieces: Go reads the first byte of it by itself.
+        with_head = state.turn_bytes < REQUEST_HEAD_BYTES;
+        state.turn_bytes = state.turn_bytes.saturating_add(result as u64);
         state.direction = DIRECTION_IN;
     }
     let task = Task::current();
     let registers = task.registers();
     let mut record = Receive {
         header: ring::header(
-            if starts_turn {
+            if with_head {
                 Kind::ReceiveHead
             } else {
                 Kind::Receive
@@ -92,7 +100,7 @@ fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
         rss_pages: task.rss_pages(),
         head_bytes: 0,
     };
-    if !starts_turn {
+    if !with_head {
         ring::write(at_ns, record);
     } else if let Some(mut entry) = ring::reserve::<ReceiveHead>(at_ns) {
         let slot = entry.as_mut_ptr();

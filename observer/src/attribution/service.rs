@@ -29,7 +29,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
         turn,
         path,
         tid: turn.sent_tid,
-        handed_off: false,
+        handed_off: None,
     };
     for _ in 0..MAX_STEPS {
         if walk.path.cursor_ns() <= turn.read_ns {
@@ -48,8 +48,9 @@ struct Walk<'a, 'b> {
     path: &'a mut Path,
     /// Thread on which the walk is.
     tid: u32,
-    /// It came here by a wakeup: what this thread did, it did for the request, unless it says otherwise.
-    handed_off: bool,
+    /// It came here by a wakeup: what this thread did since the request last ran elsewhere, it did for the request,
+    /// unless it says otherwise.
+    handed_off: Option<LastRun>,
 }
 
 /// The end of a stretch in which the request ran.
@@ -75,7 +76,15 @@ impl Walk<'_, '_> {
                 .unexplained_until(read_ns, Some(self.tid), "no record of the thread");
             return;
         };
-        let from_ns = slice.from_ns.max(read_ns);
+        let mut from_ns = slice.from_ns.max(read_ns);
+        if let Some(run) = self.handed_off {
+            if run.end_ns >= self.path.cursor_ns() {
+                self.tid = run.tid;
+                self.handed_off = None;
+                return;
+            }
+            from_ns = from_ns.max(run.end_ns);
+        }
         let tid = Some(self.tid);
         match slice.state {
             State::Unknown => {
@@ -107,15 +116,25 @@ impl Walk<'_, '_> {
     }
 
     fn is_ours(&self, owner: Owner) -> bool {
-        owner.request() == Some(self.turn.id) || owner == Owner::Nobody && self.handed_off
+        owner.request() == Some(self.turn.id)
+            || self.handed_off.is_some() && matches!(owner, Owner::Nobody | Owner::WokenFor(_))
     }
 
     /// Where the request last ran before the cursor; its first read at the latest.
     fn last_run(&self) -> LastRun {
+        self.last_run_that_is(false)
+    }
+
+    /// The same, leaving out threads of which it is only known that they were woken for the request.
+    fn last_sure_run(&self) -> LastRun {
+        self.last_run_that_is(true)
+    }
+
+    fn last_run_that_is(&self, sure: bool) -> LastRun {
         let (now_ns, read_ns) = (self.path.cursor_ns(), self.turn.read_ns);
         let runs = self.turn.tids().filter_map(|tid| {
             let thread = self.evidence.threads.get(tid)?;
-            let (end_ns, stalled) = thread.last_ran_for(self.turn.id, now_ns, read_ns)?;
+            let (end_ns, stalled) = thread.last_ran_for(self.turn.id, sure, now_ns, read_ns)?;
             Some(LastRun { end_ns, tid, stalled })
         });
         let first_read = LastRun {
@@ -136,7 +155,7 @@ impl Walk<'_, '_> {
         }
         self.path.charge_until(run.end_ns, cause, None, None, reason);
         self.tid = run.tid;
-        self.handed_off = false;
+        self.handed_off = None;
     }
 
     /// The thread took the request up again after it had worked for others. What ended the thread's last idle
@@ -240,8 +259,8 @@ impl Walk<'_, '_> {
                 .get(waker)
                 .is_some_and(|thread| thread.before(slice.to_ns).is_some());
             if known && slice.to_ns >= self.path.cursor_ns() {
+                self.handed_off = Some(self.last_sure_run());
                 self.tid = waker;
-                self.handed_off = true;
                 return;
             }
         }
@@ -291,7 +310,7 @@ impl Walk<'_, '_> {
             None,
             Reason::Peer(conn),
         );
+        self.handed_off = Some(self.last_sure_run());
         self.tid = tid;
-        self.handed_off = true;
     }
 }

@@ -239,11 +239,6 @@ fn apt_install(machine: &Machine, packages: &[&str], what: &str) -> Result<Step,
     Ok(step)
 }
 
-/// What helps where no package has the LLVM: upstream's own build of the linker, with LLVM inside.
-pub(super) fn prebuilt_linker() -> String {
-    format!("cargo install cargo-binstall && cargo binstall bpf-linker@{LINKER_VERSION}")
-}
-
 /// Fetches apt's package lists.
 pub(super) fn apt_update(step: &Step) -> Command {
     Step {

@@ -232,7 +232,7 @@ fn try_attach(ebpf: &mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<(
 
 /// The chain of reasons on one line, without the verifier's log, which is for `--verbose` readers.
 fn reason(error: &anyhow::Error) -> String {
-    let text: Vec<String> = error
+    let mut text: Vec<String> = error
         .chain()
         .map(|cause| {
             let cause = cause.to_string();
@@ -240,6 +240,8 @@ fn reason(error: &anyhow::Error) -> String {
             cause[..end].trim().trim_end_matches('.').to_owned()
         })
         .collect();
+    // Some errors print the one that they were made from.
+    text.dedup_by(|inner, outer| outer.ends_with(inner.as_str()));
     if std::env::var_os("OBSERVER_VERIFIER_LOG").is_some() {
         return format!("{error:#}");
     }
