@@ -7,6 +7,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 
 use observer_common::{self as common, flags, limits::REQUEST_HEAD_BYTES, tcp};
 use rustc_hash::FxHashMap;
@@ -22,6 +23,9 @@ pub const SETTLED_NS: u64 = 25_000_000;
 
 /// Connections kept at once; more are counted and not followed.
 pub const MAX_CONNECTIONS: usize = 262_144;
+
+/// Turns of a connection whose names are remembered.
+const MAX_NAMES: usize = 8;
 
 /// Closed connections that are still known.
 const MAX_CLOSED: usize = 1024;
@@ -136,6 +140,8 @@ pub struct Connection {
     fd: i32,
     turn: Option<Box<Turn>>,
     last: Option<Box<Turn>>,
+    /// Names of the last turns: others that waited for them are explained later.
+    names: VecDeque<(u64, Option<Rc<str>>)>,
     /// Memory for the next turn.
     spare: Option<Box<Turn>>,
 }
@@ -153,6 +159,7 @@ impl Connection {
             fd: -1,
             turn: None,
             last: None,
+            names: VecDeque::new(),
             spare: None,
         }
     }
@@ -175,11 +182,42 @@ impl Connection {
             .find(|turn| turn.id.nth == nth)
     }
 
+    /// Method and path of one of the last turns, as `GET /path`, where they were HTTP/1.x.
+    #[must_use]
+    pub fn name(&self, nth: u64) -> Option<Rc<str>> {
+        if let Some(turn) = self.turn.as_ref().filter(|turn| turn.id.nth == nth) {
+            return self.name_of(turn.request_line()?);
+        }
+        self.names
+            .iter()
+            .rev()
+            .find(|(named, _)| *named == nth)?
+            .1
+            .clone()
+    }
+
+    /// Most turns of a connection are for what the one before was for.
+    fn name_of(&self, line: RequestLine<'_>) -> Option<Rc<str>> {
+        let same = self
+            .names
+            .back()
+            .and_then(|(_, name)| name.as_ref())
+            .filter(|name| {
+                name.strip_prefix(line.method)
+                    .and_then(|rest| rest.strip_prefix(' '))
+                    == Some(line.path())
+            });
+        Some(same.map_or_else(|| format!("{} {}", line.method, line.path()).into(), Rc::clone))
+    }
+
     /// The current turn, if there is one and it was answered, becomes the one before.
     fn end_turn(&mut self) -> Option<RequestId> {
-        if self.turn.as_ref().is_none_or(|turn| turn.sent_tid == 0) {
-            return None;
+        let turn = self.turn.as_ref().filter(|turn| turn.sent_tid != 0)?;
+        let name = turn.request_line().and_then(|line| self.name_of(line));
+        if self.names.len() == MAX_NAMES {
+            self.names.pop_front();
         }
+        self.names.push_back((turn.id.nth, name));
         std::mem::swap(&mut self.turn, &mut self.last);
         self.spare = self.turn.take();
         self.last.as_ref().map(|turn| turn.id)

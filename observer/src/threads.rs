@@ -217,6 +217,8 @@ pub struct Thread {
     /// The owner's last operation was a send: what follows may already be another's.
     owner_sent: bool,
     faults: Option<(u32, u32)>,
+    /// A wakeup that came while it was still on its way to sleep: the waker does not wait for the switch.
+    early_wake: Option<Wake>,
     /// Up to here events may be missing: what began before that is not known to have gone on, ns.
     lost_until_ns: u64,
 }
@@ -232,6 +234,7 @@ impl Thread {
             owner: Owner::Nobody,
             owner_sent: false,
             faults: None,
+            early_wake: None,
             lost_until_ns: 0,
         }
     }
@@ -274,6 +277,14 @@ impl Thread {
 
     fn switch_in(&mut self, event: &SwitchIn) {
         let at_ns = event.header.at_ns;
+        if let (State::Blocked(block), Some(wake)) = (self.state, self.early_wake.take()) {
+            // Nothing else ended the block, so this did, as soon as it had begun.
+            let block = Block {
+                wake: Some(wake),
+                ..block
+            };
+            self.end_block(self.since_ns.saturating_add(1), block, event.header.cpu);
+        }
         let behind = Occupant {
             tid: event.prev_tid,
             pid: event.prev_tgid,
@@ -303,6 +314,7 @@ impl Thread {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
         let next = if event.flags & flags::PREEMPTED != 0 {
+            self.early_wake = None;
             State::Runnable {
                 cpu: event.header.cpu,
                 behind: Occupant::default(),
@@ -337,11 +349,7 @@ impl Thread {
 
     /// Takes a wakeup, by a thread that ran for `waker_owner`.
     fn woken(&mut self, event: &Waking, waker_owner: Owner) {
-        let State::Blocked(mut block) = self.state else {
-            // It was running or runnable already, on its way to sleep.
-            return;
-        };
-        block.wake = Some(Wake {
+        let wake = Wake {
             by: Occupant {
                 tid: event.waker_tid,
                 pid: event.waker_tgid,
@@ -349,20 +357,33 @@ impl Thread {
             },
             syscall: event.waker_syscall,
             conn: event.conn,
-        });
+        };
+        let State::Blocked(block) = self.state else {
+            self.early_wake = Some(wake);
+            return;
+        };
+        self.early_wake = None;
+        let block = Block {
+            wake: Some(wake),
+            ..block
+        };
         if block.wait.is_idle()
             && block.handed_off_by().is_some()
             && let Some(id) = waker_owner.request()
         {
             self.owner = Owner::WokenFor(id);
         }
+        self.end_block(event.header.at_ns, block, event.header.cpu);
+    }
+
+    fn end_block(&mut self, at_ns: u64, block: Block, cpu: u16) {
         let runnable = State::Runnable {
-            cpu: event.header.cpu,
+            cpu,
             behind: Occupant::default(),
             behind_ran_ns: 0,
             preempted_by: None,
         };
-        self.close(event.header.at_ns, State::Blocked(block), runnable, None);
+        self.close(at_ns, State::Blocked(block), runnable, None);
     }
 
     /// Splits the running slice at a socket operation, and judges for whom the part before it and the part

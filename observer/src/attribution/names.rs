@@ -128,8 +128,8 @@ fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner) -> Culprit {
 
 /// A request in words: method and path without query.
 fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Rc<str>> {
-    let line = evidence.connections.turn(owner.request()?)?.request_line()?;
-    Some(format!("{} {}", line.method, line.path()).into())
+    let id = owner.request()?;
+    evidence.connections.get(id.conn)?.name(id.nth)
 }
 
 fn comm(occupant: &Occupant) -> String {
