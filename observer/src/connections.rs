@@ -295,8 +295,21 @@ impl Connections {
         self.ports.insert(port);
     }
 
-    /// A connection changed. Returns the turn that this ended.
-    pub fn changed(&mut self, event: &common::Connection) -> Option<RequestId> {
+    /// The request that uses an outbound connection, as long as it was not answered itself: until then nobody else
+    /// sends on it. The thread may have turned to another request since.
+    fn open_user(&self, conn: u64) -> Option<RequestId> {
+        let connection = self
+            .connections
+            .get(&conn)
+            .filter(|connection| connection.role == Role::Outbound)?;
+        let user = connection.used_for?;
+        self.turn(user)
+            .filter(|turn| turn.sent_tid == 0)
+            .map(|turn| turn.id)
+    }
+
+    /// A connection changed, in the context of a thread that ran for `owner`. Returns the turn that this ended.
+    pub fn changed(&mut self, event: &common::Connection, owner: Option<RequestId>) -> Option<RequestId> {
         if event.new_state == tcp::LISTEN {
             self.ports.insert(event.local_port);
             return None;
@@ -320,6 +333,9 @@ impl Connections {
         }
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
+        if event.new_state == tcp::SYN_SENT {
+            connection.used_for = owner;
+        }
         if event.flags & flags::ACCEPTED != 0 {
             connection.accepted = Some((event.header.at_ns, false));
         }
@@ -398,8 +414,9 @@ impl Connections {
     /// Bytes were sent, by a thread that was running for `owner`.
     pub fn sent(&mut self, event: &common::Send, head: &[u8], owner: Option<RequestId>) -> Option<Operation> {
         let at_ns = event.header.at_ns;
+        let owner = self.open_user(event.conn).or(owner);
         let connection = self.known(event.conn, Role::Unknown)?;
-        if connection.role == Role::Unknown {
+        if connection.role == Role::Unknown && event.result > 0 {
             // The first to speak on a connection that was there before: a client speaks first.
             connection.role = Role::Outbound;
         }

@@ -152,17 +152,17 @@ impl Pipeline {
                 }
             }
             Event::Send(event, head) => {
-                let owner = self
-                    .threads
-                    .get(event.header.tid)
-                    .and_then(|thread| thread.owner().request());
+                let owner = self.threads.owner(event.header.tid);
                 if let Some(operation) = self.connections.sent(event, head, owner) {
                     self.threads
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
             }
             Event::Connection(event) => {
-                if let Some(turn) = self.connections.changed(event) {
+                if let Some(turn) = self
+                    .connections
+                    .changed(event, self.threads.owner(event.header.tid))
+                {
                     self.finish_turn(turn, sink)?;
                 }
                 if event.new_state == tcp::CLOSE {

@@ -239,12 +239,6 @@ impl Thread {
         }
     }
 
-    /// For whom it runs now.
-    #[must_use]
-    pub fn owner(&self) -> Owner {
-        self.owner
-    }
-
     fn close(&mut self, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
         let delta = match (self.faults, faults) {
             (Some(before), Some(after)) => (after.0.wrapping_sub(before.0), after.1.wrapping_sub(before.1)),
@@ -399,14 +393,15 @@ impl Thread {
                 self.claim_unowned(request);
                 request
             }
-            (Direction::Out, owner) if !operation.outbound && owner != request => {
+            (Direction::Out, owner) if request != Owner::Nobody && owner != request => {
                 // The turn of the former owner had ended; else it was put aside somewhere in between.
                 if self.owner_sent { request } else { Owner::Mixed }
             }
             (_, owner) => owner,
         };
-        let after = if operation.outbound && operation.direction == Direction::Out {
-            self.owner
+        let unused = operation.outbound && request == Owner::Nobody;
+        let after = if unused && operation.direction == Direction::Out {
+            before
         } else {
             request
         };
@@ -558,6 +553,12 @@ impl Threads {
     #[must_use]
     pub fn get(&self, tid: u32) -> Option<&Thread> {
         self.threads.get(&tid)
+    }
+
+    /// The request for which this thread runs now, where known.
+    #[must_use]
+    pub fn owner(&self, tid: u32) -> Option<RequestId> {
+        self.get(tid)?.owner.request()
     }
 
     fn known(&mut self, tid: u32, pid: u32) -> Option<&mut Thread> {
