@@ -587,7 +587,8 @@ impl Threads {
             Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
                 timeout: event.args[3] != 0,
             },
-            Wait::Park { .. } => {
+            // One that was preempted is not waiting: it may be in the call that wakes.
+            Wait::Park { .. } if event.flags & flags::PREEMPTED == 0 => {
                 if self.no_mutexes.len() == MAX_FUTEXES {
                     self.no_mutexes.clear();
                 }

@@ -27,23 +27,28 @@ fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
 }
 
 /// Checks that every request waited its 20 ms for `cause`, less what a busy machine let it run late into it,
-/// and gives the longest span of it in each.
+/// and gives the longest span of it in each. Of those for which no event says what they waited for, there may be
+/// so many `unexplained`; another cause is wrong.
 #[track_caller]
-fn all_waited_20_ms_for<'a>(lines: &'a Lines, cause: &str) -> Vec<&'a Value> {
-    let named = |request: &&Value| waited(request, cause) >= 15 * MS;
-    let named_requests = lines.requests.iter().filter(named).count();
-    let other = lines.requests.iter().find(|request| !named(request));
+fn waited_20_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> Vec<&'a Value> {
+    let (named, others): (Vec<_>, Vec<_>) = lines
+        .requests
+        .iter()
+        .partition(|request| waited(request, cause) >= 15 * MS);
+    let wrong = others.iter().find(|request| largest(request).0 != "unexplained");
+    assert!(wrong.is_none(), "{wrong:?}");
     assert!(
-        other.is_none(),
-        "{named_requests} of {}; one of the others: {other:?}",
-        lines.requests.len()
+        others.len() <= unexplained,
+        "{} unexplained; one of them: {:?}",
+        others.len(),
+        others[0]
     );
     let longest = |request| {
         spans(request, cause)
             .max_by_key(|span| number(&span["dur_ns"]))
             .expect("it has waited")
     };
-    lines.requests.iter().map(longest).collect()
+    named.into_iter().map(longest).collect()
 }
 
 #[test]
@@ -52,7 +57,7 @@ fn waiting_for_a_peer_is_downstream_with_its_address() {
     let peer = Server::slow_peer();
     let address = peer.address.to_string();
     let lines = observe(&["--downstream", &address], "/downstream?ms=20", "2");
-    for span in all_waited_20_ms_for(&lines, "downstream") {
+    for span in waited_20_ms_for(&lines, "downstream", 2) {
         assert_eq!(span["peer"], address, "{span}");
     }
 }
@@ -60,27 +65,28 @@ fn waiting_for_a_peer_is_downstream_with_its_address() {
 #[test]
 fn waiting_for_a_timer_is_timer() {
     let Some(_turn) = kernel::turn() else { return };
-    all_waited_20_ms_for(&observe(&[], "/timer?ms=20", "1"), "timer");
+    waited_20_ms_for(&observe(&[], "/timer?ms=20", "1"), "timer", 0);
 }
 
 #[test]
 fn two_that_wait_for_timers_at_the_same_time_both_are_timer() {
     let Some(_turn) = kernel::turn() else { return };
-    all_waited_20_ms_for(&observe(&[], "/timer?ms=20", "2"), "timer");
+    waited_20_ms_for(&observe(&[], "/timer?ms=20", "2"), "timer", 2);
 }
 
 #[test]
 fn blocking_in_the_pool_is_the_call_that_the_pool_thread_was_in() {
     let Some(_turn) = kernel::turn() else { return };
-    for span in all_waited_20_ms_for(&observe(&[], "/pool?ms=20", "1"), "syscall") {
+    for span in waited_20_ms_for(&observe(&[], "/pool?ms=20", "1"), "syscall", 1) {
         assert_eq!(span["syscall"], "clock_nanosleep", "{span}");
     }
 }
 
 #[test]
-fn two_that_block_in_the_pool_at_the_same_time_both_are_the_call() {
+fn two_that_block_in_the_pool_at_the_same_time_are_the_call_or_unexplained() {
     let Some(_turn) = kernel::turn() else { return };
-    for span in all_waited_20_ms_for(&observe(&[], "/pool?ms=20", "2"), "syscall") {
+    // Which pool thread took which of two jobs, no event tells when none of them was asleep.
+    for span in waited_20_ms_for(&observe(&[], "/pool?ms=20", "2"), "syscall", 10) {
         assert_eq!(span["syscall"], "clock_nanosleep", "{span}");
     }
 }
@@ -88,7 +94,7 @@ fn two_that_block_in_the_pool_at_the_same_time_both_are_the_call() {
 #[test]
 fn blocking_on_its_own_worker_is_the_call() {
     let Some(_turn) = kernel::turn() else { return };
-    for span in all_waited_20_ms_for(&observe(&[], "/blocking?ms=20", "2"), "syscall") {
+    for span in waited_20_ms_for(&observe(&[], "/blocking?ms=20", "2"), "syscall", 0) {
         assert_eq!(span["syscall"], "clock_nanosleep", "{span}");
     }
 }
