@@ -1,6 +1,40 @@
-//! When records were lost.
+//! What was lost, and when.
 
 use std::collections::VecDeque;
+
+use observer_common::LostReason;
+
+/// Why something was lost: the names that outputs use.
+pub mod reason {
+    /// Records that found no room in their ring.
+    pub const RING_FULL: &str = "ring_full";
+    /// Sockets for which the kernel had no memory to keep their state.
+    pub const SOCKET_STATE: &str = "socket_state";
+    /// Records that were lost for a reason that this version does not know.
+    pub const UNKNOWN: &str = "unknown";
+    /// Events of connections beyond the number that is followed.
+    pub const REFUSED_CONNECTIONS: &str = "refused_connections";
+    /// Events of threads beyond the number that is followed.
+    pub const REFUSED_THREADS: &str = "refused_threads";
+    /// Every reason.
+    pub const ALL: [&str; 5] = [
+        RING_FULL,
+        SOCKET_STATE,
+        UNKNOWN,
+        REFUSED_CONNECTIONS,
+        REFUSED_THREADS,
+    ];
+}
+
+/// The name of a reason that the kernel half gave.
+#[must_use]
+pub fn kernel_reason(number: u32) -> &'static str {
+    match LostReason::from_u32(number) {
+        Some(LostReason::RingFull) => reason::RING_FULL,
+        Some(LostReason::SocketState) => reason::SOCKET_STATE,
+        None => reason::UNKNOWN,
+    }
+}
 
 /// Stretches that are remembered. One that touches the one before is joined to it, so these reach back for
 /// thousands of drains.

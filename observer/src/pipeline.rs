@@ -5,13 +5,13 @@
 
 use std::io;
 
-use observer_common::{LostReason, ProcessChange, flags, tcp};
+use observer_common::{ProcessChange, flags, tcp};
 use rustc_hash::FxHashMap;
 
 use crate::attribution::{Evidence, Explainer, Keep, Names};
-use crate::connections::{Connections, Turn};
+use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
-use crate::losses::Losses;
+use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, Selection, Sink, Why};
 use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
@@ -115,17 +115,7 @@ impl Pipeline {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
             self.finish_turn(turn, sink)?;
         }
-        let counts = self.connections.counts;
-        for (name, count) in [
-            ("late_sends", counts.late_sends),
-            ("unanswered", counts.unanswered),
-            ("refused_connections", counts.refused_connections),
-            ("refused_threads", self.threads.refused),
-        ] {
-            if count > 0 {
-                self.summary.lost(name, count);
-            }
-        }
+        self.count_not_followed();
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
         sink.end(&end)?;
@@ -214,6 +204,7 @@ impl Pipeline {
         }
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
+            self.count_not_followed();
             let window = self
                 .summary
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
@@ -282,13 +273,25 @@ impl Pipeline {
         at_ns.saturating_add(self.unix_offset_ns)
     }
 
+    /// Counts what came up since the last time that could not be made part of a request.
+    fn count_not_followed(&mut self) {
+        let connections::Counts {
+            refused_connections,
+            late_sends,
+            unanswered,
+        } = std::mem::take(&mut self.connections.counts);
+        let refused_threads = std::mem::take(&mut self.threads.refused);
+        self.summary.unanswered(unanswered);
+        self.summary.late_sends(late_sends);
+        self.summary
+            .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
+        self.summary
+            .lost(losses::reason::REFUSED_THREADS, refused_threads);
+    }
+
     fn lost(&mut self, event: &event::Lost) {
-        let reason = match LostReason::from_u32(event.reason) {
-            Some(LostReason::RingFull) => "ring_full",
-            Some(LostReason::SocketState) => "socket_state",
-            None => "unknown",
-        };
-        self.summary.lost(reason, event.count);
+        self.summary
+            .lost(losses::kernel_reason(event.reason), event.count);
         self.losses.add(event.from_ns, event.to_ns);
         self.threads.lost(event.to_ns);
     }

@@ -41,6 +41,10 @@ pub(crate) enum Command {
 
 /// `attach`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sudo observer attach --pid 4120
+  sudo observer attach --pid 4120 --duration 10s --requests all -o slow.jsonl
+  sudo observer attach --pid 4120 | scripts/where_p99_goes.py")]
 pub(crate) struct Attach {
     #[command(flatten)]
     pub(crate) watch: Watch,
@@ -53,6 +57,8 @@ pub(crate) struct Attach {
 
 /// `record`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  sudo observer record --pid 4120 --duration 30s -o slow.rec")]
 pub(crate) struct Record {
     #[command(flatten)]
     pub(crate) watch: Watch,
@@ -63,6 +69,9 @@ pub(crate) struct Record {
 
 /// `replay`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  observer replay slow.rec --format table
+  observer replay slow.rec --requests all | jq 'select(.type==\"request\")'")]
 pub(crate) struct Replay {
     /// File that `record` or `attach --record` wrote
     pub(crate) file: PathBuf,

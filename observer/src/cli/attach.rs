@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::ops::ControlFlow;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
 
@@ -14,6 +14,9 @@ use super::{live, sinks};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
+    if arguments.record.is_some() && arguments.record == arguments.print.output {
+        bail!("--record and --output name the same file");
+    }
     let options = sinks::options(&arguments.print, arguments.watch.ring_kib * 1024);
     let attached = live::attach(&arguments.watch, options)?;
     let mut sink = sinks::open(&arguments.print)?;

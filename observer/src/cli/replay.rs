@@ -1,8 +1,8 @@
 //! `observer replay`: the same pipeline, from a file, without privileges.
 
-use std::fs::File;
+use std::fs::{self, File};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
@@ -21,6 +21,11 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     header.options = sinks::options(&arguments.print, 0);
     header.options.ring_bytes = ring_bytes;
 
+    if let Some(output) = &arguments.print.output
+        && fs::canonicalize(output).ok() == Some(fs::canonicalize(&arguments.file)?)
+    {
+        bail!("{path} would be overwritten by what it says: give another file with --output");
+    }
     let mut sink = sinks::open(&arguments.print)?;
     let mut pipeline = Pipeline::new(&header);
     pipeline.begin(&header, &mut *sink)?;

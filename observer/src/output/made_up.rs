@@ -119,6 +119,8 @@ pub(super) fn totals(requests: u64) -> Totals {
     Totals {
         requests,
         incomplete: 0,
+        unanswered: 2,
+        late_sends: 1,
         clamped: 0,
         confidence: ByConfidence {
             exact: requests,

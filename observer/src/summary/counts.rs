@@ -6,6 +6,8 @@ use crate::request::{Confidence, Figures};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     pub(super) incomplete: u64,
+    pub(super) unanswered: u64,
+    pub(super) late_sends: u64,
     pub(super) confidence: ByConfidence,
     pub(super) status: ByStatus,
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
@@ -54,6 +56,8 @@ impl Counted {
 
     pub(super) fn add(&mut self, window: &Self) {
         self.incomplete += window.incomplete;
+        self.unanswered += window.unanswered;
+        self.late_sends += window.late_sends;
         self.confidence.exact += window.confidence.exact;
         self.confidence.inferred += window.confidence.inferred;
         self.confidence.partial += window.confidence.partial;

@@ -98,6 +98,16 @@ impl Summary {
         self.window.counted.lost(reason, count);
     }
 
+    /// Counts requests whose connection was closed before anything was sent.
+    pub fn unanswered(&mut self, count: u64) {
+        self.window.counted.unanswered += count;
+    }
+
+    /// Counts sends that belong to no request: it was taken for finished, or there was none.
+    pub fn late_sends(&mut self, count: u64) {
+        self.window.counted.late_sends += count;
+    }
+
     /// Adds what the observer itself cost since the last call.
     pub fn cost(&mut self, cost: OwnCost) {
         self.window.counted.cost(cost);
@@ -160,6 +170,8 @@ impl Part {
         Totals {
             requests: self.latency.requests(),
             incomplete: self.counted.incomplete,
+            unanswered: self.counted.unanswered,
+            late_sends: self.counted.late_sends,
             clamped: self.latency.clamped(),
             confidence: self.counted.confidence,
             status: self.counted.status,

@@ -43,7 +43,11 @@ pub struct Totals {
     pub requests: u64,
     /// Of these, requests with records lost inside their window.
     pub incomplete: u64,
-    /// Of these, requests whose latency was outside 1 ns..1 h and was counted at the bound.
+    /// Requests whose connection was closed before anything was sent. `requests` leaves them out.
+    pub unanswered: u64,
+    /// Sends that belong to no request: it was taken for finished, or there was none.
+    pub late_sends: u64,
+    /// Of `requests`, those whose latency was outside 1 ns..1 h and was counted at the bound.
     pub clamped: u64,
     /// Requests by how sure their attribution is.
     pub confidence: ByConfidence,

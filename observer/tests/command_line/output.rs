@@ -43,6 +43,19 @@ fn an_output_file_holds_what_standard_output_would() {
 }
 
 #[test]
+fn a_recording_is_not_overwritten_by_its_own_replay() {
+    let (directory, path) = recorded(20);
+    let before = fs::read(&path).unwrap();
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for output in [path.as_str(), link.to_str().unwrap()] {
+        observer(["replay", &path, "-o", output])
+            .expect(exit::FAILURE, &["would be overwritten", "--output"]);
+    }
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
 fn a_full_disk_is_an_error_with_its_name() {
     let (_directory, path) = recorded(MANY);
     for requests in ["all", "none"] {

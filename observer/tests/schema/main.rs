@@ -15,6 +15,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use observer::cause::Cause;
+use observer::losses::reason;
 use observer::output::{ProcessEvent, Requests, SCHEMA_VERSION, Why};
 use observer::request::Confidence;
 use serde_json::Value;
@@ -98,6 +99,12 @@ fn the_page_lists_every_cause_and_no_other() {
     let listed: Vec<String> = rows("### Causes").map(|row| row[0].clone()).collect();
     let causes: Vec<&str> = Cause::ALL.into_iter().map(Cause::name).collect();
     assert_eq!(listed, causes);
+}
+
+#[test]
+fn the_page_lists_every_reason_of_loss_and_no_other() {
+    let listed: Vec<String> = rows("### Losses").map(|row| row[0].clone()).collect();
+    assert_eq!(listed, reason::ALL);
 }
 
 #[test]

@@ -193,6 +193,8 @@ fn full_totals() -> Totals {
     Totals {
         requests: 1,
         incomplete: 1,
+        unanswered: 2,
+        late_sends: 1,
         clamped: 1,
         confidence: ByConfidence::default(),
         status: ByStatus::default(),
