@@ -78,9 +78,8 @@ pub(crate) fn lost(reason: LostReason, at_ns: u64) {
     if let Some(losses) = LOSSES.get_ptr_mut(0) {
         // SAFETY: this CPU's slot. An interrupt that counts here at the same instant can cost one count, never
         // the time mark, and the time mark is what decides which requests are complete.
-        unsafe {
-            (*losses).count[index] += 1;
-            (*losses).last_ns[index] = at_ns;
-        }
+        let losses = unsafe { &mut *losses };
+        losses.count[index] += 1;
+        losses.last_ns[index] = at_ns;
     }
 }

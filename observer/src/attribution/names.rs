@@ -9,7 +9,7 @@ use super::path::{Call, Reason, Step};
 use crate::event;
 use crate::request::{Culprit, Detail, Span};
 use crate::syscall;
-use crate::threads::{Occupant, Owner, State};
+use crate::threads::{Occupant, Owner};
 
 /// Descriptors whose names are kept.
 const MAX_NAMES: usize = 65_536;
@@ -95,14 +95,10 @@ fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
 
 /// A thread that ran until `at_ns` on the CPU that was waited for, or that woke another then.
 fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit {
-    let then = evidence
+    let owner = evidence
         .threads
         .get(occupant.tid)
-        .and_then(|thread| thread.before(at_ns));
-    let owner = match then.map(|slice| slice.state) {
-        Some(State::Running { owner, .. }) => owner,
-        _ => Owner::Nobody,
-    };
+        .map_or(Owner::Nobody, |thread| thread.owner_before(at_ns));
     Culprit {
         pid: occupant.pid,
         tid: occupant.tid,

@@ -1,206 +1,16 @@
-//! What every watched thread did: running, runnable, or blocked in what and woken by whom; and, while it ran,
-//! for which request, judged from the order of its socket operations.
-//!
-//! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
-//! a request needs from before that is `unexplained`.
+//! One thread: the row of slices that is its past, the slice that is not over, and for whom it runs.
 
 use std::collections::VecDeque;
 
-use observer_common::{SwitchIn, SwitchOut, Waking, flags, limits::COMM_BYTES};
-use rustc_hash::{FxHashMap, FxHashSet};
+use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
-use crate::syscall::{self, Wait};
+use super::state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
+use crate::syscall::Wait;
 
 /// Slices kept for each thread.
 ///
 /// A saturated worker makes some 90,000 a second, so this is a tenth of a second then, and 1 MiB.
 pub const MAX_SLICES: usize = 8192;
-
-/// Threads kept at once. More than this many at a time are counted and not followed.
-pub const MAX_THREADS: usize = 16_384;
-
-/// Futexes that are remembered.
-const MAX_FUTEXES: usize = 65_536;
-
-/// `TASK_DEAD`: the thread leaves its CPU for the last time.
-const DEAD: u32 = 0x80;
-
-/// Identity of a request: its connection and its place on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId {
-    /// Connection.
-    pub conn: u64,
-    /// Place on the connection, from 1.
-    pub nth: u64,
-}
-
-/// For whom a thread ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Owner {
-    /// Not known.
-    #[default]
-    Nobody,
-    /// This request.
-    Request(RequestId),
-    /// Woken by a thread that ran for this request, and nothing says otherwise: a blocking pool's thread, or a
-    /// worker that looks for work.
-    WokenFor(RequestId),
-    /// More than one request, and no event says where one ended.
-    Mixed,
-}
-
-impl Owner {
-    /// The request, if it is one.
-    #[must_use]
-    pub const fn request(self) -> Option<RequestId> {
-        match self {
-            Self::Request(id) | Self::WokenFor(id) => Some(id),
-            Self::Nobody | Self::Mixed => None,
-        }
-    }
-}
-
-/// A thread that ran somewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Occupant {
-    /// Thread; 0 is the idle thread.
-    pub tid: u32,
-    /// Process.
-    pub pid: u32,
-    /// Name.
-    pub comm: [u8; COMM_BYTES],
-}
-
-/// What ended a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wake {
-    /// In whose context the wakeup ran.
-    pub by: Occupant,
-    /// System call that it was in.
-    pub syscall: i32,
-    /// Connection whose data became ready just before, see [`observer_common::conn`].
-    pub conn: u64,
-}
-
-/// What a blocked thread was in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Kind of the wait.
-    pub wait: Wait,
-    /// System call, -1 for none.
-    pub syscall: i32,
-    /// First argument of the call: descriptor or futex address.
-    pub arg0: u64,
-    /// What ended it; `None` while it lasts or when that was not seen.
-    pub wake: Option<Wake>,
-    /// For whom the thread ran when it blocked.
-    pub owner: Owner,
-}
-
-impl Block {
-    /// The thread that ended the block by what it did, as opposed to one that was only interrupted by whoever
-    /// did. It need not be a watched one.
-    #[must_use]
-    pub fn handed_off_by(&self) -> Option<Occupant> {
-        let wake = self.wake?;
-        let acts = if syscall::is_futex(self.syscall) {
-            // Only a futex call or an exit wakes a futex; anything else was interrupted by the timeout.
-            syscall::is_futex(wake.syscall) || syscall::exits(wake.syscall)
-        } else {
-            syscall::hands_off(wake.syscall) && wake.conn == observer_common::conn::NONE
-        };
-        acts.then_some(wake.by)
-    }
-}
-
-/// What the socket operation at the start of a running slice found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Began {
-    /// Nothing of interest, or there was none.
-    #[default]
-    Plain,
-    /// Bytes, received on this connection.
-    Received {
-        /// Connection.
-        conn: u64,
-        /// Their arrival, ns; 0 when unknown.
-        arrived_ns: u64,
-    },
-    /// No room in the send buffer of an accepted connection.
-    Stalled,
-}
-
-/// What a thread did in a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Nothing is known: before the first event, or across a loss.
-    Unknown,
-    /// It ran.
-    Running {
-        /// On this CPU.
-        cpu: u16,
-        /// For whom.
-        owner: Owner,
-        /// What the socket operation at its start found.
-        began: Began,
-    },
-    /// It could have run.
-    Runnable {
-        /// On this CPU it ran next.
-        cpu: u16,
-        /// Who ran there last before it.
-        behind: Occupant,
-        /// For how long that thread had run there, ns; 0 when unknown.
-        behind_ran_ns: u64,
-        /// Who took the CPU from it, when it was preempted.
-        preempted_by: Option<Occupant>,
-    },
-    /// It waited.
-    Blocked(Block),
-}
-
-/// One stretch of a thread's past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slice {
-    /// Start, ns.
-    pub from_ns: u64,
-    /// End, ns.
-    pub to_ns: u64,
-    /// What it did.
-    pub state: State,
-    /// Minor and major faults meanwhile.
-    pub faults: (u32, u32),
-}
-
-/// Whether an operation took bytes in or put them out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Receive.
-    In,
-    /// Send.
-    Out,
-}
-
-/// A socket operation, as far as it says for whom a thread runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Operation {
-    /// When it ended, ns.
-    pub at_ns: u64,
-    /// Direction.
-    pub direction: Direction,
-    /// The connection, and the arrival of what was received.
-    pub conn: u64,
-    /// Arrival of the received bytes, ns; 0 when unknown.
-    pub arrived_ns: u64,
-    /// On an inbound connection: its request. On an outbound one: for whom it is used, where known.
-    pub request: Option<RequestId>,
-    /// The connection was opened by the process.
-    pub outbound: bool,
-    /// A send found no room.
-    pub stalled: bool,
-    /// Fault counters of the thread.
-    pub faults: (u32, u32),
-}
 
 /// One thread.
 #[derive(Debug)]
@@ -212,19 +22,19 @@ pub struct Thread {
     past: VecDeque<Slice>,
     /// Start and state of the slice that is not over.
     since_ns: u64,
-    state: State,
-    owner: Owner,
+    pub(super) state: State,
+    pub(super) owner: Owner,
     /// The owner's last operation was a send: what follows may already be another's.
     owner_sent: bool,
     faults: Option<(u32, u32)>,
     /// A wakeup that came while it was still on its way to sleep: the waker does not wait for the switch.
     early_wake: Option<Wake>,
     /// Up to here events may be missing: what began before that is not known to have gone on, ns.
-    lost_until_ns: u64,
+    pub(super) lost_until_ns: u64,
 }
 
 impl Thread {
-    fn new(pid: u32) -> Self {
+    pub(super) fn new(pid: u32) -> Self {
         Self {
             pid,
             comm: None,
@@ -239,7 +49,7 @@ impl Thread {
         }
     }
 
-    fn close(&mut self, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
+    pub(super) fn close(&mut self, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
         let delta = match (self.faults, faults) {
             (Some(before), Some(after)) => (after.0.wrapping_sub(before.0), after.1.wrapping_sub(before.1)),
             _ => (0, 0),
@@ -269,7 +79,7 @@ impl Thread {
         self.state = next;
     }
 
-    fn switch_in(&mut self, event: &SwitchIn) {
+    pub(super) fn switch_in(&mut self, event: &SwitchIn) {
         let at_ns = event.header.at_ns;
         if let (State::Blocked(block), Some(wake)) = (self.state, self.early_wake.take()) {
             // Nothing else ended the block, so this did, as soon as it had begun.
@@ -304,7 +114,7 @@ impl Thread {
     }
 
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
-    fn switch_out(&mut self, event: &SwitchOut, wait: Wait) {
+    pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait) {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
         let next = if event.flags & flags::PREEMPTED != 0 {
@@ -342,7 +152,7 @@ impl Thread {
     }
 
     /// Takes a wakeup, by a thread that ran for `waker_owner`.
-    fn woken(&mut self, event: &Waking, waker_owner: Owner) {
+    pub(super) fn woken(&mut self, event: &Waking, waker_owner: Owner) {
         let wake = Wake {
             by: Occupant {
                 tid: event.waker_tid,
@@ -382,7 +192,7 @@ impl Thread {
 
     /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
     /// after it ran.
-    fn operated(&mut self, operation: &Operation) {
+    pub(super) fn operated(&mut self, operation: &Operation) {
         let State::Running { cpu, began, .. } = self.state else {
             return;
         };
@@ -481,6 +291,18 @@ impl Thread {
         self.back_from(at_ns).next()
     }
 
+    /// For whom the thread ran, or last ran, just before `at_ns`.
+    #[must_use]
+    pub fn owner_before(&self, at_ns: u64) -> Owner {
+        let known = self.back_from(at_ns).find_map(|slice| match slice.state {
+            State::Running { owner, .. } => Some(owner),
+            State::Blocked(block) => Some(block.owner),
+            State::Unknown => Some(Owner::Nobody),
+            State::Runnable { .. } => None,
+        });
+        known.unwrap_or_default()
+    }
+
     /// The end of the last idle time that ended before `at_ns`, as far as it is known what ended it.
     #[must_use]
     pub fn last_idle(&self, at_ns: u64) -> Option<(u64, Block)> {
@@ -534,143 +356,5 @@ impl Thread {
                 }
                 _ => None,
             })
-    }
-}
-
-/// All watched threads.
-#[derive(Debug, Default)]
-pub struct Threads {
-    threads: FxHashMap<u32, Thread>,
-    /// Threads that were not followed because there were too many.
-    pub refused: u64,
-    lost_until_ns: u64,
-    /// Futexes that are no mutex, by process and address.
-    no_mutexes: FxHashSet<(u32, u64)>,
-}
-
-impl Threads {
-    /// The thread with this id.
-    #[must_use]
-    pub fn get(&self, tid: u32) -> Option<&Thread> {
-        self.threads.get(&tid)
-    }
-
-    /// The request for which this thread runs now, where known.
-    #[must_use]
-    pub fn owner(&self, tid: u32) -> Option<RequestId> {
-        self.get(tid)?.owner.request()
-    }
-
-    fn known(&mut self, tid: u32, pid: u32) -> Option<&mut Thread> {
-        if !self.threads.contains_key(&tid) && self.threads.len() >= MAX_THREADS {
-            self.refused += 1;
-            return None;
-        }
-        let thread = self.threads.entry(tid).or_insert_with(|| Thread::new(pid));
-        thread.lost_until_ns = self.lost_until_ns;
-        Some(thread)
-    }
-
-    /// A thread got a CPU.
-    pub fn switch_in(&mut self, event: &SwitchIn) {
-        if let Some(thread) = self.known(event.header.tid, event.tgid) {
-            thread.switch_in(event);
-        }
-    }
-
-    /// What a thread that left its CPU waits in. A condition variable counts, and sometimes stands at the value
-    /// that a contended mutex has; a futex on which anybody waited at another value is no mutex.
-    fn wait(&mut self, event: &SwitchOut) -> Wait {
-        let wait = Wait::of(event.syscall, &event.args, event.state);
-        let futex = (event.tgid, event.args[0]);
-        match wait {
-            Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
-                timeout: event.args[3] != 0,
-            },
-            // One that was preempted is not waiting: it may be in the call that wakes.
-            Wait::Park { .. } if event.flags & flags::PREEMPTED == 0 => {
-                if self.no_mutexes.len() == MAX_FUTEXES {
-                    self.no_mutexes.clear();
-                }
-                self.no_mutexes.insert(futex);
-                wait
-            }
-            _ => wait,
-        }
-    }
-
-    /// A thread left its CPU.
-    pub fn switch_out(&mut self, event: &SwitchOut) {
-        if event.state & DEAD != 0 {
-            // Its end was told of just before: nothing more comes of it.
-            self.ended(event.header.tid);
-            return;
-        }
-        let wait = self.wait(event);
-        if let Some(thread) = self.known(event.header.tid, event.tgid) {
-            thread.switch_out(event, wait);
-        }
-    }
-
-    /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
-    pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
-        let waker_owner = match self.get(event.waker_tid) {
-            Some(waker) if waker.pid == event.waker_tgid => waker.owner,
-            _ => Owner::Nobody,
-        };
-        let thread = self.known(event.header.tid, event.tgid)?;
-        thread.woken(event, waker_owner);
-        match thread.owner {
-            Owner::WokenFor(id) => Some(id),
-            _ => None,
-        }
-    }
-
-    /// A thread finished a socket operation on `cpu`.
-    pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
-        let Some(thread) = self.known(tid, pid) else {
-            return;
-        };
-        if !matches!(thread.state, State::Running { cpu: on, .. } if on == cpu) {
-            // It runs, or it could not have called: its switch was before observing began, or lost.
-            let running = State::Running {
-                cpu,
-                owner: Owner::Nobody,
-                began: Began::Plain,
-            };
-            thread.close(operation.at_ns, State::Unknown, running, Some(operation.faults));
-        }
-        thread.operated(operation);
-    }
-
-    /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
-    /// the request, if that is one.
-    pub fn started(&mut self, tid: u32, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
-        let owner = self.get(tid)?.owner.request();
-        let child = self.known(child_tid, pid)?;
-        child.comm = Some(comm.into());
-        child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
-        owner
-    }
-
-    /// A thread's name.
-    pub fn named(&mut self, tid: u32, pid: u32, comm: &str) {
-        if let Some(thread) = self.known(tid, pid) {
-            thread.comm = Some(comm.into());
-        }
-    }
-
-    /// A thread ended.
-    pub fn ended(&mut self, tid: u32) {
-        self.threads.remove(&tid);
-    }
-
-    /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
-    pub fn lost(&mut self, to_ns: u64) {
-        self.lost_until_ns = self.lost_until_ns.max(to_ns);
-        for thread in self.threads.values_mut() {
-            thread.owner = Owner::Nobody;
-            thread.state = State::Unknown;
-        }
     }
 }

@@ -5,14 +5,19 @@
 //! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
 //! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
+mod connection;
+mod turn;
+
 use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::rc::Rc;
 
-use observer_common::{self as common, flags, limits::REQUEST_HEAD_BYTES, tcp};
+use observer_common::{self as common, flags, tcp};
 use rustc_hash::FxHashMap;
 
-use crate::http::{self, RequestLine};
+pub use connection::{Connection, OutboundSend, Role};
+pub use turn::Turn;
+
+use crate::http;
 use crate::threads::{Direction, Operation, RequestId};
 
 /// A response is over when nothing was sent for this long, ns.
@@ -24,215 +29,8 @@ pub const SETTLED_NS: u64 = 25_000_000;
 /// Connections kept at once; more are counted and not followed.
 pub const MAX_CONNECTIONS: usize = 262_144;
 
-/// Turns of a connection whose names are remembered.
-const MAX_NAMES: usize = 8;
-
 /// Closed connections that are still known.
 const MAX_CLOSED: usize = 1024;
-
-/// Sends that are remembered of an outbound connection: a request that used it is explained when its own
-/// connection goes on, and others may have used this one since.
-const MAX_SENDS: usize = 64;
-
-/// Threads that are remembered of a request.
-const MAX_TIDS: usize = 8;
-
-/// Who opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Not known before its first bytes.
-    Unknown,
-    /// A client; the process accepted it.
-    Inbound,
-    /// The process.
-    Outbound,
-}
-
-/// One turn on an inbound connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    /// Which.
-    pub id: RequestId,
-    /// Process that read it.
-    pub pid: u32,
-    /// Arrival of the first byte, ns; equals `read_ns` when it was not seen.
-    pub arrival_ns: u64,
-    /// The arrival was seen.
-    pub arrival_seen: bool,
-    /// End of the first read, ns.
-    pub read_ns: u64,
-    /// Thread that read first.
-    pub read_tid: u32,
-    /// When the connection was accepted, when that was after the arrival: ns, and whether it is only a bound.
-    pub accepted: Option<(u64, bool)>,
-    /// End of the last send, ns.
-    pub sent_ns: u64,
-    /// Thread that sent last; 0 before the first send.
-    pub sent_tid: u32,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Resident pages at the first read.
-    pub rss_start: u32,
-    /// Resident pages at the last send.
-    pub rss_end: u32,
-    /// HTTP status, where the first bytes sent were a response head.
-    pub status: Option<u16>,
-    tids: [u32; MAX_TIDS],
-    head: [u8; REQUEST_HEAD_BYTES],
-    head_bytes: usize,
-}
-
-impl Turn {
-    /// Method and target, where the first bytes were HTTP/1.x.
-    #[must_use]
-    pub fn request_line(&self) -> Option<RequestLine<'_>> {
-        RequestLine::read(&self.head[..self.head_bytes])
-    }
-
-    /// Threads that touched it, the first few.
-    pub fn tids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.tids.iter().copied().take_while(|&tid| tid != 0)
-    }
-
-    /// Adds what a receive brought, as far as all before it was kept.
-    fn add_head(&mut self, head: &[u8]) {
-        let room = &mut self.head[self.head_bytes..];
-        let bytes = head.len().min(room.len());
-        room[..bytes].copy_from_slice(&head[..bytes]);
-        self.head_bytes += bytes;
-    }
-
-    fn touched_by(&mut self, tid: u32) {
-        if let Some(slot) = self.tids.iter_mut().find(|slot| **slot == 0 || **slot == tid) {
-            *slot = tid;
-        }
-    }
-}
-
-/// Bytes sent to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboundSend {
-    /// End of the call, ns.
-    pub at_ns: u64,
-    /// Thread that sent.
-    pub tid: u32,
-    /// Request for which it was, where known.
-    pub request: Option<RequestId>,
-}
-
-/// One connection.
-#[derive(Debug)]
-pub struct Connection {
-    /// Who opened it.
-    pub role: Role,
-    /// This side.
-    pub local: Option<SocketAddr>,
-    /// The other side.
-    pub peer: Option<SocketAddr>,
-    /// Outbound: for whom it was last used.
-    pub used_for: Option<RequestId>,
-    /// Outbound: the last sends.
-    pub sends: VecDeque<OutboundSend>,
-    nth: u64,
-    accepted: Option<(u64, bool)>,
-    fd: i32,
-    turn: Option<Box<Turn>>,
-    last: Option<Box<Turn>>,
-    /// Names of the last turns: others that waited for them are explained later.
-    names: VecDeque<(u64, Option<Rc<str>>)>,
-    /// Memory for the next turn.
-    spare: Option<Box<Turn>>,
-}
-
-impl Connection {
-    fn new(role: Role) -> Self {
-        Self {
-            role,
-            local: None,
-            peer: None,
-            used_for: None,
-            sends: VecDeque::new(),
-            nth: 0,
-            accepted: None,
-            fd: -1,
-            turn: None,
-            last: None,
-            names: VecDeque::new(),
-            spare: None,
-        }
-    }
-
-    /// Outbound: the last send for `request` between the two times, ns.
-    #[must_use]
-    pub fn last_send_for(&self, request: RequestId, since_ns: u64, before_ns: u64) -> Option<OutboundSend> {
-        // What a later one waits for is not ours.
-        let last = self.sends.iter().rev().find(|send| send.at_ns < before_ns)?;
-        (last.at_ns >= since_ns && last.request.is_none_or(|id| id == request)).then_some(*last)
-    }
-
-    /// The turn with this place, if it is the current or the one before.
-    #[must_use]
-    pub fn turn(&self, nth: u64) -> Option<&Turn> {
-        [&self.turn, &self.last]
-            .into_iter()
-            .flatten()
-            .map(Box::as_ref)
-            .find(|turn| turn.id.nth == nth)
-    }
-
-    /// Method and path of one of the last turns, as `GET /path`, where they were HTTP/1.x.
-    #[must_use]
-    pub fn name(&self, nth: u64) -> Option<Rc<str>> {
-        if let Some(turn) = self.turn.as_ref().filter(|turn| turn.id.nth == nth) {
-            return self.name_of(turn.request_line()?);
-        }
-        self.names
-            .iter()
-            .rev()
-            .find(|(named, _)| *named == nth)?
-            .1
-            .clone()
-    }
-
-    /// Most turns of a connection are for what the one before was for.
-    fn name_of(&self, line: RequestLine<'_>) -> Option<Rc<str>> {
-        let same = self
-            .names
-            .back()
-            .and_then(|(_, name)| name.as_ref())
-            .filter(|name| {
-                name.strip_prefix(line.method)
-                    .and_then(|rest| rest.strip_prefix(' '))
-                    == Some(line.path())
-            });
-        Some(same.map_or_else(|| format!("{} {}", line.method, line.path()).into(), Rc::clone))
-    }
-
-    /// The current turn, if there is one and it was answered, becomes the one before.
-    fn end_turn(&mut self) -> Option<RequestId> {
-        let turn = self.turn.as_ref().filter(|turn| turn.sent_tid != 0)?;
-        let name = turn.request_line().and_then(|line| self.name_of(line));
-        if self.names.len() == MAX_NAMES {
-            self.names.pop_front();
-        }
-        self.names.push_back((turn.id.nth, name));
-        std::mem::swap(&mut self.turn, &mut self.last);
-        self.spare = self.turn.take();
-        self.last.as_ref().map(|turn| turn.id)
-    }
-
-    fn begin_turn(&mut self, turn: Turn) {
-        self.turn = Some(match self.spare.take() {
-            Some(mut memory) => {
-                *memory = turn;
-                memory
-            }
-            None => Box::new(turn),
-        });
-    }
-}
 
 /// All connections of the watched processes.
 #[derive(Debug, Default)]
@@ -388,7 +186,7 @@ impl Connections {
                     conn: event.conn,
                     nth: connection.nth,
                 };
-                connection.begin_turn(begin(id, event, connection.accepted));
+                connection.begin_turn(Turn::begin(id, event, connection.accepted));
             }
             if let Some(turn) = &mut connection.turn {
                 turn.bytes_in += u64::from(event.result.unsigned_abs());
@@ -424,11 +222,7 @@ impl Connections {
         let mut late = false;
         let request = if outbound {
             if event.result > 0 {
-                connection.used_for = owner;
-                if connection.sends.len() == MAX_SENDS {
-                    connection.sends.pop_front();
-                }
-                connection.sends.push_back(OutboundSend {
+                connection.sent_to_peer(OutboundSend {
                     at_ns,
                     tid: event.header.tid,
                     request: owner,
@@ -533,35 +327,6 @@ impl Connections {
         if fd >= 0 && (self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd))) {
             self.fds.insert((pid, fd), conn);
         }
-    }
-}
-
-fn begin(id: RequestId, event: &common::Receive, accepted: Option<(u64, bool)>) -> Turn {
-    let read_ns = event.header.at_ns;
-    let arrival_seen = event.arrived_ns > 0;
-    let arrival_ns = if arrival_seen {
-        event.arrived_ns.min(read_ns)
-    } else {
-        read_ns
-    };
-    Turn {
-        id,
-        pid: event.tgid,
-        arrival_ns,
-        arrival_seen,
-        read_ns,
-        read_tid: event.header.tid,
-        accepted: accepted.filter(|&(at_ns, _)| id.nth == 1 && at_ns > arrival_ns),
-        sent_ns: 0,
-        sent_tid: 0,
-        bytes_in: 0,
-        bytes_out: 0,
-        rss_start: event.rss_pages,
-        rss_end: event.rss_pages,
-        status: None,
-        tids: [0; MAX_TIDS],
-        head: [0; REQUEST_HEAD_BYTES],
-        head_bytes: 0,
     }
 }
 

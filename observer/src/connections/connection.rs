@@ -1,0 +1,159 @@
+//! One connection: who opened it, its current turn and the one before, what was sent on it to a peer.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::turn::Turn;
+use crate::http::RequestLine;
+use crate::threads::RequestId;
+
+/// Turns of a connection whose names are remembered.
+const MAX_NAMES: usize = 8;
+
+/// Sends that are remembered of an outbound connection: a request that used it is explained when its own
+/// connection goes on, and others may have used this one since.
+const MAX_SENDS: usize = 64;
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Not known before its first bytes.
+    Unknown,
+    /// A client; the process accepted it.
+    Inbound,
+    /// The process.
+    Outbound,
+}
+
+/// Bytes sent to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboundSend {
+    /// End of the call, ns.
+    pub at_ns: u64,
+    /// Thread that sent.
+    pub tid: u32,
+    /// Request for which it was, where known.
+    pub request: Option<RequestId>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who opened it.
+    pub role: Role,
+    /// This side.
+    pub local: Option<SocketAddr>,
+    /// The other side.
+    pub peer: Option<SocketAddr>,
+    /// Outbound: for whom it was last used.
+    pub used_for: Option<RequestId>,
+    /// Outbound: the last sends.
+    pub sends: VecDeque<OutboundSend>,
+    pub(super) nth: u64,
+    pub(super) accepted: Option<(u64, bool)>,
+    pub(super) fd: i32,
+    pub(super) turn: Option<Box<Turn>>,
+    last: Option<Box<Turn>>,
+    /// Names of the last turns: others that waited for them are explained later.
+    names: VecDeque<(u64, Option<Rc<str>>)>,
+    /// Memory for the next turn.
+    spare: Option<Box<Turn>>,
+}
+
+impl Connection {
+    pub(super) fn new(role: Role) -> Self {
+        Self {
+            role,
+            local: None,
+            peer: None,
+            used_for: None,
+            sends: VecDeque::new(),
+            nth: 0,
+            accepted: None,
+            fd: -1,
+            turn: None,
+            last: None,
+            names: VecDeque::new(),
+            spare: None,
+        }
+    }
+
+    /// Outbound: bytes were sent.
+    pub(super) fn sent_to_peer(&mut self, send: OutboundSend) {
+        self.used_for = send.request;
+        if self.sends.len() == MAX_SENDS {
+            self.sends.pop_front();
+        }
+        self.sends.push_back(send);
+    }
+
+    /// Outbound: the last send for `request` between the two times, ns.
+    #[must_use]
+    pub fn last_send_for(&self, request: RequestId, since_ns: u64, before_ns: u64) -> Option<OutboundSend> {
+        // What a later one waits for is not ours.
+        let last = self.sends.iter().rev().find(|send| send.at_ns < before_ns)?;
+        (last.at_ns >= since_ns && last.request.is_none_or(|id| id == request)).then_some(*last)
+    }
+
+    /// The turn with this place, if it is the current or the one before.
+    #[must_use]
+    pub fn turn(&self, nth: u64) -> Option<&Turn> {
+        [&self.turn, &self.last]
+            .into_iter()
+            .flatten()
+            .map(Box::as_ref)
+            .find(|turn| turn.id.nth == nth)
+    }
+
+    /// Method and path of one of the last turns, as `GET /path`, where they were HTTP/1.x.
+    #[must_use]
+    pub fn name(&self, nth: u64) -> Option<Rc<str>> {
+        if let Some(turn) = self.turn.as_ref().filter(|turn| turn.id.nth == nth) {
+            return self.name_of(turn.request_line()?);
+        }
+        self.names
+            .iter()
+            .rev()
+            .find(|(named, _)| *named == nth)?
+            .1
+            .clone()
+    }
+
+    /// Most turns of a connection are for what the one before was for.
+    fn name_of(&self, line: RequestLine<'_>) -> Option<Rc<str>> {
+        let same = self
+            .names
+            .back()
+            .and_then(|(_, name)| name.as_ref())
+            .filter(|name| {
+                name.strip_prefix(line.method)
+                    .and_then(|rest| rest.strip_prefix(' '))
+                    == Some(line.path())
+            });
+        Some(same.map_or_else(|| format!("{} {}", line.method, line.path()).into(), Rc::clone))
+    }
+
+    /// The current turn, if there is one and it was answered, becomes the one before.
+    pub(super) fn end_turn(&mut self) -> Option<RequestId> {
+        let turn = self.turn.as_ref().filter(|turn| turn.sent_tid != 0)?;
+        let name = turn.request_line().and_then(|line| self.name_of(line));
+        if self.names.len() == MAX_NAMES {
+            self.names.pop_front();
+        }
+        self.names.push_back((turn.id.nth, name));
+        std::mem::swap(&mut self.turn, &mut self.last);
+        self.spare = self.turn.take();
+        self.last.as_ref().map(|turn| turn.id)
+    }
+
+    pub(super) fn begin_turn(&mut self, turn: Turn) {
+        self.turn = Some(match self.spare.take() {
+            Some(mut memory) => {
+                *memory = turn;
+                memory
+            }
+            None => Box::new(turn),
+        });
+    }
+}

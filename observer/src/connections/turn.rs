@@ -1,0 +1,102 @@
+//! One turn on an inbound connection: what is known of a request before it is explained.
+
+use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
+
+use crate::http::RequestLine;
+use crate::threads::RequestId;
+
+/// Threads that are remembered of a request.
+const MAX_TIDS: usize = 8;
+
+/// One turn on an inbound connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// Which.
+    pub id: RequestId,
+    /// Process that read it.
+    pub pid: u32,
+    /// Arrival of the first byte, ns; equals `read_ns` when it was not seen.
+    pub arrival_ns: u64,
+    /// The arrival was seen.
+    pub arrival_seen: bool,
+    /// End of the first read, ns.
+    pub read_ns: u64,
+    /// Thread that read first.
+    pub read_tid: u32,
+    /// When the connection was accepted, when that was after the arrival: ns, and whether it is only a bound.
+    pub accepted: Option<(u64, bool)>,
+    /// End of the last send, ns.
+    pub sent_ns: u64,
+    /// Thread that sent last; 0 before the first send.
+    pub sent_tid: u32,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Resident pages at the first read.
+    pub rss_start: u32,
+    /// Resident pages at the last send.
+    pub rss_end: u32,
+    /// HTTP status, where the first bytes sent were a response head.
+    pub status: Option<u16>,
+    tids: [u32; MAX_TIDS],
+    head: [u8; REQUEST_HEAD_BYTES],
+    head_bytes: usize,
+}
+
+impl Turn {
+    /// The turn that this receive starts, on a connection that was accepted then.
+    pub(super) fn begin(id: RequestId, event: &Receive, accepted: Option<(u64, bool)>) -> Self {
+        let read_ns = event.header.at_ns;
+        let arrival_seen = event.arrived_ns > 0;
+        let arrival_ns = if arrival_seen {
+            event.arrived_ns.min(read_ns)
+        } else {
+            read_ns
+        };
+        Self {
+            id,
+            pid: event.tgid,
+            arrival_ns,
+            arrival_seen,
+            read_ns,
+            read_tid: event.header.tid,
+            accepted: accepted.filter(|&(at_ns, _)| id.nth == 1 && at_ns > arrival_ns),
+            sent_ns: 0,
+            sent_tid: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            rss_start: event.rss_pages,
+            rss_end: event.rss_pages,
+            status: None,
+            tids: [0; MAX_TIDS],
+            head: [0; REQUEST_HEAD_BYTES],
+            head_bytes: 0,
+        }
+    }
+
+    /// Method and target, where the first bytes were HTTP/1.x.
+    #[must_use]
+    pub fn request_line(&self) -> Option<RequestLine<'_>> {
+        RequestLine::read(&self.head[..self.head_bytes])
+    }
+
+    /// Threads that touched it, the first few.
+    pub fn tids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.tids.iter().copied().take_while(|&tid| tid != 0)
+    }
+
+    /// Adds what a receive brought, as far as all before it was kept.
+    pub(super) fn add_head(&mut self, head: &[u8]) {
+        let room = &mut self.head[self.head_bytes..];
+        let bytes = head.len().min(room.len());
+        room[..bytes].copy_from_slice(&head[..bytes]);
+        self.head_bytes += bytes;
+    }
+
+    pub(super) fn touched_by(&mut self, tid: u32) {
+        if let Some(slot) = self.tids.iter_mut().find(|slot| **slot == 0 || **slot == tid) {
+            *slot = tid;
+        }
+    }
+}

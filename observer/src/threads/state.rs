@@ -1,0 +1,182 @@
+//! What a thread can be doing, and for whom.
+
+use observer_common::limits::COMM_BYTES;
+
+use crate::syscall::{self, Wait};
+
+/// Identity of a request: its connection and its place on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    /// Connection.
+    pub conn: u64,
+    /// Place on the connection, from 1.
+    pub nth: u64,
+}
+
+/// For whom a thread ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// Not known.
+    #[default]
+    Nobody,
+    /// This request.
+    Request(RequestId),
+    /// Woken by a thread that ran for this request, and nothing says otherwise: a blocking pool's thread, or a
+    /// worker that looks for work.
+    WokenFor(RequestId),
+    /// More than one request, and no event says where one ended.
+    Mixed,
+}
+
+impl Owner {
+    /// The request, if it is one.
+    #[must_use]
+    pub const fn request(self) -> Option<RequestId> {
+        match self {
+            Self::Request(id) | Self::WokenFor(id) => Some(id),
+            Self::Nobody | Self::Mixed => None,
+        }
+    }
+}
+
+/// A thread that ran somewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occupant {
+    /// Thread; 0 is the idle thread.
+    pub tid: u32,
+    /// Process.
+    pub pid: u32,
+    /// Name.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// What ended a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// In whose context the wakeup ran.
+    pub by: Occupant,
+    /// System call that it was in.
+    pub syscall: i32,
+    /// Connection whose data became ready just before, see [`observer_common::conn`].
+    pub conn: u64,
+}
+
+/// What a blocked thread was in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Kind of the wait.
+    pub wait: Wait,
+    /// System call, -1 for none.
+    pub syscall: i32,
+    /// First argument of the call: descriptor or futex address.
+    pub arg0: u64,
+    /// What ended it; `None` while it lasts or when that was not seen.
+    pub wake: Option<Wake>,
+    /// For whom the thread ran when it blocked.
+    pub owner: Owner,
+}
+
+impl Block {
+    /// The thread that ended the block by what it did, as opposed to one that was only interrupted by whoever
+    /// did. It need not be a watched one.
+    #[must_use]
+    pub fn handed_off_by(&self) -> Option<Occupant> {
+        let wake = self.wake?;
+        let acts = if syscall::is_futex(self.syscall) {
+            // Only a futex call or an exit wakes a futex; anything else was interrupted by the timeout.
+            syscall::is_futex(wake.syscall) || syscall::exits(wake.syscall)
+        } else {
+            syscall::hands_off(wake.syscall) && wake.conn == observer_common::conn::NONE
+        };
+        acts.then_some(wake.by)
+    }
+}
+
+/// What the socket operation at the start of a running slice found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Began {
+    /// Nothing of interest, or there was none.
+    #[default]
+    Plain,
+    /// Bytes, received on this connection.
+    Received {
+        /// Connection.
+        conn: u64,
+        /// Their arrival, ns; 0 when unknown.
+        arrived_ns: u64,
+    },
+    /// No room in the send buffer of an accepted connection.
+    Stalled,
+}
+
+/// What a thread did in a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is known: before the first event, or across a loss.
+    Unknown,
+    /// It ran.
+    Running {
+        /// On this CPU.
+        cpu: u16,
+        /// For whom.
+        owner: Owner,
+        /// What the socket operation at its start found.
+        began: Began,
+    },
+    /// It could have run.
+    Runnable {
+        /// On this CPU it ran next.
+        cpu: u16,
+        /// Who ran there last before it.
+        behind: Occupant,
+        /// For how long that thread had run there, ns; 0 when unknown.
+        behind_ran_ns: u64,
+        /// Who took the CPU from it, when it was preempted.
+        preempted_by: Option<Occupant>,
+    },
+    /// It waited.
+    Blocked(Block),
+}
+
+/// One stretch of a thread's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Start, ns.
+    pub from_ns: u64,
+    /// End, ns.
+    pub to_ns: u64,
+    /// What it did.
+    pub state: State,
+    /// Minor and major faults meanwhile.
+    pub faults: (u32, u32),
+}
+
+/// Whether an operation took bytes in or put them out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Receive.
+    In,
+    /// Send.
+    Out,
+}
+
+/// A socket operation, as far as it says for whom a thread runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// When it ended, ns.
+    pub at_ns: u64,
+    /// Direction.
+    pub direction: Direction,
+    /// The connection, and the arrival of what was received.
+    pub conn: u64,
+    /// Arrival of the received bytes, ns; 0 when unknown.
+    pub arrived_ns: u64,
+    /// On an inbound connection: its request. On an outbound one: for whom it is used, where known.
+    pub request: Option<RequestId>,
+    /// The connection was opened by the process.
+    pub outbound: bool,
+    /// A send found no room.
+    pub stalled: bool,
+    /// Fault counters of the thread.
+    pub faults: (u32, u32),
+}
