@@ -69,10 +69,14 @@ fn send(sock: Sock, result: i32) -> i32 {
         ring::write(at_ns, record);
     } else if let Some(mut entry) = ring::reserve::<SendHead>(at_ns) {
         let slot = entry.as_mut_ptr();
-        // SAFETY: the reserved slot has room for the whole record; every byte of it is written.
-        record.head_bytes = unsafe { user::read_head(&raw mut (*slot).head, registers, result) };
+        // SAFETY: the slot is room for the whole record.
+        let head = unsafe { &raw mut (*slot).head };
         // SAFETY: as above.
-        unsafe { (&raw mut (*slot).send).write(record) };
+        let rest = unsafe { &raw mut (*slot).send };
+        // SAFETY: `head` is writable; every byte of it is written.
+        record.head_bytes = unsafe { user::read_head(head, registers, result) };
+        // SAFETY: `rest` is writable and aligned.
+        unsafe { rest.write(record) };
         ring::submit(entry);
     }
     0
