@@ -17,8 +17,8 @@ mod futex {
 pub enum Wait {
     /// The event loop's own wait (epoll, poll, io_uring): the thread had nothing to do.
     EventLoop {
-        /// It was to end by itself after a time.
-        timeout: bool,
+        /// It was to end by itself after so many milliseconds, where that is known and not never.
+        timeout_ms: Option<u32>,
     },
     /// A futex that is no contended mutex: a parked worker, a condition variable, a join.
     Park {
@@ -44,25 +44,12 @@ impl Wait {
         /// `TASK_UNINTERRUPTIBLE`.
         const UNINTERRUPTIBLE: u32 = 2;
         match number(syscall) {
-            Some(Sysno::epoll_wait | Sysno::epoll_pwait) => {
-                // An `int` of milliseconds; -1 waits for ever.
-                Self::EventLoop {
-                    timeout: (args[3] as i32) >= 0,
-                }
-            }
-            Some(Sysno::epoll_pwait2) => Self::EventLoop {
-                timeout: args[3] != 0,
-            },
-            Some(Sysno::poll) => Self::EventLoop {
-                timeout: (args[2] as i32) >= 0,
-            },
-            Some(Sysno::ppoll) => Self::EventLoop {
-                timeout: args[2] != 0,
-            },
-            // The fifth argument of select is not recorded.
-            Some(Sysno::select | Sysno::pselect6 | Sysno::io_uring_enter) => {
-                Self::EventLoop { timeout: false }
-            }
+            Some(Sysno::epoll_wait | Sysno::epoll_pwait) => Self::event_loop(args[3]),
+            Some(Sysno::poll) => Self::event_loop(args[2]),
+            // Their timeouts are in the memory of the process, which is not looked at here.
+            Some(
+                Sysno::epoll_pwait2 | Sysno::ppoll | Sysno::select | Sysno::pselect6 | Sysno::io_uring_enter,
+            ) => Self::EventLoop { timeout_ms: None },
             Some(Sysno::futex) => match args[1] & futex::COMMAND_MASK {
                 futex::LOCK_PI => Self::Mutex,
                 futex::WAIT | futex::WAIT_BITSET if args[2] & 0xffff_ffff == futex::CONTENDED => Self::Mutex,
@@ -86,13 +73,25 @@ impl Wait {
         matches!(self, Self::EventLoop { .. } | Self::Park { .. })
     }
 
-    /// Whether the wait could end by its own timeout.
+    /// An `int` of milliseconds; negative waits for ever.
+    fn event_loop(milliseconds: u64) -> Self {
+        Self::EventLoop {
+            timeout_ms: u32::try_from(milliseconds as i32).ok(),
+        }
+    }
+
+    /// Whether a wait of this length, which nobody ended, was ended by its own timeout.
     #[must_use]
-    pub const fn has_timeout(self) -> bool {
-        matches!(
-            self,
-            Self::EventLoop { timeout: true } | Self::Park { timeout: true }
-        )
+    pub fn expired(self, waited_ns: u64) -> bool {
+        /// The timer starts with the call, the wait when its thread leaves the CPU.
+        const EARLIER_NS: u64 = 1_000_000;
+        match self {
+            Self::EventLoop {
+                timeout_ms: Some(timeout_ms),
+            } => waited_ns.saturating_add(EARLIER_NS) >= u64::from(timeout_ms) * 1_000_000,
+            Self::Park { timeout } => timeout,
+            _ => false,
+        }
     }
 }
 
@@ -197,19 +196,16 @@ mod tests {
             Wait::of(FUTEX, &[0x7000, 137, 1, 0], 1),
             Wait::Park { timeout: false }
         );
-        assert!(Wait::of(FUTEX, &[0x7000, 137, 1, 0x7fff], 1).has_timeout());
+        assert!(Wait::of(FUTEX, &[0x7000, 137, 1, 0x7fff], 1).expired(1));
     }
 
     #[test]
-    fn an_event_loop_without_timeout_waits_for_ever() {
-        assert_eq!(
-            Wait::of(232, &[4, 0, 1024, u64::from(u32::MAX)], 1),
-            Wait::EventLoop { timeout: false }
-        );
-        assert_eq!(
-            Wait::of(232, &[4, 0, 1024, 5], 1),
-            Wait::EventLoop { timeout: true }
-        );
+    fn an_event_loop_ends_by_itself_when_its_time_is_over_and_not_before() {
+        let for_ever = Wait::of(232, &[4, 0, 1024, u64::from(u32::MAX)], 1);
+        assert_eq!(for_ever, Wait::EventLoop { timeout_ms: None });
+        assert!(!for_ever.expired(u64::MAX));
+        let five = Wait::of(232, &[4, 0, 1024, 5], 1);
+        assert!(!five.expired(3_000_000) && five.expired(4_990_000) && five.expired(9_000_000));
     }
 
     #[test]

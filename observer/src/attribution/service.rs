@@ -20,6 +20,9 @@ const MAX_STEPS: usize = 20_000;
 /// Hand-offs that are followed to find what woke a row of workers, at most.
 const MAX_HOPS: usize = 8;
 
+/// A worker can begin to wait for a timer while the one that set it still runs.
+const TIMER_SLACK_NS: u64 = 1_000_000;
+
 const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
 
 /// Walks back from the last send to the first read.
@@ -162,10 +165,8 @@ impl Walk<'_, '_> {
     /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
     fn put_aside(&mut self) {
         let run = self.last_run();
-        match self
-            .last_idle(run.end_ns)
-            .and_then(|(woken_ns, block)| Some((woken_ns, self.reason_to_resume(run, woken_ns, &block)?)))
-        {
+        let woken = self.last_idle(run.end_ns);
+        match woken.and_then(|(idle, block)| Some((idle.to_ns, self.reason_to_resume(run, &idle, &block)?))) {
             Some((woken_ns, (cause, reason))) => {
                 waiting::walk(self.evidence, self.turn.id, self.tid, woken_ns, self.path);
                 self.resume_from(self.last_run(), cause, reason);
@@ -174,33 +175,35 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Why a request that stopped at `run` could go on when a thread was woken from `block`.
-    fn reason_to_resume(&self, run: LastRun, woken_ns: u64, block: &Block) -> Option<(Cause, Reason)> {
+    /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.
+    fn reason_to_resume(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<(Cause, Reason)> {
         let wake_conn = block.wake?.conn;
-        if self.is_our_peer(wake_conn, woken_ns) {
+        if self.is_our_peer(wake_conn, idle.to_ns) {
             Some((Cause::Downstream, Reason::Peer(wake_conn)))
         } else if wake_conn != conn::NONE {
             None
         } else if run.stalled {
             Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
         } else {
-            block.wait.has_timeout().then_some((Cause::Timer, Reason::Plain))
+            // A wait that had begun before the request set its timer was not for it.
+            let could_be_ours = idle.from_ns.saturating_add(TIMER_SLACK_NS) >= run.end_ns;
+            let expired = block.wait.expired(idle.to_ns - idle.from_ns);
+            (could_be_ours && expired).then_some((Cause::Timer, Reason::Plain))
         }
     }
 
-    /// When and from what the thread, or the one that handed work to it, was last woken, if that was after
-    /// `ran_ns`.
-    fn last_idle(&self, ran_ns: u64) -> Option<(u64, Block)> {
+    /// The last idle time of the thread, or of the one that handed work to it, if it ended after `ran_ns`.
+    fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
         let (mut tid, mut at_ns) = (self.tid, self.path.cursor_ns());
         for _ in 0..MAX_HOPS {
-            let (woken_ns, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
-            if woken_ns <= ran_ns {
+            let (idle, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
+            if idle.to_ns <= ran_ns {
                 return None;
             }
             let Some(waker) = waiting::hand_off(self.evidence, &block) else {
-                return Some((woken_ns, block));
+                return Some((idle, block));
             };
-            (tid, at_ns) = (waker, woken_ns);
+            (tid, at_ns) = (waker, idle.to_ns);
         }
         None
     }
@@ -271,7 +274,7 @@ impl Walk<'_, '_> {
                 Reason::Note("waiting for the client's next bytes"),
             )
         } else {
-            self.reason_to_resume(run, slice.to_ns, block).unwrap_or((
+            self.reason_to_resume(run, slice, block).unwrap_or((
                 Cause::Unexplained,
                 Reason::Note("put aside: what woke the worker was not for it"),
             ))

@@ -303,15 +303,15 @@ impl Thread {
         known.unwrap_or_default()
     }
 
-    /// The end of the last idle time that ended before `at_ns`, as far as it is known what ended it.
+    /// The last idle time that ended before `at_ns`, as far as it is known what ended it.
     #[must_use]
-    pub fn last_idle(&self, at_ns: u64) -> Option<(u64, Block)> {
+    pub fn last_idle(&self, at_ns: u64) -> Option<(Slice, Block)> {
         self.back_from(at_ns)
             .take(MAX_SLICES)
             .find_map(|slice| match slice.state {
                 State::Unknown => Some(None),
                 State::Blocked(block) if block.wait.is_idle() => {
-                    Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice.to_ns, block)))
+                    Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice, block)))
                 }
                 _ => None,
             })?
