@@ -90,7 +90,7 @@ impl Walk<'_, '_> {
         }
         let tid = Some(self.tid);
         match slice.state {
-            State::Unknown => {
+            State::Unknown { .. } => {
                 self.path.mark_partial();
                 self.path
                     .unexplained_until(from_ns, tid, "what the thread did was not seen");

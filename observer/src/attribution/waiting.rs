@@ -47,7 +47,7 @@ fn charge(request: RequestId, tid: u32, pid: u32, slice: &Slice, ready_ns: u64, 
     let from_ns = slice.from_ns.max(ready_ns);
     let on = Some(tid);
     match slice.state {
-        State::Unknown => {
+        State::Unknown { .. } => {
             path.mark_partial();
             path.unexplained_until(from_ns, on, "what the thread did was not seen");
         }

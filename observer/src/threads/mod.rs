@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use thread::{MAX_SLICES, Thread};
 
+use self::thread::NOTHING;
 use crate::syscall::Wait;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
@@ -101,8 +102,11 @@ impl Threads {
 
     /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
-        let waker_owner = match self.get(event.waker_tid) {
-            Some(waker) if waker.pid == event.waker_tgid => waker.owner,
+        let waker_owner = match self.threads.get_mut(&event.waker_tid) {
+            Some(waker) if waker.pid == event.waker_tgid => {
+                waker.seen_running(event.header.at_ns, event.header.cpu, None);
+                waker.owner
+            }
             _ => Owner::Nobody,
         };
         let thread = self.known(event.header.tid, event.tgid)?;
@@ -118,15 +122,7 @@ impl Threads {
         let Some(thread) = self.known(tid, pid) else {
             return;
         };
-        if !matches!(thread.state, State::Running { cpu: on, .. } if on == cpu) {
-            // It runs, or it could not have called: its switch was before observing began, or lost.
-            let running = State::Running {
-                cpu,
-                owner: Owner::Nobody,
-                began: Began::Plain,
-            };
-            thread.close(operation.at_ns, State::Unknown, running, Some(operation.faults));
-        }
+        thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
     }
 
@@ -157,7 +153,101 @@ impl Threads {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
         for thread in self.threads.values_mut() {
             thread.owner = Owner::Nobody;
-            thread.state = State::Unknown;
+            thread.state = NOTHING;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+    use observer_common::Header;
+
+    use super::*;
+
+    const PID: u32 = 40;
+    const HOLDER: u32 = 41;
+    const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+
+    fn header(tid: u32, at_ns: u64) -> Header {
+        Header {
+            at_ns,
+            tid,
+            ..Header::zeroed()
+        }
+    }
+
+    fn sleeps(at_ns: u64) -> SwitchOut {
+        SwitchOut {
+            header: header(HOLDER, at_ns),
+            tgid: PID,
+            state: 1,
+            syscall: libc::SYS_clock_nanosleep as i32,
+            ..SwitchOut::zeroed()
+        }
+    }
+
+    fn wakes_another(at_ns: u64) -> Waking {
+        Waking {
+            header: header(HOLDER + 1, at_ns),
+            tgid: PID,
+            waker_tid: HOLDER,
+            waker_tgid: PID,
+            ..Waking::zeroed()
+        }
+    }
+
+    /// A thread that read a request at 100 ns and sleeps since 200 ns; that it runs again is not recorded.
+    fn asleep_for_a_request() -> Threads {
+        let mut threads = Threads::default();
+        let receive = Operation {
+            at_ns: 100,
+            direction: Direction::In,
+            conn: SERVED.conn,
+            arrived_ns: 50,
+            request: Some(SERVED),
+            outbound: false,
+            stalled: false,
+            faults: (0, 0),
+        };
+        threads.operated(HOLDER, PID, 0, &receive);
+        threads.switch_out(&sleeps(200));
+        threads
+    }
+
+    fn before(threads: &Threads, at_ns: u64) -> (State, Owner) {
+        let holder = threads.get(HOLDER).unwrap();
+        (holder.before(at_ns).unwrap().state, holder.owner_before(at_ns))
+    }
+
+    #[test]
+    fn a_thread_that_runs_unseen_runs_for_the_same_request_and_what_it_did_is_not_known() {
+        let mut threads = asleep_for_a_request();
+        threads.switch_out(&sleeps(300));
+        let owner = Owner::Request(SERVED);
+        assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
+    }
+
+    #[test]
+    fn a_thread_that_wakes_another_runs_though_its_switch_was_not_seen() {
+        let mut threads = asleep_for_a_request();
+        threads.woken(&wakes_another(300));
+        threads.switch_out(&sleeps(400));
+        let owner = Owner::Request(SERVED);
+        let running = State::Running {
+            cpu: 0,
+            owner,
+            began: Began::Plain,
+        };
+        assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
+        assert_eq!(before(&threads, 350), (running, owner));
+    }
+
+    #[test]
+    fn after_a_loss_nobody_knows_for_whom_a_thread_runs() {
+        let mut threads = asleep_for_a_request();
+        threads.lost(250);
+        threads.switch_out(&sleeps(300));
+        assert_eq!(before(&threads, 275).1, Owner::Nobody);
     }
 }

@@ -112,8 +112,11 @@ pub enum Began {
 /// What a thread did in a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing is known: before the first event, or across a loss.
-    Unknown,
+    /// It is not known what it did: before the first event, across a loss, or where a switch was not seen.
+    Unknown {
+        /// For whom, if it ran.
+        owner: Owner,
+    },
     /// It ran.
     Running {
         /// On this CPU.

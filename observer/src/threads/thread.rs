@@ -12,6 +12,9 @@ use crate::syscall::Wait;
 /// A saturated worker makes some 90,000 a second, so this is a tenth of a second then, and 1 MiB.
 pub const MAX_SLICES: usize = 8192;
 
+/// What is known of a thread before its first event, and across a loss.
+pub(super) const NOTHING: State = State::Unknown { owner: Owner::Nobody };
+
 /// One thread.
 #[derive(Debug)]
 pub struct Thread {
@@ -40,7 +43,7 @@ impl Thread {
             comm: None,
             past: VecDeque::new(),
             since_ns: 0,
-            state: State::Unknown,
+            state: NOTHING,
             owner: Owner::Nobody,
             owner_sent: false,
             faults: None,
@@ -58,7 +61,7 @@ impl Thread {
             self.faults = faults;
         }
         let state = if self.since_ns < self.lost_until_ns {
-            State::Unknown
+            NOTHING
         } else {
             state
         };
@@ -103,7 +106,7 @@ impl Thread {
             },
             // A wakeup was lost: how long it could have run is not known.
             State::Blocked(block) => State::Blocked(block),
-            _ => State::Unknown,
+            _ => State::Unknown { owner: self.owner },
         };
         let running = State::Running {
             cpu: event.header.cpu,
@@ -140,7 +143,7 @@ impl Thread {
         };
         let closed = match self.state {
             running @ State::Running { .. } => running,
-            _ => State::Unknown,
+            _ => State::Unknown { owner: self.owner },
         };
         self.close(at_ns, closed, next, Some(faults));
         if let State::Blocked(block) = next
@@ -178,6 +181,25 @@ impl Thread {
             self.owner = Owner::WokenFor(id);
         }
         self.end_block(event.header.at_ns, block, event.header.cpu);
+    }
+
+    /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;
+    /// nor, then, how long it waited before.
+    pub(super) fn seen_running(&mut self, at_ns: u64, cpu: u16, faults: Option<(u32, u32)>) {
+        match self.state {
+            State::Running { cpu: on, .. } if on == cpu => return,
+            // It left the other CPU unseen, and may have been idle since.
+            State::Running { .. } => self.owner = Owner::Nobody,
+            _ => {}
+        }
+        self.early_wake = None;
+        let unseen = State::Unknown { owner: self.owner };
+        let running = State::Running {
+            cpu,
+            owner: self.owner,
+            began: Began::Plain,
+        };
+        self.close(at_ns, unseen, running, faults);
     }
 
     fn end_block(&mut self, at_ns: u64, block: Block, cpu: u16) {
@@ -246,7 +268,7 @@ impl Thread {
                     owner: unowned @ (Owner::Nobody | Owner::WokenFor(_)),
                     ..
                 } => *unowned = owner,
-                State::Running { .. } | State::Unknown => return,
+                State::Running { .. } | State::Unknown { .. } => return,
                 State::Blocked(block) if block.wait.is_idle() => return,
                 State::Blocked(block) => {
                     if matches!(block.owner, Owner::Nobody | Owner::WokenFor(_)) {
@@ -265,7 +287,7 @@ impl Thread {
             from_ns: self.since_ns,
             to_ns: at_ns,
             state: if self.since_ns < self.lost_until_ns {
-                State::Unknown
+                NOTHING
             } else {
                 self.state
             },
@@ -295,9 +317,8 @@ impl Thread {
     #[must_use]
     pub fn owner_before(&self, at_ns: u64) -> Owner {
         let known = self.back_from(at_ns).find_map(|slice| match slice.state {
-            State::Running { owner, .. } => Some(owner),
+            State::Running { owner, .. } | State::Unknown { owner } => Some(owner),
             State::Blocked(block) => Some(block.owner),
-            State::Unknown => Some(Owner::Nobody),
             State::Runnable { .. } => None,
         });
         known.unwrap_or_default()
@@ -309,7 +330,7 @@ impl Thread {
         self.back_from(at_ns)
             .take(MAX_SLICES)
             .find_map(|slice| match slice.state {
-                State::Unknown => Some(None),
+                State::Unknown { .. } => Some(None),
                 State::Blocked(block) if block.wait.is_idle() => {
                     Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice, block)))
                 }
