@@ -34,6 +34,17 @@ impl Truth {
     pub(crate) fn of(stream: &Stream) -> Self {
         let mut truth = Self::default();
         for event in stream.events() {
+            if let Event::Waking(event) = event {
+                // Whoever wakes another runs, too.
+                let running = Doing::Running {
+                    cpu: event.header.cpu,
+                };
+                truth
+                    .threads
+                    .entry(event.waker_tid)
+                    .or_default()
+                    .push((event.header.at_ns, running));
+            }
             let (header, doing) = match event {
                 Event::SwitchIn(event) => (
                     event.header,
