@@ -18,7 +18,10 @@ fn open_directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let program = directory.path().join("observer");
-    fs::copy(PATH, &program).unwrap();
+    // By another process: a file that this one has open for writing would stay so in whatever another test starts
+    // at that moment, and could not be executed.
+    let copied = Command::new("cp").arg(PATH).arg(&program).status().unwrap();
+    assert!(copied.success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     directory
 }
