@@ -1,4 +1,4 @@
-//! Compiles the kernel half and leaves its object at `$OUT_DIR/observer-ebpf`, where the loader includes it.
+//! Compiles the kernel half and leaves its objects in `$OUT_DIR`, where the loader includes `observer-ebpf`.
 //!
 //! Which compiler and linker are used, and how, is decided in files that `cargo xtask` shares. This script
 //! installs nothing.
@@ -47,14 +47,16 @@ fn build(toolchain: &toolchain::Toolchain) -> Result<()> {
 
     let out = PathBuf::from(variable("OUT_DIR")?);
     // Not OUT_DIR itself: cargo would wait for its own lock on it, and the object needs the name.
-    let object = toolchain.build(
+    let built = toolchain.build(
         workspace,
         &out.join("ebpf-target"),
         &variable("CARGO_CFG_TARGET_ARCH")?,
     )?;
-    let copy = out.join(kernel_half::PACKAGE);
-    fs::copy(&object, &copy)
-        .with_context(|| format!("cannot copy {} to {}", object.display(), copy.display()))?;
+    for object in kernel_half::OBJECTS {
+        let (from, to) = (built.join(object), out.join(object));
+        fs::copy(&from, &to)
+            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
     Ok(())
 }
 

@@ -16,25 +16,28 @@ use crate::toolchain::{self, Origin, SYSTEM_RUSTC, Toolchain};
 /// The target triple of the kernel half. Little-endian, as every machine observer supports.
 const TARGET: &str = "bpfel-unknown-none";
 
-/// Package and binary name of the kernel half.
+/// Package of the kernel half, and name of its object.
 pub(crate) const PACKAGE: &str = "observer-ebpf";
+
+/// The objects that it is compiled to: the kernel half itself, and programs that do nothing, for benchmarks.
+pub(crate) const OBJECTS: [&str; 2] = [PACKAGE, "observer-ebpf-empty"];
 
 /// Clippy of the distribution's compiler.
 pub(crate) const SYSTEM_CLIPPY: &str = "/usr/bin/cargo-clippy";
 
 impl Toolchain {
     /// Builds the kernel half of the workspace for a machine of architecture `arch` (as `std::env::consts::ARCH`
-    /// names it). Gives the path of the object; on failure the compiler's own words are the error.
+    /// names it). Gives the directory of its objects; on failure the compiler's own words are the error.
     pub(crate) fn build(&self, workspace: &Path, target_dir: &Path, arch: &str) -> Result<PathBuf> {
         let mut build = self.cargo("build", workspace, target_dir, arch);
-        command::output(build.args(["--release", "--bin", PACKAGE]))?;
-        Ok(target_dir.join(TARGET).join("release").join(PACKAGE))
+        command::output(build.args(["--release", "--bins"]))?;
+        Ok(target_dir.join(TARGET).join("release"))
     }
 
     /// Lints the kernel half; warnings are errors.
     pub(crate) fn clippy(&self, workspace: &Path, target_dir: &Path, arch: &str) -> Command {
         let mut clippy = self.cargo("clippy", workspace, target_dir, arch);
-        clippy.args(["--release", "--bin", PACKAGE, "--", "--deny", "warnings"]);
+        clippy.args(["--release", "--bins", "--", "--deny", "warnings"]);
         clippy
     }
 

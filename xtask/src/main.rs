@@ -3,7 +3,9 @@
 //! One module per command; what several of them need is beside them. Nothing here is part of the `observer`
 //! program, and nothing of `observer` is linked in: this must build where the kernel half does not, yet.
 
+mod bench;
 mod build;
+mod child;
 mod command;
 mod demo;
 mod install;
@@ -39,6 +41,7 @@ enum Task {
     Test(test::Arguments),
     Tidy(tidy::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,112 @@
+//! The client: wrk, which is far quicker than the server, so that the server is what is measured.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::child::{Child, Interrupt};
+use crate::workspace;
+
+/// The server has a CPU, and everything else the other.
+pub(super) const SERVER_CPU: u16 = 0;
+const CLIENT_CPU: u16 = 1;
+
+/// wrk takes whole seconds.
+const SECONDS: &str = "2s";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Has wrk say what it measured in one line: requests, errors, duration and quantiles in microseconds.
+const REPORT: &str = r#"done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format("report %d %d %d %d %d %d\n", summary.requests,
+    e.connect + e.read + e.write + e.status + e.timeout, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end
+"#;
+
+/// wrk, ready to be used.
+pub(super) struct Load {
+    script: PathBuf,
+}
+
+/// What the client got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) requests: u64,
+    /// How long it took, us.
+    pub(super) duration_us: u64,
+    /// Latencies as the client saw them, us.
+    pub(super) p50_us: u64,
+    pub(super) p99_us: u64,
+    pub(super) p999_us: u64,
+}
+
+impl Load {
+    pub(super) fn find() -> Result<Self> {
+        for program in ["wrk", "taskset"] {
+            if super::is_missing(program) {
+                bail!("the bench needs `{program}`; on Debian: apt-get install wrk util-linux");
+            }
+        }
+        let directory = workspace::target_dir()?.join("bench");
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let script = directory.join("report.lua");
+        std::fs::write(&script, REPORT).with_context(|| format!("cannot write {}", script.display()))?;
+        Ok(Self { script })
+    }
+
+    /// Loads the server for two seconds with 50 connections.
+    pub(super) fn run(&self, url: &str, interrupt: &Interrupt) -> Result<Answered> {
+        let mut wrk = on_cpu(CLIENT_CPU, "wrk");
+        wrk.args(["-t1", "-c50", "-d", SECONDS, "-s"])
+            .arg(&self.script)
+            .arg(url);
+        let wrk = Child::start("wrk", wrk.stdout(Stdio::piped()))?;
+        let said = wrk.finish(PATIENCE, interrupt)?;
+        read(&said).with_context(|| format!("wrk did not answer every request: {said}"))
+    }
+}
+
+/// A program that stays on one CPU; it is the same process.
+pub(super) fn on_cpu(cpu: u16, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &cpu.to_string()]).arg(program);
+    command
+}
+
+/// Reads the report line; nothing where requests failed.
+fn read(said: &str) -> Option<Answered> {
+    let line = said.lines().find_map(|line| line.strip_prefix("report "))?;
+    let numbers: Vec<u64> = line
+        .split(' ')
+        .map(|word| word.parse().ok())
+        .collect::<Option<_>>()?;
+    let [requests, 0, duration_us, p50_us, p99_us, p999_us] = numbers[..] else {
+        return None;
+    };
+    (requests > 0).then_some(Answered {
+        requests,
+        duration_us,
+        p50_us,
+        p99_us,
+        p999_us,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_and_one_with_errors_is_none() {
+        let answered = read("Running 2s test\nreport 100 0 2000000 300 400 500\n").unwrap();
+        assert_eq!((answered.requests, answered.p999_us), (100, 500));
+        assert_eq!(read("report 100 1 2000000 300 400 500\n"), None);
+        assert_eq!(read("report 0 0 2000000 300 400 500\n"), None);
+        assert_eq!(read(""), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The tables, in Markdown.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::figures::{Round, Spread, ratios};
+use super::subject::{NOTHING, Subject};
+use crate::command;
+
+/// When and on what this was measured.
+pub(super) fn heading() -> Result<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cpus = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let date = command::text(Command::new("date").args(["-u", "+%F"]))?;
+    Ok(format!(
+        "Measured on {}, Linux {}, {cpus} CPUs ({}).",
+        date.trim(),
+        read("/proc/sys/kernel/osrelease"),
+        model.map_or("unknown", |(_, name)| name),
+    ))
+}
+
+/// One path's table. Ratios are to the same round's turn without anything: median, and quartiles.
+pub(super) fn table(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -> String {
+    let mut text = format!(
+        "\n`{path}`, 50 connections, {} rounds\n\n\
+         | with | server CPU a request | ratio | requests/s, ratio | client p50 | p99 | p99.9 | own CPU a request | own RSS |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+        measured.first().map_or(0, Vec::len),
+    );
+    let Some(nothing) = subjects.iter().position(|subject| subject.name == NOTHING) else {
+        return text;
+    };
+    let nothing = &measured[nothing];
+    for (subject, rounds) in subjects.iter().zip(measured) {
+        let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(figure)).median;
+        let cpu = ratios(rounds, nothing, Round::cpu_us);
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "| {} | {:.2} us | {} | {} | {:.0} us | {:.0} us | {:.0} us | {:.2} us | {:.1} MiB |",
+            subject.what,
+            median(&Round::cpu_us),
+            ratio(cpu),
+            ratio(ratios(rounds, nothing, Round::rate)),
+            median(&|round| round.answered.p50_us as f64),
+            median(&|round| round.answered.p99_us as f64),
+            median(&|round| round.answered.p999_us as f64),
+            median(&Round::own_us),
+            median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
+        );
+    }
+    text
+}
+
+fn ratio(spread: Spread) -> String {
+    format!("{:.3} ({:.3} to {:.3})", spread.median, spread.low, spread.high)
+}
