@@ -28,6 +28,22 @@ fn bare(word: &str) -> &str {
     word.trim_start_matches('[').trim_end_matches([']', ',', '.'])
 }
 
+/// Every file that a link names is there. `exists` is asked for paths relative to the document's directory.
+pub(super) fn links_lead_somewhere(text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let files = targets
+            .filter_map(|target| target.split('#').next())
+            .filter(|file| !file.is_empty() && !file.contains("://"));
+        findings.extend(files.filter(|file| !exists(file)).map(|file| Finding {
+            line: index + 1,
+            message: format!("a link to `{file}`, which does not exist"),
+        }));
+    }
+    findings
+}
+
 /// What follows the program's name, if it is this program that the words start.
 fn arguments<'a>(words: &'a [&'a str], catalog: &Catalog) -> Option<&'a [&'a str]> {
     let before = words
@@ -112,6 +128,16 @@ mod tests {
     fn prose_output_and_other_languages_are_not_commands() {
         let text = "cargo xtask bild\n```json\nobserver bild\n```\n```console\n$ observer attach\nobserver bild\n```\n";
         assert_eq!(complaints(text), []);
+    }
+
+    #[test]
+    fn a_link_to_a_missing_file_is_found() {
+        let text = "[a](there.md#x)\n[b](gone.md) and [c](#here)\n[d](https://example.org/)\n";
+        let findings = links_lead_somewhere(text, |file| file == "there.md");
+        assert_eq!(
+            findings.iter().map(|finding| finding.line).collect::<Vec<_>>(),
+            [2]
+        );
     }
 
     #[test]

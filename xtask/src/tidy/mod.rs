@@ -54,6 +54,12 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
 
 fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
     let mut findings = source::whitespace(text);
+    if path.extension().is_some_and(|ending| ending == "md") {
+        let directory = workspace::root().join(path.parent().unwrap_or(Path::new("")));
+        findings.extend(documents::links_lead_somewhere(text, |file| {
+            directory.join(file).exists()
+        }));
+    }
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("rs") => {
             for rule in source::RUST {

@@ -8,6 +8,7 @@ use observer_common::{Losses, LostReason};
 
 use super::facts::{Facts, clock};
 use super::kernel_half::{KernelHalf, Options};
+use super::program_time::ProgramTime;
 use crate::event::{self, Event, Tick};
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -32,6 +33,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub struct LiveSource {
     kernel_half: KernelHalf,
     facts: Facts,
+    program_time: ProgramTime,
     merge: Merge,
     losses: Vec<Losses>,
     drained_ns: u64,
@@ -56,17 +58,20 @@ impl LiveSource {
         }
         let losses = kernel_half.losses()?;
         let logger = EbpfLogger::init(kernel_half.ebpf()).ok();
-        Ok(Self {
+        let mut source = Self {
             kernel_half,
             facts: Facts::new(options.pids.clone()),
+            program_time: ProgramTime::default(),
             merge,
             losses,
             drained_ns: now_ns,
-            second_ns: 0,
+            second_ns: now_ns,
             records: 0,
             records_drained: 0,
             logger,
-        })
+        };
+        source.each_second();
+        Ok(source)
     }
 
     /// Nanoseconds to add to a record's time to get Unix time, now.
@@ -96,7 +101,8 @@ impl LiveSource {
     /// # Errors
     /// When the counters cannot be read.
     pub fn finish(&mut self, batch: &mut Batch) -> Result<()> {
-        self.drain()?;
+        let now_ns = self.drain()?;
+        self.program_time.end(self.kernel_half.ebpf(), now_ns);
         batch.clear();
         self.each_second();
         self.merge.release(u64::MAX, batch);
@@ -135,10 +141,13 @@ impl LiveSource {
     }
 
     fn each_second(&mut self) {
+        let over_ns = self.drained_ns.saturating_sub(self.second_ns);
         self.second_ns = self.drained_ns;
         let records = std::mem::take(&mut self.records);
+        let ebpf_ns = self.program_time.take(over_ns);
         self.facts
-            .each_second(self.drained_ns, records, None, &mut self.merge);
+            .each_second(self.drained_ns, records, ebpf_ns, &mut self.merge);
+        self.program_time.begin(self.kernel_half.ebpf(), self.drained_ns);
     }
 
     /// What was lost since the last look lies between the two looks.
@@ -168,6 +177,7 @@ impl LiveSource {
 impl Source for LiveSource {
     fn next(&mut self, batch: &mut Batch) -> Result<Status> {
         let now_ns = self.drain()?;
+        self.program_time.end(self.kernel_half.ebpf(), now_ns);
         if now_ns.saturating_sub(self.second_ns) >= SECOND_NS {
             self.each_second();
         }

@@ -7,6 +7,7 @@ mod facts;
 mod kernel_half;
 pub mod offsets;
 pub mod privilege;
+mod program_time;
 mod rings;
 pub mod signals;
 pub mod target;
