@@ -226,11 +226,12 @@ impl Pipeline {
         let Some(explained) = settled.or_else(|| self.explain(id)) else {
             return Ok(());
         };
-        let path = self
+        let name = self
             .connections
-            .turn(id)
-            .and_then(Turn::request_line)
-            .map(|line| line.path());
+            .get(id.conn)
+            .and_then(|connection| connection.name(id.nth));
+        // A name is a method and a path.
+        let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
         match explained.written {

@@ -146,6 +146,25 @@ pub struct Span {
     pub culprit: Option<Culprit>,
 }
 
+impl Span {
+    /// Whether both differ in nothing but their time.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            at_ns: _,
+            dur_ns: _,
+            cause,
+            tid,
+            cpu,
+            detail,
+            culprit,
+        } = self;
+        (cause, tid, cpu) == (&other.cause, &other.tid, &other.cpu)
+            && detail == &other.detail
+            && culprit == &other.culprit
+    }
+}
+
 /// What a stretch was in or on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detail {

@@ -104,6 +104,15 @@ impl Explainer {
     #[must_use]
     pub fn request(&self, turn: &Turn, figures: Figures, evidence: Evidence<'_>) -> Request {
         let connection = evidence.connections.get(turn.id.conn);
+        let mut timeline: Vec<Span> = Vec::new();
+        for step in self.path.steps() {
+            let span = names::span(&evidence, turn.arrival_ns, step);
+            match timeline.last_mut() {
+                // A worker that served a hundred requests of one path is one span, not a hundred.
+                Some(before) if before.says_the_same(&span) => before.dur_ns += span.dur_ns,
+                _ => timeline.push(span),
+            }
+        }
         Request {
             figures,
             conn: Conn {
@@ -113,11 +122,7 @@ impl Explainer {
                 nth: turn.id.nth,
             },
             http: turn.request_line().map(Into::into),
-            timeline: self
-                .path
-                .steps()
-                .map(|step| names::span(&evidence, turn.arrival_ns, step))
-                .collect(),
+            timeline,
         }
     }
 }

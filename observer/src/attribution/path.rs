@@ -95,6 +95,11 @@ impl Path {
         };
     }
 
+    /// What is kept.
+    pub(super) fn keep(&self) -> Keep {
+        self.keep
+    }
+
     /// Everything from here on is charged.
     pub(super) fn cursor_ns(&self) -> u64 {
         self.cursor_ns

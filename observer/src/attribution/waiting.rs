@@ -4,7 +4,7 @@
 use observer_common::limits::NETWORK_MARK_NS;
 
 use super::Evidence;
-use super::path::{Call, Path, Reason};
+use super::path::{Call, Keep, Path, Reason};
 use crate::cause::Cause;
 use crate::threads::{Block, RequestId, Slice, State};
 
@@ -33,6 +33,13 @@ pub(super) fn walk(evidence: &Evidence<'_>, request: RequestId, tid: u32, ready_
                 tid = waker;
                 continue 'thread;
             }
+            if path.keep() == Keep::Sums
+                && let State::Running { .. } = slice.state
+                && let Some((from_ns, longest)) = thread.ran_for_others(request, path.cursor_ns(), ready_ns)
+            {
+                charge_others(tid, from_ns, &longest, path);
+                continue 'thread;
+            }
             charge(request, tid, thread.pid, &slice, ready_ns, path);
         }
         break;
@@ -40,6 +47,21 @@ pub(super) fn walk(evidence: &Evidence<'_>, request: RequestId, tid: u32, ready_
     if path.cursor_ns() > ready_ns {
         path.mark_partial();
         path.unexplained_until(ready_ns, Some(tid), "no record of the thread");
+    }
+}
+
+/// Charges a stretch in which the thread ran for others. Only sums are kept, so only its longest slice counts by
+/// itself.
+fn charge_others(tid: u32, from_ns: u64, longest: &Slice, path: &mut Path) {
+    let State::Running { cpu, owner, .. } = longest.state else {
+        return;
+    };
+    for (from_ns, reason) in [
+        (longest.to_ns, Reason::Plain),
+        (longest.from_ns, Reason::RanFor(owner)),
+        (from_ns, Reason::Plain),
+    ] {
+        path.charge_until(from_ns, Cause::WorkerBusy, Some(tid), Some(cpu), reason);
     }
 }
 

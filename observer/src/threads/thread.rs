@@ -307,6 +307,43 @@ impl Thread {
         open.into_iter().chain(past)
     }
 
+    /// How the thread ran for others than `request` before `at_ns`, without a break and not before `since_ns`: since
+    /// when, and the longest slice of it, cut to that stretch.
+    ///
+    /// On a saturated worker a request waits behind a hundred such slices. This looks at each once and keeps nothing.
+    #[must_use]
+    pub fn ran_for_others(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<(u64, Slice)> {
+        let mut reached_ns = at_ns;
+        let mut longest: Option<(u64, &Slice)> = None;
+        let (older, newer) = self.past.as_slices();
+        let end = self.first_not_before(at_ns);
+        // Plain slices: the deque's own iterator, or a chain of two, takes twice the instructions.
+        let older = &older[..end.min(older.len())];
+        let newer = &newer[..end - older.len()];
+        'past: for slices in [newer, older] {
+            for slice in slices.iter().rev() {
+                let State::Running { owner, .. } = slice.state else {
+                    break 'past;
+                };
+                if slice.to_ns < reached_ns || reached_ns <= since_ns || owner.request() == Some(request) {
+                    break 'past;
+                }
+                let to_ns = reached_ns;
+                reached_ns = slice.from_ns.max(since_ns);
+                if longest.is_none_or(|(longest_ns, _)| longest_ns < to_ns - reached_ns) {
+                    longest = Some((to_ns - reached_ns, slice));
+                }
+            }
+        }
+        let (_, longest) = longest?;
+        let cut = Slice {
+            from_ns: longest.from_ns.max(since_ns),
+            to_ns: longest.to_ns.min(at_ns),
+            ..*longest
+        };
+        Some((reached_ns, cut))
+    }
+
     /// The slice in which the thread was just before `at_ns`. A slice that is not over reaches to `at_ns`.
     #[must_use]
     pub fn before(&self, at_ns: u64) -> Option<Slice> {
