@@ -15,5 +15,5 @@ pub mod tcp;
 
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Offsets, Process, ProcessChange, Receive, ReceiveHead,
-    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
+    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags, rss,
 };

@@ -20,8 +20,6 @@ pub mod constant {
     pub const OFFSETS: &str = "OFFSETS";
     /// The one watched thread-group id, or 0 when there are several and the map must be asked.
     pub const ONLY_TARGET: &str = "ONLY_TARGET";
-    /// Which argument slot of the `inet_csk_accept` exit program holds the returned socket: 2 or 4.
-    pub const ACCEPT_RESULT: &str = "ACCEPT_RESULT";
 }
 
 /// Programs of the kernel half. Alternatives for one signal share its name.
@@ -44,8 +42,10 @@ pub mod program {
     pub const SEND_FEXIT: &str = "send_fexit";
     /// Signal `connection`: BTF tracepoint `inet_sock_set_state`.
     pub const CONNECTION: &str = "connection";
-    /// Signal `accept`: exit of `inet_csk_accept`.
+    /// Signal `accept`: exit of `inet_csk_accept` with two parameters (Linux 6.10).
     pub const ACCEPT_FEXIT: &str = "accept_fexit";
+    /// Signal `accept`: exit of `inet_csk_accept` with four parameters.
+    pub const ACCEPT_FEXIT_OF_FOUR: &str = "accept_fexit_of_four";
     /// Signal `process`: BTF tracepoint `sched_process_fork`.
     pub const FORK: &str = "fork";
     /// Signal `process`: BTF tracepoint `sched_process_exec`.

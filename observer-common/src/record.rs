@@ -363,9 +363,20 @@ records! {
         regs_arg2: u32,
         /// `pt_regs.r10`: fourth argument.
         regs_arg3: u32,
-        /// Zero.
-        reserved: u32,
+        /// How the `mm_rss` counters are read: an [`rss`] value.
+        mm_rss_access: u32,
     }
+}
+
+/// Values of [`Offsets::mm_rss_access`].
+pub mod rss {
+    /// Not at all: resident memory is unknown.
+    pub const NONE: u32 = 0;
+    /// Through the typed pointer, as every other field.
+    pub const FIELDS: u32 = 1;
+    /// Copied by a helper. Before Linux 6.2 they are an array of `atomic_long_t`, and the verifier of that time
+    /// follows no array whose elements are a typedef. Lockdown `confidentiality` refuses that helper.
+    pub const COPY: u32 = 2;
 }
 
 impl Offsets {
@@ -403,7 +414,7 @@ impl Offsets {
         regs_arg1: 0,
         regs_arg2: 0,
         regs_arg3: 0,
-        reserved: 0,
+        mm_rss_access: rss::NONE,
     };
 }
 

@@ -3,12 +3,15 @@
 //! aya has no CO-RE for Rust programs, and `bpf_probe_read_kernel` is refused under lockdown. Fields are read
 //! directly through the BTF-typed pointers that tracepoints hand over: `*(pointer + offset)`, where the offset
 //! is a load-time constant. The verifier knows the constant's value (the map behind it is frozen), checks the
-//! access against the structure's BTF, and turns a fault into a zero.
+//! access against the structure's BTF, and turns a fault into a zero. The one exception is resident memory before
+//! Linux 6.2, see [`observer_common::rss`].
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_skc_to_tcp_sock, bpf_task_pt_regs};
-use observer_common::{Offsets, limits::COMM_BYTES};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_skc_to_tcp_sock, bpf_task_pt_regs,
+};
+use observer_common::{Offsets, limits::COMM_BYTES, rss};
 
 /// Set by userspace before load, see [`observer_common::names::constant::OFFSETS`].
 #[unsafe(no_mangle)]
@@ -36,6 +39,15 @@ fn constant(field: *const u32) -> u32 {
 unsafe fn read<T: Copy>(base: *const c_void, offset: u32) -> T {
     // SAFETY: the verifier checks the access against the structure's type; a bad address reads as zero.
     unsafe { core::ptr::read_volatile(base.cast::<u8>().wrapping_add(offset as usize).cast::<T>()) }
+}
+
+/// Copies a 64-bit counter; 0 where it cannot be read.
+#[inline(always)]
+fn copy_counter(address: *const c_void) -> i64 {
+    let mut counter = 0_i64;
+    // SAFETY: writes eight bytes to the stack; a fault leaves zero.
+    unsafe { bpf_probe_read_kernel((&raw mut counter).cast(), 8, address) };
+    counter
 }
 
 /// A `struct task_struct *` that the verifier knows.
@@ -119,13 +131,25 @@ impl Task {
         if mm.is_null() {
             return 0;
         }
-        // SAFETY: 64-bit counter of an `mm_struct`.
-        let file: i64 = unsafe { read(mm, offset!(mm_rss_file)) };
-        // SAFETY: 64-bit counter of an `mm_struct`.
-        let anon: i64 = unsafe { read(mm, offset!(mm_rss_anon)) };
-        // SAFETY: 64-bit counter of an `mm_struct`.
-        let shmem: i64 = unsafe { read(mm, offset!(mm_rss_shmem)) };
-        (file + anon + shmem) as u32
+        // Of the branches the verifier sees only the one that the constant leads to.
+        match offset!(mm_rss_access) {
+            rss::FIELDS => {
+                // SAFETY: 64-bit counter of an `mm_struct`.
+                let file: i64 = unsafe { read(mm, offset!(mm_rss_file)) };
+                // SAFETY: 64-bit counter of an `mm_struct`.
+                let anon: i64 = unsafe { read(mm, offset!(mm_rss_anon)) };
+                // SAFETY: 64-bit counter of an `mm_struct`.
+                let shmem: i64 = unsafe { read(mm, offset!(mm_rss_shmem)) };
+                (file + anon + shmem) as u32
+            }
+            rss::COPY => {
+                let counter = |offset| copy_counter(mm.wrapping_byte_add(offset as usize));
+                (counter(offset!(mm_rss_file))
+                    + counter(offset!(mm_rss_anon))
+                    + counter(offset!(mm_rss_shmem))) as u32
+            }
+            _ => 0,
+        }
     }
 
     /// The registers that it saved when it last entered the kernel.

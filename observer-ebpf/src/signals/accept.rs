@@ -10,19 +10,25 @@ use observer_common::flags;
 
 use crate::{kernel::Sock, ring, socket, target};
 
-/// `struct sock *inet_csk_accept(struct sock *sk, …)`: three arguments more before Linux 6.10, one after. The
-/// socket that it returns is found in the last slot, so userspace says which.
+/// `struct sock *inet_csk_accept(struct sock *sk, struct proto_accept_arg *arg)`, since Linux 6.10.
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit(ctx: FExitContext) -> i32 {
+    accepted(ctx.arg(2))
+}
+
+/// `struct sock *inet_csk_accept(struct sock *sk, int flags, int *err, bool kern)`, before.
+///
+/// A program of its own: with the slot as a load-time constant the compiler computes an address in the context,
+/// and the verifier takes no address there that is not constant in the program itself.
+#[fexit(function = "inet_csk_accept")]
+fn accept_fexit_of_four(ctx: FExitContext) -> i32 {
+    accepted(ctx.arg(4))
+}
+
+#[inline(always)]
+fn accepted(child: *const c_void) -> i32 {
     let Some((tgid, tid)) = target::current() else {
         return 0;
-    };
-    // SAFETY: set before load; volatile so that the placeholder is not folded in.
-    let slot = unsafe { core::ptr::read_volatile(&raw const ACCEPT_RESULT) };
-    let child = if slot == 2 {
-        ctx.arg::<*const c_void>(2)
-    } else {
-        ctx.arg::<*const c_void>(4)
     };
     // SAFETY: the return value is a socket or null.
     let child = unsafe { Sock::new(child) };
@@ -36,7 +42,3 @@ fn accept_fexit(ctx: FExitContext) -> i32 {
     }
     0
 }
-
-/// Which slot holds the return value of `inet_csk_accept` on this kernel: 2 or 4.
-#[unsafe(no_mangle)]
-static ACCEPT_RESULT: u32 = 4;

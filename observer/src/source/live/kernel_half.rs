@@ -50,17 +50,12 @@ impl KernelHalf {
     pub fn load(options: &Options) -> Result<Self> {
         let kernel = offsets::kernel_btf()?;
         let resolved = offsets::resolve(&kernel)?;
-        let accept_result: u32 = match offsets::parameters(&kernel, "inet_csk_accept") {
-            Some(2) => 2,
-            _ => 4,
-        };
         let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
             .override_global(names::constant::ONLY_TARGET, &only_target, true)
-            .override_global(names::constant::ACCEPT_RESULT, &accept_result, true)
             .allow_unsupported_maps()
             .load(OBJECT)
             .context("the kernel refused to load observer's programs or maps")?;
@@ -83,7 +78,7 @@ impl KernelHalf {
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
         // The maps stay alive through the programs that use them.
-        let outcomes = signals::attach(&mut ebpf, &btf);
+        let outcomes = signals::attach(&mut ebpf, &btf, &kernel);
         Ok(Self {
             ebpf,
             losses,

@@ -1,8 +1,10 @@
 //! Finds the kernel fields that the kernel half reads, in the running kernel's BTF.
 
 use anyhow::{Context as _, Result, anyhow};
+use aya::programs::ProgramType;
+use aya::sys::{BpfHelper, is_helper_supported};
 use btf_rs::{Btf, Struct, Type};
-use observer_common::Offsets;
+use observer_common::{Offsets, rss};
 
 /// Where the kernel publishes its types (`CONFIG_DEBUG_INFO_BTF`).
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -30,7 +32,7 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
     let task = |path: &str| field(btf, "task_struct", path);
     let sock = |path: &str| field(btf, "sock_common", path);
     let regs = |path: &str| field(btf, "pt_regs", path);
-    let [mm_rss_file, mm_rss_anon, mm_rss_shmem] = rss(btf)?;
+    let ([mm_rss_file, mm_rss_anon, mm_rss_shmem], mm_rss_access) = resident_memory(btf)?;
     Ok(Offsets {
         task_pid: task("pid")?,
         task_tgid: task("tgid")?,
@@ -61,7 +63,7 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         regs_arg1: regs("si")?,
         regs_arg2: regs("dx")?,
         regs_arg3: regs("r10")?,
-        reserved: 0,
+        mm_rss_access,
     })
 }
 
@@ -87,17 +89,26 @@ pub fn parameters(btf: &Btf, function: &str) -> Option<usize> {
         })
 }
 
-/// The resident-memory counters: an array of `percpu_counter` since Linux 6.2, of `atomic_long_t` before.
-fn rss(btf: &Btf) -> Result<[u32; 3]> {
-    let (base, element, count) = match field(btf, "mm_struct", "rss_stat.count") {
-        Ok(base) => (base, 8, 0),
+/// The resident-memory counters and how to read them: an array of `percpu_counter` since Linux 6.2, of
+/// `atomic_long_t` before.
+fn resident_memory(btf: &Btf) -> Result<([u32; 3], u32)> {
+    let (base, element, count, access) = match field(btf, "mm_struct", "rss_stat.count") {
+        Ok(base) if may_copy() => (base, 8, 0, rss::COPY),
+        Ok(base) => (base, 8, 0, rss::NONE),
         Err(_) => (
             field(btf, "mm_struct", "rss_stat")?,
             u32::try_from(structure(btf, "percpu_counter")?.size())?,
             field(btf, "percpu_counter", "count")?,
+            rss::FIELDS,
         ),
     };
-    Ok(RSS_COUNTERS.map(|index| base + index * element + count))
+    Ok((RSS_COUNTERS.map(|index| base + index * element + count), access))
+}
+
+/// Whether programs may copy kernel memory, which lockdown `confidentiality` forbids. The helper of raw tracepoints
+/// is that of all tracing programs, and can be asked about without a function to attach to.
+fn may_copy() -> bool {
+    is_helper_supported(ProgramType::RawTracePoint, BpfHelper::BPF_FUNC_probe_read_kernel).unwrap_or(false)
 }
 
 fn structure(btf: &Btf, name: &str) -> Result<Struct> {

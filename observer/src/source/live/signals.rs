@@ -5,6 +5,8 @@ use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
 use observer_common::names::program;
 
+use super::offsets;
+
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hook {
@@ -12,8 +14,9 @@ enum Hook {
     Tracepoint(&'static str),
     /// Entry of this kernel function.
     Entry(&'static str),
-    /// Exit of this kernel function.
-    Exit(&'static str),
+    /// Exit of this kernel function. Its result stands after its last parameter, so the program is made for this
+    /// number of parameters.
+    Exit(&'static str, usize),
 }
 
 impl Hook {
@@ -21,8 +24,18 @@ impl Hook {
         match self {
             Self::Tracepoint(name) => format!("tp_btf:{name}"),
             Self::Entry(name) => format!("fentry:{name}"),
-            Self::Exit(name) => format!("fexit:{name}"),
+            Self::Exit(name, _) => format!("fexit:{name}"),
         }
+    }
+
+    /// Why the program is not for the function that this kernel has.
+    fn misfit(self, kernel: &btf_rs::Btf) -> Option<String> {
+        let Self::Exit(function, expected) = self else {
+            return None;
+        };
+        let parameters = offsets::parameters(kernel, function)?;
+        (parameters != expected)
+            .then(|| format!("it has {parameters} parameters here, and the program is made for {expected}"))
     }
 }
 
@@ -79,7 +92,7 @@ const SIGNALS: &[Signal] = &[
             tracepoint(program::RECEIVE_TRACEPOINT, "sock_recv_length"),
             Alternative {
                 program: program::RECEIVE_FEXIT,
-                hook: Hook::Exit("tcp_recvmsg"),
+                hook: Hook::Exit("tcp_recvmsg", 5),
                 note: None,
             },
         ],
@@ -91,7 +104,7 @@ const SIGNALS: &[Signal] = &[
             tracepoint(program::SEND_TRACEPOINT, "sock_send_length"),
             Alternative {
                 program: program::SEND_FEXIT,
-                hook: Hook::Exit("tcp_sendmsg"),
+                hook: Hook::Exit("tcp_sendmsg", 3),
                 note: None,
             },
         ],
@@ -104,11 +117,18 @@ const SIGNALS: &[Signal] = &[
     },
     Signal {
         name: "accept",
-        alternatives: &[Alternative {
-            program: program::ACCEPT_FEXIT,
-            hook: Hook::Exit("inet_csk_accept"),
-            note: None,
-        }],
+        alternatives: &[
+            Alternative {
+                program: program::ACCEPT_FEXIT,
+                hook: Hook::Exit("inet_csk_accept", 2),
+                note: None,
+            },
+            Alternative {
+                program: program::ACCEPT_FEXIT_OF_FOUR,
+                hook: Hook::Exit("inet_csk_accept", 4),
+                note: None,
+            },
+        ],
         fallback: Some(
             "the first read tried on a new connection: an upper bound, exact where one thread does both",
         ),
@@ -146,10 +166,12 @@ pub struct Outcome {
 }
 
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
-pub fn attach(ebpf: &mut Ebpf, btf: &Btf) -> Vec<Outcome> {
+///
+/// `kernel` is `btf` for those who ask about single types.
+pub fn attach(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Outcome> {
     SIGNALS
         .iter()
-        .map(|signal| attach_one(ebpf, btf, signal))
+        .map(|signal| attach_one(ebpf, btf, kernel, signal))
         .collect()
 }
 
@@ -179,20 +201,30 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
     Ok(())
 }
 
-fn attach_one(ebpf: &mut Ebpf, btf: &Btf, signal: &Signal) -> Outcome {
+fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal) -> Outcome {
     let mut refused = Vec::new();
     for alternative in signal.alternatives {
+        let name = alternative.hook.name();
+        if let Some(reason) = alternative.hook.misfit(kernel) {
+            // As a rule the same hook has another program, which is made for this kernel.
+            let same = |other: &&Alternative| other.hook.name() == name;
+            let mut others = signal.alternatives.iter().filter(same);
+            if others.all(|other| other.hook.misfit(kernel).is_some()) {
+                refused.push((name, reason));
+            }
+            continue;
+        }
         match try_attach(ebpf, btf, alternative) {
             Ok(()) => {
                 return Outcome {
                     signal: signal.name,
-                    hook: Some(alternative.hook.name()),
+                    hook: Some(name),
                     note: alternative.note,
                     refused,
                     usable: true,
                 };
             }
-            Err(error) => refused.push((alternative.hook.name(), reason(&error))),
+            Err(error) => refused.push((name, reason(&error))),
         }
     }
     Outcome {
@@ -217,7 +249,7 @@ fn try_attach(ebpf: &mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<(
             program.load(name, btf)?;
             program.attach()?;
         }
-        (Program::FExit(program), Hook::Exit(name)) => {
+        (Program::FExit(program), Hook::Exit(name, _)) => {
             program.load(name, btf)?;
             program.attach()?;
         }
