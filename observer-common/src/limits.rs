@@ -29,3 +29,7 @@ pub const NETWORK_MARK_NS: u64 = 20_000;
 
 /// `MSG_PEEK` of `recv(2)`: the bytes stay in the queue.
 pub const MSG_PEEK: u32 = 2;
+
+/// Control groups whose CPU quota is looked at, from a thread's own upwards. A container's quota is its own group's,
+/// a pod's or a service's the one or two above.
+pub const QUOTA_GROUPS: u32 = 3;

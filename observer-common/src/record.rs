@@ -115,7 +115,7 @@ records! {
     }
 
     /// A watched thread left its CPU.
-    SwitchOut: 96 {
+    SwitchOut: 104 {
         /// `tid`: the thread that left.
         header: Header,
         /// Its process.
@@ -136,12 +136,14 @@ records! {
         flags: u32,
         /// First, second, third and fourth argument of the system call.
         args: [u64; 4],
+        /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs.
+        throttled_ns: u64,
         /// Name of the thread that runs next.
         next_comm: [u8; COMM_BYTES],
     }
 
     /// A watched thread got a CPU.
-    SwitchIn: 56 {
+    SwitchIn: 64 {
         /// `tid`: the thread that runs now.
         header: Header,
         /// Its process.
@@ -154,12 +156,14 @@ records! {
         flags: u32,
         /// How long that thread had run here without a break, ns; 0 when unknown.
         prev_ran_ns: u64,
+        /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs.
+        throttled_ns: u64,
         /// Name of that thread.
         prev_comm: [u8; COMM_BYTES],
     }
 
     /// A watched thread was made runnable.
-    Waking: 56 {
+    Waking: 64 {
         /// `tid`: the thread that was woken.
         header: Header,
         /// Its process.
@@ -172,6 +176,8 @@ records! {
         waker_syscall: i32,
         /// Connection whose data became ready just before, on this CPU: see [`conn`].
         conn: u64,
+        /// How long CPU quotas of the woken thread's control groups have kept threads waiting so far, ns, over all CPUs.
+        throttled_ns: u64,
         /// Name of the waker.
         waker_comm: [u8; COMM_BYTES],
     }
@@ -304,7 +310,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 120 {
+    Offsets: 136 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -323,6 +329,12 @@ records! {
         task_runtime: u32,
         /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns (fair class only).
         task_runtime_at_pick: u32,
+        /// `task_struct.sched_task_group`; absent in kernels without CPU quotas.
+        task_group: u32,
+        /// `task_group.parent`.
+        group_parent: u32,
+        /// `task_group.cfs_bandwidth.throttled_time`, ns.
+        group_throttled: u32,
         /// `signal_struct.live`: threads that have not exited.
         signal_live: u32,
         /// `mm_struct.rss_stat`, file pages.
@@ -365,6 +377,8 @@ records! {
         regs_arg3: u32,
         /// How the `mm_rss` counters are read: an [`rss`] value.
         mm_rss_access: u32,
+        /// Zero.
+        reserved: u32,
     }
 }
 
@@ -394,6 +408,9 @@ impl Offsets {
         task_maj_flt: 0,
         task_runtime: 0,
         task_runtime_at_pick: 0,
+        task_group: 0,
+        group_parent: 0,
+        group_throttled: 0,
         signal_live: 0,
         mm_rss_file: 0,
         mm_rss_anon: 0,
@@ -415,6 +432,7 @@ impl Offsets {
         regs_arg2: 0,
         regs_arg3: 0,
         mm_rss_access: rss::NONE,
+        reserved: 0,
     };
 }
 

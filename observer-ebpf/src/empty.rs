@@ -58,6 +58,11 @@ fn accept_fexit(_ctx: FExitContext) -> i32 {
     0
 }
 
+#[fexit(function = "inet_csk_accept")]
+fn accept_fexit_of_four(_ctx: FExitContext) -> i32 {
+    0
+}
+
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}

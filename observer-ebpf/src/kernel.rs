@@ -11,7 +11,11 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_skc_to_tcp_sock, bpf_task_pt_regs,
 };
-use observer_common::{Offsets, limits::COMM_BYTES, rss};
+use observer_common::{
+    Offsets,
+    limits::{COMM_BYTES, QUOTA_GROUPS},
+    rss,
+};
 
 /// Set by userspace before load, see [`observer_common::names::constant::OFFSETS`].
 #[unsafe(no_mangle)]
@@ -111,6 +115,27 @@ impl Task {
         // SAFETY: `u64` of a task.
         let at_pick: u64 = unsafe { read(self.0, offset!(task_runtime_at_pick)) };
         runtime.saturating_sub(at_pick)
+    }
+
+    /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs. The kernel adds
+    /// a stretch when it ends.
+    #[inline(always)]
+    pub(crate) fn throttled_ns(self) -> u64 {
+        if offset!(task_group) == Offsets::ABSENT {
+            return 0;
+        }
+        // SAFETY: pointer field of a task, followed by the verifier.
+        let mut group: *const c_void = unsafe { read(self.0, offset!(task_group)) };
+        let mut total = 0;
+        let mut level = 0;
+        while level < QUOTA_GROUPS && !group.is_null() {
+            // SAFETY: `u64` of a `task_group`.
+            total += unsafe { read::<u64>(group, offset!(group_throttled)) };
+            // SAFETY: pointer field of a `task_group`, followed by the verifier; null in the root group.
+            group = unsafe { read(group, offset!(group_parent)) };
+            level += 1;
+        }
+        total
     }
 
     /// Whether no thread of its process is left.

@@ -45,7 +45,7 @@ static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 #[btf_map]
 static PORTS: Array<u32, 65536> = Array::new();
 
-/// The data-ready notification that this CPU is in the middle of.
+/// The notification of a socket that this CPU is in the middle of.
 #[repr(C)]
 pub(crate) struct NetworkMark {
     /// Connection, see [`observer_common::conn`].
@@ -63,6 +63,15 @@ pub(crate) fn network_mark() -> Option<&'static mut NetworkMark> {
     // SAFETY: this CPU's slot; a torn pair of words is possible only under a nested interrupt, and then the
     // newer notification is the right one.
     NETWORK_MARK.get_ptr_mut(0).map(|mark| unsafe { &mut *mark })
+}
+
+/// Something came in on `conn`: whoever this CPU wakes next is woken for it.
+#[inline(always)]
+pub(crate) fn mark(conn: u64, at_ns: u64) {
+    if let Some(mark) = network_mark() {
+        mark.at_ns = at_ns;
+        mark.conn = conn;
+    }
 }
 
 /// Whether a watched process listens on this local port.

@@ -32,7 +32,7 @@ fn arrival(sock: Sock) -> i32 {
         Some(state) => Some(state),
         None if sock.is_tcp() && socket::is_watched_port(sock.local_port()) => {
             if sock.state() == tcp::LISTEN {
-                mark(conn::LISTENER, ring::now());
+                socket::mark(conn::LISTENER, ring::now());
                 return 0;
             }
             socket::track(sock, 0, 0, ring::now(), true)
@@ -42,15 +42,7 @@ fn arrival(sock: Sock) -> i32 {
     if let Some(state) = tracked {
         let at_ns = ring::now();
         state.arrived(sock, at_ns);
-        mark(state.conn, at_ns);
+        socket::mark(state.conn, at_ns);
     }
     0
-}
-
-#[inline(always)]
-fn mark(conn: u64, at_ns: u64) {
-    if let Some(mark) = socket::network_mark() {
-        mark.at_ns = at_ns;
-        mark.conn = conn;
-    }
 }

@@ -37,6 +37,10 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
     };
     if let Some(state) = state {
         let at_ns = ring::now();
+        if old_state == tcp::SYN_SENT {
+            // The peer has answered, one way or the other: who waits for the connection is woken next.
+            socket::mark(state.conn, at_ns);
+        }
         socket::record(sock, state.conn, old_state, new_state, 0, tid, tgid, at_ns);
     }
     0

@@ -43,6 +43,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                     registers.arg2(),
                     registers.arg3(),
                 ],
+                throttled_ns: prev.throttled_ns(),
                 next_comm: next.comm(),
             },
         );
@@ -57,6 +58,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 prev_tgid,
                 flags: 0,
                 prev_ran_ns: prev.ran_ns(),
+                throttled_ns: next.throttled_ns(),
                 prev_comm: prev.comm(),
             },
         );

@@ -37,6 +37,7 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
             waker_tgid: waker.tgid(),
             waker_syscall: waker.registers().syscall(),
             conn,
+            throttled_ns: woken.throttled_ns(),
             waker_comm: waker.comm(),
         },
     );

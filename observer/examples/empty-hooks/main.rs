@@ -5,7 +5,7 @@ use std::io::{copy, sink, stdin};
 
 use anyhow::{Context as _, Result};
 use aya::{Btf, EbpfLoader, include_bytes_aligned};
-use observer::source::live::signals;
+use observer::source::live::{offsets, signals};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf-empty"));
 
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
         .btf(Some(&btf))
         .load(OBJECT)
         .context("the kernel refused to load the empty programs")?;
-    signals::require(&signals::attach(&mut ebpf, &btf))?;
+    signals::require(&signals::attach(&mut ebpf, &btf, &offsets::kernel_btf()?))?;
     println!("attached");
     copy(&mut stdin().lock(), &mut sink()).context("cannot wait for the end of standard input")?;
     Ok(())

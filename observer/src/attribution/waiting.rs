@@ -109,18 +109,21 @@ fn charge(request: RequestId, tid: u32, pid: u32, slice: &Slice, ready_ns: u64, 
     }
 }
 
-/// Charges a runnable stretch, with who ran instead as far as that was recorded: the last occupant of the CPU
-/// for as long as it had run. Who ran before it is known only when the one that took the CPU was the same.
+/// Charges a runnable stretch: a CPU quota first, where one was used up; then who ran instead, as far as that was
+/// recorded: the last occupant of the CPU for as long as it had run. Who ran before it is known only when the one
+/// that took the CPU was the same.
 pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
     let State::Runnable {
         cpu,
         behind,
         behind_ran_ns,
         preempted_by,
+        throttled_ns,
     } = slice.state
     else {
         return;
     };
+    let throttled_until_ns = slice.from_ns.saturating_add(throttled_ns).min(slice.to_ns);
     let alone = preempted_by.is_some_and(|first| first.tid == behind.tid);
     let known_from_ns = if alone {
         from_ns
@@ -130,8 +133,9 @@ pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) 
     let mut charge = |from_ns, reason| {
         path.charge_until(from_ns, Cause::RunQueue, Some(tid), Some(cpu), reason);
     };
-    charge(known_from_ns, Reason::Occupied(behind));
-    charge(from_ns, Reason::Plain);
+    charge(known_from_ns.max(throttled_until_ns), Reason::Occupied(behind));
+    charge(from_ns.max(throttled_until_ns), Reason::Plain);
+    path.charge_until(from_ns, Cause::Throttled, Some(tid), Some(cpu), Reason::Plain);
 }
 
 /// The thread of a watched process that woke this one by what it did, if one did.

@@ -132,7 +132,12 @@ impl Connections {
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
         if event.new_state == tcp::SYN_SENT {
-            connection.used_for = owner;
+            // What asks for the connection is the first thing that the peer is sent.
+            connection.sent_to_peer(OutboundSend {
+                at_ns: event.header.at_ns,
+                tid: event.header.tid,
+                request: owner,
+            });
         }
         if event.flags & flags::ACCEPTED != 0 {
             connection.accepted = Some((event.header.at_ns, false));

@@ -136,6 +136,8 @@ pub enum State {
         behind_ran_ns: u64,
         /// Who took the CPU from it, when it was preempted.
         preempted_by: Option<Occupant>,
+        /// How long of it, from its start, a CPU quota kept it from running, ns.
+        throttled_ns: u64,
     },
     /// It waited.
     Blocked(Block),

@@ -30,6 +30,8 @@ pub struct Thread {
     /// The owner's last operation was a send: what follows may already be another's.
     owner_sent: bool,
     faults: Option<(u32, u32)>,
+    /// What CPU quotas had kept waiting when it became runnable, ns.
+    throttled_ns: u64,
     /// A wakeup that came while it was still on its way to sleep: the waker does not wait for the switch.
     early_wake: Option<Wake>,
     /// Up to here events may be missing: what began before that is not known to have gone on, ns.
@@ -47,6 +49,7 @@ impl Thread {
             owner: Owner::Nobody,
             owner_sent: false,
             faults: None,
+            throttled_ns: 0,
             early_wake: None,
             lost_until_ns: 0,
         }
@@ -103,6 +106,7 @@ impl Thread {
                 behind,
                 behind_ran_ns: event.prev_ran_ns,
                 preempted_by,
+                throttled_ns: event.throttled_ns.saturating_sub(self.throttled_ns),
             },
             // A wakeup was lost: how long it could have run is not known.
             State::Blocked(block) => State::Blocked(block),
@@ -120,6 +124,7 @@ impl Thread {
     pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait) {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
+        self.throttled_ns = event.throttled_ns;
         let next = if event.flags & flags::PREEMPTED != 0 {
             self.early_wake = None;
             State::Runnable {
@@ -131,6 +136,7 @@ impl Thread {
                     pid: event.next_tgid,
                     comm: event.next_comm,
                 }),
+                throttled_ns: 0,
             }
         } else {
             State::Blocked(Block {
@@ -170,6 +176,7 @@ impl Thread {
             return;
         };
         self.early_wake = None;
+        self.throttled_ns = event.throttled_ns;
         let block = Block {
             wake: Some(wake),
             ..block
@@ -208,6 +215,7 @@ impl Thread {
             behind: Occupant::default(),
             behind_ran_ns: 0,
             preempted_by: None,
+            throttled_ns: 0,
         };
         self.close(at_ns, State::Blocked(block), runnable, None);
     }

@@ -115,7 +115,7 @@ impl Truth {
 fn agrees(span: &Span, doing: Doing) -> bool {
     match (span.cause, doing) {
         (Cause::OnCpu | Cause::WorkerBusy, Doing::Running { cpu }) => span.cpu == Some(cpu),
-        (Cause::RunQueue, Doing::Runnable) => true,
+        (Cause::RunQueue | Cause::Throttled, Doing::Runnable) => true,
         // Data was ready, and the wakeup that it caused was on its way: never for longer than the kernel half
         // waits for it.
         (Cause::RunQueue, Doing::Blocked { .. }) => {

@@ -127,6 +127,8 @@ struct Machine {
     outbound: [Option<Socket>; 2],
     cookies: u64,
     next_tid: u32,
+    /// What CPU quotas have kept waiting so far.
+    throttled_ns: u64,
 }
 
 impl Machine {
@@ -140,6 +142,7 @@ impl Machine {
             outbound: [const { None }; 2],
             cookies: 0,
             next_tid: PIDS[0],
+            throttled_ns: 0,
         }
     }
 

@@ -20,6 +20,7 @@ mod lifecycle;
 mod observation;
 mod output;
 mod queues;
+mod quota;
 mod recording;
 #[path = "../support/run.rs"]
 mod run;

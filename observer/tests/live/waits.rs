@@ -1,6 +1,8 @@
 //! Requests that wait for something of their own: a peer, a timer, the blocking pool, a slow client.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::Duration;
 
@@ -122,4 +124,56 @@ fn a_client_that_does_not_read_blocks_the_send() {
     let (cause, ns, _) = largest(request);
     assert_eq!(cause, "send_blocked", "{request}");
     assert!(ns >= 250 * MS, "{request}");
+}
+
+/// A peer whose queue of connections is full: the kernel drops what asks for another, which asks again a second
+/// later.
+fn full_peer() -> (TcpListener, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // SAFETY: listen reads and writes no memory of this process; the descriptor is open.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    // A queue of length 0 holds one.
+    let waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener, waiting)
+}
+
+/// Takes whoever waits, until one has sent a line, which is answered.
+fn serve_one(listener: &TcpListener) {
+    for stream in listener.incoming().flatten() {
+        let mut line = String::new();
+        if BufReader::new(&stream)
+            .read_line(&mut line)
+            .is_ok_and(|bytes| bytes > 0)
+        {
+            (&stream).write_all(b"served\n").unwrap();
+            return;
+        }
+    }
+}
+
+#[test]
+fn waiting_for_a_connection_to_a_peer_is_downstream_with_its_address() {
+    let Some(_turn) = kernel::turn() else { return };
+    let (listener, waiting) = full_peer();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = Server::faulty(&["--downstream", &address]);
+    let observation = Observation::of(server.pid(), &[]);
+    let client = thread::spawn({
+        let server = server.address;
+        move || client::get(server, "/downstream?ms=0")
+    });
+    // The server has asked meanwhile, and was not heard.
+    thread::sleep(Duration::from_millis(300));
+    drop(waiting);
+    serve_one(&listener);
+    assert!(client.join().unwrap().starts_with("HTTP/1.1 200 "));
+    let lines = observation.finish();
+    let request = &lines.of_path("/downstream")[0];
+    let (cause, ns, span) = largest(request);
+    assert_eq!(
+        (cause, span["peer"].as_str()),
+        ("downstream", Some(&*address)),
+        "{request}"
+    );
+    assert!(ns > 500 * MS, "{request}");
 }

@@ -33,6 +33,8 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
     let sock = |path: &str| field(btf, "sock_common", path);
     let regs = |path: &str| field(btf, "pt_regs", path);
     let ([mm_rss_file, mm_rss_anon, mm_rss_shmem], mm_rss_access) = resident_memory(btf)?;
+    let quota = |structure: &str, path: &str| field(btf, structure, path).unwrap_or(Offsets::ABSENT);
+    let group_throttled = quota("task_group", "cfs_bandwidth.throttled_time");
     Ok(Offsets {
         task_pid: task("pid")?,
         task_tgid: task("tgid")?,
@@ -43,6 +45,13 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         task_maj_flt: task("maj_flt")?,
         task_runtime: task("se.sum_exec_runtime")?,
         task_runtime_at_pick: task("se.prev_sum_exec_runtime")?,
+        task_group: if group_throttled == Offsets::ABSENT {
+            Offsets::ABSENT
+        } else {
+            task("sched_task_group")?
+        },
+        group_parent: quota("task_group", "parent"),
+        group_throttled,
         signal_live: field(btf, "signal_struct", "live")?,
         mm_rss_file,
         mm_rss_anon,
@@ -64,6 +73,7 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         regs_arg2: regs("dx")?,
         regs_arg3: regs("r10")?,
         mm_rss_access,
+        reserved: 0,
     })
 }
 

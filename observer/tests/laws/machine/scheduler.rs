@@ -107,6 +107,7 @@ impl Machine {
                 0
             },
             args: call.1,
+            throttled_ns: self.throttled_ns,
             next_comm,
         };
         self.record(&event);
@@ -138,6 +139,10 @@ impl Machine {
             (prev_tid, prev_tgid) = (self.threads[other].tid, self.threads[other].pid);
             self.leave(other, Activity::Runnable, (-1, [0; 4], 0), how);
         }
+        if how % 5 == 0 {
+            // A CPU quota had kept it waiting, or another thread of its group.
+            self.throttled_ns += u64::from(how) * 10_000;
+        }
         let event = SwitchIn {
             header: self.header(Kind::SwitchIn, thread.tid, cpu),
             tgid: thread.pid,
@@ -145,6 +150,7 @@ impl Machine {
             prev_tgid,
             flags: 0,
             prev_ran_ns: u64::from(how / 4) * 1_000,
+            throttled_ns: self.throttled_ns,
             prev_comm,
         };
         self.record(&event);
@@ -183,6 +189,7 @@ impl Machine {
             waker_tgid,
             waker_syscall: by_call.filter(|_| watched).unwrap_or(-1),
             conn,
+            throttled_ns: self.throttled_ns,
             waker_comm,
         };
         self.record(&event);
