@@ -203,3 +203,15 @@ fn a_header_may_claim_any_number() {
         }
     }
 }
+
+#[test]
+fn what_a_damaged_header_says_does_not_reach_the_terminal() {
+    let recording = recording::bytes(REQUESTS);
+    // Quoted in the message.
+    let hostile = recording::with_header(&recording, r#""tail""#, r#""\u001b[2J\u009b31m""#);
+    let ended = replay(&hostile);
+    ended
+        .expect(exit::FAILURE, &["header is damaged", r"\u{1b}[2J"])
+        .one_line();
+    assert!(!ended.stderr.contains(['\u{1b}', '\u{9b}']), "{ended:?}");
+}
