@@ -12,7 +12,7 @@ pub mod reason {
     pub const SOCKET_STATE: &str = "socket_state";
     /// Records that were lost for a reason that this version does not know.
     pub const UNKNOWN: &str = "unknown";
-    /// Events of connections beyond the number that is followed.
+    /// Connections beyond the number that is followed.
     pub const REFUSED_CONNECTIONS: &str = "refused_connections";
     /// Events of threads beyond the number that is followed.
     pub const REFUSED_THREADS: &str = "refused_threads";
