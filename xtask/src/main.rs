@@ -6,6 +6,7 @@
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod install;
 #[expect(dead_code, reason = "only observer/build.rs builds the kernel half")]
 mod kernel_half;
@@ -38,6 +39,7 @@ enum Task {
     Install(install::Arguments),
     Test(test::Arguments),
     Tidy(tidy::Arguments),
+    Fuzz(fuzz::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
     };
     match result {
