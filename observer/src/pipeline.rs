@@ -20,6 +20,10 @@ use crate::threads::{RequestId, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 
+/// Turns that are explained at one tick because they have probably ended, at most; the others at the next. Ten
+/// thousand clients can be answered at once: explaining all of them took so long that the rings ran full meanwhile.
+const SETTLED_A_TICK: usize = 512;
+
 /// Follows one stream of events.
 pub struct Pipeline {
     unix_offset_ns: u64,
@@ -45,7 +49,8 @@ struct Explained {
     sent_ns: u64,
     figures: Figures,
     longest_wait: Option<LongestWait>,
-    written: Option<(Why, Request)>,
+    /// Boxed, because few are written and thousands can be settled at once.
+    written: Option<(Why, Box<Request>)>,
 }
 
 impl Pipeline {
@@ -194,7 +199,10 @@ impl Pipeline {
 
     fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
-        while let Some(id) = self.connections.take_settled(self.now_ns) {
+        for _ in 0..SETTLED_A_TICK {
+            let Some(id) = self.connections.take_settled(self.now_ns) else {
+                break;
+            };
             if let Some(explained) = self.explain(id) {
                 self.settled.insert(id.conn, explained);
             }
@@ -259,7 +267,7 @@ impl Pipeline {
             sent_ns: turn.sent_ns,
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
-            written: why.map(|why| (why, self.explainer.request(turn, figures, evidence))),
+            written: why.map(|why| (why, Box::new(self.explainer.request(turn, figures, evidence)))),
         })
     }
 

@@ -8,6 +8,7 @@ mod build;
 mod child;
 mod command;
 mod demo;
+mod fuzz;
 mod install;
 #[expect(dead_code, reason = "only observer/build.rs builds the kernel half")]
 mod kernel_half;
@@ -40,6 +41,7 @@ enum Task {
     Install(install::Arguments),
     Test(test::Arguments),
     Tidy(tidy::Arguments),
+    Fuzz(fuzz::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
     };

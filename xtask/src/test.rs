@@ -83,6 +83,12 @@ fn show(command: &mut Command) -> Result<Outcome> {
 }
 
 fn formatting(_: &Toolchain) -> Result<Outcome> {
+    let fuzz = workspace::root().join("fuzz/Cargo.toml");
+    show(
+        workspace::cargo("fmt")
+            .args(["--check", "--manifest-path"])
+            .arg(fuzz),
+    )?;
     show(workspace::cargo("fmt").args(["--all", "--check"]))
 }
 
@@ -140,15 +146,8 @@ fn kernel_tests(_: &Toolchain) -> Result<Outcome> {
     cargo.args(["--package", "observer", "--test", "*"]);
     cargo
         .arg("--config")
-        .arg(format!("target.{}.runner={runner:?}", host()?));
+        .arg(format!("target.{}.runner={runner:?}", workspace::host()?));
     show(&mut cargo)
-}
-
-/// The target triple of this machine.
-fn host() -> Result<String> {
-    let version = command::text(Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("`rustc -vV` names no host")
 }
 
 fn scripts(_: &Toolchain) -> Result<Outcome> {

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::command;
+
 /// Packages that are compiled for this machine: everything but the kernel half.
 pub(crate) const USER_HALF: &[&str] = &["observer", "observer-common", "xtask"];
 
@@ -24,6 +26,13 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     directory
         .map(Path::to_owned)
         .with_context(|| format!("{} is in no target directory", program.display()))
+}
+
+/// The target triple of this machine.
+pub(crate) fn host() -> Result<String> {
+    let version = command::text(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("`rustc -vV` names no host")
 }
 
 /// A cargo command in the workspace, by the same cargo that runs this program.

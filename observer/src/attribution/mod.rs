@@ -58,12 +58,14 @@ impl Explainer {
         path.end();
         let partial = path.is_partial() || !turn.arrival_seen || !complete;
         let (minor, major) = path.faults();
+        let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
         Figures {
             pid: turn.pid,
             status: turn.status,
             arrival_ns: turn.arrival_ns,
-            latency_ns: turn.sent_ns.saturating_sub(turn.arrival_ns),
-            receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns),
+            latency_ns,
+            // Two CPUs' clocks can differ: a read can seem to end after the send that followed it.
+            receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns).min(latency_ns),
             bytes_in: turn.bytes_in,
             bytes_out: turn.bytes_out,
             confidence: if partial {
@@ -73,8 +75,9 @@ impl Explainer {
             },
             complete,
             rss: Rss {
-                start: u64::from(turn.rss_start) * self.page_bytes,
-                end: u64::from(turn.rss_end) * self.page_bytes,
+                // A recording can claim pages of any size.
+                start: u64::from(turn.rss_start).saturating_mul(self.page_bytes),
+                end: u64::from(turn.rss_end).saturating_mul(self.page_bytes),
             },
             faults: Faults { minor, major },
             budget: path.budget(),

@@ -20,29 +20,33 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     let options = sinks::options(&arguments.print, arguments.watch.ring_kib * 1024);
     let attached = live::attach(&arguments.watch, options)?;
     let mut sink = sinks::open(&arguments.print)?;
+    let failed = || sinks::failed(&arguments.print);
     let mut recording = match &arguments.record {
         Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot write to {}", path.display()))?;
-            Some(Writer::new(BufWriter::new(file), &attached.header)?)
+            let file = File::create(path).with_context(|| sinks::cannot_write(path))?;
+            let writer = Writer::new(BufWriter::new(file), &attached.header);
+            Some((writer.with_context(|| sinks::cannot_write(path))?, path))
         }
         None => None,
     };
     let mut pipeline = Pipeline::new(&attached.header);
-    pipeline.begin(&attached.header, &mut *sink)?;
+    pipeline
+        .begin(&attached.header, &mut *sink)
+        .with_context(failed)?;
     attached.run(|batch| {
-        if let Some(recording) = &mut recording {
-            recording.write(batch).context("cannot write the recording")?;
+        if let Some((writer, path)) = &mut recording {
+            writer.write(batch).with_context(|| sinks::cannot_write(path))?;
         }
-        pipeline.batch(batch, &mut *sink)?;
+        pipeline.batch(batch, &mut *sink).with_context(failed)?;
         Ok(if pipeline.targets_gone() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         })
     })?;
-    if let Some(recording) = recording {
-        recording.finish().context("cannot write the recording")?;
+    if let Some((writer, path)) = recording {
+        writer.finish().with_context(|| sinks::cannot_write(path))?;
     }
-    pipeline.finish(&mut *sink)?;
+    pipeline.finish(&mut *sink).with_context(failed)?;
     Ok(Ending::Normal)
 }

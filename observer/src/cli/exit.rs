@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use observer::output::escape::escape;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,17 @@ pub(crate) fn code(result: Result<Ending>) -> ExitCode {
         Ok(Ending::Truncated) => ExitCode::from(3),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("observer: {error:#}");
+            eprintln!("{}", message(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error quotes process names, files and recordings, all of which strangers write: it must not steer the
+/// terminal. The lines are its own.
+fn message(error: &anyhow::Error) -> String {
+    let text = format!("observer: {error:#}");
+    text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
 }
 
 /// The reader of the output went away, which is how `| head` ends.
@@ -33,4 +41,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_error_quotes_cannot_steer_the_terminal() {
+        let error = anyhow::anyhow!("no\nsuch").context("process 7 (a\u{1b}[2Jb\u{202e})");
+        assert_eq!(
+            message(&error),
+            "observer: process 7 (a\\u{1b}[2Jb\\u{202e}): no\nsuch"
+        );
+    }
 }

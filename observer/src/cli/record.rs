@@ -12,7 +12,7 @@ use observer_common::{ProcessChange, flags};
 
 use super::args::Record;
 use super::exit::Ending;
-use super::live;
+use super::{live, sinks};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Record) -> Result<Ending> {
@@ -23,15 +23,16 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
         ring_bytes: u64::from(arguments.watch.ring_kib) * 1024,
     };
     let attached = live::attach(&arguments.watch, options)?;
-    let path = arguments.output.display();
-    let file = File::create(&arguments.output).with_context(|| format!("cannot write to {path}"))?;
-    let mut writer = Writer::new(BufWriter::new(file), &attached.header)?;
+    let failed = || sinks::cannot_write(&arguments.output);
+    let file = File::create(&arguments.output).with_context(failed)?;
+    let mut writer = Writer::new(BufWriter::new(file), &attached.header).with_context(failed)?;
     let mut targets: Vec<u32> = attached.header.targets.iter().map(|target| target.pid).collect();
-    eprintln!("observer: recording to {path}; Ctrl-C ends it");
+    eprintln!(
+        "observer: recording to {}; Ctrl-C ends it",
+        arguments.output.display()
+    );
     attached.run(|batch| {
-        writer
-            .write(batch)
-            .with_context(|| format!("cannot write to {path}"))?;
+        writer.write(batch).with_context(failed)?;
         for event in batch.events().flatten() {
             if let Event::Process(event) = event
                 && event.change == ProcessChange::Exit as u32
@@ -46,8 +47,6 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
             ControlFlow::Continue(())
         })
     })?;
-    writer
-        .finish()
-        .with_context(|| format!("cannot write to {path}"))?;
+    writer.finish().with_context(failed)?;
     Ok(Ending::Normal)
 }

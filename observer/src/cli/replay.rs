@@ -28,11 +28,12 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     }
     let mut sink = sinks::open(&arguments.print)?;
     let mut pipeline = Pipeline::new(&header);
-    pipeline.begin(&header, &mut *sink)?;
+    let failed = || sinks::failed(&arguments.print);
+    pipeline.begin(&header, &mut *sink).with_context(failed)?;
     let mut batch = Batch::default();
     let ending = loop {
         let status = source.next(&mut batch)?;
-        pipeline.batch(&batch, &mut *sink)?;
+        pipeline.batch(&batch, &mut *sink).with_context(failed)?;
         match status {
             Status::More => {}
             Status::End => break Ending::Normal,
@@ -42,6 +43,6 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
             }
         }
     };
-    pipeline.finish(&mut *sink)?;
+    pipeline.finish(&mut *sink).with_context(failed)?;
     Ok(ending)
 }

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use observer::output::table::{Size, Style};
@@ -27,13 +28,24 @@ pub(crate) fn options(print: &Print, ring_bytes: u32) -> Options {
     }
 }
 
+/// What to say when the output takes no more.
+pub(crate) fn failed(print: &Print) -> String {
+    match &print.output {
+        Some(path) => cannot_write(path),
+        None => "cannot write to standard output".to_owned(),
+    }
+}
+
+/// What to say when a file takes no more, or nothing at all.
+pub(crate) fn cannot_write(path: &Path) -> String {
+    format!("cannot write to {}", path.display())
+}
+
 /// The sink for `print`.
 pub(crate) fn open(print: &Print) -> Result<Box<dyn Sink>> {
     let terminal = print.output.is_none() && io::stdout().is_terminal();
     let writer: Box<dyn Write> = match &print.output {
-        Some(path) => {
-            Box::new(File::create(path).with_context(|| format!("cannot write to {}", path.display()))?)
-        }
+        Some(path) => Box::new(File::create(path).with_context(|| cannot_write(path))?),
         None => Box::new(io::stdout()),
     };
     Ok(

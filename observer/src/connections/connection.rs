@@ -50,6 +50,8 @@ pub struct Connection {
     pub used_for: Option<RequestId>,
     /// Outbound: the last sends.
     pub sends: VecDeque<OutboundSend>,
+    /// When it was last used, ns.
+    pub(super) used_ns: u64,
     pub(super) nth: u64,
     pub(super) accepted: Option<(u64, bool)>,
     pub(super) fd: i32,
@@ -69,6 +71,7 @@ impl Connection {
             peer: None,
             used_for: None,
             sends: VecDeque::new(),
+            used_ns: 0,
             nth: 0,
             accepted: None,
             fd: -1,

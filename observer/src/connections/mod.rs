@@ -26,8 +26,11 @@ pub const QUIET_NS: u64 = 1_000_000_000;
 /// A response is probably over when nothing was sent for this long, ns.
 pub const SETTLED_NS: u64 = 25_000_000;
 
-/// Connections kept at once; more are counted and not followed.
+/// Connections kept at once. For more, those that were not used for longest make room, which is counted.
 pub const MAX_CONNECTIONS: usize = 262_144;
+
+/// How many make room at once: looking for them takes some 10 ms.
+const MAKES_ROOM: usize = MAX_CONNECTIONS / 16;
 
 /// Closed connections that are still known.
 const MAX_CLOSED: usize = 1024;
@@ -44,6 +47,8 @@ pub struct Connections {
     quiet: VecDeque<(u64, u64)>,
     /// The same, as long as they are not settled.
     settling: VecDeque<(u64, u64)>,
+    /// New connections that are refused before room is looked for again: there was none.
+    refusing: usize,
     /// What could not be followed.
     pub counts: Counts,
 }
@@ -51,7 +56,7 @@ pub struct Connections {
 /// What could not be made part of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections beyond [`MAX_CONNECTIONS`].
+    /// Connections that made room for others, and those that found none.
     pub refused_connections: u64,
     /// Sends after their request's end was taken for certain, or on a connection without a request.
     pub late_sends: u64,
@@ -125,7 +130,7 @@ impl Connections {
             _ if self.ports.contains(&event.local_port) => Role::Inbound,
             _ => Role::Unknown,
         };
-        let connection = self.known(event.conn, role)?;
+        let connection = self.known(event.conn, role, event.header.at_ns)?;
         if connection.role == Role::Unknown {
             connection.role = role;
         }
@@ -167,7 +172,7 @@ impl Connections {
         head: &[u8],
     ) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
-        let Some(connection) = self.known(event.conn, Role::Unknown) else {
+        let Some(connection) = self.used(event.conn, at_ns, event.result) else {
             return (None, None);
         };
         if connection.accepted.is_none() {
@@ -218,7 +223,7 @@ impl Connections {
     pub fn sent(&mut self, event: &common::Send, head: &[u8], owner: Option<RequestId>) -> Option<Operation> {
         let at_ns = event.header.at_ns;
         let owner = self.open_user(event.conn).or(owner);
-        let connection = self.known(event.conn, Role::Unknown)?;
+        let connection = self.used(event.conn, at_ns, event.result)?;
         if connection.role == Role::Unknown && event.result > 0 {
             // The first to speak on a connection that was there before: a client speaks first.
             connection.role = Role::Outbound;
@@ -309,16 +314,62 @@ impl Connections {
         None
     }
 
-    fn known(&mut self, conn: u64, role: Role) -> Option<&mut Connection> {
-        if !self.connections.contains_key(&conn) && self.connections.len() >= MAX_CONNECTIONS {
+    /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,
+    /// and nothing would ever tell of its end again.
+    fn used(&mut self, conn: u64, at_ns: u64, result: i32) -> Option<&mut Connection> {
+        if result <= 0 && !self.connections.contains_key(&conn) {
+            return None;
+        }
+        self.known(conn, Role::Unknown, at_ns)
+    }
+
+    fn known(&mut self, conn: u64, role: Role, at_ns: u64) -> Option<&mut Connection> {
+        if self.connections.len() >= MAX_CONNECTIONS
+            && !self.connections.contains_key(&conn)
+            && !self.make_room()
+        {
             self.counts.refused_connections += 1;
             return None;
         }
-        Some(
-            self.connections
-                .entry(conn)
-                .or_insert_with(|| Connection::new(role)),
-        )
+        let connection = self
+            .connections
+            .entry(conn)
+            .or_insert_with(|| Connection::new(role));
+        connection.used_ns = at_ns;
+        Some(connection)
+    }
+
+    /// Forgets those that were not used for longest: their end may have been lost. One that was answered is still
+    /// to be counted, which takes a second at most.
+    fn make_room(&mut self) -> bool {
+        if self.refusing > 0 {
+            self.refusing -= 1;
+            return false;
+        }
+        let unanswered = |connection: &Connection| {
+            let turn = connection.turn.as_ref();
+            turn.map(|turn| turn.sent_tid == 0)
+        };
+        let mut oldest: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| unanswered(connection) != Some(false))
+            .map(|(&conn, connection)| (connection.used_ns, conn))
+            .collect();
+        if oldest.len() > MAKES_ROOM {
+            oldest.select_nth_unstable(MAKES_ROOM);
+            oldest.truncate(MAKES_ROOM);
+        }
+        for (_, conn) in &oldest {
+            let connection = self.connections.remove(conn);
+            let unanswered = connection.is_some_and(|connection| unanswered(&connection) == Some(true));
+            self.counts.unanswered += u64::from(unanswered);
+        }
+        self.counts.refused_connections += oldest.len() as u64;
+        if oldest.is_empty() {
+            self.refusing = MAKES_ROOM;
+        }
+        !oldest.is_empty()
     }
 
     fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
@@ -346,3 +397,6 @@ fn address(family: u16, bytes: [u8; 16], port: u16) -> Option<SocketAddr> {
     };
     Some(SocketAddr::new(ip, port))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,10 @@ const MAX_HEADER: usize = 1 << 20;
 /// How much is read at once, bytes.
 const CHUNK: usize = 1 << 16;
 
+/// A batch ends with the event that makes it this long, bytes. What a drain of full rings brings is less, as a
+/// rule; a damaged or made-up recording may have no ticks at all, and must not be held in memory whole.
+const LONGEST_BATCH: usize = 1 << 20;
+
 /// Writes a recording.
 pub struct Writer<W: Write> {
     writer: W,
@@ -167,6 +171,7 @@ impl<R: Read> Source for Reader<R> {
                             self.over = true;
                             return Ok(Status::End);
                         }
+                        _ if batch.bytes().len() >= LONGEST_BATCH => return Ok(Status::More),
                         _ => {}
                     }
                 }
@@ -177,5 +182,52 @@ impl<R: Read> Source for Reader<R> {
                 None => self.fill()?,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Options;
+
+    fn header() -> Header {
+        Header {
+            observer_version: String::new(),
+            kernel: String::new(),
+            machine: String::new(),
+            page_bytes: 4096,
+            started_unix_ns: 0,
+            unix_offset_ns: 0,
+            targets: Vec::new(),
+            signals: Vec::new(),
+            options: Options {
+                requests: crate::output::Requests::None,
+                sample_one_in: 1,
+                with_query: false,
+                ring_bytes: 0,
+            },
+            replay: false,
+        }
+    }
+
+    #[test]
+    fn a_recording_without_ticks_is_not_held_in_memory_whole() {
+        let port = event::Port::new(1, 2, 3);
+        let mut events = Batch::default();
+        let count = 3 * LONGEST_BATCH / size_of_val(&port);
+        for _ in 0..count {
+            events.push(bytemuck::bytes_of(&port));
+        }
+        let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+        writer.write(&events).unwrap();
+        let recording = writer.finish().unwrap();
+
+        let (mut reader, _) = Reader::open(&recording[..]).unwrap();
+        let (mut batch, mut read) = (Batch::default(), 0);
+        while reader.next(&mut batch).unwrap() == Status::More {
+            assert!(batch.bytes().len() <= LONGEST_BATCH + size_of_val(&port));
+            read += batch.events().count();
+        }
+        assert_eq!(read + batch.events().count(), count);
     }
 }

@@ -19,6 +19,14 @@ use crate::syscall::Wait;
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
+/// Slices kept of all threads together, the newest: 32 MiB. As many as 32 saturated workers have.
+pub const MAX_SLICES_TOGETHER: usize = 32 * MAX_SLICES;
+
+const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Slice>() <= 32 << 20);
+
+/// Slices that one event adds to a thread, at most.
+const SLICES_AN_EVENT: usize = 2;
+
 /// Futexes that are remembered.
 const MAX_FUTEXES: usize = 65_536;
 
@@ -32,6 +40,8 @@ pub struct Threads {
     /// Threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,
+    /// Slices kept of all threads together, or less.
+    slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
     no_mutexes: FxHashSet<(u32, u64)>,
 }
@@ -49,7 +59,12 @@ impl Threads {
         self.get(tid)?.owner.request()
     }
 
+    /// The thread that an event is about. Every event that changes a thread's past comes by here.
     fn known(&mut self, tid: u32, pid: u32) -> Option<&mut Thread> {
+        self.slices_at_most += SLICES_AN_EVENT;
+        if self.slices_at_most > MAX_SLICES_TOGETHER {
+            self.forget_oldest();
+        }
         if !self.threads.contains_key(&tid) && self.threads.len() >= MAX_THREADS {
             self.refused += 1;
             return None;
@@ -57,6 +72,22 @@ impl Threads {
         let thread = self.threads.entry(tid).or_insert_with(|| Thread::new(pid));
         thread.lost_until_ns = self.lost_until_ns;
         Some(thread)
+    }
+
+    /// Counts the slices of all threads, and if they are many forgets the oldest, down to three quarters of what
+    /// may be kept: a thousand threads together must not be remembered as well as one.
+    fn forget_oldest(&mut self) {
+        const KEPT: usize = MAX_SLICES_TOGETHER / 4 * 3;
+        let ends = self.threads.values().flat_map(Thread::ends);
+        let mut ends_ns: Vec<u64> = ends.collect();
+        if ends_ns.len() > KEPT {
+            let forgotten = ends_ns.len() - KEPT;
+            let (_, &mut until_ns, _) = ends_ns.select_nth_unstable(forgotten - 1);
+            self.threads
+                .values_mut()
+                .for_each(|thread| thread.forget(until_ns));
+        }
+        self.slices_at_most = ends_ns.len().min(KEPT);
     }
 
     /// A thread got a CPU.
@@ -249,5 +280,56 @@ mod tests {
         threads.lost(250);
         threads.switch_out(&sleeps(300));
         assert_eq!(before(&threads, 275).1, Owner::Nobody);
+    }
+
+    /// Each of so many threads in turn gets a CPU and sleeps, until there were so many switches. Gives when.
+    fn take_turns(threads: &mut Threads, count: u32, switches: u32) -> u64 {
+        let mut at_ns = 100;
+        for switch in 0..switches {
+            let tid = HOLDER + switch % count;
+            at_ns += 10;
+            threads.switch_in(&SwitchIn {
+                header: header(tid, at_ns),
+                tgid: PID,
+                ..SwitchIn::zeroed()
+            });
+            at_ns += 10;
+            threads.switch_out(&SwitchOut {
+                header: header(tid, at_ns),
+                ..sleeps(at_ns)
+            });
+        }
+        at_ns
+    }
+
+    fn slices(threads: &Threads) -> usize {
+        threads.threads.values().map(|thread| thread.ends().count()).sum()
+    }
+
+    #[test]
+    fn many_threads_together_are_remembered_for_as_long_as_each_other_and_no_more_than_a_few() {
+        let (mut threads, count) = (Threads::default(), 1_000);
+        let switches = 2 * MAX_SLICES_TOGETHER as u32;
+        let now_ns = take_turns(&mut threads, count, switches);
+        let kept = slices(&threads);
+        assert!(
+            (MAX_SLICES_TOGETHER / 2..=MAX_SLICES_TOGETHER).contains(&kept),
+            "{kept}"
+        );
+        // Half of the slices that there may be: each thread knows of itself for that long.
+        let back_ns = 20 * MAX_SLICES_TOGETHER as u64 / 4;
+        for tid in HOLDER..HOLDER + count {
+            assert!(
+                threads.get(tid).unwrap().before(now_ns - back_ns).is_some(),
+                "{tid}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_few_threads_are_remembered_as_well_as_one() {
+        let mut threads = Threads::default();
+        take_turns(&mut threads, 8, 3 * MAX_SLICES_TOGETHER as u32 / 2);
+        assert_eq!(slices(&threads), 8 * MAX_SLICES);
     }
 }

@@ -85,6 +85,18 @@ impl Thread {
         self.state = next;
     }
 
+    /// When each slice of the past ended, ns.
+    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+        self.past.iter().map(|slice| slice.to_ns)
+    }
+
+    /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
+    pub(super) fn forget(&mut self, until_ns: u64) {
+        let forgotten = self.past.partition_point(|slice| slice.to_ns <= until_ns);
+        self.past.drain(..forgotten);
+        self.past.shrink_to(2 * self.past.len());
+    }
+
     pub(super) fn switch_in(&mut self, event: &SwitchIn) {
         let at_ns = event.header.at_ns;
         if let (State::Blocked(block), Some(wake)) = (self.state, self.early_wake.take()) {

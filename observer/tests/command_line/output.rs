@@ -61,7 +61,10 @@ fn a_full_disk_is_an_error_with_its_name() {
     for requests in ["all", "none"] {
         let ended = observer(["replay", &path, "--requests", requests, "-o", "/dev/full"]);
         ended
-            .expect(exit::FAILURE, &["No space left on device"])
+            .expect(
+                exit::FAILURE,
+                &["cannot write to /dev/full", "No space left on device"],
+            )
             .one_line();
         let full = File::options().write(true).open("/dev/full").unwrap();
         let child = Command::new(PATH)
@@ -79,7 +82,10 @@ fn a_full_disk_is_an_error_with_its_name() {
             stderr: String::from_utf8(stderr).unwrap(),
         };
         ended
-            .expect(exit::FAILURE, &["No space left on device"])
+            .expect(
+                exit::FAILURE,
+                &["cannot write to standard output", "No space left on device"],
+            )
             .one_line();
     }
 }

@@ -47,6 +47,23 @@ pub(crate) fn events_at(recording: &[u8]) -> usize {
     16 + length as usize
 }
 
+/// The same recording with `to` in its header in the place of `from`.
+pub(crate) fn with_header(recording: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let (fixed_bytes, events_at) = (16, events_at(recording));
+    let header = std::str::from_utf8(&recording[fixed_bytes..events_at]).unwrap();
+    assert!(header.contains(from), "{header}");
+    let mut header = header.replace(from, to);
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    let length = u32::try_from(header.len()).unwrap().to_ne_bytes();
+    [
+        &recording[..12],
+        &length,
+        header.as_bytes(),
+        &recording[events_at..],
+    ]
+    .concat()
+}
+
 fn header() -> Header {
     let target = TargetInfo {
         pid: PID,

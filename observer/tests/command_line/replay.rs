@@ -189,3 +189,29 @@ fn a_header_that_claims_too_much_or_says_nothing_is_damaged() {
         .expect(exit::FAILURE, &["header is damaged"])
         .one_line();
 }
+
+#[test]
+fn a_header_may_claim_any_number() {
+    let recording = recording::bytes(REQUESTS);
+    for claim in ["page_bytes", "started_unix_ns", "unix_offset_ns", "ring_bytes"] {
+        for number in [0, u64::MAX] {
+            let from = format!(r#""{claim}":"#);
+            let wild = recording::with_header(&recording, &from, &format!(r#"{from}{number},"was":"#));
+            let ended = replay(&wild);
+            ended.expect(exit::NORMAL, &[]);
+            assert_eq!(end_of(&ended)["requests"], REQUESTS, "{claim} {number}");
+        }
+    }
+}
+
+#[test]
+fn what_a_damaged_header_says_does_not_reach_the_terminal() {
+    let recording = recording::bytes(REQUESTS);
+    // Quoted in the message.
+    let hostile = recording::with_header(&recording, r#""tail""#, r#""\u001b[2J\u009b31m""#);
+    let ended = replay(&hostile);
+    ended
+        .expect(exit::FAILURE, &["header is damaged", r"\u{1b}[2J"])
+        .one_line();
+    assert!(!ended.stderr.contains(['\u{1b}', '\u{9b}']), "{ended:?}");
+}

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs;
+use std::path::Path;
 use std::process::{self, Command};
 
 use crate::program::{Ended, exit, observer};
@@ -66,15 +67,35 @@ fn for_a_thread_the_process_is_named() {
     attach(tid).expect(exit::FAILURE, &words).one_line();
 }
 
+/// Runs `program` until it has ended, without collecting it.
+fn ended(program: &Path) -> Running {
+    let child = Running(Command::new(program).spawn().unwrap());
+    wait_for("the child to end", DEADLINE, || {
+        let stat = fs::read(format!("/proc/{}/stat", child.0.id())).ok()?;
+        String::from_utf8_lossy(&stat).contains(") Z ").then_some(())
+    });
+    child
+}
+
 #[test]
 fn a_process_that_has_ended_and_was_not_collected_is_said_to_have_ended() {
-    let child = Running(Command::new("true").spawn().unwrap());
+    let child = ended(Path::new("true"));
     let pid = child.0.id();
-    wait_for("the child to end", DEADLINE, || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.contains(") Z ").then_some(())
-    });
     attach(pid)
         .expect(exit::FAILURE, &[&format!("process {pid} (true) has ended")])
         .one_line();
+}
+
+#[test]
+fn the_name_of_a_process_does_not_steer_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a\u{1b}[2Jb\u{9b}");
+    // A program is called what it was called by.
+    std::os::unix::fs::symlink("/bin/true", &path).unwrap();
+    let child = ended(&path);
+    let refused = attach(child.0.id());
+    refused
+        .expect(exit::FAILURE, &[r"(a\u{1b}[2Jb\u{9b}) has ended"])
+        .one_line();
+    assert!(!refused.stderr.contains(['\u{1b}', '\u{9b}']), "{refused:?}");
 }

@@ -223,6 +223,10 @@ fn conserves(request: &Request) -> Law {
         request
     );
     prop_assert!(
+        request.figures.receive_queue_ns <= request.figures.latency_ns,
+        "read after it was over: {request:?}"
+    );
+    prop_assert!(
         !request.timeline.is_empty() || request.figures.latency_ns == 0,
         "no timeline: {request:?}"
     );

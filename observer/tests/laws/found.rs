@@ -223,3 +223,10 @@ fn a_request_without_length_can_be_incomplete() -> Law {
         .sends(1_000);
     explain(&stream)?.obeys_the_laws()
 }
+
+/// Two CPUs' clocks differ: the read ends after the send that followed it.
+#[test]
+fn a_read_that_seems_to_follow_its_send_takes_no_longer_than_the_request() -> Law {
+    let stream = Stream::default().receives(3_000, 1_000).sends(2_000);
+    explain(&stream)?.obeys_the_laws()
+}

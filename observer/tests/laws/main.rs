@@ -8,6 +8,7 @@ mod evidence;
 mod found;
 mod machine;
 mod noise;
+mod seeds;
 mod stream;
 
 use observer::cause::{Budget, Cause};

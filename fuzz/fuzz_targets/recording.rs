@@ -1,0 +1,146 @@
+//! A recording, and the pipeline and the outputs behind its reader: what `observer replay` does with any file.
+//!
+//! Nothing may panic, every request keeps the laws, every request is counted, and what is written can be shown
+//! on a terminal.
+
+#![no_main]
+
+use std::io;
+
+use libfuzzer_sys::fuzz_target;
+use observer::cause::Budget;
+use observer::output::escape::is_unsafe;
+use observer::output::table::{Size, Style};
+use observer::output::{Header, JsonLines, ProcessLine, Requests, Sink, Table, Why};
+use observer::pipeline::Pipeline;
+use observer::request::Request;
+use observer::source::recording::Reader;
+use observer::source::{Batch, Source as _, Status};
+use observer::summary::{End, Totals, Window};
+
+const STYLE: Style = Style {
+    terminal: false,
+    colour: false,
+    size: Size {
+        width: 120,
+        height: 24,
+    },
+};
+
+fuzz_target!(|recording: &[u8]| {
+    let Ok((mut reader, mut header)) = Reader::open(recording) else {
+        return;
+    };
+    header.options.requests = Requests::All;
+    let (mut json, mut text) = (Vec::new(), Vec::new());
+    let mut sink = Checked {
+        requests: 0,
+        incomplete: 0,
+        json: JsonLines::new(&mut json),
+        table: Table::new(&mut text, STYLE),
+    };
+    replay(&mut reader, &header, &mut sink).expect("memory takes everything");
+    drop(sink);
+    shows_safely(&text);
+    shows_safely(&json);
+    for line in json.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        serde_json::from_slice::<serde_json::Value>(line).expect("a line is JSON");
+    }
+});
+
+fn replay(reader: &mut Reader<&[u8]>, header: &Header, sink: &mut Checked<'_>) -> io::Result<()> {
+    let mut pipeline = Pipeline::new(header);
+    pipeline.begin(header, sink)?;
+    let mut batch = Batch::default();
+    loop {
+        let status = reader.next(&mut batch).expect("memory can be read");
+        pipeline.batch(&batch, sink)?;
+        if status != Status::More {
+            return pipeline.finish(sink);
+        }
+    }
+}
+
+fn shows_safely(written: &[u8]) {
+    let text = std::str::from_utf8(written).expect("the output is UTF-8");
+    let steers = |c: char| c != '\n' && is_unsafe(c);
+    assert!(!text.contains(steers), "{text:?}");
+}
+
+/// Both outputs, with the laws checked on everything that goes there.
+struct Checked<'a> {
+    requests: u64,
+    incomplete: u64,
+    json: JsonLines<&'a mut Vec<u8>>,
+    table: Table<&'a mut Vec<u8>>,
+}
+
+fn conserves(request: &Request) {
+    let figures = &request.figures;
+    assert_eq!(figures.budget.total(), figures.latency_ns, "{request:?}");
+    assert!(figures.receive_queue_ns <= figures.latency_ns, "{request:?}");
+    let mut budget = Budget::default();
+    let mut at_ns = 0;
+    for span in &request.timeline {
+        assert_eq!(span.at_ns, at_ns, "{request:?}");
+        assert!(span.dur_ns > 0, "{request:?}");
+        budget.charge(span.cause, span.dur_ns);
+        at_ns += span.dur_ns;
+    }
+    assert_eq!(
+        (at_ns, budget),
+        (figures.latency_ns, figures.budget),
+        "{request:?}"
+    );
+}
+
+fn add_up(totals: &Totals) {
+    let (by, status) = (&totals.confidence, &totals.status);
+    assert_eq!(by.exact + by.inferred + by.partial, totals.requests);
+    let known =
+        status.informational + status.success + status.redirect + status.client_error + status.server_error;
+    assert_eq!(known + status.unknown, totals.requests);
+    for band in totals.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
+        assert_eq!(band.budget_ns.total(), band.latency_ns);
+    }
+}
+
+impl Sink for Checked<'_> {
+    fn header(&mut self, header: &Header) -> io::Result<()> {
+        self.json.header(header)?;
+        self.table.header(header)
+    }
+
+    fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
+        conserves(request);
+        self.requests += 1;
+        self.incomplete += u64::from(!request.figures.complete);
+        self.json.request(request, why)?;
+        self.table.request(request, why)
+    }
+
+    fn window(&mut self, window: &Window) -> io::Result<()> {
+        add_up(&window.totals);
+        add_up(&window.run);
+        self.json.window(window)?;
+        self.table.window(window)
+    }
+
+    fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
+        self.json.process(line)?;
+        self.table.process(line)
+    }
+
+    fn end(&mut self, end: &End) -> io::Result<()> {
+        add_up(&end.totals);
+        assert_eq!(end.totals.requests, self.requests, "every request is counted");
+        assert_eq!(end.totals.incomplete, self.incomplete);
+        self.json.end(end)?;
+        self.table.end(end)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.json.flush()?;
+        self.table.flush()
+    }
+}

@@ -1,0 +1,95 @@
+//! Tests of the bounds: strangers open as many connections as they like.
+
+use bytemuck::Zeroable as _;
+use observer_common::Header;
+
+use super::*;
+
+fn header(at_ns: u64) -> Header {
+    Header {
+        at_ns,
+        tid: 1,
+        ..Header::zeroed()
+    }
+}
+
+fn becomes(conn: u64, at_ns: u64, new_state: u8) -> common::Connection {
+    common::Connection {
+        header: header(at_ns),
+        conn,
+        new_state,
+        ..common::Connection::zeroed()
+    }
+}
+
+fn receive(conn: u64, at_ns: u64, result: i32) -> common::Receive {
+    common::Receive {
+        header: header(at_ns),
+        conn,
+        result,
+        ..common::Receive::zeroed()
+    }
+}
+
+fn send(conn: u64, at_ns: u64, result: i32) -> common::Send {
+    common::Send {
+        header: header(at_ns),
+        conn,
+        result,
+        ..common::Send::zeroed()
+    }
+}
+
+#[test]
+fn connections_whose_end_was_lost_make_room() {
+    let mut connections = Connections::default();
+    let last = MAX_CONNECTIONS as u64 + 1;
+    connections.received(&receive(1, 1, 5), b"");
+    for conn in 2..=last {
+        connections.changed(&becomes(conn, conn, tcp::ESTABLISHED), None);
+        // The first goes on, and has a request that is not answered.
+        connections.received(&receive(1, conn, 0), b"");
+    }
+    assert_eq!(connections.connections.len(), MAX_CONNECTIONS - MAKES_ROOM + 1);
+    assert_eq!(connections.counts.refused_connections, MAKES_ROOM as u64);
+    let known = |conn| connections.get(conn).is_some();
+    assert!(known(1) && known(last), "those in use stay");
+    assert!(!known(2) && !known(MAKES_ROOM as u64));
+    assert_eq!(connections.counts.unanswered, 0);
+}
+
+#[test]
+fn connections_that_are_to_be_counted_do_not_make_room() {
+    let mut connections = Connections::default();
+    for conn in 1..=MAX_CONNECTIONS as u64 {
+        connections.received(&receive(conn, 1, 5), b"");
+        connections.sent(&send(conn, 2, 5), b"", None);
+    }
+    for conn in 1..=10 {
+        let none = connections.received(&receive(u64::MAX - conn, 3, 5), b"");
+        assert!(none.0.is_none());
+    }
+    assert_eq!(connections.counts.refused_connections, 10);
+    let mut counted = 0;
+    while connections.take_quiet(u64::MAX, false).is_some() {
+        counted += 1;
+    }
+    assert_eq!(counted, MAX_CONNECTIONS);
+}
+
+#[test]
+fn a_failed_call_on_a_connection_that_is_over_is_nothing_new() {
+    let mut connections = Connections::default();
+    for conn in 1..=2 * MAX_CLOSED as u64 {
+        connections.received(&receive(conn, 1, 5), b"");
+        connections.changed(&becomes(conn, 2, tcp::CLOSE), None);
+        connections.closed(conn);
+    }
+    // The server answers clients that have left.
+    for conn in 1..=2 * MAX_CLOSED as u64 {
+        connections.sent(&send(conn, 3, -libc::EPIPE), b"", None);
+        connections.received(&receive(conn, 4, 0), b"");
+    }
+    assert_eq!(connections.connections.len(), MAX_CLOSED);
+    assert_eq!(connections.counts.late_sends, 0);
+}
