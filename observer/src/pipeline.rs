@@ -24,6 +24,10 @@ const WINDOW_NS: u64 = 1_000_000_000;
 /// thousand clients can be answered at once: explaining all of them took so long that the rings ran full meanwhile.
 const SETTLED_A_TICK: usize = 512;
 
+/// Turns that are kept with all that a line says of them; others are explained when they are finished. A line's
+/// timeline takes some 100 KiB where its request waited behind thousands.
+const MAX_SETTLED_LINES: usize = 256;
+
 /// Follows one stream of events.
 pub struct Pipeline {
     unix_offset_ns: u64,
@@ -35,7 +39,7 @@ pub struct Pipeline {
     explainer: Explainer,
     losses: Losses,
     /// Turns that have probably ended, by connection.
-    settled: FxHashMap<u64, Explained>,
+    settled: Settled,
     summary: Summary,
     selection: Selection,
     window_start_ns: u64,
@@ -53,6 +57,29 @@ struct Explained {
     written: Option<(Why, Box<Request>)>,
 }
 
+/// Turns that were explained and are not finished, by connection.
+#[derive(Default)]
+struct Settled {
+    turns: FxHashMap<u64, Explained>,
+    /// How many of them will be written.
+    lines: usize,
+}
+
+impl Settled {
+    fn keep(&mut self, explained: Explained) {
+        let conn = explained.id.conn;
+        self.take(conn);
+        self.lines += usize::from(explained.written.is_some());
+        self.turns.insert(conn, explained);
+    }
+
+    fn take(&mut self, conn: u64) -> Option<Explained> {
+        let explained = self.turns.remove(&conn)?;
+        self.lines -= usize::from(explained.written.is_some());
+        Some(explained)
+    }
+}
+
 impl Pipeline {
     /// A pipeline for the run that `header` describes.
     #[must_use]
@@ -67,7 +94,7 @@ impl Pipeline {
             names: Names::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
-            settled: FxHashMap::default(),
+            settled: Settled::default(),
             summary: Summary::new(),
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
@@ -162,7 +189,7 @@ impl Pipeline {
                 }
                 if event.new_state == tcp::CLOSE {
                     self.connections.closed(event.conn);
-                    self.settled.remove(&event.conn);
+                    self.settled.take(event.conn);
                 }
             }
             Event::Process(event) => self.process(event, sink)?,
@@ -200,11 +227,14 @@ impl Pipeline {
     fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         for _ in 0..SETTLED_A_TICK {
+            if self.settled.lines >= MAX_SETTLED_LINES {
+                break;
+            }
             let Some(id) = self.connections.take_settled(self.now_ns) else {
                 break;
             };
             if let Some(explained) = self.explain(id) {
-                self.settled.insert(id.conn, explained);
+                self.settled.keep(explained);
             }
         }
         while let Some(turn) = self.connections.take_quiet(self.now_ns, false) {
@@ -217,6 +247,7 @@ impl Pipeline {
                 .summary
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
             self.window_start_ns = self.now_ns;
+            self.selection.next_window();
             sink.window(&window)?;
         }
         sink.flush()
@@ -228,7 +259,7 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let settled = self.settled.remove(&id.conn).filter(|explained| {
+        let settled = self.settled.take(id.conn).filter(|explained| {
             explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
         });
         let Some(explained) = settled.or_else(|| self.explain(id)) else {

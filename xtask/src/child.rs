@@ -92,6 +92,15 @@ impl Child {
         Ok(self.lines.iter().map(|line| line + "\n").collect())
     }
 
+    /// Asks it to end, as Ctrl-C does, and gives the rest of its standard output.
+    pub(crate) fn stop(mut self) -> Result<String> {
+        send("INT", self.pid());
+        if !self.wait(GRACE) {
+            bail!("{} does not end when it is asked to", self.name);
+        }
+        Ok(self.lines.iter().map(|line| line + "\n").collect())
+    }
+
     fn has_ended(&mut self) -> Result<bool> {
         Ok(self
             .process

@@ -20,7 +20,7 @@ struct Arguments {
     #[command(flatten)]
     common: server::Common,
     /// Worker threads of the tokio runtime
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
     /// The peer that /downstream asks: a `slow-peer`
     #[arg(long, value_name = "HOST:PORT")]

@@ -135,7 +135,7 @@ fn wait_for_first_read(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
     let accepted_ns = turn
         .accepted
         .map_or(turn.arrival_ns, |(at_ns, _)| at_ns.min(path.cursor_ns()));
-    waiting::walk(evidence, turn.id, turn.read_tid, accepted_ns, path);
+    waiting::walk(evidence, turn, turn.read_tid, accepted_ns, path);
     let reason = match turn.accepted {
         Some((_, true)) => Reason::Note("until the first read: when it was accepted was not seen"),
         _ => Reason::Plain,

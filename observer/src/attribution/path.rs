@@ -147,16 +147,35 @@ impl Path {
         };
         self.cursor_ns = from_ns;
         self.budget.charge(cause, step.dur_ns());
-        let says_what_for = !matches!(reason, Reason::Plain | Reason::Note(_));
+        self.consider(step);
+        if self.keep == Keep::Steps {
+            self.keep_step(step);
+        }
+    }
+
+    /// Charges from `from_ns` to the cursor in one step, of which only sums are kept. They add up to its length;
+    /// `longest` is the longest wait in it.
+    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: &[(Cause, u64)], longest: Step) {
+        let mut left_ns = self.cursor_ns.saturating_sub(from_ns);
+        self.cursor_ns = self.cursor_ns.min(from_ns);
+        for &(cause, ns) in sums {
+            let ns = ns.min(left_ns);
+            self.budget.charge(cause, ns);
+            left_ns -= ns;
+        }
+        self.budget.charge(Cause::Unexplained, left_ns);
+        self.consider(longest);
+    }
+
+    /// Takes a step for the longest wait, if it is and says what for.
+    fn consider(&mut self, step: Step) {
+        let says_what_for = !matches!(step.reason, Reason::Plain | Reason::Note(_));
         if says_what_for
             && self
                 .longest_wait
                 .is_none_or(|longest| longest.dur_ns() < step.dur_ns())
         {
             self.longest_wait = Some(step);
-        }
-        if self.keep == Keep::Steps {
-            self.keep_step(step);
         }
     }
 

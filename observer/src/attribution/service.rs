@@ -168,7 +168,7 @@ impl Walk<'_, '_> {
         let woken = self.last_idle(run.end_ns);
         match woken.and_then(|(idle, block)| Some((idle.to_ns, self.reason_to_resume(run, &idle, &block)?))) {
             Some((woken_ns, (cause, reason))) => {
-                waiting::walk(self.evidence, self.turn.id, self.tid, woken_ns, self.path);
+                waiting::walk(self.evidence, self.turn, self.tid, woken_ns, self.path);
                 self.resume_from(self.last_run(), cause, reason);
             }
             None => self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED)),
@@ -295,7 +295,7 @@ impl Walk<'_, '_> {
         let read_ns = self.turn.read_ns;
         if arrived_ns > 0 {
             let ready_ns = arrived_ns.clamp(read_ns, received_ns);
-            waiting::walk(self.evidence, self.turn.id, self.tid, ready_ns, self.path);
+            waiting::walk(self.evidence, self.turn, self.tid, ready_ns, self.path);
         }
         let ready_ns = self.path.cursor_ns();
         let sent = connection.last_send_for(self.turn.id, read_ns, ready_ns);

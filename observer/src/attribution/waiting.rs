@@ -4,108 +4,174 @@
 use observer_common::limits::NETWORK_MARK_NS;
 
 use super::Evidence;
-use super::path::{Call, Keep, Path, Reason};
+use super::path::{Call, Keep, Path, Reason, Step};
 use crate::cause::Cause;
-use crate::threads::{Block, RequestId, Slice, State};
+use crate::connections::Turn;
+use crate::threads::{Block, MAX_SLICES, RequestId, Slice, State, Stretch, Sums};
 
 /// Slices looked at for one stretch, at most.
-const MAX_STEPS: usize = 10_000;
+const MAX_STEPS: usize = MAX_SLICES;
 
-/// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for `request`.
-pub(super) fn walk(evidence: &Evidence<'_>, request: RequestId, tid: u32, ready_ns: u64, path: &mut Path) {
-    let mut tid = tid;
-    let mut steps = 0;
-    'thread: while let Some(thread) = evidence.threads.get(tid) {
-        for slice in thread.back_from(path.cursor_ns()) {
-            if path.cursor_ns() <= ready_ns {
-                return;
+/// Slices that are told each by itself, at most, and the part of the whole wait from which on one is told also
+/// beyond them. With ten thousand clients a request waits behind ten thousand others: to name them all would take
+/// longer than they did.
+const MAX_TOLD: usize = 64;
+
+/// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
+pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+    let mut wait = Wait {
+        request: turn.id,
+        tid,
+        ready_ns,
+        told_from_ns: path.cursor_ns().saturating_sub(ready_ns) / MAX_TOLD as u64,
+        steps: 0,
+        // What a thread did for a request before it read it comes right before the read.
+        none_of_ours_left: false,
+    };
+    let unread = path.cursor_ns() <= turn.read_ns;
+    'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
+        let mut back = thread.back_from(path.cursor_ns());
+        while path.cursor_ns() > ready_ns && wait.steps < MAX_STEPS {
+            wait.steps += 1;
+            if path.keep() == Keep::Sums
+                && unread
+                && wait.none_of_ours_left
+                && let Some(stretch) = back.stretch(ready_ns)
+            {
+                wait.charge_stretch(thread.pid, &stretch, path);
+                continue;
             }
-            steps += 1;
-            if steps > MAX_STEPS {
+            let Some(slice) = back.next() else {
                 break 'thread;
-            }
+            };
             if let State::Blocked(block) = slice.state
                 && block.wait.is_idle()
                 && slice.to_ns <= path.cursor_ns()
                 && let Some(waker) = hand_off(evidence, &block)
             {
                 // From the wakeup backwards, what the waker did is the reason.
-                tid = waker;
+                wait.tid = waker;
+                wait.none_of_ours_left = false;
                 continue 'thread;
             }
-            if path.keep() == Keep::Sums
-                && let State::Running { .. } = slice.state
-                && let Some((from_ns, longest)) = thread.ran_for_others(request, path.cursor_ns(), ready_ns)
-            {
-                charge_others(tid, from_ns, &longest, path);
-                continue 'thread;
-            }
-            charge(request, tid, thread.pid, &slice, ready_ns, path);
+            wait.charge(thread.pid, &slice, path);
         }
         break;
     }
     if path.cursor_ns() > ready_ns {
         path.mark_partial();
-        path.unexplained_until(ready_ns, Some(tid), "no record of the thread");
+        path.unexplained_until(ready_ns, Some(wait.tid), "no record of the thread");
     }
 }
 
-/// Charges a stretch in which the thread ran for others. Only sums are kept, so only its longest slice counts by
-/// itself.
-fn charge_others(tid: u32, from_ns: u64, longest: &Slice, path: &mut Path) {
-    let State::Running { cpu, owner, .. } = longest.state else {
-        return;
-    };
-    for (from_ns, reason) in [
-        (longest.to_ns, Reason::Plain),
-        (longest.from_ns, Reason::RanFor(owner)),
-        (from_ns, Reason::Plain),
-    ] {
-        path.charge_until(from_ns, Cause::WorkerBusy, Some(tid), Some(cpu), reason);
-    }
+/// A walk through what a worker did while something was ready for it.
+struct Wait {
+    request: RequestId,
+    tid: u32,
+    ready_ns: u64,
+    /// A slice of this length is told by itself in any case, ns.
+    told_from_ns: u64,
+    steps: usize,
+    /// The thread ran for another request: if ours was not read yet, the thread did nothing for it before.
+    none_of_ours_left: bool,
 }
 
-fn charge(request: RequestId, tid: u32, pid: u32, slice: &Slice, ready_ns: u64, path: &mut Path) {
-    let from_ns = slice.from_ns.max(ready_ns);
-    let on = Some(tid);
-    match slice.state {
-        State::Unknown { .. } => {
-            path.mark_partial();
-            path.unexplained_until(from_ns, on, "what the thread did was not seen");
-        }
-        State::Running { cpu, owner, .. } if owner.request() == Some(request) => {
-            path.add_faults(slice.faults);
-            path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
-        }
-        State::Running { cpu, owner, .. } => {
-            path.charge_until(from_ns, Cause::WorkerBusy, on, Some(cpu), Reason::RanFor(owner));
-        }
-        State::Runnable { .. } => run_queue(tid, slice, from_ns, path),
-        State::Blocked(block) if block.wait.is_idle() => {
-            if woken_by(&block, request) && slice.to_ns <= path.cursor_ns() {
-                // From data ready to the wakeup that it caused: the kernel on its way.
-                let marked_ns = slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns);
-                path.charge_until(
-                    marked_ns,
-                    Cause::RunQueue,
-                    on,
-                    None,
-                    Reason::Note("waking the thread"),
-                );
-                path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
-            } else {
+impl Wait {
+    fn charge(&mut self, pid: u32, slice: &Slice, path: &mut Path) {
+        let from_ns = slice.from_ns.max(self.ready_ns);
+        let on = Some(self.tid);
+        match slice.state {
+            State::Unknown { .. } => {
+                path.mark_partial();
+                path.unexplained_until(from_ns, on, "what the thread did was not seen");
+            }
+            State::Running { cpu, owner, .. } if owner.request() == Some(self.request) => {
+                path.add_faults(slice.faults);
+                path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
+            }
+            State::Running { cpu, owner, .. } => {
+                self.none_of_ours_left = true;
+                let told = self.steps <= MAX_TOLD || slice.duration_ns() >= self.told_from_ns;
+                let reason = if told {
+                    Reason::RanFor(owner)
+                } else {
+                    Reason::Note("behind many others, each of them short")
+                };
+                path.charge_until(from_ns, Cause::WorkerBusy, on, Some(cpu), reason);
+            }
+            State::Runnable { .. } => run_queue(self.tid, slice, from_ns, path),
+            State::Blocked(block) if block.wait.is_idle() => {
+                if woken_by(&block, self.request) && slice.to_ns <= path.cursor_ns() {
+                    // From data ready to the wakeup that it caused: the kernel on its way.
+                    let marked_ns = slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns);
+                    path.charge_until(
+                        marked_ns,
+                        Cause::RunQueue,
+                        on,
+                        None,
+                        Reason::Note("waking the thread"),
+                    );
+                }
                 path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
             }
+            State::Blocked(block) => {
+                let reason = Reason::BlockedFor(call(pid, &block), block.owner);
+                path.charge_until(from_ns, Cause::WorkerBlocked, on, None, reason);
+            }
         }
-        State::Blocked(block) => {
-            let call = Call {
-                pid,
-                syscall: block.syscall,
-                arg0: block.arg0,
-            };
-            let reason = Reason::BlockedFor(call, block.owner);
-            path.charge_until(from_ns, Cause::WorkerBlocked, on, None, reason);
-        }
+    }
+
+    /// Charges many slices in one step, of which only the sums and the longest are kept.
+    fn charge_stretch(&self, pid: u32, stretch: &Stretch, path: &mut Path) {
+        let Sums {
+            ran_ns,
+            runnable_ns,
+            throttled_ns,
+            blocked_ns,
+        } = stretch.sums;
+        let longest = stretch.longest;
+        let mut from_ns = longest.from_ns;
+        let (cause, reason) = match longest.state {
+            State::Running { owner, .. } => (Cause::WorkerBusy, Reason::RanFor(owner)),
+            State::Blocked(block) => (
+                Cause::WorkerBlocked,
+                Reason::BlockedFor(call(pid, &block), block.owner),
+            ),
+            State::Runnable {
+                behind,
+                behind_ran_ns,
+                ..
+            } => {
+                from_ns = from_ns.max(longest.to_ns.saturating_sub(behind_ran_ns));
+                (Cause::RunQueue, Reason::Occupied(behind))
+            }
+            State::Unknown { .. } => (Cause::Unexplained, Reason::Plain),
+        };
+        path.charge_sums(
+            stretch.from_ns,
+            &[
+                (Cause::WorkerBusy, ran_ns),
+                (Cause::RunQueue, runnable_ns),
+                (Cause::Throttled, throttled_ns),
+                (Cause::WorkerBlocked, blocked_ns),
+            ],
+            Step {
+                from_ns,
+                to_ns: longest.to_ns,
+                cause,
+                tid: Some(self.tid),
+                cpu: None,
+                reason,
+            },
+        );
+    }
+}
+
+fn call(pid: u32, block: &Block) -> Call {
+    Call {
+        pid,
+        syscall: block.syscall,
+        arg0: block.arg0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which requests become lines.
 //!
-//! The tail is written whole, because that is what people look for. Of the rest one in
-//! [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
+//! The tail is written, because that is what people look for: whole, up to [`MAX_TAIL_LINES`] in a window, because
+//! while a server goes under every request is slower than those before. Of the rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
 //! does not depend on anything that the request did, and is the same when a recording is replayed.
 //! A written request therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`],
 //! and for `sample_one_in` requests when it is [`Why::Sample`]; sums weighted so are unbiased.
@@ -15,6 +15,10 @@ use crate::threads::RequestId;
 
 /// One request in this many is drawn below the tail.
 pub const SAMPLE_ONE_IN: u64 = 100;
+
+/// Requests of the tail that are written in one window, at most. A line has some 10 KiB where its request waited
+/// behind many.
+pub(super) const MAX_TAIL_LINES: u32 = 1000;
 
 /// What `--requests` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,22 +50,36 @@ impl FromStr for Requests {
 #[derive(Clone, Copy, Debug)]
 pub struct Selection {
     requests: Requests,
+    /// Requests of the tail that this window may still write.
+    tail_left: u32,
 }
 
 impl Selection {
     /// Chooses as `requests` asks.
     #[must_use]
     pub const fn new(requests: Requests) -> Self {
-        Self { requests }
+        Self {
+            requests,
+            tail_left: MAX_TAIL_LINES,
+        }
+    }
+
+    /// Begins the next window.
+    pub const fn next_window(&mut self) {
+        self.tail_left = MAX_TAIL_LINES;
     }
 
     /// Tells whether and why a request is written. `threshold_ns` is the live p99, where there is one yet.
     #[must_use]
-    pub fn choose(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+    pub fn choose(&mut self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+        let tail = threshold_ns.is_some_and(|p99| latency_ns >= p99);
         match self.requests {
             Requests::None => None,
             Requests::All => Some(Why::All),
-            Requests::Tail if threshold_ns.is_some_and(|p99| latency_ns >= p99) => Some(Why::Tail),
+            Requests::Tail if tail && self.tail_left > 0 => {
+                self.tail_left -= 1;
+                Some(Why::Tail)
+            }
             Requests::Tail => drawn(id).then_some(Why::Sample),
         }
     }
@@ -78,4 +96,27 @@ const fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_tail_without_end_a_window_writes_some_whole_and_draws_of_the_rest() {
+        let mut selection = Selection::new(Requests::Tail);
+        let mut choose = |count: u64| {
+            let mut whys = (0..count).map(|nth| selection.choose(RequestId { conn: 1, nth }, 9, Some(5)));
+            let tail = whys.by_ref().take_while(|why| *why == Some(Why::Tail)).count();
+            (tail, whys.flatten().filter(|why| *why == Why::Sample).count())
+        };
+        let (tail, drawn) = choose(101_000);
+        assert_eq!(tail, MAX_TAIL_LINES as usize);
+        assert!((800..1200).contains(&drawn), "{drawn} of 100,000");
+        selection.next_window();
+        assert_eq!(
+            selection.choose(RequestId { conn: 2, nth: 1 }, 9, Some(5)),
+            Some(Why::Tail)
+        );
+    }
 }

@@ -4,14 +4,16 @@
 //! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
 //! a request needs from before that is `unexplained`.
 
+mod past;
 mod state;
 mod thread;
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub use past::{Back, MAX_SLICES, Stretch, Sums};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
-pub use thread::{MAX_SLICES, Thread};
+pub use thread::Thread;
 
 use self::thread::NOTHING;
 use crate::syscall::Wait;
@@ -19,8 +21,8 @@ use crate::syscall::Wait;
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 32 MiB. As many as 32 saturated workers have.
-pub const MAX_SLICES_TOGETHER: usize = 32 * MAX_SLICES;
+/// Slices kept of all threads together, the newest: 32 MiB. As many as 4 saturated workers have.
+pub const MAX_SLICES_TOGETHER: usize = 4 * MAX_SLICES;
 
 const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Slice>() <= 32 << 20);
 
@@ -329,7 +331,7 @@ mod tests {
     #[test]
     fn a_few_threads_are_remembered_as_well_as_one() {
         let mut threads = Threads::default();
-        take_turns(&mut threads, 8, 3 * MAX_SLICES_TOGETHER as u32 / 2);
-        assert_eq!(slices(&threads), 8 * MAX_SLICES);
+        take_turns(&mut threads, 2, 3 * MAX_SLICES_TOGETHER as u32 / 2);
+        assert_eq!(slices(&threads), 2 * MAX_SLICES);
     }
 }

@@ -156,6 +156,14 @@ pub struct Slice {
     pub faults: (u32, u32),
 }
 
+impl Slice {
+    /// Its length, ns.
+    #[must_use]
+    pub const fn duration_ns(&self) -> u64 {
+        self.to_ns.saturating_sub(self.from_ns)
+    }
+}
+
 /// Whether an operation took bytes in or put them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

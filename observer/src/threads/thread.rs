@@ -1,16 +1,10 @@
 //! One thread: the row of slices that is its past, the slice that is not over, and for whom it runs.
 
-use std::collections::VecDeque;
-
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
+use super::past::{Back, Past};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 use crate::syscall::Wait;
-
-/// Slices kept for each thread.
-///
-/// A saturated worker makes some 90,000 a second, so this is a tenth of a second then, and 1 MiB.
-pub const MAX_SLICES: usize = 8192;
 
 /// What is known of a thread before its first event, and across a loss.
 pub(super) const NOTHING: State = State::Unknown { owner: Owner::Nobody };
@@ -22,7 +16,7 @@ pub struct Thread {
     pub pid: u32,
     /// Its name, where known.
     pub comm: Option<std::rc::Rc<str>>,
-    past: VecDeque<Slice>,
+    past: Past,
     /// Start and state of the slice that is not over.
     since_ns: u64,
     pub(super) state: State,
@@ -43,7 +37,7 @@ impl Thread {
         Self {
             pid,
             comm: None,
-            past: VecDeque::new(),
+            past: Past::default(),
             since_ns: 0,
             state: NOTHING,
             owner: Owner::Nobody,
@@ -71,10 +65,7 @@ impl Thread {
         // Two CPUs' clocks can differ by nanoseconds: time never runs backwards in a thread's past.
         let at_ns = at_ns.max(self.since_ns);
         if at_ns > self.since_ns && self.since_ns > 0 {
-            if self.past.len() == MAX_SLICES {
-                self.past.pop_front();
-            }
-            self.past.push_back(Slice {
+            self.past.push(Slice {
                 from_ns: self.since_ns,
                 to_ns: at_ns,
                 state,
@@ -92,9 +83,7 @@ impl Thread {
 
     /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
     pub(super) fn forget(&mut self, until_ns: u64) {
-        let forgotten = self.past.partition_point(|slice| slice.to_ns <= until_ns);
-        self.past.drain(..forgotten);
-        self.past.shrink_to(2 * self.past.len());
+        self.past.forget_until(until_ns);
     }
 
     pub(super) fn switch_in(&mut self, event: &SwitchIn) {
@@ -302,7 +291,7 @@ impl Thread {
 
     /// The slices from `at_ns` back, as far as they follow each other without gap. The first is the one in
     /// which the thread was just before `at_ns`; a slice that is not over reaches to `at_ns`.
-    pub fn back_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> + '_ {
+    pub fn back_from(&self, at_ns: u64) -> Back<'_> {
         let open = (at_ns > self.since_ns).then_some(Slice {
             from_ns: self.since_ns,
             to_ns: at_ns,
@@ -313,55 +302,7 @@ impl Thread {
             },
             faults: (0, 0),
         });
-        let end = if open.is_some() {
-            self.past.len()
-        } else {
-            self.first_not_before(at_ns)
-        };
-        let mut reached_ns = if open.is_some() { self.since_ns } else { at_ns };
-        let past = self.past.range(..end).rev().copied().take_while(move |slice| {
-            let follows = slice.to_ns >= reached_ns;
-            reached_ns = slice.from_ns;
-            follows
-        });
-        open.into_iter().chain(past)
-    }
-
-    /// How the thread ran for others than `request` before `at_ns`, without a break and not before `since_ns`: since
-    /// when, and the longest slice of it, cut to that stretch.
-    ///
-    /// On a saturated worker a request waits behind a hundred such slices. This looks at each once and keeps nothing.
-    #[must_use]
-    pub fn ran_for_others(&self, request: RequestId, at_ns: u64, since_ns: u64) -> Option<(u64, Slice)> {
-        let mut reached_ns = at_ns;
-        let mut longest: Option<(u64, &Slice)> = None;
-        let (older, newer) = self.past.as_slices();
-        let end = self.first_not_before(at_ns);
-        // Plain slices: the deque's own iterator, or a chain of two, takes twice the instructions.
-        let older = &older[..end.min(older.len())];
-        let newer = &newer[..end - older.len()];
-        'past: for slices in [newer, older] {
-            for slice in slices.iter().rev() {
-                let State::Running { owner, .. } = slice.state else {
-                    break 'past;
-                };
-                if slice.to_ns < reached_ns || reached_ns <= since_ns || owner.request() == Some(request) {
-                    break 'past;
-                }
-                let to_ns = reached_ns;
-                reached_ns = slice.from_ns.max(since_ns);
-                if longest.is_none_or(|(longest_ns, _)| longest_ns < to_ns - reached_ns) {
-                    longest = Some((to_ns - reached_ns, slice));
-                }
-            }
-        }
-        let (_, longest) = longest?;
-        let cut = Slice {
-            from_ns: longest.from_ns.max(since_ns),
-            to_ns: longest.to_ns.min(at_ns),
-            ..*longest
-        };
-        Some((reached_ns, cut))
+        Back::new(&self.past, open, at_ns)
     }
 
     /// The slice in which the thread was just before `at_ns`. A slice that is not over reaches to `at_ns`.
@@ -384,30 +325,21 @@ impl Thread {
     /// The last idle time that ended before `at_ns`, as far as it is known what ended it.
     #[must_use]
     pub fn last_idle(&self, at_ns: u64) -> Option<(Slice, Block)> {
-        self.back_from(at_ns)
-            .take(MAX_SLICES)
-            .find_map(|slice| match slice.state {
-                State::Unknown { .. } => Some(None),
+        let mut back = self.back_from(at_ns);
+        loop {
+            // In a stretch at work there is nothing idle.
+            if back.stretch(0).is_some() {
+                continue;
+            }
+            let slice = back.next()?;
+            match slice.state {
+                State::Unknown { .. } => return None,
                 State::Blocked(block) if block.wait.is_idle() => {
-                    Some((slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice, block)))
+                    return (slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice, block));
                 }
-                _ => None,
-            })?
-    }
-
-    /// Index of the first past slice that does not begin before `at_ns`.
-    fn first_not_before(&self, at_ns: u64) -> usize {
-        // What is asked for is mostly recent: a few steps back are quicker than halving.
-        let recent = self
-            .past
-            .iter()
-            .rev()
-            .take(8)
-            .position(|slice| slice.from_ns < at_ns);
-        recent.map_or_else(
-            || self.past.partition_point(|slice| slice.from_ns < at_ns),
-            |steps| self.past.len() - steps,
-        )
+                _ => {}
+            }
+        }
     }
 
     /// The end of the last slice, before `at_ns` and not before `since_ns`, in which the thread ran for
@@ -421,10 +353,8 @@ impl Thread {
         at_ns: u64,
         since_ns: u64,
     ) -> Option<(u64, bool)> {
-        let index = self.first_not_before(at_ns);
         self.past
-            .range(..index)
-            .rev()
+            .back_from(at_ns)
             .take_while(|slice| slice.to_ns > since_ns)
             .find_map(|slice| match slice.state {
                 State::Running { owner, began, .. }

@@ -1,22 +1,23 @@
-//! The client: wrk, which is far quicker than the server, so that the server is what is measured.
+//! The server that is measured, and its client: wrk, which is far quicker than the server.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::is_missing;
 use crate::child::{Child, Interrupt};
 use crate::workspace;
 
 /// The server has a CPU, and everything else the other.
-pub(super) const SERVER_CPU: u16 = 0;
+const SERVER_CPU: u16 = 0;
 const CLIENT_CPU: u16 = 1;
 
 /// wrk takes whole seconds.
 const SECONDS: &str = "2s";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Has wrk say what it measured in one line: requests, errors, duration and quantiles in microseconds.
 const REPORT: &str = r#"done = function(summary, latency)
@@ -26,6 +27,38 @@ const REPORT: &str = r#"done = function(summary, latency)
     latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 "#;
+
+/// `faulty-server`.
+pub(super) struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    /// Starts one with so many worker threads.
+    pub(super) fn start(observer: &Path, workers: u32) -> Result<Self> {
+        let mut server = on_cpu(
+            SERVER_CPU,
+            observer.with_file_name("examples").join("faulty-server"),
+        );
+        server.args(["--workers", &workers.to_string(), "--until-stdin-closes"]);
+        let child = Child::start("the server", server.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let line = child.line(Duration::from_secs(5))?;
+        let address = line
+            .strip_prefix("listening on ")
+            .with_context(|| format!("the server said `{line}` and not where it listens"))?
+            .to_owned();
+        Ok(Self { child, address })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
 
 /// wrk, ready to be used.
 pub(super) struct Load {
@@ -47,7 +80,7 @@ pub(super) struct Answered {
 impl Load {
     pub(super) fn find() -> Result<Self> {
         for program in ["wrk", "taskset"] {
-            if super::is_missing(program) {
+            if is_missing(program) {
                 bail!("the bench needs `{program}`; on Debian: apt-get install wrk util-linux");
             }
         }
@@ -59,10 +92,10 @@ impl Load {
         Ok(Self { script })
     }
 
-    /// Loads the server for two seconds with 50 connections.
-    pub(super) fn run(&self, url: &str, interrupt: &Interrupt) -> Result<Answered> {
+    /// Loads the server for two seconds.
+    pub(super) fn run(&self, url: &str, connections: u32, interrupt: &Interrupt) -> Result<Answered> {
         let mut wrk = on_cpu(CLIENT_CPU, "wrk");
-        wrk.args(["-t1", "-c50", "-d", SECONDS, "-s"])
+        wrk.args(["-t1", "-c", &connections.to_string(), "-d", SECONDS, "-s"])
             .arg(&self.script)
             .arg(url);
         let wrk = Child::start("wrk", wrk.stdout(Stdio::piped()))?;
@@ -71,10 +104,13 @@ impl Load {
     }
 }
 
-/// A program that stays on one CPU; it is the same process.
-pub(super) fn on_cpu(cpu: u16, program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", &cpu.to_string()]).arg(program);
+/// A program that stays on one CPU and may have as many open files as this machine lets it; it is the same process.
+fn on_cpu(cpu: u16, program: impl AsRef<OsStr>) -> Command {
+    const LIFTED: &str = r#"ulimit -S -n "$(ulimit -H -n)"; exec "$@""#;
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", LIFTED, "sh", "taskset", "--cpu-list", &cpu.to_string()])
+        .arg(program);
     command
 }
 

@@ -6,48 +6,89 @@
 
 mod figures;
 mod load;
+mod pairs;
 mod proc;
 mod report;
+mod scaling;
 mod subject;
+mod userspace;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 use crate::child::{Child, Interrupt};
 use crate::{build, privilege, setup};
 use figures::Round;
-use load::Load;
-use subject::{Subject, Tools};
+use load::{Load, Server};
 
 /// Measure what observer costs a server, beside nothing, empty programs and other tools, in pairs
 ///
-/// Needs root and `wrk`; `bpftrace`, `perf` and `strace` are measured where they are installed. Prints a table in
-/// Markdown. Run it on a machine that does nothing else.
+/// Needs root and `wrk`; `bpftrace`, `perf` and `strace` are measured where they are installed. Prints tables in
+/// Markdown; all of them take twenty minutes. Run it on a machine that does nothing else.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench
-  cargo xtask bench --path /ping --rounds 15
-  cargo xtask bench --subject empty --subject observer")]
+  cargo xtask bench --part pairs --path /ping --rounds 15
+  cargo xtask bench --part pairs --subject empty --subject observer")]
 pub(crate) struct Arguments {
+    /// Measure only this; may be given several times
+    #[arg(long = "part", value_name = "PART", value_enum)]
+    parts: Vec<Part>,
     /// Turns of each subject
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..=1000))]
     rounds: u16,
-    /// What the server is asked for; may be given several times [default: /ping, and handlers of 100 us and 1 ms]
+    /// Pairs: what the server is asked for; may be given several times [default: /ping, and 100 us and 1 ms of work]
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
-    /// Measure only this subject, and nothing beside it; may be given several times
+    /// Pairs: only this subject, and nothing beside it; may be given several times
     #[arg(long = "subject", value_name = "NAME", value_parser = subject::names())]
     subjects: Vec<String>,
 }
 
-/// A request that costs the server about 10 us, one of 100 us and one of 1 ms.
-const PATHS: [&str; 3] = ["/ping", "/burn?us=100", "/burn?us=1000"];
+/// What can be measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A server alone, with empty programs, with observer in each mode, with other tools
+    Pairs,
+    /// The cost against the number of threads, connections and watched processes
+    Scaling,
+    /// What userspace takes for an event, from a recording
+    Userspace,
+}
+
+/// What every part needs.
+struct Bench {
+    observer: PathBuf,
+    load: Load,
+    interrupt: Interrupt,
+    rounds: u16,
+}
+
+impl Bench {
+    /// Loads the server while `beside` is attached to it.
+    fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
+        let before_ns = proc::cpu_ns(server.pid())?;
+        let answered = self.load.run(&server.url(path), connections, &self.interrupt)?;
+        let server_ns = proc::cpu_ns(server.pid())?.saturating_sub(before_ns);
+        let (own_ns, own_rss_bytes) = match beside {
+            Some(child) => (proc::cpu_ns(child.pid())?, proc::rss_bytes(child.pid())?),
+            None => (0, 0),
+        };
+        Ok(Round {
+            answered,
+            server_ns,
+            own_ns,
+            own_rss_bytes,
+        })
+    }
+}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments {
+        parts,
         rounds,
         paths,
         subjects,
@@ -57,70 +98,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !privilege::is_root() {
         bail!("attaching and tracing need root: run `sudo -E cargo xtask bench`");
     }
-    let load = Load::find()?;
-    let interrupt = Interrupt::listen()?;
-    let tools = Tools::beside(&observer);
-    let subjects = subject::chosen(subjects);
-
+    let bench = Bench {
+        observer,
+        load: Load::find()?,
+        interrupt: Interrupt::listen()?,
+        rounds: *rounds,
+    };
     println!("{}", report::heading()?);
-    let default: Vec<String> = PATHS.map(str::to_owned).to_vec();
-    for path in if paths.is_empty() { &default } else { paths } {
-        // A server for each path: what the last one left in its memory is not the next one's.
-        let (server, address) = start_server(&observer.with_file_name("examples").join("faulty-server"))?;
-        let url = format!("http://{address}{path}");
-        let mut measured: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
-        for round in 0..*rounds {
-            for (subject, rounds) in subjects.iter().zip(&mut measured) {
-                eprint!(
-                    "\r{path}: round {} of {rounds_total}, {:<30}",
-                    round + 1,
-                    subject.name,
-                    rounds_total = arguments.rounds
-                );
-                rounds.push(turn(subject, &tools, &server, &load, &url, &interrupt)?);
-            }
-        }
-        eprintln!();
-        println!("{}", report::table(path, &subjects, &measured));
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    if wanted(Part::Pairs) {
+        pairs::run(&bench, paths, subjects)?;
+    }
+    if wanted(Part::Scaling) {
+        scaling::run(&bench)?;
+    }
+    if wanted(Part::Userspace) {
+        userspace::run(&bench)?;
     }
     Ok(())
-}
-
-fn start_server(program: &Path) -> Result<(Child, String)> {
-    let mut server = load::on_cpu(load::SERVER_CPU, program);
-    server.args(["--workers", "1", "--until-stdin-closes"]);
-    let server = Child::start("the server", server.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-    let line = server.line(Duration::from_secs(5))?;
-    let address = line
-        .strip_prefix("listening on ")
-        .with_context(|| format!("the server said `{line}` and not where it listens"))?
-        .to_owned();
-    Ok((server, address))
-}
-
-/// One turn: the subject is started, the server is loaded, the subject is stopped.
-fn turn(
-    subject: &Subject,
-    tools: &Tools,
-    server: &Child,
-    load: &Load,
-    url: &str,
-    interrupt: &Interrupt,
-) -> Result<Round> {
-    let running = subject.start(tools, server.pid())?;
-    let before_ns = proc::cpu_ns(server.pid())?;
-    let answered = load.run(url, interrupt)?;
-    let server_ns = proc::cpu_ns(server.pid())?.saturating_sub(before_ns);
-    let (own_ns, own_rss_bytes) = match &running {
-        Some(child) => (proc::cpu_ns(child.pid())?, proc::rss_bytes(child.pid())?),
-        None => (0, 0),
-    };
-    Ok(Round {
-        answered,
-        server_ns,
-        own_ns,
-        own_rss_bytes,
-    })
 }
 
 /// A program that is not on the PATH.

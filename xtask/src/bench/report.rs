@@ -31,7 +31,7 @@ pub(super) fn heading() -> Result<String> {
 }
 
 /// One path's table. Ratios are to the same round's turn without anything: median, and quartiles.
-pub(super) fn table(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -> String {
+pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -> String {
     let mut text = format!(
         "\n`{path}`, 50 connections, {} rounds\n\n\
          | with | server CPU a request | ratio | requests/s, ratio | client p50 | p99 | p99.9 | own CPU a request | own RSS |\n\
@@ -61,6 +61,43 @@ pub(super) fn table(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
         );
     }
     text
+}
+
+/// Above the rows of [`scaling`].
+pub(super) const SCALING_HEADING: &str = "
+`/ping`, with observer against without
+
+| with | server CPU a request, ratio | requests/s, ratio | own CPU a request | own RSS | records lost |
+|---|---|---|---|---|---|";
+
+/// One setting's row.
+pub(super) fn scaling(what: &str, alone: &[Round], watched: &[Round], lost: u64) -> String {
+    let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(watched.iter().map(figure)).median;
+    format!(
+        "| {what} | {} | {} | {:.2} us | {:.1} MiB | {lost} |",
+        ratio(ratios(watched, alone, Round::cpu_us)),
+        ratio(ratios(watched, alone, Round::rate)),
+        median(&Round::own_us),
+        median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
+    )
+}
+
+/// Above the rows of [`userspace`].
+pub(super) const USERSPACE_HEADING: &str = "
+Replay of a saturated server's `/ping`
+
+| requests written | events | time an event | events/s |
+|---|---|---|---|";
+
+/// One choice of requests.
+pub(super) fn userspace(requests: &str, events: u64, ns: Spread) -> String {
+    format!(
+        "| {requests} | {events} | {:.0} ns ({:.0} to {:.0}) | {:.2} million |",
+        ns.median,
+        ns.low,
+        ns.high,
+        1000.0 / ns.median
+    )
 }
 
 fn ratio(spread: Spread) -> String {

@@ -39,7 +39,7 @@ pub(super) struct Subject {
     announces: usize,
 }
 
-const SUBJECTS: [Subject; 9] = [
+const SUBJECTS: [Subject; 10] = [
     Subject {
         name: NOTHING,
         what: "nothing",
@@ -52,6 +52,13 @@ const SUBJECTS: [Subject; 9] = [
         what: "empty programs on observer's hooks",
         program: None,
         command: |tools, _| Some(Command::new(&tools.empty_hooks)),
+        announces: 1,
+    },
+    Subject {
+        name: "not-watched",
+        what: "`observer attach` to another process",
+        program: None,
+        command: |tools, _| Some(tools.observer(&["attach", "--pid", &std::process::id().to_string()])),
         announces: 1,
     },
     Subject {

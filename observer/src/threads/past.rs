@@ -1,0 +1,366 @@
+//! The past of one thread: its slices in the order of time, with an index that crosses long stretches of running in
+//! steps. On a saturated worker a request waits behind the slices of all others, thousands of them.
+
+use std::collections::VecDeque;
+
+use super::state::{Slice, State};
+
+/// Slices kept of one thread.
+///
+/// A saturated worker makes some 200,000 a second, so this is a third of a second then, and 8 MiB.
+pub const MAX_SLICES: usize = 65_536;
+
+/// Slices in a block of the index.
+const BLOCK: usize = 64;
+
+/// What the index knows of a complete block.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    /// The thread was at work throughout, nothing of it is unknown, and no time is missing.
+    at_work: bool,
+    sums: Sums,
+    /// Place of its longest slice in it.
+    longest: usize,
+}
+
+/// What a thread that was at work did for how long, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// It ran.
+    pub ran_ns: u64,
+    /// It could have run.
+    pub runnable_ns: u64,
+    /// A CPU quota kept it from running.
+    pub throttled_ns: u64,
+    /// It was blocked in a call.
+    pub blocked_ns: u64,
+}
+
+impl Sums {
+    /// Adds a slice, if the thread was at work in it: neither idle nor unknown.
+    fn add(&mut self, slice: &Slice) -> bool {
+        let ns = slice.duration_ns();
+        match slice.state {
+            State::Running { .. } => self.ran_ns += ns,
+            State::Runnable { throttled_ns, .. } => {
+                let throttled_ns = throttled_ns.min(ns);
+                self.throttled_ns += throttled_ns;
+                self.runnable_ns += ns - throttled_ns;
+            }
+            State::Blocked(block) if !block.wait.is_idle() => self.blocked_ns += ns,
+            State::Blocked(_) | State::Unknown { .. } => return false,
+        }
+        true
+    }
+}
+
+/// A stretch of a thread's past that is taken in one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    /// Its start, ns.
+    pub from_ns: u64,
+    /// What the thread did in it; together as long as it is.
+    pub sums: Sums,
+    /// Its longest slice.
+    pub longest: Slice,
+}
+
+/// The slices of one thread, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    slices: VecDeque<Slice>,
+    /// Slices that were forgotten: the number of the first one that is left.
+    forgotten: usize,
+    /// Complete blocks, from the one in which the first slice is. Slices belong to blocks by their number.
+    blocks: VecDeque<Block>,
+}
+
+impl Past {
+    /// Appends a slice, which begins when the last one ended or later.
+    pub(super) fn push(&mut self, slice: Slice) {
+        if self.slices.len() == MAX_SLICES {
+            self.forget(1);
+        }
+        self.slices.push_back(slice);
+        if (self.forgotten + self.slices.len()).is_multiple_of(BLOCK) {
+            self.blocks.push_back(self.newest_block());
+        }
+    }
+
+    /// Looks at the last slices, which complete a block.
+    fn newest_block(&self) -> Block {
+        let slices = self.slices.range(self.slices.len().saturating_sub(BLOCK)..);
+        let mut block = Block {
+            at_work: slices.len() == BLOCK,
+            sums: Sums::default(),
+            longest: 0,
+        };
+        let (mut longest_ns, mut reached_ns) = (0, None);
+        for (place, slice) in slices.enumerate() {
+            let follows = reached_ns.is_none_or(|reached_ns| reached_ns == slice.from_ns);
+            block.at_work &= block.sums.add(slice) && follows;
+            reached_ns = Some(slice.to_ns);
+            if slice.duration_ns() > longest_ns {
+                longest_ns = slice.duration_ns();
+                block.longest = place;
+            }
+        }
+        block
+    }
+
+    /// Forgets the oldest slices.
+    fn forget(&mut self, count: usize) {
+        let before = self.forgotten / BLOCK;
+        self.slices.drain(..count);
+        self.forgotten += count;
+        let blocks = (self.forgotten / BLOCK - before).min(self.blocks.len());
+        self.blocks.drain(..blocks);
+    }
+
+    /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
+    pub(super) fn forget_until(&mut self, until_ns: u64) {
+        self.forget(self.slices.partition_point(|slice| slice.to_ns <= until_ns));
+        self.slices.shrink_to(2 * self.slices.len());
+    }
+
+    /// All slices, the oldest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Slice> {
+        self.slices.iter()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Slice> {
+        self.slices.iter_mut()
+    }
+
+    /// Slices that begin before `at_ns`, the newest first.
+    pub(super) fn back_from(&self, at_ns: u64) -> impl Iterator<Item = &Slice> {
+        self.slices.range(..self.count_before(at_ns)).rev()
+    }
+
+    /// How many slices begin before `at_ns`.
+    fn count_before(&self, at_ns: u64) -> usize {
+        // What is asked for is mostly recent: a few steps back are quicker than halving.
+        let recent = self
+            .slices
+            .iter()
+            .rev()
+            .take(8)
+            .position(|slice| slice.from_ns < at_ns);
+        recent.map_or_else(
+            || self.slices.partition_point(|slice| slice.from_ns < at_ns),
+            |steps| self.slices.len() - steps,
+        )
+    }
+
+    /// The complete block that ends before slice `end`, with its slices' first index, if the thread was at work.
+    fn block_at_work(&self, end: usize) -> Option<(usize, &Block)> {
+        let number = self.forgotten + end;
+        if !number.is_multiple_of(BLOCK) || end < BLOCK {
+            return None;
+        }
+        let block = self.blocks.get(number / BLOCK - 1 - self.forgotten / BLOCK)?;
+        block.at_work.then_some((end - BLOCK, block))
+    }
+}
+
+/// A walk back through a thread's past, as far as its slices follow each other without gap.
+#[derive(Clone, Debug)]
+pub struct Back<'a> {
+    /// The slice that is not over, if the walk begins in it.
+    pub(super) open: Option<Slice>,
+    past: &'a Past,
+    /// Slices that are still ahead.
+    end: usize,
+    reached_ns: u64,
+}
+
+impl<'a> Back<'a> {
+    /// From `at_ns` back, behind `open`.
+    pub(super) fn new(past: &'a Past, open: Option<Slice>, at_ns: u64) -> Self {
+        let reached_ns = open.map_or(at_ns, |open| open.from_ns);
+        Self {
+            open,
+            past,
+            end: past.count_before(reached_ns),
+            reached_ns,
+        }
+    }
+
+    /// Takes many slices in one step, if the thread was at work in all of them and they do not begin before
+    /// `since_ns`.
+    pub fn stretch(&mut self, since_ns: u64) -> Option<Stretch> {
+        let (begin, block) = self.past.block_at_work(self.end)?;
+        let (oldest, newest) = (&self.past.slices[begin], &self.past.slices[self.end - 1]);
+        if self.open.is_some() || newest.to_ns != self.reached_ns || oldest.from_ns < since_ns {
+            return None;
+        }
+        self.end = begin;
+        self.reached_ns = oldest.from_ns;
+        Some(Stretch {
+            from_ns: oldest.from_ns,
+            sums: block.sums,
+            longest: self.past.slices[begin + block.longest],
+        })
+    }
+}
+
+impl Iterator for Back<'_> {
+    type Item = Slice;
+
+    fn next(&mut self) -> Option<Slice> {
+        if let Some(open) = self.open.take() {
+            return Some(open);
+        }
+        let slice = self.past.slices.get(self.end.checked_sub(1)?)?;
+        if slice.to_ns < self.reached_ns {
+            return None;
+        }
+        self.end -= 1;
+        self.reached_ns = slice.from_ns;
+        Some(*slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Began, Owner};
+    use super::*;
+
+    fn running(from_ns: u64, to_ns: u64) -> Slice {
+        Slice {
+            from_ns,
+            to_ns,
+            state: State::Running {
+                cpu: 0,
+                owner: Owner::Nobody,
+                began: Began::Plain,
+            },
+            faults: (0, 0),
+        }
+    }
+
+    fn unknown(from_ns: u64, to_ns: u64) -> Slice {
+        Slice {
+            state: State::Unknown { owner: Owner::Nobody },
+            ..running(from_ns, to_ns)
+        }
+    }
+
+    /// So many slices of 10 ns from 0 on; the one with number `long` takes 500 ns, in `gaps` nothing is known.
+    fn past(count: u64, long: u64, gaps: &[u64]) -> Past {
+        let mut past = Past::default();
+        let mut at_ns = 0;
+        for number in 0..count {
+            let to_ns = at_ns + if number == long { 500 } else { 10 };
+            let gap = gaps.contains(&number);
+            past.push(if gap {
+                unknown(at_ns, to_ns)
+            } else {
+                running(at_ns, to_ns)
+            });
+            at_ns = to_ns;
+        }
+        past
+    }
+
+    fn end_ns(past: &Past) -> u64 {
+        past.slices.back().map_or(0, |slice| slice.to_ns)
+    }
+
+    /// Walks back to `since_ns` in steps as large as may be: how far, time run, length of the longest slice, steps.
+    fn walk(past: &Past, since_ns: u64) -> (u64, u64, u64, u64) {
+        let mut back = Back::new(past, None, end_ns(past));
+        let (mut reached_ns, mut ran_ns, mut longest_ns, mut steps) = (end_ns(past), 0, 0, 0);
+        while reached_ns > since_ns {
+            steps += 1;
+            let (slice, ns) = if let Some(stretch) = back.stretch(since_ns) {
+                reached_ns = stretch.from_ns;
+                (stretch.longest, stretch.sums.ran_ns)
+            } else {
+                let Some(slice) = back
+                    .next()
+                    .filter(|slice| matches!(slice.state, State::Running { .. }))
+                else {
+                    break;
+                };
+                reached_ns = slice.from_ns;
+                (slice, slice.duration_ns())
+            };
+            ran_ns += ns;
+            longest_ns = longest_ns.max(slice.duration_ns());
+        }
+        (reached_ns, ran_ns, longest_ns, steps)
+    }
+
+    #[test]
+    fn a_long_stretch_is_crossed_in_few_steps_that_add_up() {
+        for count in [3, 64, 65, 200, 1000, 5000] {
+            for long in [0, count / 2, count - 1] {
+                let past = past(count, long, &[]);
+                let (reached_ns, ran_ns, longest_ns, steps) = walk(&past, 0);
+                assert_eq!((reached_ns, ran_ns, longest_ns), (0, end_ns(&past), 500));
+                assert!(
+                    steps <= 2 * BLOCK as u64 + count / BLOCK as u64,
+                    "{steps} of {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_step_goes_past_what_was_asked_for_or_past_what_is_unknown() {
+        let past = past(1000, 500, &[100]);
+        assert_eq!(walk(&past, 2000).0, 2000);
+        assert_eq!(walk(&past, 0).0, 1010);
+    }
+
+    #[test]
+    fn what_a_thread_at_work_did_is_told_apart() {
+        let mut past = Past::default();
+        for number in 0..BLOCK as u64 {
+            past.push(Slice {
+                state: State::Runnable {
+                    cpu: 0,
+                    behind: Default::default(),
+                    behind_ran_ns: 0,
+                    preempted_by: None,
+                    throttled_ns: 3 * number,
+                },
+                ..running(number * 10, number * 10 + 10)
+            });
+        }
+        let stretch = Back::new(&past, None, end_ns(&past)).stretch(0).unwrap();
+        let throttled_ns = (0..BLOCK as u64).map(|number| (3 * number).min(10)).sum();
+        let expected = Sums {
+            throttled_ns,
+            runnable_ns: end_ns(&past) - throttled_ns,
+            ..Sums::default()
+        };
+        assert_eq!(stretch.sums, expected);
+    }
+
+    #[test]
+    fn forgetting_keeps_the_index_right() {
+        let mut past = past(1000, 950, &[899]);
+        for until_ns in [5, 333, 4000, 8990, 9200] {
+            past.forget_until(until_ns);
+            let first_ns = past.slices.front().unwrap().from_ns;
+            let (reached_ns, _, longest_ns, _) = walk(&past, 0);
+            assert_eq!((reached_ns, longest_ns), (first_ns.max(9000), 500), "{until_ns}");
+        }
+        past.forget_until(u64::MAX);
+        for number in 0..200 {
+            past.push(running(20_000 + number, 20_001 + number));
+        }
+        assert_eq!(walk(&past, 0).0, 20_000);
+    }
+
+    #[test]
+    fn a_walk_ends_where_time_is_missing() {
+        let mut past = past(200, 2, &[]);
+        let at_ns = end_ns(&past) + 1;
+        past.push(running(at_ns, at_ns + 1));
+        assert_eq!(walk(&past, 0).0, at_ns);
+    }
+}
