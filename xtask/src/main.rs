@@ -4,11 +4,13 @@
 //! program, and nothing of `observer` is linked in: this must build where the kernel half does not, yet.
 
 mod build;
+mod child;
 mod command;
 mod demo;
 mod install;
 #[expect(dead_code, reason = "only observer/build.rs builds the kernel half")]
 mod kernel_half;
+mod lab;
 mod privilege;
 mod setup;
 mod test;
@@ -39,6 +41,7 @@ enum Task {
     Test(test::Arguments),
     Tidy(tidy::Arguments),
     Demo(demo::Arguments),
+    Lab(lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Lab(arguments) => lab::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

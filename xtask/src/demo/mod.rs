@@ -3,16 +3,14 @@
 //! It is a script of what a user would do in three terminals: start a server, load it, attach. It measures and
 //! judges nothing itself, and everything it starts is gone when it ends, however it ends.
 
-mod child;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::child::{Child, Interrupt};
 use crate::{build, command, privilege, setup};
-use child::{Child, Interrupt};
 
 /// Show observer at work: start a server with a known fault and a load, attach, explain, stop everything
 ///

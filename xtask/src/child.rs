@@ -21,11 +21,11 @@ const POLL: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Whether the user wants this to end.
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on the usual signals set a flag, where they would have ended this program before it cleans up.
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&flag)).context("cannot listen for signals")?;
@@ -33,13 +33,14 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
-    fn came(&self) -> bool {
+    /// Whether the user wanted this to end.
+    pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// A started process.
-pub(super) struct Child {
+pub(crate) struct Child {
     name: &'static str,
     process: process::Child,
     lines: Receiver<String>,
@@ -47,26 +48,36 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts a process. Its standard output, if it is a pipe, is read as it comes.
-    pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
         let spawned = command.spawn();
         let mut process = spawned.with_context(|| format!("cannot run `{}`", command::line(command)))?;
         let lines = process.stdout.take().map_or_else(|| channel().1, read_lines);
         Ok(Self { name, process, lines })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
+    /// Closes its standard input, if that is a pipe. Some processes end then.
+    pub(crate) fn close_stdin(&mut self) {
+        drop(self.process.stdin.take());
+    }
+
+    /// Asks it to end, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        send("INT", self.pid());
+    }
+
     /// The next line of its standard output.
-    pub(super) fn line(&self, patience: Duration) -> Result<String> {
+    pub(crate) fn line(&self, patience: Duration) -> Result<String> {
         self.lines
             .recv_timeout(patience)
             .with_context(|| format!("{} printed nothing in {patience:?}", self.name))
     }
 
     /// Waits until it ends by itself, and gives the rest of its standard output.
-    pub(super) fn finish(mut self, patience: Duration, interrupt: &Interrupt) -> Result<String> {
+    pub(crate) fn finish(mut self, patience: Duration, interrupt: &Interrupt) -> Result<String> {
         let start = Instant::now();
         while !self.has_ended()? {
             if interrupt.came() {
