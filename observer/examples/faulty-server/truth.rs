@@ -1,7 +1,8 @@
 //! What was really done to each request, kept for the lab and never shown to who observes.
 //!
 //! Slots are made before the first request and each is filled once, without a lock, so that keeping the truth
-//! makes no system call and faults in no memory while the server is observed. They are written when it ends.
+//! makes no system call and faults in no memory while the server is observed. They are written when it ends. Only
+//! faults whose size nothing but the kernel knows are measured with system calls, see `blocked`.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};

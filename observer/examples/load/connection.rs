@@ -2,12 +2,13 @@
 //!
 //! It knows nothing of HTTP but what `answer` tells, and misbehaves as its [`Manner`] says.
 
+use std::io::{ErrorKind, Result as IoResult};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use crate::answer::{self, Answer};
 use crate::clock;
@@ -15,6 +16,7 @@ use crate::manner::Manner;
 use crate::url::Url;
 
 const BUFFER_BYTES: usize = 64 * 1024;
+const LITTLE_ROOM_BYTES: u32 = 256 * 1024;
 
 /// An open connection on which nothing is on its way.
 pub(crate) struct Connection {
@@ -40,10 +42,9 @@ pub(crate) struct Times {
 }
 
 impl Connection {
-    pub(crate) async fn open(url: &Url) -> Result<Self> {
-        let stream = TcpStream::connect(&url.address)
-            .await
-            .with_context(|| format!("cannot connect to {}", url.address))?;
+    pub(crate) async fn open(url: &Url, manner: &Manner) -> Result<Self> {
+        let connected = connect(&url.address, manner.read_pause.is_some()).await;
+        let stream = connected.with_context(|| format!("cannot connect to {}", url.address))?;
         stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
         Ok(Self {
             stream,
@@ -111,6 +112,22 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// A client that reads late has little room for what it does not read: otherwise the kernel takes some 30 MiB for it,
+/// and no server ever notices.
+async fn connect(address: &str, little_room: bool) -> IoResult<TcpStream> {
+    if !little_room {
+        return TcpStream::connect(address).await;
+    }
+    let address = lookup_host(address).await?.next().ok_or(ErrorKind::NotFound)?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_recv_buffer_size(LITTLE_ROOM_BYTES)?;
+    socket.connect(address).await
 }
 
 /// Pauses, and tells for how long.

@@ -113,7 +113,7 @@ async fn load(arguments: Arguments) -> Result<()> {
         opened.push(if manner.reconnect {
             None
         } else {
-            Some(Connection::open(&url).await?)
+            Some(Connection::open(&url, &manner).await?)
         });
     }
     let run = Arc::new(Run {
@@ -161,7 +161,7 @@ async fn drive(run: Arc<Run>, mut open: Option<Connection>) {
 async fn exchange(run: &Run, open: &mut Option<Connection>, begin: Instant) -> Result<()> {
     let mut connection = match open.take() {
         Some(connection) => connection,
-        None => Connection::open(&run.url).await?,
+        None => Connection::open(&run.url, &run.manner).await?,
     };
     let ids: Vec<_> = (0..run.manner.pipeline)
         .map(|_| run.log.as_ref().map(Log::next_id))

@@ -48,9 +48,26 @@ impl<'a> Stretches<'a> {
     pub(super) fn part(&self, injected: &Injected, served: &Served, sent: &Sent) -> Range {
         match injected {
             Injected::Own(kinds) => own(kinds, served),
+            Injected::OwnAndAround(kinds, at_most_ns) => {
+                let Range { least_ns, most_ns } = own(kinds, served);
+                let before_ns = served.start_ns.saturating_sub(sent.send_ns);
+                let after_ns = sent.answered_ns.saturating_sub(served.end_ns);
+                Range {
+                    least_ns,
+                    most_ns: most_ns + (before_ns + after_ns).min(*at_most_ns),
+                }
+            }
             Injected::Behind(kinds, workers) => self.behind(kinds, *workers, served, sent),
             Injected::Withheld => exactly(sent.withheld_ns),
-            Injected::Unread => exactly(sent.unread_ns),
+            Injected::Unaccepted => Range {
+                most_ns: served.start_ns.saturating_sub(sent.send_ns),
+                ..self.behind(&[Kind::NotAccepting], 1, served, sent)
+            },
+            // After its pause the client may still read more slowly than the server can send.
+            Injected::Unread => Range {
+                least_ns: sent.unread_ns,
+                most_ns: sent.answered_ns.saturating_sub(served.end_ns),
+            },
         }
     }
 
@@ -164,6 +181,18 @@ mod tests {
             ],
         );
         assert_eq!(own(&[Kind::Sleep, Kind::Timer], &served), range(25, 30));
+    }
+
+    #[test]
+    fn the_time_around_the_handler_may_belong_to_a_part_too() {
+        let served = Served::made_up(1, 100, vec![stretch(Kind::OffCpu, 100, 120, 20)]);
+        let part = Injected::OwnAndAround(&[Kind::OffCpu], 500);
+        let all = std::slice::from_ref(&served);
+        // The made-up handler ends at once, and the answer is there at 1000.
+        assert_eq!(
+            Stretches::of(all).part(&part, &served, &sent(1, 60, 70)),
+            range(20, 20 + 500)
+        );
     }
 
     #[test]

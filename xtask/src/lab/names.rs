@@ -1,8 +1,9 @@
 //! Whether the culprit that observer names is the one that did it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::injected::Range;
 use super::scenario::{Culprit, Object, Part};
 use super::truth::Explained;
 
@@ -14,7 +15,7 @@ pub(super) struct Names {
     pub(super) files: String,
 }
 
-/// What the longest span says.
+/// What observer says of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Named {
     Right,
@@ -25,9 +26,9 @@ pub(super) enum Named {
 }
 
 impl Names {
-    /// Looks at the longest span of a right cause. Nothing where nobody is to be named, or where no span is as long
-    /// as half of the part: that is an error of another kind.
-    pub(super) fn check(&self, part: &Part, range: Range, explained: &Explained) -> Option<Named> {
+    /// Looks at the spans of right causes: whoever is named, by all that is asked for, for most of their time counts.
+    /// Nothing where nobody is to be named.
+    pub(super) fn check(&self, part: &Part, explained: &Explained) -> Option<Named> {
         let wanted = self.wanted(&part.culprit);
         if wanted.is_empty() {
             return None;
@@ -38,9 +39,15 @@ impl Names {
                 .as_str()
                 .is_some_and(|cause| part.causes.contains(&cause))
         });
-        let length_ns = |span: &Value| span["dur_ns"].as_u64().unwrap_or(0);
-        let longest = spans.max_by_key(|span| length_ns(span))?;
-        (length_ns(longest) * 2 >= range.least_ns).then(|| compare(&wanted, longest))
+        let mut named_ns: BTreeMap<Vec<Option<&str>>, u64> = BTreeMap::new();
+        for span in spans {
+            let names = wanted
+                .iter()
+                .map(|(pointer, _)| span.pointer(pointer).and_then(Value::as_str));
+            *named_ns.entry(names.collect()).or_default() += span["dur_ns"].as_u64().unwrap_or(0);
+        }
+        let (names, _) = named_ns.into_iter().max_by_key(|(_, ns)| *ns)?;
+        Some(compare(&wanted, &names))
     }
 
     /// Where in a span each name stands, and which are right.
@@ -74,15 +81,15 @@ impl Names {
     }
 }
 
-fn compare(wanted: &[(&str, Vec<String>)], span: &Value) -> Named {
+fn compare(wanted: &[(&str, Vec<String>)], names: &[Option<&str>]) -> Named {
     let mut all = true;
-    for (pointer, right) in wanted {
+    for ((pointer, right), named) in wanted.iter().zip(names) {
         let is = |named: &str, right: &String| match *pointer {
             // Files are known by the beginning of their path.
             "/object" => named.starts_with(right.as_str()),
             _ => named == right,
         };
-        match span.pointer(pointer).and_then(Value::as_str) {
+        match named {
             None => all = false,
             Some(named) if right.iter().any(|right| is(named, right)) => {}
             Some(named) => {
@@ -111,11 +118,6 @@ mod tests {
         Explained::parse(line).unwrap()
     }
 
-    const RANGE: Range = Range {
-        least_ns: 10,
-        most_ns: 10,
-    };
-
     fn part(culprit: Culprit) -> Part {
         Part::new(super::super::scenario::Injected::Unread, &["worker_blocked"]).by(culprit)
     }
@@ -126,7 +128,6 @@ mod tests {
         let named = |long: &str| {
             names().check(
                 &part,
-                RANGE,
                 &explained(&json!([
                     {"dur_ns": 2, "cause": "worker_blocked", "culprit": {"request": "GET /b"}},
                     {"dur_ns": 9, "cause": "on_cpu", "culprit": {"request": "GET /c"}},
@@ -142,17 +143,18 @@ mod tests {
     fn a_culprit_that_is_not_named_is_absent_and_not_wrong() {
         let part = part(Culprit::request("GET /a"));
         let nobody = json!([{"dur_ns": 9, "cause": "worker_blocked"}]);
-        assert_eq!(
-            names().check(&part, RANGE, &explained(&nobody)),
-            Some(Named::Absent)
-        );
+        assert_eq!(names().check(&part, &explained(&nobody)), Some(Named::Absent));
     }
 
     #[test]
-    fn a_span_much_shorter_than_the_part_says_nothing() {
-        let part = part(Culprit::request("GET /a"));
-        let short = json!([{"dur_ns": 4, "cause": "worker_blocked"}]);
-        assert_eq!(names().check(&part, RANGE, &explained(&short)), None);
+    fn who_is_named_for_most_of_the_time_counts() {
+        let part = part(Culprit::comm("hog"));
+        let spans = json!([
+            {"dur_ns": 6, "cause": "worker_blocked", "culprit": {"comm": "hog"}},
+            {"dur_ns": 9, "cause": "worker_blocked", "culprit": {"comm": "load"}},
+            {"dur_ns": 6, "cause": "worker_blocked", "culprit": {"comm": "hog"}},
+        ]);
+        assert_eq!(names().check(&part, &explained(&spans)), Some(Named::Right));
     }
 
     #[test]
@@ -162,15 +164,15 @@ mod tests {
         };
         let file = part(Culprit::default().on(Object::Files));
         assert_eq!(
-            names().check(&file, RANGE, &span("object", "/x/files/#7")),
+            names().check(&file, &span("object", "/x/files/#7")),
             Some(Named::Right)
         );
         let peer = part(Culprit::peer());
         assert_eq!(
-            names().check(&peer, RANGE, &span("peer", "127.0.0.1:99")),
+            names().check(&peer, &span("peer", "127.0.0.1:99")),
             Some(Named::Right)
         );
-        let other = names().check(&peer, RANGE, &span("peer", "127.0.0.1:990"));
+        let other = names().check(&peer, &span("peer", "127.0.0.1:990"));
         assert!(matches!(other, Some(Named::Wrong(_))));
     }
 }

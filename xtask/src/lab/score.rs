@@ -115,7 +115,7 @@ impl Judge<'_> {
         match self.expected {
             Expected::Nothing(causes) => {
                 if explained.latency_ns >= SLOW_NS {
-                    self.top_cause("nothing", causes, &Value::Null, explained);
+                    self.top_cause("nothing", causes, &truth(&[], served, sent), explained);
                 }
             }
             Expected::Parts(parts) => self.parts(parts, served, sent, explained),
@@ -135,7 +135,7 @@ impl Judge<'_> {
         }
         let took_ns = sent.answered_ns.saturating_sub(sent.send_ns);
         let largest = ranges.iter().max_by_key(|(_, range)| range.least_ns);
-        let Some((part, range)) =
+        let Some((part, _)) =
             largest.filter(|(_, range)| range.least_ns >= LEAST_NS && range.least_ns * 2 >= took_ns)
         else {
             return;
@@ -146,7 +146,7 @@ impl Judge<'_> {
             self.error(part, *range, &truth, explained);
         }
         if right {
-            self.culprit(part, *range, &truth, explained);
+            self.culprit(part, &truth, explained);
         }
     }
 
@@ -182,8 +182,8 @@ impl Judge<'_> {
         }
     }
 
-    fn culprit(&mut self, part: &Part, range: Range, truth: &Value, explained: &Explained) {
-        let Some(named) = self.names.check(part, range, explained) else {
+    fn culprit(&mut self, part: &Part, truth: &Value, explained: &Explained) {
+        let Some(named) = self.names.check(part, explained) else {
             return;
         };
         match named {

@@ -55,6 +55,7 @@ pub(super) struct Stretch {
 pub(super) struct Served {
     pub(super) id: u64,
     pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
     injected: Vec<Option<Stretch>>,
 }
 
@@ -99,6 +100,7 @@ impl Served {
         Self {
             id,
             start_ns,
+            end_ns: start_ns,
             injected: injected.into_iter().map(Some).collect(),
         }
     }

@@ -6,6 +6,7 @@ use axum::extract::Query;
 
 use super::size::{Time, Times};
 use super::waiting;
+use crate::blocked;
 use crate::clock;
 use crate::truth::{Kind, Stretch};
 use crate::visit::Visit;
@@ -27,21 +28,21 @@ pub(super) async fn both(mut visit: Visit, Query(times): Query<Times>) -> &'stat
     "burned and blocked\n"
 }
 
+/// What the scheduler counts as the thread's time on the CPU is the truth: a gap between two looks at the clock may
+/// be another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU.
 fn burned(visit: &mut Visit, wanted: Duration) {
     let wanted_ns = u64::try_from(wanted.as_nanos()).unwrap_or(u64::MAX);
-    let (mut burned_ns, mut off_cpu_ns) = (0, 0);
     let start_ns = clock::now_ns();
-    let mut last_ns = start_ns;
+    let cpu_ns = blocked::cpu_ns();
+    let (mut burned_ns, mut last_ns) = (0, start_ns);
     while burned_ns < wanted_ns {
         let now_ns = clock::now_ns();
-        let step_ns = now_ns.saturating_sub(last_ns);
-        if step_ns <= LONGEST_STEP_NS {
-            burned_ns += step_ns;
-        } else {
-            off_cpu_ns += step_ns;
-        }
+        burned_ns += now_ns.saturating_sub(last_ns).min(LONGEST_STEP_NS);
         last_ns = now_ns;
     }
-    visit.injected(Stretch::exactly(Kind::Cpu, start_ns, burned_ns));
+    let cpu_ns = blocked::cpu_ns().saturating_sub(cpu_ns);
+    // Last of all: the CPU may well be taken away on the way out of a system call.
+    let off_cpu_ns = clock::now_ns().saturating_sub(start_ns + cpu_ns);
+    visit.injected(Stretch::exactly(Kind::Cpu, start_ns, cpu_ns));
     visit.injected(Stretch::exactly(Kind::OffCpu, start_ns, off_cpu_ns));
 }

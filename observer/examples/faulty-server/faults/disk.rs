@@ -17,8 +17,8 @@ use crate::blocked;
 use crate::truth::Kind;
 use crate::visit::Visit;
 
-/// What one direct read takes, and how it must be aligned.
-const BLOCK_BYTES: usize = 4096;
+/// What one direct read takes: as much as is worth a wait.
+const BLOCK_BYTES: usize = 128 * 1024;
 
 /// The file of `--data`, which is only read.
 pub(super) struct Data {
@@ -70,7 +70,7 @@ pub(super) async fn synchronized(
     Query(size): Query<Kibibytes>,
 ) -> Result<&'static str, Failure> {
     // Without a name, so that it is gone however this process ends.
-    let (written, stretches) = blocked::measured(Kind::Disk, || {
+    let (written, stretches) = blocked::measured(Kind::Disk, 1, || {
         let mut file = tempfile::tempfile_in(&shared.files)?;
         file.write_all(&size.filler())?;
         file.sync_all()
@@ -92,9 +92,10 @@ pub(super) async fn direct(
     let Some(data) = &shared.data else {
         return Err(unavailable("start the server with --data FILE"));
     };
-    let (read, stretches) = blocked::measured(Kind::Disk, || {
+    let blocks = size.bytes() / BLOCK_BYTES;
+    let (read, stretches) = blocked::measured(Kind::Disk, blocks, || {
         let mut block = Box::new(Block([0; BLOCK_BYTES]));
-        (0..size.bytes() / BLOCK_BYTES).try_for_each(|_| {
+        (0..blocks).try_for_each(|_| {
             let at = data.next(BLOCK_BYTES as u64);
             data.direct
                 .read_exact_at(&mut block.0, at - at % BLOCK_BYTES as u64)

@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 4096;
 
 /// Touches fresh memory: a minor fault a page.
 pub(super) async fn touch(mut visit: Visit, Query(size): Query<Kibibytes>) -> &'static str {
-    let ((), stretches) = blocked::measured(Kind::Fault, || {
+    let ((), stretches) = blocked::measured(Kind::Fault, 1, || {
         let mut memory = vec![0_u8; size.bytes()];
         for at in (0..memory.len()).step_by(PAGE_BYTES) {
             memory[at] = 1;
@@ -40,7 +40,7 @@ pub(super) async fn cold(
         return Err(unavailable("start the server with --data FILE"));
     };
     let mapped = Mapped::uncached(data, size.bytes()).map_err(unavailable)?;
-    let ((), stretches) = blocked::measured(Kind::Fault, || mapped.touch());
+    let ((), stretches) = blocked::measured(Kind::Fault, mapped.pages(), || mapped.touch());
     stretches.into_iter().for_each(|stretch| visit.injected(stretch));
     Ok("touched\n")
 }
@@ -71,6 +71,10 @@ impl Mapped {
         // SAFETY: the range is the mapping. Without it the kernel reads pages ahead, and few of them fault.
         unsafe { libc::madvise(start, bytes, libc::MADV_RANDOM) };
         Ok(Self { start, bytes })
+    }
+
+    fn pages(&self) -> usize {
+        self.bytes / PAGE_BYTES
     }
 
     fn touch(&self) {

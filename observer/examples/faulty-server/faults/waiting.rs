@@ -35,7 +35,7 @@ pub(super) async fn pool(mut visit: Visit, Query(time): Query<Time>) -> Result<&
     let asked_ns = clock::now_ns();
     let work = move || {
         (
-            Stretch::until_now(Kind::PoolQueue, asked_ns, 0),
+            Stretch::until_now(Kind::PoolQueue, asked_ns, u64::MAX),
             slept(time.duration()),
         )
     };
@@ -56,7 +56,7 @@ pub(super) async fn downstream(
     };
     let from_ns = clock::now_ns();
     let mut connection = downstream.connection().await.map_err(unavailable)?;
-    visit.injected(Stretch::until_now(Kind::ConnectionQueue, from_ns, 0));
+    visit.injected(Stretch::until_now(Kind::ConnectionQueue, from_ns, u64::MAX));
 
     let asked_ns = clock::now_ns();
     let answer = connection.ask(time.duration()).await.map_err(unavailable)?;

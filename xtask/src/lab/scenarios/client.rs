@@ -11,7 +11,7 @@ pub(super) fn all() -> Vec<Scenario> {
                     `send_blocked`.",
             expected: Expected::Parts(vec![Part::new(Injected::Unread, &["send_blocked"])]),
             cases: vec![
-                case("20ms", Server::workers(1), reads_late("20ms")),
+                case("50ms", Server::workers(1), reads_late("50ms")),
                 short(case("200ms", Server::workers(1), reads_late("200ms"))),
             ],
         },
@@ -29,7 +29,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 fn reads_late(pause: &str) -> Vec<Load> {
-    vec![Load::closed("/large?kib=16384", 1).with(&["--read-pause", pause])]
+    vec![Load::closed("/large?kib=8192", 1).with(&["--read-pause", pause])]
 }
 
 fn in_pieces(pause: &str) -> Vec<Load> {

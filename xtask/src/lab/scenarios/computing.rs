@@ -2,7 +2,7 @@
 
 use super::super::scenario::{Culprit, Expected, Injected, Load, Part, Scenario, Server};
 use super::super::truth::Kind;
-use super::{Case, case, short, sized};
+use super::{Case, case, own_cpu, short, sized};
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
@@ -24,17 +24,18 @@ pub(super) fn all() -> Vec<Scenario> {
                     the `run_queue`, behind a hog.",
             expected: Expected::Parts(vec![
                 own_cpu(),
-                Part::new(Injected::Own(&[Kind::OffCpu]), &["run_queue"]).by(Culprit::comm("hog")),
+                Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"])
+                    .by(Culprit::comm("hog")),
             ]),
             cases: beside_hogs(),
         },
         Scenario {
             name: "cpu-quota",
-            about: "The handler computes in a control group with a fifth of a CPU. The time in which it did not get \
+            about: "The handler computes in a control group with a tenth of a CPU. The time in which it did not get \
                     on is `throttled`, which observer does not know yet: it says `run_queue`.",
             expected: Expected::Parts(vec![
                 own_cpu(),
-                Part::new(Injected::Own(&[Kind::OffCpu]), &["throttled"]),
+                Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["throttled"]),
             ]),
             cases: in_a_quota(),
         },
@@ -65,10 +66,6 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-fn own_cpu() -> Part {
-    Part::new(Injected::Own(&[Kind::Cpu]), &["on_cpu"])
-}
-
 /// One request at a time, so that none waits behind another.
 fn beside_hogs() -> Vec<Case> {
     let sizes = [(2_000, 60), (10_000, 15), (40_000, 5)];
@@ -85,15 +82,15 @@ fn beside_hogs() -> Vec<Case> {
 }
 
 fn in_a_quota() -> Vec<Case> {
-    let periods = [(10_000, 4_000, 20), (50_000, 20_000, 5), (100_000, 40_000, 3)];
+    let periods = [(10_000, 4_000, 15), (50_000, 15_000, 5), (100_000, 40_000, 2)];
     let cases = periods.map(|(period_us, us, rate)| {
         let server = Server {
-            quota_us: Some((period_us / 5, period_us)),
+            quota_us: Some((period_us / 10, period_us)),
             ..Server::workers(1)
         };
         let loads = vec![Load::rate(&format!("/burn?us={us}"), 1, rate)];
         let case = case(&format!("{}-period", super::length(period_us)), server, loads);
-        if us == 20_000 { short(case) } else { case }
+        if us == 15_000 { short(case) } else { case }
     });
     cases.into()
 }

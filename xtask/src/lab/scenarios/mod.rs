@@ -8,7 +8,8 @@ mod controls;
 mod queues;
 mod waits;
 
-use super::scenario::{Case, Load, Scenario, Server};
+use super::scenario::{Case, Injected, Load, Part, Scenario, Server};
+use super::truth::Kind;
 
 /// Injected lengths, microseconds.
 const SIZES_US: &[u64] = &[200, 2_000, 20_000, 200_000];
@@ -21,6 +22,9 @@ const LIGHT: u64 = 15;
 const HEAVY: u64 = 70;
 /// More than this a second is a load on the machine and not on the server.
 const MOST_PER_SECOND: u64 = 1_000;
+
+/// What reading, parsing and answering a request takes beside its handler, at most.
+const AROUND_NS: u64 = 500_000;
 
 pub(super) fn all() -> Vec<Scenario> {
     let mut all = controls::all();
@@ -50,6 +54,10 @@ fn sized(server: &Server, loads: impl Fn(u64, u64) -> Vec<Load>) -> Vec<Case> {
             }
         })
         .collect()
+}
+
+fn own_cpu() -> Part {
+    Part::new(Injected::OwnAndAround(&[Kind::Cpu], AROUND_NS), &["on_cpu"])
 }
 
 fn case(name: &str, server: Server, loads: Vec<Load>) -> Case {

@@ -109,7 +109,7 @@ pub(super) fn all() -> Vec<Scenario> {
                     new connection: `accept_queue`.",
             expected: Expected::Parts(vec![
                 Part::new(Injected::Own(&[Kind::NotAccepting]), &["timer"]),
-                Part::new(Injected::Behind(&[Kind::NotAccepting], 1), &["accept_queue"]),
+                Part::new(Injected::Unaccepted, &["accept_queue"]),
             ]),
             cases: vec![
                 case("2ms", Server::workers(1), not_accepting(2_000, 60)),

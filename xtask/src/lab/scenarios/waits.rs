@@ -2,7 +2,7 @@
 
 use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Object, Part, Scenario, Server};
 use super::super::truth::Kind;
-use super::{case, length, short};
+use super::{case, length, own_cpu, short};
 
 pub(super) fn all() -> Vec<Scenario> {
     let own = |kind, causes| Part::new(Injected::Own(kind), causes);
@@ -12,7 +12,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "The handler writes a file through to the disk: a `syscall`, `fsync` for the most part, on a file \
                     in the server's directory.",
             expected: Expected::Parts(vec![
-                own(&[Kind::Cpu], &["on_cpu"]),
+                own_cpu(),
                 own(&[Kind::Disk], &["syscall"])
                     .by(Culprit::syscalls(&["fsync", "write", "openat", "close"]).on(Object::Files)),
             ]),
@@ -30,21 +30,18 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "disk-direct",
             about: "The handler reads blocks with O_DIRECT: a `syscall`, `pread64` on that file.",
             expected: Expected::Parts(vec![
-                own(&[Kind::Cpu], &["on_cpu"]),
+                own_cpu(),
                 own(&[Kind::Disk], &["syscall"]).by(Culprit::syscalls(&["pread64"]).on(Object::Data)),
             ]),
             cases: vec![
-                case("16-blocks", Server::workers(1), one("/direct?kib=64", 50)),
-                short(case("128-blocks", Server::workers(1), one("/direct?kib=512", 15))),
+                case("2-blocks", Server::workers(1), one("/direct?kib=256", 50)),
+                short(case("32-blocks", Server::workers(1), one("/direct?kib=4096", 15))),
             ],
         },
         Scenario {
             name: "major-faults",
             about: "The handler touches pages of a file that the kernel's cache does not have: `page_fault`.",
-            expected: Expected::Parts(vec![
-                own(&[Kind::Cpu], &["on_cpu"]),
-                own(&[Kind::Fault], &["page_fault"]),
-            ]),
+            expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Fault], &["page_fault"])]),
             cases: vec![
                 case("16-pages", Server::workers(1), one("/cold?kib=64", 50)),
                 short(case("128-pages", Server::workers(1), one("/cold?kib=512", 15))),
@@ -115,7 +112,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "The handler computes and then sleeps. The larger of the two is the top cause, and both have \
                     their time.",
             expected: Expected::Parts(vec![
-                own(&[Kind::Cpu], &["on_cpu"]),
+                own_cpu(),
                 own(&[Kind::Sleep], &["syscall"]).by(Culprit::syscalls(&["clock_nanosleep"])),
             ]),
             cases: vec![
