@@ -70,7 +70,7 @@ pub(super) async fn synchronized(
     Query(size): Query<Kibibytes>,
 ) -> Result<&'static str, Failure> {
     // Without a name, so that it is gone however this process ends.
-    let (written, stretches) = blocked::measured(Kind::Disk, 1, || {
+    let (written, stretches) = blocked::measured(Kind::Disk, blocked::WAKEUP_NS, || {
         let mut file = tempfile::tempfile_in(&shared.files)?;
         file.write_all(&size.filler())?;
         file.sync_all()
@@ -93,7 +93,7 @@ pub(super) async fn direct(
         return Err(unavailable("start the server with --data FILE"));
     };
     let blocks = size.bytes() / BLOCK_BYTES;
-    let (read, stretches) = blocked::measured(Kind::Disk, blocks, || {
+    let (read, stretches) = blocked::measured(Kind::Disk, blocks as u64 * blocked::WAKEUP_NS, || {
         let mut block = Box::new(Block([0; BLOCK_BYTES]));
         (0..blocks).try_for_each(|_| {
             let at = data.next(BLOCK_BYTES as u64);

@@ -19,7 +19,7 @@ const PAGE_BYTES: usize = 4096;
 
 /// Touches fresh memory: a minor fault a page.
 pub(super) async fn touch(mut visit: Visit, Query(size): Query<Kibibytes>) -> &'static str {
-    let ((), stretches) = blocked::measured(Kind::Fault, 1, || {
+    let ((), stretches) = blocked::measured(Kind::Fault, 0, || {
         let mut memory = vec![0_u8; size.bytes()];
         for at in (0..memory.len()).step_by(PAGE_BYTES) {
             memory[at] = 1;
@@ -40,7 +40,7 @@ pub(super) async fn cold(
         return Err(unavailable("start the server with --data FILE"));
     };
     let mapped = Mapped::uncached(data, size.bytes()).map_err(unavailable)?;
-    let ((), stretches) = blocked::measured(Kind::Fault, mapped.pages(), || mapped.touch());
+    let ((), stretches) = blocked::measured(Kind::Fault, mapped.wakeups_ns(), || mapped.touch());
     stretches.into_iter().for_each(|stretch| visit.injected(stretch));
     Ok("touched\n")
 }
@@ -73,8 +73,9 @@ impl Mapped {
         Ok(Self { start, bytes })
     }
 
-    fn pages(&self) -> usize {
-        self.bytes / PAGE_BYTES
+    /// One for each page.
+    fn wakeups_ns(&self) -> u64 {
+        (self.bytes / PAGE_BYTES) as u64 * blocked::SHORT_WAKEUP_NS
     }
 
     fn touch(&self) {
