@@ -22,6 +22,8 @@ const LIGHT: u64 = 15;
 const HEAVY: u64 = 70;
 /// More than this a second is a load on the machine and not on the server.
 const MOST_PER_SECOND: u64 = 1_000;
+/// With fewer there would be nothing to judge after some seconds.
+const LEAST_PER_SECOND: u64 = 2;
 
 /// What reading, parsing and answering a request takes beside its handler, at most.
 const AROUND_NS: u64 = 500_000;
@@ -76,7 +78,7 @@ fn short(case: Case) -> Case {
 
 /// So many requests a second of this length take that part of a worker's time.
 fn rate(us: u64, percent: u64) -> u64 {
-    (percent * 10_000 / us).clamp(1, MOST_PER_SECOND)
+    (percent * 10_000 / us).clamp(LEAST_PER_SECOND, MOST_PER_SECOND)
 }
 
 fn length(us: u64) -> String {

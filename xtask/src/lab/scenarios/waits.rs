@@ -12,7 +12,6 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "The handler writes a file through to the disk: a `syscall`, `fsync` for the most part, on a file \
                     in the server's directory.",
             expected: Expected::Parts(vec![
-                own_cpu(),
                 own(&[Kind::Disk], &["syscall"])
                     .by(Culprit::syscalls(&["fsync", "write", "openat", "close"]).on(Object::Files)),
             ]),
@@ -30,7 +29,6 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "disk-direct",
             about: "The handler reads blocks with O_DIRECT: a `syscall`, `pread64` on that file.",
             expected: Expected::Parts(vec![
-                own_cpu(),
                 own(&[Kind::Disk], &["syscall"]).by(Culprit::syscalls(&["pread64"]).on(Object::Data)),
             ]),
             cases: vec![
