@@ -33,7 +33,8 @@ impl Interrupt {
         Ok(Self(flag))
     }
 
-    fn came(&self) -> bool {
+    /// Whether the user wanted this to end.
+    pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -56,6 +57,16 @@ impl Child {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Closes its standard input, if that is a pipe. Some processes end then.
+    pub(crate) fn close_stdin(&mut self) {
+        drop(self.process.stdin.take());
+    }
+
+    /// Asks it to end, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        send("INT", self.pid());
     }
 
     /// The next line of its standard output.

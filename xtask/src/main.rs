@@ -12,6 +12,7 @@ mod fuzz;
 mod install;
 #[expect(dead_code, reason = "only observer/build.rs builds the kernel half")]
 mod kernel_half;
+mod lab;
 mod privilege;
 mod setup;
 mod test;
@@ -44,6 +45,7 @@ enum Task {
     Fuzz(fuzz::Arguments),
     Demo(demo::Arguments),
     Bench(bench::Arguments),
+    Lab(lab::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Lab(arguments) => lab::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,49 +1,72 @@
-//! The client of a `slow-peer`: a request takes an idle connection or opens one, so that requests never wait for
-//! each other here.
+//! The client of a `slow-peer`: a request takes an idle connection or opens one. Unless the number of connections is
+//! bounded, requests never wait for each other here.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-type Connection = BufReader<TcpStream>;
+type Stream = BufReader<TcpStream>;
 
 /// A peer and the connections to it that nobody uses at the moment.
 pub(crate) struct Downstream {
     address: String,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Stream>>,
+    /// One permit for each connection that may be used.
+    allowed: Semaphore,
+    /// Connections are kept for the next request.
+    keeps: bool,
+}
+
+/// A connection that one request uses.
+pub(crate) struct Connection<'a> {
+    downstream: &'a Downstream,
+    stream: Stream,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// What the peer says.
+pub(crate) struct Answer {
+    pub(crate) line: String,
+    /// When it was sent, by the peer's own clock, which is this machine's `CLOCK_MONOTONIC`.
+    pub(crate) sent_ns: u64,
 }
 
 impl Downstream {
-    pub(crate) fn new(address: String) -> Self {
+    /// At most so many connections, 0 for as many as are asked for.
+    pub(crate) fn new(address: String, connections: usize, keeps: bool) -> Self {
+        let allowed = if connections == 0 {
+            Semaphore::MAX_PERMITS
+        } else {
+            connections
+        };
         Self {
             address,
             idle: Mutex::new(Vec::new()),
+            allowed: Semaphore::new(allowed),
+            keeps,
         }
     }
 
-    /// Has the peer sleep; gives the line that it answers. After an error the connection is not used again.
-    pub(crate) async fn ask(&self, sleep_ms: u64) -> Result<String> {
-        let mut connection = match self.take_idle() {
-            Some(connection) => connection,
+    /// A connection to ask on. One that is dropped and not given back is not used again.
+    pub(crate) async fn connection(&self) -> Result<Connection<'_>> {
+        let permit = self.allowed.acquire().await.context("the semaphore is closed")?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let stream = match idle {
+            Some(stream) => stream,
             None => self.connect().await?,
         };
-        let line = exchange(&mut connection, sleep_ms)
-            .await
-            .with_context(|| format!("{} does not answer", self.address))?;
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
-        Ok(line)
+        Ok(Connection {
+            downstream: self,
+            stream,
+            _permit: permit,
+        })
     }
 
-    fn take_idle(&self) -> Option<Connection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    async fn connect(&self) -> Result<Connection> {
+    async fn connect(&self) -> Result<Stream> {
         let stream = TcpStream::connect(&self.address)
             .await
             .with_context(|| format!("cannot connect to {}", self.address))?;
@@ -51,12 +74,33 @@ impl Downstream {
     }
 }
 
-async fn exchange(connection: &mut Connection, sleep_ms: u64) -> Result<String> {
+impl Connection<'_> {
+    /// Has the peer sleep; gives what it answers.
+    pub(crate) async fn ask(&mut self, sleep: Duration) -> Result<Answer> {
+        let asked = exchange(&mut self.stream, sleep).await;
+        asked.with_context(|| format!("{} does not answer", self.downstream.address))
+    }
+
+    pub(crate) fn give_back(self) {
+        let Self {
+            downstream, stream, ..
+        } = self;
+        if downstream.keeps {
+            let mut idle = downstream.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(stream);
+        }
+    }
+}
+
+async fn exchange(stream: &mut Stream, sleep: Duration) -> Result<Answer> {
     // In one piece: one request is one segment.
-    let question = format!("{sleep_ms}\n");
-    connection.write_all(question.as_bytes()).await?;
+    let question = format!("{}\n", sleep.as_micros());
+    stream.write_all(question.as_bytes()).await?;
     let mut line = String::new();
-    connection.read_line(&mut line).await?;
+    stream.read_line(&mut line).await?;
     ensure!(line.ends_with('\n'), "it closed the connection");
-    Ok(line)
+    let time = line.split_whitespace().next_back();
+    let sent_ns = time.and_then(|time| time.parse().ok());
+    let sent_ns = sent_ns.with_context(|| format!("it says `{}` and not when", line.trim_end()))?;
+    Ok(Answer { line, sent_ns })
 }

@@ -1,109 +1,138 @@
-//! One connection to the server: a request goes out, an answer comes back whole.
+//! One connection to the server: requests go out, answers come back whole.
 //!
-//! It reads answers with a `Content-Length`, or without content. Others are an error, not a guess.
+//! It knows nothing of HTTP but what `answer` tells, and misbehaves as its [`Manner`] says.
+
+use std::io::{ErrorKind, Result as IoResult};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
+use crate::answer::{self, Answer};
+use crate::clock;
+use crate::manner::Manner;
 use crate::url::Url;
 
 const BUFFER_BYTES: usize = 64 * 1024;
-const MOST_HEADERS: usize = 64;
+const LITTLE_ROOM_BYTES: u32 = 256 * 1024;
 
 /// An open connection on which nothing is on its way.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Bytes of the buffer that were received and not used.
+    filled: usize,
 }
 
-/// What this client wants to know of an answer.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// Whether the connection takes another request.
-    pub(crate) keeps_open: bool,
-}
-
-struct Head {
-    answer: Answer,
-    head_bytes: usize,
-    content_bytes: usize,
+/// When what happened to a request, `CLOCK_MONOTONIC`. Its first byte arrived between the first two.
+#[derive(Clone, Copy, Default, Serialize)]
+pub(crate) struct Times {
+    /// Before its first byte was sent.
+    pub(crate) send_ns: u64,
+    /// After its first piece was sent.
+    pub(crate) sent_ns: u64,
+    /// Its answer was whole.
+    pub(crate) answered_ns: u64,
+    /// How long the client kept the rest of it back.
+    pub(crate) withheld_ns: u64,
+    /// How long the client left the answer lying.
+    pub(crate) unread_ns: u64,
 }
 
 impl Connection {
-    pub(crate) async fn open(url: &Url) -> Result<Self> {
-        let stream = TcpStream::connect(&url.address)
-            .await
-            .with_context(|| format!("cannot connect to {}", url.address))?;
+    pub(crate) async fn open(url: &Url, manner: &Manner) -> Result<Self> {
+        let connected = connect(&url.address, manner.read_pause.is_some()).await;
+        let stream = connected.with_context(|| format!("cannot connect to {}", url.address))?;
         stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
         Ok(Self {
             stream,
             buffer: vec![0; BUFFER_BYTES],
+            filled: 0,
         })
     }
 
-    /// Sends the request and reads the answer to its last byte. After an error the connection is of no more use.
-    pub(crate) async fn exchange(&mut self, url: &Url) -> Result<Answer> {
-        let written = self.stream.write_all(&url.request).await;
-        written.context("cannot send the request")?;
-        let mut filled = 0;
+    /// Sends requests that follow each other without a pause, or in pieces.
+    pub(crate) async fn send(&mut self, requests: &[u8], manner: &Manner) -> Result<Times> {
+        let mut times = Times {
+            send_ns: clock::now_ns(),
+            ..Times::default()
+        };
+        for piece in requests.chunks(requests.len().div_ceil(manner.pieces.into())) {
+            if times.sent_ns > 0 {
+                times.withheld_ns += pause(manner.piece_pause).await;
+            }
+            let written = self.stream.write_all(piece).await;
+            written.context("cannot send the request")?;
+            if times.sent_ns == 0 {
+                times.sent_ns = clock::now_ns();
+            }
+        }
+        Ok(times)
+    }
+
+    /// Reads the next answer to its last byte. After an error the connection is of no more use.
+    pub(crate) async fn receive(&mut self, manner: &Manner, times: &mut Times) -> Result<Answer> {
+        if self.filled == 0 {
+            self.read().await?;
+        }
+        if let Some(read_pause) = manner.read_pause {
+            times.unread_ns += pause(read_pause).await;
+        }
         let head = loop {
-            ensure!(filled < self.buffer.len(), "the answer's head is too long");
-            filled += self.read(filled).await?;
-            if let Some(head) = head(&self.buffer[..filled])? {
+            if let Some(head) = answer::head(&self.buffer[..self.filled])? {
                 break head;
             }
+            ensure!(self.filled < self.buffer.len(), "the answer's head is too long");
+            self.read().await?;
         };
-        let answer_bytes = head.head_bytes + head.content_bytes;
-        let mut received = filled;
-        while received < answer_bytes {
-            received += self.read(0).await?;
+        let mut missing = head.head_bytes + head.content_bytes;
+        while missing > self.filled {
+            missing -= self.filled;
+            self.filled = 0;
+            self.read().await?;
         }
-        ensure!(received == answer_bytes, "the answer is longer than it says");
+        self.buffer.copy_within(missing..self.filled, 0);
+        self.filled -= missing;
+        times.answered_ns = clock::now_ns();
         Ok(head.answer)
     }
 
-    async fn read(&mut self, from: usize) -> Result<usize> {
-        let read = self.stream.read(&mut self.buffer[from..]).await;
+    /// Whether nothing came that was not asked for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.filled == 0
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        let read = self.stream.read(&mut self.buffer[self.filled..]).await;
         match read.context("cannot read the answer")? {
             0 => bail!("the server closed the connection before its answer was whole"),
-            bytes => Ok(bytes),
+            bytes => self.filled += bytes,
         }
+        Ok(())
     }
 }
 
-/// The answer's head, once all of it is there.
-fn head(bytes: &[u8]) -> Result<Option<Head>> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head_bytes) = response.parse(bytes).context("the answer is not HTTP")?
-    else {
-        return Ok(None);
-    };
-    let status = response.code.context("the answer has no status")?;
-    let value = |name: &str| {
-        let header = response
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case(name));
-        header.map(|header| header.value)
-    };
-    let content_bytes = match value("content-length") {
-        _ if matches!(status, 204 | 304) => 0,
-        Some(length) => parse(length).context("the answer's Content-Length is not a number")?,
-        None => bail!("the answer has no Content-Length, and this client reads no other answers"),
-    };
-    let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
-    Ok(Some(Head {
-        answer: Answer {
-            status,
-            keeps_open: !closes && response.version == Some(1),
-        },
-        head_bytes,
-        content_bytes,
-    }))
+/// A client that reads late has little room for what it does not read: otherwise the kernel takes some 30 MiB for it,
+/// and no server ever notices.
+async fn connect(address: &str, little_room: bool) -> IoResult<TcpStream> {
+    if !little_room {
+        return TcpStream::connect(address).await;
+    }
+    let address = lookup_host(address).await?.next().ok_or(ErrorKind::NotFound)?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_recv_buffer_size(LITTLE_ROOM_BYTES)?;
+    socket.connect(address).await
 }
 
-fn parse(digits: &[u8]) -> Option<usize> {
-    std::str::from_utf8(digits).ok()?.trim().parse().ok()
+/// Pauses, and tells for how long.
+async fn pause(duration: Duration) -> u64 {
+    let from_ns = clock::now_ns();
+    tokio::time::sleep(duration).await;
+    clock::now_ns().saturating_sub(from_ns)
 }

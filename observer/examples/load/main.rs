@@ -6,22 +6,30 @@
 //!
 //! Every request that was begun is finished: without errors the server served exactly `requests`.
 
+mod answer;
+#[path = "../support/clock.rs"]
+mod clock;
 mod connection;
 #[path = "../support/duration.rs"]
 mod duration;
+mod log;
+mod manner;
 mod outcome;
 mod pace;
 mod url;
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Parser as _;
 use tokio::task::JoinSet;
 
 use connection::Connection;
+use log::Log;
+use manner::Manner;
 use outcome::Outcome;
 use pace::Pace;
 use url::Url;
@@ -55,6 +63,14 @@ struct Arguments {
     /// How long one request may take before it is an error
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration::parse)]
     timeout: Duration,
+    /// Give every request an `id` in its query, and write what came of each into this file at the end
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// The first of the ids
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "log")]
+    first_id: u64,
+    #[command(flatten)]
+    manner: Manner,
 }
 
 /// What the connections share.
@@ -63,6 +79,8 @@ struct Run {
     timeout: Duration,
     pace: Pace,
     outcome: Outcome,
+    log: Option<Log>,
+    manner: Manner,
 }
 
 fn main() -> Result<()> {
@@ -82,19 +100,29 @@ async fn load(arguments: Arguments) -> Result<()> {
         requests,
         rate,
         timeout,
+        log,
+        first_id,
+        manner,
     } = arguments;
+    let log = log.map(|file| Log::new(file, first_id)).transpose()?;
     let requests = requests.map(NonZeroU64::get);
     let duration = duration.or(requests.is_none().then_some(DEFAULT_DURATION));
 
     let mut opened = Vec::new();
     for _ in 0..connections {
-        opened.push(Connection::open(&url).await?);
+        opened.push(if manner.reconnect {
+            None
+        } else {
+            Some(Connection::open(&url, &manner).await?)
+        });
     }
     let run = Arc::new(Run {
         url,
         timeout,
         pace: Pace::start(duration, requests, rate, connections)?,
         outcome: Outcome::new()?,
+        log,
+        manner,
     });
     let mut tasks = JoinSet::new();
     for connection in opened {
@@ -110,39 +138,55 @@ async fn load(arguments: Arguments) -> Result<()> {
             run.pace.unsent()
         );
     }
+    if let Some(log) = &run.log {
+        log.write()?;
+    }
     run.outcome.print()
 }
 
 /// Sends requests over one connection, which is opened again if it breaks or the server closes it.
-async fn drive(run: Arc<Run>, connection: Connection) {
-    let mut open = Some(connection);
+async fn drive(run: Arc<Run>, mut open: Option<Connection>) {
     while let Some(begin) = run.pace.next().await {
-        let answer = tokio::time::timeout(run.timeout, request(&run.url, &mut open)).await;
-        match answer.unwrap_or_else(|_| Err(anyhow!("no answer in {:?}", run.timeout))) {
-            Ok(200..=299) => run
-                .outcome
-                .answered(Instant::now().saturating_duration_since(begin)),
-            Ok(status) => run
-                .outcome
-                .failed(&format_args!("the server answers with status {status}")),
-            Err(error) => {
-                run.outcome.failed(&format_args!("{error:#}"));
-                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
-            }
+        let answers = tokio::time::timeout(run.timeout, exchange(&run, &mut open, begin)).await;
+        let answers = answers.unwrap_or_else(|_| Err(anyhow!("no answer in {:?}", run.timeout)));
+        if let Err(error) = answers {
+            run.outcome.failed(&format_args!("{error:#}"));
+            tokio::time::sleep(PAUSE_AFTER_ERROR).await;
         }
     }
 }
 
-/// One request and its status. The connection is put back only if it can take another: not after an error, nor if
-/// this is given up on the way.
-async fn request(url: &Url, open: &mut Option<Connection>) -> Result<u16> {
+/// One request and its answer, or several at once. The connection is put back only if it can take another: not
+/// after an error, nor if this is given up on the way.
+async fn exchange(run: &Run, open: &mut Option<Connection>, begin: Instant) -> Result<()> {
     let mut connection = match open.take() {
         Some(connection) => connection,
-        None => Connection::open(url).await?,
+        None => Connection::open(&run.url, &run.manner).await?,
     };
-    let answer = connection.exchange(url).await?;
-    if answer.keeps_open {
+    let ids: Vec<_> = (0..run.manner.pipeline)
+        .map(|_| run.log.as_ref().map(Log::next_id))
+        .collect();
+    let requests: String = ids.iter().map(|id| run.url.request(*id)).collect();
+    let mut times = connection.send(requests.as_bytes(), &run.manner).await?;
+    let mut keeps_open = !run.manner.reconnect;
+    for id in ids {
+        let answer = connection.receive(&run.manner, &mut times).await?;
+        if let (Some(log), Some(id)) = (&run.log, id) {
+            log.answered(id, answer.status, times);
+        }
+        match answer.status {
+            200..=299 => run
+                .outcome
+                .answered(Instant::now().saturating_duration_since(begin)),
+            status => run
+                .outcome
+                .failed(&format_args!("the server answers with status {status}")),
+        }
+        keeps_open &= answer.keeps_open;
+    }
+    ensure!(connection.is_quiet(), "the answer is longer than it says");
+    if keeps_open {
         *open = Some(connection);
     }
-    Ok(answer.status)
+    Ok(())
 }

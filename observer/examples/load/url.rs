@@ -7,8 +7,21 @@ use std::str::FromStr;
 pub(crate) struct Url {
     /// Host and port, for the connection.
     pub(crate) address: String,
-    /// The request as it is sent.
-    pub(crate) request: Vec<u8>,
+    host: String,
+    /// Path and query.
+    target: String,
+}
+
+impl Url {
+    /// A request as it is sent; with an id, that is added to its query.
+    pub(crate) fn request(&self, id: Option<u64>) -> String {
+        let Self { host, target, .. } = self;
+        let query = id.map_or_else(String::new, |id| {
+            let joint = if target.contains('?') { '&' } else { '?' };
+            format!("{joint}id={id}")
+        });
+        format!("GET {target}{query} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+    }
 }
 
 impl FromStr for Url {
@@ -35,7 +48,8 @@ impl FromStr for Url {
             } else {
                 format!("{host}:80")
             },
-            request: format!("GET {slash}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(),
+            host: host.to_owned(),
+            target: format!("{slash}{target}"),
         })
     }
 }

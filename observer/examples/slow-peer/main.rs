@@ -1,7 +1,12 @@
 //! A plain TCP server that is as slow as it is asked to be: the downstream of `faulty-server`.
 //!
-//! A line with a number of milliseconds is answered with a line after that time. One thread a connection.
+//! A line with a number of microseconds is answered with a line after that time, which says when it was sent: the
+//! peer's part of the truth about a wait for it. One thread a connection.
 
+#[path = "../support/clock.rs"]
+mod clock;
+#[path = "../support/duration.rs"]
+mod duration;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -15,22 +20,30 @@ use clap::Parser as _;
 
 /// Longer lines are no numbers.
 const LONGEST_LINE_BYTES: u64 = 64;
-const MOST_MS: u64 = 60_000;
+const MOST_US: u64 = 60_000_000;
 
-/// A TCP server that sleeps as many milliseconds as a line says, then answers a line
+/// A TCP server that sleeps as many microseconds as a line says, then answers a line
 #[derive(clap::Parser)]
 struct Arguments {
     #[command(flatten)]
     common: server::Common,
+    /// How long each new connection waits, one after the other
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    accept_pause: Option<Duration>,
 }
 
 fn main() -> Result<()> {
-    let Arguments { common } = Arguments::parse();
+    let Arguments { common, accept_pause } = Arguments::parse();
     let listener = TcpListener::bind(("127.0.0.1", common.port))
         .with_context(|| format!("cannot listen on port {}", common.port))?;
-    common.announce(listener.local_addr().context("the listener has no address")?)?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    common.announce(address, || Ok(()))?;
     loop {
         let (stream, _) = listener.accept().context("cannot accept a connection")?;
+        if let Some(pause) = accept_pause {
+            // To the client this is a late accept: the kernel completes connections and takes bytes by itself.
+            thread::sleep(pause);
+        }
         thread::Builder::new()
             .name("peer".to_owned())
             .spawn(move || serve(stream))
@@ -45,10 +58,10 @@ fn serve(stream: TcpStream) -> IoResult<()> {
     loop {
         let mut line = String::new();
         lines.by_ref().take(LONGEST_LINE_BYTES).read_line(&mut line)?;
-        let Ok(ms @ 0..=MOST_MS) = line.trim_end().parse() else {
+        let Ok(us @ 0..=MOST_US) = line.trim_end().parse() else {
             return Ok(());
         };
-        thread::sleep(Duration::from_millis(ms));
-        answers.write_all(format!("slept {ms} ms\n").as_bytes())?;
+        thread::sleep(Duration::from_micros(us));
+        answers.write_all(format!("slept {us} us until {}\n", clock::now_ns()).as_bytes())?;
     }
 }

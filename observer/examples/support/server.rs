@@ -22,13 +22,22 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Tells the starter the address, in the one line that it waits for.
-    pub(crate) fn announce(&self, address: SocketAddr) -> Result<()> {
+    /// Tells the starter the address, in the one line that it waits for. `at_end` runs when standard input closes,
+    /// if that is the end, and its error is the program's.
+    pub(crate) fn announce(
+        &self,
+        address: SocketAddr,
+        at_end: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
         if self.until_stdin_closes {
             let watch = thread::Builder::new().name("stdin".to_owned()).spawn(|| {
                 // An error is as good an end as the end.
                 let _ = copy(&mut stdin().lock(), &mut sink());
-                process::exit(0);
+                let ended = at_end();
+                if let Err(error) = &ended {
+                    eprintln!("error: {error:#}");
+                }
+                process::exit(i32::from(ended.is_err()));
             });
             watch.context("cannot start the thread that watches standard input")?;
         }

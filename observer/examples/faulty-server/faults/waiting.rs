@@ -1,0 +1,96 @@
+//! Waits for time, for threads, and for another server.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+
+use super::size::Time;
+use super::{Failure, Shared, unavailable};
+use crate::clock;
+use crate::truth::{Kind, Stretch};
+use crate::visit::Visit;
+
+/// Sleeps on the worker.
+pub(super) async fn blocking(mut visit: Visit, Query(time): Query<Time>) -> &'static str {
+    visit.injected(slept(time.duration()));
+    "blocked\n"
+}
+
+/// Waits without the worker.
+pub(super) async fn timer(mut visit: Visit, Query(time): Query<Time>) -> &'static str {
+    let from_ns = clock::now_ns();
+    tokio::time::sleep(time.duration()).await;
+    visit.injected(Stretch::until_now(
+        Kind::Timer,
+        from_ns,
+        nanoseconds(time.duration()),
+    ));
+    "waited\n"
+}
+
+/// Sleeps on the blocking pool and not on a worker.
+pub(super) async fn pool(mut visit: Visit, Query(time): Query<Time>) -> Result<&'static str, Failure> {
+    let asked_ns = clock::now_ns();
+    let work = move || {
+        (
+            Stretch::until_now(Kind::PoolQueue, asked_ns, u64::MAX),
+            slept(time.duration()),
+        )
+    };
+    let (queued, slept) = tokio::task::spawn_blocking(work).await.map_err(unavailable)?;
+    visit.injected(queued);
+    visit.injected(slept);
+    Ok("slept in the pool\n")
+}
+
+/// Waits for another server, without the worker.
+pub(super) async fn downstream(
+    mut visit: Visit,
+    State(shared): State<Arc<Shared>>,
+    Query(time): Query<Time>,
+) -> Result<String, Failure> {
+    let Some(downstream) = &shared.downstream else {
+        return Err(unavailable("start the server with --downstream HOST:PORT"));
+    };
+    let from_ns = clock::now_ns();
+    let mut connection = downstream.connection().await.map_err(unavailable)?;
+    visit.injected(Stretch::until_now(Kind::ConnectionQueue, from_ns, u64::MAX));
+
+    let asked_ns = clock::now_ns();
+    let answer = connection.ask(time.duration()).await.map_err(unavailable)?;
+    let least_ns = answer.sent_ns.saturating_sub(asked_ns);
+    visit.injected(Stretch::until_now(Kind::Peer, asked_ns, least_ns));
+    connection.give_back();
+    Ok(answer.line)
+}
+
+/// Keeps the server from accepting connections.
+pub(super) async fn not_accepting(
+    mut visit: Visit,
+    State(shared): State<Arc<Shared>>,
+    Query(time): Query<Time>,
+) -> &'static str {
+    let from_ns = clock::now_ns();
+    shared.gate.close();
+    tokio::time::sleep(time.duration()).await;
+    shared.gate.open();
+    visit.injected(Stretch::until_now(
+        Kind::NotAccepting,
+        from_ns,
+        nanoseconds(time.duration()),
+    ));
+    "accepts again\n"
+}
+
+/// Sleeps on this thread. The kernel lets it sleep no shorter.
+pub(super) fn slept(duration: Duration) -> Stretch {
+    let from_ns = clock::now_ns();
+    thread::sleep(duration);
+    Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(duration))
+}
+
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,177 @@
+//! What was really done to each request, kept for the lab and never shown to who observes.
+//!
+//! Slots are made before the first request and each is filled once, without a lock, so that keeping the truth
+//! makes no system call and faults in no memory while the server is observed. They are written when it ends. Only
+//! faults whose size nothing but the kernel knows are measured with system calls, see `blocked`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, thread_local};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+
+use crate::clock;
+
+/// Requests that are kept, at most.
+const SLOTS: usize = 1 << 16;
+/// Stretches of one request that are kept, at most.
+const STRETCHES: usize = 3;
+
+/// The truth of a run.
+pub(crate) struct Truth {
+    file: PathBuf,
+    slots: Box<[OnceLock<Record>]>,
+    /// Slots given away; more than there are when some requests found none.
+    taken: AtomicUsize,
+}
+
+/// One request as its handler saw it.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Record {
+    /// The `id` of its query, 0 without.
+    pub(crate) id: u64,
+    /// Thread on which the handler began.
+    pub(crate) tid: u32,
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+    pub(crate) injected: [Option<Stretch>; STRETCHES],
+}
+
+/// One injected fault. Its own length is between `least_ns` and `most_ns`: what else was between the two readings of
+/// the clock, a wait for the CPU above all, the handler cannot always tell apart.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Stretch {
+    pub(crate) kind: Kind,
+    pub(crate) from_ns: u64,
+    pub(crate) to_ns: u64,
+    pub(crate) least_ns: u64,
+    pub(crate) most_ns: u64,
+}
+
+/// What a stretch was.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Computing.
+    Cpu,
+    /// Ready to compute, without a CPU.
+    OffCpu,
+    /// A sleep in the kernel.
+    Sleep,
+    /// A sleep of the runtime's.
+    Timer,
+    /// A wait for a mutex of the standard library.
+    Lock,
+    /// A wait for a mutex of the runtime.
+    AsyncLock,
+    /// A wait for the disk in a call for it.
+    Disk,
+    /// A wait for the disk in a page fault.
+    Fault,
+    /// A wait for a thread of the blocking pool.
+    PoolQueue,
+    /// A wait for a connection to the peer.
+    ConnectionQueue,
+    /// A wait for the peer.
+    Peer,
+    /// The listener was left alone.
+    NotAccepting,
+}
+
+impl Truth {
+    /// To be written into `file`, which is made now so that a wrong path is known now.
+    pub(crate) fn new(file: PathBuf) -> Result<Self> {
+        File::create(&file).with_context(|| format!("cannot create {}", file.display()))?;
+        Ok(Self {
+            file,
+            slots: (0..SLOTS).map(|_| OnceLock::new()).collect(),
+            taken: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn keep(&self, record: Record) {
+        let index = self.taken.fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = self.slots.get(index) {
+            // Nobody else has this index.
+            let _ = slot.set(record);
+        }
+    }
+
+    /// Writes all of it, one object a line.
+    pub(crate) fn write(&self) -> Result<()> {
+        let taken = self.taken.load(Ordering::Relaxed);
+        if taken > SLOTS {
+            bail!("{taken} requests are more than the {SLOTS} whose truth can be kept: make the run shorter");
+        }
+        let written = self.write_lines(&self.file);
+        written.with_context(|| format!("cannot write {}", self.file.display()))
+    }
+
+    fn write_lines(&self, file: &Path) -> Result<()> {
+        let mut out = BufWriter::new(File::create(file)?);
+        for record in self.slots.iter().filter_map(OnceLock::get) {
+            serde_json::to_writer(&mut out, record)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+impl Record {
+    pub(crate) fn begin(id: u64) -> Self {
+        Self {
+            id,
+            tid: tid(),
+            start_ns: clock::now_ns(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a stretch. A handler has at most as many as there is room for.
+    pub(crate) fn add(&mut self, stretch: Stretch) {
+        if let Some(free) = self.injected.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(stretch);
+        }
+    }
+}
+
+impl Stretch {
+    /// From then until now, at least so long.
+    pub(crate) fn until_now(kind: Kind, from_ns: u64, least_ns: u64) -> Self {
+        let to_ns = clock::now_ns();
+        let most_ns = to_ns.saturating_sub(from_ns);
+        Self {
+            kind,
+            from_ns,
+            to_ns,
+            least_ns: least_ns.min(most_ns),
+            most_ns,
+        }
+    }
+
+    /// From then until now, in which it took exactly so long.
+    pub(crate) fn exactly(kind: Kind, from_ns: u64, took_ns: u64) -> Self {
+        Self {
+            kind,
+            from_ns,
+            to_ns: clock::now_ns(),
+            least_ns: took_ns,
+            most_ns: took_ns,
+        }
+    }
+}
+
+/// The calling thread, 0 if /proc does not tell. It is asked once a thread.
+fn tid() -> u32 {
+    thread_local! {
+        static TID: u32 = fs::read_link("/proc/thread-self")
+            .ok()
+            .and_then(|link| link.file_name()?.to_str()?.parse().ok())
+            .unwrap_or(0);
+    }
+    TID.with(|tid| *tid)
+}

@@ -1,0 +1,236 @@
+//! How long each part of a request was, by the truth: a range, because clocks are read around things and not in
+//! them.
+
+use std::collections::BTreeMap;
+
+use super::scenario::Injected;
+use super::truth::{Kind, Sent, Served, Stretch};
+
+/// A length between two bounds, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) least_ns: u64,
+    pub(super) most_ns: u64,
+}
+
+impl Range {
+    /// How far a length is from the range; 0 inside.
+    pub(super) fn distance_ns(self, ns: u64) -> u64 {
+        self.least_ns
+            .saturating_sub(ns)
+            .max(ns.saturating_sub(self.most_ns))
+    }
+}
+
+/// All stretches of a run and whose they are, in the order of their beginnings.
+pub(super) struct Stretches<'a> {
+    stretches: Vec<(u64, &'a Stretch)>,
+    longest_ns: u64,
+}
+
+impl<'a> Stretches<'a> {
+    pub(super) fn of(served: &'a [Served]) -> Self {
+        let all = served
+            .iter()
+            .flat_map(|served| served.stretches().map(|stretch| (served.id, stretch)));
+        let mut stretches: Vec<_> = all.collect();
+        stretches.sort_by_key(|(_, stretch)| stretch.from_ns);
+        let lengths = stretches
+            .iter()
+            .map(|(_, stretch)| stretch.to_ns.saturating_sub(stretch.from_ns));
+        Self {
+            longest_ns: lengths.max().unwrap_or(0),
+            stretches,
+        }
+    }
+
+    /// How long the part of a request was.
+    pub(super) fn part(&self, injected: &Injected, served: &Served, sent: &Sent) -> Range {
+        match injected {
+            Injected::Own(kinds) => own(kinds, served),
+            Injected::OwnAndAround(kinds, at_most_ns) => {
+                let Range { least_ns, most_ns } = own(kinds, served);
+                let before_ns = served.start_ns.saturating_sub(sent.send_ns);
+                let after_ns = sent.answered_ns.saturating_sub(served.end_ns);
+                Range {
+                    least_ns,
+                    most_ns: most_ns + (before_ns + after_ns).min(*at_most_ns),
+                }
+            }
+            Injected::Behind(kinds, workers) => self.behind(kinds, *workers, served, sent),
+            Injected::Withheld => exactly(sent.withheld_ns),
+            Injected::Unaccepted => Range {
+                most_ns: served.start_ns.saturating_sub(sent.send_ns),
+                ..self.behind(&[Kind::NotAccepting], 1, served, sent)
+            },
+            // After its pause the client may still read more slowly than the server can send.
+            Injected::Unread => Range {
+                least_ns: sent.unread_ns,
+                most_ns: sent.answered_ns.saturating_sub(served.end_ns),
+            },
+        }
+    }
+
+    /// From the arrival to the handler's beginning, as long as so many stretches of other requests went on.
+    fn behind(&self, kinds: &[Kind], workers: usize, served: &Served, sent: &Sent) -> Range {
+        let before = |limit_ns| {
+            self.stretches
+                .partition_point(|(_, stretch)| stretch.from_ns < limit_ns)
+        };
+        let (first, end) = (
+            before(sent.send_ns.saturating_sub(self.longest_ns)),
+            before(served.start_ns),
+        );
+        let near = self.stretches.get(first..end).unwrap_or_default().iter();
+        let others: Vec<_> = near
+            .filter(|(id, stretch)| {
+                *id != served.id && kinds.contains(&stretch.kind) && stretch.to_ns > sent.send_ns
+            })
+            .map(|(_, stretch)| *stretch)
+            .collect();
+        let most_ns = |from_ns| {
+            let overlap_ns = at_once(&others, workers, from_ns, served.start_ns);
+            overlap_ns.min(others.iter().map(|stretch| stretch.most_ns).sum())
+        };
+        let slack_ns: u64 = others
+            .iter()
+            .map(|stretch| (stretch.to_ns.saturating_sub(stretch.from_ns)).saturating_sub(stretch.least_ns))
+            .sum();
+        // The first byte arrived between the two: sooner is more, later is less.
+        Range {
+            least_ns: at_once(&others, workers, sent.sent_ns, served.start_ns).saturating_sub(slack_ns),
+            most_ns: most_ns(sent.send_ns),
+        }
+    }
+}
+
+fn own(kinds: &[Kind], served: &Served) -> Range {
+    let own = served.stretches().filter(|stretch| kinds.contains(&stretch.kind));
+    own.fold(Range::default(), |sum, stretch| Range {
+        least_ns: sum.least_ns + stretch.least_ns,
+        most_ns: sum.most_ns + stretch.most_ns,
+    })
+}
+
+fn exactly(ns: u64) -> Range {
+    Range {
+        least_ns: ns,
+        most_ns: ns,
+    }
+}
+
+/// How long between two times at least `count` of the stretches went on.
+fn at_once(stretches: &[&Stretch], count: usize, from_ns: u64, to_ns: u64) -> u64 {
+    let mut changes: BTreeMap<u64, i64> = BTreeMap::new();
+    for stretch in stretches {
+        let (begin_ns, end_ns) = (stretch.from_ns.max(from_ns), stretch.to_ns.min(to_ns));
+        if begin_ns < end_ns {
+            *changes.entry(begin_ns).or_default() += 1;
+            *changes.entry(end_ns).or_default() -= 1;
+        }
+    }
+    let (mut total_ns, mut going_on, mut since_ns) = (0, 0, from_ns);
+    for (at_ns, change) in changes {
+        if usize::try_from(going_on).is_ok_and(|going_on| going_on >= count) {
+            total_ns += at_ns - since_ns;
+        }
+        going_on += change;
+        since_ns = at_ns;
+    }
+    total_ns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stretch(kind: Kind, from_ns: u64, to_ns: u64, least_ns: u64) -> Stretch {
+        Stretch {
+            kind,
+            from_ns,
+            to_ns,
+            least_ns,
+            most_ns: to_ns - from_ns,
+        }
+    }
+
+    fn sent(id: u64, send_ns: u64, sent_ns: u64) -> Sent {
+        Sent {
+            id,
+            send_ns,
+            sent_ns,
+            answered_ns: 1000,
+            withheld_ns: 0,
+            unread_ns: 0,
+        }
+    }
+
+    fn range(least_ns: u64, most_ns: u64) -> Range {
+        Range { least_ns, most_ns }
+    }
+
+    #[test]
+    fn its_own_stretches_of_the_kinds_are_added_up() {
+        let served = Served::made_up(
+            1,
+            0,
+            vec![
+                stretch(Kind::Sleep, 0, 20, 15),
+                stretch(Kind::Timer, 20, 30, 10),
+                stretch(Kind::Cpu, 30, 90, 60),
+            ],
+        );
+        assert_eq!(own(&[Kind::Sleep, Kind::Timer], &served), range(25, 30));
+    }
+
+    #[test]
+    fn the_time_around_the_handler_may_belong_to_a_part_too() {
+        let served = Served::made_up(1, 100, vec![stretch(Kind::OffCpu, 100, 120, 20)]);
+        let part = Injected::OwnAndAround(&[Kind::OffCpu], 500);
+        let all = std::slice::from_ref(&served);
+        // The made-up handler ends at once, and the answer is there at 1000.
+        assert_eq!(
+            Stretches::of(all).part(&part, &served, &sent(1, 60, 70)),
+            range(20, 20 + 500)
+        );
+    }
+
+    #[test]
+    fn a_victim_waits_from_its_arrival_until_the_other_is_done() {
+        let all = [
+            Served::made_up(1, 90, vec![stretch(Kind::Sleep, 100, 200, 95)]),
+            Served::made_up(2, 210, vec![]),
+        ];
+        let behind = Injected::Behind(&[Kind::Sleep], 1);
+        let of = |sent: &Sent| Stretches::of(&all).part(&behind, &all[1], sent);
+        assert_eq!(of(&sent(2, 140, 150)), range(45, 60));
+        assert_eq!(of(&sent(2, 40, 50)), range(95, 100));
+        assert_eq!(of(&sent(2, 205, 206)), range(0, 0));
+    }
+
+    #[test]
+    fn a_request_is_not_its_own_victim_and_other_kinds_do_not_count() {
+        let all = [Served::made_up(1, 500, vec![stretch(Kind::Sleep, 100, 200, 100)])];
+        let part = |kinds| Stretches::of(&all).part(&Injected::Behind(kinds, 1), &all[0], &sent(1, 0, 0));
+        assert_eq!(part(&[Kind::Sleep]), range(0, 0));
+        let other = Served::made_up(2, 500, vec![]);
+        let part = Stretches::of(&all).part(&Injected::Behind(&[Kind::Lock], 1), &other, &sent(2, 0, 0));
+        assert_eq!(part, range(0, 0));
+    }
+
+    #[test]
+    fn two_workers_are_both_held_only_where_the_stretches_overlap() {
+        let first = stretch(Kind::Sleep, 0, 100, 100);
+        let second = stretch(Kind::Lock, 60, 150, 90);
+        assert_eq!(at_once(&[&first, &second], 2, 0, 1000), 40);
+        assert_eq!(at_once(&[&first, &second], 1, 0, 1000), 150);
+        assert_eq!(at_once(&[&first, &second], 2, 80, 90), 10);
+    }
+
+    #[test]
+    fn the_distance_to_a_range_is_none_inside() {
+        assert_eq!(range(10, 20).distance_ns(15), 0);
+        assert_eq!(range(10, 20).distance_ns(7), 3);
+        assert_eq!(range(10, 20).distance_ns(24), 4);
+    }
+}

@@ -1,0 +1,161 @@
+//! The results, as a table for people and as JSON for programs.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::score::Score;
+
+/// A right top cause for so many of the judged requests, percent: in every scenario, and over all.
+pub(super) const RIGHT_IN_EACH: f64 = 95.0;
+const RIGHT_OVER_ALL: f64 = 99.0;
+/// So many requests have at most a twentieth of their time unexplained, percent.
+const WELL_EXPLAINED: f64 = 99.0;
+
+/// A scenario's results.
+pub(super) struct Result {
+    pub(super) scenario: &'static str,
+    pub(super) about: &'static str,
+    /// By case.
+    pub(super) cases: Vec<(String, Score)>,
+}
+
+impl Result {
+    /// Over all cases.
+    pub(super) fn total(&self) -> Score {
+        sum(self.cases.iter().map(|(_, score)| score))
+    }
+}
+
+fn sum<'a>(scores: impl Iterator<Item = &'a Score>) -> Score {
+    scores.fold(Score::default(), |mut sum, score| {
+        sum.add(score);
+        sum
+    })
+}
+
+/// All scenarios and what the targets are.
+pub(super) fn text(results: &[Result]) -> String {
+    let mut text = heading();
+    for result in results {
+        text += &row(result.scenario, &result.total());
+    }
+    let all = sum(results
+        .iter()
+        .flat_map(|result| &result.cases)
+        .map(|(_, score)| score));
+    text += &row("all", &all);
+    let _ = writeln!(
+        text,
+        "{:<18} {:>8} {:>7} {:>6}% each, {}% over all   {:>38} {:>6}%",
+        "target", "", "", RIGHT_IN_EACH, RIGHT_OVER_ALL, "no wrong culprit", WELL_EXPLAINED
+    );
+    text += "\nright    judged requests whose top cause is a right one\nwithin   injected parts whose charge is off by \
+             at most 200 us or a twentieth; median and p99 of that error beside it\nculprit  right / wrong / absent\n\
+             <=5%     requests with at most a twentieth of their time unexplained; beside it, unexplained of all \
+             time\n";
+    text += &confusion(&all);
+    text
+}
+
+fn heading() -> String {
+    format!(
+        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>17} {:>7} {:>7} {:>8} {:>6}\n",
+        "scenario",
+        "requests",
+        "judged",
+        "right",
+        "within",
+        "median",
+        "p99",
+        "culprit r/w/a",
+        "<=5%",
+        "unexpl.",
+        "missing",
+        "extra"
+    )
+}
+
+fn row(name: &str, score: &Score) -> String {
+    let culprits = format!(
+        "{}/{}/{}",
+        score.culprits_right, score.culprits_wrong, score.culprits_absent
+    );
+    format!(
+        "{name:<18} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {culprits:>17} {:>7} {:>7} {:>8} {:>6}\n",
+        score.requests,
+        score.affected,
+        percent(score.right, score.affected),
+        percent(score.within, score.errors_ns.len() as u64),
+        microseconds(score.error_ns(0.5)),
+        microseconds(score.error_ns(0.99)),
+        percent(score.well_explained, score.explained),
+        percent(score.unexplained_ns, score.latency_ns),
+        score.missing,
+        score.extra,
+    )
+}
+
+/// What was expected, and what was named instead: counts of judged requests.
+fn confusion(all: &Score) -> String {
+    let columns: BTreeSet<&String> = all.named.values().flat_map(|row| row.keys()).collect();
+    let mut text = "\nexpected \\ named ".to_owned();
+    for column in &columns {
+        let _ = write!(text, " {column:>14}");
+    }
+    text.push('\n');
+    for (expected, row) in &all.named {
+        let _ = write!(text, "{expected:<17}");
+        for column in &columns {
+            let count = row.get(*column).map_or_else(|| "-".to_owned(), u64::to_string);
+            let _ = write!(text, " {count:>14}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// What programs get: every scenario, every case.
+pub(super) fn json(results: &[Result]) -> Value {
+    let scenarios: Vec<Value> = results
+        .iter()
+        .map(|result| {
+            let cases = result.cases.iter();
+            let cases: Vec<Value> = cases
+                .map(|(case, score)| json!({"case": case, "score": score_json(score)}))
+                .collect();
+            json!({
+                "scenario": result.scenario,
+                "about": result.about,
+                "score": score_json(&result.total()),
+                "cases": cases,
+            })
+        })
+        .collect();
+    let all = sum(results
+        .iter()
+        .flat_map(|result| &result.cases)
+        .map(|(_, score)| score));
+    json!({"v": 1, "scenarios": scenarios, "all": score_json(&all)})
+}
+
+fn score_json(score: &Score) -> Value {
+    let mut value = json!(score);
+    value["parts"] = json!(score.errors_ns.len());
+    value["error_ns"] = json!({"median": score.error_ns(0.5), "p99": score.error_ns(0.99)});
+    value
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    ratio(part, whole).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}%"))
+}
+
+/// In percent; nothing of nothing.
+pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| 100.0 * part as f64 / whole as f64)
+}
+
+fn microseconds(ns: Option<u64>) -> String {
+    ns.map_or_else(|| "-".to_owned(), |ns| format!("{} us", ns / 1000))
+}

@@ -1,0 +1,206 @@
+//! Runs one case: starts the server and what surrounds it, attaches observer, loads, and stops everything in the
+//! order in which nothing of it is observed.
+//!
+//! What every process wrote stays in a directory of the case.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::names::Names;
+use super::quota::Quota;
+use super::scenario::{Case, Load};
+use super::truth::{self, Observed};
+use crate::child::{Child, Interrupt};
+use crate::privilege;
+
+/// How long each load goes on.
+const LOADED: Duration = Duration::from_secs(3);
+/// After this, something that should have happened by itself has not.
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(10);
+/// Events come in bursts while a whole CPU is taken from observer: rings that are large enough lose none.
+const RING_KIB: &str = "16384";
+/// Ids of one load, at most.
+const IDS: usize = 1_000_000;
+const DATA_BYTES: usize = 64 << 20;
+
+/// What all cases share.
+pub(super) struct Bench {
+    pub(super) observer: PathBuf,
+    pub(super) directory: PathBuf,
+    pub(super) interrupt: Interrupt,
+}
+
+impl Bench {
+    /// Makes what the servers read.
+    pub(super) fn prepare(&self) -> Result<()> {
+        fs::create_dir_all(&self.directory)
+            .with_context(|| format!("cannot create {}", self.directory.display()))?;
+        let data = self.data();
+        let is_there = fs::metadata(&data).is_ok_and(|data| data.len() == DATA_BYTES as u64);
+        if !is_there {
+            fs::write(&data, vec![b'd'; DATA_BYTES])
+                .and_then(|()| File::open(&data)?.sync_all())
+                .with_context(|| format!("cannot write {}", data.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a case in a directory of its own; gives what was written, and the names that only now are known.
+    pub(super) fn run(&self, scenario: &str, case: &Case) -> Result<(Observed, Names)> {
+        let directory = self.case_directory(scenario, case)?;
+        let at = |name: &str| directory.join(name);
+        let truth = at("truth.jsonl");
+        let peer = self.peer(case)?;
+        let (mut server, address) = self.server(case, &truth, peer.as_ref())?;
+        let quota = case
+            .server
+            .quota_us
+            .map(|(quota_us, period_us)| Quota::on(server.pid(), quota_us, period_us));
+        let quota = quota.transpose()?;
+        let hogs = self.hogs(case)?;
+        let explained = at("observer.jsonl");
+        let observer = self.attach(server.pid(), &explained)?;
+
+        let logs: Vec<_> = (0..case.loads.len())
+            .map(|index| at(&format!("load-{index}.jsonl")))
+            .collect();
+        let loads = case.loads.iter().zip(&logs).enumerate();
+        let loads = loads.map(|(index, (load, log))| self.load(load, &address, log, index * IDS + 1));
+        for load in loads.collect::<Result<Vec<_>>>()? {
+            let report = load.finish(LOADED + PATIENCE, &self.interrupt)?;
+            if !report.contains("\"errors\":0,") {
+                bail!("not every request was answered: {}", report.trim_end());
+            }
+        }
+        observer.interrupt();
+        observer.finish(PATIENCE, &self.interrupt)?;
+        drop(hogs);
+        server.close_stdin();
+        server.finish(PATIENCE, &self.interrupt)?;
+        drop(quota);
+        let names = Names {
+            peer: peer.map_or_else(String::new, |(_, address)| address),
+            data: self.data().display().to_string(),
+            files: self.directory.display().to_string(),
+        };
+        Ok((truth::read(&truth, &logs, &explained)?, names))
+    }
+
+    pub(super) fn case_directory(&self, scenario: &str, case: &Case) -> Result<PathBuf> {
+        let directory = self.directory.join(scenario).join(&case.name);
+        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(directory)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn example(&self, name: &str) -> PathBuf {
+        self.observer.with_file_name("examples").join(name)
+    }
+
+    fn peer(&self, case: &Case) -> Result<Option<(Child, String)>> {
+        let Some(arguments) = &case.server.peer else {
+            return Ok(None);
+        };
+        let mut peer = Command::new(self.example("slow-peer"));
+        listening("the peer", peer.args(arguments)).map(Some)
+    }
+
+    fn server(&self, case: &Case, truth: &Path, peer: Option<&(Child, String)>) -> Result<(Child, String)> {
+        let program = self.example("faulty-server");
+        let mut server = match case.server.beside_hogs {
+            // It is the same process afterwards.
+            Some((cpu, _)) => {
+                let mut taskset = Command::new("taskset");
+                taskset.args(["--cpu-list", &cpu.to_string()]).arg(program);
+                taskset
+            }
+            None => Command::new(program),
+        };
+        server.args(&case.server.arguments).arg("--truth").arg(truth);
+        server
+            .arg("--files")
+            .arg(&self.directory)
+            .arg("--data")
+            .arg(self.data());
+        if let Some((_, address)) = peer {
+            server.args(["--downstream", address]);
+        }
+        listening("the server", &mut server)
+    }
+
+    fn hogs(&self, case: &Case) -> Result<Vec<Child>> {
+        let (cpu, count) = case.server.beside_hogs.unwrap_or_default();
+        let start = |_| {
+            let mut hog = Command::new(self.example("hog"));
+            hog.args(["--cpu", &cpu.to_string(), "--duration", "1m"]);
+            Child::start("a hog", &mut hog)
+        };
+        (0..count).map(start).collect()
+    }
+
+    /// Observer, once it is attached: that is when it writes its first line.
+    fn attach(&self, pid: u32, output: &Path) -> Result<Child> {
+        let file = File::create(output).with_context(|| format!("cannot create {}", output.display()))?;
+        let mut attach = privilege::as_root(&self.observer);
+        attach.args([
+            "attach",
+            "--pid",
+            &pid.to_string(),
+            "--requests",
+            "all",
+            "--with-query",
+        ]);
+        attach.args(["--format", "jsonl", "--ring-kib", RING_KIB]);
+        let observer = Child::start("observer", attach.stdin(Stdio::null()).stdout(file))?;
+        let start = Instant::now();
+        while fs::metadata(output).map_or(0, |file| file.len()) == 0 {
+            if self.interrupt.came() {
+                bail!("interrupted");
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("observer is not attached after {PATIENCE:?}");
+            }
+            thread::sleep(POLL);
+        }
+        Ok(observer)
+    }
+
+    fn load(&self, load: &Load, address: &str, log: &Path, first_id: usize) -> Result<Child> {
+        let url = format!("http://{address}{}", load.path);
+        let duration = format!("{}ms", LOADED.as_millis());
+        let mut command = Command::new(self.example("load"));
+        command.args([
+            "--url",
+            &url,
+            "--duration",
+            &duration,
+            "--first-id",
+            &first_id.to_string(),
+        ]);
+        command
+            .arg("--log")
+            .arg(log)
+            .args(&load.arguments)
+            .stdout(Stdio::piped());
+        Child::start("the load", &mut command)
+    }
+}
+
+/// Starts one of the example servers; gives it with its address.
+fn listening(name: &'static str, command: &mut Command) -> Result<(Child, String)> {
+    command.args(["--port", "0", "--until-stdin-closes"]);
+    let child = Child::start(name, command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let line = child.line(PATIENCE)?;
+    let address = line.strip_prefix("listening on ");
+    let address = address.with_context(|| format!("{name} said `{line}` and not where it listens"))?;
+    Ok((child, address.to_owned()))
+}

@@ -1,0 +1,72 @@
+//! Nothing is injected: nobody may be blamed.
+//!
+//! A slow request of these ran, or waited for a CPU of this shared machine, or its worker did. More than that did not
+//! happen.
+
+use super::super::scenario::{Case, Expected, Load, Scenario, Server};
+use super::{case, short};
+
+/// What a slow request may be made of where nothing is wrong.
+const INNOCENT: &[&str] = &["on_cpu", "run_queue", "page_fault", "worker_busy"];
+
+pub(super) fn all() -> Vec<Scenario> {
+    let ping = |connections, rate| vec![Load::rate("/ping", connections, rate)];
+    vec![
+        Scenario {
+            name: "nothing",
+            about: "No fault, from a light load to a saturated worker. Slow requests have waited for a CPU.",
+            expected: Expected::Nothing(INNOCENT),
+            cases: vec![
+                short(case("light", Server::workers(1), ping(4, 200))),
+                case("busy", Server::workers(1), ping(16, 2000)),
+                case("two-workers", Server::workers(2), ping(16, 2000)),
+                case(
+                    "saturated",
+                    Server::workers(1),
+                    vec![Load::closed("/ping", 16).with(&["--requests", "20000"])],
+                ),
+            ],
+        },
+        Scenario {
+            name: "large",
+            about: "Large responses to a client that reads them as they come. The socket's buffer may be full for \
+                    a while: `send_blocked` is true then.",
+            expected: Expected::Nothing(&[
+                "on_cpu",
+                "run_queue",
+                "page_fault",
+                "worker_busy",
+                "send_blocked",
+            ]),
+            cases: vec![short(case(
+                "4MiB",
+                Server::workers(1),
+                vec![Load::rate("/large?kib=4096", 2, 20)],
+            ))],
+        },
+        Scenario {
+            name: "reconnect",
+            about: "A new connection for each request. Being accepted by a worker that is awake is no fault.",
+            expected: Expected::Nothing(INNOCENT),
+            cases: vec![short(case(
+                "light",
+                Server::workers(1),
+                vec![Load::rate("/ping", 4, 200).with(&["--reconnect"])],
+            ))],
+        },
+        Scenario {
+            name: "pipelined",
+            about: "Four requests sent at once. By observer's definition, inbound bytes and then outbound ones, they \
+                    are one request with the name of the first.",
+            expected: Expected::Nothing(INNOCENT),
+            cases: vec![Case {
+                pipelined: 4,
+                ..short(case(
+                    "light",
+                    Server::workers(1),
+                    vec![Load::rate("/ping", 4, 200).with(&["--pipeline", "4"])],
+                ))
+            }],
+        },
+    ]
+}

@@ -1,0 +1,202 @@
+//! What the server and the client wrote about each request, and what observer said of it, as they stand in files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// What a stretch was, as `faulty-server` writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Computing.
+    Cpu,
+    /// Ready to compute, without a CPU.
+    OffCpu,
+    /// A sleep in the kernel.
+    Sleep,
+    /// A sleep of the runtime's.
+    Timer,
+    /// A wait for a mutex of the standard library.
+    Lock,
+    /// A wait for a mutex of the runtime.
+    AsyncLock,
+    /// A wait for the disk in a call for it.
+    Disk,
+    /// A wait for the disk in a page fault.
+    Fault,
+    /// A wait for a thread of the blocking pool.
+    PoolQueue,
+    /// A wait for a connection to the peer.
+    ConnectionQueue,
+    /// A wait for the peer.
+    Peer,
+    /// The listener was left alone.
+    NotAccepting,
+}
+
+/// One injected fault, which took between `least_ns` and `most_ns` of its time.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Stretch {
+    pub(super) kind: Kind,
+    pub(super) from_ns: u64,
+    pub(super) to_ns: u64,
+    pub(super) least_ns: u64,
+    pub(super) most_ns: u64,
+}
+
+/// A request as its handler saw it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Served {
+    pub(super) id: u64,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    injected: Vec<Option<Stretch>>,
+}
+
+/// A request as the client saw it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Sent {
+    pub(super) id: u64,
+    pub(super) send_ns: u64,
+    pub(super) sent_ns: u64,
+    pub(super) answered_ns: u64,
+    pub(super) withheld_ns: u64,
+    pub(super) unread_ns: u64,
+}
+
+/// A request as observer explains it.
+#[derive(Clone, Debug)]
+pub(super) struct Explained {
+    pub(super) id: Option<u64>,
+    pub(super) latency_ns: u64,
+    pub(super) budget_ns: BTreeMap<String, u64>,
+    /// The line, for the spans and for people.
+    pub(super) line: Value,
+}
+
+/// All that is known of one run.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub(super) served: Vec<Served>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) explained: Vec<Explained>,
+    /// Events that observer says it lost.
+    pub(super) lost: u64,
+}
+
+impl Served {
+    pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+        self.injected.iter().flatten()
+    }
+
+    #[cfg(test)]
+    pub(super) fn made_up(id: u64, start_ns: u64, injected: Vec<Stretch>) -> Self {
+        Self {
+            id,
+            start_ns,
+            end_ns: start_ns,
+            injected: injected.into_iter().map(Some).collect(),
+        }
+    }
+}
+
+impl Explained {
+    /// Reads a request line.
+    pub(super) fn parse(line: Value) -> Option<Self> {
+        let path = line["http"]["path"].as_str().unwrap_or_default();
+        Some(Self {
+            id: id(path),
+            latency_ns: line["latency_ns"].as_u64()?,
+            budget_ns: serde_json::from_value(line["budget_ns"].clone()).ok()?,
+            line,
+        })
+    }
+
+    /// Whether it is the first of its connection.
+    pub(super) fn is_first(&self) -> bool {
+        self.line["conn"]["nth"] == 1
+    }
+
+    /// The cause with the most time.
+    pub(super) fn top_cause(&self) -> &str {
+        let top = self.budget_ns.iter().max_by_key(|(_, ns)| **ns);
+        top.map_or("nothing", |(cause, _)| cause)
+    }
+}
+
+/// Reads what a run left behind: the server's file, each load's, and observer's.
+pub(super) fn read(server: &Path, loads: &[impl AsRef<Path>], observer: &Path) -> Result<Observed> {
+    let mut observed = Observed {
+        served: lines(server)?,
+        ..Observed::default()
+    };
+    for load in loads {
+        observed.sent.extend(lines::<Sent>(load.as_ref())?);
+    }
+    let mut ended = false;
+    for line in lines::<Value>(observer)? {
+        match line["type"].as_str() {
+            Some("request") => {
+                let explained = Explained::parse(line);
+                observed
+                    .explained
+                    .push(explained.context("a request line lacks its latency or budget")?);
+            }
+            Some("end") => {
+                ended = true;
+                let lost = line["lost"].as_object();
+                observed.lost = lost.map_or(0, |lost| lost.values().filter_map(Value::as_u64).sum());
+            }
+            _ => {}
+        }
+    }
+    anyhow::ensure!(
+        ended,
+        "{} has no `end` line: observer did not finish",
+        observer.display()
+    );
+    Ok(observed)
+}
+
+fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let parsed = BufReader::new(file)
+        .lines()
+        .map(|line| Ok(serde_json::from_str(&line?)?));
+    parsed
+        .collect::<Result<_>>()
+        .with_context(|| format!("{} is not what it should be", path.display()))
+}
+
+/// The client's number in a path.
+fn id(path: &str) -> Option<u64> {
+    let (_, query) = path.split_once('?')?;
+    let mut fields = query.split('&').filter_map(|field| field.strip_prefix("id="));
+    fields.next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_a_field_of_the_query() {
+        assert_eq!(id("/ping?id=7"), Some(7));
+        assert_eq!(id("/burn?us=3&id=12&x=1"), Some(12));
+        assert_eq!(id("/ping"), None);
+        assert_eq!(id("/ping?grid=7"), None);
+    }
+
+    #[test]
+    fn the_top_cause_is_the_largest() {
+        let line = r#"{"latency_ns":5,"budget_ns":{"on_cpu":1,"lock":4},"http":{"path":"/x?id=1"}}"#;
+        let explained = Explained::parse(serde_json::from_str(line).unwrap()).unwrap();
+        assert_eq!((explained.top_cause(), explained.id), ("lock", Some(1)));
+    }
+}
