@@ -117,7 +117,7 @@ fn result(bench: &Bench, scenario: &Scenario, short: bool) -> Result<report::Res
 
 fn judged(bench: &Bench, scenario: &Scenario, case: &Case) -> Result<Score> {
     let (observed, names) = bench.run(scenario.name, case)?;
-    let (score, examples) = score::judge(&scenario.expected, &names, case.pipelined, &observed);
+    let (score, examples) = score::judge(&scenario.expected, case, &names, &observed);
     let failures = bench.case_directory(scenario.name, case)?.join("failures.jsonl");
     let lines: String = examples.iter().map(|example| format!("{example}\n")).collect();
     fs::write(&failures, lines).with_context(|| format!("cannot write {}", failures.display()))?;

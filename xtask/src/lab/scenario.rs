@@ -102,6 +102,14 @@ pub(super) struct Load {
     pub(super) arguments: Vec<String>,
 }
 
+impl Case {
+    /// Whether every request is the first of its connection.
+    pub(super) fn reconnects(&self) -> bool {
+        let mut words = self.loads.iter().flat_map(|load| &load.arguments);
+        words.any(|word| word == "--reconnect")
+    }
+}
+
 impl Part {
     pub(super) fn new(injected: Injected, causes: &'static [&'static str]) -> Self {
         Self {

@@ -44,8 +44,8 @@ pub(super) fn all() -> Vec<Scenario> {
             known: None,
             expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Fault], &["page_fault"])]),
             cases: vec![
-                case("16-pages", Server::workers(1), one("/cold?kib=64", 50)),
-                short(case("128-pages", Server::workers(1), one("/cold?kib=512", 15))),
+                case("256KiB", Server::workers(1), one("/cold?kib=256", 50)),
+                short(case("4MiB", Server::workers(1), one("/cold?kib=4096", 15))),
             ],
         },
         Scenario {
