@@ -14,8 +14,6 @@ use crate::truth::{Kind, Stretch};
 /// From the wakeup of a thread whose CPU is idle until the scheduler counts it as waiting for one, at most. On a virtual
 /// machine whose CPUs halt, 16 us were seen.
 pub(crate) const WAKEUP_NS: u64 = 20_000;
-/// The same after a wait of some 30 us, in which an idle CPU does not halt yet. 3 us were seen.
-pub(crate) const SHORT_WAKEUP_NS: u64 = 4_000;
 
 /// Does the work; `kind` is what its waits are called, of which so much may have been wakeups. The work's own computing
 /// is the second stretch.

@@ -110,13 +110,14 @@ fn result(bench: &Bench, scenario: &Scenario, short: bool) -> Result<report::Res
     Ok(report::Result {
         scenario: scenario.name,
         about: scenario.about,
+        known: scenario.known,
         cases: cases.collect::<Result<_>>()?,
     })
 }
 
 fn judged(bench: &Bench, scenario: &Scenario, case: &Case) -> Result<Score> {
     let (observed, names) = bench.run(scenario.name, case)?;
-    let (score, examples) = score::judge(&scenario.expected, &names, case.pipelined, &observed);
+    let (score, examples) = score::judge(&scenario.expected, case, &names, &observed);
     let failures = bench.case_directory(scenario.name, case)?.join("failures.jsonl");
     let lines: String = examples.iter().map(|example| format!("{example}\n")).collect();
     fs::write(&failures, lines).with_context(|| format!("cannot write {}", failures.display()))?;
@@ -131,22 +132,14 @@ fn write_json(path: &Path, value: &Value) -> Result<()> {
     fs::write(path, format!("{value:#}\n")).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Fails where a scenario that observer can explain falls under the target.
+/// Fails where observer did worse than it is known to.
 fn floors(results: &[report::Result]) -> Result<()> {
-    let mut under = Vec::new();
-    for result in results {
-        let score = result.total();
-        let right = report::ratio(score.right, score.affected);
-        if right.is_some_and(|right| right < report::RIGHT_IN_EACH) {
-            under.push(result.scenario);
-        }
-    }
+    let under: Vec<String> = results
+        .iter()
+        .filter_map(report::Result::under_the_floor)
+        .collect();
     if !under.is_empty() {
-        bail!(
-            "under the floor of {} %: {}",
-            report::RIGHT_IN_EACH,
-            under.join(", ")
-        );
+        bail!("under the floor:\n{}", under.join("\n"));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ impl Quota {
         } else if second.join("cgroup.controllers").exists() {
             (
                 second.join(name),
-                format!("echo {quota_us} {period_us} > cpu.max"),
+                format!("echo +cpu > ../cgroup.subtree_control && echo {quota_us} {period_us} > cpu.max"),
             )
         } else {
             bail!(
@@ -47,9 +47,12 @@ impl Drop for Quota {
     fn drop(&mut self) {
         let start = Instant::now();
         let group = self.0.display();
+        // A group with processes stays. After an error the server may still be there.
+        let script = format!(
+            "while read pid; do echo $pid > {group}/../cgroup.procs; done < {group}/cgroup.procs; rmdir {group}"
+        );
         while self.0.exists() {
-            // It fails as long as a process is in the group.
-            let removed = command::output(&mut as_root(&format!("rmdir {group}")));
+            let removed = command::output(&mut as_root(&script));
             if removed.is_err() && start.elapsed() > PATIENCE {
                 eprintln!("the control group {group} could not be removed");
                 return;

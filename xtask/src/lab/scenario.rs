@@ -9,6 +9,8 @@ pub(super) struct Scenario {
     pub(super) name: &'static str,
     /// What is injected, and what is expected and why. It is printed, and is the documentation.
     pub(super) about: &'static str,
+    /// Why observer fails here today, where that is known: the short form lets it.
+    pub(super) known: Option<&'static str>,
     pub(super) expected: Expected,
     pub(super) cases: Vec<Case>,
 }
@@ -98,6 +100,14 @@ pub(super) struct Server {
 pub(super) struct Load {
     pub(super) path: String,
     pub(super) arguments: Vec<String>,
+}
+
+impl Case {
+    /// Whether every request is the first of its connection.
+    pub(super) fn reconnects(&self) -> bool {
+        let mut words = self.loads.iter().flat_map(|load| &load.arguments);
+        words.any(|word| word == "--reconnect")
+    }
 }
 
 impl Part {

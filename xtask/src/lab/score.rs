@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::injected::{Range, Stretches};
 use super::names::{Named, Names};
-use super::scenario::{Expected, Part};
+use super::scenario::{Case, Expected, Part};
 use super::truth::{Explained, Observed, Sent, Served};
 
 /// A part is most of a request when it is at least this and half of its time.
@@ -60,16 +60,19 @@ pub(super) type Example = Value;
 struct Judge<'a> {
     expected: &'a Expected,
     names: &'a Names,
+    /// The first request of a connection may wait for that to be accepted, of which the truth knows nothing. It is
+    /// judged only where all are such requests.
+    firsts_count: bool,
     stretches: Stretches<'a>,
     score: Score,
     examples: Vec<Example>,
 }
 
-/// Judges a run. `pipelined` requests at once count as one, the first.
+/// Judges a run. Requests that were sent at once count as one, the first.
 pub(super) fn judge(
     expected: &Expected,
+    case: &Case,
     names: &Names,
-    pipelined: u64,
     observed: &Observed,
 ) -> (Score, Vec<Example>) {
     let served: HashMap<u64, &Served> = observed.served.iter().map(|served| (served.id, served)).collect();
@@ -78,6 +81,7 @@ pub(super) fn judge(
     let mut judge = Judge {
         expected,
         names,
+        firsts_count: case.reconnects(),
         stretches: Stretches::of(&observed.served),
         score: Score {
             lost: observed.lost,
@@ -93,7 +97,7 @@ pub(super) fn judge(
         }
     }
     for (index, sent) in (0_u64..).zip(&observed.sent) {
-        if index % pipelined != 0 {
+        if index % case.pipelined != 0 {
             continue;
         }
         judge.score.requests += 1;
@@ -112,6 +116,9 @@ impl Judge<'_> {
         self.score.latency_ns += explained.latency_ns;
         self.score.unexplained_ns += unexplained_ns;
         self.score.well_explained += u64::from(unexplained_ns * 20 <= explained.latency_ns);
+        if explained.is_first() && !self.firsts_count {
+            return;
+        }
         match self.expected {
             Expected::Nothing(causes) => {
                 if explained.latency_ns >= SLOW_NS {
@@ -127,12 +134,6 @@ impl Judge<'_> {
             .iter()
             .map(|part| (part, self.stretches.part(&part.injected, served, sent)))
             .collect();
-        // The first request of a connection may wait for that to be accepted, of which the truth knows nothing
-        // unless it is what is injected.
-        let knows_accepts = parts.iter().any(|part| part.causes.contains(&"accept_queue"));
-        if explained.is_first() && !knows_accepts {
-            return;
-        }
         let took_ns = sent.answered_ns.saturating_sub(sent.send_ns);
         let largest = ranges.iter().max_by_key(|(_, range)| range.least_ns);
         let Some((part, _)) =
@@ -275,7 +276,7 @@ impl Score {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenario::{Culprit, Injected};
+    use super::super::scenario::{Culprit, Injected, Load, Server};
     use super::super::truth::{Kind, Stretch};
     use super::*;
 
@@ -318,10 +319,20 @@ mod tests {
         .unwrap()
     }
 
+    fn case(pipelined: u64) -> Case {
+        Case {
+            name: "a".to_owned(),
+            short: false,
+            server: Server::default(),
+            loads: Vec::new(),
+            pipelined,
+        }
+    }
+
     fn score(observed: &Observed) -> Score {
         let part = Part::new(Injected::Own(&[Kind::Sleep]), &["syscall"]);
         let expected = Expected::Parts(vec![part.by(Culprit::syscalls(&["read"]))]);
-        judge(&expected, &Names::default(), 1, observed).0
+        judge(&expected, &case(1), &Names::default(), observed).0
     }
 
     #[test]
@@ -382,6 +393,26 @@ mod tests {
     }
 
     #[test]
+    fn the_first_request_of_a_connection_is_judged_only_where_all_are() {
+        let nothing = Expected::Nothing(&["on_cpu"]);
+        let mut first = explained(1, &[("lock", 1)]);
+        first.line["conn"]["nth"] = json!(1);
+        let observed = Observed {
+            served: vec![asleep(1, 0)],
+            sent: vec![sent(1, 1)],
+            explained: vec![first],
+            lost: 0,
+        };
+        let kept = case(1);
+        let reconnecting = Case {
+            loads: vec![Load::closed("/x", 1).with(&["--reconnect"])],
+            ..case(1)
+        };
+        let affected = |case| judge(&nothing, case, &Names::default(), &observed).0.affected;
+        assert_eq!((affected(&kept), affected(&reconnecting)), (0, 1));
+    }
+
+    #[test]
     fn of_pipelined_requests_the_first_is_expected() {
         let nothing = Expected::Nothing(&["on_cpu"]);
         let observed = Observed {
@@ -390,7 +421,7 @@ mod tests {
             explained: vec![explained(1, &[("on_cpu", 1)])],
             lost: 0,
         };
-        let (score, _) = judge(&nothing, &Names::default(), 2, &observed);
+        let (score, _) = judge(&nothing, &case(2), &Names::default(), &observed);
         assert_eq!((score.requests, score.missing, score.right), (1, 0, 1));
     }
 
@@ -403,7 +434,7 @@ mod tests {
             explained: vec![explained(1, &[("lock", 0)]), explained(2, &[("lock", 1)])],
             lost: 0,
         };
-        let (score, _) = judge(&nothing, &Names::default(), 1, &observed);
+        let (score, _) = judge(&nothing, &case(1), &Names::default(), &observed);
         assert_eq!((score.affected, score.right), (1, 0));
     }
 

@@ -16,6 +16,8 @@ use crate::truth::Kind;
 use crate::visit::Visit;
 
 const PAGE_BYTES: usize = 4096;
+/// How much the kernel reads ahead of a fault, unless told otherwise.
+const READAHEAD_BYTES: usize = 128 * 1024;
 
 /// Touches fresh memory: a minor fault a page.
 pub(super) async fn touch(mut visit: Visit, Query(size): Query<Kibibytes>) -> &'static str {
@@ -30,7 +32,8 @@ pub(super) async fn touch(mut visit: Visit, Query(size): Query<Kibibytes>) -> &'
     "touched\n"
 }
 
-/// Touches a part of a file that the kernel's cache does not have: a major fault a page.
+/// Touches a part of a file that the kernel's cache does not have: a major fault for each window of
+/// its readahead.
 pub(super) async fn cold(
     mut visit: Visit,
     State(shared): State<Arc<Shared>>,
@@ -68,14 +71,12 @@ impl Mapped {
         if start == libc::MAP_FAILED {
             return Err(Error::last_os_error());
         }
-        // SAFETY: the range is the mapping. Without it the kernel reads pages ahead, and few of them fault.
-        unsafe { libc::madvise(start, bytes, libc::MADV_RANDOM) };
         Ok(Self { start, bytes })
     }
 
-    /// One for each page.
+    /// About one for each window of the readahead.
     fn wakeups_ns(&self) -> u64 {
-        (self.bytes / PAGE_BYTES) as u64 * blocked::SHORT_WAKEUP_NS
+        self.bytes.div_ceil(READAHEAD_BYTES) as u64 * blocked::WAKEUP_NS
     }
 
     fn touch(&self) {

@@ -9,6 +9,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "reads-late",
             about: "The client leaves a large answer lying for a while. There is no room in the socket's buffer: \
                     `send_blocked`.",
+            known: None,
             expected: Expected::Parts(vec![Part::new(Injected::Unread, &["send_blocked"])]),
             cases: vec![
                 case("50ms", Server::workers(1), reads_late("50ms")),
@@ -19,6 +20,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "sends-in-pieces",
             about: "The client sends the request in three pieces. The request began with the first of them, and the \
                     list of causes has none for a client that does not go on: `unexplained`, with a note.",
+            known: None,
             expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["unexplained"])]),
             cases: vec![
                 case("2ms", Server::workers(1), in_pieces("2ms")),

@@ -14,6 +14,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "behind-sleep",
             about: "Small requests to the one worker, which another's handler puts to sleep: `worker_blocked`, with \
                     the call and that request's name. The sleeper itself is in a `syscall`.",
+            known: None,
             expected: Expected::Parts(vec![
                 own_sleep(),
                 Part::new(Injected::Behind(&[Kind::Sleep], 1), &["worker_blocked"])
@@ -30,6 +31,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "behind-disk",
             about: "Small requests to the one worker, on which another's handler writes a file through to the disk: \
                     `worker_blocked` behind that request.",
+            known: None,
             expected: Expected::Parts(vec![
                 Part::new(Injected::Own(&[Kind::Disk]), &["syscall"]),
                 Part::new(Injected::Behind(&[Kind::Disk], 1), &["worker_blocked"])
@@ -44,6 +46,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "behind-lock",
             about: "Small requests to two workers, of which one sleeps with a mutex in its hand and the other waits \
                     for it: `worker_blocked` behind one of the two, which are requests of the same name.",
+            known: None,
             expected: Expected::Parts(vec![
                 own_sleep(),
                 Part::new(Injected::Own(&[Kind::Lock]), &["lock"]),
@@ -62,6 +65,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "lock",
             about: "Four requests at a time, each on a worker of its own, all for one mutex that each holds for a \
                     while: `lock`, behind the holder, for those that wait; a `syscall` for the holder's sleep.",
+            known: None,
             expected: Expected::Parts(vec![
                 own_sleep(),
                 Part::new(Injected::Own(&[Kind::Lock]), &["lock"]).by(Culprit::request("GET /lock")),
@@ -77,6 +81,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "The same with a mutex of the runtime's, held across an await of a timer. No event says that a \
                     task waits for a lock, and what ends the wait is the holder's timer: `timer` and `unexplained` \
                     are both right, and no other cause is.",
+            known: None,
             expected: Expected::Parts(vec![Part::new(
                 Injected::Own(&[Kind::AsyncLock, Kind::Timer]),
                 &["timer", "unexplained"],
@@ -91,6 +96,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "Six requests at a time want a blocking pool of two threads, each for a sleep. Who waits for a \
                     thread of the pool waits for a worker that is blocked for another: `worker_blocked`. Where no \
                     event joins the job to its request, `unexplained` is right too.",
+            known: Some("what the thread of the pool did for others before is charged to the request itself"),
             expected: Expected::Parts(vec![
                 own_sleep(),
                 Part::new(
@@ -107,6 +113,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "accept-queue",
             about: "The server leaves its listener alone for a while, with its worker idle; every request comes on a \
                     new connection: `accept_queue`.",
+            known: None,
             expected: Expected::Parts(vec![
                 Part::new(Injected::Own(&[Kind::NotAccepting]), &["timer"]),
                 Part::new(Injected::Unaccepted, &["accept_queue"]),

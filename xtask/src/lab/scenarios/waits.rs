@@ -11,6 +11,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "disk-sync",
             about: "The handler writes a file through to the disk: a `syscall`, `fsync` for the most part, on a file \
                     in the server's directory.",
+            known: None,
             expected: Expected::Parts(vec![
                 own(&[Kind::Disk], &["syscall"])
                     .by(Culprit::syscalls(&["fsync", "write", "openat", "close"]).on(Object::Files)),
@@ -28,6 +29,7 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             name: "disk-direct",
             about: "The handler reads blocks with O_DIRECT: a `syscall`, `pread64` on that file.",
+            known: None,
             expected: Expected::Parts(vec![
                 own(&[Kind::Disk], &["syscall"]).by(Culprit::syscalls(&["pread64"]).on(Object::Data)),
             ]),
@@ -39,16 +41,18 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             name: "major-faults",
             about: "The handler touches pages of a file that the kernel's cache does not have: `page_fault`.",
+            known: None,
             expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Fault], &["page_fault"])]),
             cases: vec![
-                case("16-pages", Server::workers(1), one("/cold?kib=64", 50)),
-                short(case("128-pages", Server::workers(1), one("/cold?kib=512", 15))),
+                case("256KiB", Server::workers(1), one("/cold?kib=256", 50)),
+                short(case("4MiB", Server::workers(1), one("/cold?kib=4096", 15))),
             ],
         },
         Scenario {
             name: "peer-slow",
             about: "A peer takes its time to answer; requests never wait for each other: `downstream`, with its \
                     address.",
+            known: None,
             expected: Expected::Parts(vec![
                 own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
             ]),
@@ -58,6 +62,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "peer-accepts-late",
             about: "A peer that answers at once accepts connections late, and every request opens one. The kernel \
                     completes the connection, so all that is to be seen is that no answer comes: `downstream`.",
+            known: None,
             expected: Expected::Parts(vec![
                 own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
             ]),
@@ -75,6 +80,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "Four requests at a time share one connection to the peer. No event says that a task waits for the \
                     connection; what ends the wait is the peer's answer to another: `downstream` with the peer's \
                     address and `unexplained` are right.",
+            known: None,
             expected: Expected::Parts(vec![own(
                 &[Kind::Peer, Kind::ConnectionQueue],
                 &["downstream", "unexplained"],
@@ -93,6 +99,7 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             name: "timer",
             about: "The handler waits for a timer of the runtime's: `timer`.",
+            known: None,
             expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"])]),
             cases: [2_000, 20_000, 200_000]
                 .map(|us| Case {
@@ -109,6 +116,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "two-faults",
             about: "The handler computes and then sleeps. The larger of the two is the top cause, and both have \
                     their time.",
+            known: None,
             expected: Expected::Parts(vec![
                 own_cpu(),
                 own(&[Kind::Sleep], &["syscall"]).by(Culprit::syscalls(&["clock_nanosleep"])),
