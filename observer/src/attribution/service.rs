@@ -25,6 +25,8 @@ const TIMER_SLACK_NS: u64 = 1_000_000;
 
 const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
 
+const ONE_JOB_OR_MORE: &str = "put aside: the thread that ended it was busy with this job or with others";
+
 /// Walks back from the last send to the first read.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
     let mut walk = Walk {
@@ -51,9 +53,22 @@ struct Walk<'a, 'b> {
     path: &'a mut Path,
     /// Thread on which the walk is.
     tid: u32,
-    /// It came here by a wakeup: what this thread did since the request last ran elsewhere, it did for the request,
-    /// unless it says otherwise.
-    handed_off: Option<LastRun>,
+    /// It came here by a wakeup.
+    handed_off: Option<HandedOff>,
+}
+
+/// Another thread woke the one on which the request went on: what it did since the request last ran elsewhere, it
+/// did for the request, unless something says otherwise.
+#[derive(Clone, Copy)]
+struct HandedOff {
+    /// Where the request last ran elsewhere.
+    run: LastRun,
+    /// It had woken a thread before, when it was done with something else. So the wakeup that led here marks the end
+    /// of what it began then.
+    other_before: bool,
+    /// A call of it was found, and it was not woken for the request. Whether what it did before that call was the
+    /// same job, no event tells.
+    call_found: bool,
 }
 
 /// The end of a stretch in which the request ran.
@@ -80,7 +95,7 @@ impl Walk<'_, '_> {
             return;
         };
         let mut from_ns = slice.from_ns.max(read_ns);
-        if let Some(run) = self.handed_off {
+        if let Some(HandedOff { run, .. }) = self.handed_off {
             if run.end_ns >= self.path.cursor_ns() {
                 self.tid = run.tid;
                 self.handed_off = None;
@@ -97,7 +112,7 @@ impl Walk<'_, '_> {
             }
             State::Running { cpu, owner, began } => {
                 if !self.is_ours(owner) {
-                    self.put_aside();
+                    self.not_ours();
                     return;
                 }
                 self.path.add_faults(slice.faults);
@@ -108,19 +123,57 @@ impl Walk<'_, '_> {
                 {
                     self.answered(conn, arrived_ns);
                 }
+                if began == Began::HandedOff
+                    && let Some(handed_off) = &mut self.handed_off
+                {
+                    handed_off.other_before = true;
+                }
             }
             State::Runnable { .. } => {
                 waiting::run_queue(self.tid, &slice, from_ns, self.path);
             }
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
-            State::Blocked(block) if self.is_ours(block.owner) => self.blocked(pid, &block, from_ns),
-            State::Blocked(_) => self.put_aside(),
+            State::Blocked(block) if !self.is_ours(block.owner) => self.not_ours(),
+            State::Blocked(block) if block.owner.request() == Some(self.turn.id) => {
+                self.blocked(pid, &block, from_ns);
+            }
+            State::Blocked(block) => match &mut self.handed_off {
+                // The request was not still running elsewhere when this call began.
+                Some(handed_off) if !handed_off.call_found && slice.from_ns == from_ns => {
+                    handed_off.call_found = true;
+                    self.blocked(pid, &block, from_ns);
+                }
+                handed_off => {
+                    let until_ns = handed_off.map_or(from_ns, |handed_off| handed_off.run.end_ns);
+                    self.path.unexplained_until(until_ns, tid, ONE_JOB_OR_MORE);
+                }
+            },
         }
     }
 
     fn is_ours(&self, owner: Owner) -> bool {
+        let unowned = matches!(owner, Owner::Nobody | Owner::WokenFor(_));
         owner.request() == Some(self.turn.id)
-            || self.handed_off.is_some() && matches!(owner, Owner::Nobody | Owner::WokenFor(_))
+            || unowned && self.handed_off.is_some_and(|handed_off| !handed_off.other_before)
+    }
+
+    /// The thread ran or was blocked for somebody else.
+    fn not_ours(&mut self) {
+        match self.handed_off.take() {
+            // It took the request up when it was done with that, and until then the request waited for it.
+            Some(HandedOff {
+                run,
+                other_before: true,
+                ..
+            }) => {
+                waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
+                self.tid = run.tid;
+            }
+            handed_off => {
+                self.handed_off = handed_off;
+                self.put_aside();
+            }
+        }
     }
 
     /// Where the request last ran before the cursor; its first read at the latest.
@@ -128,9 +181,14 @@ impl Walk<'_, '_> {
         self.last_run_that_is(false)
     }
 
-    /// The same, leaving out threads of which it is only known that they were woken for the request.
-    fn last_sure_run(&self) -> LastRun {
-        self.last_run_that_is(true)
+    /// A hand-off from where the request last ran, leaving out threads of which it is only known that they were woken
+    /// for it.
+    fn hand_off(&self) -> HandedOff {
+        HandedOff {
+            run: self.last_run_that_is(true),
+            other_before: false,
+            call_found: false,
+        }
     }
 
     fn last_run_that_is(&self, sure: bool) -> LastRun {
@@ -262,7 +320,7 @@ impl Walk<'_, '_> {
                 .get(waker)
                 .is_some_and(|thread| thread.before(slice.to_ns).is_some());
             if known && slice.to_ns >= self.path.cursor_ns() {
-                self.handed_off = Some(self.last_sure_run());
+                self.handed_off = Some(self.hand_off());
                 self.tid = waker;
                 return;
             }
@@ -313,7 +371,7 @@ impl Walk<'_, '_> {
             None,
             Reason::Peer(conn),
         );
-        self.handed_off = Some(self.last_sure_run());
+        self.handed_off = Some(self.hand_off());
         self.tid = tid;
     }
 }

@@ -143,11 +143,18 @@ impl Threads {
             _ => Owner::Nobody,
         };
         let thread = self.known(event.header.tid, event.tgid)?;
-        thread.woken(event, waker_owner);
-        match thread.owner {
+        let handed_off = thread.woken(event, waker_owner);
+        let woken_for = match thread.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,
+        };
+        if handed_off
+            && let Some(waker) = self.threads.get_mut(&event.waker_tid)
+            && waker.pid == event.waker_tgid
+        {
+            waker.handed_off(event.header.at_ns);
         }
+        woken_for
     }
 
     /// A thread finished a socket operation on `cpu`.

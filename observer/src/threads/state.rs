@@ -92,7 +92,7 @@ impl Block {
     }
 }
 
-/// What the socket operation at the start of a running slice found.
+/// What happened at the start of a running slice, which is why it is one of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Began {
     /// Nothing of interest, or there was none.
@@ -107,6 +107,8 @@ pub enum Began {
     },
     /// No room in the send buffer of an accepted connection.
     Stalled,
+    /// The thread woke another by what it did: a job may have ended here.
+    HandedOff,
 }
 
 /// What a thread did in a slice.
@@ -123,7 +125,7 @@ pub enum State {
         cpu: u16,
         /// For whom.
         owner: Owner,
-        /// What the socket operation at its start found.
+        /// What happened at its start.
         began: Began,
     },
     /// It could have run.

@@ -161,8 +161,8 @@ impl Thread {
         }
     }
 
-    /// Takes a wakeup, by a thread that ran for `waker_owner`.
-    pub(super) fn woken(&mut self, event: &Waking, waker_owner: Owner) {
+    /// Takes a wakeup, by a thread that ran for `waker_owner`. Tells whether that thread did it on purpose.
+    pub(super) fn woken(&mut self, event: &Waking, waker_owner: Owner) -> bool {
         let wake = Wake {
             by: Occupant {
                 tid: event.waker_tid,
@@ -174,7 +174,7 @@ impl Thread {
         };
         let State::Blocked(block) = self.state else {
             self.early_wake = Some(wake);
-            return;
+            return false;
         };
         self.early_wake = None;
         self.throttled_ns = event.throttled_ns;
@@ -182,13 +182,31 @@ impl Thread {
             wake: Some(wake),
             ..block
         };
+        let handed_off = block.handed_off_by().is_some();
         if block.wait.is_idle()
-            && block.handed_off_by().is_some()
+            && handed_off
             && let Some(id) = waker_owner.request()
         {
             self.owner = Owner::WokenFor(id);
         }
         self.end_block(event.header.at_ns, block, event.header.cpu);
+        handed_off
+    }
+
+    /// It woke another thread by what it did. A thread that was woken for a request may be done with it now.
+    pub(super) fn handed_off(&mut self, at_ns: u64) {
+        let running @ State::Running { cpu, .. } = self.state else {
+            return;
+        };
+        if let Owner::WokenFor(_) = self.owner {
+            self.owner = Owner::Nobody;
+        }
+        let next = State::Running {
+            cpu,
+            owner: self.owner,
+            began: Began::HandedOff,
+        };
+        self.close(at_ns, running, next, None);
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;
