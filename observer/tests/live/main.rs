@@ -24,4 +24,5 @@ mod recording;
 #[path = "../support/run.rs"]
 mod run;
 mod server;
+mod short_lived;
 mod waits;
