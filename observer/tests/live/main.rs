@@ -19,6 +19,7 @@ mod laws;
 mod lifecycle;
 mod observation;
 mod output;
+mod overload;
 mod queues;
 mod recording;
 #[path = "../support/run.rs"]
