@@ -12,6 +12,7 @@
 
 mod client;
 mod counts;
+mod crowds;
 mod garbage;
 mod go;
 mod kernel;
