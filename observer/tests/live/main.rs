@@ -27,4 +27,5 @@ mod recording;
 mod run;
 mod server;
 mod short_lived;
+mod together;
 mod waits;
