@@ -19,6 +19,7 @@ mod go;
 mod kernel;
 mod laws;
 mod lifecycle;
+mod names;
 mod observation;
 mod output;
 mod overload;
