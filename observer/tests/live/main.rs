@@ -13,6 +13,7 @@
 mod client;
 mod counts;
 mod crowds;
+mod endurance;
 mod full_disks;
 mod garbage;
 mod go;
