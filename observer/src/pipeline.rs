@@ -147,6 +147,7 @@ impl Pipeline {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
             self.finish_turn(turn, sink)?;
         }
+        self.connections.count_unanswered(u64::MAX);
         self.count_not_followed();
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
@@ -178,6 +179,9 @@ impl Pipeline {
                 if let Some(operation) = self.connections.sent(event, head, owner) {
                     self.threads
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
+                }
+                if let Some(turn) = self.connections.answered_too_late(event.conn) {
+                    self.finish_turn(turn, sink)?;
                 }
             }
             Event::Connection(event) => {
@@ -240,6 +244,7 @@ impl Pipeline {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, false) {
             self.finish_turn(turn, sink)?;
         }
+        self.connections.count_unanswered(self.now_ns);
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
             self.count_not_followed();

@@ -41,6 +41,11 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
     };
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;
+    // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
+    for target in &targets {
+        target::look_at(target.pid)
+            .with_context(|| format!("{} ended before it was watched", target.comm))?;
+    }
     let unix_offset_ns = LiveSource::unix_offset_ns();
     let header = Header {
         observer_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -52,6 +52,8 @@ pub struct Connection {
     pub sends: VecDeque<OutboundSend>,
     /// When it was last used, ns.
     pub(super) used_ns: u64,
+    /// It is over.
+    pub(super) closed: bool,
     pub(super) nth: u64,
     pub(super) accepted: Option<(u64, bool)>,
     pub(super) fd: i32,
@@ -72,6 +74,7 @@ impl Connection {
             used_for: None,
             sends: VecDeque::new(),
             used_ns: 0,
+            closed: false,
             nth: 0,
             accepted: None,
             fd: -1,
@@ -139,7 +142,18 @@ impl Connection {
 
     /// The current turn, if there is one and it was answered, becomes the one before.
     pub(super) fn end_turn(&mut self) -> Option<RequestId> {
-        let turn = self.turn.as_ref().filter(|turn| turn.sent_tid != 0)?;
+        self.turn.as_ref().filter(|turn| turn.sent_tid != 0)?;
+        self.retire_turn()
+    }
+
+    /// Whether there is a current turn that was not answered yet.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.sent_tid == 0)
+    }
+
+    /// The current turn, if there is one, becomes the one before.
+    pub(super) fn retire_turn(&mut self) -> Option<RequestId> {
+        let turn = self.turn.as_ref()?;
         let name = turn.request_line().and_then(|line| self.name_of(line));
         if self.names.len() == MAX_NAMES {
             self.names.pop_front();

@@ -47,6 +47,8 @@ pub struct Connections {
     quiet: VecDeque<(u64, u64)>,
     /// The same, as long as they are not settled.
     settling: VecDeque<(u64, u64)>,
+    /// Connections that were over before their request was answered, oldest first: (when, connection).
+    leaving: VecDeque<(u64, u64)>,
     /// New connections that are refused before room is looked for again: there was none.
     refusing: usize,
     /// What could not be followed.
@@ -119,8 +121,10 @@ impl Connections {
         }
         if event.new_state == tcp::CLOSE {
             let connection = self.connections.get_mut(&event.conn)?;
-            self.counts.unanswered +=
-                u64::from(connection.turn.as_ref().is_some_and(|turn| turn.sent_tid == 0));
+            connection.closed = true;
+            if connection.is_unanswered() {
+                self.leaving.push_back((event.header.at_ns, event.conn));
+            }
             return connection.end_turn();
         }
         let role = match (event.old_state, event.new_state) {
@@ -160,9 +164,41 @@ impl Connections {
         if self.closed.len() == MAX_CLOSED
             && let Some(oldest) = self.closed.pop_front()
         {
-            self.connections.remove(&oldest);
+            self.forget(oldest);
         }
         self.closed.push_back(conn);
+    }
+
+    fn forget(&mut self, conn: u64) {
+        let connection = self.connections.remove(&conn);
+        let unanswered = connection.is_some_and(|connection| connection.is_unanswered());
+        self.counts.unanswered += u64::from(unanswered);
+    }
+
+    /// The turn of a connection that was over before the call that answered it had ended: where the client has left,
+    /// its refusal comes back within that call.
+    pub fn answered_too_late(&mut self, conn: u64) -> Option<RequestId> {
+        let connection = self.connections.get_mut(&conn)?;
+        if connection.closed {
+            connection.end_turn()
+        } else {
+            None
+        }
+    }
+
+    /// Counts the requests that are certain at `now_ns` never to be answered.
+    pub fn count_unanswered(&mut self, now_ns: u64) {
+        while let Some(&(left_ns, conn)) = self.leaving.front()
+            && left_ns.saturating_add(SETTLED_NS) <= now_ns
+        {
+            self.leaving.pop_front();
+            if let Some(connection) = self.connections.get_mut(&conn)
+                && connection.is_unanswered()
+            {
+                self.counts.unanswered += 1;
+                connection.retire_turn();
+            }
+        }
     }
 
     /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
@@ -203,7 +239,11 @@ impl Connections {
                 turn.touched_by(event.header.tid);
                 turn.add_head(head);
             }
-            connection.turn.as_ref().map(|turn| turn.id)
+            let id = connection.turn.as_ref().map(|turn| turn.id);
+            if connection.closed {
+                self.leaving.push_back((at_ns, event.conn));
+            }
+            id
         };
         let operation = Operation {
             at_ns,
@@ -346,24 +386,18 @@ impl Connections {
             self.refusing -= 1;
             return false;
         }
-        let unanswered = |connection: &Connection| {
-            let turn = connection.turn.as_ref();
-            turn.map(|turn| turn.sent_tid == 0)
-        };
         let mut oldest: Vec<_> = self
             .connections
             .iter()
-            .filter(|(_, connection)| unanswered(connection) != Some(false))
+            .filter(|(_, connection)| connection.turn.is_none() || connection.is_unanswered())
             .map(|(&conn, connection)| (connection.used_ns, conn))
             .collect();
         if oldest.len() > MAKES_ROOM {
             oldest.select_nth_unstable(MAKES_ROOM);
             oldest.truncate(MAKES_ROOM);
         }
-        for (_, conn) in &oldest {
-            let connection = self.connections.remove(conn);
-            let unanswered = connection.is_some_and(|connection| unanswered(&connection) == Some(true));
-            self.counts.unanswered += u64::from(unanswered);
+        for &(_, conn) in &oldest {
+            self.forget(conn);
         }
         self.counts.refused_connections += oldest.len() as u64;
         if oldest.is_empty() {

@@ -93,3 +93,37 @@ fn a_failed_call_on_a_connection_that_is_over_is_nothing_new() {
     assert_eq!(connections.connections.len(), MAX_CLOSED);
     assert_eq!(connections.counts.late_sends, 0);
 }
+
+#[test]
+fn a_client_that_leaves_within_the_call_that_answers_it_was_answered() {
+    let mut connections = Connections::default();
+    connections.received(&receive(1, 1, 5), b"");
+    connections.changed(&becomes(1, 2, tcp::CLOSE), None);
+    connections.closed(1);
+    connections.sent(&send(1, 3, 5), b"", None);
+    let ended = connections.answered_too_late(1);
+    assert_eq!(ended, Some(RequestId { conn: 1, nth: 1 }));
+    assert_eq!(connections.answered_too_late(1), None, "once");
+    connections.count_unanswered(u64::MAX);
+    assert_eq!(connections.counts.unanswered, 0);
+}
+
+#[test]
+fn a_request_that_is_not_answered_is_counted_once_though_its_client_is_forgotten() {
+    let mut connections = Connections::default();
+    let count = 2 * MAX_CLOSED as u64;
+    for conn in 1..=count {
+        connections.received(&receive(conn, 1, 5), b"");
+        connections.changed(&becomes(conn, 2, tcp::CLOSE), None);
+        connections.closed(conn);
+    }
+    connections.count_unanswered(3);
+    assert_eq!(
+        connections.counts.unanswered, MAX_CLOSED as u64,
+        "of the others it is not certain yet"
+    );
+    connections.count_unanswered(2 + SETTLED_NS);
+    assert_eq!(connections.counts.unanswered, count);
+    connections.count_unanswered(u64::MAX);
+    assert_eq!(connections.counts.unanswered, count);
+}

@@ -113,10 +113,25 @@ impl Thread {
             State::Blocked(block) => State::Blocked(block),
             _ => State::Unknown { owner: self.owner },
         };
+        // A send that found no room is still the last thing that it did for its owner if it was preempted since.
+        let before = self.past.iter().next_back().map(|slice| slice.state);
+        let began = match (closed, before) {
+            (
+                State::Runnable {
+                    preempted_by: Some(_),
+                    ..
+                },
+                Some(State::Running {
+                    began: Began::Stalled,
+                    ..
+                }),
+            ) => Began::Stalled,
+            _ => Began::Plain,
+        };
         let running = State::Running {
             cpu: event.header.cpu,
             owner: self.owner,
-            began: Began::Plain,
+            began,
         };
         self.close(at_ns, closed, running, None);
     }

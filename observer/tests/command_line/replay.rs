@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use observer::source::recording::VERSION;
 use tempfile::TempDir;
 
 use crate::program::{Ended, exit, observer};
@@ -67,11 +68,14 @@ fn a_recording_cut_off_anywhere_is_replayed_up_to_there() {
     let events_at = recording::events_at(&whole);
     let replayed = replay(&whole);
     let requests = replayed.lines_of("request");
-    // Every byte would be thousands of processes; 29 has no factor in common with any event's size.
+    // Every byte would be thousands of processes; 29 has no factor in common with any event's size. The first two
+    // events and the last three are cut at every byte.
     let cuts = (1..events_at)
         .step_by(101)
         .chain((events_at..whole.len()).step_by(29));
-    for cut in cuts.chain([events_at - 1, events_at, whole.len() - 1]) {
+    let first = events_at..events_at + 24 + 40;
+    let last = whole.len() - 72 - 16 - 16..whole.len();
+    for cut in cuts.chain([events_at - 1]).chain(first).chain(last) {
         let ended = replay(&whole[..cut]);
         if cut < 16 {
             ended
@@ -162,7 +166,7 @@ fn a_recording_of_another_version_is_sent_to_the_program_that_made_it() {
             exit::FAILURE,
             &[
                 "format version 7",
-                "reads version 1",
+                &format!("reads version {VERSION}"),
                 "with the observer that made it",
             ],
         )

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use observer::source::Status;
+use proptest::prop_assert_eq;
 use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{TestCaseError, TestRunner};
 
-use super::check::{explain, recording, replay};
+use super::check::{Law, explain, recording, replay};
 use super::machine;
 
 /// Small, because a fuzzer is the better the smaller its inputs are.
@@ -17,16 +18,17 @@ const STEPS: usize = 60;
 const SEEDS: usize = 4;
 
 /// Small recordings with requests in them, always the same.
-fn made() -> Vec<Vec<u8>> {
+fn made() -> Result<Vec<Vec<u8>>, TestCaseError> {
     let mut runner = TestRunner::deterministic();
     let mut made = Vec::new();
     while made.len() < SEEDS {
-        let stream = machine::stream(STEPS).new_tree(&mut runner).unwrap().current();
-        if explain(&stream).unwrap().requests.len() >= 2 {
-            made.push(recording(&stream).unwrap());
+        let made_up = machine::stream(STEPS).new_tree(&mut runner);
+        let stream = made_up.map_err(TestCaseError::fail)?.current();
+        if explain(&stream)?.requests.len() >= 2 {
+            made.push(recording(&stream)?);
         }
     }
-    made
+    Ok(made)
 }
 
 fn kept(seed: usize) -> PathBuf {
@@ -34,19 +36,21 @@ fn kept(seed: usize) -> PathBuf {
 }
 
 #[test]
-fn fuzzing_begins_with_what_a_writer_writes_today() {
+fn fuzzing_begins_with_what_a_writer_writes_today() -> Law {
     let mut stale = String::new();
-    for (seed, made) in made().iter().enumerate() {
+    for (seed, made) in made()?.iter().enumerate() {
         let path = kept(seed);
         if fs::read(&path).ok().as_ref() != Some(made) {
             let current = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("machine-{seed}"));
-            fs::write(&current, made).unwrap();
+            fs::write(&current, made).map_err(|error| TestCaseError::fail(error.to_string()))?;
             stale.push_str(&format!("\ncp {} {}", current.display(), path.display()));
         }
-        assert_eq!(replay(made).unwrap().unwrap().status, Status::Truncated);
+        let replayed = replay(made)?;
+        prop_assert_eq!(replayed.map(|replayed| replayed.status), Some(Status::Truncated));
     }
     assert!(
         stale.is_empty(),
         "a writer writes something else today; look at the change, then:{stale}"
     );
+    Ok(())
 }

@@ -12,17 +12,24 @@
 
 mod client;
 mod counts;
+mod crowds;
+mod endurance;
+mod full_disks;
 mod garbage;
 mod go;
 mod kernel;
 mod laws;
 mod lifecycle;
+mod names;
 mod observation;
 mod output;
+mod overload;
 mod queues;
 mod quota;
 mod recording;
 #[path = "../support/run.rs"]
 mod run;
 mod server;
+mod short_lived;
+mod together;
 mod waits;

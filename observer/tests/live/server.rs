@@ -4,13 +4,13 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use serde_json::Value;
 
 use crate::observation::OBSERVER;
-use crate::run::{DEADLINE, Running, run};
+use crate::run::{DEADLINE, Running, read_all, run};
 
 /// A running server.
 pub(crate) struct Server {
@@ -115,12 +115,50 @@ pub(crate) fn load(url: &str, arguments: &[&str]) -> u64 {
     finished(Command::new(example("load")).args(["--url", url]).args(arguments))
 }
 
+/// A command that runs `program` with room for this many open files; it is the same process.
+pub(crate) fn with_files(files: u32, program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!(r#"ulimit -n {files} && exec "$0" "$@""#);
+    command.args(["-c", &script]).arg(program);
+    command
+}
+
+/// A `load` that goes on while the test does something.
+pub(crate) struct Loading(Running, Receiver<Vec<u8>>);
+
+impl Loading {
+    /// Starts `load`.
+    pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(example("load"));
+        let child = command
+            .args(["--url", url])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut running = Running(child.expect("load can be started"));
+        let report = read_all(running.0.stdout.take());
+        Self(running, report)
+    }
+
+    /// Waits for its end. Gives how many requests there were, and how many of them failed.
+    pub(crate) fn ended(mut self) -> (u64, u64) {
+        let report = self.1.recv_timeout(DEADLINE).expect("load ends");
+        assert!(self.0.status(DEADLINE).success());
+        let report: Value = serde_json::from_slice(&report).expect("the report is JSON");
+        let number = |name: &str| report[name].as_u64().unwrap();
+        (number("requests"), number("errors"))
+    }
+}
+
 /// Runs `load` as [`load`] does, on one CPU only.
 pub(crate) fn load_on_cpu(cpu: u16, url: &str, arguments: &[&str]) -> u64 {
     finished(on_cpu(cpu, &example("load")).args(["--url", url]).args(arguments))
 }
 
-fn finished(command: &mut Command) -> u64 {
+/// Runs a `load` to its end, and checks that every request was answered. Gives how many.
+pub(crate) fn finished(command: &mut Command) -> u64 {
     let output = run(command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {stderr}");

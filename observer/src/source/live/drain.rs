@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use aya_log::EbpfLogger;
+use bytemuck::Zeroable as _;
 use observer_common::{Losses, LostReason};
 
 use super::facts::{Facts, clock};
@@ -56,7 +57,8 @@ impl LiveSource {
                 merge.push(bytemuck::bytes_of(&event::Port::new(now_ns, pid, port)));
             }
         }
-        let losses = kernel_half.losses()?;
+        // Counting began with the programs, at nothing.
+        let losses = vec![Losses::zeroed(); kernel_half.losses()?.len()];
         let logger = EbpfLogger::init(kernel_half.ebpf()).ok();
         let mut source = Self {
             kernel_half,
@@ -64,12 +66,14 @@ impl LiveSource {
             program_time: ProgramTime::default(),
             merge,
             losses,
-            drained_ns: now_ns,
+            drained_ns: 0,
             second_ns: now_ns,
             records: 0,
             records_drained: 0,
             logger,
         };
+        // A busy server has written since the first program was attached: some 10 MiB a second for each CPU.
+        source.drain()?;
         source.each_second();
         Ok(source)
     }

@@ -1,0 +1,85 @@
+//! A long run at full load, with connections that come and go: observer does not grow.
+
+use std::io::Read as _;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::observation::OBSERVER;
+use crate::run::run;
+use crate::server::{Loading, Server};
+use crate::{client, kernel, laws};
+
+/// Windows in which everything reaches its size: histories fill, buffers double.
+const WARM_UP: usize = 4;
+
+/// What a longer look at the same may find more, bytes: a doubled buffer.
+const NOISE: u64 = 4 << 20;
+
+#[test]
+fn observer_does_not_grow_under_full_load() {
+    const RUN: Duration = Duration::from_secs(20);
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let loading = Loading::start(
+        &server.url("/ping"),
+        &["--connections", "16", "--duration", "20s"],
+    );
+    let address = server.address;
+    let until = Instant::now() + RUN;
+    let clients: Vec<_> = (0..2)
+        .map(|client| {
+            thread::spawn(move || {
+                let mut connections = 0_u64;
+                while Instant::now() < until {
+                    // Strangers choose the paths.
+                    let path = format!("/{client}/{connections}?x=1");
+                    assert!(client::get(address, &path).starts_with("HTTP/1.1 404"));
+                    // One that says nothing, and one that leaves before its answer.
+                    drop(client::connect(address));
+                    let mut stream = client::connect(address);
+                    std::io::Write::write_all(&mut stream, client::request("/ping").as_bytes()).unwrap();
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                    let _ = stream.read(&mut [0]);
+                    connections += 3;
+                }
+                connections
+            })
+        })
+        .collect();
+    let output = run(Command::new(OBSERVER).args([
+        "attach",
+        "--requests",
+        "none",
+        "--duration",
+        "19s",
+        "--pid",
+        &server.pid().to_string(),
+    ]));
+    let connections: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    let (_, failed) = loading.ended();
+    assert_eq!((output.status.code(), failed), (Some(0), 0));
+    assert!(connections > 3_000, "only {connections} connections");
+
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let windows: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["type"] == "window")
+        .collect();
+    assert!(windows.len() >= 16, "{} windows", windows.len());
+    let largest = |windows: &[Value]| {
+        let rss = windows
+            .iter()
+            .map(|window| laws::number(&window["cost"]["rss_bytes"]));
+        rss.max().unwrap()
+    };
+    let (first, second) = windows[WARM_UP..].split_at((windows.len() - WARM_UP) / 2);
+    let (before, after) = (largest(first), largest(second));
+    assert!(
+        after <= before + NOISE,
+        "{before} bytes in the first half, {after} in the second"
+    );
+}

@@ -1,0 +1,117 @@
+//! Outputs that take no more: observer says which, fails, and the server does not notice.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::kernel;
+use crate::observation::OBSERVER;
+use crate::run::{DEADLINE, Running, read_all, run};
+use crate::server::{Loading, Server, load};
+
+/// Runs observer under load until it fails. Gives what it said, in one line, and that the server answered all.
+fn fails(server: &Server, command: &mut Command) -> String {
+    let loading = Loading::start(&server.url("/ping"), &["--connections", "4", "--duration", "3s"]);
+    let child = command
+        .args(["--pid", &server.pid().to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut running = Running(child.unwrap());
+    let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE);
+    let stderr = String::from_utf8(stderr.expect("observer ends")).unwrap();
+    assert_eq!(running.status(DEADLINE).code(), Some(1), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(loading.ended().1, 0, "requests failed");
+    assert_eq!(load(&server.url("/ping"), &["--requests", "50"]), 50);
+    stderr
+}
+
+#[test]
+fn lines_that_find_no_room_end_the_run() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    for format in ["jsonl", "table"] {
+        let mut command = Command::new(OBSERVER);
+        command.args([
+            "attach",
+            "--duration",
+            "1s",
+            "--format",
+            format,
+            "-o",
+            "/dev/full",
+        ]);
+        let said = fails(&server, &mut command);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.starts_with("observer: cannot write to /dev/full: No space left"),
+            "{said}"
+        );
+    }
+}
+
+/// A file system of this many KiB, for as long as it is held. `None`: skip, which has been said.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(kib: u32) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let size = format!("size={kib}k");
+        let mounted = run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "observer-test"])
+            .arg(directory.path()));
+        if !mounted.status.success() {
+            kernel::skip("a user who may mount a file system");
+            return None;
+        }
+        Some(Self(directory))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Its files may be open for an instant yet: it goes with the last of them.
+        let _ = run(Command::new("umount").arg("--lazy").arg(self.path()));
+    }
+}
+
+fn replay(recording: &Path) -> Output {
+    run(Command::new(OBSERVER)
+        .args(["replay", "--requests", "all"])
+        .arg(recording))
+}
+
+#[test]
+fn a_recording_that_finds_no_room_ends_the_run_and_can_be_replayed() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    for command in ["record", "attach"] {
+        let Some(disk) = SmallDisk::mount(1024) else {
+            return;
+        };
+        let recording = disk.path().join("live.rec");
+        let mut observer = Command::new(OBSERVER);
+        observer.arg(command).stdout(Stdio::null());
+        observer.arg(if command == "record" { "-o" } else { "--record" });
+        let said = fails(&server, observer.arg(&recording));
+        let expected = format!("observer: cannot write to {}: No space left", recording.display());
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.starts_with(&expected), "{said}");
+
+        assert!(fs::metadata(&recording).unwrap().len() > 500_000);
+        let replayed = replay(&recording);
+        assert_eq!(replayed.status.code(), Some(3));
+        let requests = String::from_utf8_lossy(&replayed.stdout)
+            .matches(r#""type":"request""#)
+            .count();
+        // The first part is what threads did while observer was still attaching to their sockets.
+        assert!(requests > 100, "{requests} requests in 1 MiB");
+    }
+}
