@@ -69,18 +69,27 @@ pub(super) async fn synchronized(
     State(shared): State<Arc<Shared>>,
     Query(size): Query<Kibibytes>,
 ) -> Result<&'static str, Failure> {
-    // Without a name, so that it is gone however this process ends.
-    let (written, stretches) = blocked::measured(Kind::Disk, blocked::WAKEUP_NS, || {
-        let mut file = tempfile::tempfile_in(&shared.files)?;
-        file.write_all(&size.filler())?;
-        file.sync_all()
-    });
-    stretches.into_iter().for_each(|stretch| visit.injected(stretch));
-    written.map_err(|error| {
+    let failed = |error| {
         let what = format!("cannot write a file in {}: {error}\n", shared.files.display());
         (StatusCode::INTERNAL_SERVER_ERROR, what)
-    })?;
+    };
+    let file = written(&shared.files, &size.filler()).map_err(failed)?;
+    // Closing it waits too: that is when a file without a name is removed.
+    let (synchronized, stretches) = blocked::measured(Kind::Disk, blocked::WAKEUP_NS, || {
+        let synchronized = file.sync_all();
+        drop(file);
+        synchronized
+    });
+    stretches.into_iter().for_each(|stretch| visit.injected(stretch));
+    synchronized.map_err(failed)?;
     Ok("written\n")
+}
+
+/// A file without a name, so that it is gone however this process ends.
+fn written(directory: &Path, bytes: &[u8]) -> IoResult<File> {
+    let mut file = tempfile::tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 /// Reads from the disk and not from the kernel's cache, block by block.

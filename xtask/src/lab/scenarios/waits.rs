@@ -44,8 +44,8 @@ pub(super) fn all() -> Vec<Scenario> {
             known: None,
             expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Fault], &["page_fault"])]),
             cases: vec![
-                case("256KiB", Server::workers(1), one("/cold?kib=256", 50)),
-                short(case("4MiB", Server::workers(1), one("/cold?kib=4096", 15))),
+                short(case("4MiB", Server::workers(1), one("/cold?kib=4096", 20))),
+                case("16MiB", Server::workers(1), one("/cold?kib=16384", 6)),
             ],
         },
         Scenario {
