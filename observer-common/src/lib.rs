@@ -14,6 +14,6 @@ mod record;
 pub mod tcp;
 
 pub use record::{
-    Connection, Header, Kind, Losses, LostReason, Offsets, Process, ProcessChange, Receive, ReceiveHead,
-    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags, rss,
+    Connection, Header, Kind, Losses, LostReason, Occupied, Offsets, Process, ProcessChange, Receive,
+    ReceiveHead, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags, rss,
 };

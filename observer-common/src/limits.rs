@@ -33,3 +33,9 @@ pub const MSG_PEEK: u32 = 2;
 /// Control groups whose CPU quota is looked at, from a thread's own upwards. A container's quota is its own group's,
 /// a pod's or a service's the one or two above.
 pub const QUOTA_GROUPS: u32 = 3;
+
+/// Threads that are recorded one after the other on a CPU where a preempted watched thread waits, at most.
+pub const MAX_OCCUPANTS: u32 = 64;
+
+/// A watched thread that was preempted this long ago has gone to another CPU or is gone: nobody waits here, ns.
+pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;

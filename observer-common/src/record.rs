@@ -48,6 +48,8 @@ pub enum Kind {
     Connection = 8,
     /// [`Process`].
     Process = 9,
+    /// [`Occupied`].
+    Occupied = 10,
 }
 
 impl Kind {
@@ -64,6 +66,7 @@ impl Kind {
             7 => Self::SendHead,
             8 => Self::Connection,
             9 => Self::Process,
+            10 => Self::Occupied,
             _ => return None,
         })
     }
@@ -81,6 +84,7 @@ impl Kind {
             Self::SendHead => size_of::<SendHead>(),
             Self::Connection => size_of::<Connection>(),
             Self::Process => size_of::<Process>(),
+            Self::Occupied => size_of::<Occupied>(),
         }
     }
 }
@@ -160,6 +164,20 @@ records! {
         throttled_ns: u64,
         /// Name of that thread.
         prev_comm: [u8; COMM_BYTES],
+    }
+
+    /// A thread that is not watched left a CPU on which a preempted watched thread waits, to another such thread.
+    Occupied: 48 {
+        /// `tid`: the thread that left.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// How long it had run there without a break, ns.
+        ran_ns: u64,
+        /// Its name.
+        comm: [u8; COMM_BYTES],
     }
 
     /// A watched thread was made runnable.

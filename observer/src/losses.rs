@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 
 use observer_common::LostReason;
 
+use crate::event;
+
 /// Why something was lost: the names that outputs use.
 pub mod reason {
     /// Records that found no room in their ring.
     pub const RING_FULL: &str = "ring_full";
     /// Sockets for which the kernel had no memory to keep their state.
     pub const SOCKET_STATE: &str = "socket_state";
+    /// Records that came when later ones had been given out already.
+    pub const LATE: &str = "late";
     /// Records that were lost for a reason that this version does not know.
     pub const UNKNOWN: &str = "unknown";
     /// Connections beyond the number that is followed.
@@ -17,9 +21,10 @@ pub mod reason {
     /// Events of threads beyond the number that is followed.
     pub const REFUSED_THREADS: &str = "refused_threads";
     /// Every reason.
-    pub const ALL: [&str; 5] = [
+    pub const ALL: [&str; 6] = [
         RING_FULL,
         SOCKET_STATE,
+        LATE,
         UNKNOWN,
         REFUSED_CONNECTIONS,
         REFUSED_THREADS,
@@ -29,6 +34,9 @@ pub mod reason {
 /// The name of a reason that the kernel half gave.
 #[must_use]
 pub fn kernel_reason(number: u32) -> &'static str {
+    if number == event::Lost::LATE {
+        return reason::LATE;
+    }
     match LostReason::from_u32(number) {
         Some(LostReason::RingFull) => reason::RING_FULL,
         Some(LostReason::SocketState) => reason::SOCKET_STATE,

@@ -3,10 +3,67 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_common::{Kind, SwitchIn, SwitchOut, flags};
+use aya_ebpf::{
+    btf_maps::PerCpuArray,
+    macros::{btf_map, btf_tracepoint},
+    programs::BtfTracePointContext,
+};
+use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits};
 
 use crate::{kernel::Task, ring, target};
+
+/// Whether a watched thread that was preempted waits for this CPU.
+#[repr(C)]
+struct Contended {
+    /// Until when that is believed; 0 for nobody.
+    until_ns: u64,
+    /// Threads that may still be recorded.
+    left: u64,
+}
+
+impl Contended {
+    const NOBODY: Self = Self { until_ns: 0, left: 0 };
+
+    #[inline(always)]
+    fn since(at_ns: u64) -> Self {
+        Self {
+            until_ns: at_ns + limits::LONGEST_CONTENTION_NS,
+            left: limits::MAX_OCCUPANTS as u64,
+        }
+    }
+}
+
+#[btf_map]
+static CONTENDED: PerCpuArray<Contended, 1> = PerCpuArray::new();
+
+/// A switch between two threads that are not watched: of interest only to one that waits behind them.
+#[inline(always)]
+fn strangers(prev: Task) {
+    let Some(contended) = CONTENDED.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: this CPU's slot; switches do not nest.
+    let contended = unsafe { &mut *contended };
+    if contended.left == 0 {
+        return;
+    }
+    let at_ns = ring::now();
+    if at_ns > contended.until_ns {
+        contended.left = 0;
+        return;
+    }
+    contended.left -= 1;
+    ring::write(
+        at_ns,
+        Occupied {
+            header: ring::header(Kind::Occupied, prev.tid(), at_ns),
+            tgid: prev.tgid(),
+            reserved: 0,
+            ran_ns: prev.ran_ns(),
+            comm: prev.comm(),
+        },
+    );
+}
 
 /// `sched_switch(bool preempt, task_struct *prev, task_struct *next, unsigned int prev_state)`
 #[btf_tracepoint(function = "sched_switch")]
@@ -18,13 +75,19 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
     let (prev_tgid, next_tgid) = (prev.tgid(), next.tgid());
     let (leaves, enters) = (target::is_watched(prev_tgid), target::is_watched(next_tgid));
     if !leaves && !enters {
+        strangers(prev);
         return 0;
     }
     let at_ns = ring::now();
+    let contended = CONTENDED.get_ptr_mut(0);
     if leaves {
         let registers = prev.registers();
         let state: u32 = ctx.arg(3);
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
+        if preempted && let Some(contended) = contended {
+            // SAFETY: this CPU's slot; switches do not nest.
+            unsafe { contended.write(Contended::since(at_ns)) };
+        }
         ring::write(
             at_ns,
             SwitchOut {
@@ -49,6 +112,10 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
         );
     }
     if enters {
+        if !leaves && let Some(contended) = contended {
+            // SAFETY: as above.
+            unsafe { contended.write(Contended::NOBODY) };
+        }
         ring::write(
             at_ns,
             SwitchIn {

@@ -130,7 +130,7 @@ impl Walk<'_, '_> {
                 }
             }
             State::Runnable { .. } => {
-                waiting::run_queue(self.tid, &slice, from_ns, self.path);
+                waiting::run_queue(self.evidence, self.tid, &slice, from_ns, self.path);
             }
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if !self.is_ours(block.owner) => self.not_ours(),

@@ -20,6 +20,7 @@ const MAX_TOLD: usize = 64;
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
     let mut wait = Wait {
+        evidence,
         request: turn.id,
         tid,
         ready_ns,
@@ -65,7 +66,8 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64
 }
 
 /// A walk through what a worker did while something was ready for it.
-struct Wait {
+struct Wait<'a, 'b> {
+    evidence: &'a Evidence<'b>,
     request: RequestId,
     tid: u32,
     ready_ns: u64,
@@ -76,7 +78,7 @@ struct Wait {
     none_of_ours_left: bool,
 }
 
-impl Wait {
+impl Wait<'_, '_> {
     fn charge(&mut self, pid: u32, slice: &Slice, path: &mut Path) {
         let from_ns = slice.from_ns.max(self.ready_ns);
         let on = Some(self.tid);
@@ -99,7 +101,7 @@ impl Wait {
                 };
                 path.charge_until(from_ns, Cause::WorkerBusy, on, Some(cpu), reason);
             }
-            State::Runnable { .. } => run_queue(self.tid, slice, from_ns, path),
+            State::Runnable { .. } => run_queue(self.evidence, self.tid, slice, from_ns, path),
             State::Blocked(block) if block.wait.is_idle() => {
                 if woken_by(&block, self.request) && slice.to_ns <= path.cursor_ns() {
                     // From data ready to the wakeup that it caused: the kernel on its way.
@@ -176,31 +178,30 @@ fn call(pid: u32, block: &Block) -> Call {
 }
 
 /// Charges a runnable stretch: a CPU quota first, where one was used up; then who ran instead, as far as that was
-/// recorded: the last occupant of the CPU for as long as it had run. Who ran before it is known only when the one
-/// that took the CPU was the same.
-pub(super) fn run_queue(tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
+/// recorded: the last occupant of the CPU for as long as it had run, and those before it.
+pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
     let State::Runnable {
         cpu,
         behind,
         behind_ran_ns,
-        preempted_by,
         throttled_ns,
+        ..
     } = slice.state
     else {
         return;
     };
     let throttled_until_ns = slice.from_ns.saturating_add(throttled_ns).min(slice.to_ns);
-    let alone = preempted_by.is_some_and(|first| first.tid == behind.tid);
-    let known_from_ns = if alone {
-        from_ns
-    } else {
-        from_ns.max(slice.to_ns.saturating_sub(behind_ran_ns))
+    let mut charge = |until_ns: u64, reason| {
+        let until_ns = until_ns.max(from_ns).max(throttled_until_ns);
+        path.charge_until(until_ns, Cause::RunQueue, Some(tid), Some(cpu), reason);
     };
-    let mut charge = |from_ns, reason| {
-        path.charge_until(from_ns, Cause::RunQueue, Some(tid), Some(cpu), reason);
-    };
-    charge(known_from_ns.max(throttled_until_ns), Reason::Occupied(behind));
-    charge(from_ns.max(throttled_until_ns), Reason::Plain);
+    let behind_since_ns = slice.to_ns.saturating_sub(behind_ran_ns);
+    charge(behind_since_ns, Reason::Occupied(behind));
+    for before in evidence.threads.occupants(cpu, slice.from_ns, slice.to_ns) {
+        charge(before.to_ns, Reason::Plain);
+        charge(before.from_ns, Reason::Occupied(before.by));
+    }
+    charge(from_ns, Reason::Plain);
     path.charge_until(from_ns, Cause::Throttled, Some(tid), Some(cpu), Reason::Plain);
 }
 

@@ -70,13 +70,16 @@ pub struct Lost {
     pub from_ns: u64,
     /// None was lost after this time, ns.
     pub to_ns: u64,
-    /// A [`observer_common::LostReason`].
+    /// A [`observer_common::LostReason`], or [`Lost::LATE`].
     pub reason: u32,
     /// Zero.
     pub reserved: u32,
 }
 
 impl Lost {
+    /// The record came when later ones had been given out already.
+    pub const LATE: u32 = 100;
+
     /// A loss of `count` records between `from_ns` and `to_ns`.
     #[must_use]
     pub const fn new(at_ns: u64, count: u64, from_ns: u64, to_ns: u64, reason: u32) -> Self {

@@ -17,6 +17,8 @@ pub enum Event<'a> {
     SwitchOut(&'a common::SwitchOut),
     /// A watched thread got a CPU.
     SwitchIn(&'a common::SwitchIn),
+    /// Who had a CPU for which a watched thread waited.
+    Occupied(&'a common::Occupied),
     /// A watched thread was made runnable.
     Waking(&'a common::Waking),
     /// A receive call returned; the bytes are the first of a turn, if it is the first.
@@ -101,6 +103,7 @@ impl<'a> Event<'a> {
             }
             Kind::Connection => Self::Connection(view(bytes)?),
             Kind::Process => Self::Process(view(bytes)?),
+            Kind::Occupied => Self::Occupied(view(bytes)?),
         })
     }
 }

@@ -4,25 +4,28 @@
 //! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
 //! a request needs from before that is `unexplained`.
 
+mod occupancy;
 mod past;
 mod state;
 mod thread;
 
-use observer_common::{SwitchIn, SwitchOut, Waking, flags};
+use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch, Sums};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use thread::Thread;
 
+use self::occupancy::Occupancy;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 32 MiB. As many as 4 saturated workers have.
-pub const MAX_SLICES_TOGETHER: usize = 4 * MAX_SLICES;
+/// Slices kept of all threads together, the newest: 32 MiB. As many as 8 saturated workers have.
+pub const MAX_SLICES_TOGETHER: usize = 8 * MAX_SLICES;
 
 const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Slice>() <= 32 << 20);
 
@@ -42,6 +45,7 @@ pub struct Threads {
     /// Threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,
+    occupancy: Occupancy,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
@@ -97,6 +101,16 @@ impl Threads {
         if let Some(thread) = self.known(event.header.tid, event.tgid) {
             thread.switch_in(event);
         }
+    }
+
+    /// A thread that is not watched had a CPU for which a watched one waited.
+    pub fn occupied(&mut self, event: &Occupied) {
+        self.occupancy.add(event);
+    }
+
+    /// Who had a CPU between two times, as far as a watched thread waited for it; the last first.
+    pub fn occupants(&self, cpu: u16, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Occupation> + '_ {
+        self.occupancy.between(cpu, from_ns, to_ns)
     }
 
     /// What a thread that left its CPU waits in. A condition variable counts, and sometimes stands at the value

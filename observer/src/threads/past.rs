@@ -7,8 +7,8 @@ use super::state::{Slice, State};
 
 /// Slices kept of one thread.
 ///
-/// A saturated worker makes some 200,000 a second, so this is a third of a second then, and 8 MiB.
-pub const MAX_SLICES: usize = 65_536;
+/// A saturated worker makes some 200,000 a second, so this is a sixth of a second then, and 4 MiB.
+pub const MAX_SLICES: usize = 32_768;
 
 /// Slices in a block of the index.
 const BLOCK: usize = 64;

@@ -172,7 +172,7 @@ fn a_recording_of_another_version_is_sent_to_the_program_that_made_it() {
         )
         .one_line();
 
-    recording[8..12].copy_from_slice(&1_u32.swap_bytes().to_ne_bytes());
+    recording[8..12].copy_from_slice(&VERSION.swap_bytes().to_ne_bytes());
     replay(&recording)
         .expect(exit::FAILURE, &["another byte order"])
         .one_line();
