@@ -8,7 +8,7 @@ use super::turn::Turn;
 use crate::http::RequestLine;
 use crate::threads::RequestId;
 
-/// Turns of a connection whose names are remembered.
+/// Names of a connection's turns that are remembered. One can be that of many turns in a row.
 const MAX_NAMES: usize = 8;
 
 /// Sends that are remembered of an outbound connection: a request that used it is explained when its own
@@ -37,6 +37,16 @@ pub struct OutboundSend {
     pub request: Option<RequestId>,
 }
 
+/// What turns in a row were for.
+#[derive(Debug)]
+struct Name {
+    /// Places of the first and the last of them.
+    first: u64,
+    last: u64,
+    /// Method and path, where they were HTTP/1.x.
+    name: Option<Rc<str>>,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -60,7 +70,7 @@ pub struct Connection {
     pub(super) turn: Option<Box<Turn>>,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
-    names: VecDeque<(u64, Option<Rc<str>>)>,
+    names: VecDeque<Name>,
     /// Memory for the next turn.
     spare: Option<Box<Turn>>,
 }
@@ -121,8 +131,8 @@ impl Connection {
         self.names
             .iter()
             .rev()
-            .find(|(named, _)| *named == nth)?
-            .1
+            .find(|names| (names.first..=names.last).contains(&nth))?
+            .name
             .clone()
     }
 
@@ -131,7 +141,7 @@ impl Connection {
         let same = self
             .names
             .back()
-            .and_then(|(_, name)| name.as_ref())
+            .and_then(|names| names.name.as_ref())
             .filter(|name| {
                 name.strip_prefix(line.method)
                     .and_then(|rest| rest.strip_prefix(' '))
@@ -155,10 +165,20 @@ impl Connection {
     pub(super) fn retire_turn(&mut self) -> Option<RequestId> {
         let turn = self.turn.as_ref()?;
         let name = turn.request_line().and_then(|line| self.name_of(line));
-        if self.names.len() == MAX_NAMES {
-            self.names.pop_front();
+        let nth = turn.id.nth;
+        match self.names.back_mut() {
+            Some(names) if names.name == name => names.last = nth,
+            _ => {
+                if self.names.len() == MAX_NAMES {
+                    self.names.pop_front();
+                }
+                self.names.push_back(Name {
+                    first: nth,
+                    last: nth,
+                    name,
+                });
+            }
         }
-        self.names.push_back((turn.id.nth, name));
         std::mem::swap(&mut self.turn, &mut self.last);
         self.spare = self.turn.take();
         self.last.as_ref().map(|turn| turn.id)
