@@ -99,7 +99,7 @@ mod tests {
     fn what_exists_may_be_written() {
         let text = "Run `cargo xtask build [--debug]`.\n```sh\nA=1 cargo xtask build --debug # debug\n\
                     sudo observer attach --pid 7 | jq --raw-output .x\n```\n";
-        assert_eq!(complaints(text), []);
+        assert_eq!(complaints(text), Vec::<usize>::new());
     }
 
     #[test]
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn prose_output_and_other_languages_are_not_commands() {
         let text = "cargo xtask bild\n```json\nobserver bild\n```\n```console\n$ observer attach\nobserver bild\n```\n";
-        assert_eq!(complaints(text), []);
+        assert_eq!(complaints(text), Vec::<usize>::new());
     }
 
     #[test]
     fn other_programs_of_similar_name_are_left_alone() {
         assert_eq!(
             complaints("`observer-ebpf bild` and `cargo build --x` and `cargo xtask`\n"),
-            []
+            Vec::<usize>::new()
         );
     }
 }
