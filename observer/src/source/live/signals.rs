@@ -1,15 +1,17 @@
 //! The table of signals: for each, its hooks in order of preference. The first that this kernel and its
 //! lockdown state allow is used; what was refused, and why, is kept for `observer doctor`.
 
+use std::os::fd::OwnedFd;
+
 use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
 use observer_common::names::program;
 
-use super::offsets;
+use super::{direct, offsets};
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hook {
+pub(super) enum Hook {
     /// BTF tracepoint of this name.
     Tracepoint(&'static str),
     /// Entry of this kernel function.
@@ -165,13 +167,23 @@ pub struct Outcome {
     pub usable: bool,
 }
 
+/// What programs are attached with.
+pub(super) struct Attacher<'a> {
+    pub(super) ebpf: &'a mut Ebpf,
+    pub(super) btf: &'a Btf,
+    /// The same types, for those who ask about single ones.
+    pub(super) kernel: &'a btf_rs::Btf,
+    /// Where aya is not to load the programs itself.
+    pub(super) direct: Option<direct::Programs>,
+    /// What keeps programs attached that aya did not attach.
+    pub(super) links: Vec<OwnedFd>,
+}
+
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
-///
-/// `kernel` is `btf` for those who ask about single types.
-pub fn attach(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Outcome> {
+pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
     SIGNALS
         .iter()
-        .map(|signal| attach_one(ebpf, btf, kernel, signal))
+        .map(|signal| attach_one(attacher, signal))
         .collect()
 }
 
@@ -201,7 +213,8 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
     Ok(())
 }
 
-fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal) -> Outcome {
+fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
+    let kernel = attacher.kernel;
     let mut refused = Vec::new();
     for alternative in signal.alternatives {
         let name = alternative.hook.name();
@@ -214,7 +227,7 @@ fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal)
             }
             continue;
         }
-        match try_attach(ebpf, btf, alternative) {
+        match try_attach(attacher, alternative) {
             Ok(()) => {
                 return Outcome {
                     signal: signal.name,
@@ -236,8 +249,14 @@ fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal)
     }
 }
 
-fn try_attach(ebpf: &mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<()> {
-    let Some(program) = ebpf.program_mut(alternative.program) else {
+fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<()> {
+    let btf = attacher.btf;
+    if let Some(programs) = &attacher.direct {
+        let link = programs.attach(alternative.program, alternative.hook, btf)?;
+        attacher.links.push(link);
+        return Ok(());
+    }
+    let Some(program) = attacher.ebpf.program_mut(alternative.program) else {
         bail!("program {} is not in the compiled object", alternative.program);
     };
     match (program, alternative.hook) {
