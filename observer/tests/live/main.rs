@@ -17,6 +17,7 @@ mod go;
 mod kernel;
 mod laws;
 mod lifecycle;
+mod memory;
 mod observation;
 mod output;
 mod queues;

@@ -47,7 +47,13 @@ load() {
     return $((loaded + ended))
 }
 
-step kernel uname -r
+kernel() {
+    uname -r
+    # Not mounted on every machine.
+    cat /sys/kernel/security/lockdown 2>/dev/null || true
+}
+
+step kernel kernel
 step doctor "$observer" doctor
 step load load
 step tests "$tests" --test-threads 1 "$@"

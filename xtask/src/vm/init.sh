@@ -1,7 +1,8 @@
 #!/bin/busybox sh
 # The first and only process of the virtual machine: makes it a system, runs the checks, turns it off.
 #
-# Whatever fails, it ends; the starter sees what is missing in the output.
+# Whatever fails, it ends; the starter sees what is missing in the output. On the kernel's command line
+# `observer_tests` names the tests to run, all if it is not there: the kernel makes it a variable of this script.
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/
 mount -t proc proc /proc

@@ -12,11 +12,35 @@ use crate::{command, privilege};
 /// tracepoints for arrival, receive and send, which came with 6.3. 6.12 has them.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 
+/// A way to boot a kernel.
+pub(super) struct Mode {
+    /// Parameters on its command line.
+    pub(super) parameters: &'static str,
+    /// The state of lockdown that these have to lead to; none where the kernel may not know lockdown.
+    pub(super) lockdown: Option<&'static str>,
+    /// Tells the mode in names.
+    pub(super) suffix: &'static str,
+}
+
+const PLAIN: Mode = Mode {
+    parameters: "",
+    lockdown: None,
+    suffix: "",
+};
+
+/// The strictest lockdown changes what programs may do, and nothing that follows from it: a few tests will do.
+const LOCKED_DOWN: Mode = Mode {
+    parameters: "lockdown=confidentiality observer_tests=counts::",
+    lockdown: Some("confidentiality"),
+    suffix: "-confidentiality",
+};
+
 /// A kernel to boot.
 pub(super) struct Kernel {
     /// Its package or file.
     pub(super) name: String,
     pub(super) image: PathBuf,
+    pub(super) modes: &'static [Mode],
 }
 
 impl Kernel {
@@ -29,6 +53,7 @@ impl Kernel {
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             image: image.to_owned(),
+            modes: &[PLAIN],
         })
     }
 }
@@ -51,6 +76,7 @@ pub(super) fn of_debian(directory: &Path) -> Result<Vec<Kernel>> {
         let unpacked = unpack(&package, directory)?;
         kernels.push(Kernel {
             image: image(&unpacked)?,
+            modes: &[PLAIN, LOCKED_DOWN],
             name: package,
         });
     }

@@ -1,4 +1,4 @@
-//! Prints what was found: a line for each kernel and signal, then the load and the tests.
+//! Prints what was found: for each kernel a line for each signal, then the load and the tests.
 
 use std::io::{self, Write};
 
@@ -15,40 +15,92 @@ pub(super) struct Row {
 
 /// Writes the matrix.
 pub(super) fn print(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{:<34} {:<11} {:<29} remarks", "kernel", "signal", "hook")?;
+    line(out, "kernel", "signal", &format!("{:<29} remarks", "hook"))?;
     for row in rows {
-        let report = &row.report;
-        let release = report.release.as_deref().unwrap_or("never came up");
-        let mut kernel = [release, row.how].into_iter();
-        let mut line = |what: &str, text: &str| {
-            let kernel = kernel.next().unwrap_or_default();
-            writeln!(out, "{kernel:<34} {what:<11} {text}")
-        };
-        for signal in &report.signals {
-            let hook = signal.hook.as_deref().unwrap_or("none allowed");
-            let note = signal.note.as_deref().unwrap_or("exact");
-            line(&signal.name, &format!("{hook:<29} {note}"))?;
-        }
-        line("load", &format!("{} requests", report.requests))?;
-        line("tests", &tests(report))?;
-        for problem in &report.problems {
-            line("FAILED", problem)?;
-        }
-        if report.problems.is_empty() {
-            line("passed", "")?;
-        }
+        print_row(row, out)?;
     }
-    writeln!(out, "\nNot run:")?;
+    writeln!(out, "\nTests that did not run:")?;
     for (test, why) in programs::skipped(rows.iter().any(|row| row.emulated)) {
         writeln!(out, "  {test}: {why}")?;
     }
     Ok(())
 }
 
-fn tests(report: &Report) -> String {
-    let mut text = format!("{} passed, {} failed", report.passed, report.failed.len());
-    for name in &report.failed {
-        text += &format!("; {name}");
+fn print_row(row: &Row, out: &mut impl Write) -> io::Result<()> {
+    let report = &row.report;
+    let mut rest: Vec<(&str, String)> = Vec::new();
+    for signal in &report.signals {
+        let hook = signal.hook.as_deref().unwrap_or("none allowed");
+        let note = signal.note.as_deref().unwrap_or("exact");
+        rest.push((&signal.name, format!("{hook:<29} {note}")));
     }
-    text
+    rest.push((
+        "load",
+        format!("{} requests, {} counted", report.requests, report.counted),
+    ));
+    let mut tests = format!("{} passed, {} failed", report.passed, report.failed.len());
+    for name in &report.failed {
+        tests += &format!("; {name}");
+    }
+    rest.push(("tests", tests));
+    rest.extend(report.problems.iter().map(|problem| ("FAILED", problem.clone())));
+
+    let release = report.release.clone();
+    let lockdown = report.lockdown.as_deref().unwrap_or("unknown");
+    let mut kernel = [
+        release.unwrap_or_else(|| "never came up".to_owned()),
+        format!("  {}", row.how),
+        format!("  lockdown {lockdown}"),
+    ]
+    .into_iter();
+    for (what, text) in rest {
+        line(out, &kernel.next().unwrap_or_default(), what, &text)?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut impl Write, kernel: &str, what: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "{kernel:<28} {what:<11} {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::report::Signal;
+
+    #[test]
+    fn every_kernel_has_its_signals_its_tests_and_its_problems() {
+        let report = Report {
+            release: Some("6.1.0-56".to_owned()),
+            signals: vec![Signal {
+                name: "accept".to_owned(),
+                hook: None,
+                note: Some("an upper bound".to_owned()),
+            }],
+            failed: vec!["counts::a".to_owned()],
+            problems: vec!["tests: ended with status 101".to_owned()],
+            ..Report::default()
+        };
+        let rows = [Row {
+            how: "this machine",
+            emulated: false,
+            report,
+        }];
+        let mut out = Vec::new();
+        print(&rows, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let words: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            words[1],
+            ["6.1.0-56", "accept", "none", "allowed", "an", "upper", "bound"]
+        );
+        assert!(text.contains("0 passed, 1 failed; counts::a"), "{text}");
+        assert!(
+            text.contains("FAILED      tests: ended with status 101"),
+            "{text}"
+        );
+    }
 }

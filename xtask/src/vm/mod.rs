@@ -79,16 +79,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     let mut rows = Vec::new();
     for kernel in &kernels {
-        let console = directory.join(format!("{}.log", kernel.name));
-        announce(&kernel.name, &console);
-        let start = Instant::now();
-        qemu::boot(&kernel.image, &initramfs, &console, emulated)?;
-        let how = if emulated {
-            "  QEMU, emulated"
-        } else {
-            "  QEMU, KVM"
-        };
-        rows.push(judge(&console, how, emulated, start)?);
+        for mode in kernel.modes {
+            let console = directory.join(format!("{}{}.log", kernel.name, mode.suffix));
+            announce(&format!("{}{}", kernel.name, mode.suffix), &console);
+            let start = Instant::now();
+            qemu::boot(&kernel.image, mode.parameters, &initramfs, &console, emulated)?;
+            let how = if emulated { "QEMU, emulated" } else { "QEMU, KVM" };
+            let mut row = judge(&console, how, emulated, start)?;
+            row.report.expect_lockdown(mode.lockdown);
+            rows.push(row);
+        }
     }
     rows.extend(own_kernel(&programs, &directory)?);
     matrix::print(&rows, &mut io::stdout().lock()).context("cannot write to standard output")?;
@@ -121,7 +121,7 @@ fn own_kernel(programs: &Programs, directory: &Path) -> Result<Option<Row>> {
     let output = fs::File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
     // How the steps ended stands in the output.
     run_into(&mut check, output)?;
-    judge(&console, "  this machine", false, start).map(Some)
+    judge(&console, "this machine", false, start).map(Some)
 }
 
 fn run_into(command: &mut Command, output: fs::File) -> Result<()> {

@@ -30,9 +30,15 @@ pub(super) fn is_there() -> bool {
     command::output(Command::new(PROGRAM).arg("--version")).is_ok()
 }
 
-/// Boots `kernel` with `initramfs`, and waits until it turns itself off or the patience is over. The console is
+/// Boots `kernel` with these parameters and `initramfs`, and waits until it turns itself off or the patience is over. The console is
 /// written to the file `console` meanwhile.
-pub(super) fn boot(kernel: &Path, initramfs: &Path, console: &Path, emulated: bool) -> Result<()> {
+pub(super) fn boot(
+    kernel: &Path,
+    parameters: &str,
+    initramfs: &Path,
+    console: &Path,
+    emulated: bool,
+) -> Result<()> {
     // An old one must not be taken for this run's.
     fs::write(console, "").with_context(|| format!("cannot write {}", console.display()))?;
     let mut qemu = Command::new(PROGRAM);
@@ -52,7 +58,8 @@ pub(super) fn boot(kernel: &Path, initramfs: &Path, console: &Path, emulated: bo
         "-display",
         "none",
     ])
-    .args(["-append", "console=ttyS0 quiet loglevel=3 panic=-1"])
+    .arg("-append")
+    .arg(format!("console=ttyS0 quiet loglevel=3 panic=-1 {parameters}"))
     .arg("-serial")
     .arg(format!("file:{}", console.display()))
     .arg("-kernel")

@@ -10,9 +10,13 @@ use serde_json::Value;
 pub(super) struct Report {
     /// The release as the kernel itself tells it.
     pub(super) release: Option<String>,
+    /// The state of lockdown, where the kernel tells it.
+    pub(super) lockdown: Option<String>,
     pub(super) signals: Vec<Signal>,
     /// Requests that the client had answered in the load.
     pub(super) requests: u64,
+    /// Requests that observer counted.
+    pub(super) counted: u64,
     pub(super) passed: usize,
     pub(super) failed: Vec<String>,
     /// Why the run is not good.
@@ -61,11 +65,22 @@ impl Report {
     }
 
     fn kernel(&mut self, step: &Step<'_>) {
-        self.release = step
-            .lines
-            .iter()
-            .find(|line| !line.is_empty())
-            .map(|line| (*line).to_owned());
+        let mut lines = step.lines.iter().filter(|line| !line.is_empty());
+        self.release = lines.next().map(|line| (*line).to_owned());
+        // `none [integrity] confidentiality`
+        let chosen = |line: &&str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
+        self.lockdown = lines.next().and_then(chosen);
+    }
+
+    /// A kernel that does not know lockdown ignores the parameter that asks for it.
+    pub(super) fn expect_lockdown(&mut self, expected: Option<&str>) {
+        if let Some(expected) = expected
+            && self.lockdown.as_deref() != Some(expected)
+        {
+            let found = self.lockdown.as_deref().unwrap_or("unknown");
+            self.problems
+                .push(format!("kernel: lockdown is {found} and not {expected}"));
+        }
     }
 
     /// The client and observer have to have counted the same.
@@ -91,12 +106,11 @@ impl Report {
         if self.requests == 0 || client["errors"] != 0 {
             self.problems.push(format!("load: the client reports {client}"));
         }
-        if end["requests"] != client["requests"] {
-            let counted = &end["requests"];
-            self.problems.push(format!(
-                "load: observer counted {counted} requests of {}",
-                self.requests
-            ));
+        self.counted = end["requests"].as_u64().unwrap_or(0);
+        if self.counted != self.requests {
+            let (counted, requests) = (self.counted, self.requests);
+            self.problems
+                .push(format!("load: observer counted {counted} requests of {requests}"));
         }
         if end["lost"].as_object().is_none_or(|lost| !lost.is_empty()) {
             self.problems.push(format!("load: lost {}", end["lost"]));
@@ -135,23 +149,107 @@ fn signal(value: &Value) -> Signal {
 }
 
 fn step<'a>(console: &'a str, name: &str) -> Option<Step<'a>> {
-    let begin = format!("@begin {name}");
-    let end = format!("@end {name} ");
-    let mut lines = console
-        .lines()
-        .skip_while(|line| line.trim_end() != begin)
-        .skip(1);
+    let (begin, end) = (format!("@begin {name}"), format!("@end {name} "));
+    let mut lines = console.lines().map(str::trim_end);
+    lines.find(|line| *line == begin)?;
     let mut step = Step {
         lines: Vec::new(),
         status: None,
     };
-    console.lines().find(|line| line.trim_end() == begin)?;
-    for line in lines.by_ref() {
+    for line in lines {
         if let Some(status) = line.strip_prefix(&end) {
-            step.status = Some(status.trim());
+            step.status = Some(status);
             break;
         }
-        step.lines.push(line.trim_end());
+        step.lines.push(line);
     }
     Some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a good run prints, with the carriage returns of a serial console.
+    const GOOD: &str = r#"Booting from ROM
+@begin kernel
+6.1.0-56-cloud-amd64
+none [integrity] confidentiality
+
+@end kernel 0
+@begin doctor
+@end doctor 0
+@begin load
+{"requests":1000,"errors":0,"latency_ns":{"p50":1}}
+{"v":1,"type":"header","signals":[{"signal":"send","hook":"fexit:tcp_sendmsg","note":"less"},{"signal":"accept"}]}
+{"v":1,"type":"end","requests":1000,"lost":{}}
+@end load 0
+@begin tests
+test counts::a ... ok
+skipped b: it needs c
+test counts::b ... ok
+
+test result: ok. 2 passed; 0 failed; 0 ignored
+
+@end tests 0
+reboot: Power down
+"#;
+
+    fn problems(console: &str) -> Vec<String> {
+        Report::of(console).problems
+    }
+
+    #[test]
+    fn a_good_run_has_no_problem() {
+        let report = Report::of(&GOOD.replace('\n', "\r\n"));
+        assert_eq!(report.problems, Vec::<String>::new());
+        assert_eq!(report.release.as_deref(), Some("6.1.0-56-cloud-amd64"));
+        assert_eq!(report.lockdown.as_deref(), Some("integrity"));
+        assert_eq!((report.requests, report.counted, report.passed), (1000, 1000, 2));
+        let hooks: Vec<_> = report
+            .signals
+            .iter()
+            .map(|signal| signal.hook.as_deref())
+            .collect();
+        assert_eq!(hooks, [Some("fexit:tcp_sendmsg"), None]);
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_anywhere_is_a_problem() {
+        let lines: Vec<&str> = GOOD.lines().collect();
+        for length in 0..lines.len() - 1 {
+            assert!(
+                !problems(&lines[..length].join("\n")).is_empty(),
+                "{length} lines"
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_agree_is_a_problem() {
+        for (good, bad) in [
+            (
+                r#""type":"end","requests":1000"#,
+                r#""type":"end","requests":999"#,
+            ),
+            (r#""lost":{}"#, r#""lost":{"ring_full":1}"#),
+            (r#""errors":0"#, r#""errors":1"#),
+            ("counts::b ... ok", "counts::b ... FAILED"),
+            ("test counts::b ... ok\n", ""),
+            ("@end doctor 0", "@end doctor 1"),
+            ("@end tests 0", "@end tests 101"),
+        ] {
+            assert!(GOOD.contains(good), "{good}");
+            assert!(!problems(&GOOD.replace(good, bad)).is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_state_of_lockdown_than_asked_for_is_a_problem() {
+        let mut report = Report::of(GOOD);
+        report.expect_lockdown(Some("integrity"));
+        assert_eq!(report.problems, Vec::<String>::new());
+        report.expect_lockdown(Some("confidentiality"));
+        assert_eq!(report.problems.len(), 1);
+    }
 }

@@ -107,7 +107,7 @@ const SIGNALS: &[Signal] = &[
             Alternative {
                 program: program::SEND_FEXIT,
                 hook: Hook::Exit("tcp_sendmsg", 3),
-                note: None,
+                note: Some("what sendfile and splice send is not seen"),
             },
         ],
         fallback: None,
