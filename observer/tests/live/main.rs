@@ -12,6 +12,7 @@
 
 mod client;
 mod counts;
+mod files;
 mod garbage;
 mod go;
 mod kernel;

@@ -28,7 +28,7 @@ pub(super) fn build(programs: &Programs, busybox: &Path, emulated: bool) -> Resu
     archive.file(Path::new("/init"), INIT.as_bytes());
     archive.file(Path::new(CHECK_PATH), CHECK.as_bytes());
     let words = programs.check(Path::new(CHECK_PATH), emulated);
-    let call = command::line(Command::new(&words[0]).args(&words[1..])) + " $observer_tests\n";
+    let call = command::line(Command::new(&words[0]).args(&words[1..]));
     archive.file(Path::new("/call.sh"), call.as_bytes());
     add(&mut archive, busybox, Path::new("/bin/busybox"))?;
 

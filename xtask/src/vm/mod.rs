@@ -13,15 +13,13 @@ mod qemu;
 mod report;
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{privilege, setup, workspace};
+use crate::{command, privilege, setup, workspace};
 use kernels::Kernel;
 use matrix::Row;
 use programs::Programs;
@@ -82,10 +80,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for mode in kernel.modes {
             let console = directory.join(format!("{}{}.log", kernel.name, mode.suffix));
             announce(&format!("{}{}", kernel.name, mode.suffix), &console);
-            let start = Instant::now();
             qemu::boot(&kernel.image, mode.parameters, &initramfs, &console, emulated)?;
-            let how = if emulated { "QEMU, emulated" } else { "QEMU, KVM" };
-            let mut row = judge(&console, how, emulated, start)?;
+            let mut row = Row {
+                how: if emulated { "QEMU, emulated" } else { "QEMU, KVM" },
+                emulated,
+                report: judge(&console, mode.few)?,
+            };
             row.report.expect_lockdown(mode.lockdown);
             rows.push(row);
         }
@@ -113,21 +113,20 @@ fn own_kernel(programs: &Programs, directory: &Path) -> Result<Option<Row>> {
     fs::write(&script, initramfs::CHECK).with_context(|| format!("cannot write {}", script.display()))?;
     let console = directory.join("own.log");
     announce("this machine's own kernel", &console);
-    let start = Instant::now();
-    let words = programs.check(&script, false);
-    let mut check = privilege::as_root("env");
+    let output = File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
     // A kernel test that cannot run is a failure here, as in the virtual machines.
-    check.arg("CI=true").args(words);
-    let output = fs::File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
-    // How the steps ended stands in the output.
-    run_into(&mut check, output)?;
-    judge(&console, "this machine", false, start).map(Some)
-}
-
-fn run_into(command: &mut Command, output: fs::File) -> Result<()> {
-    let status = command.stdout(output).status();
-    status.with_context(|| format!("cannot run `{}`", crate::command::line(command)))?;
-    Ok(())
+    let mut check = privilege::as_root("env");
+    check.arg("CI=true").args(programs.check(&script, false));
+    // How its steps ended stands in the output.
+    check
+        .stdout(output)
+        .status()
+        .with_context(|| format!("cannot run `{}`", command::line(&check)))?;
+    Ok(Some(Row {
+        how: "this machine",
+        emulated: false,
+        report: judge(&console, false)?,
+    }))
 }
 
 fn announce(kernel: &str, console: &Path) {
@@ -135,17 +134,12 @@ fn announce(kernel: &str, console: &Path) {
 }
 
 /// Reads a console. That of a kernel that failed is shown: in CI there is no other way to see it.
-fn judge(console: &Path, how: &'static str, emulated: bool, start: Instant) -> Result<Row> {
+fn judge(console: &Path, few: bool) -> Result<Report> {
     let bytes = fs::read(console).with_context(|| format!("cannot read {}", console.display()))?;
     let text = String::from_utf8_lossy(&bytes);
-    let report = Report::of(&text);
+    let report = Report::of(&text, few);
     if !report.problems.is_empty() {
         eprintln!("{text}");
     }
-    eprintln!("  {} s", start.elapsed().as_secs());
-    Ok(Row {
-        how,
-        emulated,
-        report,
-    })
+    Ok(report)
 }

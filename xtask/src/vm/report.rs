@@ -3,6 +3,8 @@
 //! A run is good when every step of the script was reached and ended well, and when its numbers agree: a check that
 //! was cut off, or that ran nothing, has failed.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// What was found on one kernel.
@@ -19,6 +21,8 @@ pub(super) struct Report {
     pub(super) counted: u64,
     pub(super) passed: usize,
     pub(super) failed: Vec<String>,
+    /// Tests that were tried again, once for each time.
+    pub(super) again: Vec<String>,
     /// Why the run is not good.
     pub(super) problems: Vec<String>,
 }
@@ -38,27 +42,29 @@ struct Step<'a> {
 }
 
 impl Report {
-    /// Judges an output of the script, between whatever else is on the console.
-    pub(super) fn of(console: &str) -> Self {
-        let mut report = Self::default();
-        for (name, judge) in [
+    /// Judges an output of the script, between whatever else is on the console. `few`: it was to run some tests only.
+    pub(super) fn of(console: &str, few: bool) -> Self {
+        let steps = [
             ("kernel", Self::kernel as fn(&mut Self, &Step<'_>)),
             ("doctor", |_, _| {}),
             ("load", Self::load),
             ("tests", Self::tests),
-        ] {
-            match step(console, name) {
-                None => report.problems.push(format!("{name}: never begun")),
-                Some(step) => {
-                    judge(&mut report, &step);
-                    match step.status {
-                        Some("0") => {}
-                        Some(status) => report
-                            .problems
-                            .push(format!("{name}: ended with status {status}")),
-                        None => report.problems.push(format!("{name}: never ended")),
-                    }
-                }
+            ("causes", Self::tests),
+        ];
+        let expected = if few { steps.len() - 1 } else { steps.len() };
+        let mut report = Self::default();
+        for (name, judge) in &steps[..expected] {
+            let Some(step) = step(console, name) else {
+                report.problems.push(format!("{name}: never begun"));
+                continue;
+            };
+            judge(&mut report, &step);
+            match step.status {
+                Some("0") => {}
+                Some(status) => report
+                    .problems
+                    .push(format!("{name}: ended with status {status}")),
+                None => report.problems.push(format!("{name}: never ended")),
             }
         }
         report
@@ -117,24 +123,38 @@ impl Report {
         }
     }
 
+    /// A test that has failed may have been tried again: the last time counts.
     fn tests(&mut self, step: &Step<'_>) {
+        let mut outcomes: BTreeMap<&str, bool> = BTreeMap::new();
+        // The tests count themselves, too: a line that the kernel wrote into is not overlooked.
+        let (mut seen, mut told) = (0, 0);
         for line in &step.lines {
-            let Some((name, outcome)) = line
+            if let Some((name, outcome)) = line
                 .strip_prefix("test ")
                 .and_then(|test| test.split_once(" ... "))
-            else {
-                continue;
-            };
-            match outcome {
-                "ok" => self.passed += 1,
-                _ => self.failed.push(name.to_owned()),
+            {
+                seen += 1;
+                if outcomes.insert(name, outcome == "ok") == Some(false) {
+                    self.again.push(name.to_owned());
+                }
+            } else if let Some(counts) = line.strip_prefix("test result: ") {
+                let counts = counts.split(|c: char| !c.is_ascii_digit());
+                // Passed, then failed.
+                told += counts
+                    .filter_map(|digits| digits.parse::<usize>().ok())
+                    .take(2)
+                    .sum::<usize>();
             }
         }
-        // The tests count themselves, too: a line that the kernel wrote into is not overlooked.
-        let counted = format!("{} passed; {} failed;", self.passed, self.failed.len());
-        if self.passed == 0 || !step.lines.iter().any(|line| line.contains(&counted)) {
-            self.problems
-                .push(format!("tests: {counted} is not what they say themselves"));
+        if seen == 0 || seen != told {
+            self.problems.push(format!(
+                "tests: {seen} were seen to end, and {told} are said to have"
+            ));
+        }
+        self.passed += outcomes.values().filter(|passed| **passed).count();
+        for (name, _) in outcomes.into_iter().filter(|(_, passed)| !passed) {
+            self.failed.push(name.to_owned());
+            self.problems.push(format!("tests: {name} failed"));
         }
     }
 }
@@ -192,20 +212,31 @@ test counts::b ... ok
 test result: ok. 2 passed; 0 failed; 0 ignored
 
 @end tests 0
+@begin causes
+test queues::a ... ok
+test waits::b ... FAILED
+test result: FAILED. 1 passed; 1 failed; 0 ignored
+test waits::b ... ok
+test result: ok. 1 passed; 0 failed; 0 ignored
+@end causes 0
 reboot: Power down
 "#;
 
     fn problems(console: &str) -> Vec<String> {
-        Report::of(console).problems
+        Report::of(console, false).problems
     }
 
     #[test]
     fn a_good_run_has_no_problem() {
-        let report = Report::of(&GOOD.replace('\n', "\r\n"));
+        let report = Report::of(&GOOD.replace('\n', "\r\n"), false);
         assert_eq!(report.problems, Vec::<String>::new());
         assert_eq!(report.release.as_deref(), Some("6.1.0-56-cloud-amd64"));
         assert_eq!(report.lockdown.as_deref(), Some("integrity"));
-        assert_eq!((report.requests, report.counted, report.passed), (1000, 1000, 2));
+        assert_eq!((report.requests, report.counted, report.passed), (1000, 1000, 4));
+        assert_eq!(
+            (report.failed.len(), report.again),
+            (0, vec!["waits::b".to_owned()])
+        );
         let hooks: Vec<_> = report
             .signals
             .iter()
@@ -238,6 +269,8 @@ reboot: Power down
             ("test counts::b ... ok\n", ""),
             ("@end doctor 0", "@end doctor 1"),
             ("@end tests 0", "@end tests 101"),
+            ("@begin causes", "@begin nothing"),
+            ("@end causes 0", "@end causes 101"),
         ] {
             assert!(GOOD.contains(good), "{good}");
             assert!(!problems(&GOOD.replace(good, bad)).is_empty(), "{bad}");
@@ -246,7 +279,7 @@ reboot: Power down
 
     #[test]
     fn another_state_of_lockdown_than_asked_for_is_a_problem() {
-        let mut report = Report::of(GOOD);
+        let mut report = Report::of(GOOD, false);
         report.expect_lockdown(Some("integrity"));
         assert_eq!(report.problems, Vec::<String>::new());
         report.expect_lockdown(Some("confidentiality"));

@@ -55,6 +55,8 @@ struct Signal {
     alternatives: &'static [Alternative],
     /// What stands in when no hook is allowed; `None` when observer cannot do without.
     fallback: Option<&'static str>,
+    /// The kernel function without which there is no such signal, and no need for it.
+    only_with: Option<&'static str>,
 }
 
 const fn tracepoint(program: &'static str, name: &'static str) -> Alternative {
@@ -70,11 +72,13 @@ const SIGNALS: &[Signal] = &[
         name: "switch",
         alternatives: &[tracepoint(program::SWITCH, "sched_switch")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "wakeup",
         alternatives: &[tracepoint(program::WAKEUP, "sched_waking")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "arrival",
@@ -87,6 +91,7 @@ const SIGNALS: &[Signal] = &[
             },
         ],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "receive",
@@ -99,6 +104,7 @@ const SIGNALS: &[Signal] = &[
             },
         ],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "send",
@@ -107,15 +113,27 @@ const SIGNALS: &[Signal] = &[
             Alternative {
                 program: program::SEND_FEXIT,
                 hook: Hook::Exit("tcp_sendmsg", 3),
-                note: Some("what sendfile and splice send is not seen"),
+                note: None,
             },
         ],
         fallback: None,
+        only_with: None,
+    },
+    Signal {
+        name: "send_page",
+        alternatives: &[Alternative {
+            program: program::SEND_PAGE_FEXIT,
+            hook: Hook::Exit("tcp_sendpage", 5),
+            note: None,
+        }],
+        fallback: Some("what sendfile and splice send is not seen"),
+        only_with: Some("tcp_sendpage"),
     },
     Signal {
         name: "connection",
         alternatives: &[tracepoint(program::CONNECTION, "inet_sock_set_state")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "accept",
@@ -134,21 +152,25 @@ const SIGNALS: &[Signal] = &[
         fallback: Some(
             "the first read tried on a new connection: an upper bound, exact where one thread does both",
         ),
+        only_with: None,
     },
     Signal {
         name: "fork",
         alternatives: &[tracepoint(program::FORK, "sched_process_fork")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "exec",
         alternatives: &[tracepoint(program::EXEC, "sched_process_exec")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "exit",
         alternatives: &[tracepoint(program::EXIT, "sched_process_exit")],
         fallback: None,
+        only_with: None,
     },
 ];
 
@@ -181,8 +203,10 @@ pub(super) struct Attacher<'a> {
 
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
 pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
+    let kernel = attacher.kernel;
     SIGNALS
         .iter()
+        .filter(|signal| signal.only_with.is_none_or(|name| offsets::has(kernel, name)))
         .map(|signal| attach_one(attacher, signal))
         .collect()
 }
