@@ -21,7 +21,7 @@ pub(super) fn print(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "\nTests that did not run:")?;
     for (test, why) in programs::skipped(rows.iter().any(|row| row.emulated)) {
-        writeln!(out, "  {test}: {why}")?;
+        writeln!(out, "  {test}  {why}")?;
     }
     Ok(())
 }
