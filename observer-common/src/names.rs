@@ -40,6 +40,8 @@ pub mod program {
     pub const SEND_TRACEPOINT: &str = "send_tracepoint";
     /// Signal `send`: exit of `tcp_sendmsg`.
     pub const SEND_FEXIT: &str = "send_fexit";
+    /// Signal `send_page`: exit of `tcp_sendpage` (until Linux 6.4).
+    pub const SEND_PAGE_FEXIT: &str = "send_page_fexit";
     /// Signal `connection`: BTF tracepoint `inet_sock_set_state`.
     pub const CONNECTION: &str = "connection";
     /// Signal `accept`: exit of `inet_csk_accept` with two parameters (Linux 6.10).

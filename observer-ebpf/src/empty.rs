@@ -53,6 +53,11 @@ fn send_fexit(_ctx: FExitContext) -> i32 {
     0
 }
 
+#[fexit(function = "tcp_sendpage")]
+fn send_page_fexit(_ctx: FExitContext) -> i32 {
+    0
+}
+
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit(_ctx: FExitContext) -> i32 {
     0

@@ -114,7 +114,10 @@ pub(crate) fn track(
     at_ns: u64,
     announce: bool,
 ) -> Option<&'static mut SocketState> {
-    let Some(state) = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) else {
+    // An accept can find the connection in the queue before it is established, on another CPU: of two that create
+    // the state at once, one is refused, and finds that of the other.
+    let created = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE));
+    let Some(state) = created.or_else(|| tracked(sock)) else {
         ring::lost(LostReason::SocketState, at_ns);
         return None;
     };

@@ -1,4 +1,4 @@
-//! Signal `send`: a watched thread's send call on a TCP socket returns, in its own context.
+//! Signals `send` and `send_page`: a watched thread's send call on a TCP socket returns, in its own context.
 
 use core::ffi::c_void;
 
@@ -29,6 +29,15 @@ fn send_fexit(ctx: FExitContext) -> i32 {
     // SAFETY: the first argument is a socket.
     let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
     send(sock, ctx.arg(3))
+}
+
+/// `int tcp_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)`: a page of what
+/// sendfile and splice send. Since Linux 6.5 these go the way of every other send.
+#[fexit(function = "tcp_sendpage")]
+fn send_page_fexit(ctx: FExitContext) -> i32 {
+    // SAFETY: the first argument is a socket.
+    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
+    send(sock, ctx.arg(5))
 }
 
 #[inline(always)]

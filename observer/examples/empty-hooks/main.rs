@@ -15,7 +15,7 @@ fn main() -> Result<()> {
         .btf(Some(&btf))
         .load(OBJECT)
         .context("the kernel refused to load the empty programs")?;
-    signals::require(&signals::attach(&mut ebpf, &btf, &offsets::kernel_btf()?))?;
+    signals::require(&signals::attach_object(&mut ebpf, &btf, &offsets::kernel_btf()?))?;
     println!("attached");
     copy(&mut stdin().lock(), &mut sink()).context("cannot wait for the end of standard input")?;
     Ok(())

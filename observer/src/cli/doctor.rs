@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use observer::source::live::{KernelHalf, Options, offsets, privilege, signals};
-use observer_common::limits;
+use observer_common::{limits, rss};
 
 use super::exit::Ending;
 use super::live::kernel_release;
@@ -26,7 +26,13 @@ pub(crate) fn run() -> Result<Ending> {
         bail!("the signals can be tried only with privileges");
     }
     writeln!(out, "privilege enough")?;
-    btf.context("this kernel cannot be used")?;
+    let offsets = btf.context("this kernel cannot be used")?;
+    if offsets.mm_rss_access == rss::NONE {
+        writeln!(
+            out,
+            "memory    not known at a request: before Linux 6.2 that takes bpf_probe_read_kernel, which lockdown refuses"
+        )?;
+    }
 
     // No process has this id: the programs are attached for real, and record nothing.
     let options = Options {

@@ -58,6 +58,12 @@ pub(crate) fn ensure() -> Result<Toolchain> {
     toolchain::find().or_else(|_| install())
 }
 
+/// Installs packages of the distribution that a command needs beside the toolchain.
+pub(crate) fn packages(packages: &[&str], what: &str) -> Result<()> {
+    let step = plan::apt_install(&Machine::look(), packages, what).map_err(anyhow::Error::msg)?;
+    take(&step)
+}
+
 /// The routes that the user allows, the preferred one first.
 fn routes() -> Result<Vec<Route>> {
     Ok(match toolchain::choice()? {

@@ -214,7 +214,8 @@ fn linker(machine: &Machine, llvm: u32) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-fn apt_install(machine: &Machine, packages: &[&str], what: &str) -> Result<Step, String> {
+/// Installs packages of the distribution.
+pub(super) fn apt_install(machine: &Machine, packages: &[&str], what: &str) -> Result<Step, String> {
     let list = packages.join(" ");
     if !machine.apt {
         return Err(format!("there is no apt-get to install {list}"));

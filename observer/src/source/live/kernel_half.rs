@@ -3,13 +3,16 @@
 //! Everything attached hangs on file descriptors of this process: when it dies, by whatever cause, the kernel
 //! detaches the programs and frees the maps. Nothing is pinned.
 
+use std::os::fd::OwnedFd;
+
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
 use super::rings::Rings;
-use super::{offsets, signals};
+use super::signals::{self, Attacher};
+use super::{direct, offsets};
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -28,6 +31,8 @@ pub struct Options {
 /// The loaded and attached kernel half. Dropping it detaches everything.
 pub struct KernelHalf {
     ebpf: Ebpf,
+    /// Of programs that aya did not attach.
+    _links: Vec<OwnedFd>,
     losses: PerCpuArray<MapData, LossesPod>,
     pub(super) rings: Rings,
     /// What became of each signal.
@@ -60,6 +65,10 @@ impl KernelHalf {
             .load(OBJECT)
             .context("the kernel refused to load observer's programs or maps")?;
 
+        // Before any map is taken out.
+        let direct = direct::is_needed()
+            .then(|| direct::Programs::new(OBJECT, &ebpf))
+            .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
         let mut targets: HashMap<_, u32, u8> = map(&mut ebpf, names::map::TARGETS)?;
         for pid in &options.pids {
@@ -77,12 +86,21 @@ impl KernelHalf {
                 .with_context(|| format!("cannot watch port {port}"))?;
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
+        let mut attacher = Attacher {
+            ebpf: &mut ebpf,
+            btf: &btf,
+            kernel: &kernel,
+            direct,
+            links: Vec::new(),
+        };
         // The maps stay alive through the programs that use them.
-        let outcomes = signals::attach(&mut ebpf, &btf, &kernel);
+        let outcomes = signals::attach(&mut attacher);
+        let links = attacher.links;
         drop((kernel, btf));
         give_back();
         Ok(Self {
             ebpf,
+            _links: links,
             losses,
             rings,
             outcomes,

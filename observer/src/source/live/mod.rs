@@ -2,6 +2,7 @@
 //!
 //! It knows the kernel and procfs, and nothing of what events mean.
 
+mod direct;
 mod drain;
 mod facts;
 mod kernel_half;

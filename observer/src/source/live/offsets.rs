@@ -1,8 +1,6 @@
 //! Finds the kernel fields that the kernel half reads, in the running kernel's BTF.
 
 use anyhow::{Context as _, Result, anyhow};
-use aya::programs::ProgramType;
-use aya::sys::{BpfHelper, is_helper_supported};
 use btf_rs::{Btf, Struct, Type};
 use observer_common::{Offsets, rss};
 
@@ -103,7 +101,7 @@ pub fn parameters(btf: &Btf, function: &str) -> Option<usize> {
 /// `atomic_long_t` before.
 fn resident_memory(btf: &Btf) -> Result<([u32; 3], u32)> {
     let (base, element, count, access) = match field(btf, "mm_struct", "rss_stat.count") {
-        Ok(base) if may_copy() => (base, 8, 0, rss::COPY),
+        Ok(base) if aya::features().bpf_probe_read_kernel() => (base, 8, 0, rss::COPY),
         Ok(base) => (base, 8, 0, rss::NONE),
         Err(_) => (
             field(btf, "mm_struct", "rss_stat")?,
@@ -113,12 +111,6 @@ fn resident_memory(btf: &Btf) -> Result<([u32; 3], u32)> {
         ),
     };
     Ok((RSS_COUNTERS.map(|index| base + index * element + count), access))
-}
-
-/// Whether programs may copy kernel memory, which lockdown `confidentiality` forbids. The helper of raw tracepoints
-/// is that of all tracing programs, and can be asked about without a function to attach to.
-fn may_copy() -> bool {
-    is_helper_supported(ProgramType::RawTracePoint, BpfHelper::BPF_FUNC_probe_read_kernel).unwrap_or(false)
 }
 
 fn structure(btf: &Btf, name: &str) -> Result<Struct> {

@@ -57,12 +57,14 @@ impl ProgramTime {
     }
 }
 
-/// Time in all attached programs while it was measured, since they were loaded, ns.
+/// Time in all attached programs while it was measured, since they were loaded, ns. Not known where aya did not
+/// load them.
 fn ran_ns(ebpf: &Ebpf) -> Option<u64> {
-    ebpf.programs()
-        .filter(|(_, program)| program.fd().is_ok())
+    let loaded = ebpf.programs().filter(|(_, program)| program.fd().is_ok());
+    let times: Vec<u64> = loaded
         .map(|(_, program)| u64::try_from(program.info().ok()?.run_time().as_nanos()).ok())
-        .sum()
+        .collect::<Option<_>>()?;
+    (!times.is_empty()).then(|| times.iter().sum())
 }
 
 #[cfg(test)]

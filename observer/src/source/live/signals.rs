@@ -1,15 +1,17 @@
 //! The table of signals: for each, its hooks in order of preference. The first that this kernel and its
 //! lockdown state allow is used; what was refused, and why, is kept for `observer doctor`.
 
+use std::os::fd::OwnedFd;
+
 use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
 use observer_common::names::program;
 
-use super::offsets;
+use super::{direct, offsets};
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hook {
+pub(super) enum Hook {
     /// BTF tracepoint of this name.
     Tracepoint(&'static str),
     /// Entry of this kernel function.
@@ -53,6 +55,8 @@ struct Signal {
     alternatives: &'static [Alternative],
     /// What stands in when no hook is allowed; `None` when observer cannot do without.
     fallback: Option<&'static str>,
+    /// The kernel function without which there is no such signal, and no need for it.
+    only_with: Option<&'static str>,
 }
 
 const fn tracepoint(program: &'static str, name: &'static str) -> Alternative {
@@ -68,11 +72,13 @@ const SIGNALS: &[Signal] = &[
         name: "switch",
         alternatives: &[tracepoint(program::SWITCH, "sched_switch")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "wakeup",
         alternatives: &[tracepoint(program::WAKEUP, "sched_waking")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "arrival",
@@ -85,6 +91,7 @@ const SIGNALS: &[Signal] = &[
             },
         ],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "receive",
@@ -97,6 +104,7 @@ const SIGNALS: &[Signal] = &[
             },
         ],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "send",
@@ -109,11 +117,23 @@ const SIGNALS: &[Signal] = &[
             },
         ],
         fallback: None,
+        only_with: None,
+    },
+    Signal {
+        name: "send_page",
+        alternatives: &[Alternative {
+            program: program::SEND_PAGE_FEXIT,
+            hook: Hook::Exit("tcp_sendpage", 5),
+            note: None,
+        }],
+        fallback: Some("what sendfile and splice send is not seen"),
+        only_with: Some("tcp_sendpage"),
     },
     Signal {
         name: "connection",
         alternatives: &[tracepoint(program::CONNECTION, "inet_sock_set_state")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "accept",
@@ -132,21 +152,25 @@ const SIGNALS: &[Signal] = &[
         fallback: Some(
             "the first read tried on a new connection: an upper bound, exact where one thread does both",
         ),
+        only_with: None,
     },
     Signal {
         name: "fork",
         alternatives: &[tracepoint(program::FORK, "sched_process_fork")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "exec",
         alternatives: &[tracepoint(program::EXEC, "sched_process_exec")],
         fallback: None,
+        only_with: None,
     },
     Signal {
         name: "exit",
         alternatives: &[tracepoint(program::EXIT, "sched_process_exit")],
         fallback: None,
+        only_with: None,
     },
 ];
 
@@ -165,13 +189,36 @@ pub struct Outcome {
     pub usable: bool,
 }
 
+/// What programs are attached with.
+pub(super) struct Attacher<'a> {
+    pub(super) ebpf: &'a mut Ebpf,
+    pub(super) btf: &'a Btf,
+    /// The same types, for those who ask about single ones.
+    pub(super) kernel: &'a btf_rs::Btf,
+    /// Where aya is not to load the programs itself.
+    pub(super) direct: Option<direct::Programs>,
+    /// What keeps programs attached that aya did not attach.
+    pub(super) links: Vec<OwnedFd>,
+}
+
+/// Attaches another object that has programs of these names, as far as aya can load them.
+pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Outcome> {
+    attach(&mut Attacher {
+        ebpf,
+        btf,
+        kernel,
+        direct: None,
+        links: Vec::new(),
+    })
+}
+
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
-///
-/// `kernel` is `btf` for those who ask about single types.
-pub fn attach(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Outcome> {
+pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
+    let kernel = attacher.kernel;
     SIGNALS
         .iter()
-        .map(|signal| attach_one(ebpf, btf, kernel, signal))
+        .filter(|signal| signal.only_with.is_none_or(|name| offsets::has(kernel, name)))
+        .map(|signal| attach_one(attacher, signal))
         .collect()
 }
 
@@ -201,7 +248,8 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
     Ok(())
 }
 
-fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal) -> Outcome {
+fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
+    let kernel = attacher.kernel;
     let mut refused = Vec::new();
     for alternative in signal.alternatives {
         let name = alternative.hook.name();
@@ -214,7 +262,7 @@ fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal)
             }
             continue;
         }
-        match try_attach(ebpf, btf, alternative) {
+        match try_attach(attacher, alternative) {
             Ok(()) => {
                 return Outcome {
                     signal: signal.name,
@@ -236,8 +284,14 @@ fn attach_one(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf, signal: &Signal)
     }
 }
 
-fn try_attach(ebpf: &mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<()> {
-    let Some(program) = ebpf.program_mut(alternative.program) else {
+fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<()> {
+    let btf = attacher.btf;
+    if let Some(programs) = &attacher.direct {
+        let link = programs.attach(alternative.program, alternative.hook, btf)?;
+        attacher.links.push(link);
+        return Ok(());
+    }
+    let Some(program) = attacher.ebpf.program_mut(alternative.program) else {
         bail!("program {} is not in the compiled object", alternative.program);
     };
     match (program, alternative.hook) {

@@ -1,0 +1,109 @@
+//! The programs that are checked: observer, the example servers, and the live tests, built for release. Unoptimized
+//! ones take several times as long, and an emulated CPU is some twenty times slower than a real one already.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::{command, workspace};
+
+/// Live tests that run nowhere here, and why.
+const SKIPPED: &[(&str, &str)] = &[(
+    "go::",
+    "they compile their servers with Go, which is not in the virtual machine",
+)];
+
+/// Live tests that do not run on emulated CPUs, and why.
+const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
+    (
+        "waits::a_client_that_does_not_read_blocks_the_send",
+        "an emulated CPU takes longer to copy 32 MiB than the client pauses",
+    ),
+    (
+        "waits::two_that_wait_for_timers_at_the_same_time_both_are_timer",
+        "an emulated CPU takes as long to begin a request as the timer that it sets",
+    ),
+];
+
+/// Paths of the programs.
+pub(super) struct Programs {
+    observer: PathBuf,
+    examples: Vec<PathBuf>,
+    tests: PathBuf,
+}
+
+impl Programs {
+    /// Builds them.
+    pub(super) fn build() -> Result<Self> {
+        let mut cargo = workspace::cargo("test");
+        // With the test come the program and the examples that it runs.
+        cargo.args(["--release", "--package", "observer", "--test", "live", "--bins"]);
+        cargo.args([
+            "--examples",
+            "--no-run",
+            "--message-format",
+            "json-render-diagnostics",
+        ]);
+        cargo.stderr(Stdio::inherit());
+        let messages = command::text(&mut cargo)?;
+        let tests = executable(&messages, "live").context("cargo built no test `live`")?;
+        let release = workspace::target_dir()?.join("release");
+        let examples = ["faulty-server", "load", "slow-peer", "hog"];
+        Ok(Self {
+            observer: release.join("observer"),
+            examples: examples.map(|name| release.join("examples").join(name)).to_vec(),
+            tests,
+        })
+    }
+
+    /// All of them.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.observer, &self.tests].into_iter().chain(&self.examples)
+    }
+
+    /// The call of the script that checks them, which is at this path.
+    pub(super) fn check(&self, script: &Path, emulated: bool) -> Vec<OsString> {
+        let examples = self.observer.with_file_name("examples");
+        let mut words: Vec<OsString> = ["sh".into(), script.into()].into();
+        words.extend([&self.observer, &examples, &self.tests].map(Into::into));
+        for (test, _) in skipped(emulated) {
+            words.extend(["--skip".into(), test.into()]);
+        }
+        words
+    }
+}
+
+/// Live tests that do not run, and why.
+pub(super) fn skipped(emulated: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let more = if emulated { SKIPPED_IN_EMULATION } else { &[] };
+    SKIPPED.iter().chain(more)
+}
+
+/// The program of a target of this name, in cargo's messages.
+fn executable(messages: &str, target: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == target)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_program_is_found_among_the_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"observer"},"executable":"/t/observer"}
+{"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(
+            executable(messages, "live"),
+            Some(PathBuf::from("/t/deps/live-1"))
+        );
+        assert_eq!(executable(messages, "dead"), None);
+    }
+}
