@@ -19,6 +19,10 @@ const SKIPPED: &[(&str, &str)] = &[(
 /// Live tests that do not run on emulated CPUs, and why.
 const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
     (
+        "queues::behind_a_lock_the_request_that_holds_it_is_the_culprit",
+        "on such CPUs a thread starves behind the lock, and the request of who wakes it is then not always known",
+    ),
+    (
         "waits::a_client_that_does_not_read_blocks_the_send",
         "an emulated CPU takes longer to copy 32 MiB than the client pauses",
     ),
