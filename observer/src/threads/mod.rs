@@ -59,10 +59,11 @@ impl Threads {
         self.threads.get(&tid)
     }
 
-    /// The request for which this thread runs now, where known.
+    /// The request for which this thread runs now, where known. What it does after a response may be another's.
     #[must_use]
     pub fn owner(&self, tid: u32) -> Option<RequestId> {
-        self.get(tid)?.owner.request()
+        let thread = self.get(tid)?;
+        thread.owner.request().filter(|_| !thread.owner_sent)
     }
 
     /// The thread that an event is about. Every event that changes a thread's past comes by here.

@@ -22,7 +22,7 @@ pub struct Thread {
     pub(super) state: State,
     pub(super) owner: Owner,
     /// The owner's last operation was a send: what follows may already be another's.
-    owner_sent: bool,
+    pub(super) owner_sent: bool,
     faults: Option<(u32, u32)>,
     /// What CPU quotas had kept waiting when it became runnable, ns.
     throttled_ns: u64,

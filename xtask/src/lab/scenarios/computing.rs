@@ -35,7 +35,7 @@ pub(super) fn all() -> Vec<Scenario> {
             name: "cpu-quota",
             about: "The handler computes in a control group with a tenth of a CPU. The time in which it did not get \
                     on is `throttled`, which observer does not know yet: it says `run_queue`.",
-            known: Some("quotas are not told from other waits for a CPU yet"),
+            known: None,
             expected: Expected::Parts(vec![
                 own_cpu(),
                 Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["throttled"]),

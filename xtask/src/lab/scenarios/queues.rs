@@ -96,7 +96,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "Six requests at a time want a blocking pool of two threads, each for a sleep. Who waits for a \
                     thread of the pool waits for a worker that is blocked for another: `worker_blocked`. Where no \
                     event joins the job to its request, `unexplained` is right too.",
-            known: Some("what the thread of the pool did for others before is charged to the request itself"),
+            known: None,
             expected: Expected::Parts(vec![
                 own_sleep(),
                 Part::new(
