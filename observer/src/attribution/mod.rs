@@ -12,10 +12,12 @@ mod path;
 mod service;
 mod waiting;
 
+use observer_common::conn;
+
 use crate::cause::Cause;
 use crate::connections::{Connections, Turn};
 use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
-use crate::threads::Threads;
+use crate::threads::{State, Threads};
 
 pub use names::Names;
 pub use path::Keep;
@@ -132,13 +134,37 @@ impl Explainer {
 
 /// From the arrival to the first read: why nobody read.
 fn wait_for_first_read(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
-    let accepted_ns = turn
-        .accepted
-        .map_or(turn.arrival_ns, |(at_ns, _)| at_ns.min(path.cursor_ns()));
+    let Some((accepted_ns, bound)) = turn.accepted else {
+        waiting::walk(evidence, turn, turn.read_tid, turn.arrival_ns, path);
+        return;
+    };
+    let accepted_ns = accepted_ns.min(path.cursor_ns());
     waiting::walk(evidence, turn, turn.read_tid, accepted_ns, path);
-    let reason = match turn.accepted {
-        Some((_, true)) => Reason::Note("until the first read: when it was accepted was not seen"),
-        _ => Reason::Plain,
+    if let Some(woken_ns) = woken_to_accept(evidence, turn, accepted_ns) {
+        waiting::walk(evidence, turn, turn.read_tid, woken_ns, path);
+    }
+    let reason = if bound {
+        Reason::Note("until the first read: when it was accepted was not seen")
+    } else {
+        Reason::Plain
     };
     path.charge_until(turn.arrival_ns, Cause::AcceptQueue, None, None, reason);
+}
+
+/// When the thread that read first was woken because its listener had a connection, if it did nothing for others from
+/// then until it accepted: all that it waited for since then, it waited for a CPU.
+fn woken_to_accept(evidence: &Evidence<'_>, turn: &Turn, accepted_ns: u64) -> Option<u64> {
+    let thread = evidence.threads.get(turn.read_tid)?;
+    for slice in thread.back_from(accepted_ns) {
+        match slice.state {
+            State::Runnable { .. } => {}
+            State::Running { owner, .. } if owner.request().is_none_or(|id| id == turn.id) => {}
+            State::Blocked(block) if block.wait.is_idle() => {
+                let listener = block.wake.is_some_and(|wake| wake.conn == conn::LISTENER);
+                return listener.then_some(slice.to_ns.max(turn.arrival_ns));
+            }
+            _ => return None,
+        }
+    }
+    None
 }

@@ -25,8 +25,8 @@ const POLL_BUSY: Duration = Duration::from_millis(4);
 const MANY_RECORDS: u64 = 1000;
 
 /// A record is in its ring at most this long after its time stamp; what is older than a drain by this much
-/// can be released. Programs run for less than a microsecond; the rest is for a stolen virtual CPU. With 2 ms, one
-/// request in a thousand missed a switch on a machine that others used too.
+/// can be released. Programs run for less than a microsecond; the rest is for a virtual CPU that the hypervisor takes
+/// away meanwhile.
 const SLACK_NS: u64 = 20_000_000;
 
 const SECOND_NS: u64 = 1_000_000_000;
