@@ -24,10 +24,10 @@ use crate::syscall::Wait;
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 32 MiB. As many as 8 saturated workers have.
-pub const MAX_SLICES_TOGETHER: usize = 8 * MAX_SLICES;
+/// Slices kept of all threads together, the newest: 16 MiB. As many as 4 saturated workers have.
+pub const MAX_SLICES_TOGETHER: usize = 4 * MAX_SLICES;
 
-const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Slice>() <= 32 << 20);
+const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Slice>() <= 16 << 20);
 
 /// Slices that one event adds to a thread, at most.
 const SLICES_AN_EVENT: usize = 2;

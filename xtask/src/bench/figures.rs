@@ -8,7 +8,7 @@ pub(super) struct Round {
     pub(super) answered: Answered,
     /// CPU time of the server, ns.
     pub(super) server_ns: u64,
-    /// CPU time of the subject, its start included, ns.
+    /// CPU time of the subject while the server was loaded, ns.
     pub(super) own_ns: u64,
     /// Resident memory of the subject at the end, bytes.
     pub(super) own_rss_bytes: u64,

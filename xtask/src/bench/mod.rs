@@ -70,11 +70,16 @@ struct Bench {
 impl Bench {
     /// Loads the server while `beside` is attached to it.
     fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
+        // What it took to start is not the price of watching.
+        let own_before_ns = beside.map_or(Ok(0), |child| proc::cpu_ns(child.pid()))?;
         let before_ns = proc::cpu_ns(server.pid())?;
         let answered = self.load.run(&server.url(path), connections, &self.interrupt)?;
         let server_ns = proc::cpu_ns(server.pid())?.saturating_sub(before_ns);
         let (own_ns, own_rss_bytes) = match beside {
-            Some(child) => (proc::cpu_ns(child.pid())?, proc::rss_bytes(child.pid())?),
+            Some(child) => (
+                proc::cpu_ns(child.pid())?.saturating_sub(own_before_ns),
+                proc::rss_bytes(child.pid())?,
+            ),
             None => (0, 0),
         };
         Ok(Round {
