@@ -8,12 +8,16 @@
 
 #![no_std]
 
+#[macro_use]
+mod layout;
 pub mod limits;
 pub mod names;
+mod offsets;
 mod record;
 pub mod tcp;
 
+pub use offsets::{Offsets, rss};
 pub use record::{
-    Connection, Header, Kind, Losses, LostReason, Occupied, Offsets, Process, ProcessChange, Receive,
-    ReceiveHead, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags, rss,
+    Connection, Header, Kind, Losses, LostReason, Occupied, Process, ProcessChange, Receive, ReceiveHead,
+    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
 };

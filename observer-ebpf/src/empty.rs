@@ -3,10 +3,6 @@
 
 #![no_std]
 #![no_main]
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "the program macros hand the context over by value"
-)]
 
 use aya_ebpf::{
     macros::{btf_tracepoint, fentry, fexit},

@@ -28,7 +28,7 @@ impl Contended {
     fn since(at_ns: u64) -> Self {
         Self {
             until_ns: at_ns + limits::LONGEST_CONTENTION_NS,
-            left: limits::MAX_OCCUPANTS as u64,
+            left: limits::MAX_OCCUPANTS,
         }
     }
 }

@@ -145,7 +145,7 @@ fn serve_one(listener: &TcpListener) {
             .read_line(&mut line)
             .is_ok_and(|bytes| bytes > 0)
         {
-            (&stream).write_all(b"served\n").unwrap();
+            (&stream).write_all(b"served at 0\n").unwrap();
             return;
         }
     }
@@ -166,7 +166,8 @@ fn waiting_for_a_connection_to_a_peer_is_downstream_with_its_address() {
     thread::sleep(Duration::from_millis(300));
     drop(waiting);
     serve_one(&listener);
-    assert!(client.join().unwrap().starts_with("HTTP/1.1 200 "));
+    let answer = client.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let lines = observation.finish();
     let request = &lines.of_path("/downstream")[0];
     let (cause, ns, span) = largest(request);

@@ -139,7 +139,7 @@ impl Machine {
             (prev_tid, prev_tgid) = (self.threads[other].tid, self.threads[other].pid);
             self.leave(other, Activity::Runnable, (-1, [0; 4], 0), how);
         }
-        if how % 5 == 0 {
+        if how.is_multiple_of(5) {
             // A CPU quota had kept it waiting, or another thread of its group.
             self.throttled_ns += u64::from(how) * 10_000;
         }

@@ -1,0 +1,132 @@
+//! Where the kernel half finds the kernel's fields.
+
+records! {
+    /// Where the kernel fields that the programs read are, in bytes from the start of their structure.
+    ///
+    /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
+    /// that this kernel does not have.
+    Offsets: 136 {
+        /// `task_struct.pid`: the thread id.
+        task_pid: u32,
+        /// `task_struct.tgid`: the process id.
+        task_tgid: u32,
+        /// `task_struct.comm`.
+        task_comm: u32,
+        /// `task_struct.mm`.
+        task_mm: u32,
+        /// `task_struct.signal`.
+        task_signal: u32,
+        /// `task_struct.min_flt`.
+        task_min_flt: u32,
+        /// `task_struct.maj_flt`.
+        task_maj_flt: u32,
+        /// `task_struct.se.sum_exec_runtime`: time on a CPU so far, ns.
+        task_runtime: u32,
+        /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns (fair class only).
+        task_runtime_at_pick: u32,
+        /// `task_struct.sched_task_group`; absent in kernels without CPU quotas.
+        task_group: u32,
+        /// `task_group.parent`.
+        group_parent: u32,
+        /// `task_group.cfs_bandwidth.throttled_time`, ns.
+        group_throttled: u32,
+        /// `signal_struct.live`: threads that have not exited.
+        signal_live: u32,
+        /// `mm_struct.rss_stat`, file pages.
+        mm_rss_file: u32,
+        /// `mm_struct.rss_stat`, anonymous pages.
+        mm_rss_anon: u32,
+        /// `mm_struct.rss_stat`, shared memory pages.
+        mm_rss_shmem: u32,
+        /// `sock_common.skc_num`: local port, host order.
+        sock_local_port: u32,
+        /// `sock_common.skc_dport`: remote port, network order.
+        sock_remote_port: u32,
+        /// `sock_common.skc_family`.
+        sock_family: u32,
+        /// `sock_common.skc_state`.
+        sock_state: u32,
+        /// `sock_common.skc_rcv_saddr`: local IPv4 address.
+        sock_local_v4: u32,
+        /// `sock_common.skc_daddr`: remote IPv4 address.
+        sock_remote_v4: u32,
+        /// `sock_common.skc_v6_rcv_saddr`.
+        sock_local_v6: u32,
+        /// `sock_common.skc_v6_daddr`.
+        sock_remote_v6: u32,
+        /// `sock.sk_protocol`.
+        sock_protocol: u32,
+        /// `tcp_sock.rcv_nxt`: sequence number after the last byte received in order.
+        tcp_rcv_nxt: u32,
+        /// `tcp_sock.copied_seq`: sequence number after the last byte that the application took.
+        tcp_copied_seq: u32,
+        /// `pt_regs.orig_ax`: system call number.
+        regs_syscall: u32,
+        /// `pt_regs.di`: first argument.
+        regs_arg0: u32,
+        /// `pt_regs.si`: second argument.
+        regs_arg1: u32,
+        /// `pt_regs.dx`: third argument.
+        regs_arg2: u32,
+        /// `pt_regs.r10`: fourth argument.
+        regs_arg3: u32,
+        /// How the `mm_rss` counters are read: an [`rss`] value.
+        mm_rss_access: u32,
+        /// Zero.
+        reserved: u32,
+    }
+}
+
+/// Values of [`Offsets::mm_rss_access`].
+pub mod rss {
+    /// Not at all: resident memory is unknown.
+    pub const NONE: u32 = 0;
+    /// Through the typed pointer, as every other field.
+    pub const FIELDS: u32 = 1;
+    /// Copied by a helper. Before Linux 6.2 they are an array of `atomic_long_t`, and the verifier of that time
+    /// follows no array whose elements are a typedef. Lockdown `confidentiality` refuses that helper.
+    pub const COPY: u32 = 2;
+}
+
+impl Offsets {
+    /// A field that this kernel does not have.
+    pub const ABSENT: u32 = u32::MAX;
+
+    /// Offsets before userspace has set them.
+    pub const UNSET: Self = Self {
+        task_pid: 0,
+        task_tgid: 0,
+        task_comm: 0,
+        task_mm: 0,
+        task_signal: 0,
+        task_min_flt: 0,
+        task_maj_flt: 0,
+        task_runtime: 0,
+        task_runtime_at_pick: 0,
+        task_group: 0,
+        group_parent: 0,
+        group_throttled: 0,
+        signal_live: 0,
+        mm_rss_file: 0,
+        mm_rss_anon: 0,
+        mm_rss_shmem: 0,
+        sock_local_port: 0,
+        sock_remote_port: 0,
+        sock_family: 0,
+        sock_state: 0,
+        sock_local_v4: 0,
+        sock_remote_v4: 0,
+        sock_local_v6: 0,
+        sock_remote_v6: 0,
+        sock_protocol: 0,
+        tcp_rcv_nxt: 0,
+        tcp_copied_seq: 0,
+        regs_syscall: 0,
+        regs_arg0: 0,
+        regs_arg1: 0,
+        regs_arg2: 0,
+        regs_arg3: 0,
+        mm_rss_access: rss::NONE,
+        reserved: 0,
+    };
+}
