@@ -9,7 +9,6 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t securityfs securityfs /sys/kernel/security
-mount -t tmpfs tmpfs /tmp
 ip link set lo up
 # A kernel test that cannot run is a failure here, not a skip.
 export CI=true
