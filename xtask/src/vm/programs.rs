@@ -30,7 +30,23 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "waits::two_that_wait_for_timers_at_the_same_time_both_are_timer",
         "an emulated CPU takes as long to begin a request as the timer that it sets",
     ),
+    (
+        "waits::waiting_for_a_connection_to_a_peer_is_downstream_with_its_address",
+        "an emulated CPU takes longer from the answer to the wakeup than the two are held to belong together",
+    ),
+    ("crowds::", LOAD),
+    ("endurance::", LOAD),
+    ("overload::", LOAD),
+    ("short_lived::", LOAD),
+    ("together::", LOAD),
+    (
+        "full_disks::",
+        "an emulated CPU fills the small disk later than the test waits for",
+    ),
+    ("quota::", "the guest has no control groups mounted"),
 ];
+
+const LOAD: &str = "an emulated CPU is too slow for the load that it needs";
 
 /// Paths of the programs.
 pub(super) struct Programs {
