@@ -34,7 +34,7 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             name: "cpu-quota",
             about: "The handler computes in a control group with a tenth of a CPU. The time in which it did not get \
-                    on is `throttled`, which observer does not know yet: it says `run_queue`.",
+                    on is `throttled`.",
             known: None,
             expected: Expected::Parts(vec![
                 own_cpu(),
