@@ -14,6 +14,7 @@ pub mod limits;
 pub mod names;
 mod offsets;
 mod record;
+pub mod task;
 pub mod tcp;
 
 pub use offsets::{Offsets, rss};

@@ -4,8 +4,11 @@
 pub mod map {
     /// One ring buffer for each CPU (array of maps).
     pub const RINGS: &str = "RINGS";
-    /// Watched processes, by thread-group id (hash).
+    /// Slots of the watched processes, by thread-group id (hash).
     pub const TARGETS: &str = "TARGETS";
+    /// Where the threads of a watched process keep the id of their current runtime task: bytes from their `fsbase`, 0
+    /// where that is not known. By slot (array).
+    pub const TASK_WORDS: &str = "TASK_WORDS";
     /// Local TCP ports on which watched processes listen (array over all ports).
     pub const PORTS: &str = "PORTS";
     /// State of each tracked socket (socket-local storage).
@@ -18,7 +21,7 @@ pub mod map {
 pub mod constant {
     /// Byte offsets of the kernel fields that the programs read.
     pub const OFFSETS: &str = "OFFSETS";
-    /// The one watched thread-group id, or 0 when there are several and the map must be asked.
+    /// The one watched thread-group id, in slot 0, or 0 when there are several and the map must be asked.
     pub const ONLY_TARGET: &str = "ONLY_TARGET";
 }
 

@@ -16,6 +16,8 @@ records! {
         task_mm: u32,
         /// `task_struct.signal`.
         task_signal: u32,
+        /// `task_struct.thread.fsbase`: where the thread's own variables are.
+        task_fsbase: u32,
         /// `task_struct.min_flt`.
         task_min_flt: u32,
         /// `task_struct.maj_flt`.
@@ -72,8 +74,6 @@ records! {
         regs_arg3: u32,
         /// How the `mm_rss` counters are read: an [`rss`] value.
         mm_rss_access: u32,
-        /// Zero.
-        reserved: u32,
     }
 }
 
@@ -99,6 +99,7 @@ impl Offsets {
         task_comm: 0,
         task_mm: 0,
         task_signal: 0,
+        task_fsbase: 0,
         task_min_flt: 0,
         task_maj_flt: 0,
         task_runtime: 0,
@@ -127,6 +128,5 @@ impl Offsets {
         regs_arg2: 0,
         regs_arg3: 0,
         mm_rss_access: rss::NONE,
-        reserved: 0,
     };
 }

@@ -103,7 +103,7 @@ records! {
     }
 
     /// A watched thread left its CPU.
-    SwitchOut: 104 {
+    SwitchOut: 112 {
         /// `tid`: the thread that left.
         header: Header,
         /// Its process.
@@ -126,6 +126,8 @@ records! {
         args: [u64; 4],
         /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs.
         throttled_ns: u64,
+        /// Runtime task that it was in, see [`crate::task`].
+        task: u64,
         /// Name of the thread that runs next.
         next_comm: [u8; COMM_BYTES],
     }
@@ -165,7 +167,7 @@ records! {
     }
 
     /// A watched thread was made runnable.
-    Waking: 64 {
+    Waking: 72 {
         /// `tid`: the thread that was woken.
         header: Header,
         /// Its process.
@@ -180,12 +182,14 @@ records! {
         conn: u64,
         /// How long CPU quotas of the woken thread's control groups have kept threads waiting so far, ns, over all CPUs.
         throttled_ns: u64,
+        /// Runtime task that the waker was in, see [`crate::task`]; unknown if it is of no watched process.
+        waker_task: u64,
         /// Name of the waker.
         waker_comm: [u8; COMM_BYTES],
     }
 
     /// A watched thread finished a receive call on a TCP socket.
-    Receive: 64 {
+    Receive: 72 {
         /// `tid`: the thread that received.
         header: Header,
         /// Its process.
@@ -196,6 +200,8 @@ records! {
         conn: u64,
         /// When the first byte that was unread became ready, ns; 0 when that was not seen.
         arrived_ns: u64,
+        /// Runtime task that received, see [`crate::task`].
+        task: u64,
         /// Bytes received; 0 at the end of the stream; a negative errno.
         result: i32,
         /// [`flags::DRAINED`], [`flags::PEEK`].
@@ -211,7 +217,7 @@ records! {
     }
 
     /// A receive among the first bytes of a turn, with the first bytes of what was received.
-    ReceiveHead: 192 {
+    ReceiveHead: 200 {
         /// The receive.
         receive: Receive,
         /// Its first bytes.
@@ -219,7 +225,7 @@ records! {
     }
 
     /// A watched thread finished a send call on a TCP socket.
-    Send: 56 {
+    Send: 64 {
         /// `tid`: the thread that sent.
         header: Header,
         /// Its process.
@@ -228,6 +234,8 @@ records! {
         fd: i32,
         /// Socket cookie.
         conn: u64,
+        /// Runtime task that sent, see [`crate::task`].
+        task: u64,
         /// Bytes taken by the kernel; a negative errno.
         result: i32,
         /// None defined.
@@ -243,7 +251,7 @@ records! {
     }
 
     /// The first send after a receive, with the first bytes of what was sent.
-    SendHead: 72 {
+    SendHead: 80 {
         /// The send.
         send: Send,
         /// Its first bytes.

@@ -96,6 +96,13 @@ impl Task {
         unsafe { read::<u64>(self.0, offset!(task_maj_flt)) as u32 }
     }
 
+    /// Where its own variables are, in its memory.
+    #[inline(always)]
+    pub(crate) fn fsbase(self) -> u64 {
+        // SAFETY: `unsigned long` of a task.
+        unsafe { read(self.0, offset!(task_fsbase)) }
+    }
+
     #[inline(always)]
     pub(crate) fn comm(self) -> [u8; COMM_BYTES] {
         // Two words instead of sixteen bytes: fewer instructions, and the verifier allows aligned words.

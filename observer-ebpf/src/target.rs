@@ -1,36 +1,69 @@
 //! Which processes are watched. Asked by every program before any other work.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC, btf_maps::HashMap, helpers::bpf_get_current_pid_tgid, macros::btf_map,
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap},
+    helpers::bpf_get_current_pid_tgid,
+    macros::btf_map,
 };
-use observer_common::limits;
+use observer_common::{limits, task};
 
-/// Watched thread-group ids.
+use crate::{kernel::Task, user};
+
+const MAX_TARGETS: usize = limits::MAX_TARGETS as usize;
+
+/// Slots of the watched thread-group ids.
 #[btf_map]
-static TARGETS: HashMap<u32, u8, { limits::MAX_TARGETS as usize }, { BPF_F_NO_PREALLOC as usize }> =
-    HashMap::new();
+static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Where a target's threads keep the id of their runtime task, see [`observer_common::names::map::TASK_WORDS`].
+#[btf_map]
+static TASK_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 
 /// The only watched thread-group id, 0 when there are several. A constant at load: with one target, the
 /// verifier drops the map look-up and a context switch of a stranger costs two comparisons.
 #[unsafe(no_mangle)]
 static ONLY_TARGET: u32 = 0;
 
-/// Whether this process is watched.
-#[inline(always)]
-pub(crate) fn is_watched(tgid: u32) -> bool {
-    // SAFETY: a valid, aligned static; volatile so that the placeholder is not folded in.
-    let only = unsafe { core::ptr::read_volatile(&raw const ONLY_TARGET) };
-    if only != 0 {
-        return tgid == only;
-    }
-    // SAFETY: the value is only tested for presence.
-    unsafe { TARGETS.get(tgid) }.is_some()
+/// A watched process.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    slot: u32,
 }
 
-/// The current thread as (process, thread), when its process is watched.
+impl Target {
+    /// This process, when it is watched.
+    #[inline(always)]
+    pub(crate) fn find(tgid: u32) -> Option<Self> {
+        // SAFETY: a valid, aligned static; volatile so that the placeholder is not folded in.
+        let only = unsafe { core::ptr::read_volatile(&raw const ONLY_TARGET) };
+        if only != 0 {
+            return (tgid == only).then_some(Self { slot: 0 });
+        }
+        // SAFETY: a slot never changes while programs run.
+        let slot = unsafe { TARGETS.get(tgid) }?;
+        Some(Self { slot: *slot })
+    }
+
+    /// Runtime task that the current thread, which must be one of this process, is in: see [`observer_common::task`].
+    #[inline(always)]
+    pub(crate) fn current_task(self, thread: Task) -> u64 {
+        let word = match TASK_WORDS.get(self.slot) {
+            Some(word) if *word != 0 => *word,
+            _ => return task::UNKNOWN,
+        };
+        match user::read_word(thread.fsbase().wrapping_add_signed(word)) {
+            Some(0) => task::NONE,
+            Some(id) => id,
+            None => task::UNKNOWN,
+        }
+    }
+}
+
+/// The current thread's target, process and thread id, when its process is watched.
 #[inline(always)]
-pub(crate) fn current() -> Option<(u32, u32)> {
+pub(crate) fn current() -> Option<(Target, u32, u32)> {
     let both = bpf_get_current_pid_tgid();
     let (tgid, tid) = ((both >> 32) as u32, both as u32);
-    is_watched(tgid).then_some((tgid, tid))
+    Some((Target::find(tgid)?, tgid, tid))
 }

@@ -51,9 +51,10 @@ pub(crate) unsafe fn read_head<const N: usize>(
     unsafe { head.write([0; N]) };
     let buffer = match registers.syscall() {
         syscall::READ | syscall::WRITE | syscall::SENDTO | syscall::RECVFROM => registers.arg1(),
-        syscall::READV | syscall::WRITEV => read_word(registers.arg1()),
+        syscall::READV | syscall::WRITEV => read_word(registers.arg1()).unwrap_or(0),
         syscall::SENDMSG | syscall::RECVMSG => {
-            read_word(read_word(registers.arg1().wrapping_add(MSGHDR_IOV)))
+            let vector = read_word(registers.arg1().wrapping_add(MSGHDR_IOV));
+            vector.and_then(read_word).unwrap_or(0)
         }
         _ => 0,
     };
@@ -70,10 +71,11 @@ pub(crate) unsafe fn read_head<const N: usize>(
     if status == 0 { length } else { 0 }
 }
 
+/// Eight bytes of the current thread's memory.
 #[inline(always)]
-fn read_word(address: u64) -> u64 {
+pub(crate) fn read_word(address: u64) -> Option<u64> {
     let mut word = 0_u64;
-    // SAFETY: writes eight bytes to the stack; a fault leaves zero.
-    unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) };
-    word
+    // SAFETY: writes eight bytes to the stack; a fault is reported.
+    let status = unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) };
+    (status == 0).then_some(word)
 }

@@ -27,7 +27,7 @@ fn accept_fexit_of_four(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn accepted(child: *const c_void) -> i32 {
-    let Some((tgid, tid)) = target::current() else {
+    let Some((_, tgid, tid)) = target::current() else {
         return 0;
     };
     // SAFETY: the return value is a socket or null.

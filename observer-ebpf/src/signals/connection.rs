@@ -15,7 +15,7 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
     let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
     let (old_state, new_state) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
     let current = target::current();
-    let (tgid, tid) = current.unwrap_or((0, 0));
+    let (tgid, tid) = current.map_or((0, 0), |(_, tgid, tid)| (tgid, tid));
     let state = match socket::tracked(sock) {
         Some(state) => Some(state),
         None if !sock.is_tcp() => None,

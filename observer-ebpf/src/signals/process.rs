@@ -6,7 +6,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use observer_common::{Kind, Process, ProcessChange, flags};
 
-use crate::{kernel::Task, ring, target};
+use crate::{kernel::Task, ring, target::Target};
 
 /// `sched_process_fork(task_struct *parent, task_struct *child)`
 #[btf_tracepoint(function = "sched_process_fork")]
@@ -51,7 +51,7 @@ fn exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn record(task: Task, subject: Task, change: ProcessChange, flags: u32) -> bool {
     let tgid = task.tgid();
-    if !target::is_watched(tgid) {
+    if Target::find(tgid).is_none() {
         return false;
     }
     let at_ns = ring::now();

@@ -36,7 +36,7 @@ fn receive_fexit(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
-    let Some((tgid, tid)) = target::current() else {
+    let Some((target, tgid, tid)) = target::current() else {
         return 0;
     };
     if !sock.is_tcp() {
@@ -93,6 +93,7 @@ fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
         },
         conn: state.conn,
         arrived_ns,
+        task: target.current_task(task),
         result,
         flags: record_flags,
         min_flt: task.min_flt(),

@@ -42,7 +42,7 @@ fn send_page_fexit(ctx: FExitContext) -> i32 {
 
 #[inline(always)]
 fn send(sock: Sock, result: i32) -> i32 {
-    let Some((tgid, tid)) = target::current() else {
+    let Some((target, tgid, tid)) = target::current() else {
         return 0;
     };
     if !sock.is_tcp() {
@@ -67,6 +67,7 @@ fn send(sock: Sock, result: i32) -> i32 {
             -1
         },
         conn: state.conn,
+        task: target.current_task(task),
         result,
         flags: 0,
         min_flt: task.min_flt(),

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits};
 
-use crate::{kernel::Task, ring, target};
+use crate::{kernel::Task, ring, target::Target};
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
@@ -73,14 +73,14 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the third argument of this tracepoint is a task.
     let next = unsafe { Task::new(ctx.arg::<*const c_void>(2)) };
     let (prev_tgid, next_tgid) = (prev.tgid(), next.tgid());
-    let (leaves, enters) = (target::is_watched(prev_tgid), target::is_watched(next_tgid));
-    if !leaves && !enters {
+    let (leaves, enters) = (Target::find(prev_tgid), Target::find(next_tgid).is_some());
+    if leaves.is_none() && !enters {
         strangers(prev);
         return 0;
     }
     let at_ns = ring::now();
     let contended = CONTENDED.get_ptr_mut(0);
-    if leaves {
+    if let Some(target) = leaves {
         let registers = prev.registers();
         let state: u32 = ctx.arg(3);
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
@@ -107,12 +107,16 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                     registers.arg3(),
                 ],
                 throttled_ns: prev.throttled_ns(),
+                // It is still the current thread, with its memory.
+                task: target.current_task(prev),
                 next_comm: next.comm(),
             },
         );
     }
     if enters {
-        if !leaves && let Some(contended) = contended {
+        if leaves.is_none()
+            && let Some(contended) = contended
+        {
             // SAFETY: as above.
             unsafe { contended.write(Contended::NOBODY) };
         }

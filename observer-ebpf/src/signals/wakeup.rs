@@ -3,9 +3,9 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_common::{Kind, Waking, conn, limits};
+use observer_common::{Kind, Waking, conn, limits, task};
 
-use crate::{kernel::Task, ring, socket, target};
+use crate::{kernel::Task, ring, socket, target::Target};
 
 /// `sched_waking(task_struct *p)`
 #[btf_tracepoint(function = "sched_waking")]
@@ -13,9 +13,9 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument of this tracepoint is a task.
     let woken = unsafe { Task::new(ctx.arg::<*const c_void>(0)) };
     let tgid = woken.tgid();
-    if !target::is_watched(tgid) {
+    let Some(target) = Target::find(tgid) else {
         return 0;
-    }
+    };
     let at_ns = ring::now();
     let mut conn = conn::NONE;
     if let Some(mark) = socket::network_mark()
@@ -28,16 +28,24 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
         mark.conn = conn::NONE;
     }
     let waker = Task::current();
+    let waker_tgid = waker.tgid();
+    // Mostly it is a thread of the same process.
+    let waker_target = if waker_tgid == tgid {
+        Some(target)
+    } else {
+        Target::find(waker_tgid)
+    };
     ring::write(
         at_ns,
         Waking {
             header: ring::header(Kind::Waking, woken.tid(), at_ns),
             tgid,
             waker_tid: waker.tid(),
-            waker_tgid: waker.tgid(),
+            waker_tgid,
             waker_syscall: waker.registers().syscall(),
             conn,
             throttled_ns: woken.throttled_ns(),
+            waker_task: waker_target.map_or(task::UNKNOWN, |target| target.current_task(waker)),
             waker_comm: waker.comm(),
         },
     );

@@ -34,6 +34,8 @@ pub struct KernelHalf {
     /// Of programs that aya did not attach.
     _links: Vec<OwnedFd>,
     losses: PerCpuArray<MapData, LossesPod>,
+    pids: Vec<u32>,
+    task_words: Array<MapData, i64>,
     pub(super) rings: Rings,
     /// What became of each signal.
     pub outcomes: Vec<signals::Outcome>,
@@ -70,9 +72,9 @@ impl KernelHalf {
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
-        let mut targets: HashMap<_, u32, u8> = map(&mut ebpf, names::map::TARGETS)?;
-        for pid in &options.pids {
-            targets.insert(pid, 1, 0).with_context(|| {
+        let mut targets: HashMap<_, u32, u32> = map(&mut ebpf, names::map::TARGETS)?;
+        for (slot, pid) in (0..).zip(&options.pids) {
+            targets.insert(pid, slot, 0).with_context(|| {
                 format!(
                     "cannot watch process {pid}: at most {} processes at once",
                     limits::MAX_TARGETS
@@ -86,6 +88,7 @@ impl KernelHalf {
                 .with_context(|| format!("cannot watch port {port}"))?;
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
+        let task_words = map(&mut ebpf, names::map::TASK_WORDS)?;
         let mut attacher = Attacher {
             ebpf: &mut ebpf,
             btf: &btf,
@@ -102,9 +105,24 @@ impl KernelHalf {
             ebpf,
             _links: links,
             losses,
+            pids: options.pids.clone(),
+            task_words,
             rings,
             outcomes,
         })
+    }
+
+    /// Says where the threads of process `pid` keep the id of their current runtime task, in bytes from their `fsbase`;
+    /// `None` stops reading it.
+    ///
+    /// # Errors
+    /// When `pid` is not watched or the map cannot be written.
+    pub fn set_task_word(&mut self, pid: u32, offset: Option<i64>) -> Result<()> {
+        let slot = self.pids.iter().position(|watched| *watched == pid);
+        let slot = slot.with_context(|| format!("process {pid} is not watched"))?;
+        self.task_words
+            .set(u32::try_from(slot)?, offset.unwrap_or(0), 0)
+            .with_context(|| format!("cannot say where process {pid} keeps its task ids"))
     }
 
     /// The loaded object, for its log.

@@ -39,6 +39,7 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         task_comm: task("comm")?,
         task_mm: task("mm")?,
         task_signal: task("signal")?,
+        task_fsbase: task("thread.fsbase")?,
         task_min_flt: task("min_flt")?,
         task_maj_flt: task("maj_flt")?,
         task_runtime: task("se.sum_exec_runtime")?,
@@ -71,7 +72,6 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         regs_arg2: regs("dx")?,
         regs_arg3: regs("r10")?,
         mm_rss_access,
-        reserved: 0,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What connections do: open, get bytes, are read, written and closed.
 
 use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
-use observer_common::{Connection, Kind, Receive, ReceiveHead, Send, SendHead, conn, flags, tcp};
+use observer_common::{Connection, Kind, Receive, ReceiveHead, Send, SendHead, conn, flags, task, tcp};
 
 use super::{Machine, PORT, pick};
 
@@ -234,6 +234,7 @@ impl Machine {
             fd: fd(socket.cookie),
             conn: socket.cookie,
             arrived_ns: if how % 16 == 1 { 0 } else { socket.ready_ns },
+            task: task::UNKNOWN,
             result,
             flags: if drained { flags::DRAINED } else { 0 } | if peek { flags::PEEK } else { 0 },
             min_flt: thread.faults,
@@ -282,6 +283,7 @@ impl Machine {
             tgid: thread.pid,
             fd: fd(socket.cookie),
             conn: socket.cookie,
+            task: task::UNKNOWN,
             result,
             flags: 0,
             min_flt: thread.faults + 1,

@@ -1,6 +1,6 @@
 //! What threads do: run, wait in calls, are woken and preempted.
 
-use observer_common::{Kind, SwitchIn, SwitchOut, Waking, conn, flags};
+use observer_common::{Kind, SwitchIn, SwitchOut, Waking, conn, flags, task};
 use syscalls::Sysno;
 
 use super::{CPUS, Machine, network, pick};
@@ -108,6 +108,7 @@ impl Machine {
             },
             args: call.1,
             throttled_ns: self.throttled_ns,
+            task: task::UNKNOWN,
             next_comm,
         };
         self.record(&event);
@@ -190,6 +191,7 @@ impl Machine {
             waker_syscall: by_call.filter(|_| watched).unwrap_or(-1),
             conn,
             throttled_ns: self.throttled_ns,
+            waker_task: task::UNKNOWN,
             waker_comm,
         };
         self.record(&event);
