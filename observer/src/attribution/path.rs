@@ -15,7 +15,7 @@ pub(super) struct Call {
     /// System call, -1 for none.
     pub(super) syscall: i32,
     /// First argument.
-    pub(super) arg0: u64,
+    pub(super) arg0: u32,
 }
 
 /// What supports the cause of a step.
