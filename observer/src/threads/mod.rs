@@ -5,6 +5,7 @@
 //! a request needs from before that is `unexplained`.
 
 mod comms;
+mod index;
 mod occupancy;
 mod packed;
 mod past;
@@ -17,8 +18,9 @@ use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use comms::Comm;
+pub use index::Sums;
 pub use occupancy::Occupation;
-pub use past::{Back, MAX_SLICES, Stretch, Sums};
+pub use past::{Back, MAX_SLICES, Stretch};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use thread::Thread;
 

@@ -1,8 +1,9 @@
-//! The past of one thread: its slices in the order of time, with an index that crosses long stretches of running in
+//! The past of one thread: its slices in the order of time, with an index that crosses long stretches of work in few
 //! steps. On a saturated worker a request waits behind the slices of all others, thousands of them.
 
 use std::collections::VecDeque;
 
+use super::index::{Block, FAN, Index, Sums};
 use super::packed::{Packed, PackedBegan, What};
 use super::state::Slice;
 
@@ -11,49 +12,6 @@ use super::state::Slice;
 /// A saturated worker makes some 200,000 a second, so this is a sixth of a second then, and 2 MiB.
 pub const MAX_SLICES: usize = 32_768;
 
-/// Slices in a block of the index.
-const BLOCK: usize = 64;
-
-/// What the index knows of a complete block.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    /// The thread was at work throughout, and nothing of it is unknown.
-    at_work: bool,
-    sums: Sums,
-    /// Place of its longest slice in it.
-    longest: usize,
-}
-
-/// What a thread that was at work did for how long, ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// It ran.
-    pub ran_ns: u64,
-    /// It could have run.
-    pub runnable_ns: u64,
-    /// A CPU quota kept it from running.
-    pub throttled_ns: u64,
-    /// It was blocked in a call.
-    pub blocked_ns: u64,
-}
-
-impl Sums {
-    /// Adds a slice of this length, if the thread was at work in it: neither idle nor unknown.
-    fn add(&mut self, what: &What, ns: u64) -> bool {
-        match *what {
-            What::Running { .. } => self.ran_ns += ns,
-            What::Runnable { throttled_ns, .. } => {
-                let throttled_ns = throttled_ns.min(ns);
-                self.throttled_ns += throttled_ns;
-                self.runnable_ns += ns - throttled_ns;
-            }
-            What::Blocked { wait, .. } if !wait.is_idle() => self.blocked_ns += ns,
-            What::Blocked { .. } | What::Unknown { .. } => return false,
-        }
-        true
-    }
-}
-
 /// A stretch of a thread's past that is taken in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretch {
@@ -61,8 +19,10 @@ pub struct Stretch {
     pub from_ns: u64,
     /// What the thread did in it; together as long as it is.
     pub sums: Sums,
-    /// Its longest slice.
-    pub longest: Slice,
+    /// Length of the longest wait in it that can be told, ns.
+    pub longest_ns: u64,
+    /// Number of the slice that has it, if it is not 0.
+    longest: usize,
 }
 
 /// The slices of one thread, the oldest first. Each begins where the one before it ended.
@@ -73,8 +33,7 @@ pub(super) struct Past {
     begins_ns: u64,
     /// Slices that were forgotten: the number of the first one that is left.
     forgotten: usize,
-    /// Complete blocks, from the one in which the first slice is. Slices belong to blocks by their number.
-    blocks: VecDeque<Block>,
+    index: Index,
 }
 
 impl Past {
@@ -87,41 +46,35 @@ impl Past {
             self.forget(1);
         }
         self.slices.push_back(Packed::new(slice));
-        if (self.forgotten + self.slices.len()).is_multiple_of(BLOCK) {
-            self.blocks.push_back(self.newest_block());
+        let end = self.forgotten + self.slices.len();
+        if end.is_multiple_of(FAN) {
+            self.index.push(self.newest_block(), end);
         }
     }
 
     /// Looks at the last slices, which complete a block.
     fn newest_block(&self) -> Block {
-        let first = self.slices.len().saturating_sub(BLOCK);
-        let mut block = Block {
-            at_work: self.slices.len() >= BLOCK,
-            sums: Sums::default(),
-            longest: 0,
-        };
-        let (mut longest_ns, mut from_ns) = (0, self.start_ns(first));
-        for (place, slice) in self.slices.range(first..).enumerate() {
-            let ns = slice.to_ns - from_ns;
-            from_ns = slice.to_ns;
-            block.at_work &= block.sums.add(&slice.what, ns);
-            if ns > longest_ns {
-                longest_ns = ns;
-                block.longest = place;
-            }
+        let mut block = Block::default();
+        for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {
+            self.prepend_to(&mut block, index);
         }
         block
     }
 
+    /// Adds a slice to a block that begins with the next one.
+    fn prepend_to(&self, block: &mut Block, index: usize) {
+        let slice = &self.slices[index];
+        let ns = slice.to_ns - self.start_ns(index);
+        block.prepend_slice(self.forgotten + index, &slice.what, ns);
+    }
+
     /// Forgets the oldest slices.
     fn forget(&mut self, count: usize) {
-        let before = self.forgotten / BLOCK;
         if let Some(last) = self.slices.drain(..count).next_back() {
             self.begins_ns = last.to_ns;
         }
         self.forgotten += count;
-        let blocks = (self.forgotten / BLOCK - before).min(self.blocks.len());
-        self.blocks.drain(..blocks);
+        self.index.forget_until(self.forgotten);
     }
 
     /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
@@ -192,16 +145,6 @@ impl Past {
         // The next one is not over then, and has begun.
         (ended + 1).min(self.slices.len())
     }
-
-    /// The complete block that ends before slice `end`, with its slices' first index, if the thread was at work.
-    fn block_at_work(&self, end: usize) -> Option<(usize, &Block)> {
-        let number = self.forgotten + end;
-        if !number.is_multiple_of(BLOCK) || end < BLOCK {
-            return None;
-        }
-        let block = self.blocks.get(number / BLOCK - 1 - self.forgotten / BLOCK)?;
-        block.at_work.then_some((end - BLOCK, block))
-    }
 }
 
 /// A walk back through a thread's past, as far as its slices follow each other without gap.
@@ -227,22 +170,46 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// Takes many slices in one step, if the thread was at work in all of them and they do not begin before
-    /// `since_ns`.
+    /// Takes as many slices as there are in one step, as long as the thread was at work in them, waited for no CPU
+    /// that several had, and they do not begin before `since_ns`.
     pub fn stretch(&mut self, since_ns: u64) -> Option<Stretch> {
-        let (begin, block) = self.past.block_at_work(self.end)?;
-        let from_ns = self.past.start_ns(begin);
-        let newest = &self.past.slices[self.end - 1];
-        if self.open.is_some() || newest.to_ns != self.reached_ns || from_ns < since_ns {
+        let past = self.past;
+        if self.open.is_some() || past.start_ns(self.end) != self.reached_ns {
             return None;
         }
-        self.end = begin;
-        self.reached_ns = from_ns;
+        let (mut taken, mut end) = (Block::default(), self.end);
+        let may_begin = |number: usize| past.start_ns(number - past.forgotten) >= since_ns;
+        while end > 0 {
+            if let Some((first, block)) = past.index.before(past.forgotten + end, may_begin) {
+                taken.prepend(block);
+                end = first - past.forgotten;
+                continue;
+            }
+            let mut longer = taken;
+            past.prepend_to(&mut longer, end - 1);
+            if longer.mixed || past.start_ns(end - 1) < since_ns {
+                break;
+            }
+            taken = longer;
+            end -= 1;
+        }
+        if end == self.end {
+            return None;
+        }
+        self.end = end;
+        self.reached_ns = past.start_ns(end);
         Some(Stretch {
-            from_ns,
-            sums: block.sums,
-            longest: self.past.slice(begin + block.longest),
+            from_ns: self.reached_ns,
+            sums: taken.sums,
+            longest_ns: taken.longest_ns,
+            longest: taken.longest,
         })
+    }
+
+    /// The slice with the longest wait of a stretch that this walk took; the last one, where several are.
+    #[must_use]
+    pub fn longest(&self, stretch: &Stretch) -> Slice {
+        self.past.slice(stretch.longest - self.past.forgotten)
     }
 }
 
@@ -313,7 +280,7 @@ mod tests {
             steps += 1;
             let (slice, ns) = if let Some(stretch) = back.stretch(since_ns) {
                 reached_ns = stretch.from_ns;
-                (stretch.longest, stretch.sums.ran_ns)
+                (back.longest(&stretch), stretch.sums.ran_ns)
             } else {
                 let Some(slice) = back
                     .next()
@@ -337,10 +304,7 @@ mod tests {
                 let past = past(count, long, &[]);
                 let (reached_ns, ran_ns, longest_ns, steps) = walk(&past, 0);
                 assert_eq!((reached_ns, ran_ns, longest_ns), (0, past.ends_ns(), 500));
-                assert!(
-                    steps <= 2 * BLOCK as u64 + count / BLOCK as u64,
-                    "{steps} of {count}"
-                );
+                assert!(steps <= 6 * FAN as u64 + count / 512, "{steps} of {count}");
             }
         }
     }
@@ -355,12 +319,12 @@ mod tests {
     #[test]
     fn what_a_thread_at_work_did_is_told_apart() {
         let mut past = Past::default();
-        for number in 0..BLOCK as u64 {
+        for number in 0..(8 * FAN) as u64 {
             past.push(&Slice {
                 state: State::Runnable {
                     cpu: 0,
                     behind: Default::default(),
-                    behind_ran_ns: 0,
+                    behind_ran_ns: 10,
                     preempted: false,
                     throttled_ns: 3 * number,
                 },
@@ -368,7 +332,7 @@ mod tests {
             });
         }
         let stretch = Back::new(&past, None, past.ends_ns()).stretch(0).unwrap();
-        let throttled_ns = (0..BLOCK as u64).map(|number| (3 * number).min(10)).sum();
+        let throttled_ns = (0..(8 * FAN) as u64).map(|number| (3 * number).min(10)).sum();
         let expected = Sums {
             throttled_ns,
             runnable_ns: past.ends_ns() - throttled_ns,
