@@ -104,7 +104,7 @@ pub fn name(syscall: i32) -> Option<&'static str> {
 /// The descriptor that a thread in this call waits on, where the call is on one and its wait is its own (the
 /// event loop's descriptor says nothing). `arg0` is the call's first argument.
 #[must_use]
-pub fn blocking_fd(syscall: i32, arg0: u64) -> Option<i32> {
+pub fn blocking_fd(syscall: i32, arg0: u32) -> Option<i32> {
     let on_first = matches!(
         number(syscall)?,
         Sysno::read

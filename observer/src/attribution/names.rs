@@ -6,7 +6,6 @@ use rustc_hash::FxHashMap;
 
 use super::Evidence;
 use super::path::{Call, Reason, Step};
-use crate::event;
 use crate::request::{Culprit, Detail, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
@@ -102,7 +101,7 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
     Culprit {
         pid: occupant.pid,
         tid: occupant.tid,
-        comm: Some(comm(occupant).into()),
+        comm: comm(evidence, occupant),
         request: request(evidence, owner),
         syscall: None,
         object: None,
@@ -128,9 +127,9 @@ fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Rc<str>> {
     evidence.connections.get(id.conn)?.name(id.nth)
 }
 
-fn comm(occupant: &Occupant) -> String {
+fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Rc<str>> {
     if occupant.tid == 0 {
-        return "idle".to_owned();
+        return Some("idle".into());
     }
-    event::text(&occupant.comm)
+    evidence.threads.comm(occupant.comm).cloned()
 }

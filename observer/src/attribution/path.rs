@@ -15,7 +15,7 @@ pub(super) struct Call {
     /// System call, -1 for none.
     pub(super) syscall: i32,
     /// First argument.
-    pub(super) arg0: u64,
+    pub(super) arg0: u32,
 }
 
 /// What supports the cause of a step.
@@ -133,6 +133,19 @@ impl Path {
         cpu: Option<u16>,
         reason: Reason,
     ) {
+        self.charge_telling(from_ns, cause, tid, cpu, reason, reason);
+    }
+
+    /// The same, where the timeline says something else: which requests are written must not change what is counted.
+    pub(super) fn charge_telling(
+        &mut self,
+        from_ns: u64,
+        cause: Cause,
+        tid: Option<u32>,
+        cpu: Option<u16>,
+        reason: Reason,
+        told: Reason,
+    ) {
         let from_ns = from_ns.max(self.arrival_ns);
         if from_ns >= self.cursor_ns {
             return;
@@ -149,13 +162,12 @@ impl Path {
         self.budget.charge(cause, step.dur_ns());
         self.consider(step);
         if self.keep == Keep::Steps {
-            self.keep_step(step);
+            self.keep_step(Step { reason: told, ..step });
         }
     }
 
-    /// Charges from `from_ns` to the cursor in one step, of which only sums are kept. They add up to its length;
-    /// `longest` is the longest wait in it.
-    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: &[(Cause, u64)], longest: Step) {
+    /// Charges from `from_ns` to the cursor in one step, of which only sums are kept. They add up to its length.
+    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: &[(Cause, u64)]) {
         let mut left_ns = self.cursor_ns.saturating_sub(from_ns);
         self.cursor_ns = self.cursor_ns.min(from_ns);
         for &(cause, ns) in sums {
@@ -164,19 +176,19 @@ impl Path {
             left_ns -= ns;
         }
         self.budget.charge(Cause::Unexplained, left_ns);
-        self.consider(longest);
     }
 
     /// Takes a step for the longest wait, if it is and says what for.
-    fn consider(&mut self, step: Step) {
+    pub(super) fn consider(&mut self, step: Step) {
         let says_what_for = !matches!(step.reason, Reason::Plain | Reason::Note(_));
-        if says_what_for
-            && self
-                .longest_wait
-                .is_none_or(|longest| longest.dur_ns() < step.dur_ns())
-        {
+        if says_what_for && step.dur_ns() > self.longest_wait_ns() {
             self.longest_wait = Some(step);
         }
+    }
+
+    /// Length of the longest step so far that says what was waited for, ns.
+    pub(super) fn longest_wait_ns(&self) -> u64 {
+        self.longest_wait.map_or(0, |longest| longest.dur_ns())
     }
 
     fn keep_step(&mut self, step: Step) {

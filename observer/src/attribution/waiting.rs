@@ -7,7 +7,7 @@ use super::Evidence;
 use super::path::{Call, Keep, Path, Reason, Step};
 use crate::cause::Cause;
 use crate::connections::Turn;
-use crate::threads::{Block, MAX_SLICES, RequestId, Slice, State, Stretch, Sums};
+use crate::threads::{Back, Block, MAX_SLICES, RequestId, Slice, State, Stretch, Sums};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = MAX_SLICES;
@@ -39,7 +39,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64
                 && wait.none_of_ours_left
                 && let Some(stretch) = back.stretch(ready_ns)
             {
-                wait.charge_stretch(thread.pid, &stretch, path);
+                wait.charge_stretch(thread.pid, &back, &stretch, path);
                 continue;
             }
             let Some(slice) = back.next() else {
@@ -93,13 +93,13 @@ impl Wait<'_, '_> {
             }
             State::Running { cpu, owner, .. } => {
                 self.none_of_ours_left = true;
-                let told = self.steps <= MAX_TOLD || slice.duration_ns() >= self.told_from_ns;
-                let reason = if told {
-                    Reason::RanFor(owner)
+                let reason = Reason::RanFor(owner);
+                let told = if self.steps <= MAX_TOLD || slice.duration_ns() >= self.told_from_ns {
+                    reason
                 } else {
                     Reason::Note("behind many others, each of them short")
                 };
-                path.charge_until(from_ns, Cause::WorkerBusy, on, Some(cpu), reason);
+                path.charge_telling(from_ns, Cause::WorkerBusy, on, Some(cpu), reason, told);
             }
             State::Runnable { .. } => run_queue(self.evidence, self.tid, slice, from_ns, path),
             State::Blocked(block) if block.wait.is_idle() => {
@@ -123,15 +123,27 @@ impl Wait<'_, '_> {
         }
     }
 
-    /// Charges many slices in one step, of which only the sums and the longest are kept.
-    fn charge_stretch(&self, pid: u32, stretch: &Stretch, path: &mut Path) {
+    /// Charges many slices in one step, of which only the sums are kept, and the longest if it is the longest of all.
+    fn charge_stretch(&self, pid: u32, back: &Back<'_>, stretch: &Stretch, path: &mut Path) {
         let Sums {
             ran_ns,
             runnable_ns,
             throttled_ns,
             blocked_ns,
         } = stretch.sums;
-        let longest = stretch.longest;
+        path.charge_sums(
+            stretch.from_ns,
+            &[
+                (Cause::WorkerBusy, ran_ns),
+                (Cause::RunQueue, runnable_ns),
+                (Cause::Throttled, throttled_ns),
+                (Cause::WorkerBlocked, blocked_ns),
+            ],
+        );
+        if stretch.longest_ns <= path.longest_wait_ns() {
+            return;
+        }
+        let longest = back.longest(stretch);
         let mut from_ns = longest.from_ns;
         let (cause, reason) = match longest.state {
             State::Running { owner, .. } => (Cause::WorkerBusy, Reason::RanFor(owner)),
@@ -149,23 +161,14 @@ impl Wait<'_, '_> {
             }
             State::Unknown { .. } => (Cause::Unexplained, Reason::Plain),
         };
-        path.charge_sums(
-            stretch.from_ns,
-            &[
-                (Cause::WorkerBusy, ran_ns),
-                (Cause::RunQueue, runnable_ns),
-                (Cause::Throttled, throttled_ns),
-                (Cause::WorkerBlocked, blocked_ns),
-            ],
-            Step {
-                from_ns,
-                to_ns: longest.to_ns,
-                cause,
-                tid: Some(self.tid),
-                cpu: None,
-                reason,
-            },
-        );
+        path.consider(Step {
+            from_ns,
+            to_ns: longest.to_ns,
+            cause,
+            tid: Some(self.tid),
+            cpu: None,
+            reason,
+        });
     }
 }
 

@@ -4,30 +4,39 @@
 //! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
 //! a request needs from before that is `unexplained`.
 
+mod comms;
+mod index;
 mod occupancy;
+mod packed;
 mod past;
 mod state;
 mod thread;
 
+use std::rc::Rc;
+
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub use comms::Comm;
+pub use index::Sums;
 pub use occupancy::Occupation;
-pub use past::{Back, MAX_SLICES, Stretch, Sums};
+pub use past::{Back, MAX_SLICES, Stretch};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use thread::Thread;
 
+use self::comms::Comms;
 use self::occupancy::Occupancy;
+use self::packed::Packed;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 16 MiB. As many as 4 saturated workers have.
+/// Slices kept of all threads together, the newest: 8 MiB. As many as 4 saturated workers have.
 pub const MAX_SLICES_TOGETHER: usize = 4 * MAX_SLICES;
 
-const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Slice>() <= 16 << 20);
+const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Packed>() <= 8 << 20);
 
 /// Slices that one event adds to a thread, at most.
 const SLICES_AN_EVENT: usize = 2;
@@ -46,6 +55,7 @@ pub struct Threads {
     pub refused: u64,
     lost_until_ns: u64,
     occupancy: Occupancy,
+    comms: Comms,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
@@ -64,6 +74,12 @@ impl Threads {
     pub fn owner(&self, tid: u32) -> Option<RequestId> {
         let thread = self.get(tid)?;
         thread.owner.request().filter(|_| !thread.owner_sent)
+    }
+
+    /// The name of a thread that had a CPU or woke another, where it is still known.
+    #[must_use]
+    pub fn comm(&self, comm: Comm) -> Option<&Rc<str>> {
+        self.comms.get(comm)
     }
 
     /// The thread that an event is about. Every event that changes a thread's past comes by here.
@@ -99,14 +115,19 @@ impl Threads {
 
     /// A thread got a CPU.
     pub fn switch_in(&mut self, event: &SwitchIn) {
+        let behind = Occupant {
+            tid: event.prev_tid,
+            pid: event.prev_tgid,
+            comm: self.comms.number(&event.prev_comm),
+        };
         if let Some(thread) = self.known(event.header.tid, event.tgid) {
-            thread.switch_in(event);
+            thread.switch_in(event, behind);
         }
     }
 
     /// A thread that is not watched had a CPU for which a watched one waited.
     pub fn occupied(&mut self, event: &Occupied) {
-        self.occupancy.add(event);
+        self.occupancy.add(event, self.comms.number(&event.comm));
     }
 
     /// Who had a CPU between two times, as far as a watched thread waited for it; the last first.
@@ -157,8 +178,13 @@ impl Threads {
             }
             _ => Owner::Nobody,
         };
+        let by = Occupant {
+            tid: event.waker_tid,
+            pid: event.waker_tgid,
+            comm: self.comms.number(&event.waker_comm),
+        };
         let thread = self.known(event.header.tid, event.tgid)?;
-        let handed_off = thread.woken(event, waker_owner);
+        let handed_off = thread.woken(event, by, waker_owner);
         let woken_for = match thread.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use observer_common::Occupied;
 use rustc_hash::FxHashMap;
 
+use super::comms::Comm;
 use super::state::Occupant;
 
 /// Stretches that are remembered of one CPU.
@@ -26,7 +27,7 @@ pub struct Occupation {
 pub(super) struct Occupancy(FxHashMap<u16, VecDeque<Occupation>>);
 
 impl Occupancy {
-    pub(super) fn add(&mut self, event: &Occupied) {
+    pub(super) fn add(&mut self, event: &Occupied, comm: Comm) {
         let to_ns = event.header.at_ns;
         let stretches = self.0.entry(event.header.cpu).or_default();
         if stretches.len() == MAX_STRETCHES {
@@ -38,7 +39,7 @@ impl Occupancy {
             by: Occupant {
                 tid: event.header.tid,
                 pid: event.tgid,
-                comm: event.comm,
+                comm,
             },
         });
     }
@@ -83,7 +84,7 @@ mod tests {
     fn those_who_left_between_two_times_are_known_the_last_first() {
         let mut occupancy = Occupancy::default();
         for (at_ns, tid) in [(10, 1), (20, 2), (30, 3), (40, 4)] {
-            occupancy.add(&left(at_ns, tid, 10));
+            occupancy.add(&left(at_ns, tid, 10), Comm::default());
         }
         let tids = |from_ns, to_ns| -> Vec<u32> {
             let found = occupancy.between(0, from_ns, to_ns);

@@ -1,58 +1,16 @@
-//! The past of one thread: its slices in the order of time, with an index that crosses long stretches of running in
+//! The past of one thread: its slices in the order of time, with an index that crosses long stretches of work in few
 //! steps. On a saturated worker a request waits behind the slices of all others, thousands of them.
 
 use std::collections::VecDeque;
 
-use super::state::{Slice, State};
+use super::index::{Block, FAN, Index, Sums};
+use super::packed::{Packed, PackedBegan, What};
+use super::state::Slice;
 
 /// Slices kept of one thread.
 ///
-/// A saturated worker makes some 200,000 a second, so this is a sixth of a second then, and 4 MiB.
+/// A saturated worker makes some 200,000 a second, so this is a sixth of a second then, and 2 MiB.
 pub const MAX_SLICES: usize = 32_768;
-
-/// Slices in a block of the index.
-const BLOCK: usize = 64;
-
-/// What the index knows of a complete block.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    /// The thread was at work throughout, nothing of it is unknown, and no time is missing.
-    at_work: bool,
-    sums: Sums,
-    /// Place of its longest slice in it.
-    longest: usize,
-}
-
-/// What a thread that was at work did for how long, ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// It ran.
-    pub ran_ns: u64,
-    /// It could have run.
-    pub runnable_ns: u64,
-    /// A CPU quota kept it from running.
-    pub throttled_ns: u64,
-    /// It was blocked in a call.
-    pub blocked_ns: u64,
-}
-
-impl Sums {
-    /// Adds a slice, if the thread was at work in it: neither idle nor unknown.
-    fn add(&mut self, slice: &Slice) -> bool {
-        let ns = slice.duration_ns();
-        match slice.state {
-            State::Running { .. } => self.ran_ns += ns,
-            State::Runnable { throttled_ns, .. } => {
-                let throttled_ns = throttled_ns.min(ns);
-                self.throttled_ns += throttled_ns;
-                self.runnable_ns += ns - throttled_ns;
-            }
-            State::Blocked(block) if !block.wait.is_idle() => self.blocked_ns += ns,
-            State::Blocked(_) | State::Unknown { .. } => return false,
-        }
-        true
-    }
-}
 
 /// A stretch of a thread's past that is taken in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,60 +19,62 @@ pub struct Stretch {
     pub from_ns: u64,
     /// What the thread did in it; together as long as it is.
     pub sums: Sums,
-    /// Its longest slice.
-    pub longest: Slice,
+    /// Length of the longest wait in it that can be told, ns.
+    pub longest_ns: u64,
+    /// Number of the slice that has it, if it is not 0.
+    longest: usize,
 }
 
-/// The slices of one thread, the oldest first.
+/// The slices of one thread, the oldest first. Each begins where the one before it ended.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    slices: VecDeque<Slice>,
+    slices: VecDeque<Packed>,
+    /// Start of the first slice, ns.
+    begins_ns: u64,
     /// Slices that were forgotten: the number of the first one that is left.
     forgotten: usize,
-    /// Complete blocks, from the one in which the first slice is. Slices belong to blocks by their number.
-    blocks: VecDeque<Block>,
+    index: Index,
 }
 
 impl Past {
-    /// Appends a slice, which begins when the last one ended or later.
-    pub(super) fn push(&mut self, slice: Slice) {
-        if self.slices.len() == MAX_SLICES {
+    /// Appends a slice. If it does not begin where the last one ended, that is what is known from now on.
+    pub(super) fn push(&mut self, slice: &Slice) {
+        if self.ends_ns() != slice.from_ns {
+            self.forget(self.slices.len());
+            self.begins_ns = slice.from_ns;
+        } else if self.slices.len() == MAX_SLICES {
             self.forget(1);
         }
-        self.slices.push_back(slice);
-        if (self.forgotten + self.slices.len()).is_multiple_of(BLOCK) {
-            self.blocks.push_back(self.newest_block());
+        self.slices.push_back(Packed::new(slice));
+        let end = self.forgotten + self.slices.len();
+        if end.is_multiple_of(FAN) {
+            self.index.push(self.newest_block(), end);
         }
     }
 
     /// Looks at the last slices, which complete a block.
     fn newest_block(&self) -> Block {
-        let slices = self.slices.range(self.slices.len().saturating_sub(BLOCK)..);
-        let mut block = Block {
-            at_work: slices.len() == BLOCK,
-            sums: Sums::default(),
-            longest: 0,
-        };
-        let (mut longest_ns, mut reached_ns) = (0, None);
-        for (place, slice) in slices.enumerate() {
-            let follows = reached_ns.is_none_or(|reached_ns| reached_ns == slice.from_ns);
-            block.at_work &= block.sums.add(slice) && follows;
-            reached_ns = Some(slice.to_ns);
-            if slice.duration_ns() > longest_ns {
-                longest_ns = slice.duration_ns();
-                block.longest = place;
-            }
+        let mut block = Block::default();
+        for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {
+            self.prepend_to(&mut block, index);
         }
         block
     }
 
+    /// Adds a slice to a block that begins with the next one.
+    fn prepend_to(&self, block: &mut Block, index: usize) {
+        let slice = &self.slices[index];
+        let ns = slice.to_ns - self.start_ns(index);
+        block.prepend_slice(self.forgotten + index, &slice.what, ns);
+    }
+
     /// Forgets the oldest slices.
     fn forget(&mut self, count: usize) {
-        let before = self.forgotten / BLOCK;
-        self.slices.drain(..count);
+        if let Some(last) = self.slices.drain(..count).next_back() {
+            self.begins_ns = last.to_ns;
+        }
         self.forgotten += count;
-        let blocks = (self.forgotten / BLOCK - before).min(self.blocks.len());
-        self.blocks.drain(..blocks);
+        self.index.forget_until(self.forgotten);
     }
 
     /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
@@ -123,44 +83,67 @@ impl Past {
         self.slices.shrink_to(2 * self.slices.len());
     }
 
-    /// All slices, the oldest first.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Slice> {
-        self.slices.iter()
+    /// When each slice ended, ns.
+    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+        self.slices.iter().map(|slice| slice.to_ns)
     }
 
-    /// The same, to be changed.
-    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Slice> {
+    /// When the last slice ended, ns.
+    fn ends_ns(&self) -> u64 {
+        self.slices.back().map_or(self.begins_ns, |slice| slice.to_ns)
+    }
+
+    /// When a slice began, ns.
+    fn start_ns(&self, index: usize) -> u64 {
+        index
+            .checked_sub(1)
+            .map_or(self.begins_ns, |before| self.slices[before].to_ns)
+    }
+
+    fn slice(&self, index: usize) -> Slice {
+        self.slices[index].slice(self.start_ns(index))
+    }
+
+    /// Whether the last slice began with a send that found no room.
+    pub(super) fn ends_stalled(&self) -> bool {
+        let last = self.slices.back().map(|slice| slice.what);
+        matches!(
+            last,
+            Some(What::Running {
+                began: PackedBegan::Stalled,
+                ..
+            })
+        )
+    }
+
+    /// All slices, the oldest first, to be changed; their ends stay.
+    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Packed> {
         self.slices.iter_mut()
     }
 
     /// Slices that begin before `at_ns`, the newest first.
-    pub(super) fn back_from(&self, at_ns: u64) -> impl Iterator<Item = &Slice> {
-        self.slices.range(..self.count_before(at_ns)).rev()
+    pub(super) fn back_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> {
+        (0..self.count_before(at_ns)).rev().map(|index| self.slice(index))
     }
 
     /// How many slices begin before `at_ns`.
     fn count_before(&self, at_ns: u64) -> usize {
+        if at_ns <= self.begins_ns {
+            return 0;
+        }
         // What is asked for is mostly recent: a few steps back are quicker than halving.
         let recent = self
             .slices
             .iter()
             .rev()
             .take(8)
-            .position(|slice| slice.from_ns < at_ns);
-        recent.map_or_else(
-            || self.slices.partition_point(|slice| slice.from_ns < at_ns),
+            .position(|slice| slice.to_ns < at_ns);
+        let ended = recent.map_or_else(
+            || self.slices.partition_point(|slice| slice.to_ns < at_ns),
             |steps| self.slices.len() - steps,
-        )
-    }
-
-    /// The complete block that ends before slice `end`, with its slices' first index, if the thread was at work.
-    fn block_at_work(&self, end: usize) -> Option<(usize, &Block)> {
-        let number = self.forgotten + end;
-        if !number.is_multiple_of(BLOCK) || end < BLOCK {
-            return None;
-        }
-        let block = self.blocks.get(number / BLOCK - 1 - self.forgotten / BLOCK)?;
-        block.at_work.then_some((end - BLOCK, block))
+        );
+        // The next one is not over then, and has begun.
+        (ended + 1).min(self.slices.len())
     }
 }
 
@@ -187,21 +170,46 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// Takes many slices in one step, if the thread was at work in all of them and they do not begin before
-    /// `since_ns`.
+    /// Takes as many slices as there are in one step, as long as the thread was at work in them, waited for no CPU
+    /// that several had, and they do not begin before `since_ns`.
     pub fn stretch(&mut self, since_ns: u64) -> Option<Stretch> {
-        let (begin, block) = self.past.block_at_work(self.end)?;
-        let (oldest, newest) = (&self.past.slices[begin], &self.past.slices[self.end - 1]);
-        if self.open.is_some() || newest.to_ns != self.reached_ns || oldest.from_ns < since_ns {
+        let past = self.past;
+        if self.open.is_some() || past.start_ns(self.end) != self.reached_ns {
             return None;
         }
-        self.end = begin;
-        self.reached_ns = oldest.from_ns;
+        let (mut taken, mut end) = (Block::default(), self.end);
+        let may_begin = |number: usize| past.start_ns(number - past.forgotten) >= since_ns;
+        while end > 0 {
+            if let Some((first, block)) = past.index.before(past.forgotten + end, may_begin) {
+                taken.prepend(block);
+                end = first - past.forgotten;
+                continue;
+            }
+            let mut longer = taken;
+            past.prepend_to(&mut longer, end - 1);
+            if longer.mixed || past.start_ns(end - 1) < since_ns {
+                break;
+            }
+            taken = longer;
+            end -= 1;
+        }
+        if end == self.end {
+            return None;
+        }
+        self.end = end;
+        self.reached_ns = past.start_ns(end);
         Some(Stretch {
-            from_ns: oldest.from_ns,
-            sums: block.sums,
-            longest: self.past.slices[begin + block.longest],
+            from_ns: self.reached_ns,
+            sums: taken.sums,
+            longest_ns: taken.longest_ns,
+            longest: taken.longest,
         })
+    }
+
+    /// The slice with the longest wait of a stretch that this walk took; the last one, where several are.
+    #[must_use]
+    pub fn longest(&self, stretch: &Stretch) -> Slice {
+        self.past.slice(stretch.longest - self.past.forgotten)
     }
 }
 
@@ -212,19 +220,19 @@ impl Iterator for Back<'_> {
         if let Some(open) = self.open.take() {
             return Some(open);
         }
-        let slice = self.past.slices.get(self.end.checked_sub(1)?)?;
+        let slice = self.past.slice(self.end.checked_sub(1)?);
         if slice.to_ns < self.reached_ns {
             return None;
         }
         self.end -= 1;
         self.reached_ns = slice.from_ns;
-        Some(*slice)
+        Some(slice)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{Began, Owner};
+    use super::super::state::{Began, Owner, State};
     use super::*;
 
     fn running(from_ns: u64, to_ns: u64) -> Slice {
@@ -254,7 +262,7 @@ mod tests {
         for number in 0..count {
             let to_ns = at_ns + if number == long { 500 } else { 10 };
             let gap = gaps.contains(&number);
-            past.push(if gap {
+            past.push(&if gap {
                 unknown(at_ns, to_ns)
             } else {
                 running(at_ns, to_ns)
@@ -264,19 +272,15 @@ mod tests {
         past
     }
 
-    fn end_ns(past: &Past) -> u64 {
-        past.slices.back().map_or(0, |slice| slice.to_ns)
-    }
-
     /// Walks back to `since_ns` in steps as large as may be: how far, time run, length of the longest slice, steps.
     fn walk(past: &Past, since_ns: u64) -> (u64, u64, u64, u64) {
-        let mut back = Back::new(past, None, end_ns(past));
-        let (mut reached_ns, mut ran_ns, mut longest_ns, mut steps) = (end_ns(past), 0, 0, 0);
+        let mut back = Back::new(past, None, past.ends_ns());
+        let (mut reached_ns, mut ran_ns, mut longest_ns, mut steps) = (past.ends_ns(), 0, 0, 0);
         while reached_ns > since_ns {
             steps += 1;
             let (slice, ns) = if let Some(stretch) = back.stretch(since_ns) {
                 reached_ns = stretch.from_ns;
-                (stretch.longest, stretch.sums.ran_ns)
+                (back.longest(&stretch), stretch.sums.ran_ns)
             } else {
                 let Some(slice) = back
                     .next()
@@ -299,11 +303,8 @@ mod tests {
             for long in [0, count / 2, count - 1] {
                 let past = past(count, long, &[]);
                 let (reached_ns, ran_ns, longest_ns, steps) = walk(&past, 0);
-                assert_eq!((reached_ns, ran_ns, longest_ns), (0, end_ns(&past), 500));
-                assert!(
-                    steps <= 2 * BLOCK as u64 + count / BLOCK as u64,
-                    "{steps} of {count}"
-                );
+                assert_eq!((reached_ns, ran_ns, longest_ns), (0, past.ends_ns(), 500));
+                assert!(steps <= 6 * FAN as u64 + count / 512, "{steps} of {count}");
             }
         }
     }
@@ -318,23 +319,23 @@ mod tests {
     #[test]
     fn what_a_thread_at_work_did_is_told_apart() {
         let mut past = Past::default();
-        for number in 0..BLOCK as u64 {
-            past.push(Slice {
+        for number in 0..(8 * FAN) as u64 {
+            past.push(&Slice {
                 state: State::Runnable {
                     cpu: 0,
                     behind: Default::default(),
-                    behind_ran_ns: 0,
-                    preempted_by: None,
+                    behind_ran_ns: 10,
+                    preempted: false,
                     throttled_ns: 3 * number,
                 },
                 ..running(number * 10, number * 10 + 10)
             });
         }
-        let stretch = Back::new(&past, None, end_ns(&past)).stretch(0).unwrap();
-        let throttled_ns = (0..BLOCK as u64).map(|number| (3 * number).min(10)).sum();
+        let stretch = Back::new(&past, None, past.ends_ns()).stretch(0).unwrap();
+        let throttled_ns = (0..(8 * FAN) as u64).map(|number| (3 * number).min(10)).sum();
         let expected = Sums {
             throttled_ns,
-            runnable_ns: end_ns(&past) - throttled_ns,
+            runnable_ns: past.ends_ns() - throttled_ns,
             ..Sums::default()
         };
         assert_eq!(stretch.sums, expected);
@@ -345,13 +346,13 @@ mod tests {
         let mut past = past(1000, 950, &[899]);
         for until_ns in [5, 333, 4000, 8990, 9200] {
             past.forget_until(until_ns);
-            let first_ns = past.slices.front().unwrap().from_ns;
+            let first_ns = past.begins_ns;
             let (reached_ns, _, longest_ns, _) = walk(&past, 0);
             assert_eq!((reached_ns, longest_ns), (first_ns.max(9000), 500), "{until_ns}");
         }
         past.forget_until(u64::MAX);
         for number in 0..200 {
-            past.push(running(20_000 + number, 20_001 + number));
+            past.push(&running(20_000 + number, 20_001 + number));
         }
         assert_eq!(walk(&past, 0).0, 20_000);
     }
@@ -359,8 +360,8 @@ mod tests {
     #[test]
     fn a_walk_ends_where_time_is_missing() {
         let mut past = past(200, 2, &[]);
-        let at_ns = end_ns(&past) + 1;
-        past.push(running(at_ns, at_ns + 1));
+        let at_ns = past.ends_ns() + 1;
+        past.push(&running(at_ns, at_ns + 1));
         assert_eq!(walk(&past, 0).0, at_ns);
     }
 }

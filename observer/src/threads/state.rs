@@ -1,11 +1,10 @@
 //! What a thread can be doing, and for whom.
 
-use observer_common::limits::COMM_BYTES;
-
+use super::comms::Comm;
 use crate::syscall::{self, Wait};
 
 /// Identity of a request: its connection and its place on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RequestId {
     /// Connection.
     pub conn: u64,
@@ -47,7 +46,7 @@ pub struct Occupant {
     /// Process.
     pub pid: u32,
     /// Name.
-    pub comm: [u8; COMM_BYTES],
+    pub comm: Comm,
 }
 
 /// What ended a block.
@@ -68,8 +67,8 @@ pub struct Block {
     pub wait: Wait,
     /// System call, -1 for none.
     pub syscall: i32,
-    /// First argument of the call: descriptor or futex address.
-    pub arg0: u64,
+    /// First argument of the call, as far as it fits: a descriptor, where the call is on one.
+    pub arg0: u32,
     /// What ended it; `None` while it lasts or when that was not seen.
     pub wake: Option<Wake>,
     /// For whom the thread ran when it blocked.
@@ -136,8 +135,8 @@ pub enum State {
         behind: Occupant,
         /// For how long that thread had run there, ns; 0 when unknown.
         behind_ran_ns: u64,
-        /// Who took the CPU from it, when it was preempted.
-        preempted_by: Option<Occupant>,
+        /// The CPU was taken from it.
+        preempted: bool,
         /// How long of it, from its start, a CPU quota kept it from running, ns.
         throttled_ns: u64,
     },

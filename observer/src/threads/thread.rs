@@ -2,6 +2,7 @@
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
+use super::packed::What;
 use super::past::{Back, Past};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 use crate::syscall::Wait;
@@ -65,7 +66,7 @@ impl Thread {
         // Two CPUs' clocks can differ by nanoseconds: time never runs backwards in a thread's past.
         let at_ns = at_ns.max(self.since_ns);
         if at_ns > self.since_ns && self.since_ns > 0 {
-            self.past.push(Slice {
+            self.past.push(&Slice {
                 from_ns: self.since_ns,
                 to_ns: at_ns,
                 state,
@@ -78,7 +79,7 @@ impl Thread {
 
     /// When each slice of the past ended, ns.
     pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
-        self.past.iter().map(|slice| slice.to_ns)
+        self.past.ends()
     }
 
     /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
@@ -86,7 +87,8 @@ impl Thread {
         self.past.forget_until(until_ns);
     }
 
-    pub(super) fn switch_in(&mut self, event: &SwitchIn) {
+    /// The thread got a CPU on which `behind` had run.
+    pub(super) fn switch_in(&mut self, event: &SwitchIn, behind: Occupant) {
         let at_ns = event.header.at_ns;
         if let (State::Blocked(block), Some(wake)) = (self.state, self.early_wake.take()) {
             // Nothing else ended the block, so this did, as soon as it had begun.
@@ -96,17 +98,12 @@ impl Thread {
             };
             self.end_block(self.since_ns.saturating_add(1), block, event.header.cpu);
         }
-        let behind = Occupant {
-            tid: event.prev_tid,
-            pid: event.prev_tgid,
-            comm: event.prev_comm,
-        };
         let closed = match self.state {
-            State::Runnable { preempted_by, .. } => State::Runnable {
+            State::Runnable { preempted, .. } => State::Runnable {
                 cpu: event.header.cpu,
                 behind,
                 behind_ran_ns: event.prev_ran_ns,
-                preempted_by,
+                preempted,
                 throttled_ns: event.throttled_ns.saturating_sub(self.throttled_ns),
             },
             // A wakeup was lost: how long it could have run is not known.
@@ -114,18 +111,8 @@ impl Thread {
             _ => State::Unknown { owner: self.owner },
         };
         // A send that found no room is still the last thing that it did for its owner if it was preempted since.
-        let before = self.past.iter().next_back().map(|slice| slice.state);
-        let began = match (closed, before) {
-            (
-                State::Runnable {
-                    preempted_by: Some(_),
-                    ..
-                },
-                Some(State::Running {
-                    began: Began::Stalled,
-                    ..
-                }),
-            ) => Began::Stalled,
+        let began = match closed {
+            State::Runnable { preempted: true, .. } if self.past.ends_stalled() => Began::Stalled,
             _ => Began::Plain,
         };
         let running = State::Running {
@@ -147,18 +134,14 @@ impl Thread {
                 cpu: event.header.cpu,
                 behind: Occupant::default(),
                 behind_ran_ns: 0,
-                preempted_by: Some(Occupant {
-                    tid: event.next_tid,
-                    pid: event.next_tgid,
-                    comm: event.next_comm,
-                }),
+                preempted: true,
                 throttled_ns: 0,
             }
         } else {
             State::Blocked(Block {
                 wait,
                 syscall: event.syscall,
-                arg0: event.args[0],
+                arg0: event.args[0] as u32,
                 wake: None,
                 owner: self.owner,
             })
@@ -176,14 +159,10 @@ impl Thread {
         }
     }
 
-    /// Takes a wakeup, by a thread that ran for `waker_owner`. Tells whether that thread did it on purpose.
-    pub(super) fn woken(&mut self, event: &Waking, waker_owner: Owner) -> bool {
+    /// Takes a wakeup by a thread that ran for `waker_owner`. Tells whether that thread did it on purpose.
+    pub(super) fn woken(&mut self, event: &Waking, by: Occupant, waker_owner: Owner) -> bool {
         let wake = Wake {
-            by: Occupant {
-                tid: event.waker_tid,
-                pid: event.waker_tgid,
-                comm: event.waker_comm,
-            },
+            by,
             syscall: event.waker_syscall,
             conn: event.conn,
         };
@@ -248,7 +227,7 @@ impl Thread {
             cpu,
             behind: Occupant::default(),
             behind_ran_ns: 0,
-            preempted_by: None,
+            preempted: false,
             throttled_ns: 0,
         };
         self.close(at_ns, State::Blocked(block), runnable, None);
@@ -304,20 +283,14 @@ impl Thread {
 
     /// Gives the running slices since the thread was last idle to `owner`.
     fn claim_unowned(&mut self, owner: Owner) {
+        let owner = owner.into();
         for slice in self.past.iter_mut().rev() {
-            match &mut slice.state {
-                State::Running {
-                    owner: unowned @ (Owner::Nobody | Owner::WokenFor(_)),
-                    ..
-                } => *unowned = owner,
-                State::Running { .. } | State::Unknown { .. } => return,
-                State::Blocked(block) if block.wait.is_idle() => return,
-                State::Blocked(block) => {
-                    if matches!(block.owner, Owner::Nobody | Owner::WokenFor(_)) {
-                        block.owner = owner;
-                    }
-                }
-                State::Runnable { .. } => {}
+            match &mut slice.what {
+                What::Running { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
+                What::Running { .. } | What::Unknown { .. } => return,
+                What::Blocked { wait, .. } if wait.is_idle() => return,
+                What::Blocked { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
+                What::Blocked { .. } | What::Runnable { .. } => {}
             }
         }
     }

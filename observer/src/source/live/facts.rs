@@ -36,7 +36,7 @@ impl Facts {
     pub(super) fn on_event(&mut self, event: &Event<'_>, merge: &mut Merge) {
         match event {
             Event::SwitchOut(out) if out.flags & observer_common::flags::PREEMPTED == 0 => {
-                if let Some(fd) = syscall::blocking_fd(out.syscall, out.args[0]) {
+                if let Some(fd) = syscall::blocking_fd(out.syscall, out.args[0] as u32) {
                     self.name_fd(out.header.at_ns, out.tgid, fd, merge);
                 }
             }

@@ -1,0 +1,140 @@
+//! What a thread did in runs of its slices, so that a long stretch is crossed in few steps.
+//!
+//! A tree, of which only complete blocks are there: eight slices make a block, eight blocks one of the next level.
+//! Slices belong to blocks by their number.
+
+use std::collections::VecDeque;
+
+use super::packed::What;
+
+/// Slices in a block of the lowest level, and blocks in one of the next.
+pub(super) const FAN: usize = 8;
+
+/// Slices in a block of each level. At saturation a request waits behind twice as many slices as there are clients.
+const SIZES: [usize; 3] = [FAN, FAN * FAN, FAN * FAN * FAN];
+
+/// What a thread that was at work did for how long, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// It ran.
+    pub ran_ns: u64,
+    /// It could have run.
+    pub runnable_ns: u64,
+    /// A CPU quota kept it from running.
+    pub throttled_ns: u64,
+    /// It was blocked in a call.
+    pub blocked_ns: u64,
+}
+
+/// What is known of a run of slices.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Block {
+    pub(super) sums: Sums,
+    /// Number of the slice that can be told as the longest wait, the last one of those, and how long, ns.
+    pub(super) longest: usize,
+    pub(super) longest_ns: u64,
+    /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten, or several had
+    /// the CPU for which it waited, who are told one by one.
+    pub(super) mixed: bool,
+}
+
+impl Block {
+    /// Adds the slice of this number and length before what is there.
+    pub(super) fn prepend_slice(&mut self, number: usize, what: &What, ns: u64) {
+        let sums = &mut self.sums;
+        let mut told_ns = ns;
+        match *what {
+            What::Running { .. } => sums.ran_ns += ns,
+            What::Runnable {
+                behind_ran_ns,
+                throttled_ns,
+                ..
+            } => {
+                let throttled_ns = throttled_ns.min(ns);
+                told_ns = ns - throttled_ns;
+                sums.throttled_ns += throttled_ns;
+                sums.runnable_ns += told_ns;
+                self.mixed |= behind_ran_ns < told_ns;
+            }
+            What::Blocked { wait, .. } if !wait.is_idle() => sums.blocked_ns += ns,
+            _ => self.mixed = true,
+        }
+        self.consider(number, told_ns);
+    }
+
+    /// Adds a block before what is there.
+    pub(super) fn prepend(&mut self, block: &Self) {
+        let Sums {
+            ran_ns,
+            runnable_ns,
+            throttled_ns,
+            blocked_ns,
+        } = block.sums;
+        self.sums.ran_ns += ran_ns;
+        self.sums.runnable_ns += runnable_ns;
+        self.sums.throttled_ns += throttled_ns;
+        self.sums.blocked_ns += blocked_ns;
+        self.mixed |= block.mixed;
+        self.consider(block.longest, block.longest_ns);
+    }
+
+    fn consider(&mut self, number: usize, ns: u64) {
+        if ns > self.longest_ns {
+            self.longest = number;
+            self.longest_ns = ns;
+        }
+    }
+}
+
+/// The blocks of a thread's slices.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// The complete blocks of each level, from the one in which the first slice is that was not forgotten.
+    levels: [VecDeque<Block>; SIZES.len()],
+    /// Number of that slice.
+    first: usize,
+}
+
+impl Index {
+    /// Adds a block of the lowest level, which ends before the slice with number `end`.
+    pub(super) fn push(&mut self, mut block: Block, end: usize) {
+        for (level, size) in SIZES.into_iter().enumerate() {
+            if !end.is_multiple_of(size) {
+                return;
+            }
+            if level > 0 {
+                block = Block::default();
+                let parts = self.levels[level - 1].iter().rev().take(FAN);
+                parts.for_each(|part| block.prepend(part));
+            }
+            // Of one that was forgotten in part before it was complete, not all is known.
+            block.mixed |= end < self.first + size;
+            self.levels[level].push_back(block);
+        }
+    }
+
+    /// Forgets what is before the slice with this number.
+    pub(super) fn forget_until(&mut self, first: usize) {
+        for (blocks, size) in self.levels.iter_mut().zip(SIZES) {
+            let forgotten = (first / size - self.first / size).min(blocks.len());
+            blocks.drain(..forgotten);
+        }
+        self.first = first;
+    }
+
+    /// The longest block before the slice with number `end` that may be summed up, with the number of its first
+    /// slice, of which it is asked whether the block may begin there.
+    pub(super) fn before(&self, end: usize, may_begin: impl Fn(usize) -> bool) -> Option<(usize, &Block)> {
+        let mut found = None;
+        for (blocks, size) in self.levels.iter().zip(SIZES) {
+            if !end.is_multiple_of(size) || end < self.first + size || !may_begin(end - size) {
+                break;
+            }
+            match blocks.get(end / size - 1 - self.first / size) {
+                Some(block) if !block.mixed => found = Some((end - size, block)),
+                _ => break,
+            }
+        }
+        found
+    }
+}
