@@ -16,7 +16,7 @@ use crate::output::{Header, ProcessEvent, ProcessLine, Selection, Sink, Why};
 use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
 use crate::summary::{OwnCost, Summary};
-use crate::threads::{RequestId, Threads};
+use crate::threads::{RequestId, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 
@@ -176,7 +176,9 @@ impl Pipeline {
                 }
             }
             Event::Send(event, head) => {
-                let owner = self.threads.owner(event.header.tid);
+                let owner = self
+                    .threads
+                    .owner(event.header.tid, event.tgid, Task::new(event.task));
                 if let Some(operation) = self.connections.sent(event, head, owner) {
                     self.threads
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
@@ -186,10 +188,10 @@ impl Pipeline {
                 }
             }
             Event::Connection(event) => {
-                if let Some(turn) = self
-                    .connections
-                    .changed(event, self.threads.owner(event.header.tid))
-                {
+                if let Some(turn) = self.connections.changed(
+                    event,
+                    self.threads.owner(event.header.tid, event.tgid, Task::UNKNOWN),
+                ) {
                     self.finish_turn(turn, sink)?;
                 }
                 if event.new_state == tcp::CLOSE {
@@ -366,12 +368,16 @@ impl Pipeline {
             Some(ProcessChange::Fork) => {
                 sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
             }
-            Some(ProcessChange::Exec) => sink.process(&line(ProcessEvent::Exec, event.tgid, None)),
+            Some(ProcessChange::Exec) => {
+                self.threads.process_ended(event.tgid);
+                sink.process(&line(ProcessEvent::Exec, event.tgid, None))
+            }
             Some(ProcessChange::Exit) => {
                 self.threads.ended(event.header.tid);
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
+                self.threads.process_ended(event.tgid);
                 self.targets.retain(|pid| *pid != event.tgid);
                 sink.process(&line(ProcessEvent::Exit, event.tgid, None))
             }

@@ -43,6 +43,8 @@ pub struct Request {
     pub figures: Figures,
     /// Its connection.
     pub conn: Conn,
+    /// The runtime task that read it, where known.
+    pub task: Option<u64>,
     /// Method and path where the bytes were HTTP/1.x.
     pub http: Option<Http>,
     /// The time of `figures.budget` as spans, ordered, without gap or overlap.
@@ -161,7 +163,18 @@ impl Span {
         } = self;
         (cause, tid, cpu) == (&other.cause, &other.tid, &other.cpu)
             && detail == &other.detail
-            && culprit == &other.culprit
+            && match (culprit, &other.culprit) {
+                (Some(culprit), Some(other)) => culprit.says_the_same(other),
+                (culprit, other) => culprit == other,
+            }
+    }
+
+    /// Takes up the span that follows, which says the same.
+    pub fn extend(&mut self, next: &Self) {
+        self.dur_ns += next.dur_ns;
+        if let (Some(culprit), Some(next)) = (&mut self.culprit, &next.culprit) {
+            culprit.task = culprit.task.filter(|task| next.task == Some(*task));
+        }
     }
 }
 
@@ -187,10 +200,32 @@ pub struct Culprit {
     pub tid: u32,
     /// Its name, where known.
     pub comm: Option<Rc<str>>,
+    /// The runtime task that it was in, where known.
+    pub task: Option<u64>,
     /// The request that it was serving, where known.
     pub request: Option<Rc<str>>,
     /// The system call that it was in, where that held the worker.
     pub syscall: Option<&'static str>,
     /// What that call was on.
     pub object: Option<Rc<str>>,
+}
+
+impl Culprit {
+    /// Whether both differ in nothing that says more than what they have in common: of two that served requests of one
+    /// path, the task is no news.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            pid,
+            tid,
+            comm,
+            task,
+            request,
+            syscall,
+            object,
+        } = self;
+        (pid, tid, syscall) == (&other.pid, &other.tid, &other.syscall)
+            && (task == &other.task || request.is_some())
+            && (comm, request, object) == (&other.comm, &other.request, &other.object)
+    }
 }

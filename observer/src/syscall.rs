@@ -25,6 +25,11 @@ pub enum Wait {
         /// It was to end by itself after a time.
         timeout: bool,
     },
+    /// The same, inside a runtime task: whoever waits there keeps its worker waiting.
+    Condition {
+        /// It was to end by itself after a time.
+        timeout: bool,
+    },
     /// A contended mutex.
     Mutex,
     /// A send call.

@@ -1,8 +1,9 @@
 //! Explains one finished turn: walks its path through the threads backwards, from its last send to its
 //! arrival, and charges every nanosecond to a cause.
 //!
-//! Everything here is judged from the order of events on threads and sockets; no runtime is known. So the
-//! confidence is [`Confidence::Inferred`], or [`Confidence::Partial`] where something needed was not seen.
+//! Where the runtime's task ids are known, they tell whose work a thread did all along the path:
+//! [`Confidence::Exact`]. Elsewhere it is judged from the order of events on threads and sockets:
+//! [`Confidence::Inferred`], or [`Confidence::Partial`] where something needed was not seen.
 //!
 //! Figures are made for every request; names, and the timeline that carries them, only for those that are
 //! written.
@@ -72,8 +73,10 @@ impl Explainer {
             bytes_out: turn.bytes_out,
             confidence: if partial {
                 Confidence::Partial
-            } else {
+            } else if path.is_by_order() || turn.read_task.id().or(turn.sent_task.id()).is_none() {
                 Confidence::Inferred
+            } else {
+                Confidence::Exact
             },
             complete,
             rss: Rss {
@@ -114,7 +117,7 @@ impl Explainer {
             let span = names::span(&evidence, turn.arrival_ns, step);
             match timeline.last_mut() {
                 // A worker that served a hundred requests of one path is one span, not a hundred.
-                Some(before) if before.says_the_same(&span) => before.dur_ns += span.dur_ns,
+                Some(before) if before.says_the_same(&span) => before.extend(&span),
                 _ => timeline.push(span),
             }
         }
@@ -126,6 +129,7 @@ impl Explainer {
                 peer: connection.and_then(|connection| connection.peer),
                 nth: turn.id.nth,
             },
+            task: turn.read_task.id(),
             http: turn.request_line().map(Into::into),
             timeline,
         }

@@ -8,7 +8,7 @@ use super::Evidence;
 use super::path::{Call, Reason, Step};
 use crate::request::{Culprit, Detail, Span};
 use crate::syscall;
-use crate::threads::{Occupant, Owner};
+use crate::threads::{Occupant, Owner, Task};
 
 /// Descriptors whose names are kept.
 const MAX_NAMES: usize = 65_536;
@@ -44,13 +44,13 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 .and_then(|connection| connection.peer);
         }
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
-        Reason::RanFor(owner) => culprit = Some(thread(evidence, tid, owner)),
-        Reason::BlockedFor(call, owner) => {
+        Reason::RanFor(owner, task) => culprit = Some(thread(evidence, tid, owner, task)),
+        Reason::BlockedFor(call, owner, task) => {
             detail = call_detail(evidence, &call);
             culprit = Some(Culprit {
                 syscall: detail.syscall,
                 object: detail.object.clone(),
-                ..thread(evidence, tid, owner)
+                ..thread(evidence, tid, owner, task)
             });
         }
         Reason::Blocked(call) => detail = call_detail(evidence, &call),
@@ -94,14 +94,13 @@ fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
 
 /// A thread that ran until `at_ns` on the CPU that was waited for, or that woke another then.
 fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit {
-    let owner = evidence
-        .threads
-        .get(occupant.tid)
-        .map_or(Owner::Nobody, |thread| thread.owner_before(at_ns));
+    let known = evidence.threads.get(occupant.tid);
+    let (owner, task) = known.map(|thread| thread.owner_before(at_ns)).unwrap_or_default();
     Culprit {
         pid: occupant.pid,
         tid: occupant.tid,
         comm: comm(evidence, occupant),
+        task: task.id(),
         request: request(evidence, owner),
         syscall: None,
         object: None,
@@ -109,12 +108,13 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
 }
 
 /// A thread of a watched process, as a culprit.
-fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner) -> Culprit {
+fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner, task: Task) -> Culprit {
     let known = evidence.threads.get(tid);
     Culprit {
         pid: known.map_or(0, |thread| thread.pid),
         tid,
         comm: known.and_then(|thread| thread.comm.clone()),
+        task: task.id(),
         request: request(evidence, owner),
         syscall: None,
         object: None,

@@ -5,7 +5,7 @@
 //! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
 use crate::cause::{Budget, Cause};
-use crate::threads::{Occupant, Owner};
+use crate::threads::{Occupant, Owner, Task};
 
 /// The system call that a thread blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ pub(super) enum Reason {
     Peer(u64),
     /// This thread had the CPU.
     Occupied(Occupant),
-    /// The thread ran for somebody else.
-    RanFor(Owner),
-    /// The thread was in this call for somebody else.
-    BlockedFor(Call, Owner),
+    /// The thread ran for somebody else, in this task.
+    RanFor(Owner, Task),
+    /// The thread was in this call for somebody else, in this task.
+    BlockedFor(Call, Owner, Task),
     /// The request's own thread was in this call.
     Blocked(Call),
     /// The same, until this thread woke it.
@@ -79,6 +79,7 @@ pub(super) struct Path {
     steps: Vec<Step>,
     faults: (u64, u64),
     partial: bool,
+    by_order: bool,
 }
 
 impl Path {
@@ -112,6 +113,15 @@ impl Path {
 
     pub(super) fn is_partial(&self) -> bool {
         self.partial
+    }
+
+    /// For whom a thread worked is told by the order of events alone.
+    pub(super) fn mark_by_order(&mut self) {
+        self.by_order = true;
+    }
+
+    pub(super) fn is_by_order(&self) -> bool {
+        self.by_order
     }
 
     /// Adds page faults that happened on the path.

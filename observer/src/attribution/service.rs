@@ -12,7 +12,7 @@ use super::{Evidence, waiting};
 use crate::cause::Cause;
 use crate::connections::{Role, Turn};
 use crate::syscall::{self, Wait};
-use crate::threads::{Began, Block, Owner, Slice, State};
+use crate::threads::{Began, Block, Owner, Slice, State, Task};
 
 /// Slices looked at for one request, at most.
 const MAX_STEPS: usize = 20_000;
@@ -63,6 +63,8 @@ struct Walk<'a, 'b> {
 struct HandedOff {
     /// Where the request last ran elsewhere.
     run: LastRun,
+    /// The task that did it, once it was seen: what other tasks did, they did not do for the request.
+    task: Option<u64>,
     /// It had woken a thread before, when it was done with something else. So the wakeup that led here marks the end
     /// of what it began then.
     other_before: bool,
@@ -111,10 +113,11 @@ impl Walk<'_, '_> {
                     .unexplained_until(from_ns, tid, "what the thread did was not seen");
             }
             State::Running { cpu, owner, began } => {
-                if !self.is_ours(owner) {
+                if !self.is_ours(owner, slice.task) {
                     self.not_ours();
                     return;
                 }
+                self.ran_in(slice.task);
                 self.path.add_faults(slice.faults);
                 self.path
                     .charge_until(from_ns, Cause::OnCpu, tid, Some(cpu), Reason::Plain);
@@ -133,9 +136,15 @@ impl Walk<'_, '_> {
                 waiting::run_queue(self.evidence, self.tid, &slice, from_ns, self.path);
             }
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
-            State::Blocked(block) if !self.is_ours(block.owner) => self.not_ours(),
-            State::Blocked(block) if block.owner.request() == Some(self.turn.id) => {
-                self.blocked(pid, &block, from_ns);
+            State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(),
+            State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
+                self.ran_in(slice.task);
+                match block.wait {
+                    Wait::Condition { .. } if waiting::hand_off(self.evidence, &block).is_some() => {
+                        self.idle(&slice, &block);
+                    }
+                    _ => self.blocked(pid, &block, from_ns),
+                }
             }
             State::Blocked(block) => match &mut self.handed_off {
                 // The request was not still running elsewhere when this call began.
@@ -151,10 +160,34 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn is_ours(&self, owner: Owner) -> bool {
-        let unowned = matches!(owner, Owner::Nobody | Owner::WokenFor(_));
-        owner.request() == Some(self.turn.id)
-            || unowned && self.handed_off.is_some_and(|handed_off| !handed_off.other_before)
+    /// Whether a thread that ran for `owner` in `task` did so for the request.
+    fn is_ours(&self, owner: Owner, task: Task) -> bool {
+        let is_other_task = |job: u64| task.id().is_some_and(|id| id != job);
+        match self.handed_off {
+            Some(HandedOff { task: Some(job), .. }) if is_other_task(job) => {
+                owner == Owner::Request(self.turn.id)
+            }
+            Some(HandedOff { task: Some(job), .. }) if task.id() == Some(job) => true,
+            handed_off => {
+                let unowned = matches!(owner, Owner::Nobody | Owner::WokenFor(_));
+                owner.request() == Some(self.turn.id)
+                    || unowned && handed_off.is_some_and(|handed_off| !handed_off.other_before)
+            }
+        }
+    }
+
+    /// Whether what a thread did is known to be the request's, by more than that it woke the request up.
+    fn is_of_known_job(&self, owner: Owner, task: Task) -> bool {
+        owner.request() == Some(self.turn.id) || self.handed_off.is_some() && task.id().is_some()
+    }
+
+    /// The request's work was done in `task`.
+    fn ran_in(&mut self, task: Task) {
+        match (&mut self.handed_off, task.id()) {
+            (_, None) => self.path.mark_by_order(),
+            (Some(handed_off), id) if handed_off.task.is_none() => handed_off.task = id,
+            _ => {}
+        }
     }
 
     /// The thread ran or was blocked for somebody else.
@@ -163,9 +196,10 @@ impl Walk<'_, '_> {
             // It took the request up when it was done with that, and until then the request waited for it.
             Some(HandedOff {
                 run,
-                other_before: true,
+                other_before,
+                task,
                 ..
-            }) => {
+            }) if other_before || task.is_some() => {
                 waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
                 self.tid = run.tid;
             }
@@ -186,6 +220,7 @@ impl Walk<'_, '_> {
     fn hand_off(&self) -> HandedOff {
         HandedOff {
             run: self.last_run_that_is(true),
+            task: None,
             other_before: false,
             call_found: false,
         }

@@ -90,10 +90,16 @@ impl Wait<'_, '_> {
             State::Running { cpu, owner, .. } if owner.request() == Some(self.request) => {
                 path.add_faults(slice.faults);
                 path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
+                if slice.task.id().is_none() {
+                    path.mark_by_order();
+                }
             }
             State::Running { cpu, owner, .. } => {
                 self.none_of_ours_left = true;
-                let reason = Reason::RanFor(owner);
+                if !slice.is_of_known_task() {
+                    path.mark_by_order();
+                }
+                let reason = Reason::RanFor(owner, slice.task);
                 let told = if self.steps <= MAX_TOLD || slice.duration_ns() >= self.told_from_ns {
                     reason
                 } else {
@@ -117,7 +123,10 @@ impl Wait<'_, '_> {
                 path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
             }
             State::Blocked(block) => {
-                let reason = Reason::BlockedFor(call(pid, &block), block.owner);
+                if !slice.task.is_known() {
+                    path.mark_by_order();
+                }
+                let reason = Reason::BlockedFor(call(pid, &block), block.owner, slice.task);
                 path.charge_until(from_ns, Cause::WorkerBlocked, on, None, reason);
             }
         }
@@ -131,6 +140,9 @@ impl Wait<'_, '_> {
             throttled_ns,
             blocked_ns,
         } = stretch.sums;
+        if stretch.by_order {
+            path.mark_by_order();
+        }
         path.charge_sums(
             stretch.from_ns,
             &[
@@ -146,10 +158,10 @@ impl Wait<'_, '_> {
         let longest = back.longest(stretch);
         let mut from_ns = longest.from_ns;
         let (cause, reason) = match longest.state {
-            State::Running { owner, .. } => (Cause::WorkerBusy, Reason::RanFor(owner)),
+            State::Running { owner, .. } => (Cause::WorkerBusy, Reason::RanFor(owner, longest.task)),
             State::Blocked(block) => (
                 Cause::WorkerBlocked,
-                Reason::BlockedFor(call(pid, &block), block.owner),
+                Reason::BlockedFor(call(pid, &block), block.owner, longest.task),
             ),
             State::Runnable {
                 behind,

@@ -18,7 +18,7 @@ pub use connection::{Connection, OutboundSend, Role};
 pub use turn::Turn;
 
 use crate::http;
-use crate::threads::{Direction, Operation, RequestId};
+use crate::threads::{Direction, Operation, RequestId, Task};
 
 /// A response is over when nothing was sent for this long, ns.
 pub const QUIET_NS: u64 = 1_000_000_000;
@@ -254,6 +254,7 @@ impl Connections {
             outbound,
             stalled: false,
             faults: (event.min_flt, event.maj_flt),
+            task: Task::new(event.task),
         };
         self.remember_fd(event.tgid, event.fd, event.conn);
         (Some(operation), ended)
@@ -287,6 +288,7 @@ impl Connections {
                 }
                 turn.sent_ns = at_ns;
                 turn.sent_tid = event.header.tid;
+                turn.sent_task = Task::new(event.task);
                 turn.bytes_out += u64::from(event.result.unsigned_abs());
                 turn.rss_end = event.rss_pages;
             }
@@ -311,6 +313,7 @@ impl Connections {
             outbound,
             stalled: event.result <= 0,
             faults: (event.min_flt, event.maj_flt),
+            task: Task::new(event.task),
         })
     }
 

@@ -3,7 +3,7 @@
 use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 
 use crate::http::RequestLine;
-use crate::threads::RequestId;
+use crate::threads::{RequestId, Task};
 
 /// Threads that are remembered of a request.
 const MAX_TIDS: usize = 8;
@@ -23,12 +23,16 @@ pub struct Turn {
     pub read_ns: u64,
     /// Thread that read first.
     pub read_tid: u32,
+    /// Runtime task that read first.
+    pub read_task: Task,
     /// When the connection was accepted, when that was after the arrival: ns, and whether it is only a bound.
     pub accepted: Option<(u64, bool)>,
     /// End of the last send, ns.
     pub sent_ns: u64,
     /// Thread that sent last; 0 before the first send.
     pub sent_tid: u32,
+    /// Runtime task that sent last.
+    pub sent_task: Task,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -61,9 +65,11 @@ impl Turn {
             arrival_seen,
             read_ns,
             read_tid: event.header.tid,
+            read_task: Task::new(event.task),
             accepted: accepted.filter(|&(at_ns, _)| id.nth == 1 && at_ns > arrival_ns),
             sent_ns: 0,
             sent_tid: 0,
+            sent_task: Task::UNKNOWN,
             bytes_in: 0,
             bytes_out: 0,
             rss_start: event.rss_pages,

@@ -105,6 +105,7 @@ pub(super) fn blocked(nth: u64) -> Request {
             peer: Some(([127, 0, 0, 1], 51212).into()),
             nth,
         },
+        task: Some(52),
         http: Some(Http {
             method: "GET".into(),
             target: "/work".into(),
@@ -270,6 +271,7 @@ fn blocking() -> Culprit {
         pid: PID,
         tid: 4124,
         comm: Some("axum-srv".into()),
+        task: Some(31),
         request: Some("GET /blocking".into()),
         syscall: Some("clock_nanosleep"),
         object: None,
@@ -281,6 +283,7 @@ fn hog() -> Culprit {
         pid: 77,
         tid: 77,
         comm: Some("hog".into()),
+        task: None,
         request: None,
         syscall: None,
         object: None,

@@ -20,6 +20,8 @@ pub(super) struct RequestLine<'a> {
     comm: Option<&'a str>,
     conn: ConnView,
     #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<HttpView<'a>>,
     start_unix_ns: u64,
     latency_ns: u64,
@@ -101,6 +103,8 @@ struct CulpritView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     syscall: Option<&'a str>,
@@ -119,6 +123,7 @@ impl<'a> RequestLine<'a> {
         let Request {
             figures,
             conn,
+            task,
             http,
             timeline,
         } = request;
@@ -147,6 +152,7 @@ impl<'a> RequestLine<'a> {
                 peer: conn.peer,
                 nth: conn.nth,
             },
+            task: *task,
             http: http.as_ref().map(|http| HttpView::new(http, *status, with_query)),
             start_unix_ns: arrival_ns.saturating_add(unix_offset_ns),
             latency_ns: *latency_ns,
@@ -232,6 +238,7 @@ impl<'a> CulpritView<'a> {
             pid,
             tid,
             comm,
+            task,
             request,
             syscall,
             object,
@@ -240,6 +247,7 @@ impl<'a> CulpritView<'a> {
             pid: *pid,
             tid: *tid,
             comm: comm.as_deref(),
+            task: *task,
             request: request
                 .as_deref()
                 .map(|text| if with_query { text } else { without_query(text) }),

@@ -185,6 +185,7 @@ mod tests {
                 pid: 7,
                 tid: 7,
                 comm: Some(comm.into()),
+                task: None,
                 request: None,
                 syscall: None,
                 object: None,

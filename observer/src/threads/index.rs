@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::packed::What;
+use super::packed::{Packed, What};
 
 /// Slices in a block of the lowest level, and blocks in one of the next.
 pub(super) const FAN: usize = 8;
@@ -36,14 +36,17 @@ pub(super) struct Block {
     /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten, or several had
     /// the CPU for which it waited, who are told one by one.
     pub(super) mixed: bool,
+    /// It is not known all the time in which runtime task the thread was, or that it was in none.
+    pub(super) by_order: bool,
 }
 
 impl Block {
     /// Adds the slice of this number and length before what is there.
-    pub(super) fn prepend_slice(&mut self, number: usize, what: &What, ns: u64) {
+    pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, ns: u64) {
         let sums = &mut self.sums;
         let mut told_ns = ns;
-        match *what {
+        self.by_order |= slice.is_by_order();
+        match slice.what {
             What::Running { .. } => sums.ran_ns += ns,
             What::Runnable {
                 behind_ran_ns,
@@ -75,6 +78,7 @@ impl Block {
         self.sums.throttled_ns += throttled_ns;
         self.sums.blocked_ns += blocked_ns;
         self.mixed |= block.mixed;
+        self.by_order |= block.by_order;
         self.consider(block.longest, block.longest_ns);
     }
 

@@ -10,6 +10,7 @@ mod occupancy;
 mod packed;
 mod past;
 mod state;
+mod tasks;
 mod thread;
 
 use std::rc::Rc;
@@ -22,11 +23,13 @@ pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
+pub use tasks::Task;
 pub use thread::Thread;
 
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
+use self::tasks::Tasks;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
 
@@ -56,6 +59,7 @@ pub struct Threads {
     lost_until_ns: u64,
     occupancy: Occupancy,
     comms: Comms,
+    tasks: Tasks,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
@@ -69,11 +73,15 @@ impl Threads {
         self.threads.get(&tid)
     }
 
-    /// The request for which this thread runs now, where known. What it does after a response may be another's.
+    /// The request for which this thread, which is in `task`, runs now, where known. What it does after a response
+    /// may be another's.
     #[must_use]
-    pub fn owner(&self, tid: u32) -> Option<RequestId> {
-        let thread = self.get(tid)?;
-        thread.owner.request().filter(|_| !thread.owner_sent)
+    pub fn owner(&self, tid: u32, pid: u32, task: Task) -> Option<RequestId> {
+        let by_order = || {
+            let thread = self.get(tid)?;
+            thread.owner.request().filter(|_| !thread.owner_sent)
+        };
+        self.tasks.serves(pid, task).or_else(by_order)
     }
 
     /// The name of a thread that had a CPU or woke another, where it is still known.
@@ -140,7 +148,7 @@ impl Threads {
     fn wait(&mut self, event: &SwitchOut) -> Wait {
         let wait = Wait::of(event.syscall, &event.args, event.state);
         let futex = (event.tgid, event.args[0]);
-        match wait {
+        let wait = match wait {
             Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
                 timeout: event.args[3] != 0,
             },
@@ -153,6 +161,11 @@ impl Threads {
                 wait
             }
             _ => wait,
+        };
+        match wait {
+            // A worker parks between tasks.
+            Wait::Park { timeout } if Task::new(event.task).id().is_some() => Wait::Condition { timeout },
+            _ => wait,
         }
     }
 
@@ -164,8 +177,9 @@ impl Threads {
             return;
         }
         let wait = self.wait(event);
-        if let Some(thread) = self.known(event.header.tid, event.tgid) {
-            thread.switch_out(event, wait);
+        self.known(event.header.tid, event.tgid);
+        if let Some(thread) = self.threads.get_mut(&event.header.tid) {
+            thread.switch_out(event, wait, &mut self.tasks);
         }
     }
 
@@ -173,8 +187,12 @@ impl Threads {
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
         let waker_owner = match self.threads.get_mut(&event.waker_tid) {
             Some(waker) if waker.pid == event.waker_tgid => {
-                waker.seen_running(event.header.at_ns, event.header.cpu, None);
-                waker.owner
+                let (at_ns, task) = (event.header.at_ns, Task::new(event.waker_task));
+                waker.seen_running(at_ns, event.header.cpu, None);
+                // What ended just before the task did is still its doing.
+                let before = waker.owner;
+                waker.seen_in(at_ns, task, None, &mut self.tasks);
+                if task.id().is_some() { waker.owner } else { before }
             }
             _ => Owner::Nobody,
         };
@@ -200,6 +218,9 @@ impl Threads {
 
     /// A thread finished a socket operation on `cpu`.
     pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
+        if let Some(request) = operation.request.filter(|_| !operation.outbound) {
+            self.tasks.took(pid, operation.task, request);
+        }
         let Some(thread) = self.known(tid, pid) else {
             return;
         };
@@ -229,11 +250,17 @@ impl Threads {
         self.threads.remove(&tid);
     }
 
+    /// A process became another program, or ended.
+    pub fn process_ended(&mut self, pid: u32) {
+        self.tasks.forget_process(pid);
+    }
+
     /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
     pub fn lost(&mut self, to_ns: u64) {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
         for thread in self.threads.values_mut() {
             thread.owner = Owner::Nobody;
+            thread.task = Task::UNKNOWN;
             thread.state = NOTHING;
         }
     }
@@ -290,6 +317,7 @@ mod tests {
             outbound: false,
             stalled: false,
             faults: (0, 0),
+            task: Task::UNKNOWN,
         };
         threads.operated(HOLDER, PID, 0, &receive);
         threads.switch_out(&sleeps(200));
@@ -298,7 +326,7 @@ mod tests {
 
     fn before(threads: &Threads, at_ns: u64) -> (State, Owner) {
         let holder = threads.get(HOLDER).unwrap();
-        (holder.before(at_ns).unwrap().state, holder.owner_before(at_ns))
+        (holder.before(at_ns).unwrap().state, holder.owner_before(at_ns).0)
     }
 
     #[test]

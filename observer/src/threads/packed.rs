@@ -4,6 +4,7 @@
 //! it ended; only what runs has page faults; and the numbers of system calls are small.
 
 use super::state::{Began, Block, Occupant, Owner, RequestId, Slice, State, Wake};
+use super::tasks::Task;
 use crate::syscall::Wait;
 
 const _: () = assert!(size_of::<Packed>() <= 64);
@@ -13,6 +14,7 @@ const _: () = assert!(size_of::<Packed>() <= 64);
 pub(super) struct Packed {
     /// End, ns.
     pub(super) to_ns: u64,
+    pub(super) task: Task,
     pub(super) what: What,
 }
 
@@ -72,6 +74,8 @@ pub(super) enum PackedWait {
     EventLoop,
     Park,
     TimedPark,
+    Condition,
+    TimedCondition,
     Mutex,
     Send,
     PageFault,
@@ -122,6 +126,7 @@ impl Packed {
         };
         Self {
             to_ns: slice.to_ns,
+            task: slice.task,
             what,
         }
     }
@@ -193,7 +198,14 @@ impl Packed {
             to_ns: self.to_ns,
             state,
             faults,
+            task: self.task,
         }
+    }
+
+    /// Whether it is not known in which runtime task the thread was, or that it was in none.
+    pub(super) fn is_by_order(&self) -> bool {
+        let mixed = matches!(self.what, What::Running { owner, .. } if owner.is_mixed());
+        mixed || !self.task.is_known()
     }
 }
 
@@ -228,6 +240,10 @@ impl PackedOwner {
     const MIXED: u64 = 1;
     const REQUEST: u64 = 2;
     const WOKEN_FOR: u64 = 3;
+
+    pub(super) const fn is_mixed(self) -> bool {
+        self.nth_and_kind & 3 == Self::MIXED
+    }
 
     /// Whether it is not known for whom, or only for whom the thread was woken.
     pub(super) const fn is_open(self) -> bool {
@@ -272,6 +288,8 @@ impl PackedWait {
             Wait::EventLoop { timeout_ms } => (Self::EventLoop, timeout_ms.unwrap_or(FOR_EVER)),
             Wait::Park { timeout: false } => (Self::Park, arg0),
             Wait::Park { timeout: true } => (Self::TimedPark, arg0),
+            Wait::Condition { timeout: false } => (Self::Condition, arg0),
+            Wait::Condition { timeout: true } => (Self::TimedCondition, arg0),
             Wait::Mutex => (Self::Mutex, arg0),
             Wait::Send => (Self::Send, arg0),
             Wait::PageFault => (Self::PageFault, arg0),
@@ -289,6 +307,8 @@ impl PackedWait {
             }
             Self::Park => Wait::Park { timeout: false },
             Self::TimedPark => Wait::Park { timeout: true },
+            Self::Condition => Wait::Condition { timeout: false },
+            Self::TimedCondition => Wait::Condition { timeout: true },
             Self::Mutex => Wait::Mutex,
             Self::Send => Wait::Send,
             Self::PageFault => Wait::PageFault,
@@ -355,6 +375,8 @@ mod tests {
             Wait::EventLoop { timeout_ms: Some(0) },
             Wait::Park { timeout: false },
             Wait::Park { timeout: true },
+            Wait::Condition { timeout: false },
+            Wait::Condition { timeout: true },
             Wait::Mutex,
             Wait::Send,
             Wait::PageFault,
@@ -385,6 +407,7 @@ mod tests {
                 from_ns: 1,
                 to_ns: 2,
                 state,
+                task: Task::new(u64::MAX - 1),
                 faults: if runs { (5, 6) } else { (0, 0) },
             };
             assert_eq!(Packed::new(&slice).slice(1), slice);

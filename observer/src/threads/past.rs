@@ -19,6 +19,8 @@ pub struct Stretch {
     pub from_ns: u64,
     /// What the thread did in it; together as long as it is.
     pub sums: Sums,
+    /// It is not known all the time in which runtime task the thread was, or that it was in none.
+    pub by_order: bool,
     /// Length of the longest wait in it that can be told, ns.
     pub longest_ns: u64,
     /// Number of the slice that has it, if it is not 0.
@@ -65,7 +67,7 @@ impl Past {
     fn prepend_to(&self, block: &mut Block, index: usize) {
         let slice = &self.slices[index];
         let ns = slice.to_ns - self.start_ns(index);
-        block.prepend_slice(self.forgotten + index, &slice.what, ns);
+        block.prepend_slice(self.forgotten + index, slice, ns);
     }
 
     /// Forgets the oldest slices.
@@ -201,6 +203,7 @@ impl<'a> Back<'a> {
         Some(Stretch {
             from_ns: self.reached_ns,
             sums: taken.sums,
+            by_order: taken.by_order,
             longest_ns: taken.longest_ns,
             longest: taken.longest,
         })
@@ -233,6 +236,7 @@ impl Iterator for Back<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::state::{Began, Owner, State};
+    use super::super::tasks::Task;
     use super::*;
 
     fn running(from_ns: u64, to_ns: u64) -> Slice {
@@ -245,6 +249,7 @@ mod tests {
                 began: Began::Plain,
             },
             faults: (0, 0),
+            task: Task::NONE,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a thread can be doing, and for whom.
 
 use super::comms::Comm;
+use super::tasks::Task;
 use crate::syscall::{self, Wait};
 
 /// Identity of a request: its connection and its place on it.
@@ -155,6 +156,8 @@ pub struct Slice {
     pub state: State,
     /// Minor and major faults meanwhile.
     pub faults: (u32, u32),
+    /// In which runtime task it was, or was last if it did not run.
+    pub task: Task,
 }
 
 impl Slice {
@@ -162,6 +165,19 @@ impl Slice {
     #[must_use]
     pub const fn duration_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
+    }
+
+    /// Whether it is known in which runtime task it was, or that it was in none.
+    #[must_use]
+    pub const fn is_of_known_task(&self) -> bool {
+        let mixed = matches!(
+            self.state,
+            State::Running {
+                owner: Owner::Mixed,
+                ..
+            }
+        );
+        self.task.is_known() && !mixed
     }
 }
 
@@ -193,4 +209,6 @@ pub struct Operation {
     pub stalled: bool,
     /// Fault counters of the thread.
     pub faults: (u32, u32),
+    /// Runtime task of the thread.
+    pub task: Task,
 }

@@ -5,6 +5,7 @@ use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 use super::packed::What;
 use super::past::{Back, Past};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
+use super::tasks::{Task, Tasks};
 use crate::syscall::Wait;
 
 /// What is known of a thread before its first event, and across a loss.
@@ -22,6 +23,8 @@ pub struct Thread {
     since_ns: u64,
     pub(super) state: State,
     pub(super) owner: Owner,
+    /// Runtime task in which it was seen last.
+    pub(super) task: Task,
     /// The owner's last operation was a send: what follows may already be another's.
     pub(super) owner_sent: bool,
     faults: Option<(u32, u32)>,
@@ -42,6 +45,7 @@ impl Thread {
             since_ns: 0,
             state: NOTHING,
             owner: Owner::Nobody,
+            task: Task::UNKNOWN,
             owner_sent: false,
             faults: None,
             throttled_ns: 0,
@@ -71,6 +75,7 @@ impl Thread {
                 to_ns: at_ns,
                 state,
                 faults: delta,
+                task: self.task,
             });
         }
         self.since_ns = at_ns;
@@ -124,9 +129,10 @@ impl Thread {
     }
 
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
-    pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait) {
+    pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait, tasks: &mut Tasks) {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
+        self.seen_in(at_ns, Task::new(event.task), Some(faults), tasks);
         self.throttled_ns = event.throttled_ns;
         let next = if event.flags & flags::PREEMPTED != 0 {
             self.early_wake = None;
@@ -222,6 +228,61 @@ impl Thread {
         self.close(at_ns, unseen, running, faults);
     }
 
+    /// The thread is seen to be in `task` now, or in none: judges for whom it ran until now.
+    pub(super) fn seen_in(&mut self, at_ns: u64, task: Task, faults: Option<(u32, u32)>, tasks: &mut Tasks) {
+        if task == self.task || !task.is_known() {
+            return;
+        }
+        let owner = match (
+            tasks.owner(self.pid, task, self.owner, self.owner_sent),
+            task.id(),
+        ) {
+            // Outside of tasks nothing is done for a request by itself.
+            (Owner::Request(_), None) if self.task.id().is_some() => Owner::Nobody,
+            (owner, _) => owner,
+        };
+        if let State::Running { cpu, began, .. } = self.state {
+            let before = self.until(task, owner, false);
+            let closed = State::Running {
+                cpu,
+                owner: before,
+                began,
+            };
+            let next = State::Running {
+                cpu,
+                owner,
+                began: Began::Plain,
+            };
+            self.close(at_ns, closed, next, faults);
+        }
+        self.task = task;
+        self.owner = owner;
+        self.owner_sent = false;
+    }
+
+    /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
+    /// the first thing that its task does.
+    fn until(&mut self, task: Task, now: Owner, receives: bool) -> Owner {
+        let turned = self.task.differs_from(task);
+        match self.owner {
+            owner if task.id().is_none() || turned && receives => owner,
+            Owner::Nobody | Owner::WokenFor(_) if !turned => {
+                self.claim_unowned(now, task);
+                self.task = task;
+                now
+            }
+            owner if owner == now || self.owner_sent => {
+                self.task = task;
+                now
+            }
+            // It turned to this task somewhere in between.
+            _ => {
+                self.task = Task::NONE;
+                Owner::Mixed
+            }
+        }
+    }
+
     fn end_block(&mut self, at_ns: u64, block: Block, cpu: u16) {
         let runnable = State::Runnable {
             cpu,
@@ -240,10 +301,17 @@ impl Thread {
             return;
         };
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
+        let task = operation.task;
         let before = match (operation.direction, self.owner) {
+            (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
+                self.until(task, request, direction == Direction::In)
+            }
             // The first operation since the thread was idle says for whom it ran until here.
             (_, Owner::Nobody | Owner::WokenFor(_)) => {
-                self.claim_unowned(request);
+                self.claim_unowned(request, task);
+                if self.task.id().is_none() {
+                    self.task = task;
+                }
                 request
             }
             (Direction::Out, owner) if request != Owner::Nobody && owner != request => {
@@ -279,14 +347,22 @@ impl Thread {
             began: found,
         };
         self.close(operation.at_ns, closed, next, Some(operation.faults));
+        self.task = task;
     }
 
-    /// Gives the running slices since the thread was last idle to `owner`.
-    fn claim_unowned(&mut self, owner: Owner) {
+    /// Gives the running slices since the thread was last idle to `owner`, as far as they are of no other task than
+    /// `task`.
+    fn claim_unowned(&mut self, owner: Owner, task: Task) {
         let owner = owner.into();
         for slice in self.past.iter_mut().rev() {
+            if slice.task.differs_from(task) {
+                return;
+            }
             match &mut slice.what {
-                What::Running { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
+                What::Running { owner: unowned, .. } if unowned.is_open() => {
+                    *unowned = owner;
+                    slice.task = task;
+                }
                 What::Running { .. } | What::Unknown { .. } => return,
                 What::Blocked { wait, .. } if wait.is_idle() => return,
                 What::Blocked { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
@@ -307,6 +383,7 @@ impl Thread {
                 self.state
             },
             faults: (0, 0),
+            task: self.task,
         });
         Back::new(&self.past, open, at_ns)
     }
@@ -317,12 +394,12 @@ impl Thread {
         self.back_from(at_ns).next()
     }
 
-    /// For whom the thread ran, or last ran, just before `at_ns`.
+    /// For whom the thread ran, or last ran, just before `at_ns`, and in which task.
     #[must_use]
-    pub fn owner_before(&self, at_ns: u64) -> Owner {
+    pub fn owner_before(&self, at_ns: u64) -> (Owner, Task) {
         let known = self.back_from(at_ns).find_map(|slice| match slice.state {
-            State::Running { owner, .. } | State::Unknown { owner } => Some(owner),
-            State::Blocked(block) => Some(block.owner),
+            State::Running { owner, .. } | State::Unknown { owner } => Some((owner, slice.task)),
+            State::Blocked(block) => Some((block.owner, slice.task)),
             State::Runnable { .. } => None,
         });
         known.unwrap_or_default()

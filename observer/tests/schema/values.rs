@@ -105,6 +105,7 @@ fn full_request() -> Request {
         pid: 7,
         tid: 9,
         comm: Some("worker".into()),
+        task: Some(31),
         request: Some("GET /slow".into()),
         syscall: Some("read"),
         object: Some("/srv/data".into()),
@@ -152,6 +153,7 @@ fn full_request() -> Request {
             peer: address,
             nth: 1,
         },
+        task: Some(30),
         http: Some(Http {
             method: "GET".into(),
             target: "/long".into(),
@@ -228,6 +230,7 @@ pub(crate) fn bare() -> Lines {
     let Request {
         figures,
         conn,
+        task,
         http,
         timeline,
     } = &mut lines.request;
@@ -235,6 +238,7 @@ pub(crate) fn bare() -> Lines {
     figures.pid = 6;
     figures.rss = Rss::default();
     (conn.local, conn.peer) = (None, None);
+    *task = None;
     *http = None;
     for span in timeline {
         (span.tid, span.cpu, span.culprit) = (None, None, None);

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(
             line,
             " 40.1 ms GET /work 200 BBBBBBBBBQ## \
-             worker_blocked 30.8 ms behind tid 4124 in clock_nanosleep for GET /blocking"
+             worker_blocked 30.8 ms behind task 31 in clock_nanosleep for GET /blocking"
         );
         assert!(
             text.starts_with("slowest  Q run_queue  B worker_blocked  # on_cpu\n"),

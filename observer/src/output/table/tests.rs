@@ -75,14 +75,14 @@ fn who_is_to_blame_is_told_by_name() {
         whole_run,
     );
     assert!(
-        text.contains("worker_blocked 30.8 ms behind tid 4124 in clock_nanosleep for GET /blocking"),
+        text.contains("worker_blocked 30.8 ms behind task 31 in clock_nanosleep for GET /blocking"),
         "{text}"
     );
 }
 
 #[test]
 fn on_80_columns_the_thread_to_blame_is_still_there() {
-    assert!(written(FILE, whole_run).contains("worker_blocked 30.8 ms behind tid 4124 "));
+    assert!(written(FILE, whole_run).contains("worker_blocked 30.8 ms behind task 31 "));
 }
 
 #[test]

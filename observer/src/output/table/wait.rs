@@ -1,4 +1,4 @@
-//! What was waited for, in words: `behind tid 4124 in clock_nanosleep for GET /blocking`.
+//! What was waited for, in words: `behind task 31 in clock_nanosleep for GET /blocking`.
 //!
 //! It puts names together as they were recorded. How long the wait was is told by whoever asks.
 
@@ -71,6 +71,7 @@ pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
             pid: _,
             tid: _,
             comm: _,
+            task: _,
             request,
             syscall,
             object,
@@ -92,7 +93,10 @@ fn who(culprit: &Culprit, pid: u32) -> String {
     match &culprit.comm {
         _ if culprit.tid == 0 => "an idle CPU".to_owned(),
         Some(comm) if culprit.pid != pid => format!("tid {} ({comm})", culprit.tid),
-        _ => format!("tid {}", culprit.tid),
+        _ => match culprit.task {
+            Some(task) => format!("task {task}"),
+            None => format!("tid {}", culprit.tid),
+        },
     }
 }
 
@@ -136,7 +140,7 @@ mod tests {
     fn a_blocked_worker_is_told_with_what_blocked_it() {
         let request = made_up::blocked(1);
         let words = of_span(&request.timeline[0], 4120, false);
-        assert_eq!(words, "behind tid 4124 in clock_nanosleep for GET /blocking");
+        assert_eq!(words, "behind task 31 in clock_nanosleep for GET /blocking");
     }
 
     #[test]

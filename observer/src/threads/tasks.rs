@@ -1,0 +1,145 @@
+//! For which request each runtime task works, as far as its socket operations and its waker tell.
+
+use observer_common::task;
+use rustc_hash::FxHashMap;
+
+use super::state::{Owner, RequestId};
+
+/// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others.
+const MAX_TASKS: usize = 131_072;
+
+/// The runtime task that a thread is in: the runtime's own identity of the work that it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Task(u64);
+
+impl Task {
+    /// Not known.
+    pub const UNKNOWN: Self = Self(task::UNKNOWN);
+
+    /// None: the thread is between tasks, or in the runtime itself.
+    pub const NONE: Self = Self(task::NONE);
+
+    /// The task in a record's field.
+    #[must_use]
+    pub const fn new(field: u64) -> Self {
+        Self(field)
+    }
+
+    /// The runtime's id of it, if it is one.
+    #[must_use]
+    pub const fn id(self) -> Option<u64> {
+        match self.0 {
+            task::UNKNOWN | task::NONE => None,
+            id => Some(id),
+        }
+    }
+
+    /// Whether it is known in which task the thread is, or that it is in none.
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.0 != task::UNKNOWN
+    }
+
+    /// Whether both are tasks, and not the same.
+    #[must_use]
+    pub(super) fn differs_from(self, other: Self) -> bool {
+        self != other && self.id().is_some() && other.id().is_some()
+    }
+}
+
+/// What is known of one task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Work {
+    /// For which request it works.
+    request: RequestId,
+    /// It received from or sent to the request's client. Otherwise it began to run for the request, by the order of
+    /// events.
+    by_identity: bool,
+}
+
+/// The tasks of all watched processes.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    /// Those seen lately.
+    recent: FxHashMap<(u32, u64), Work>,
+    /// Those seen before.
+    older: FxHashMap<(u32, u64), Work>,
+    /// The newest task that was seen of each process. A runtime counts its tasks up.
+    newest: FxHashMap<u32, u64>,
+}
+
+impl Tasks {
+    fn get(&self, pid: u32, id: u64) -> Option<Work> {
+        let found = self.recent.get(&(pid, id));
+        found.or_else(|| self.older.get(&(pid, id))).copied()
+    }
+
+    fn remember(&mut self, pid: u32, id: u64, work: Work) {
+        if self.recent.len() >= MAX_TASKS / 2 {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert((pid, id), work);
+    }
+
+    /// The request that a task of process `pid` serves by its own socket operations.
+    pub(super) fn serves(&self, pid: u32, task: Task) -> Option<RequestId> {
+        let work = self.get(pid, task.id()?)?;
+        work.by_identity.then_some(work.request)
+    }
+
+    /// A task read a request or answered it.
+    pub(super) fn took(&mut self, pid: u32, task: Task, request: RequestId) {
+        let Some(id) = task.id() else { return };
+        self.is_newest(pid, id);
+        self.remember(
+            pid,
+            id,
+            Work {
+                request,
+                by_identity: true,
+            },
+        );
+    }
+
+    /// For whom a thread works that is seen in `task` and worked for `owner` before; `sent` tells whether that request
+    /// was answered.
+    pub(super) fn owner(&mut self, pid: u32, task: Task, owner: Owner, sent: bool) -> Owner {
+        let Some(id) = task.id() else {
+            return owner;
+        };
+        let newest = self.is_newest(pid, id);
+        let request = match (self.get(pid, id), owner) {
+            (Some(work), _) if work.by_identity => return Owner::Request(work.request),
+            // Also one that works for many in turn, such as that of a connection to a peer.
+            (_, Owner::WokenFor(request)) => request,
+            (Some(work), _) => work.request,
+            // It was begun lately, and runs where a request ran just before that is not answered.
+            (None, Owner::Request(request)) if newest && !sent => request,
+            (None, _) => return Owner::Nobody,
+        };
+        self.remember(
+            pid,
+            id,
+            Work {
+                request,
+                by_identity: false,
+            },
+        );
+        Owner::WokenFor(request)
+    }
+
+    /// Whether no newer task of the process was seen yet.
+    fn is_newest(&mut self, pid: u32, id: u64) -> bool {
+        let newest = self.newest.entry(pid).or_default();
+        let is = id > *newest;
+        *newest = id.max(*newest);
+        is
+    }
+
+    /// Process `pid` became another program, or ended: its ids begin anew.
+    pub(super) fn forget_process(&mut self, pid: u32) {
+        self.recent.retain(|&(of, _), _| of != pid);
+        self.older.retain(|&(of, _), _| of != pid);
+        self.newest.remove(&pid);
+    }
+}
