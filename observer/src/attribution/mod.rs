@@ -73,7 +73,7 @@ impl Explainer {
             bytes_out: turn.bytes_out,
             confidence: if partial {
                 Confidence::Partial
-            } else if path.is_by_order() || turn.read_task.id().or(turn.sent_task.id()).is_none() {
+            } else if path.is_by_order() || turn.read_task.id().is_none() || turn.sent_task.id().is_none() {
                 Confidence::Inferred
             } else {
                 Confidence::Exact

@@ -202,10 +202,13 @@ impl Packed {
         }
     }
 
-    /// Whether it is not known in which runtime task the thread was, or that it was in none.
-    pub(super) fn is_by_order(&self) -> bool {
-        let mixed = matches!(self.what, What::Running { owner, .. } if owner.is_mixed());
-        mixed || !self.task.is_known()
+    /// Whether the thread was at work and it is not known in which runtime task, or that it was in none.
+    pub(super) const fn is_by_order(&self) -> bool {
+        match self.what {
+            What::Running { owner, .. } => owner.is_mixed() || !self.task.is_known(),
+            What::Blocked { .. } => !self.task.is_known(),
+            What::Runnable { .. } | What::Unknown { .. } => false,
+        }
     }
 }
 

@@ -361,7 +361,9 @@ impl Thread {
             match &mut slice.what {
                 What::Running { owner: unowned, .. } if unowned.is_open() => {
                     *unowned = owner;
-                    slice.task = task;
+                    if slice.task == Task::NONE {
+                        slice.task = task;
+                    }
                 }
                 What::Running { .. } | What::Unknown { .. } => return,
                 What::Blocked { wait, .. } if wait.is_idle() => return,

@@ -2,11 +2,11 @@
 //!
 //! Knows nothing of requests' paths or owners. It is true only for streams without loss or disorder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use observer::cause::Cause;
 use observer::event::Event;
-use observer::request::{Request, Span};
+use observer::request::{Confidence, Request, Span};
 use observer::syscall;
 use observer_common::flags;
 use observer_common::limits::NETWORK_MARK_NS;
@@ -27,6 +27,8 @@ enum Doing {
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     threads: HashMap<u32, Vec<(u64, Doing)>>,
+    /// Runtime tasks in which a thread was seen, as they were recorded.
+    tasks: HashSet<(u32, u64)>,
 }
 
 impl Truth {
@@ -34,6 +36,7 @@ impl Truth {
     pub(crate) fn of(stream: &Stream) -> Self {
         let mut truth = Self::default();
         for event in stream.events() {
+            truth.tasks.extend(stamp(&event));
             if let Event::Waking(event) = event {
                 // Whoever wakes another runs, too.
                 let running = Doing::Running {
@@ -96,6 +99,9 @@ impl Truth {
 
     /// What a request is charged for its threads, they did.
     pub(crate) fn supports(&self, request: &Request) -> Result<(), TestCaseError> {
+        if request.figures.confidence == Confidence::Exact {
+            prop_assert!(request.task.is_some(), "no task is known of {request:?}");
+        }
         for span in request
             .timeline
             .iter()
@@ -106,8 +112,25 @@ impl Truth {
                 self.throughout(tid, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
+            if let Some(culprit) = &span.culprit
+                && let Some(task) = culprit.task
+            {
+                let seen = self.tasks.contains(&(culprit.tid, task));
+                prop_assert!(seen, "never seen in its task: {span:?}");
+            }
         }
         Ok(())
+    }
+}
+
+/// The thread that a record says to be in a runtime task, and the task.
+fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
+    match event {
+        Event::Receive(event, _) => Some((event.header.tid, event.task)),
+        Event::Send(event, _) => Some((event.header.tid, event.task)),
+        Event::SwitchOut(event) => Some((event.header.tid, event.task)),
+        Event::Waking(event) => Some((event.waker_tid, event.waker_task)),
+        _ => None,
     }
 }
 

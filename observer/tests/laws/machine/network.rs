@@ -1,7 +1,7 @@
 //! What connections do: open, get bytes, are read, written and closed.
 
 use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
-use observer_common::{Connection, Kind, Receive, ReceiveHead, Send, SendHead, conn, flags, task, tcp};
+use observer_common::{Connection, Kind, Receive, ReceiveHead, Send, SendHead, conn, flags, tcp};
 
 use super::{Machine, PORT, pick};
 
@@ -201,7 +201,7 @@ impl Machine {
 
     /// A running thread reads, mostly where there is something.
     pub(super) fn receive(&mut self, who: u8, how: u8) {
-        let Some((_, thread, cpu)) = self.running(who) else {
+        let Some((index, thread, cpu)) = self.running(who) else {
             return;
         };
         // On a connection that nobody announced and that was not used, a read would make it inbound.
@@ -224,6 +224,7 @@ impl Machine {
         let drained = result == socket.unread;
         let head = REQUESTS[usize::from(how / 8) % REQUESTS.len()];
         let begins = result > 0 && socket.answered && !peek;
+        let task = self.turn_to(index, socket.cookie, how);
         let receive = Receive {
             header: self.header(
                 if begins { Kind::ReceiveHead } else { Kind::Receive },
@@ -234,7 +235,7 @@ impl Machine {
             fd: fd(socket.cookie),
             conn: socket.cookie,
             arrived_ns: if how % 16 == 1 { 0 } else { socket.ready_ns },
-            task: task::UNKNOWN,
+            task,
             result,
             flags: if drained { flags::DRAINED } else { 0 } | if peek { flags::PEEK } else { 0 },
             min_flt: thread.faults,
@@ -278,12 +279,13 @@ impl Machine {
         let mut bytes = [0; RESPONSE_HEAD_BYTES];
         let head_bytes = head.len().min(bytes.len());
         bytes[..head_bytes].copy_from_slice(&head[..head_bytes]);
+        let task = self.turn_to(index, socket.cookie, how);
         let send = Send {
             header: self.header(if begins { Kind::SendHead } else { Kind::Send }, thread.tid, cpu),
             tgid: thread.pid,
             fd: fd(socket.cookie),
             conn: socket.cookie,
-            task: task::UNKNOWN,
+            task,
             result,
             flags: 0,
             min_flt: thread.faults + 1,

@@ -38,6 +38,7 @@ impl Machine {
             pid,
             activity,
             faults: 5,
+            task: observer_common::task::UNKNOWN,
         });
         tid
     }

@@ -13,6 +13,8 @@ pub(super) struct Thread {
     pub(super) activity: Activity,
     /// Faults so far.
     pub(super) faults: u32,
+    /// Runtime task that it is in.
+    pub(super) task: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +87,34 @@ impl Machine {
         Some((index, thread, cpu))
     }
 
+    /// A thread does something for a connection: mostly, if its runtime is known, in the task of that. Gives the task.
+    pub(super) fn turn_to(&mut self, index: usize, cookie: u64, how: u8) -> u64 {
+        let thread = &mut self.threads[index];
+        thread.task = match how % 16 {
+            _ if thread.pid != super::PIDS[0] => task::UNKNOWN,
+            0 => task::UNKNOWN,
+            1 => task::NONE,
+            2..6 => thread.task,
+            _ => 1_000 + cookie % 1_000,
+        };
+        thread.task
+    }
+
     /// A thread leaves its CPU.
     pub(super) fn leave(&mut self, index: usize, to: Activity, call: (i32, [u64; 4], u32), how: u8) {
         let Activity::Running { cpu } = self.threads[index].activity else {
             return;
         };
+        let idle = call.0 == Sysno::epoll_pwait as i32 || call.0 == Sysno::futex as i32;
+        if idle && how % 16 != 5 && self.threads[index].task != task::UNKNOWN {
+            // Some workers are a task themselves, and in it while they wait for work.
+            let tid = self.threads[index].tid;
+            self.threads[index].task = if tid.is_multiple_of(2) {
+                task::NONE
+            } else {
+                tid.into()
+            };
+        }
         let thread = self.threads[index];
         let (next_tid, next_tgid, next_comm) = stranger(how);
         let event = SwitchOut {
@@ -108,7 +133,7 @@ impl Machine {
             },
             args: call.1,
             throttled_ns: self.throttled_ns,
-            task: task::UNKNOWN,
+            task: thread.task,
             next_comm,
         };
         self.record(&event);
@@ -178,9 +203,12 @@ impl Machine {
             return;
         };
         let cpu = usize::from(how / 16) % CPUS;
-        let (waker_tid, waker_tgid, waker_comm) = match self.running[cpu] {
-            Some(waker) => (self.threads[waker].tid, self.threads[waker].pid, [0; 16]),
-            None => stranger(how),
+        let ((waker_tid, waker_tgid, waker_comm), waker_task) = match self.running[cpu] {
+            Some(waker) => {
+                let waker = self.threads[waker];
+                ((waker.tid, waker.pid, [0; 16]), waker.task)
+            }
+            None => (stranger(how), task::UNKNOWN),
         };
         let watched = self.running[cpu].is_some();
         let event = Waking {
@@ -191,7 +219,7 @@ impl Machine {
             waker_syscall: by_call.filter(|_| watched).unwrap_or(-1),
             conn,
             throttled_ns: self.throttled_ns,
-            waker_task: task::UNKNOWN,
+            waker_task,
             waker_comm,
         };
         self.record(&event);
