@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use observer::cause::Budget;
 use observer::output::escape::is_unsafe;
 use observer::output::table::{Size, Style};
-use observer::output::{Header, JsonLines, ProcessLine, Requests, Sink, Table, Why};
+use observer::output::{Header, JsonLines, ProcessLine, Requests, RuntimeLine, Sink, Table, Why};
 use observer::pipeline::Pipeline;
 use observer::request::Request;
 use observer::source::recording::Reader;
@@ -129,6 +129,11 @@ impl Sink for Checked<'_> {
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
         self.json.process(line)?;
         self.table.process(line)
+    }
+
+    fn runtime(&mut self, line: &RuntimeLine) -> io::Result<()> {
+        self.json.runtime(line)?;
+        self.table.runtime(line)
     }
 
     fn end(&mut self, end: &End) -> io::Result<()> {

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod names;
 mod offsets;
 mod record;
+pub mod seek;
 pub mod task;
 pub mod tcp;
 

@@ -11,6 +11,10 @@ pub mod map {
     pub const TASK_WORDS: &str = "TASK_WORDS";
     /// Local TCP ports on which watched processes listen (array over all ports).
     pub const PORTS: &str = "PORTS";
+    /// What is sought in each watched process, see [`crate::seek`]. By slot (array).
+    pub const SEEKS: &str = "SEEKS";
+    /// What was found there (ring buffer).
+    pub const SAMPLES: &str = "SAMPLES";
     /// State of each tracked socket (socket-local storage).
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
@@ -57,4 +61,10 @@ pub mod program {
     pub const EXEC: &str = "exec";
     /// Signal `process`: BTF tracepoint `sched_process_exit`.
     pub const EXIT: &str = "exit";
+    /// Search for the task's id, while a thread receives: BTF tracepoint `sock_recv_length` (Linux 6.3).
+    pub const SEEK_RECEIVE_TRACEPOINT: &str = "seek_receive_tracepoint";
+    /// Search for the task's id, while a thread receives: exit of `tcp_recvmsg`.
+    pub const SEEK_RECEIVE_FEXIT: &str = "seek_receive_fexit";
+    /// Search for the task's id, while a thread leaves its CPU: BTF tracepoint `sched_switch`.
+    pub const SEEK_SWITCH: &str = "seek_switch";
 }

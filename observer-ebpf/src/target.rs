@@ -45,6 +45,12 @@ impl Target {
         Some(Self { slot: *slot })
     }
 
+    /// Its place in the arrays that have one for each target.
+    #[inline(always)]
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
+    }
+
     /// Runtime task that the current thread, which must be one of this process, is in: see [`observer_common::task`].
     #[inline(always)]
     pub(crate) fn current_task(self, thread: Task) -> u64 {

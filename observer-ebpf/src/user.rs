@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
 use crate::kernel::Registers;
 
-/// System calls that carry a buffer or a vector, x86-64 numbers.
+/// System calls that carry a buffer or a vector, and those that wait for events, x86-64 numbers.
 mod syscall {
     pub(super) const READ: i32 = 0;
     pub(super) const WRITE: i32 = 1;
@@ -16,6 +16,9 @@ mod syscall {
     pub(super) const RECVFROM: i32 = 45;
     pub(super) const SENDMSG: i32 = 46;
     pub(super) const RECVMSG: i32 = 47;
+    pub(super) const EPOLL_WAIT: i32 = 232;
+    pub(super) const EPOLL_PWAIT: i32 = 281;
+    pub(super) const EPOLL_PWAIT2: i32 = 441;
 }
 
 /// Offset of `msg_iov` in `struct msghdr` as user programs see it, bytes.
@@ -34,6 +37,15 @@ pub(crate) fn has_socket_fd(number: i32) -> bool {
             | syscall::RECVFROM
             | syscall::SENDMSG
             | syscall::RECVMSG
+    )
+}
+
+/// Whether this is the call in which an event loop waits for its events.
+#[inline(always)]
+pub(crate) fn waits_for_events(number: i32) -> bool {
+    matches!(
+        number,
+        syscall::EPOLL_WAIT | syscall::EPOLL_PWAIT | syscall::EPOLL_PWAIT2
     )
 }
 

@@ -12,7 +12,7 @@ use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
-use crate::output::{Header, ProcessEvent, ProcessLine, Selection, Sink, Why};
+use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
 use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
 use crate::summary::{OwnCost, Summary};
@@ -219,6 +219,7 @@ impl Pipeline {
                     self.connections.listens(port);
                 }
             }
+            Event::Runtime(event) => sink.runtime(&self.runtime(event))?,
             Event::Cost(event) => self.summary.cost(OwnCost {
                 ebpf_ns: (event.ebpf_ns != event::Cost::UNKNOWN).then_some(event.ebpf_ns),
                 cpu_ns: event.cpu_ns,
@@ -315,6 +316,17 @@ impl Pipeline {
         !self
             .losses
             .overlap(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns))
+    }
+
+    fn runtime(&self, event: &event::Runtime) -> RuntimeLine {
+        RuntimeLine {
+            unix_ns: self.unix_ns(event.header.at_ns),
+            pid: event.header.tid,
+            name: event::text(&event.name),
+            version: Some(event::text(&event.version)).filter(|version| !version.is_empty()),
+            task_ids: event.task_ids != 0,
+            evidence: event::text(&event.evidence),
+        }
     }
 
     fn unix_ns(&self, at_ns: u64) -> u64 {

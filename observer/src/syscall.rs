@@ -178,6 +178,15 @@ pub fn exits(syscall: i32) -> bool {
     matches!(number(syscall), Some(Sysno::exit | Sysno::exit_group))
 }
 
+/// Whether this is the call in which an event loop waits for its events with `epoll`.
+#[must_use]
+pub fn waits_for_events(syscall: i32) -> bool {
+    matches!(
+        number(syscall),
+        Some(Sysno::epoll_wait | Sysno::epoll_pwait | Sysno::epoll_pwait2)
+    )
+}
+
 /// Whether a futex wakes only by another thread's futex call, a timeout or a signal: never by the network.
 #[must_use]
 pub fn is_futex(syscall: i32) -> bool {

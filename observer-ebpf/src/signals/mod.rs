@@ -5,6 +5,7 @@ mod arrival;
 mod connection;
 mod process;
 mod receive;
+mod seek;
 mod send;
 mod switch;
 mod wakeup;

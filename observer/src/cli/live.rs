@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use observer::output::{Header, Options, SignalInfo, TargetInfo};
+use observer::output::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
 use observer::source::{Batch, Source as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,7 +59,8 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         options,
         replay: false,
     };
-    let source = LiveSource::new(kernel_half, &load)?;
+    let runtimes = targets.iter().map(|target| (target.pid, target.runtime.clone()));
+    let source = LiveSource::new(kernel_half, &load, runtimes)?;
     Ok(Attached {
         source,
         duration: watch.duration,
@@ -113,6 +114,11 @@ fn info(target: &target::Target) -> TargetInfo {
         comm: target.comm.clone(),
         exe: target.exe.clone(),
         threads: target.threads,
+        runtime: target.runtime.as_ref().map(|runtime| RuntimeInfo {
+            name: runtime.name.name().to_owned(),
+            version: runtime.version.clone(),
+            found_by: runtime.found_by.name().to_owned(),
+        }),
     }
 }
 

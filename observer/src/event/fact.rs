@@ -18,6 +18,7 @@ pub(super) enum Kind {
     Cost = 105,
     Tick = 106,
     End = 107,
+    Runtime = 108,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             105 => Self::Cost,
             106 => Self::Tick,
             107 => Self::End,
+            108 => Self::Runtime,
             _ => return None,
         })
     }
@@ -45,6 +47,7 @@ impl Kind {
             Self::Cost => size_of::<Cost>(),
             Self::Tick => size_of::<Tick>(),
             Self::End => size_of::<End>(),
+            Self::Runtime => size_of::<Runtime>(),
         }
     }
 }
@@ -228,6 +231,39 @@ impl Cost {
             cpu_ns,
             rss_bytes,
             records,
+        }
+    }
+}
+
+/// Whether the runtime of a process tells the ids of its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Runtime {
+    /// `tid`: the process.
+    pub header: Header,
+    /// Name of the runtime, NUL-padded.
+    pub name: [u8; 16],
+    /// Its version, NUL-padded; empty where it is not known.
+    pub version: [u8; 32],
+    /// 1 when the task ids of the records from now on are proved, 0 when there are none.
+    pub task_ids: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// How that is known, NUL-padded.
+    pub evidence: [u8; TEXT_BYTES],
+}
+
+impl Runtime {
+    /// What is known of the runtime of process `pid` at `at_ns`.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: u32, name: &str, version: &str, task_ids: bool, evidence: &str) -> Self {
+        Self {
+            header: header(Kind::Runtime, at_ns, pid),
+            name: text_field(name),
+            version: text_field(version),
+            task_ids: task_ids.into(),
+            reserved: 0,
+            evidence: text_field(evidence),
         }
     }
 }

@@ -8,7 +8,9 @@ mod fact;
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
 
-pub use fact::{Cost, End, FdName, Lost, Memory, Port, TEXT_BYTES, ThreadName, Tick, text, text_field};
+pub use fact::{
+    Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
+};
 
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,8 @@ pub enum Event<'a> {
     Memory(&'a Memory),
     /// A port that a watched process listens on.
     Port(&'a Port),
+    /// Whether a process tells the ids of its tasks.
+    Runtime(&'a Runtime),
     /// What observing cost.
     Cost(&'a Cost),
     /// Nothing that happened before this time is still to come.
@@ -75,6 +79,7 @@ impl<'a> Event<'a> {
                 fact::Kind::FdName => Self::FdName(view(bytes)?),
                 fact::Kind::Memory => Self::Memory(view(bytes)?),
                 fact::Kind::Port => Self::Port(view(bytes)?),
+                fact::Kind::Runtime => Self::Runtime(view(bytes)?),
                 fact::Kind::Cost => Self::Cost(view(bytes)?),
                 fact::Kind::Tick => Self::Tick(view(bytes)?),
                 fact::Kind::End => Self::End(view(bytes)?),

@@ -43,6 +43,21 @@ pub struct TargetInfo {
     pub exe: Option<String>,
     /// Threads that it had.
     pub threads: u32,
+    /// The language runtime in it, where one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeInfo>,
+}
+
+/// A language runtime in a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeInfo {
+    /// Which.
+    pub name: String,
+    /// Its version, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How it was found.
+    pub found_by: String,
 }
 
 /// Where a signal comes from.

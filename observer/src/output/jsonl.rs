@@ -11,7 +11,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::escape::is_unsafe;
 use super::request_line::RequestLine;
-use super::{Header, ProcessLine, SCHEMA_VERSION, Sink, Why};
+use super::{Header, ProcessLine, RuntimeLine, SCHEMA_VERSION, Sink, Why};
 use crate::request::Request;
 use crate::summary::{End, Window};
 
@@ -99,6 +99,10 @@ impl<W: Write> Sink for JsonLines<W> {
             self.name(line.pid, comm);
         }
         self.line("process", line)
+    }
+
+    fn runtime(&mut self, line: &RuntimeLine) -> io::Result<()> {
+        self.line("runtime", line)
     }
 
     fn end(&mut self, end: &End) -> io::Result<()> {

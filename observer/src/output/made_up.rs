@@ -27,6 +27,7 @@ pub(super) fn header() -> Header {
             comm: "axum-srv".to_owned(),
             exe: None,
             threads: 5,
+            runtime: None,
         }],
         signals: vec![SignalInfo {
             signal: "accept".to_owned(),

@@ -18,13 +18,15 @@ mod jsonl;
 mod made_up;
 mod process;
 mod request_line;
+mod runtime;
 mod selection;
 pub mod table;
 mod words;
 
-pub use header::{Header, Options, SignalInfo, TargetInfo};
+pub use header::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
 pub use jsonl::JsonLines;
 pub use process::{ProcessEvent, ProcessLine};
+pub use runtime::RuntimeLine;
 pub use selection::{Requests, SAMPLE_ONE_IN, Selection};
 pub use table::Table;
 
@@ -56,6 +58,12 @@ pub trait Sink {
     /// # Errors
     /// When the writer fails.
     fn process(&mut self, line: &ProcessLine) -> io::Result<()>;
+
+    /// It is known whether a watched process tells the ids of its tasks.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    fn runtime(&mut self, line: &RuntimeLine) -> io::Result<()>;
 
     /// Closes the output. Called once, last.
     ///

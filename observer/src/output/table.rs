@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use super::{Header, ProcessLine, Sink, Why};
+use super::{Header, ProcessLine, RuntimeLine, Sink, Why};
 use crate::request::Request;
 use crate::summary::{End, OwnCost, Totals, Window};
 
@@ -184,6 +184,11 @@ impl<W: Write> Sink for Table<W> {
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
         self.events.add(line);
+        Ok(())
+    }
+
+    fn runtime(&mut self, _: &RuntimeLine) -> io::Result<()> {
+        // What comes of it is in the requests' confidence.
         Ok(())
     }
 

@@ -70,6 +70,7 @@ fn header() -> Header {
         comm: "made-up".to_owned(),
         exe: None,
         threads: 2,
+        runtime: None,
     };
     let options = Options {
         requests: Requests::default(),

@@ -7,7 +7,9 @@ use std::io;
 
 use observer::cause::{Budget, Cause};
 use observer::event::Event;
-use observer::output::{Header, JsonLines, Options, ProcessLine, Requests, Sink, TargetInfo, Why};
+use observer::output::{
+    Header, JsonLines, Options, ProcessLine, Requests, RuntimeLine, Sink, TargetInfo, Why,
+};
 use observer::pipeline::Pipeline;
 use observer::request::Request;
 use observer::source::recording::{Reader, Writer};
@@ -42,6 +44,7 @@ pub(crate) fn header() -> Header {
         comm: "server".to_owned(),
         exe: None,
         threads: 3,
+        runtime: None,
     };
     Header {
         observer_version: "0".to_owned(),
@@ -322,6 +325,10 @@ impl Sink for Explained {
     }
 
     fn process(&mut self, _: &ProcessLine) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn runtime(&mut self, _: &RuntimeLine) -> io::Result<()> {
         Ok(())
     }
 

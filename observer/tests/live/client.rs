@@ -39,10 +39,10 @@ impl Connection {
         Self(BufReader::new(connect(address)))
     }
 
-    /// Requests `path`, and reads the answer, which has a `Content-Length`.
-    pub(crate) fn get(&mut self, path: &str) {
+    /// Requests `path`, and reads the answer, which has a `Content-Length`. Gives its body.
+    pub(crate) fn get(&mut self, path: &str) -> String {
         self.send(&request(path));
-        self.answer();
+        self.answer()
     }
 
     /// Sends this, in one piece.
@@ -50,8 +50,8 @@ impl Connection {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    /// Reads one answer.
-    pub(crate) fn answer(&mut self) {
+    /// Reads one answer. Gives its body.
+    pub(crate) fn answer(&mut self) -> String {
         let mut content_bytes = 0;
         let mut line = String::new();
         while line != "\r\n" {
@@ -65,8 +65,8 @@ impl Connection {
                 content_bytes = length.trim().parse().unwrap();
             }
         }
-        self.0
-            .read_exact(&mut vec![0; content_bytes])
-            .expect("the answer is whole");
+        let mut body = vec![0; content_bytes];
+        self.0.read_exact(&mut body).expect("the answer is whole");
+        String::from_utf8_lossy(&body).into_owned()
     }
 }

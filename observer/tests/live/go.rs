@@ -31,6 +31,9 @@ fn observe(name: &str, connections: &str) -> Lines {
     );
     let lines = observation.finish();
     lines.without_loss();
+    let header: serde_json::Value = serde_json::from_str(&lines.written[0]).unwrap();
+    assert_eq!(header["targets"][0]["runtime"]["name"], "go", "{header}");
+    assert!(lines.runtimes.is_empty(), "{:?}", lines.runtimes);
     lines
 }
 

@@ -33,5 +33,6 @@ mod recording;
 mod run;
 mod server;
 mod short_lived;
+mod tasks;
 mod together;
 mod waits;

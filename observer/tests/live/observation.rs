@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -28,6 +28,7 @@ pub(crate) struct Lines {
     pub(crate) written: Vec<String>,
     pub(crate) requests: Vec<Value>,
     pub(crate) processes: Vec<Value>,
+    pub(crate) runtimes: Vec<Value>,
     pub(crate) end: Value,
 }
 
@@ -76,16 +77,35 @@ impl Observation {
 
     /// Waits until a line that `condition` accepts is written.
     pub(crate) fn wait_for_line(&mut self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + DEADLINE;
+        while Instant::now() < until {
+            if let Some(line) = self.line_before(until, what, &condition) {
+                return line;
+            }
+        }
+        panic!("no {what} in {DEADLINE:?}")
+    }
+
+    /// A line that `condition` accepts, if one is written before this time.
+    pub(crate) fn line_before(
+        &mut self,
+        until: Instant,
+        what: &str,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
         loop {
-            match self.lines.recv_timeout(DEADLINE) {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     let value: Value = serde_json::from_str(&line).expect(&line);
                     self.written.push(line);
                     if condition(&value) {
-                        return value;
+                        return Some(value);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("no {what} in {DEADLINE:?}"),
+                Err(RecvTimeoutError::Timeout) => return None,
                 Err(RecvTimeoutError::Disconnected) => {
                     let stderr = self.stderr.recv_timeout(DEADLINE).unwrap_or_default();
                     panic!(
@@ -95,6 +115,11 @@ impl Observation {
                 }
             }
         }
+    }
+
+    /// The lines that were waited for, and those before them.
+    pub(crate) fn written_so_far(&self) -> &[String] {
+        &self.written
     }
 
     /// Sends it a signal.
@@ -139,6 +164,7 @@ impl Lines {
         let mut lines = Self {
             requests: Vec::new(),
             processes: Vec::new(),
+            runtimes: Vec::new(),
             end: Value::Null,
             written: Vec::new(),
         };
@@ -153,6 +179,7 @@ impl Lines {
                 "header" => all = line["options"]["requests"] == "all",
                 "request" => lines.requests.push(line),
                 "process" => lines.processes.push(line),
+                "runtime" => lines.runtimes.push(line),
                 "window" => windows += laws::number(&line["requests"]),
                 "end" => lines.end = line,
                 other => panic!("a line of type {other}"),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use observer::cause::{Budget, Cause};
 use observer::output::{
-    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, SignalInfo, Sink as _, TargetInfo, Why,
+    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeInfo, RuntimeLine, SignalInfo,
+    Sink as _, TargetInfo, Why,
 };
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
@@ -22,6 +23,7 @@ pub(crate) struct Lines {
     request: Request,
     window: Window,
     process: ProcessLine,
+    runtime: RuntimeLine,
     end: End,
 }
 
@@ -33,11 +35,12 @@ pub(crate) fn written(lines: &Lines) -> BTreeMap<&'static str, Value> {
     sink.request(&lines.request, Why::Tail).unwrap();
     sink.window(&lines.window).unwrap();
     sink.process(&lines.process).unwrap();
+    sink.runtime(&lines.runtime).unwrap();
     sink.end(&lines.end).unwrap();
     drop(sink);
     let values = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut values = values.map(|line| serde_json::from_slice::<Value>(line).unwrap());
-    let written = ["header", "request", "window", "process", "end"].map(|kind| {
+    let written = ["header", "request", "window", "process", "runtime", "end"].map(|kind| {
         let value = values.next().unwrap();
         assert_eq!(value["type"], kind);
         (kind, value)
@@ -62,6 +65,11 @@ pub(crate) fn full() -> Lines {
                 comm: "server".to_owned(),
                 exe: Some("/srv/server".to_owned()),
                 threads: 4,
+                runtime: Some(RuntimeInfo {
+                    name: "tokio".to_owned(),
+                    version: Some("1.48.0".to_owned()),
+                    found_by: "symbols".to_owned(),
+                }),
             }],
             signals: vec![SignalInfo {
                 signal: "arrival".to_owned(),
@@ -90,6 +98,14 @@ pub(crate) fn full() -> Lines {
             comm: Some("server".to_owned()),
             parent: Some(7),
             exe: Some("/srv/server".to_owned()),
+        },
+        runtime: RuntimeLine {
+            unix_ns: 3,
+            pid: 7,
+            name: "tokio".to_owned(),
+            version: Some("1.48.0".to_owned()),
+            task_ids: true,
+            evidence: "word 6".to_owned(),
         },
         end: End {
             start_unix_ns: 2,
@@ -224,6 +240,7 @@ fn full_totals() -> Totals {
 pub(crate) fn bare() -> Lines {
     let mut lines = full();
     lines.header.targets[0].exe = None;
+    lines.header.targets[0].runtime = None;
     lines.header.signals[0].hook = None;
     lines.header.signals[0].note = None;
 
@@ -245,6 +262,7 @@ pub(crate) fn bare() -> Lines {
         span.detail = Detail::default();
     }
 
+    lines.runtime.version = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.cost) = (None, None, None);

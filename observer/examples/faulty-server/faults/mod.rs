@@ -66,6 +66,7 @@ pub(crate) fn router(resources: Resources) -> Result<Router> {
     };
     let router = Router::new()
         .route("/ping", get(ping))
+        .route("/task", get(task))
         .route("/large", get(large))
         .route("/burn", get(computing::burn))
         .route("/both", get(computing::both))
@@ -86,6 +87,11 @@ pub(crate) fn router(resources: Resources) -> Result<Router> {
 
 async fn ping(_visit: Visit) -> &'static str {
     "pong"
+}
+
+/// Tells the id of the task that serves the connection.
+async fn task(_visit: Visit) -> String {
+    tokio::task::id().to_string()
 }
 
 /// Sends more than the socket may take at once.

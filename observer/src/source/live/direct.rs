@@ -6,7 +6,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::Map;
@@ -47,8 +47,8 @@ impl Programs {
         Ok(Self(object))
     }
 
-    /// Loads a program and attaches it. It stays attached while the link that is given stays open.
-    pub(super) fn attach(&self, name: &str, hook: Hook, btf: &Btf) -> Result<OwnedFd> {
+    /// Loads a program for a hook, to be attached with [`attach`].
+    pub(super) fn load(&self, name: &str, hook: Hook, btf: &Btf) -> Result<OwnedFd> {
         let program = self
             .0
             .programs
@@ -64,20 +64,24 @@ impl Programs {
             Hook::Entry(name) => (bpf_attach_type::BPF_TRACE_FENTRY, name.to_owned(), BtfKind::Func),
             Hook::Exit(name, _) => (bpf_attach_type::BPF_TRACE_FEXIT, name.to_owned(), BtfKind::Func),
         };
-        let loaded = load(
+        load(
             instructions,
             &program.license,
             attach_type,
             btf.id_by_type_name_kind(&type_name, kind)?,
         )
-        .context("the BPF_PROG_LOAD syscall failed")?;
-        let open = RawTracepointOpen {
-            name: 0,
-            program: loaded.as_raw_fd().cast_unsigned(),
-            reserved: 0,
-        };
-        bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &open).context("the BPF_RAW_TRACEPOINT_OPEN syscall failed")
+        .context("the BPF_PROG_LOAD syscall failed")
     }
+}
+
+/// Attaches a program to the hook that it was loaded for. It stays attached while the link that is given stays open.
+pub(super) fn attach(program: &impl AsFd) -> Result<OwnedFd> {
+    let open = RawTracepointOpen {
+        name: 0,
+        program: program.as_fd().as_raw_fd().cast_unsigned(),
+        reserved: 0,
+    };
+    bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &open).context("the BPF_RAW_TRACEPOINT_OPEN syscall failed")
 }
 
 /// The descriptor of a map, of the types that the kernel half has.

@@ -10,6 +10,7 @@ use observer_common::{Header, Losses, LostReason};
 use super::facts::{Facts, clock};
 use super::kernel_half::{KernelHalf, Options};
 use super::program_time::ProgramTime;
+use super::runtime::{Found, Runtimes};
 use crate::event::{self, Event, Tick};
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -35,6 +36,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub struct LiveSource {
     kernel_half: KernelHalf,
     facts: Facts,
+    runtimes: Runtimes,
     program_time: ProgramTime,
     merge: Merge,
     losses: Vec<Losses>,
@@ -48,11 +50,15 @@ pub struct LiveSource {
 }
 
 impl LiveSource {
-    /// Drains `kernel_half`, which was loaded with `options`.
+    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found.
     ///
     /// # Errors
     /// When its counters cannot be read.
-    pub fn new(mut kernel_half: KernelHalf, options: &Options) -> Result<Self> {
+    pub fn new(
+        mut kernel_half: KernelHalf,
+        options: &Options,
+        runtimes: impl Iterator<Item = (u32, Option<Found>)>,
+    ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
         let mut merge = Merge::default();
         for &pid in &options.pids {
@@ -66,6 +72,7 @@ impl LiveSource {
         let mut source = Self {
             kernel_half,
             facts: Facts::new(options.pids.clone()),
+            runtimes: Runtimes::new(runtimes),
             program_time: ProgramTime::default(),
             merge,
             losses,
@@ -114,6 +121,7 @@ impl LiveSource {
         batch.clear();
         self.each_second();
         self.merge.release(u64::MAX, batch);
+        self.runtimes.settle(batch);
         batch.push(bytemuck::bytes_of(&Tick::new(self.drained_ns)));
         batch.push(bytemuck::bytes_of(&event::End::new(self.drained_ns)));
         Ok(())
@@ -125,6 +133,7 @@ impl LiveSource {
         let Self {
             kernel_half,
             facts,
+            runtimes,
             merge,
             records,
             released_ns,
@@ -147,8 +156,10 @@ impl LiveSource {
                 return;
             }
             facts.on_event(&event, merge);
+            runtimes.on_event(&event);
             merge.push(record);
         });
+        runtimes.step(kernel_half, now_ns, merge)?;
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -201,6 +212,7 @@ impl Source for LiveSource {
         let watermark_ns = now_ns.saturating_sub(SLACK_NS);
         batch.clear();
         self.merge.release(watermark_ns, batch);
+        self.runtimes.settle(batch);
         self.released_ns = watermark_ns;
         batch.push(bytemuck::bytes_of(&Tick::new(watermark_ns)));
         Ok(Status::More)

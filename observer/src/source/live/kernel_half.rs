@@ -11,6 +11,7 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
 use super::rings::Rings;
+use super::runtime::Seekers;
 use super::signals::{self, Attacher};
 use super::{direct, offsets};
 
@@ -37,6 +38,7 @@ pub struct KernelHalf {
     pids: Vec<u32>,
     task_words: Array<MapData, i64>,
     pub(super) rings: Rings,
+    pub(super) seekers: Seekers,
     /// What became of each signal.
     pub outcomes: Vec<signals::Outcome>,
 }
@@ -89,6 +91,10 @@ impl KernelHalf {
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
         let task_words = map(&mut ebpf, names::map::TASK_WORDS)?;
+        let (seeks, samples) = (
+            map(&mut ebpf, names::map::SEEKS)?,
+            map(&mut ebpf, names::map::SAMPLES)?,
+        );
         let mut attacher = Attacher {
             ebpf: &mut ebpf,
             btf: &btf,
@@ -98,24 +104,21 @@ impl KernelHalf {
         };
         // The maps stay alive through the programs that use them.
         let outcomes = signals::attach(&mut attacher);
+        let programs = signals::load_seekers(&mut attacher, &outcomes);
+        let seekers = Seekers::new(programs, seeks, samples);
         let links = attacher.links;
         drop((kernel, btf));
         give_back();
-        let mut this = Self {
+        Ok(Self {
             ebpf,
             _links: links,
             losses,
             pids: options.pids.clone(),
             task_words,
             rings,
+            seekers,
             outcomes,
-        };
-        if let Ok(w) = std::env::var("HACK_WORD") {
-            for pid in options.pids.clone() {
-                this.set_task_word(pid, Some(w.parse()?))?;
-            }
-        }
-        Ok(this)
+        })
     }
 
     /// Says where the threads of process `pid` keep the id of their current runtime task, in bytes from their `fsbase`;
@@ -124,11 +127,17 @@ impl KernelHalf {
     /// # Errors
     /// When `pid` is not watched or the map cannot be written.
     pub fn set_task_word(&mut self, pid: u32, offset: Option<i64>) -> Result<()> {
+        let slot = self.slot(pid)?;
+        self.task_words
+            .set(slot, offset.unwrap_or(0), 0)
+            .with_context(|| format!("cannot say where process {pid} keeps its task ids"))
+    }
+
+    /// The place of process `pid` in the arrays that have one for each target.
+    pub(super) fn slot(&self, pid: u32) -> Result<u32> {
         let slot = self.pids.iter().position(|watched| *watched == pid);
         let slot = slot.with_context(|| format!("process {pid} is not watched"))?;
-        self.task_words
-            .set(u32::try_from(slot)?, offset.unwrap_or(0), 0)
-            .with_context(|| format!("cannot say where process {pid} keeps its task ids"))
+        Ok(u32::try_from(slot)?)
     }
 
     /// The loaded object, for its log.

@@ -10,6 +10,7 @@ pub mod offsets;
 pub mod privilege;
 mod program_time;
 mod rings;
+pub mod runtime;
 pub mod signals;
 pub mod target;
 

@@ -1,7 +1,7 @@
 //! The table of signals: for each, its hooks in order of preference. The first that this kernel and its
 //! lockdown state allow is used; what was refused, and why, is kept for `observer doctor`.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
@@ -174,6 +174,17 @@ const SIGNALS: &[Signal] = &[
     },
 ];
 
+/// What seeks the runtime's task ids: on hooks that signals have too.
+const SEEKERS: &[Alternative] = &[
+    tracepoint(program::SEEK_SWITCH, "sched_switch"),
+    tracepoint(program::SEEK_RECEIVE_TRACEPOINT, "sock_recv_length"),
+    Alternative {
+        program: program::SEEK_RECEIVE_FEXIT,
+        hook: Hook::Exit("tcp_recvmsg", 5),
+        note: None,
+    },
+];
+
 /// What became of one signal.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -287,33 +298,54 @@ fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
 fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<()> {
     let btf = attacher.btf;
     if let Some(programs) = &attacher.direct {
-        let link = programs.attach(alternative.program, alternative.hook, btf)?;
-        attacher.links.push(link);
+        let program = programs.load(alternative.program, alternative.hook, btf)?;
+        attacher.links.push(direct::attach(&program)?);
         return Ok(());
     }
-    let Some(program) = attacher.ebpf.program_mut(alternative.program) else {
+    match load_by_aya(attacher.ebpf, btf, alternative)? {
+        Program::BtfTracePoint(program) => program.attach().map(|_| ())?,
+        Program::FEntry(program) => program.attach().map(|_| ())?,
+        Program::FExit(program) => program.attach().map(|_| ())?,
+        _ => bail!("program {} is of another type", alternative.program),
+    }
+    Ok(())
+}
+
+fn load_by_aya<'a>(ebpf: &'a mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<&'a mut Program> {
+    let Some(program) = ebpf.program_mut(alternative.program) else {
         bail!("program {} is not in the compiled object", alternative.program);
     };
-    match (program, alternative.hook) {
-        (Program::BtfTracePoint(program), Hook::Tracepoint(name)) => {
-            program.load(name, btf)?;
-            program.attach()?;
-        }
-        (Program::FEntry(program), Hook::Entry(name)) => {
-            program.load(name, btf)?;
-            program.attach()?;
-        }
-        (Program::FExit(program), Hook::Exit(name, _)) => {
-            program.load(name, btf)?;
-            program.attach()?;
-        }
+    match (&mut *program, alternative.hook) {
+        (Program::BtfTracePoint(program), Hook::Tracepoint(name)) => program.load(name, btf)?,
+        (Program::FEntry(program), Hook::Entry(name)) => program.load(name, btf)?,
+        (Program::FExit(program), Hook::Exit(name, _)) => program.load(name, btf)?,
         (_, hook) => bail!(
             "program {} does not fit hook {}",
             alternative.program,
             hook.name()
         ),
     }
-    Ok(())
+    Ok(program)
+}
+
+/// Loads the programs that seek the runtime's task ids, to be attached while something is sought: one for the hook
+/// from which receives come, one for switches.
+pub(super) fn load_seekers(attacher: &mut Attacher<'_>, outcomes: &[Outcome]) -> Result<Vec<OwnedFd>> {
+    let is_used = |alternative: &&Alternative| {
+        let name = alternative.hook.name();
+        outcomes
+            .iter()
+            .any(|outcome| outcome.hook.as_ref() == Some(&name))
+    };
+    let used = SEEKERS.iter().filter(is_used);
+    used.map(|alternative| {
+        if let Some(programs) = &attacher.direct {
+            return programs.load(alternative.program, alternative.hook, attacher.btf);
+        }
+        let program = load_by_aya(attacher.ebpf, attacher.btf, alternative)?;
+        Ok(program.fd()?.as_fd().try_clone_to_owned()?)
+    })
+    .collect()
 }
 
 /// The chain of reasons on one line, without the verifier's log, which is for `--verbose` readers.

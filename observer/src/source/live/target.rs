@@ -6,6 +6,8 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use procfs::process::{FDTarget, Process};
 
+use super::runtime;
+
 /// A process that can be watched.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -19,6 +21,8 @@ pub struct Target {
     pub threads: u32,
     /// TCP ports on which it listens.
     pub ports: Vec<u16>,
+    /// The language runtime in it, where one was found.
+    pub runtime: Option<runtime::Found>,
 }
 
 /// Looks at process `pid`.
@@ -49,6 +53,7 @@ pub fn look_at(pid: u32) -> Result<Target> {
         exe: process.exe().ok().map(|path| path.display().to_string()),
         threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
         ports: listening_ports(&process).unwrap_or_default(),
+        runtime: runtime::look_at(pid),
     })
 }
 

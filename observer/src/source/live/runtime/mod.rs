@@ -1,0 +1,425 @@
+//! The language runtime of each target, and where its threads keep the id of the task that they are in.
+//!
+//! What a program's file tells ([`look_at`]) decides where to seek; the proof comes from how the words of running
+//! threads behave (`proof`). Until it has come, and where it does not come, the kernel half reads no task ids.
+
+mod elf;
+mod found;
+mod proof;
+mod seekers;
+mod workers;
+
+use std::ops::Range;
+
+use anyhow::Result;
+use bytemuck::{AnyBitPattern, NoUninit};
+use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
+use observer_common::{Header, Kind, ProcessChange, Receive, Send, SwitchOut, Waking, conn, flags};
+
+use super::kernel_half::KernelHalf;
+use crate::event::{self, Event};
+use crate::source::{Batch, Merge};
+use crate::syscall;
+
+pub use elf::{FoundBy, Name};
+pub use found::{Found, look_at};
+use found::{Place, Tasks};
+use proof::{Doing, Moment, Proof, Search, Verdict};
+pub(super) use seekers::Seekers;
+use workers::Workers;
+
+/// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
+const INTERVAL_NS: u32 = 200_000;
+
+/// The same once that was no use.
+const SLOW_INTERVAL_NS: u32 = 10_000_000;
+
+/// Samples after which it was no use.
+const FAST_SAMPLES: u32 = 4_000;
+
+/// How often everything is gone through: what contradicted a word once can have been one odd connection.
+const ATTEMPTS: u32 = 3;
+
+impl Name {
+    /// As users see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::Go => "go",
+        }
+    }
+}
+
+impl FoundBy {
+    /// As users see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Symbols => "symbols",
+            Self::Strings => "strings",
+            Self::BuildInfo => "buildinfo",
+        }
+    }
+}
+
+/// The runtimes of all targets.
+pub(super) struct Runtimes {
+    targets: Vec<Target>,
+}
+
+struct Target {
+    pid: u32,
+    found: Option<Found>,
+    hunt: Option<Hunt>,
+    /// Where task ids are sought or known.
+    workers: Option<Workers>,
+    /// Something about it is to be done: it is new, runs another program, or has ended.
+    is_new: bool,
+    ended: bool,
+}
+
+/// A search that is going on in a process.
+struct Hunt {
+    place: Place,
+    /// Parts of the place that are looked at one after the other.
+    windows: Vec<Range<i64>>,
+    /// Which of them is looked at now, counted through all attempts.
+    turn: usize,
+    search: Search,
+    /// Samples from before are of another window or program.
+    since_ns: u64,
+    samples: u32,
+}
+
+impl Runtimes {
+    /// Of these processes, in which this was found.
+    pub(super) fn new(targets: impl Iterator<Item = (u32, Option<Found>)>) -> Self {
+        let target = |(pid, found)| Target {
+            pid,
+            found,
+            hunt: None,
+            workers: None,
+            is_new: true,
+            ended: false,
+        };
+        Self {
+            targets: targets.map(target).collect(),
+        }
+    }
+
+    /// Takes the workers' own tasks, which are none to anybody else, out of records that are in the order of their time.
+    pub(super) fn settle(&mut self, batch: &mut Batch) {
+        if self.targets.iter().all(|target| target.workers.is_none()) {
+            return;
+        }
+        let mut rest = batch.bytes_mut();
+        while let Some(&mut Header { kind, .. }) = record_of(rest)
+            && let Some((record, after)) =
+                event::size_of_kind(kind).and_then(|size| rest.split_at_mut_checked(size))
+        {
+            self.settle_one(record);
+            rest = after;
+        }
+    }
+
+    fn settle_one(&mut self, record: &mut [u8]) {
+        let Some(&mut Header { tid, kind, .. }) = record_of(record) else {
+            return;
+        };
+        match Kind::from_u16(kind) {
+            Some(Kind::SwitchOut) => {
+                let out: Option<&mut SwitchOut> = record_of(record);
+                if let Some(out) = out
+                    && let Some(workers) = self.workers_of(out.tgid)
+                {
+                    workers.left_cpu(tid, out.task, out.syscall);
+                    out.task = workers.settled(tid, out.task);
+                }
+            }
+            Some(Kind::Waking) => {
+                let waking: Option<&mut Waking> = record_of(record);
+                if let Some(waking) = waking
+                    && let Some(workers) = self.workers_of(waking.waker_tgid)
+                {
+                    waking.waker_task = workers.settled(waking.waker_tid, waking.waker_task);
+                }
+            }
+            Some(Kind::Receive | Kind::ReceiveHead) => {
+                let receive: Option<&mut Receive> = record_of(record);
+                if let Some(receive) = receive
+                    && let Some(workers) = self.workers_of(receive.tgid)
+                {
+                    if receive.result > 0 {
+                        workers.received(tid, receive.task);
+                    }
+                    receive.task = workers.settled(tid, receive.task);
+                }
+            }
+            Some(Kind::Send | Kind::SendHead) => {
+                let send: Option<&mut Send> = record_of(record);
+                if let Some(send) = send
+                    && let Some(workers) = self.workers_of(send.tgid)
+                {
+                    workers.sent(tid);
+                    send.task = workers.settled(tid, send.task);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn workers_of(&mut self, pid: u32) -> Option<&mut Workers> {
+        let target = self.targets.iter_mut().find(|target| target.pid == pid);
+        target.and_then(|target| target.workers.as_mut())
+    }
+
+    /// Takes note of a process that runs another program now, or has ended.
+    pub(super) fn on_event(&mut self, event: &Event<'_>) {
+        let Event::Process(process) = event else { return };
+        let is_exec = process.change == ProcessChange::Exec as u32;
+        let is_end = process.change == ProcessChange::Exit as u32 && process.flags & flags::GROUP_DEAD != 0;
+        if !is_exec && !is_end {
+            return;
+        }
+        if let Some(target) = self.targets.iter_mut().find(|target| target.pid == process.tgid) {
+            target.is_new = true;
+            target.ended = is_end;
+            if is_exec {
+                target.found = look_at(target.pid);
+            }
+        }
+    }
+
+    /// Goes on seeking with the samples that have come.
+    ///
+    /// # Errors
+    /// When the kernel half cannot be told what to do.
+    pub(super) fn step(
+        &mut self,
+        kernel_half: &mut KernelHalf,
+        now_ns: u64,
+        merge: &mut Merge,
+    ) -> Result<()> {
+        kernel_half.seekers.drain(|sample| {
+            let target = self
+                .targets
+                .iter_mut()
+                .find(|target| target.pid == sample.head.tgid);
+            if let Some(hunt) = target.and_then(|target| target.hunt.as_mut()) {
+                hunt.see(sample);
+            }
+        });
+        for target in &mut self.targets {
+            if std::mem::take(&mut target.is_new) {
+                target.begin(kernel_half, now_ns, merge)?;
+            }
+            target.step(kernel_half, now_ns, merge)?;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Begins anew, with the program that runs now.
+    fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
+        kernel_half.set_task_word(self.pid, None)?;
+        kernel_half.seekers.seek(kernel_half.slot(self.pid)?, None)?;
+        (self.hunt, self.workers) = (None, None);
+        let Some(found) = self.found.as_ref().filter(|_| !self.ended) else {
+            return Ok(());
+        };
+        match (&found.tasks, kernel_half.seekers.refused()) {
+            (Tasks::Unknown, _) => {}
+            (Tasks::Nowhere(reason), _) => self.tell(now_ns, false, reason, merge),
+            (Tasks::Within(_), Some(refused)) => {
+                let evidence = format!("the kernel refused the programs that seek them: {refused}");
+                self.tell(now_ns, false, &evidence, merge);
+            }
+            (Tasks::Within(place), None) => {
+                let hunt = Hunt::new(place.clone(), now_ns);
+                kernel_half
+                    .seekers
+                    .seek(kernel_half.slot(self.pid)?, Some(hunt.seek()))?;
+                self.hunt = Some(hunt);
+                self.workers = Some(Workers::new());
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
+        let Some(hunt) = &mut self.hunt else { return Ok(()) };
+        let slot = kernel_half.slot(self.pid)?;
+        let (task_ids, evidence) = match hunt.search.verdict() {
+            Verdict::Open => return kernel_half.seekers.seek(slot, Some(hunt.seek())),
+            Verdict::Refuted(_) if hunt.next(now_ns) => {
+                return kernel_half.seekers.seek(slot, Some(hunt.seek()));
+            }
+            Verdict::Refuted(reason) => {
+                self.workers = None;
+                (false, reason.to_owned())
+            }
+            Verdict::Proved(proof) => {
+                let offset = hunt.offset(proof.word);
+                kernel_half.set_task_word(self.pid, Some(offset))?;
+                if let Some(workers) = &mut self.workers {
+                    hunt.search
+                        .ids(proof.word)
+                        .for_each(|id| workers.has_receiver(id));
+                    for (tid, id) in hunt.search.while_waiting(proof.word) {
+                        workers.waits_for_events(tid, id);
+                    }
+                }
+                (true, hunt.evidence(&proof))
+            }
+        };
+        kernel_half.seekers.seek(slot, None)?;
+        self.hunt = None;
+        self.tell(now_ns, task_ids, &evidence, merge);
+        Ok(())
+    }
+
+    fn tell(&self, now_ns: u64, task_ids: bool, evidence: &str, merge: &mut Merge) {
+        let Some(found) = &self.found else { return };
+        let version = found.version.as_deref().unwrap_or_default();
+        let fact = event::Runtime::new(now_ns, self.pid, found.name.name(), version, task_ids, evidence);
+        merge.push(bytemuck::bytes_of(&fact));
+    }
+}
+
+impl Hunt {
+    fn new(place: Place, now_ns: u64) -> Self {
+        let windows = windows(&place.variables);
+        Self {
+            search: search_in(&windows[0], &place),
+            place,
+            windows,
+            turn: 0,
+            since_ns: now_ns,
+            samples: 0,
+        }
+    }
+
+    /// Goes on to the next window; false when all have been gone through as often as is worth it.
+    fn next(&mut self, now_ns: u64) -> bool {
+        self.turn += 1;
+        if self.turn >= self.windows.len() * ATTEMPTS as usize {
+            return false;
+        }
+        self.search = search_in(self.window(), &self.place);
+        self.since_ns = now_ns;
+        true
+    }
+
+    fn window(&self) -> &Range<i64> {
+        &self.windows[self.turn % self.windows.len()]
+    }
+
+    /// What the kernel half is asked for.
+    fn seek(&self) -> Seek {
+        let window = self.window();
+        Seek {
+            from: window.start,
+            issued_at: self.place.issued_at.unwrap_or(0),
+            bytes: u32::try_from(window.end - window.start).unwrap_or(0),
+            interval_ns: if self.samples < FAST_SAMPLES {
+                INTERVAL_NS
+            } else {
+                SLOW_INTERVAL_NS
+            },
+        }
+    }
+
+    fn see(&mut self, sample: &Sample) {
+        let Sample { head, words } = sample;
+        let words = words.get(..head.bytes as usize / 8);
+        let Some(words) = words.filter(|_| head.at_ns >= self.since_ns) else {
+            return;
+        };
+        self.samples = self.samples.saturating_add(1);
+        let doing = match head.conn {
+            conn::NONE if syscall::waits_for_events(head.syscall) => Doing::WaitForEvents,
+            conn::NONE => return,
+            conn => Doing::Receive(conn),
+        };
+        self.search.see(&Moment {
+            tid: head.tid,
+            doing,
+            issued: head.issued,
+            words,
+        });
+    }
+
+    /// Of a word of the window, in bytes from a thread's `fsbase`.
+    fn offset(&self, word: usize) -> i64 {
+        self.window().start + 8 * i64::try_from(word).unwrap_or(0)
+    }
+
+    fn evidence(&self, proof: &Proof) -> String {
+        let Proof {
+            word,
+            connections,
+            receives,
+            waits,
+            counted,
+        } = *proof;
+        let whose = match connections {
+            1 => "the only connection had one id".to_owned(),
+            _ => format!("each of {connections} connections had an id of its own"),
+        };
+        format!(
+            "word {word} of the {} at fsbase{:+}: in {receives} receives, {whose}{}, and in {waits} waits for events no \
+             thread had such an id",
+            if self.place.is_context {
+                "context"
+            } else {
+                "variables"
+            },
+            self.window().start,
+            if counted { " that was given out" } else { "" },
+        )
+    }
+}
+
+/// The record, or the part of it, that these bytes begin with.
+fn record_of<T: AnyBitPattern + NoUninit>(bytes: &mut [u8]) -> Option<&mut T> {
+    bytemuck::try_from_bytes_mut(bytes.get_mut(..size_of::<T>())?).ok()
+}
+
+fn search_in(window: &Range<i64>, place: &Place) -> Search {
+    let words = usize::try_from((window.end - window.start) / 8).unwrap_or(0);
+    Search::new(words, place.is_context)
+}
+
+/// Whole words, in pieces that fit a sample. The first is the one nearest to `fsbase`.
+fn windows(variables: &Range<i64>) -> Vec<Range<i64>> {
+    let bytes = WINDOW_BYTES.cast_signed() as i64;
+    let start = (variables.start + 7).div_euclid(8) * 8;
+    let end = variables.end.div_euclid(8) * 8;
+    let mut windows = Vec::new();
+    let mut end = end.max(start);
+    while end > start || windows.is_empty() {
+        let from = (end - bytes).max(start);
+        windows.push(from..end);
+        end = from;
+    }
+    windows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_whole_words_are_in_a_window() {
+        let of = |start, end| -> Vec<(i64, i64)> {
+            let windows = windows(&(start..end));
+            windows.iter().map(|window| (window.start, window.end)).collect()
+        };
+        assert_eq!(of(-0xd8, -0x60), [(-0xd8, -0x60)]);
+        assert_eq!(of(-21, -1), [(-16, -8)]);
+        assert_eq!(of(-1032, 0), [(-1024, 0), (-1032, -1024)]);
+        assert_eq!(of(-8, -8), [(-8, -8)]);
+    }
+}
