@@ -34,12 +34,6 @@ impl Batch {
         bytemuck::cast_slice(&self.words)
     }
 
-    /// The events as bytes, to be changed.
-    #[cfg(not(fuzzing))]
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.words)
-    }
-
     /// The events one by one. Ends at the first that is malformed, after giving the error.
     pub fn events(&self) -> impl Iterator<Item = Result<Event<'_>, Malformed>> {
         let mut rest = self.bytes();

@@ -5,8 +5,8 @@ use rustc_hash::FxHashMap;
 
 use super::state::{Owner, RequestId};
 
-/// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others.
-const MAX_TASKS: usize = 131_072;
+/// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
+const MAX_TASKS: usize = 32_768;
 
 /// The runtime task that a thread is in: the runtime's own identity of the work that it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -121,7 +121,6 @@ impl LiveSource {
         batch.clear();
         self.each_second();
         self.merge.release(u64::MAX, batch);
-        self.runtimes.settle(batch);
         batch.push(bytemuck::bytes_of(&Tick::new(self.drained_ns)));
         batch.push(bytemuck::bytes_of(&event::End::new(self.drained_ns)));
         Ok(())
@@ -212,7 +211,6 @@ impl Source for LiveSource {
         let watermark_ns = now_ns.saturating_sub(SLACK_NS);
         batch.clear();
         self.merge.release(watermark_ns, batch);
-        self.runtimes.settle(batch);
         self.released_ns = watermark_ns;
         batch.push(bytemuck::bytes_of(&Tick::new(watermark_ns)));
         Ok(Status::More)

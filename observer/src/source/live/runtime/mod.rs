@@ -7,18 +7,16 @@ mod elf;
 mod found;
 mod proof;
 mod seekers;
-mod workers;
 
 use std::ops::Range;
 
 use anyhow::Result;
-use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
-use observer_common::{Header, Kind, ProcessChange, Receive, Send, SwitchOut, Waking, conn, flags};
+use observer_common::{ProcessChange, conn, flags};
 
 use super::kernel_half::KernelHalf;
 use crate::event::{self, Event};
-use crate::source::{Batch, Merge};
+use crate::source::Merge;
 use crate::syscall;
 
 pub use elf::{FoundBy, Name};
@@ -26,7 +24,6 @@ pub use found::{Found, look_at};
 use found::{Place, Tasks};
 use proof::{Doing, Moment, Proof, Search, Verdict};
 pub(super) use seekers::Seekers;
-use workers::Workers;
 
 /// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
 const INTERVAL_NS: u32 = 200_000;
@@ -72,8 +69,6 @@ struct Target {
     pid: u32,
     found: Option<Found>,
     hunt: Option<Hunt>,
-    /// Where task ids are sought or known.
-    workers: Option<Workers>,
     /// Something about it is to be done: it is new, runs another program, or has ended.
     is_new: bool,
     ended: bool,
@@ -99,79 +94,12 @@ impl Runtimes {
             pid,
             found,
             hunt: None,
-            workers: None,
             is_new: true,
             ended: false,
         };
         Self {
             targets: targets.map(target).collect(),
         }
-    }
-
-    /// Takes the workers' own tasks, which are none to anybody else, out of records that are in the order of their time.
-    pub(super) fn settle(&mut self, batch: &mut Batch) {
-        if self.targets.iter().all(|target| target.workers.is_none()) {
-            return;
-        }
-        let mut rest = batch.bytes_mut();
-        while let Some(&mut Header { kind, .. }) = record_of(rest)
-            && let Some((record, after)) =
-                event::size_of_kind(kind).and_then(|size| rest.split_at_mut_checked(size))
-        {
-            self.settle_one(record);
-            rest = after;
-        }
-    }
-
-    fn settle_one(&mut self, record: &mut [u8]) {
-        let Some(&mut Header { tid, kind, .. }) = record_of(record) else {
-            return;
-        };
-        match Kind::from_u16(kind) {
-            Some(Kind::SwitchOut) => {
-                let out: Option<&mut SwitchOut> = record_of(record);
-                if let Some(out) = out
-                    && let Some(workers) = self.workers_of(out.tgid)
-                {
-                    workers.left_cpu(tid, out.task, out.syscall);
-                    out.task = workers.settled(tid, out.task);
-                }
-            }
-            Some(Kind::Waking) => {
-                let waking: Option<&mut Waking> = record_of(record);
-                if let Some(waking) = waking
-                    && let Some(workers) = self.workers_of(waking.waker_tgid)
-                {
-                    waking.waker_task = workers.settled(waking.waker_tid, waking.waker_task);
-                }
-            }
-            Some(Kind::Receive | Kind::ReceiveHead) => {
-                let receive: Option<&mut Receive> = record_of(record);
-                if let Some(receive) = receive
-                    && let Some(workers) = self.workers_of(receive.tgid)
-                {
-                    if receive.result > 0 {
-                        workers.received(tid, receive.task);
-                    }
-                    receive.task = workers.settled(tid, receive.task);
-                }
-            }
-            Some(Kind::Send | Kind::SendHead) => {
-                let send: Option<&mut Send> = record_of(record);
-                if let Some(send) = send
-                    && let Some(workers) = self.workers_of(send.tgid)
-                {
-                    workers.sent(tid);
-                    send.task = workers.settled(tid, send.task);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn workers_of(&mut self, pid: u32) -> Option<&mut Workers> {
-        let target = self.targets.iter_mut().find(|target| target.pid == pid);
-        target.and_then(|target| target.workers.as_mut())
     }
 
     /// Takes note of a process that runs another program now, or has ended.
@@ -225,7 +153,7 @@ impl Target {
     fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
         kernel_half.set_task_word(self.pid, None)?;
         kernel_half.seekers.seek(kernel_half.slot(self.pid)?, None)?;
-        (self.hunt, self.workers) = (None, None);
+        self.hunt = None;
         let Some(found) = self.found.as_ref().filter(|_| !self.ended) else {
             return Ok(());
         };
@@ -242,7 +170,6 @@ impl Target {
                     .seekers
                     .seek(kernel_half.slot(self.pid)?, Some(hunt.seek()))?;
                 self.hunt = Some(hunt);
-                self.workers = Some(Workers::new());
             }
         }
         Ok(())
@@ -256,21 +183,10 @@ impl Target {
             Verdict::Refuted(_) if hunt.next(now_ns) => {
                 return kernel_half.seekers.seek(slot, Some(hunt.seek()));
             }
-            Verdict::Refuted(reason) => {
-                self.workers = None;
-                (false, reason.to_owned())
-            }
+            Verdict::Refuted(reason) => (false, reason.to_owned()),
             Verdict::Proved(proof) => {
                 let offset = hunt.offset(proof.word);
                 kernel_half.set_task_word(self.pid, Some(offset))?;
-                if let Some(workers) = &mut self.workers {
-                    hunt.search
-                        .ids(proof.word)
-                        .for_each(|id| workers.has_receiver(id));
-                    for (tid, id) in hunt.search.while_waiting(proof.word) {
-                        workers.waits_for_events(tid, id);
-                    }
-                }
                 (true, hunt.evidence(&proof))
             }
         };
@@ -380,11 +296,6 @@ impl Hunt {
             if counted { " that was given out" } else { "" },
         )
     }
-}
-
-/// The record, or the part of it, that these bytes begin with.
-fn record_of<T: AnyBitPattern + NoUninit>(bytes: &mut [u8]) -> Option<&mut T> {
-    bytemuck::try_from_bytes_mut(bytes.get_mut(..size_of::<T>())?).ok()
 }
 
 fn search_in(window: &Range<i64>, place: &Place) -> Search {

@@ -209,18 +209,6 @@ impl Search {
         Verdict::Open
     }
 
-    /// The threads that were seen waiting for events, and what this word was then.
-    pub(super) fn while_waiting(&self, word: usize) -> impl Iterator<Item = (u32, u64)> {
-        self.waiting
-            .iter()
-            .map(move |waiting| (waiting.tid, waiting.words[word]))
-    }
-
-    /// What this word was on the connections.
-    pub(super) fn ids(&self, word: usize) -> impl Iterator<Item = u64> {
-        self.of(word).map(move |connection| connection.words[word])
-    }
-
     /// The connections on which this word is not zero. (Some are served outside of any task.)
     fn of(&self, word: usize) -> impl Iterator<Item = &Connection> {
         self.connections
