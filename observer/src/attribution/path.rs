@@ -5,7 +5,7 @@
 //! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
 use crate::cause::{Budget, Cause};
-use crate::threads::{Occupant, Owner, Task};
+use crate::threads::{Occupant, Owner, Sums, Task};
 
 /// The system call that a thread blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,11 +176,22 @@ impl Path {
         }
     }
 
-    /// Charges from `from_ns` to the cursor in one step, of which only sums are kept. They add up to its length.
-    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: &[(Cause, u64)]) {
+    /// Charges from `from_ns` to the cursor in one step what a worker did, of which only sums are known.
+    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: Sums) {
+        let Sums {
+            ran_ns,
+            runnable_ns,
+            throttled_ns,
+            blocked_ns,
+        } = sums;
         let mut left_ns = self.cursor_ns.saturating_sub(from_ns);
         self.cursor_ns = self.cursor_ns.min(from_ns);
-        for &(cause, ns) in sums {
+        for (cause, ns) in [
+            (Cause::WorkerBusy, ran_ns),
+            (Cause::RunQueue, runnable_ns),
+            (Cause::Throttled, throttled_ns),
+            (Cause::WorkerBlocked, blocked_ns),
+        ] {
             let ns = ns.min(left_ns);
             self.budget.charge(cause, ns);
             left_ns -= ns;

@@ -7,7 +7,7 @@ use super::Evidence;
 use super::path::{Call, Keep, Path, Reason, Step};
 use crate::cause::Cause;
 use crate::connections::Turn;
-use crate::threads::{Back, Block, MAX_SLICES, RequestId, Slice, State, Stretch, Sums};
+use crate::threads::{Back, Block, MAX_SLICES, RequestId, Slice, State};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = MAX_SLICES;
@@ -16,6 +16,8 @@ const MAX_STEPS: usize = MAX_SLICES;
 /// beyond them. With ten thousand clients a request waits behind ten thousand others: to name them all would take
 /// longer than they did.
 const MAX_TOLD: usize = 64;
+
+const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short");
 
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
@@ -33,15 +35,10 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64
     'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
         let mut back = thread.back_from(path.cursor_ns());
         while path.cursor_ns() > ready_ns && wait.steps < MAX_STEPS {
-            wait.steps += 1;
-            if path.keep() == Keep::Sums
-                && unread
-                && wait.none_of_ours_left
-                && let Some(stretch) = back.stretch(ready_ns)
-            {
-                wait.charge_stretch(thread.pid, &back, &stretch, path);
+            if unread && wait.none_of_ours_left && wait.charge_stretch(thread.pid, &mut back, path) {
                 continue;
             }
+            wait.steps += 1;
             let Some(slice) = back.next() else {
                 break 'thread;
             };
@@ -103,7 +100,7 @@ impl Wait<'_, '_> {
                 let told = if self.steps <= MAX_TOLD || slice.duration_ns() >= self.told_from_ns {
                     reason
                 } else {
-                    Reason::Note("behind many others, each of them short")
+                    BEHIND_MANY
                 };
                 path.charge_telling(from_ns, Cause::WorkerBusy, on, Some(cpu), reason, told);
             }
@@ -132,55 +129,59 @@ impl Wait<'_, '_> {
         }
     }
 
-    /// Charges many slices in one step, of which only the sums are kept, and the longest if it is the longest of all.
-    fn charge_stretch(&self, pid: u32, back: &Back<'_>, stretch: &Stretch, path: &mut Path) {
-        let Sums {
-            ran_ns,
-            runnable_ns,
-            throttled_ns,
-            blocked_ns,
-        } = stretch.sums;
+    /// Charges in one step as many slices as are not to be told by themselves. The longest of them is still considered
+    /// as the longest wait.
+    fn charge_stretch(&self, pid: u32, back: &mut Back<'_>, path: &mut Path) -> bool {
+        let shorter_than_ns = match path.keep() {
+            Keep::Sums => None,
+            Keep::Steps if self.steps < MAX_TOLD => return false,
+            Keep::Steps => Some(self.told_from_ns),
+        };
+        let Some(stretch) = back.stretch(self.ready_ns, shorter_than_ns) else {
+            return false;
+        };
         if stretch.by_order {
             path.mark_by_order();
         }
-        path.charge_sums(
-            stretch.from_ns,
-            &[
-                (Cause::WorkerBusy, ran_ns),
-                (Cause::RunQueue, runnable_ns),
-                (Cause::Throttled, throttled_ns),
-                (Cause::WorkerBlocked, blocked_ns),
-            ],
-        );
-        if stretch.longest_ns <= path.longest_wait_ns() {
-            return;
+        if shorter_than_ns.is_none() {
+            path.charge_sums(stretch.from_ns, stretch.sums);
+            if stretch.longest_ns <= path.longest_wait_ns() {
+                return true;
+            }
         }
-        let longest = back.longest(stretch);
-        let mut from_ns = longest.from_ns;
+        let longest = back.longest(&stretch);
+        let (mut from_ns, mut on) = (longest.from_ns, None);
         let (cause, reason) = match longest.state {
-            State::Running { owner, .. } => (Cause::WorkerBusy, Reason::RanFor(owner, longest.task)),
+            State::Running { cpu, owner, .. } => {
+                on = Some(cpu);
+                (Cause::WorkerBusy, Reason::RanFor(owner, longest.task))
+            }
             State::Blocked(block) => (
                 Cause::WorkerBlocked,
                 Reason::BlockedFor(call(pid, &block), block.owner, longest.task),
             ),
             State::Runnable {
-                behind,
-                behind_ran_ns,
-                ..
+                behind, throttled_ns, ..
             } => {
-                from_ns = from_ns.max(longest.to_ns.saturating_sub(behind_ran_ns));
+                from_ns = from_ns.saturating_add(throttled_ns);
                 (Cause::RunQueue, Reason::Occupied(behind))
             }
             State::Unknown { .. } => (Cause::Unexplained, Reason::Plain),
         };
+        let tid = Some(self.tid);
+        if shorter_than_ns.is_some() {
+            // A thread that runs on stays on its CPU.
+            path.charge_until(stretch.from_ns, cause, tid, on, BEHIND_MANY);
+        }
         path.consider(Step {
             from_ns,
             to_ns: longest.to_ns,
             cause,
-            tid: Some(self.tid),
+            tid,
             cpu: None,
             reason,
         });
+        true
     }
 }
 

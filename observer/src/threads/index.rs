@@ -41,28 +41,27 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Adds the slice of this number and length before what is there.
-    pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, ns: u64) {
-        let sums = &mut self.sums;
+    /// Adds the slice of this number and length before what is there, if it may be summed up.
+    pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, ns: u64) -> bool {
         let mut told_ns = ns;
-        self.by_order |= slice.is_by_order();
         match slice.what {
-            What::Running { .. } => sums.ran_ns += ns,
+            What::Running { .. } => self.sums.ran_ns += ns,
+            What::Blocked { wait, .. } if !wait.is_idle() => self.sums.blocked_ns += ns,
             What::Runnable {
                 behind_ran_ns,
                 throttled_ns,
                 ..
-            } => {
+            } if behind_ran_ns >= ns.saturating_sub(throttled_ns) => {
                 let throttled_ns = throttled_ns.min(ns);
                 told_ns = ns - throttled_ns;
-                sums.throttled_ns += throttled_ns;
-                sums.runnable_ns += told_ns;
-                self.mixed |= behind_ran_ns < told_ns;
+                self.sums.throttled_ns += throttled_ns;
+                self.sums.runnable_ns += told_ns;
             }
-            What::Blocked { wait, .. } if !wait.is_idle() => sums.blocked_ns += ns,
-            _ => self.mixed = true,
+            _ => return false,
         }
+        self.by_order |= slice.is_by_order();
         self.consider(number, told_ns);
+        true
     }
 
     /// Adds a block before what is there.
@@ -87,6 +86,17 @@ impl Block {
             self.longest = number;
             self.longest_ns = ns;
         }
+    }
+
+    /// Whether the thread ran throughout, in slices that are each shorter than this, ns.
+    pub(super) fn ran_shorter_than(&self, ns: u64) -> bool {
+        let Sums {
+            ran_ns: _,
+            runnable_ns,
+            throttled_ns,
+            blocked_ns,
+        } = self.sums;
+        self.longest_ns < ns && (runnable_ns, throttled_ns, blocked_ns) == (0, 0, 0)
     }
 }
 
@@ -119,23 +129,29 @@ impl Index {
 
     /// Forgets what is before the slice with this number.
     pub(super) fn forget_until(&mut self, first: usize) {
-        for (blocks, size) in self.levels.iter_mut().zip(SIZES) {
-            let forgotten = (first / size - self.first / size).min(blocks.len());
-            blocks.drain(..forgotten);
+        if first / FAN > self.first / FAN {
+            for (blocks, size) in self.levels.iter_mut().zip(SIZES) {
+                let forgotten = (first / size - self.first / size).min(blocks.len());
+                blocks.drain(..forgotten);
+            }
         }
         self.first = first;
     }
 
-    /// The longest block before the slice with number `end` that may be summed up, with the number of its first
-    /// slice, of which it is asked whether the block may begin there.
-    pub(super) fn before(&self, end: usize, may_begin: impl Fn(usize) -> bool) -> Option<(usize, &Block)> {
+    /// The longest block before the slice with number `end` that may be summed up and is `wanted`, with the number of
+    /// its first slice. The blocks that it is made of must be wanted too.
+    pub(super) fn before(
+        &self,
+        end: usize,
+        wanted: impl Fn(usize, &Block) -> bool,
+    ) -> Option<(usize, &Block)> {
         let mut found = None;
         for (blocks, size) in self.levels.iter().zip(SIZES) {
-            if !end.is_multiple_of(size) || end < self.first + size || !may_begin(end - size) {
+            if !end.is_multiple_of(size) || end < self.first + size {
                 break;
             }
             match blocks.get(end / size - 1 - self.first / size) {
-                Some(block) if !block.mixed => found = Some((end - size, block)),
+                Some(block) if !block.mixed && wanted(end - size, block) => found = Some((end - size, block)),
                 _ => break,
             }
         }

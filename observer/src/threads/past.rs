@@ -58,16 +58,16 @@ impl Past {
     fn newest_block(&self) -> Block {
         let mut block = Block::default();
         for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {
-            self.prepend_to(&mut block, index);
+            block.mixed |= !self.prepend_to(&mut block, index);
         }
         block
     }
 
-    /// Adds a slice to a block that begins with the next one.
-    fn prepend_to(&self, block: &mut Block, index: usize) {
+    /// Adds a slice to a block that begins with the next one, if it may be summed up.
+    fn prepend_to(&self, block: &mut Block, index: usize) -> bool {
         let slice = &self.slices[index];
         let ns = slice.to_ns - self.start_ns(index);
-        block.prepend_slice(self.forgotten + index, slice, ns);
+        block.prepend_slice(self.forgotten + index, slice, ns)
     }
 
     /// Forgets the oldest slices.
@@ -133,19 +133,28 @@ impl Past {
         if at_ns <= self.begins_ns {
             return 0;
         }
-        // What is asked for is mostly recent: a few steps back are quicker than halving.
-        let recent = self
-            .slices
-            .iter()
-            .rev()
-            .take(8)
-            .position(|slice| slice.to_ns < at_ns);
-        let ended = recent.map_or_else(
-            || self.slices.partition_point(|slice| slice.to_ns < at_ns),
-            |steps| self.slices.len() - steps,
-        );
+        // What is asked for is mostly recent, and what is far apart in memory is slow to look at: looking for the
+        // range from the end, in steps that double, was a seventh quicker than halving all of it.
+        let (mut low, mut high, mut step) = (0, self.slices.len(), 4);
+        while high > low {
+            let at = high.saturating_sub(step);
+            if self.slices[at].to_ns < at_ns {
+                low = at + 1;
+                break;
+            }
+            high = at;
+            step *= 2;
+        }
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.slices[middle].to_ns < at_ns {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
         // The next one is not over then, and has begun.
-        (ended + 1).min(self.slices.len())
+        (high + 1).min(self.slices.len())
     }
 }
 
@@ -173,26 +182,29 @@ impl<'a> Back<'a> {
     }
 
     /// Takes as many slices as there are in one step, as long as the thread was at work in them, waited for no CPU
-    /// that several had, and they do not begin before `since_ns`.
-    pub fn stretch(&mut self, since_ns: u64) -> Option<Stretch> {
+    /// that several had, and they do not begin before `since_ns`. With `shorter_than_ns`, only such as it ran in, each
+    /// shorter than that.
+    pub fn stretch(&mut self, since_ns: u64, shorter_than_ns: Option<u64>) -> Option<Stretch> {
         let past = self.past;
         if self.open.is_some() || past.start_ns(self.end) != self.reached_ns {
             return None;
         }
         let (mut taken, mut end) = (Block::default(), self.end);
-        let may_begin = |number: usize| past.start_ns(number - past.forgotten) >= since_ns;
+        let wanted = |index: usize, block: &Block| {
+            past.start_ns(index) >= since_ns && shorter_than_ns.is_none_or(|ns| block.ran_shorter_than(ns))
+        };
         while end > 0 {
-            if let Some((first, block)) = past.index.before(past.forgotten + end, may_begin) {
+            let wanted_block = |number: usize, block: &Block| wanted(number - past.forgotten, block);
+            if let Some((first, block)) = past.index.before(past.forgotten + end, wanted_block) {
                 taken.prepend(block);
                 end = first - past.forgotten;
                 continue;
             }
-            let mut longer = taken;
-            past.prepend_to(&mut longer, end - 1);
-            if longer.mixed || past.start_ns(end - 1) < since_ns {
+            let mut one = Block::default();
+            if !past.prepend_to(&mut one, end - 1) || !wanted(end - 1, &one) {
                 break;
             }
-            taken = longer;
+            taken.prepend(&one);
             end -= 1;
         }
         if end == self.end {
@@ -283,7 +295,7 @@ mod tests {
         let (mut reached_ns, mut ran_ns, mut longest_ns, mut steps) = (past.ends_ns(), 0, 0, 0);
         while reached_ns > since_ns {
             steps += 1;
-            let (slice, ns) = if let Some(stretch) = back.stretch(since_ns) {
+            let (slice, ns) = if let Some(stretch) = back.stretch(since_ns, None) {
                 reached_ns = stretch.from_ns;
                 (back.longest(&stretch), stretch.sums.ran_ns)
             } else {
@@ -336,7 +348,7 @@ mod tests {
                 ..running(number * 10, number * 10 + 10)
             });
         }
-        let stretch = Back::new(&past, None, past.ends_ns()).stretch(0).unwrap();
+        let stretch = Back::new(&past, None, past.ends_ns()).stretch(0, None).unwrap();
         let throttled_ns = (0..(8 * FAN) as u64).map(|number| (3 * number).min(10)).sum();
         let expected = Sums {
             throttled_ns,

@@ -413,7 +413,7 @@ impl Thread {
         let mut back = self.back_from(at_ns);
         loop {
             // In a stretch at work there is nothing idle.
-            if back.stretch(0).is_some() {
+            if back.stretch(0, None).is_some() {
                 continue;
             }
             let slice = back.next()?;
