@@ -254,7 +254,7 @@ impl Connections {
             outbound,
             stalled: false,
             faults: (event.min_flt, event.maj_flt),
-            task: Task::new(event.task),
+            task: event.task,
         };
         self.remember_fd(event.tgid, event.fd, event.conn);
         (Some(operation), ended)
@@ -313,7 +313,7 @@ impl Connections {
             outbound,
             stalled: event.result <= 0,
             faults: (event.min_flt, event.maj_flt),
-            task: Task::new(event.task),
+            task: event.task,
         })
     }
 

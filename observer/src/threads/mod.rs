@@ -148,7 +148,7 @@ impl Threads {
     fn wait(&mut self, event: &SwitchOut) -> Wait {
         let wait = Wait::of(event.syscall, &event.args, event.state);
         let futex = (event.tgid, event.args[0]);
-        let wait = match wait {
+        match wait {
             Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
                 timeout: event.args[3] != 0,
             },
@@ -160,11 +160,6 @@ impl Threads {
                 self.no_mutexes.insert(futex);
                 wait
             }
-            _ => wait,
-        };
-        match wait {
-            // A worker parks between tasks.
-            Wait::Park { timeout } if Task::new(event.task).id().is_some() => Wait::Condition { timeout },
             _ => wait,
         }
     }
@@ -187,7 +182,7 @@ impl Threads {
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
         let waker_owner = match self.threads.get_mut(&event.waker_tid) {
             Some(waker) if waker.pid == event.waker_tgid => {
-                let (at_ns, task) = (event.header.at_ns, Task::new(event.waker_task));
+                let (at_ns, task) = (event.header.at_ns, waker.task_in(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 // What ended just before the task did is still its doing.
                 let before = waker.owner;
@@ -219,7 +214,7 @@ impl Threads {
     /// A thread finished a socket operation on `cpu`.
     pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
-            self.tasks.took(pid, operation.task, request);
+            self.tasks.took(pid, Task::new(operation.task), request);
         }
         let Some(thread) = self.known(tid, pid) else {
             return;
@@ -234,6 +229,7 @@ impl Threads {
         let owner = self.get(tid)?.owner.request();
         let child = self.known(child_tid, pid)?;
         child.comm = Some(comm.into());
+        child.task = Task::NONE;
         child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
         owner
     }
@@ -317,7 +313,7 @@ mod tests {
             outbound: false,
             stalled: false,
             faults: (0, 0),
-            task: Task::UNKNOWN,
+            task: observer_common::task::UNKNOWN,
         };
         threads.operated(HOLDER, PID, 0, &receive);
         threads.switch_out(&sleeps(200));

@@ -209,6 +209,6 @@ pub struct Operation {
     pub stalled: bool,
     /// Fault counters of the thread.
     pub faults: (u32, u32),
-    /// Runtime task of the thread.
-    pub task: Task,
+    /// Runtime task of the thread, as recorded.
+    pub task: u64,
 }

@@ -64,8 +64,17 @@ pub(super) struct Tasks {
     recent: FxHashMap<(u32, u64), Work>,
     /// Those seen before.
     older: FxHashMap<(u32, u64), Work>,
-    /// The newest task that was seen of each process. A runtime counts its tasks up.
-    newest: FxHashMap<u32, u64>,
+    /// By process.
+    ids: FxHashMap<u32, Ids>,
+}
+
+/// What is known of the ids of a process's tasks. A runtime counts them up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ids {
+    /// The newest that was seen.
+    newest: u64,
+    /// The oldest that served a client.
+    oldest_server: Option<u64>,
 }
 
 impl Tasks {
@@ -90,15 +99,17 @@ impl Tasks {
     /// A task read a request or answered it.
     pub(super) fn took(&mut self, pid: u32, task: Task, request: RequestId) {
         let Some(id) = task.id() else { return };
-        self.is_newest(pid, id);
-        self.remember(
-            pid,
-            id,
-            Work {
-                request,
-                by_identity: true,
-            },
-        );
+        let work = Work {
+            request,
+            by_identity: true,
+        };
+        if self.recent.get(&(pid, id)) == Some(&work) {
+            return;
+        }
+        let ids = self.ids.entry(pid).or_default();
+        ids.newest = ids.newest.max(id);
+        ids.oldest_server = Some(ids.oldest_server.map_or(id, |oldest| oldest.min(id)));
+        self.remember(pid, id, work);
     }
 
     /// For whom a thread works that is seen in `task` and worked for `owner` before; `sent` tells whether that request
@@ -128,11 +139,18 @@ impl Tasks {
         Owner::WokenFor(request)
     }
 
+    /// Whether a task was begun before all that were seen serving clients.
+    pub(super) fn is_older_than_servers(&self, pid: u32, task: Task) -> bool {
+        let oldest = self.ids.get(&pid).and_then(|ids| ids.oldest_server);
+        task.id()
+            .is_some_and(|id| oldest.is_none_or(|oldest| id < oldest))
+    }
+
     /// Whether no newer task of the process was seen yet.
     fn is_newest(&mut self, pid: u32, id: u64) -> bool {
-        let newest = self.newest.entry(pid).or_default();
-        let is = id > *newest;
-        *newest = id.max(*newest);
+        let ids = self.ids.entry(pid).or_default();
+        let is = id > ids.newest;
+        ids.newest = ids.newest.max(id);
         is
     }
 
@@ -140,6 +158,6 @@ impl Tasks {
     pub(super) fn forget_process(&mut self, pid: u32) {
         self.recent.retain(|&(of, _), _| of != pid);
         self.older.retain(|&(of, _), _| of != pid);
-        self.newest.remove(&pid);
+        self.ids.remove(&pid);
     }
 }

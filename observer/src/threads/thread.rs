@@ -25,6 +25,8 @@ pub struct Thread {
     pub(super) owner: Owner,
     /// Runtime task in which it was seen last.
     pub(super) task: Task,
+    /// The task that a worker of tokio's multi-threaded runtime itself is: it is in it between those that it runs.
+    worker_task: Task,
     /// The owner's last operation was a send: what follows may already be another's.
     pub(super) owner_sent: bool,
     faults: Option<(u32, u32)>,
@@ -46,6 +48,7 @@ impl Thread {
             state: NOTHING,
             owner: Owner::Nobody,
             task: Task::UNKNOWN,
+            worker_task: Task::UNKNOWN,
             owner_sent: false,
             faults: None,
             throttled_ns: 0,
@@ -132,7 +135,16 @@ impl Thread {
     pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait, tasks: &mut Tasks) {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
-        self.seen_in(at_ns, Task::new(event.task), Some(faults), tasks);
+        if event.flags & flags::PREEMPTED == 0 {
+            self.learn_worker_task(Task::new(event.task), wait, tasks);
+        }
+        let task = self.task_in(event.task);
+        let wait = match wait {
+            // A worker parks between tasks.
+            Wait::Park { timeout } if task.id().is_some() => Wait::Condition { timeout },
+            _ => wait,
+        };
+        self.seen_in(at_ns, task, Some(faults), tasks);
         self.throttled_ns = event.throttled_ns;
         let next = if event.flags & flags::PREEMPTED != 0 {
             self.early_wake = None;
@@ -228,6 +240,33 @@ impl Thread {
         self.close(at_ns, unseen, running, faults);
     }
 
+    /// The task in a record's field; none where the thread is between tasks.
+    pub(super) fn task_in(&self, field: u64) -> Task {
+        let task = Task::new(field);
+        if task.id().is_some() && task == self.worker_task {
+            Task::NONE
+        } else {
+            task
+        }
+    }
+
+    /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex.
+    fn learn_worker_task(&mut self, task: Task, wait: Wait, tasks: &Tasks) {
+        let is_worker = match wait {
+            Wait::EventLoop { .. } => true,
+            Wait::Park { .. } if task == Task::NONE => true,
+            Wait::Park { .. } if self.worker_task.id().is_none() => {
+                // Workers are begun before what they run.
+                let oldest = tasks.is_older_than_servers(self.pid, task);
+                tasks.serves(self.pid, task).is_none() && (oldest || self.task.differs_from(task))
+            }
+            _ => false,
+        };
+        if is_worker && task.is_known() {
+            self.worker_task = task;
+        }
+    }
+
     /// The thread is seen to be in `task` now, or in none: judges for whom it ran until now.
     pub(super) fn seen_in(&mut self, at_ns: u64, task: Task, faults: Option<(u32, u32)>, tasks: &mut Tasks) {
         if task == self.task || !task.is_known() {
@@ -239,6 +278,10 @@ impl Thread {
         ) {
             // Outside of tasks nothing is done for a request by itself.
             (Owner::Request(_), None) if self.task.id().is_some() => Owner::Nobody,
+            // Task ids begin to be read: nothing says that it left the request meanwhile.
+            (Owner::Nobody | Owner::WokenFor(_), Some(_)) if !self.task.is_known() && !self.owner_sent => {
+                self.owner
+            }
             (owner, _) => owner,
         };
         if let State::Running { cpu, began, .. } = self.state {
@@ -301,7 +344,7 @@ impl Thread {
             return;
         };
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
-        let task = operation.task;
+        let task = self.task_in(operation.task);
         let before = match (operation.direction, self.owner) {
             (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
                 self.until(task, request, direction == Direction::In)
