@@ -15,7 +15,7 @@ use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
 use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
-use crate::summary::{OwnCost, Summary};
+use crate::summary::{self, OwnCost, Summary, WorkerUsage};
 use crate::threads::{RequestId, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -149,6 +149,7 @@ impl Pipeline {
         }
         self.connections.count_unanswered(u64::MAX);
         self.count_not_followed();
+        self.count_workers(self.now_ns);
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
         sink.end(&end)?;
@@ -252,6 +253,7 @@ impl Pipeline {
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
             self.count_not_followed();
+            self.count_workers(self.now_ns);
             let window = self
                 .summary
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
@@ -349,6 +351,29 @@ impl Pipeline {
             .lost(losses::reason::REFUSED_THREADS, refused_threads);
     }
 
+    /// Tells the summary what the workers did since the last time.
+    fn count_workers(&mut self, now_ns: u64) {
+        for (tid, usage) in self.threads.take_usage(now_ns) {
+            let Some(thread) = self.threads.get(tid) else {
+                continue;
+            };
+            let request = usage.longest.and_then(|longest| {
+                let id = longest.owner.request()?;
+                self.connections.get(id.conn)?.name(id.nth)
+            });
+            self.summary.worker(&WorkerUsage {
+                pid: thread.pid,
+                tid,
+                comm: thread.comm.as_ref(),
+                usage: &usage,
+                request: request.as_deref().map(summary::without_query),
+            });
+        }
+        for &pid in &self.targets {
+            self.summary.none_free(pid, self.threads.take_waited_ns(pid));
+        }
+    }
+
     fn lost(&mut self, event: &event::Lost) {
         self.summary
             .lost(losses::kernel_reason(event.reason), event.count);
@@ -385,7 +410,7 @@ impl Pipeline {
                 sink.process(&line(ProcessEvent::Exec, event.tgid, None))
             }
             Some(ProcessChange::Exit) => {
-                self.threads.ended(event.header.tid);
+                self.threads.ended(event.header.tid, event.header.at_ns);
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }

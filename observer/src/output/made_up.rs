@@ -5,8 +5,9 @@ use super::{Header, Options, ProcessEvent, ProcessLine, Requests, SAMPLE_ONE_IN,
 use crate::cause::{Budget, Cause};
 use crate::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use crate::summary::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
-    Quantiles, RssMeans, Totals, WaitedFor, Window,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
+    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
+    WorkerTotals,
 };
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
@@ -150,6 +151,12 @@ pub(super) fn totals(requests: u64) -> Totals {
         }],
         paths_other: 180,
         paths_overflow: 0,
+        workers: vec![workers()],
+        diagnosis: Some(Diagnosis {
+            kind: Trouble::BlockedWorkers,
+            text: "workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep"
+                .to_owned(),
+        }),
         memory: vec![ProcessMemory {
             pid: PID,
             rss_bytes: 12_914_688,
@@ -288,5 +295,35 @@ fn hog() -> Culprit {
         request: None,
         syscall: None,
         object: None,
+    }
+}
+
+fn workers() -> ProcessWorkers {
+    let worker = |tid, busy| WorkerTotals {
+        tid,
+        comm: Some("tokio-rt-worker".to_owned()),
+        busy,
+        run_queue: 0.0,
+        blocked: 0.3,
+        parked: 0.7 - busy,
+        turns: 1_200,
+        longest: None,
+    };
+    ProcessWorkers {
+        pid: PID,
+        count: 2,
+        none_free_ns: 310_220_112,
+        threads: vec![
+            WorkerTotals {
+                longest: Some(LongestTurn {
+                    dur_ns: 30_800_000,
+                    task: Some(31),
+                    request: Some("GET /blocking".to_owned()),
+                    syscall: Some("clock_nanosleep"),
+                }),
+                ..worker(4124, 0.61)
+            },
+            worker(4125, 0.12),
+        ],
     }
 }

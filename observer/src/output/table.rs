@@ -25,6 +25,7 @@ mod screen;
 mod slowest;
 mod strip;
 mod wait;
+mod workers;
 
 use events::Events;
 use heading::Heading;
@@ -123,6 +124,7 @@ impl<W: Write> Table<W> {
             Section::titled(3, budget),
             Section::titled(6, self.slowest.lines()),
             Section::titled(7, paths::lines(figures.run)),
+            Section::new(4, workers::lines(figures.run, name)),
             Section::new(4, memory::lines(figures.run, name)),
             Section::new(5, cost.into_iter().collect()),
             Section::new(8, self.events.lines(started_unix_ns)),

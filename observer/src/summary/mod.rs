@@ -10,10 +10,12 @@ mod bands;
 mod buckets;
 mod counts;
 mod culprits;
+mod diagnosis;
 mod latency;
 mod memory;
 mod paths;
 mod report;
+mod workers;
 
 use bands::BucketSums;
 use counts::Counted;
@@ -23,9 +25,13 @@ use memory::Memory;
 pub(crate) use paths::without_query;
 use paths::{Listed, Paths};
 pub use report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
-    Quantiles, RssMeans, Totals, WaitedFor, Window,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
+    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
+    WorkerTotals,
 };
+
+pub use workers::WorkerUsage;
+use workers::Workers;
 
 use crate::request::{Figures, LongestWait};
 
@@ -44,6 +50,7 @@ pub struct Summary {
     paths: Paths,
     memory: Memory,
     known: Known,
+    workers: Workers,
 }
 
 /// What is kept alike for a window and for the run.
@@ -71,6 +78,7 @@ impl Summary {
             paths: Paths::default(),
             memory: Memory::default(),
             known: Known::default(),
+            workers: Workers::default(),
         }
     }
 
@@ -91,6 +99,16 @@ impl Summary {
     /// Takes a look at a process's memory. The fault counters are totals since the process started.
     pub fn memory(&mut self, pid: u32, rss_bytes: u64, minor_faults: u64, major_faults: u64) {
         self.memory.record(pid, rss_bytes, minor_faults, major_faults);
+    }
+
+    /// Adds what a worker of process `pid` did since the last call, and what its process's requests went through.
+    pub fn worker(&mut self, worker: &WorkerUsage<'_>) {
+        self.workers.add(worker);
+    }
+
+    /// Adds the time in which requests of process `pid` waited to be read while none of its workers was free, ns.
+    pub fn none_free(&mut self, pid: u32, ns: u64) {
+        self.workers.none_free(pid, ns);
     }
 
     /// Counts `count` more losses for a reason.
@@ -122,15 +140,24 @@ impl Summary {
 
     /// Ends the current window and starts the next.
     pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
-        let totals = self
-            .window
-            .totals(&self.known, self.paths.window(), self.memory.window());
+        let totals = self.window.totals(
+            &self.known,
+            self.paths.window(),
+            self.memory.window(),
+            self.workers.window(),
+        );
         self.run.bands.add(&self.window.bands);
         self.run.counted.add(&self.window.counted);
         self.window.clear();
         self.paths.close_window();
-        let run = self.run.totals(&self.known, self.paths.run(), self.memory.run());
+        let run = self.run.totals(
+            &self.known,
+            self.paths.run(),
+            self.memory.run(),
+            self.workers.run(),
+        );
         self.memory.close_window();
+        self.workers.close_window();
         Window {
             start_unix_ns,
             duration_ns,
@@ -166,7 +193,15 @@ impl Part {
         self.counted.clear();
     }
 
-    fn totals(&self, known: &Known, paths: Listed, memory: Vec<ProcessMemory>) -> Totals {
+    fn totals(
+        &self,
+        known: &Known,
+        paths: Listed,
+        memory: Vec<ProcessMemory>,
+        workers: Vec<ProcessWorkers>,
+    ) -> Totals {
+        let at = self.bands.at_quantiles(known);
+        let diagnosis = at.as_ref().and_then(|at| diagnosis::of(&at.p99, &workers));
         Totals {
             requests: self.latency.requests(),
             incomplete: self.counted.incomplete,
@@ -176,11 +211,13 @@ impl Part {
             confidence: self.counted.confidence,
             status: self.counted.status,
             latency_ns: self.latency.quantiles(),
-            at: self.bands.at_quantiles(known),
+            at,
             paths: paths.paths,
             paths_other: paths.other,
             paths_overflow: paths.overflow,
             memory,
+            workers,
+            diagnosis,
             lost: self.counted.lost.clone(),
             cost: self.counted.cost,
         }

@@ -67,6 +67,11 @@ pub struct Totals {
     pub paths_overflow: u64,
     /// Memory of the watched processes, by pid.
     pub memory: Vec<ProcessMemory>,
+    /// What the workers of each process did, by pid.
+    pub workers: Vec<ProcessWorkers>,
+    /// What the evidence says is wrong, where it is clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
     /// Records and requests lost, by reason.
     #[serde(serialize_with = "as_map")]
     pub lost: Vec<(&'static str, u64)>,
@@ -231,6 +236,83 @@ pub struct ProcessMemory {
     pub minor_faults: u64,
     /// Page faults that waited for I/O.
     pub major_faults: u64,
+}
+
+/// What the workers of a process did: the threads that received from its clients.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ProcessWorkers {
+    /// Process.
+    pub pid: u32,
+    /// How many workers were seen.
+    pub count: u64,
+    /// Time in which requests waited to be read while none of them was free, ns.
+    pub none_free_ns: u64,
+    /// Those that were busiest, the busiest first.
+    pub threads: Vec<WorkerTotals>,
+}
+
+/// What one worker did, in shares of the time that is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WorkerTotals {
+    /// Thread.
+    pub tid: u32,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// It ran.
+    pub busy: f64,
+    /// It could have run.
+    pub run_queue: f64,
+    /// It was blocked in a call.
+    pub blocked: f64,
+    /// It had nothing to do.
+    pub parked: f64,
+    /// How often it was seen to turn to a runtime task.
+    pub turns: u64,
+    /// What kept it longest; absent where the runtime's tasks are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest: Option<LongestTurn>,
+}
+
+/// What kept a worker longest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LongestTurn {
+    /// How long, ns.
+    pub dur_ns: u64,
+    /// The runtime task that did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u64>,
+    /// The request that this served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The system call that it was blocked in; absent where it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<&'static str>,
+}
+
+/// What the evidence says is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// Which of the known troubles.
+    pub kind: Trouble,
+    /// The evidence in a sentence.
+    pub text: String,
+}
+
+/// Troubles that are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// A CPU quota is used up.
+    Quota,
+    /// Other processes have the CPUs.
+    CpuTaken,
+    /// Workers are blocked in calls.
+    BlockedWorkers,
+    /// Every worker is busy all the time.
+    Saturated,
+    /// Some workers are busy while others have nothing to do.
+    Imbalanced,
 }
 
 /// What the observer itself cost.

@@ -4,6 +4,7 @@
 //! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
 //! a request needs from before that is `unexplained`.
 
+mod availability;
 mod comms;
 mod index;
 mod occupancy;
@@ -12,6 +13,7 @@ mod past;
 mod state;
 mod tasks;
 mod thread;
+mod usage;
 
 use std::rc::Rc;
 
@@ -25,7 +27,9 @@ pub use past::{Back, MAX_SLICES, Stretch};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
 pub use thread::Thread;
+pub use usage::{Longest, Usage};
 
+use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
@@ -60,6 +64,8 @@ pub struct Threads {
     occupancy: Occupancy,
     comms: Comms,
     tasks: Tasks,
+    /// By process.
+    availability: FxHashMap<u32, Availability>,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
@@ -168,7 +174,7 @@ impl Threads {
     pub fn switch_out(&mut self, event: &SwitchOut) {
         if event.state & DEAD != 0 {
             // Its end was told of just before: nothing more comes of it.
-            self.ended(event.header.tid);
+            self.ended(event.header.tid, event.header.at_ns);
             return;
         }
         let wait = self.wait(event);
@@ -176,6 +182,7 @@ impl Threads {
         if let Some(thread) = self.threads.get_mut(&event.header.tid) {
             thread.switch_out(event, wait, &mut self.tasks);
         }
+        self.count_free(event.header.tid, event.header.at_ns);
     }
 
     /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
@@ -221,6 +228,41 @@ impl Threads {
         };
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        self.count_free(tid, operation.at_ns);
+        if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
+            let availability = self.availability.entry(pid).or_default();
+            availability.waited(operation.arrived_ns, operation.at_ns);
+        }
+    }
+
+    /// Keeps count of the workers that are free.
+    fn count_free(&mut self, tid: u32, at_ns: u64) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        let free = thread.free();
+        if free != thread.counted_free {
+            let availability = self.availability.entry(thread.pid).or_default();
+            availability.change(at_ns, thread.counted_free, free);
+            thread.counted_free = free;
+        }
+    }
+
+    /// What the workers did until `now_ns`, since this was asked last, each with its id.
+    pub fn take_usage(&mut self, now_ns: u64) -> Vec<(u32, Usage)> {
+        let workers = self.threads.iter_mut().filter(|(_, thread)| thread.serves);
+        let mut used: Vec<_> = workers
+            .map(|(&tid, thread)| (tid, thread.take_usage(now_ns)))
+            .collect();
+        used.sort_unstable_by_key(|&(tid, _)| tid);
+        used
+    }
+
+    /// How long requests of process `pid` waited to be read while none of its workers was free, since this was asked
+    /// last, ns.
+    pub fn take_waited_ns(&mut self, pid: u32) -> u64 {
+        let availability = self.availability.get_mut(&pid);
+        availability.map_or(0, Availability::take_waited_ns)
     }
 
     /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
@@ -242,8 +284,16 @@ impl Threads {
     }
 
     /// A thread ended.
-    pub fn ended(&mut self, tid: u32) {
-        self.threads.remove(&tid);
+    pub fn ended(&mut self, tid: u32, at_ns: u64) {
+        let Some(thread) = self.threads.remove(&tid) else {
+            return;
+        };
+        if let Some(availability) = self.availability.get_mut(&thread.pid) {
+            availability.change(at_ns, thread.counted_free, None);
+            if availability.is_empty() {
+                self.availability.remove(&thread.pid);
+            }
+        }
     }
 
     /// A process became another program, or ended.

@@ -6,6 +6,7 @@ use super::packed::What;
 use super::past::{Back, Past};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 use super::tasks::{Task, Tasks};
+use super::usage::{Meter, Usage};
 use crate::syscall::Wait;
 
 /// What is known of a thread before its first event, and across a loss.
@@ -29,6 +30,15 @@ pub struct Thread {
     worker_task: Task,
     /// The owner's last operation was a send: what follows may already be another's.
     pub(super) owner_sent: bool,
+    /// It received from clients: it is a worker, of whatever runtime.
+    pub(super) serves: bool,
+    /// It had nothing to do, and did nothing since that was recorded.
+    free: bool,
+    /// Whether it was free when that was counted.
+    pub(super) counted_free: Option<bool>,
+    usage: Meter,
+    /// From here on it was not yet asked what it did, ns.
+    used_from_ns: u64,
     faults: Option<(u32, u32)>,
     /// What CPU quotas had kept waiting when it became runnable, ns.
     throttled_ns: u64,
@@ -50,6 +60,11 @@ impl Thread {
             task: Task::UNKNOWN,
             worker_task: Task::UNKNOWN,
             owner_sent: false,
+            serves: false,
+            free: false,
+            counted_free: None,
+            usage: Meter::default(),
+            used_from_ns: 0,
             faults: None,
             throttled_ns: 0,
             early_wake: None,
@@ -73,6 +88,8 @@ impl Thread {
         // Two CPUs' clocks can differ by nanoseconds: time never runs backwards in a thread's past.
         let at_ns = at_ns.max(self.since_ns);
         if at_ns > self.since_ns && self.since_ns > 0 {
+            let used_ns = at_ns.saturating_sub(self.since_ns.max(self.used_from_ns));
+            self.usage.add(&state, self.task, used_ns);
             self.past.push(&Slice {
                 from_ns: self.since_ns,
                 to_ns: at_ns,
@@ -83,6 +100,21 @@ impl Thread {
         }
         self.since_ns = at_ns;
         self.state = next;
+    }
+
+    /// What it did until `now_ns`, since this was asked last.
+    pub(super) fn take_usage(&mut self, now_ns: u64) -> Usage {
+        let used_ns = now_ns.saturating_sub(self.since_ns.max(self.used_from_ns));
+        if self.since_ns >= self.lost_until_ns && self.since_ns > 0 {
+            self.usage.add(&self.state, self.task, used_ns);
+        }
+        self.used_from_ns = self.used_from_ns.max(now_ns);
+        self.usage.take()
+    }
+
+    /// Whether it has nothing to do, if it is a worker.
+    pub(super) fn free(&self) -> Option<bool> {
+        self.serves.then_some(self.free)
     }
 
     /// When each slice of the past ended, ns.
@@ -174,6 +206,9 @@ impl Thread {
         {
             self.owner = Owner::Nobody;
             self.owner_sent = false;
+        }
+        if let State::Blocked(block) = next {
+            self.free = block.wait.is_idle();
         }
     }
 
@@ -391,6 +426,11 @@ impl Thread {
         };
         self.close(operation.at_ns, closed, next, Some(operation.faults));
         self.task = task;
+        self.free = false;
+        if operation.direction == Direction::In && !operation.outbound {
+            self.serves = true;
+            self.usage.end_run();
+        }
     }
 
     /// Gives the running slices since the thread was last idle to `owner`, as far as they are of no other task than

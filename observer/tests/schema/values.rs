@@ -12,8 +12,9 @@ use observer::output::{
 };
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, End, FaultMeans, OwnCost, PathTotals, ProcessMemory,
-    Quantiles, RssMeans, Totals, WaitedFor, Window,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
+    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
+    WorkerTotals,
 };
 use serde_json::Value;
 
@@ -225,6 +226,26 @@ fn full_totals() -> Totals {
         paths: vec![PathTotals::default()],
         paths_other: 1,
         paths_overflow: 1,
+        workers: vec![ProcessWorkers {
+            pid: 7,
+            count: 1,
+            none_free_ns: 1,
+            threads: vec![WorkerTotals {
+                tid: 9,
+                comm: Some("worker".to_owned()),
+                longest: Some(LongestTurn {
+                    dur_ns: 1,
+                    task: Some(31),
+                    request: Some("GET /slow".to_owned()),
+                    syscall: Some("read"),
+                }),
+                ..WorkerTotals::default()
+            }],
+        }],
+        diagnosis: Some(Diagnosis {
+            kind: Trouble::Quota,
+            text: "clear".to_owned(),
+        }),
         memory: vec![ProcessMemory::default()],
         lost: vec![("ring_full", 1)],
         cost: Some(OwnCost {
@@ -266,6 +287,10 @@ pub(crate) fn bare() -> Lines {
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.cost) = (None, None, None);
+        totals.diagnosis = None;
+        for worker in &mut totals.workers[0].threads {
+            (worker.comm, worker.longest) = (None, None);
+        }
     }
     lines
 }

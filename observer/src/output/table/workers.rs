@@ -1,0 +1,102 @@
+//! What the workers did, and what is wrong where that is clear.
+
+use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::output::words;
+use crate::summary::{LongestTurn, ProcessWorkers, Totals, WorkerTotals};
+
+/// Most processes that get a line.
+const LISTED: usize = 3;
+
+/// Workers of a process of which each is told by itself, at most.
+const TOLD: usize = 4;
+
+/// A line for each process; `name` tells what a process is called.
+pub(super) fn lines<'a>(run: &Totals, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+    let mut lines: Vec<_> = run
+        .workers
+        .iter()
+        .take(LISTED)
+        .map(|process| line(process, name(process.pid)))
+        .collect();
+    if let Some(diagnosis) = &run.diagnosis {
+        lines.push(Line::new().text(STRONG, "finding  ").text(PLAIN, &diagnosis.text));
+    }
+    lines
+}
+
+fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
+    let ProcessWorkers {
+        pid,
+        count,
+        none_free_ns,
+        threads,
+    } = process;
+    let busy: Vec<_> = threads
+        .iter()
+        .take(TOLD)
+        .map(|worker| percent(worker.busy))
+        .collect();
+    let more = if *count > TOLD as u64 { ", …" } else { "" };
+    let mut line = Line::new()
+        .text(STRONG, "workers  ")
+        .text(
+            PLAIN,
+            &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
+        )
+        .text(PLAIN, &format!("  {count} busy {}{more}", busy.join(", ")))
+        .text(
+            FAINT,
+            &format!("; none free for waiting requests {}", words::ns(*none_free_ns)),
+        );
+    let longest = threads
+        .iter()
+        .filter_map(|worker: &WorkerTotals| worker.longest.as_ref())
+        .max_by_key(|longest| longest.dur_ns);
+    if let Some(longest) = longest {
+        line = line.text(PLAIN, &format!("; longest {}", turn(longest)));
+    }
+    line
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+fn turn(longest: &LongestTurn) -> String {
+    let LongestTurn {
+        dur_ns,
+        task,
+        request,
+        syscall,
+    } = longest;
+    let mut words = words::ns(*dur_ns);
+    if let Some(task) = task {
+        words += &format!(" task {task}");
+    }
+    if let Some(syscall) = syscall {
+        words += &format!(" in {syscall}");
+    }
+    if let Some(request) = request {
+        words += &format!(" for {request}");
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::made_up;
+
+    #[test]
+    fn the_longest_turn_is_told_with_what_it_did() {
+        let run = made_up::totals(1);
+        let text = plain(&lines(&run, |pid| (pid == 4120).then_some("axum-srv")));
+        assert_eq!(
+            text,
+            "workers  axum-srv (4120)  2 busy 61 %, 12 %; none free for waiting requests 310 ms; \
+             longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
+             finding  workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep\n"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! What a worker did over a stretch of time, and what kept it longest.
+
+use super::state::{Owner, State};
+use super::tasks::Task;
+
+/// What a worker did since it was asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// It ran, ns.
+    pub ran_ns: u64,
+    /// It could have run, ns.
+    pub runnable_ns: u64,
+    /// It was blocked in a call, ns.
+    pub blocked_ns: u64,
+    /// It had nothing to do, ns.
+    pub parked_ns: u64,
+    /// How often it was seen to turn to a task; a poll in which nothing was recorded is not seen.
+    pub turns: u64,
+    /// What kept it longest.
+    pub longest: Option<Longest>,
+}
+
+/// What kept a worker from other tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Longest {
+    /// How long: it ran, or it was blocked, ns.
+    pub dur_ns: u64,
+    /// The task that did it.
+    pub task: Task,
+    /// For whom.
+    pub owner: Owner,
+    /// The system call that it was blocked in.
+    pub syscall: Option<i32>,
+}
+
+/// Keeps a worker's usage.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    usage: Usage,
+    /// What it runs now, and for how long it did, ns.
+    run: (Task, u64),
+}
+
+impl Meter {
+    /// The thread was in `state` for so long, in `task`.
+    pub(super) fn add(&mut self, state: &State, task: Task, ns: u64) {
+        match *state {
+            State::Running { owner, .. } => {
+                self.usage.ran_ns = self.usage.ran_ns.saturating_add(ns);
+                if task.id().is_none() {
+                    return;
+                }
+                if self.run.0 != task {
+                    self.run = (task, 0);
+                    self.usage.turns += 1;
+                }
+                self.run.1 = self.run.1.saturating_add(ns);
+                self.consider(self.run.1, task, owner, None);
+            }
+            State::Runnable { .. } => self.usage.runnable_ns = self.usage.runnable_ns.saturating_add(ns),
+            State::Blocked(block) if block.wait.is_idle() => {
+                self.usage.parked_ns = self.usage.parked_ns.saturating_add(ns);
+                self.end_run();
+            }
+            State::Blocked(block) => {
+                self.usage.blocked_ns = self.usage.blocked_ns.saturating_add(ns);
+                self.run.1 = 0;
+                self.consider(ns, task, block.owner, Some(block.syscall));
+            }
+            State::Unknown { .. } => self.end_run(),
+        }
+    }
+
+    /// What it runs from now on is another run, though it may be of the same task.
+    pub(super) fn end_run(&mut self) {
+        self.run = (Task::UNKNOWN, 0);
+    }
+
+    fn consider(&mut self, dur_ns: u64, task: Task, owner: Owner, syscall: Option<i32>) {
+        if self.usage.longest.is_none_or(|longest| longest.dur_ns < dur_ns) {
+            self.usage.longest = Some(Longest {
+                dur_ns,
+                task,
+                owner,
+                syscall,
+            });
+        }
+    }
+
+    /// What was done so far; begins anew.
+    pub(super) fn take(&mut self) -> Usage {
+        std::mem::take(&mut self.usage)
+    }
+}
