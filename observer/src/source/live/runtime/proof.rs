@@ -24,6 +24,9 @@ const LOWEST_ADDRESS: u64 = 1 << 16;
 /// Waits for the runtime's events that must have been seen.
 const ENOUGH_WAITS: u32 = 2;
 
+/// Connections that make up for waits, where the ids are counted: a saturated server never waits for events.
+const ENOUGH_CONNECTIONS: usize = 4;
+
 /// The same, and receives, where there is only one connection.
 const ENOUGH_WAITS_OF_ONE: u32 = 3;
 const ENOUGH_RECEIVES_OF_ONE: u32 = 4;
@@ -238,8 +241,9 @@ impl Search {
                     && !is_like_a_budget(only.words[word])
             }
             _ => {
-                self.waits >= ENOUGH_WAITS
-                    && (self.is_context || (belongs_to_no_thread(&repeated) && self.is_no_address(word)))
+                let enough = self.waits >= ENOUGH_WAITS
+                    || self.is_context && self.counted && repeated.len() >= ENOUGH_CONNECTIONS;
+                enough && (self.is_context || (belongs_to_no_thread(&repeated) && self.is_no_address(word)))
             }
         };
         proved.then_some(proof)

@@ -202,3 +202,18 @@ fn a_server_that_polls_connections_outside_of_tasks_proves_nothing() {
     }
     assert!(matches!(runtime.search.verdict(), Verdict::Refuted(_)));
 }
+
+#[test]
+fn a_saturated_server_never_waits_and_many_counted_connections_are_enough() {
+    for (issued, proved) in [(100, Some(ID)), (0, None)] {
+        let mut runtime = Runtime::new(true);
+        runtime.issued = issued;
+        for conn in 1..=4 {
+            for _ in 0..2 {
+                assert_eq!(runtime.proved(), None);
+                runtime.receives(1, conn, 10 + conn);
+            }
+        }
+        assert_eq!(runtime.proved(), proved);
+    }
+}
