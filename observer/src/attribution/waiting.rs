@@ -7,7 +7,7 @@ use super::Evidence;
 use super::path::{Call, Keep, Path, Reason, Step};
 use crate::cause::Cause;
 use crate::connections::Turn;
-use crate::threads::{Back, Block, MAX_SLICES, RequestId, Slice, State};
+use crate::threads::{Back, Block, MAX_SLICES, Owner, RequestId, Slice, State, Task};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = MAX_SLICES;
@@ -30,12 +30,12 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64
         steps: 0,
         // What a thread did for a request before it read it comes right before the read.
         none_of_ours_left: false,
+        unread: path.cursor_ns() <= turn.read_ns,
     };
-    let unread = path.cursor_ns() <= turn.read_ns;
     'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
         let mut back = thread.back_from(path.cursor_ns());
         while path.cursor_ns() > ready_ns && wait.steps < MAX_STEPS {
-            if unread && wait.none_of_ours_left && wait.charge_stretch(thread.pid, &mut back, path) {
+            if wait.unread && wait.none_of_ours_left && wait.charge_stretch(thread.pid, &mut back, path) {
                 continue;
             }
             wait.steps += 1;
@@ -73,6 +73,8 @@ struct Wait<'a, 'b> {
     steps: usize,
     /// The thread ran for another request: if ours was not read yet, the thread did nothing for it before.
     none_of_ours_left: bool,
+    /// The request was not yet read.
+    unread: bool,
 }
 
 impl Wait<'_, '_> {
@@ -90,6 +92,12 @@ impl Wait<'_, '_> {
                 if slice.task.id().is_none() {
                     path.mark_by_order();
                 }
+            }
+            // Its task was ready, and its worker in none.
+            State::Running { cpu, owner, .. }
+                if !self.unread && slice.task == Task::NONE && owner == Owner::Nobody =>
+            {
+                path.charge_until(from_ns, Cause::TaskQueue, on, Some(cpu), Reason::Plain);
             }
             State::Running { cpu, owner, .. } => {
                 self.none_of_ours_left = true;

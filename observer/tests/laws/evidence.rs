@@ -137,7 +137,9 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
 /// Whether a span of a thread may be charged to its cause while the thread does this.
 fn agrees(span: &Span, doing: Doing) -> bool {
     match (span.cause, doing) {
-        (Cause::OnCpu | Cause::WorkerBusy, Doing::Running { cpu }) => span.cpu == Some(cpu),
+        (Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue, Doing::Running { cpu }) => {
+            span.cpu == Some(cpu)
+        }
         (Cause::RunQueue | Cause::Throttled, Doing::Runnable) => true,
         // Data was ready, and the wakeup that it caused was on its way: never for longer than the kernel half
         // waits for it.

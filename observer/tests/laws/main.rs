@@ -211,7 +211,7 @@ fn the_machine_makes_requests_of_every_cause_that_records_can_show() {
     }
     assert!(requests > 500, "only {requests} requests");
     for cause in Cause::ALL {
-        // Of these the kernel half records nothing.
+        // Of `runtime` the kernel half records nothing, and chance does not lead to `task_queue`.
         let shown = !matches!(cause, Cause::TaskQueue | Cause::Runtime);
         assert!(!shown || charged.get(cause) > 0, "{} never came up", cause.name());
     }
