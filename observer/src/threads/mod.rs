@@ -7,6 +7,7 @@
 mod availability;
 mod comms;
 mod index;
+mod judgement;
 mod occupancy;
 mod packed;
 mod past;

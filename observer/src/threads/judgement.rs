@@ -1,0 +1,179 @@
+//! For whom a thread ran, judged at each event that tells: a socket operation, or the runtime task in which it is seen.
+
+use super::packed::What;
+use super::state::{Began, Direction, Operation, Owner, State};
+use super::tasks::{Task, Tasks};
+use super::thread::Thread;
+use crate::syscall::Wait;
+
+impl Thread {
+    /// The task in a record's field; none where the thread is between tasks.
+    pub(super) fn task_in(&self, field: u64) -> Task {
+        let task = Task::new(field);
+        if task.id().is_some() && task == self.worker_task {
+            Task::NONE
+        } else {
+            task
+        }
+    }
+
+    /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex.
+    pub(super) fn learn_worker_task(&mut self, task: Task, wait: Wait, tasks: &Tasks) {
+        let is_worker = match wait {
+            Wait::EventLoop { .. } => true,
+            Wait::Park { .. } if task == Task::NONE => true,
+            Wait::Park { .. } if self.worker_task.id().is_none() => {
+                // Workers are begun before what they run.
+                let oldest = tasks.is_older_than_servers(self.pid, task);
+                tasks.serves(self.pid, task).is_none() && (oldest || self.task.differs_from(task))
+            }
+            _ => false,
+        };
+        if is_worker && task.is_known() {
+            self.worker_task = task;
+        }
+    }
+
+    /// The thread is seen to be in `task` now, or in none: judges for whom it ran until now.
+    pub(super) fn seen_in(&mut self, at_ns: u64, task: Task, faults: Option<(u32, u32)>, tasks: &mut Tasks) {
+        if task == self.task || !task.is_known() {
+            return;
+        }
+        let owner = match (
+            tasks.owner(self.pid, task, self.owner, self.owner_sent),
+            task.id(),
+        ) {
+            // Outside of tasks nothing is done for a request by itself.
+            (Owner::Request(_), None) if self.task.id().is_some() => Owner::Nobody,
+            // Task ids begin to be read: nothing says that it left the request meanwhile.
+            (Owner::Nobody | Owner::WokenFor(_), Some(_)) if !self.task.is_known() && !self.owner_sent => {
+                self.owner
+            }
+            (owner, _) => owner,
+        };
+        if let State::Running { cpu, began, .. } = self.state {
+            let before = self.until(task, owner, false);
+            let closed = State::Running {
+                cpu,
+                owner: before,
+                began,
+            };
+            let next = State::Running {
+                cpu,
+                owner,
+                began: Began::Plain,
+            };
+            self.close(at_ns, closed, next, faults);
+        }
+        self.task = task;
+        self.owner = owner;
+        self.owner_sent = false;
+    }
+
+    /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
+    /// the first thing that its task does.
+    fn until(&mut self, task: Task, now: Owner, receives: bool) -> Owner {
+        let turned = self.task.differs_from(task);
+        match self.owner {
+            owner if task.id().is_none() || turned && receives => owner,
+            Owner::Nobody | Owner::WokenFor(_) if !turned => {
+                self.claim_unowned(now, task);
+                self.task = task;
+                now
+            }
+            owner if owner == now || self.owner_sent => {
+                self.task = task;
+                now
+            }
+            // It turned to this task somewhere in between.
+            _ => {
+                self.task = Task::NONE;
+                Owner::Mixed
+            }
+        }
+    }
+
+    /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
+    /// after it ran.
+    pub(super) fn operated(&mut self, operation: &Operation) {
+        let State::Running { cpu, began, .. } = self.state else {
+            return;
+        };
+        let request = operation.request.map_or(Owner::Nobody, Owner::Request);
+        let task = self.task_in(operation.task);
+        let before = match (operation.direction, self.owner) {
+            (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
+                self.until(task, request, direction == Direction::In)
+            }
+            // The first operation since the thread was idle says for whom it ran until here.
+            (_, Owner::Nobody | Owner::WokenFor(_)) => {
+                self.claim_unowned(request, task);
+                if self.task.id().is_none() {
+                    self.task = task;
+                }
+                request
+            }
+            (Direction::Out, owner) if request != Owner::Nobody && owner != request => {
+                // The turn of the former owner had ended; else it was put aside somewhere in between.
+                if self.owner_sent { request } else { Owner::Mixed }
+            }
+            (_, owner) => owner,
+        };
+        let unused = operation.outbound && request == Owner::Nobody;
+        let after = if unused && operation.direction == Direction::Out {
+            before
+        } else {
+            request
+        };
+        self.owner = after;
+        self.owner_sent = !operation.outbound && operation.direction == Direction::Out;
+        let found = match operation.direction {
+            Direction::In => Began::Received {
+                conn: operation.conn,
+                arrived_ns: operation.arrived_ns,
+            },
+            Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
+            Direction::Out => Began::Plain,
+        };
+        let closed = State::Running {
+            cpu,
+            owner: before,
+            began,
+        };
+        let next = State::Running {
+            cpu,
+            owner: after,
+            began: found,
+        };
+        self.close(operation.at_ns, closed, next, Some(operation.faults));
+        self.task = task;
+        self.free = false;
+        if operation.direction == Direction::In && !operation.outbound {
+            self.serves = true;
+            self.usage.end_run();
+        }
+    }
+
+    /// Gives the running slices since the thread was last idle to `owner`, as far as they are of no other task than
+    /// `task`.
+    fn claim_unowned(&mut self, owner: Owner, task: Task) {
+        let owner = owner.into();
+        for slice in self.past.iter_mut().rev() {
+            if slice.task.differs_from(task) {
+                return;
+            }
+            match &mut slice.what {
+                What::Running { owner: unowned, .. } if unowned.is_open() => {
+                    *unowned = owner;
+                    if slice.task == Task::NONE {
+                        slice.task = task;
+                    }
+                }
+                What::Running { .. } | What::Unknown { .. } => return,
+                What::Blocked { wait, .. } if wait.is_idle() => return,
+                What::Blocked { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
+                What::Blocked { .. } | What::Runnable { .. } => {}
+            }
+        }
+    }
+}
