@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::thread_local;
 
 use crate::clock;
-use crate::truth::{Kind, Stretch};
+use crate::truth::{self, Kind, Stretch};
 
 /// From the wakeup of a thread whose CPU is idle until the scheduler counts it as waiting for one, at most. On a virtual
 /// machine whose CPUs halt, 16 us were seen.
@@ -31,14 +31,14 @@ pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T)
         to_ns,
         least_ns: most_ns.saturating_sub(wakeups_ns),
         most_ns,
+        task: truth::current_task(),
     };
     // Where a hypervisor takes time away, the kernel moves some between these two: only their sum is exact.
     let computed = Stretch {
         kind: Kind::Cpu,
-        from_ns,
-        to_ns,
         least_ns: cpu_ns,
         most_ns: cpu_ns + queued_ns,
+        ..blocked
     };
     (result, [blocked, computed])
 }

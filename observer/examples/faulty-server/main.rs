@@ -1,5 +1,5 @@
-//! An axum server in which every endpoint has one known fault, for demos, for tests of the explanation, and for the
-//! lab that judges it.
+//! A server in which every endpoint has one known fault, for demos, for tests of the explanation, and for the lab that
+//! judges it. axum, hyper or actix-web stands before the endpoints, on runtimes of several kinds.
 //!
 //! It knows nothing of observer. `faults` says what is wrong with each endpoint; with `--truth` the server writes
 //! down what it really did.
@@ -9,23 +9,26 @@ mod blocked;
 mod clock;
 mod downstream;
 mod faults;
-mod gate;
+mod front;
+mod incoming;
+mod runtimes;
 #[path = "../support/server.rs"]
 mod server;
 mod truth;
 mod visit;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use axum::serve::ListenerExt as _;
 use clap::Parser as _;
-use tokio::net::TcpListener;
 
 use downstream::Downstream;
-use faults::Resources;
-use gate::Gate;
+use faults::{Resources, Shared};
+use front::Framework;
+use incoming::Gate;
+use runtimes::{Flavour, Threads};
 use truth::Truth;
 
 /// A server whose faults are known
@@ -33,10 +36,16 @@ use truth::Truth;
 struct Arguments {
     #[command(flatten)]
     common: server::Common,
-    /// Worker threads of the tokio runtime
+    /// What receives the requests
+    #[arg(long, value_enum, default_value_t = Framework::Axum)]
+    framework: Framework,
+    /// The runtime below axum and hyper; actix-web brings its own
+    #[arg(long, value_enum, default_value_t = Flavour::Multi)]
+    runtime: Flavour,
+    /// Worker threads of each tokio runtime that has such, or of actix-web
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
-    /// Threads of the blocking pool, at most
+    /// Threads of each blocking pool, at most
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=512))]
     pool_threads: u16,
     /// The peer that /downstream asks: a `slow-peer`
@@ -60,48 +69,39 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(arguments.workers.into())
-        .max_blocking_threads(arguments.pool_threads.into())
-        .enable_all()
-        .build()
-        .context("cannot start the tokio runtime")?;
-    runtime.block_on(serve(arguments))
-}
-
-async fn serve(arguments: Arguments) -> Result<()> {
     let Arguments {
         common,
-        workers: _,
-        pool_threads: _,
+        framework,
+        runtime,
+        workers,
+        pool_threads,
         downstream,
         downstream_connections,
         downstream_reconnects,
         files,
         data,
         truth,
-    } = arguments;
+    } = Arguments::parse();
     let truth = truth.map(Truth::new).transpose()?.map(Arc::new);
     let listener = TcpListener::bind(("127.0.0.1", common.port))
-        .await
         .with_context(|| format!("cannot listen on port {}", common.port))?;
+    listener
+        .set_nonblocking(true)
+        .context("cannot keep the listener from blocking")?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let (gate, listener) = Gate::before(listener);
-    let router = faults::router(Resources {
+    let gate = Gate::new();
+    let shared = Shared::new(Resources {
         truth: truth.clone(),
         downstream: downstream
             .map(|peer| Downstream::new(peer, downstream_connections.into(), !downstream_reconnects)),
-        gate,
+        gate: (framework != Framework::Actix).then(|| gate.clone()),
         files,
         data,
     })?;
     common.announce(address, move || truth.map_or(Ok(()), |truth| truth.write()))?;
-
-    // With Nagle's algorithm a large response would wait for the client's delayed acknowledgement: a second fault.
-    let listener = listener.tap_io(|connection| {
-        // Slower without it, but served.
-        let _ = connection.set_nodelay(true);
-    });
-    axum::serve(listener, router).await.context("the server stopped")
+    let threads = Threads {
+        workers,
+        pool: pool_threads,
+    };
+    front::serve(framework, runtime, &threads, listener, &gate, Arc::new(shared))
 }

@@ -4,6 +4,7 @@
 //! makes no system call and faults in no memory while the server is observed. They are written when it ends. Only
 //! faults whose size nothing but the kernel knows are measured with system calls, see `blocked`.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,13 +14,15 @@ use std::{fs, thread_local};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::task;
 
 use crate::clock;
 
 /// Requests that are kept, at most.
 const SLOTS: usize = 1 << 16;
 /// Stretches of one request that are kept, at most.
-const STRETCHES: usize = 3;
+const STRETCHES: usize = 4;
 
 /// The truth of a run.
 pub(crate) struct Truth {
@@ -29,13 +32,17 @@ pub(crate) struct Truth {
     taken: AtomicUsize,
 }
 
-/// One request as its handler saw it.
+/// One request as its handler saw it, or the work of a task that no request waits for.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Record {
-    /// The `id` of its query, 0 without.
+    /// The `id` of its query, 0 without one, and for a task that is no request's.
     pub(crate) id: u64,
     /// Thread on which the handler began.
     pub(crate) tid: u32,
+    /// Task in which the handler ran.
+    pub(crate) task: Option<u64>,
+    /// Runtime of that task.
+    pub(crate) runtime: Option<u64>,
     pub(crate) start_ns: u64,
     pub(crate) end_ns: u64,
     pub(crate) injected: [Option<Stretch>; STRETCHES],
@@ -50,6 +57,8 @@ pub(crate) struct Stretch {
     pub(crate) to_ns: u64,
     pub(crate) least_ns: u64,
     pub(crate) most_ns: u64,
+    /// The task whose work it was; of a wait, the one that was waited for. Where known.
+    pub(crate) task: Option<u64>,
 }
 
 /// What a stretch was.
@@ -74,6 +83,10 @@ pub(crate) enum Kind {
     Fault,
     /// A wait for a thread of the blocking pool.
     PoolQueue,
+    /// A wait for a task that takes one job after the other from a channel.
+    ChannelQueue,
+    /// From a task's wakeup until it was polled.
+    TaskQueue,
     /// A wait for a connection to the peer.
     ConnectionQueue,
     /// A wait for the peer.
@@ -126,6 +139,10 @@ impl Record {
         Self {
             id,
             tid: tid(),
+            task: current_task(),
+            runtime: Handle::try_current()
+                .ok()
+                .and_then(|runtime| number(runtime.id())),
             start_ns: clock::now_ns(),
             ..Self::default()
         }
@@ -150,6 +167,7 @@ impl Stretch {
             to_ns,
             least_ns: least_ns.min(most_ns),
             most_ns,
+            task: None,
         }
     }
 
@@ -161,12 +179,28 @@ impl Stretch {
             to_ns: clock::now_ns(),
             least_ns: took_ns,
             most_ns: took_ns,
+            task: None,
         }
+    }
+
+    /// The same, with the task that did it.
+    pub(crate) fn by(self, task: Option<u64>) -> Self {
+        Self { task, ..self }
     }
 }
 
+/// The task that calls this.
+pub(crate) fn current_task() -> Option<u64> {
+    number(task::try_id()?)
+}
+
+/// Tokio shows the numbers of tasks and runtimes, and has no other way to them.
+fn number(id: impl Display) -> Option<u64> {
+    id.to_string().parse().ok()
+}
+
 /// The calling thread, 0 if /proc does not tell. It is asked once a thread.
-fn tid() -> u32 {
+pub(crate) fn tid() -> u32 {
     thread_local! {
         static TID: u32 = fs::read_link("/proc/thread-self")
             .ok()

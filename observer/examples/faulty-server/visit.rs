@@ -1,13 +1,8 @@
 //! The truth about one request while its handler runs: from the handler's first line to its last.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-
 use crate::clock;
-use crate::faults::Shared;
 use crate::truth::{Record, Stretch, Truth};
 
 /// What a handler tells of itself. Dropping it, at the handler's end, keeps it.
@@ -17,19 +12,24 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
+    /// A request's, which has its number in its query.
+    pub(crate) fn of_a_request(truth: Option<Arc<Truth>>, query: &str) -> Self {
+        Self {
+            truth,
+            record: Record::begin(id(query)),
+        }
+    }
+
+    /// A task's that is no request's.
+    pub(crate) fn of_a_task(truth: Option<Arc<Truth>>) -> Self {
+        Self {
+            truth,
+            record: Record::begin(0),
+        }
+    }
+
     pub(crate) fn injected(&mut self, stretch: Stretch) {
         self.record.add(stretch);
-    }
-}
-
-impl FromRequestParts<Arc<Shared>> for Visit {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Infallible> {
-        Ok(Self {
-            truth: shared.truth.clone(),
-            record: Record::begin(id(parts.uri.query().unwrap_or_default())),
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! How long each part of a request was, by the truth: a range, because clocks are read around things and not in
 //! them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scenario::Injected;
 use super::truth::{Kind, Sent, Served, Stretch};
@@ -24,15 +24,23 @@ impl Range {
 
 /// All stretches of a run and whose they are, in the order of their beginnings.
 pub(super) struct Stretches<'a> {
-    stretches: Vec<(u64, &'a Stretch)>,
+    stretches: Vec<(&'a Served, &'a Stretch)>,
     longest_ns: u64,
+}
+
+/// What is true of an injected part of a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Truth {
+    pub(super) length: Range,
+    /// The tasks that were waited for. None where that is not known, and where there was none.
+    pub(super) tasks: BTreeSet<u64>,
 }
 
 impl<'a> Stretches<'a> {
     pub(super) fn of(served: &'a [Served]) -> Self {
         let all = served
             .iter()
-            .flat_map(|served| served.stretches().map(|stretch| (served.id, stretch)));
+            .flat_map(|served| served.stretches().map(move |stretch| (served, stretch)));
         let mut stretches: Vec<_> = all.collect();
         stretches.sort_by_key(|(_, stretch)| stretch.from_ns);
         let lengths = stretches
@@ -44,79 +52,111 @@ impl<'a> Stretches<'a> {
         }
     }
 
-    /// How long the part of a request was.
-    pub(super) fn part(&self, injected: &Injected, served: &Served, sent: &Sent) -> Range {
+    /// How long the part of a request was, and for whom it waited in that.
+    pub(super) fn part(&self, injected: &Injected, served: &Served, sent: &Sent) -> Truth {
         match injected {
             Injected::Own(kinds) => own(kinds, served),
             Injected::OwnAndAround(kinds, at_most_ns) => {
-                let Range { least_ns, most_ns } = own(kinds, served);
                 let before_ns = served.start_ns.saturating_sub(sent.send_ns);
                 let after_ns = sent.answered_ns.saturating_sub(served.end_ns);
-                Range {
-                    least_ns,
-                    most_ns: most_ns + (before_ns + after_ns).min(*at_most_ns),
-                }
+                let mut own = own(kinds, served);
+                own.length.most_ns += (before_ns + after_ns).min(*at_most_ns);
+                own
             }
             Injected::Behind(kinds, workers) => self.behind(kinds, *workers, served, sent),
-            Injected::Withheld => exactly(sent.withheld_ns),
-            Injected::Unaccepted => Range {
-                most_ns: served.start_ns.saturating_sub(sent.send_ns),
-                ..self.behind(&[Kind::NotAccepting], 1, served, sent)
-            },
+            Injected::OwnAndBehind(kinds, others, workers) => {
+                let mut own = own(kinds, served);
+                let behind = self.behind(others, *workers, served, sent);
+                let waits = served.stretches().filter(|stretch| kinds.contains(&stretch.kind));
+                for wait in waits {
+                    own.tasks
+                        .extend(blamed(&self.others(others, served, wait.from_ns, wait.to_ns)));
+                }
+                own.tasks.extend(behind.tasks);
+                own.length.least_ns += behind.length.least_ns;
+                own.length.most_ns += behind.length.most_ns;
+                own
+            }
+            Injected::Withheld => Truth::length(sent.withheld_ns, sent.withheld_ns),
+            Injected::Unaccepted => {
+                let Range { least_ns, .. } = self.behind(&[Kind::NotAccepting], 1, served, sent).length;
+                Truth::length(least_ns, served.start_ns.saturating_sub(sent.send_ns))
+            }
             // After its pause the client may still read more slowly than the server can send.
-            Injected::Unread => Range {
-                least_ns: sent.unread_ns,
-                most_ns: sent.answered_ns.saturating_sub(served.end_ns),
-            },
+            Injected::Unread => Truth::length(sent.unread_ns, sent.answered_ns.saturating_sub(served.end_ns)),
         }
     }
 
-    /// From the arrival to the handler's beginning, as long as so many stretches of other requests went on.
-    fn behind(&self, kinds: &[Kind], workers: usize, served: &Served, sent: &Sent) -> Range {
-        let before = |limit_ns| {
-            self.stretches
-                .partition_point(|(_, stretch)| stretch.from_ns < limit_ns)
-        };
-        let (first, end) = (
-            before(sent.send_ns.saturating_sub(self.longest_ns)),
-            before(served.start_ns),
-        );
-        let near = self.stretches.get(first..end).unwrap_or_default().iter();
-        let others: Vec<_> = near
-            .filter(|(id, stretch)| {
-                *id != served.id && kinds.contains(&stretch.kind) && stretch.to_ns > sent.send_ns
-            })
-            .map(|(_, stretch)| *stretch)
-            .collect();
-        let most_ns = |from_ns| {
-            let overlap_ns = at_once(&others, workers, from_ns, served.start_ns);
-            overlap_ns.min(others.iter().map(|stretch| stretch.most_ns).sum())
-        };
-        let slack_ns: u64 = others
+    /// From the arrival to the handler's beginning, as long as so many stretches of others went on.
+    fn behind(&self, kinds: &[Kind], workers: usize, served: &Served, sent: &Sent) -> Truth {
+        let others = self.others(kinds, served, sent.send_ns, served.start_ns);
+        let stretches: Vec<_> = others.iter().map(|(_, stretch)| *stretch).collect();
+        let most_ns = at_once(&stretches, workers, sent.send_ns, served.start_ns);
+        let slack_ns: u64 = stretches
             .iter()
             .map(|stretch| (stretch.to_ns.saturating_sub(stretch.from_ns)).saturating_sub(stretch.least_ns))
             .sum();
         // The first byte arrived between the two: sooner is more, later is less.
-        Range {
-            least_ns: at_once(&others, workers, sent.sent_ns, served.start_ns).saturating_sub(slack_ns),
-            most_ns: most_ns(sent.send_ns),
+        let least_ns = at_once(&stretches, workers, sent.sent_ns, served.start_ns).saturating_sub(slack_ns);
+        Truth {
+            length: Range {
+                least_ns,
+                most_ns: most_ns.min(stretches.iter().map(|stretch| stretch.most_ns).sum()),
+            },
+            tasks: blamed(&others),
+        }
+    }
+
+    /// Stretches of others on the same runtime that were going on between two times.
+    fn others(
+        &self,
+        kinds: &[Kind],
+        served: &Served,
+        from_ns: u64,
+        to_ns: u64,
+    ) -> Vec<(&'a Served, &'a Stretch)> {
+        let before = |limit_ns| {
+            self.stretches
+                .partition_point(|(_, stretch)| stretch.from_ns < limit_ns)
+        };
+        let (first, end) = (before(from_ns.saturating_sub(self.longest_ns)), before(to_ns));
+        let near = self.stretches.get(first..end).unwrap_or_default().iter();
+        near.filter(|(other, stretch)| {
+            other.id != served.id
+                && other.runtime == served.runtime
+                && kinds.contains(&stretch.kind)
+                && stretch.to_ns > from_ns
+        })
+        .copied()
+        .collect()
+    }
+}
+
+impl Truth {
+    fn length(least_ns: u64, most_ns: u64) -> Self {
+        Self {
+            length: Range { least_ns, most_ns },
+            tasks: BTreeSet::new(),
         }
     }
 }
 
-fn own(kinds: &[Kind], served: &Served) -> Range {
-    let own = served.stretches().filter(|stretch| kinds.contains(&stretch.kind));
-    own.fold(Range::default(), |sum, stretch| Range {
-        least_ns: sum.least_ns + stretch.least_ns,
-        most_ns: sum.most_ns + stretch.most_ns,
-    })
+/// The tasks that did something, and those that they waited for.
+fn blamed(stretches: &[(&Served, &Stretch)]) -> BTreeSet<u64> {
+    let tasks = stretches.iter().flat_map(|(by, stretch)| [by.task, stretch.task]);
+    tasks.flatten().collect()
 }
 
-fn exactly(ns: u64) -> Range {
-    Range {
-        least_ns: ns,
-        most_ns: ns,
+fn own(kinds: &[Kind], served: &Served) -> Truth {
+    let mut sum = Truth::default();
+    for stretch in served.stretches().filter(|stretch| kinds.contains(&stretch.kind)) {
+        sum.length.least_ns += stretch.least_ns;
+        sum.length.most_ns += stretch.most_ns;
+        if stretch.kind.is_for_a_task() {
+            sum.tasks.extend(stretch.task);
+        }
     }
+    sum
 }
 
 /// How long between two times at least `count` of the stretches went on.
@@ -151,6 +191,7 @@ mod tests {
             to_ns,
             least_ns,
             most_ns: to_ns - from_ns,
+            task: None,
         }
     }
 
@@ -180,7 +221,7 @@ mod tests {
                 stretch(Kind::Cpu, 30, 90, 60),
             ],
         );
-        assert_eq!(own(&[Kind::Sleep, Kind::Timer], &served), range(25, 30));
+        assert_eq!(own(&[Kind::Sleep, Kind::Timer], &served).length, range(25, 30));
     }
 
     #[test]
@@ -190,7 +231,7 @@ mod tests {
         let all = std::slice::from_ref(&served);
         // The made-up handler ends at once, and the answer is there at 1000.
         assert_eq!(
-            Stretches::of(all).part(&part, &served, &sent(1, 60, 70)),
+            Stretches::of(all).part(&part, &served, &sent(1, 60, 70)).length,
             range(20, 20 + 500)
         );
     }
@@ -202,7 +243,7 @@ mod tests {
             Served::made_up(2, 210, vec![]),
         ];
         let behind = Injected::Behind(&[Kind::Sleep], 1);
-        let of = |sent: &Sent| Stretches::of(&all).part(&behind, &all[1], sent);
+        let of = |sent: &Sent| Stretches::of(&all).part(&behind, &all[1], sent).length;
         assert_eq!(of(&sent(2, 140, 150)), range(45, 60));
         assert_eq!(of(&sent(2, 40, 50)), range(95, 100));
         assert_eq!(of(&sent(2, 205, 206)), range(0, 0));
@@ -211,11 +252,55 @@ mod tests {
     #[test]
     fn a_request_is_not_its_own_victim_and_other_kinds_do_not_count() {
         let all = [Served::made_up(1, 500, vec![stretch(Kind::Sleep, 100, 200, 100)])];
-        let part = |kinds| Stretches::of(&all).part(&Injected::Behind(kinds, 1), &all[0], &sent(1, 0, 0));
+        let part = |kinds| {
+            Stretches::of(&all)
+                .part(&Injected::Behind(kinds, 1), &all[0], &sent(1, 0, 0))
+                .length
+        };
         assert_eq!(part(&[Kind::Sleep]), range(0, 0));
         let other = Served::made_up(2, 500, vec![]);
-        let part = Stretches::of(&all).part(&Injected::Behind(&[Kind::Lock], 1), &other, &sent(2, 0, 0));
+        let part = Stretches::of(&all)
+            .part(&Injected::Behind(&[Kind::Lock], 1), &other, &sent(2, 0, 0))
+            .length;
         assert_eq!(part, range(0, 0));
+    }
+
+    #[test]
+    fn what_another_runtime_does_keeps_nobody() {
+        let other = |runtime| {
+            let mut other = Served::made_up(1, 90, vec![stretch(Kind::Sleep, 100, 200, 100)]);
+            other.runtime = Some(runtime);
+            other
+        };
+        let victim = Served::made_up(2, 210, vec![]);
+        let behind = Injected::Behind(&[Kind::Sleep], 1);
+        let of = |other| Stretches::of(&[other]).part(&behind, &victim, &sent(2, 100, 100));
+        let length = range(100, 100);
+        assert_eq!(of(other(1)).length, length);
+        assert_eq!(of(other(1)).tasks, BTreeSet::from([1]));
+        assert_eq!(of(other(2)), Truth::default());
+    }
+
+    #[test]
+    fn a_task_that_was_woken_waits_for_those_that_ran_meanwhile() {
+        let all = [
+            Served::made_up(0, 0, vec![stretch(Kind::Cpu, 100, 200, 100)]),
+            Served::made_up(2, 50, vec![stretch(Kind::TaskQueue, 150, 200, 50)]),
+        ];
+        let part = Injected::OwnAndBehind(&[Kind::TaskQueue], &[Kind::Cpu], 1);
+        let truth = Stretches::of(&all).part(&part, &all[1], &sent(2, 40, 40));
+        assert_eq!((truth.length, truth.tasks), (range(50, 50), BTreeSet::from([0])));
+    }
+
+    #[test]
+    fn who_is_waited_for_is_blamed_and_who_does_it_for_the_request_is_not() {
+        let by = |kind, task| Stretch {
+            task: Some(task),
+            ..stretch(kind, 0, 10, 10)
+        };
+        let served = Served::made_up(1, 0, vec![by(Kind::ChannelQueue, 7), by(Kind::Cpu, 8)]);
+        let tasks = own(&[Kind::ChannelQueue, Kind::Cpu], &served).tasks;
+        assert_eq!(tasks, BTreeSet::from([7]));
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn judged(bench: &Bench, scenario: &Scenario, case: &Case) -> Result<Score> {
     let lines: String = examples.iter().map(|example| format!("{example}\n")).collect();
     fs::write(&failures, lines).with_context(|| format!("cannot write {}", failures.display()))?;
     eprintln!(
-        "{:<18} {:<16} {:>6} requests, {:>6} judged, {:>6} right",
+        "{:<22} {:<16} {:>6} requests, {:>6} judged, {:>6} right",
         scenario.name, case.name, score.requests, score.affected, score.right
     );
     Ok(score)

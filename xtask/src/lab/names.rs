@@ -1,6 +1,6 @@
 //! Whether the culprit that observer names is the one that did it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -33,20 +33,12 @@ impl Names {
         if wanted.is_empty() {
             return None;
         }
-        let spans = explained.line["timeline"].as_array()?.iter();
-        let spans = spans.filter(|span| {
-            span["cause"]
-                .as_str()
-                .is_some_and(|cause| part.causes.contains(&cause))
-        });
-        let mut named_ns: BTreeMap<Vec<Option<&str>>, u64> = BTreeMap::new();
-        for span in spans {
-            let names = wanted
+        let names = longest(part, explained, |span| {
+            wanted
                 .iter()
-                .map(|(pointer, _)| span.pointer(pointer).and_then(Value::as_str));
-            *named_ns.entry(names.collect()).or_default() += span["dur_ns"].as_u64().unwrap_or(0);
-        }
-        let (names, _) = named_ns.into_iter().max_by_key(|(_, ns)| *ns)?;
+                .map(|(pointer, _)| Some(span.pointer(pointer)?.as_str()?.to_owned()))
+                .collect::<Vec<_>>()
+        })?;
         Some(compare(&wanted, &names))
     }
 
@@ -81,7 +73,38 @@ impl Names {
     }
 }
 
-fn compare(wanted: &[(&str, Vec<String>)], names: &[Option<&str>]) -> Named {
+/// The same for the runtime's task that is named. Nothing where the truth knows none.
+pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explained) -> Option<Named> {
+    if right.is_empty() {
+        return None;
+    }
+    let named = longest(part, explained, |span| {
+        span.pointer("/culprit/task").and_then(Value::as_u64)
+    })?;
+    Some(match named {
+        None => Named::Absent,
+        Some(task) if right.contains(&task) => Named::Right,
+        Some(task) => Named::Wrong(format!("the task is {task} and none of {right:?}")),
+    })
+}
+
+/// What the spans of right causes say for most of their time.
+fn longest<T: Ord>(part: &Part, explained: &Explained, said: impl Fn(&Value) -> T) -> Option<T> {
+    let spans = explained.line["timeline"].as_array()?.iter();
+    let spans = spans.filter(|span| {
+        span["cause"]
+            .as_str()
+            .is_some_and(|cause| part.causes.contains(&cause))
+    });
+    let mut said_ns: BTreeMap<T, u64> = BTreeMap::new();
+    for span in spans {
+        *said_ns.entry(said(span)).or_default() += span["dur_ns"].as_u64().unwrap_or(0);
+    }
+    let (said, _) = said_ns.into_iter().max_by_key(|(_, ns)| *ns)?;
+    Some(said)
+}
+
+fn compare(wanted: &[(&str, Vec<String>)], names: &[Option<String>]) -> Named {
     let mut all = true;
     for ((pointer, right), named) in wanted.iter().zip(names) {
         let is = |named: &str, right: &String| match *pointer {
@@ -155,6 +178,19 @@ mod tests {
             {"dur_ns": 6, "cause": "worker_blocked", "culprit": {"comm": "hog"}},
         ]);
         assert_eq!(names().check(&part, &explained(&spans)), Some(Named::Right));
+    }
+
+    #[test]
+    fn a_task_is_right_wrong_or_absent() {
+        let part = part(Culprit::default());
+        let named = |culprit: Value, right: &[u64]| {
+            let span = json!([{"dur_ns": 9, "cause": "worker_blocked", "culprit": culprit}]);
+            check_task(&part, &right.iter().copied().collect(), &explained(&span))
+        };
+        assert_eq!(named(json!({"task": 31}), &[30, 31]), Some(Named::Right));
+        assert!(matches!(named(json!({"task": 31}), &[30]), Some(Named::Wrong(_))));
+        assert_eq!(named(json!({"tid": 31}), &[31]), Some(Named::Absent));
+        assert_eq!(named(json!({"task": 31}), &[]), None);
     }
 
     #[test]

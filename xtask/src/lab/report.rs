@@ -71,12 +71,13 @@ pub(super) fn text(results: &[Result]) -> String {
     text += &row("all", &all);
     let _ = writeln!(
         text,
-        "{:<18} {:>8} {:>7} {:>6}% each, {}% over all   {:>38} {:>6}%",
-        "target", "", "", RIGHT_IN_EACH, RIGHT_OVER_ALL, "no wrong culprit", WELL_EXPLAINED
+        "{:<22} {:>8} {:>7} {:>6}% each, {}% over all   {:>38} {:>17} {:>17} {:>6}%",
+        "target", "", "", RIGHT_IN_EACH, RIGHT_OVER_ALL, "no wrong culprit", "", "99% exact", WELL_EXPLAINED
     );
     text += "\nright    judged requests whose top cause is a right one\nwithin   injected parts whose charge is off by \
              at most 200 us or a twentieth; median and p99 of that error beside it\nculprit  right / wrong / absent\n\
-             <=5%     requests with at most a twentieth of their time unexplained; beside it, unexplained of all \
+             task     the same for the runtime's task that was waited for\nsure     judged requests whose explanation \
+             is exact / inferred / partial\n<=5%     requests with at most a twentieth of their time unexplained; beside it, unexplained of all \
              time\n";
     text += &confusion(&all);
     for result in results {
@@ -90,7 +91,7 @@ pub(super) fn text(results: &[Result]) -> String {
 
 fn heading() -> String {
     format!(
-        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>17} {:>7} {:>7} {:>8} {:>6}\n",
+        "{:<22} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {:>17} {:>17} {:>17} {:>7} {:>7} {:>8} {:>6}\n",
         "scenario",
         "requests",
         "judged",
@@ -99,6 +100,8 @@ fn heading() -> String {
         "median",
         "p99",
         "culprit r/w/a",
+        "task r/w/a",
+        "sure e/i/p",
         "<=5%",
         "unexpl.",
         "missing",
@@ -111,8 +114,13 @@ fn row(name: &str, score: &Score) -> String {
         "{}/{}/{}",
         score.culprits_right, score.culprits_wrong, score.culprits_absent
     );
+    let tasks = format!(
+        "{}/{}/{}",
+        score.tasks_right, score.tasks_wrong, score.tasks_absent
+    );
+    let sure = format!("{}/{}/{}", score.exact, score.inferred, score.partial);
     format!(
-        "{name:<18} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {culprits:>17} {:>7} {:>7} {:>8} {:>6}\n",
+        "{name:<22} {:>8} {:>7} {:>7} {:>7} {:>9} {:>9} {culprits:>17} {tasks:>17} {sure:>17} {:>7} {:>7} {:>8} {:>6}\n",
         score.requests,
         score.affected,
         percent(score.right, score.affected),

@@ -38,9 +38,11 @@ pub(super) enum Injected {
     /// Those of its own handler, and perhaps some of the time before and after it, at most so much: parsing is
     /// computing too, and where the CPU is taken away from a handler, it is from what surrounds that, too.
     OwnAndAround(&'static [Kind], u64),
-    /// Those of other requests, while so many of them at once kept its handler from beginning: as many as there are
-    /// workers.
+    /// Those of others on its runtime, while so many of them at once kept its handler from beginning: as many as there
+    /// are workers.
     Behind(&'static [Kind], usize),
+    /// Those of its own handler, and before that those of others as in [`Self::Behind`].
+    OwnAndBehind(&'static [Kind], &'static [Kind], usize),
     /// It came while the listener was left alone: at least for the rest of that, until its handler began at most.
     Unaccepted,
     /// The client kept a part of the request back.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::injected::{Range, Stretches};
-use super::names::{Named, Names};
+use super::injected::{Range, Stretches, Truth};
+use super::names::{Named, Names, check_task};
 use super::scenario::{Case, Expected, Part};
 use super::truth::{Explained, Observed, Sent, Served};
 
@@ -48,6 +48,14 @@ pub(super) struct Score {
     pub(super) culprits_right: u64,
     pub(super) culprits_wrong: u64,
     pub(super) culprits_absent: u64,
+    /// Judged requests by how sure observer is.
+    pub(super) exact: u64,
+    pub(super) inferred: u64,
+    pub(super) partial: u64,
+    /// The runtime's task that was waited for, where the truth knows it and the top cause is right.
+    pub(super) tasks_right: u64,
+    pub(super) tasks_wrong: u64,
+    pub(super) tasks_absent: u64,
     /// Requests with at most a twentieth of their time unexplained.
     pub(super) well_explained: u64,
     pub(super) unexplained_ns: u64,
@@ -130,24 +138,25 @@ impl Judge<'_> {
     }
 
     fn parts(&mut self, parts: &[Part], served: &Served, sent: &Sent, explained: &Explained) {
-        let ranges: Vec<(&Part, Range)> = parts
+        let parts: Vec<(&Part, Truth)> = parts
             .iter()
             .map(|part| (part, self.stretches.part(&part.injected, served, sent)))
             .collect();
         let took_ns = sent.answered_ns.saturating_sub(sent.send_ns);
-        let largest = ranges.iter().max_by_key(|(_, range)| range.least_ns);
-        let Some((part, _)) =
-            largest.filter(|(_, range)| range.least_ns >= LEAST_NS && range.least_ns * 2 >= took_ns)
+        let largest = parts.iter().max_by_key(|(_, is)| is.length.least_ns);
+        let Some((part, is)) =
+            largest.filter(|(_, is)| is.length.least_ns >= LEAST_NS && is.length.least_ns * 2 >= took_ns)
         else {
             return;
         };
-        let truth = truth(&ranges, served, sent);
+        let truth = truth(&parts, served, sent);
         let right = self.top_cause(part.causes[0], part.causes, &truth, explained);
-        for (part, range) in ranges.iter().filter(|(_, range)| range.least_ns >= LEAST_NS) {
-            self.error(part, *range, &truth, explained);
+        for (part, is) in parts.iter().filter(|(_, is)| is.length.least_ns >= LEAST_NS) {
+            self.error(part, is.length, &truth, explained);
         }
         if right {
             self.culprit(part, &truth, explained);
+            self.task(part, is, &truth, explained);
         }
     }
 
@@ -157,6 +166,11 @@ impl Judge<'_> {
         let right = causes.contains(&named);
         self.score.affected += 1;
         self.score.right += u64::from(right);
+        match explained.confidence() {
+            "exact" => self.score.exact += 1,
+            "inferred" => self.score.inferred += 1,
+            _ => self.score.partial += 1,
+        }
         let row = self.score.named.entry(expected.to_owned()).or_default();
         *row.entry(named.to_owned()).or_default() += 1;
         if !right {
@@ -197,6 +211,18 @@ impl Judge<'_> {
         }
     }
 
+    fn task(&mut self, part: &Part, is: &Truth, truth: &Value, explained: &Explained) {
+        match check_task(part, &is.tasks, explained) {
+            None => {}
+            Some(Named::Right) => self.score.tasks_right += 1,
+            Some(Named::Absent) => self.score.tasks_absent += 1,
+            Some(Named::Wrong(what)) => {
+                self.score.tasks_wrong += 1;
+                self.example(&what, truth, explained);
+            }
+        }
+    }
+
     fn example(&mut self, why: &str, truth: &Value, explained: &Explained) {
         if self.examples.len() < MOST_EXAMPLES {
             self.examples
@@ -205,13 +231,21 @@ impl Judge<'_> {
     }
 }
 
-fn truth(ranges: &[(&Part, Range)], served: &Served, sent: &Sent) -> Value {
-    let parts: Vec<Value> = ranges
+fn truth(parts: &[(&Part, Truth)], served: &Served, sent: &Sent) -> Value {
+    let parts: Vec<Value> = parts
         .iter()
-        .map(|(part, range)| json!({"cause": part.causes[0], "least_ns": range.least_ns, "most_ns": range.most_ns}))
+        .map(|(part, Truth { length, tasks })| {
+            json!({
+                "cause": part.causes[0],
+                "least_ns": length.least_ns,
+                "most_ns": length.most_ns,
+                "tasks": tasks,
+            })
+        })
         .collect();
     json!({
         "parts": parts,
+        "task": served.task,
         "sent_ns": sent.send_ns,
         "handler_after_ns": served.start_ns.saturating_sub(sent.send_ns),
         "answered_after_ns": sent.answered_ns.saturating_sub(sent.send_ns),
@@ -234,6 +268,12 @@ impl Score {
             culprits_right,
             culprits_wrong,
             culprits_absent,
+            exact,
+            inferred,
+            partial,
+            tasks_right,
+            tasks_wrong,
+            tasks_absent,
             well_explained,
             unexplained_ns,
             latency_ns,
@@ -250,6 +290,12 @@ impl Score {
             (&mut self.culprits_right, culprits_right),
             (&mut self.culprits_wrong, culprits_wrong),
             (&mut self.culprits_absent, culprits_absent),
+            (&mut self.exact, exact),
+            (&mut self.inferred, inferred),
+            (&mut self.partial, partial),
+            (&mut self.tasks_right, tasks_right),
+            (&mut self.tasks_wrong, tasks_wrong),
+            (&mut self.tasks_absent, tasks_absent),
             (&mut self.well_explained, well_explained),
             (&mut self.unexplained_ns, unexplained_ns),
             (&mut self.latency_ns, latency_ns),
@@ -275,177 +321,4 @@ impl Score {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::scenario::{Culprit, Injected, Load, Server};
-    use super::super::truth::{Kind, Stretch};
-    use super::*;
-
-    const MS: u64 = 1_000_000;
-
-    fn asleep(id: u64, ms: u64) -> Served {
-        let sleep = Stretch {
-            kind: Kind::Sleep,
-            from_ns: 0,
-            to_ns: ms * MS,
-            least_ns: ms * MS,
-            most_ns: ms * MS,
-        };
-        Served::made_up(id, 0, vec![sleep])
-    }
-
-    fn sent(id: u64, took_ms: u64) -> Sent {
-        Sent {
-            id,
-            send_ns: 0,
-            sent_ns: 0,
-            answered_ns: took_ms * MS,
-            withheld_ns: 0,
-            unread_ns: 0,
-        }
-    }
-
-    fn explained(id: u64, budget_ms: &[(&str, u64)]) -> Explained {
-        let budget: BTreeMap<_, _> = budget_ms.iter().map(|(cause, ms)| (*cause, ms * MS)).collect();
-        let spans = budget_ms
-            .iter()
-            .map(|(cause, ms)| json!({"dur_ns": ms * MS, "cause": cause, "syscall": "read"}));
-        Explained::parse(json!({
-            "http": {"path": format!("/x?id={id}")},
-            "conn": {"nth": 2},
-            "latency_ns": budget.values().sum::<u64>(),
-            "budget_ns": budget,
-            "timeline": spans.collect::<Vec<_>>(),
-        }))
-        .unwrap()
-    }
-
-    fn case(pipelined: u64) -> Case {
-        Case {
-            name: "a".to_owned(),
-            short: false,
-            server: Server::default(),
-            loads: Vec::new(),
-            pipelined,
-        }
-    }
-
-    fn score(observed: &Observed) -> Score {
-        let part = Part::new(Injected::Own(&[Kind::Sleep]), &["syscall"]);
-        let expected = Expected::Parts(vec![part.by(Culprit::syscalls(&["read"]))]);
-        judge(&expected, &case(1), &Names::default(), observed).0
-    }
-
-    #[test]
-    fn the_right_cause_with_the_right_length_and_name_is_right() {
-        let score = score(&Observed {
-            served: vec![asleep(1, 10)],
-            sent: vec![sent(1, 12)],
-            explained: vec![explained(1, &[("syscall", 10), ("on_cpu", 2)])],
-            lost: 0,
-        });
-        assert_eq!(
-            (score.affected, score.right, score.within, score.culprits_right),
-            (1, 1, 1, 1)
-        );
-        assert_eq!(score.errors_ns, [0]);
-    }
-
-    #[test]
-    fn another_cause_is_wrong_and_its_time_is_an_error() {
-        let score = score(&Observed {
-            served: vec![asleep(1, 10)],
-            sent: vec![sent(1, 12)],
-            explained: vec![explained(1, &[("syscall", 3), ("lock", 9)])],
-            lost: 0,
-        });
-        assert_eq!((score.affected, score.right, score.within), (1, 0, 0));
-        assert_eq!(score.errors_ns, [7 * MS]);
-        assert_eq!(score.named["syscall"]["lock"], 1);
-    }
-
-    #[test]
-    fn a_request_that_mostly_did_something_else_is_not_judged() {
-        let score = score(&Observed {
-            served: vec![asleep(1, 10)],
-            sent: vec![sent(1, 21)],
-            explained: vec![explained(1, &[("lock", 21)])],
-            lost: 0,
-        });
-        assert_eq!((score.requests, score.affected), (1, 0));
-    }
-
-    #[test]
-    fn what_only_one_side_knows_is_counted() {
-        let score = score(&Observed {
-            served: vec![asleep(1, 10), asleep(2, 10)],
-            sent: vec![sent(1, 12), sent(2, 12)],
-            explained: vec![
-                explained(2, &[("syscall", 10)]),
-                explained(2, &[("syscall", 10)]),
-                explained(3, &[]),
-            ],
-            lost: 0,
-        });
-        assert_eq!(
-            (score.requests, score.explained, score.missing, score.extra),
-            (2, 1, 1, 2)
-        );
-    }
-
-    #[test]
-    fn the_first_request_of_a_connection_is_judged_only_where_all_are() {
-        let nothing = Expected::Nothing(&["on_cpu"]);
-        let mut first = explained(1, &[("lock", 1)]);
-        first.line["conn"]["nth"] = json!(1);
-        let observed = Observed {
-            served: vec![asleep(1, 0)],
-            sent: vec![sent(1, 1)],
-            explained: vec![first],
-            lost: 0,
-        };
-        let kept = case(1);
-        let reconnecting = Case {
-            loads: vec![Load::closed("/x", 1).with(&["--reconnect"])],
-            ..case(1)
-        };
-        let affected = |case| judge(&nothing, case, &Names::default(), &observed).0.affected;
-        assert_eq!((affected(&kept), affected(&reconnecting)), (0, 1));
-    }
-
-    #[test]
-    fn of_pipelined_requests_the_first_is_expected() {
-        let nothing = Expected::Nothing(&["on_cpu"]);
-        let observed = Observed {
-            served: vec![asleep(1, 0), asleep(2, 0)],
-            sent: vec![sent(1, 1), sent(2, 1)],
-            explained: vec![explained(1, &[("on_cpu", 1)])],
-            lost: 0,
-        };
-        let (score, _) = judge(&nothing, &case(2), &Names::default(), &observed);
-        assert_eq!((score.requests, score.missing, score.right), (1, 0, 1));
-    }
-
-    #[test]
-    fn of_a_control_only_slow_requests_are_judged() {
-        let nothing = Expected::Nothing(&["on_cpu"]);
-        let observed = Observed {
-            served: vec![asleep(1, 0), asleep(2, 0)],
-            sent: vec![sent(1, 1), sent(2, 1)],
-            explained: vec![explained(1, &[("lock", 0)]), explained(2, &[("lock", 1)])],
-            lost: 0,
-        };
-        let (score, _) = judge(&nothing, &case(1), &Names::default(), &observed);
-        assert_eq!((score.affected, score.right), (1, 0));
-    }
-
-    #[test]
-    fn the_error_at_a_quantile_is_one_of_the_errors() {
-        let errors_ns = (1..=100).rev().collect();
-        let score = Score {
-            errors_ns,
-            ..Score::default()
-        };
-        assert_eq!((score.error_ns(0.5), score.error_ns(0.99)), (Some(50), Some(99)));
-        assert_eq!(Score::default().error_ns(0.5), None);
-    }
-}
+mod tests;

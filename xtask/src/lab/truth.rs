@@ -32,6 +32,10 @@ pub(super) enum Kind {
     Fault,
     /// A wait for a thread of the blocking pool.
     PoolQueue,
+    /// A wait for a task that takes one job after the other from a channel.
+    ChannelQueue,
+    /// From a task's wakeup until it was polled.
+    TaskQueue,
     /// A wait for a connection to the peer.
     ConnectionQueue,
     /// A wait for the peer.
@@ -48,12 +52,18 @@ pub(super) struct Stretch {
     pub(super) to_ns: u64,
     pub(super) least_ns: u64,
     pub(super) most_ns: u64,
+    /// The task whose work it was; of a wait, the one that was waited for. Where known.
+    pub(super) task: Option<u64>,
 }
 
-/// A request as its handler saw it.
+/// A request as its handler saw it, or with id 0 the work of a task that no request waits for.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Served {
     pub(super) id: u64,
+    /// The task that served it.
+    pub(super) task: Option<u64>,
+    /// The runtime of that task.
+    pub(super) runtime: Option<u64>,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
     injected: Vec<Option<Stretch>>,
@@ -90,6 +100,16 @@ pub(super) struct Observed {
     pub(super) lost: u64,
 }
 
+impl Kind {
+    /// Whether it is a wait for another task.
+    pub(super) fn is_for_a_task(self) -> bool {
+        matches!(
+            self,
+            Self::Lock | Self::AsyncLock | Self::ChannelQueue | Self::TaskQueue
+        )
+    }
+}
+
 impl Served {
     pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
         self.injected.iter().flatten()
@@ -99,6 +119,8 @@ impl Served {
     pub(super) fn made_up(id: u64, start_ns: u64, injected: Vec<Stretch>) -> Self {
         Self {
             id,
+            task: Some(id),
+            runtime: Some(1),
             start_ns,
             end_ns: start_ns,
             injected: injected.into_iter().map(Some).collect(),
@@ -121,6 +143,11 @@ impl Explained {
     /// Whether it is the first of its connection.
     pub(super) fn is_first(&self) -> bool {
         self.line["conn"]["nth"] == 1
+    }
+
+    /// How sure observer is.
+    pub(super) fn confidence(&self) -> &str {
+        self.line["confidence"].as_str().unwrap_or_default()
     }
 
     /// The cause with the most time.

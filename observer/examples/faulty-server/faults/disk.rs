@@ -4,12 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{Result as IoResult, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
 
 use super::size::Kibibytes;
 use super::{Failure, Shared, unavailable};
@@ -64,14 +61,16 @@ fn open(path: &Path) -> IoResult<Data> {
 }
 
 /// Writes a file and waits until it is on the disk.
-pub(super) async fn synchronized(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(size): Query<Kibibytes>,
+pub(super) fn synchronized(
+    visit: &mut Visit,
+    shared: &Shared,
+    size: &Kibibytes,
 ) -> Result<&'static str, Failure> {
     let failed = |error| {
-        let what = format!("cannot write a file in {}: {error}\n", shared.files.display());
-        (StatusCode::INTERNAL_SERVER_ERROR, what)
+        unavailable(format!(
+            "cannot write a file in {}: {error}",
+            shared.files.display()
+        ))
     };
     let file = written(&shared.files, &size.filler()).map_err(failed)?;
     // Closing it waits too: that is when a file without a name is removed.
@@ -93,11 +92,7 @@ fn written(directory: &Path, bytes: &[u8]) -> IoResult<File> {
 }
 
 /// Reads from the disk and not from the kernel's cache, block by block.
-pub(super) async fn direct(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(size): Query<Kibibytes>,
-) -> Result<&'static str, Failure> {
+pub(super) fn direct(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Result<&'static str, Failure> {
     let Some(data) = &shared.data else {
         return Err(unavailable("start the server with --data FILE"));
     };

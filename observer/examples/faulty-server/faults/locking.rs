@@ -1,61 +1,57 @@
 //! Locks that are held too long.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use axum::extract::{Query, State};
+use std::sync::{Mutex, PoisonError};
 
 use super::size::Time;
-use super::{Shared, waiting};
+use super::waiting;
 use crate::clock;
-use crate::truth::{Kind, Stretch};
+use crate::truth::{self, Kind, Stretch};
 use crate::visit::Visit;
 
-/// The locks. Each holds the time of its last release: a wait for it was no shorter than until then.
+/// The locks.
 #[derive(Default)]
 pub(super) struct Locks {
-    blocking: Mutex<u64>,
-    yielding: tokio::sync::Mutex<u64>,
+    blocking: Mutex<Release>,
+    yielding: tokio::sync::Mutex<Release>,
+}
+
+/// The last release of a lock: a wait for it was no shorter than until then, and was for that task.
+#[derive(Default)]
+struct Release {
+    at_ns: u64,
+    by: Option<u64>,
+}
+
+impl Release {
+    fn now() -> Self {
+        Self {
+            at_ns: clock::now_ns(),
+            by: truth::current_task(),
+        }
+    }
+
+    /// The wait that is over now.
+    fn waited(&self, kind: Kind, from_ns: u64) -> Stretch {
+        Stretch::until_now(kind, from_ns, self.at_ns.saturating_sub(from_ns)).by(self.by)
+    }
 }
 
 /// Sleeps on the worker with a lock in its hand that the next such request blocks its own worker on.
-pub(super) async fn lock(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(time): Query<Time>,
-) -> &'static str {
+pub(super) fn lock(visit: &mut Visit, locks: &Locks, time: &Time) -> &'static str {
     let from_ns = clock::now_ns();
-    let mut released_ns = shared
-        .locks
-        .blocking
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    visit.injected(Stretch::until_now(
-        Kind::Lock,
-        from_ns,
-        released_ns.saturating_sub(from_ns),
-    ));
+    let mut release = locks.blocking.lock().unwrap_or_else(PoisonError::into_inner);
+    visit.injected(release.waited(Kind::Lock, from_ns));
     visit.injected(waiting::slept(time.duration()));
-    *released_ns = clock::now_ns();
+    *release = Release::now();
     "unlocked\n"
 }
 
 /// Waits, without the worker, with a lock in its hand that the next such request waits for, without its worker too.
-pub(super) async fn async_lock(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(time): Query<Time>,
-) -> &'static str {
+pub(super) async fn async_lock(visit: &mut Visit, locks: &Locks, time: &Time) -> &'static str {
     let from_ns = clock::now_ns();
-    let mut released_ns = shared.locks.yielding.lock().await;
-    let least_ns = released_ns.saturating_sub(from_ns);
-    visit.injected(Stretch::until_now(Kind::AsyncLock, from_ns, least_ns));
-    let held_ns = clock::now_ns();
-    tokio::time::sleep(time.duration()).await;
-    visit.injected(Stretch::until_now(
-        Kind::Timer,
-        held_ns,
-        waiting::nanoseconds(time.duration()),
-    ));
-    *released_ns = clock::now_ns();
+    let mut release = locks.yielding.lock().await;
+    visit.injected(release.waited(Kind::AsyncLock, from_ns));
+    waiting::timer(visit, time).await;
+    *release = Release::now();
     "unlocked\n"
 }

@@ -4,9 +4,6 @@ use std::hint::black_box;
 use std::io::{Error, Result as IoResult};
 use std::os::fd::AsRawFd as _;
 use std::ptr;
-use std::sync::Arc;
-
-use axum::extract::{Query, State};
 
 use super::disk::Data;
 use super::size::Kibibytes;
@@ -20,7 +17,7 @@ const PAGE_BYTES: usize = 4096;
 const READAHEAD_BYTES: usize = 128 * 1024;
 
 /// Touches fresh memory: a minor fault a page.
-pub(super) async fn touch(mut visit: Visit, Query(size): Query<Kibibytes>) -> &'static str {
+pub(super) fn touch(visit: &mut Visit, size: &Kibibytes) -> &'static str {
     let ((), stretches) = blocked::measured(Kind::Fault, 0, || {
         let mut memory = vec![0_u8; size.bytes()];
         for at in (0..memory.len()).step_by(PAGE_BYTES) {
@@ -34,11 +31,7 @@ pub(super) async fn touch(mut visit: Visit, Query(size): Query<Kibibytes>) -> &'
 
 /// Touches a part of a file that the kernel's cache does not have: a major fault for each window of
 /// its readahead.
-pub(super) async fn cold(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(size): Query<Kibibytes>,
-) -> Result<&'static str, Failure> {
+pub(super) fn cold(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Result<&'static str, Failure> {
     let Some(data) = &shared.data else {
         return Err(unavailable("start the server with --data FILE"));
     };
@@ -53,9 +46,6 @@ struct Mapped {
     start: *mut libc::c_void,
     bytes: usize,
 }
-
-// SAFETY: the mapping belongs to this value alone, and its memory is only read.
-unsafe impl Send for Mapped {}
 
 impl Mapped {
     fn uncached(data: &Data, bytes: usize) -> IoResult<Self> {

@@ -1,12 +1,14 @@
 //! The endpoints. Each has exactly one fault, of a size that the request chooses; `/both` has two.
 //!
-//! One module for each kind of fault. Every handler tells its [`Visit`] what it did, which is kept with `--truth`.
+//! One module for each kind of fault. Every handler tells its [`Visit`] what it did, which is kept with `--truth`. None
+//! knows which framework received the request.
 
 mod computing;
 mod disk;
 mod locking;
 mod memory;
 mod size;
+mod tasks;
 mod waiting;
 
 use std::fmt::Display;
@@ -14,26 +16,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::Router;
-use axum::extract::Query;
-use axum::http::StatusCode;
-use axum::routing::get;
+use serde::de::DeserializeOwned;
 
 use crate::downstream::Downstream;
-use crate::gate::Gate;
+use crate::incoming::Gate;
 use crate::truth::Truth;
 use crate::visit::Visit;
 use disk::Data;
 use size::Kibibytes;
 
-type Failure = (StatusCode, String);
+/// What is answered.
+pub(crate) struct Answer {
+    /// Of HTTP.
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What is answered instead.
+struct Failure(Answer);
 
 /// What requests share.
 pub(crate) struct Shared {
-    pub(crate) truth: Option<Arc<Truth>>,
+    truth: Option<Arc<Truth>>,
     locks: locking::Locks,
+    clerk: tasks::Clerk,
     downstream: Option<Downstream>,
-    gate: Gate,
+    gate: Option<Gate>,
     files: PathBuf,
     data: Option<Data>,
 }
@@ -42,63 +50,105 @@ pub(crate) struct Shared {
 pub(crate) struct Resources {
     pub(crate) truth: Option<Arc<Truth>>,
     pub(crate) downstream: Option<Downstream>,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Option<Gate>,
     pub(crate) files: PathBuf,
     pub(crate) data: Option<PathBuf>,
 }
 
+impl Shared {
+    pub(crate) fn new(resources: Resources) -> Result<Self> {
+        let Resources {
+            truth,
+            downstream,
+            gate,
+            files,
+            data,
+        } = resources;
+        Ok(Self {
+            truth,
+            locks: locking::Locks::default(),
+            clerk: tasks::Clerk::default(),
+            downstream,
+            gate,
+            files,
+            data: data.map(Data::open).transpose()?,
+        })
+    }
+}
+
+/// Answers a request. With `/spawned` before its path that is done at once, and the fault happens in a task of its own.
+pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, query: &str) -> Answer {
+    let mut visit = Visit::of_a_request(shared.truth.clone(), query);
+    if let Some(path) = path.strip_prefix("/spawned") {
+        let (shared, path, query) = (Arc::clone(shared), path.to_owned(), query.to_owned());
+        tokio::spawn(async move {
+            let mut visit = Visit::of_a_task(shared.truth.clone());
+            // Nobody waits for the answer.
+            let _ = fault(&mut visit, &shared, &path, &query).await;
+        });
+        return "spawned\n".into();
+    }
+    let answer = fault(&mut visit, shared, path, query).await;
+    answer.unwrap_or_else(|Failure(answer)| answer)
+}
+
 /// All endpoints.
-pub(crate) fn router(resources: Resources) -> Result<Router> {
-    let Resources {
-        truth,
-        downstream,
-        gate,
-        files,
-        data,
-    } = resources;
-    let shared = Shared {
-        truth,
-        locks: locking::Locks::default(),
-        downstream,
-        gate,
-        files,
-        data: data.map(Data::open).transpose()?,
-    };
-    let router = Router::new()
-        .route("/ping", get(ping))
-        .route("/task", get(task))
-        .route("/large", get(large))
-        .route("/burn", get(computing::burn))
-        .route("/both", get(computing::both))
-        .route("/blocking", get(waiting::blocking))
-        .route("/timer", get(waiting::timer))
-        .route("/pool", get(waiting::pool))
-        .route("/downstream", get(waiting::downstream))
-        .route("/not-accepting", get(waiting::not_accepting))
-        .route("/lock", get(locking::lock))
-        .route("/async-lock", get(locking::async_lock))
-        .route("/blocking-file", get(disk::synchronized))
-        .route("/direct", get(disk::direct))
-        .route("/touch", get(memory::touch))
-        .route("/cold", get(memory::cold))
-        .with_state(Arc::new(shared));
-    Ok(router)
+async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> Result<Answer, Failure> {
+    Ok(match path {
+        "/ping" => "pong".into(),
+        "/task" => own_task().into(),
+        // More than the socket may take at once.
+        "/large" => read::<Kibibytes>(query)?.filler().into(),
+        "/burn" => computing::burn(visit, &read(query)?).into(),
+        "/both" => computing::both(visit, &read(query)?).into(),
+        "/blocking" => waiting::blocking(visit, &read(query)?).into(),
+        "/timer" => waiting::timer(visit, &read(query)?).await.into(),
+        "/pool" => waiting::pool(visit, &read(query)?).await?.into(),
+        "/downstream" => waiting::downstream(visit, shared, &read(query)?).await?.into(),
+        "/not-accepting" => waiting::not_accepting(visit, shared, &read(query)?).await?.into(),
+        "/lock" => locking::lock(visit, &shared.locks, &read(query)?).into(),
+        "/async-lock" => locking::async_lock(visit, &shared.locks, &read(query)?)
+            .await
+            .into(),
+        "/join" => tasks::join(visit, &read(query)?).await?.into(),
+        "/channel" => tasks::channel(visit, &shared.clerk, &read(query)?).await?.into(),
+        "/wake-first" => tasks::wake_first(visit, &read(query)?).await?.into(),
+        "/block-in-place" => tasks::in_place(visit, &read(query)?).into(),
+        "/blocking-file" => disk::synchronized(visit, shared, &read(query)?)?.into(),
+        "/direct" => disk::direct(visit, shared, &read(query)?)?.into(),
+        "/touch" => memory::touch(visit, &read(query)?).into(),
+        "/cold" => memory::cold(visit, shared, &read(query)?)?.into(),
+        _ => return Err(Failure::new(404, "there is no such endpoint")),
+    })
 }
 
-async fn ping(_visit: Visit) -> &'static str {
-    "pong"
+/// The id of the runtime task that serves the request, where there is one.
+fn own_task() -> String {
+    tokio::task::try_id().map_or_else(String::new, |id| id.to_string())
 }
 
-/// Tells the id of the task that serves the connection.
-async fn task(_visit: Visit) -> String {
-    tokio::task::id().to_string()
-}
-
-/// Sends more than the socket may take at once.
-async fn large(_visit: Visit, Query(size): Query<Kibibytes>) -> Vec<u8> {
-    size.filler()
+fn read<T: DeserializeOwned>(query: &str) -> Result<T, Failure> {
+    serde_urlencoded::from_str(query).map_err(|error| Failure::new(400, error))
 }
 
 fn unavailable(why: impl Display) -> Failure {
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{why:#}\n"))
+    Failure::new(503, why)
+}
+
+impl Failure {
+    fn new(status: u16, why: impl Display) -> Self {
+        Self(Answer {
+            status,
+            body: format!("{why:#}\n").into(),
+        })
+    }
+}
+
+impl<T: Into<Vec<u8>>> From<T> for Answer {
+    fn from(body: T) -> Self {
+        Self {
+            status: 200,
+            body: body.into(),
+        }
+    }
 }

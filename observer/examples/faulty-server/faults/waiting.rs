@@ -1,25 +1,22 @@
 //! Waits for time, for threads, and for another server.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-use axum::extract::{Query, State};
 
 use super::size::Time;
 use super::{Failure, Shared, unavailable};
 use crate::clock;
-use crate::truth::{Kind, Stretch};
+use crate::truth::{self, Kind, Stretch};
 use crate::visit::Visit;
 
 /// Sleeps on the worker.
-pub(super) async fn blocking(mut visit: Visit, Query(time): Query<Time>) -> &'static str {
+pub(super) fn blocking(visit: &mut Visit, time: &Time) -> &'static str {
     visit.injected(slept(time.duration()));
     "blocked\n"
 }
 
 /// Waits without the worker.
-pub(super) async fn timer(mut visit: Visit, Query(time): Query<Time>) -> &'static str {
+pub(super) async fn timer(visit: &mut Visit, time: &Time) -> &'static str {
     let from_ns = clock::now_ns();
     tokio::time::sleep(time.duration()).await;
     visit.injected(Stretch::until_now(
@@ -31,26 +28,24 @@ pub(super) async fn timer(mut visit: Visit, Query(time): Query<Time>) -> &'stati
 }
 
 /// Sleeps on the blocking pool and not on a worker.
-pub(super) async fn pool(mut visit: Visit, Query(time): Query<Time>) -> Result<&'static str, Failure> {
+pub(super) async fn pool(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
     let asked_ns = clock::now_ns();
+    let duration = time.duration();
     let work = move || {
         (
             Stretch::until_now(Kind::PoolQueue, asked_ns, u64::MAX),
-            slept(time.duration()),
+            slept(duration),
         )
     };
     let (queued, slept) = tokio::task::spawn_blocking(work).await.map_err(unavailable)?;
     visit.injected(queued);
     visit.injected(slept);
+    visit.injected(Stretch::until_now(Kind::TaskQueue, slept.to_ns, u64::MAX));
     Ok("slept in the pool\n")
 }
 
 /// Waits for another server, without the worker.
-pub(super) async fn downstream(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(time): Query<Time>,
-) -> Result<String, Failure> {
+pub(super) async fn downstream(visit: &mut Visit, shared: &Shared, time: &Time) -> Result<String, Failure> {
     let Some(downstream) = &shared.downstream else {
         return Err(unavailable("start the server with --downstream HOST:PORT"));
     };
@@ -68,27 +63,32 @@ pub(super) async fn downstream(
 
 /// Keeps the server from accepting connections.
 pub(super) async fn not_accepting(
-    mut visit: Visit,
-    State(shared): State<Arc<Shared>>,
-    Query(time): Query<Time>,
-) -> &'static str {
+    visit: &mut Visit,
+    shared: &Shared,
+    time: &Time,
+) -> Result<&'static str, Failure> {
+    let Some(gate) = &shared.gate else {
+        return Err(unavailable(
+            "this framework accepts connections in a thread of its own",
+        ));
+    };
     let from_ns = clock::now_ns();
-    shared.gate.close();
+    gate.close();
     tokio::time::sleep(time.duration()).await;
-    shared.gate.open();
+    gate.open();
     visit.injected(Stretch::until_now(
         Kind::NotAccepting,
         from_ns,
         nanoseconds(time.duration()),
     ));
-    "accepts again\n"
+    Ok("accepts again\n")
 }
 
 /// Sleeps on this thread. The kernel lets it sleep no shorter.
 pub(super) fn slept(duration: Duration) -> Stretch {
     let from_ns = clock::now_ns();
     thread::sleep(duration);
-    Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(duration))
+    Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(duration)).by(truth::current_task())
 }
 
 pub(super) fn nanoseconds(duration: Duration) -> u64 {

@@ -5,7 +5,9 @@
 mod client;
 mod computing;
 mod controls;
+mod frameworks;
 mod queues;
+mod tasks;
 mod waits;
 
 use super::scenario::{Case, Injected, Load, Part, Scenario, Server};
@@ -25,6 +27,10 @@ const MOST_PER_SECOND: u64 = 1_000;
 /// With fewer there would be nothing to judge after some seconds.
 const LEAST_PER_SECOND: u64 = 2;
 
+/// Why observer fails where a worker does several things at once.
+const NOT_ITS_TURN: &str = "what a task waited for is `unexplained` where something else woke its worker, or kept it \
+                            awake, in the moment in which the wait was over";
+
 /// What reading, parsing and answering a request takes beside its handler, at most.
 const AROUND_NS: u64 = 500_000;
 
@@ -34,6 +40,8 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(queues::all());
     all.extend(waits::all());
     all.extend(client::all());
+    all.extend(tasks::all());
+    all.extend(frameworks::all());
     all
 }
 

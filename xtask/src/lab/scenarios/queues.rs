@@ -4,7 +4,7 @@ use super::super::scenario::{Culprit, Expected, Injected, Load, Part, Scenario, 
 use super::super::truth::Kind;
 use super::{case, short, sized};
 
-const SLEEPS: &[&str] = &["clock_nanosleep"];
+pub(super) const SLEEPS: &[&str] = &["clock_nanosleep"];
 /// What writing a file to the disk may wait in.
 const WRITES: &[&str] = &["fsync", "write", "openat", "close"];
 
@@ -127,7 +127,7 @@ pub(super) fn all() -> Vec<Scenario> {
     ]
 }
 
-fn own_sleep() -> Part {
+pub(super) fn own_sleep() -> Part {
     Part::new(Injected::Own(&[Kind::Sleep]), &["syscall"]).by(Culprit::syscalls(SLEEPS))
 }
 

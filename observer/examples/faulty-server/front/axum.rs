@@ -1,0 +1,24 @@
+//! axum as most use it: a router, and `axum::serve`.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::faults::{Answer, Shared, answer};
+use crate::incoming::Incoming;
+
+pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) -> Result<()> {
+    let router = Router::new().fallback(handler).with_state(shared);
+    axum::serve(incoming, router).await.context("the server stopped")
+}
+
+async fn handler(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let Answer { status, body } = answer(&shared, uri.path(), uri.query().unwrap_or_default()).await;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Body::from(body)).into_response()
+}

@@ -1,0 +1,30 @@
+//! hyper alone: this program accepts, and spawns the task of each connection itself.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use axum::serve::Listener as _;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming as Body};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, http};
+use hyper_util::rt::TokioIo;
+
+use crate::faults::{Answer, Shared, answer};
+use crate::incoming::Incoming;
+
+pub(super) async fn serve(mut incoming: Incoming, shared: Arc<Shared>) -> Result<()> {
+    loop {
+        let (stream, _) = incoming.accept().await;
+        let shared = Arc::clone(&shared);
+        let service = service_fn(move |request| handler(Arc::clone(&shared), request));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn handler(shared: Arc<Shared>, request: Request<Body>) -> http::Result<Response<Full<Bytes>>> {
+    let query = request.uri().query().unwrap_or_default();
+    let Answer { status, body } = answer(&shared, request.uri().path(), query).await;
+    Response::builder().status(status).body(Full::from(body))
+}
