@@ -227,6 +227,13 @@ impl Registers {
         // SAFETY: `unsigned long` of `pt_regs`.
         unsafe { read(self.0, offset!(regs_arg3)) }
     }
+
+    /// The stack pointer.
+    #[inline(always)]
+    pub(crate) fn stack(self) -> u64 {
+        // SAFETY: `unsigned long` of `pt_regs`.
+        unsafe { read(self.0, offset!(regs_stack)) }
+    }
 }
 
 /// A `struct sock *` that the verifier knows.

@@ -20,6 +20,10 @@ static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> =
 #[btf_map]
 static TASK_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 
+/// Where they keep a pointer to their scheduler, see [`observer_common::names::map::SCHEDULER_WORDS`].
+#[btf_map]
+static SCHEDULER_WORDS: Array<i64, MAX_TARGETS> = Array::new();
+
 /// The only watched thread-group id, 0 when there are several. A constant at load: with one target, the
 /// verifier drops the map look-up and a context switch of a stranger costs two comparisons.
 #[unsafe(no_mangle)]
@@ -62,6 +66,17 @@ impl Target {
             Some(0) => task::NONE,
             Some(id) => id,
             None => task::UNKNOWN,
+        }
+    }
+
+    /// Whether the current thread, which must be one of this process, is under no scheduler of its runtime.
+    #[inline(always)]
+    pub(crate) fn has_no_scheduler(self, thread: Task) -> bool {
+        match SCHEDULER_WORDS.get(self.slot) {
+            Some(word) if *word != 0 => {
+                user::read_word(thread.fsbase().wrapping_add_signed(*word)) == Some(0)
+            }
+            _ => false,
         }
     }
 }

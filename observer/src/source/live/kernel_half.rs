@@ -37,6 +37,7 @@ pub struct KernelHalf {
     losses: PerCpuArray<MapData, LossesPod>,
     pids: Vec<u32>,
     task_words: Array<MapData, i64>,
+    scheduler_words: Array<MapData, i64>,
     pub(super) rings: Rings,
     pub(super) seekers: Seekers,
     /// What became of each signal.
@@ -91,6 +92,7 @@ impl KernelHalf {
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
         let task_words = map(&mut ebpf, names::map::TASK_WORDS)?;
+        let scheduler_words = map(&mut ebpf, names::map::SCHEDULER_WORDS)?;
         let (seeks, samples) = (
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
@@ -115,6 +117,7 @@ impl KernelHalf {
             losses,
             pids: options.pids.clone(),
             task_words,
+            scheduler_words,
             rings,
             seekers,
             outcomes,
@@ -131,6 +134,17 @@ impl KernelHalf {
         self.task_words
             .set(slot, offset.unwrap_or(0), 0)
             .with_context(|| format!("cannot say where process {pid} keeps its task ids"))
+    }
+
+    /// The same for the pointer to the scheduler that runs a thread.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_scheduler_word(&mut self, pid: u32, offset: Option<i64>) -> Result<()> {
+        let slot = self.slot(pid)?;
+        self.scheduler_words
+            .set(slot, offset.unwrap_or(0), 0)
+            .with_context(|| format!("cannot say where process {pid} keeps its schedulers"))
     }
 
     /// The place of process `pid` in the arrays that have one for each target.

@@ -34,6 +34,12 @@ const ENOUGH_RECEIVES_OF_ONE: u32 = 4;
 /// Receives after which something must have been proved.
 const MOST_RECEIVES: u32 = 20_000;
 
+/// Words of the runtime's context, at most: what belongs to a task's id is no further away.
+const MOST_CONTEXT_WORDS: usize = 12;
+
+/// How far up its stack a thread's scheduler can be: the stack that tokio gives its threads.
+const MOST_STACK_BYTES: u64 = 2 << 20;
+
 /// What a thread did when its variables were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
@@ -50,6 +56,8 @@ pub(super) struct Moment<'a> {
     pub(super) doing: Doing,
     /// The next task id that the runtime will give out, 0 where that is not known.
     pub(super) issued: u64,
+    /// Where its stack ends.
+    pub(super) stack: u64,
     pub(super) words: &'a [u64],
 }
 
@@ -77,6 +85,9 @@ pub(super) struct Proof {
     pub(super) waits: u32,
     /// Whether every id was compared with the count of those given out.
     pub(super) counted: bool,
+    /// Index of the word that points to the scheduler which runs the thread, where that is certain. It is empty in a
+    /// job of the blocking pool.
+    pub(super) scheduler: Option<usize>,
 }
 
 /// A search among some words.
@@ -85,6 +96,8 @@ pub(super) struct Search {
     /// The words are those of the runtime's context and nothing else.
     is_context: bool,
     contradicted: Vec<bool>,
+    /// Words that did not always point into the thread's own stack while it received.
+    off_stack: Vec<bool>,
     connections: Vec<Connection>,
     waiting: Vec<Waiting>,
     receives: u32,
@@ -115,6 +128,7 @@ impl Search {
         Self {
             is_context,
             contradicted: vec![false; words],
+            off_stack: vec![false; words],
             connections: Vec::new(),
             waiting: Vec::new(),
             receives: 0,
@@ -162,6 +176,10 @@ impl Search {
         }
         self.receives += 1;
         self.counted &= moment.issued != 0;
+        for (off_stack, &value) in self.off_stack.iter_mut().zip(moment.words) {
+            let above = value.checked_sub(moment.stack);
+            *off_stack |= above.is_none_or(|above| above >= MOST_STACK_BYTES);
+        }
         for (index, (contradicted, &value)) in self.contradicted.iter_mut().zip(moment.words).enumerate() {
             let constant = known.is_none_or(|known| self.connections[known].words[index] == value);
             let mut others = self.connections.iter().filter(|other| other.conn != conn);
@@ -230,6 +248,7 @@ impl Search {
             receives: self.receives,
             waits: self.waits,
             counted: self.counted,
+            scheduler: self.scheduler(word),
         };
         let proved = match repeated[..] {
             [] => false,
@@ -247,6 +266,13 @@ impl Search {
             }
         };
         proved.then_some(proof)
+    }
+
+    /// The scheduler of a thread is on its stack, and nothing else that stands in the context is.
+    fn scheduler(&self, task_word: usize) -> Option<usize> {
+        let nearby = |index: usize| index.abs_diff(task_word) < MOST_CONTEXT_WORDS;
+        let mut on_stack = (0..self.off_stack.len()).filter(|&index| nearby(index) && !self.off_stack[index]);
+        on_stack.next().filter(|_| on_stack.next().is_none())
     }
 
     fn is_no_address(&self, word: usize) -> bool {
