@@ -13,6 +13,7 @@ pub mod losses;
 pub mod output;
 pub mod pipeline;
 pub mod request;
+mod runtimes;
 pub mod source;
 pub mod summary;
 pub mod syscall;

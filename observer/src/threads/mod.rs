@@ -11,11 +11,13 @@ mod judgement;
 mod occupancy;
 mod packed;
 mod past;
+mod roles;
 mod state;
 mod tasks;
 mod thread;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
@@ -25,6 +27,7 @@ pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
+pub use roles::{Counted, Flavour, Roles, Workers};
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
 pub use thread::Thread;
@@ -34,6 +37,7 @@ use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
+use self::roles::Role;
 use self::tasks::Tasks;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
@@ -234,6 +238,9 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        if !operation.outbound {
+            thread.role.ran(Task::new(operation.task));
+        }
         count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
             let availability = availability.entry(pid).or_default();
@@ -241,9 +248,17 @@ impl Threads {
         }
     }
 
-    /// What the workers did until `now_ns`, since this was asked last, each with its id.
+    /// What the threads of each process are to its runtimes, as far as they were seen at it.
+    #[must_use]
+    pub fn roles(&self) -> BTreeMap<u32, Roles> {
+        roles::by_process(self.threads.iter().map(|(&tid, thread)| (tid, thread)))
+    }
+
+    /// What the workers and the threads of blocking pools did until `now_ns`, since this was asked last, each with its
+    /// id.
     pub fn take_usage(&mut self, now_ns: u64) -> Vec<(u32, Usage)> {
-        let workers = self.threads.iter_mut().filter(|(_, thread)| thread.serves);
+        let threads = self.threads.iter_mut();
+        let workers = threads.filter(|(_, thread)| thread.serves || thread.is_of_pool());
         let mut used: Vec<_> = workers
             .map(|(&tid, thread)| (tid, thread.take_usage(now_ns)))
             .collect();
@@ -292,6 +307,10 @@ impl Threads {
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: u32) {
         self.tasks.forget_process(pid);
+        let threads = self.threads.values_mut();
+        threads
+            .filter(|thread| thread.pid == pid)
+            .for_each(|thread| thread.role = Role::default());
     }
 
     /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
@@ -302,6 +321,7 @@ impl Threads {
             thread.owner = Owner::Nobody;
             thread.task = Task::UNKNOWN;
             thread.state = NOTHING;
+            thread.role.lost();
         }
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use observer::cause::{Budget, Cause};
 use observer::output::{
-    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeInfo, RuntimeLine, SignalInfo,
-    Sink as _, TargetInfo, Why,
+    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeAtWork, RuntimeInfo, RuntimeLine,
+    RuntimeThread, SignalInfo, Sink as _, TargetInfo, Why,
 };
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
@@ -16,6 +16,7 @@ use observer::summary::{
     PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
     WorkerTotals,
 };
+use observer::threads::Flavour;
 use serde_json::Value;
 
 /// One value for each kind of line.
@@ -107,6 +108,16 @@ pub(crate) fn full() -> Lines {
             version: Some("1.48.0".to_owned()),
             task_ids: true,
             evidence: "word 6".to_owned(),
+            runtimes: vec![RuntimeAtWork {
+                flavour: Some(Flavour::MultiThread),
+                count: 1,
+                threads: vec![RuntimeThread {
+                    tid: 9,
+                    comm: Some("worker".to_owned()),
+                }],
+                evidence: "descriptor 4".to_owned(),
+            }],
+            pool_threads: Some(1),
         },
         end: End {
             start_unix_ns: 2,
@@ -283,7 +294,9 @@ pub(crate) fn bare() -> Lines {
         span.detail = Detail::default();
     }
 
-    lines.runtime.version = None;
+    (lines.runtime.version, lines.runtime.pool_threads) = (None, None);
+    lines.runtime.runtimes[0].flavour = None;
+    lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.cost) = (None, None, None);

@@ -293,7 +293,8 @@ impl Hunt {
             1 => "the only connection had one id".to_owned(),
             _ => format!("each of {connections} connections had an id of its own"),
         };
-        let scheduler = scheduler.map_or_else(String::new, |word| format!("; word {word} is its scheduler's"));
+        let scheduler =
+            scheduler.map_or_else(String::new, |word| format!("; word {word} is its scheduler's"));
         format!(
             "word {word} of the {} at fsbase{:+}: in {receives} receives, {whose}{}, and in {waits} waits for events no \
              thread had such an id{scheduler}",

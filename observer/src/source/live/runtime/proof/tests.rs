@@ -21,15 +21,7 @@ impl Runtime {
 
     fn words(tid: u32, id: u64, budget: u64) -> [u64; 7] {
         let tid = u64::from(tid);
-        [
-            tid,
-            0,
-            1,
-            0x5555_0000_1000,
-            id,
-            STACK + tid * 64,
-            budget,
-        ]
+        [tid, 0, 1, 0x5555_0000_1000, id, STACK + tid * 64, budget]
     }
 
     fn receives(&mut self, tid: u32, conn: u64, id: u64) {
@@ -244,7 +236,11 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
     assert_eq!(scheduler_with(None), Some(SCHEDULER));
     // Once none, or below or far above its stack.
     for elsewhere in [0, STACK - 8, STACK + MOST_STACK_BYTES] {
-        assert_eq!(scheduler_with(Some((SCHEDULER, elsewhere))), None, "{elsewhere:x}");
+        assert_eq!(
+            scheduler_with(Some((SCHEDULER, elsewhere))),
+            None,
+            "{elsewhere:x}"
+        );
     }
     let mut runtime = Runtime::new(true);
     for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
