@@ -31,6 +31,7 @@ mod quota;
 mod recording;
 #[path = "../support/run.rs"]
 mod run;
+mod runtimes;
 mod server;
 mod short_lived;
 mod tasks;
