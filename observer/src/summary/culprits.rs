@@ -56,6 +56,7 @@ struct Key<'a> {
     pid: Option<u32>,
     comm: Option<&'a str>,
     request: Option<&'a str>,
+    pool: bool,
 }
 
 impl<'a> Key<'a> {
@@ -65,6 +66,7 @@ impl<'a> Key<'a> {
             dur_ns: _,
             detail,
             culprit,
+            behind_pool,
         } = wait;
         Self {
             cause: *cause,
@@ -74,6 +76,7 @@ impl<'a> Key<'a> {
             pid: culprit.as_ref().map(|culprit| culprit.pid),
             comm: culprit.as_ref().and_then(|culprit| culprit.comm.as_deref()),
             request: culprit.as_ref().and_then(|culprit| culprit.request.as_deref()),
+            pool: *behind_pool,
         }
     }
 }
@@ -94,6 +97,7 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
         request: culprit
             .and_then(|culprit| culprit.request.as_deref())
             .map(str::to_owned),
+        pool: wait.behind_pool,
     }
 }
 
@@ -190,6 +194,7 @@ mod tests {
                 syscall: None,
                 object: None,
             }),
+            behind_pool: false,
         }
     }
 

@@ -26,8 +26,8 @@ pub(crate) use paths::without_query;
 use paths::{Listed, Paths};
 pub use report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
-    WorkerTotals,
+    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor,
+    Window, WorkerTotals,
 };
 
 pub use workers::WorkerUsage;

@@ -13,8 +13,8 @@ use observer::output::{
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
-    WorkerTotals,
+    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor,
+    Window, WorkerTotals,
 };
 use observer::threads::Flavour;
 use serde_json::Value;
@@ -204,6 +204,7 @@ fn full_totals() -> Totals {
         pid: Some(7),
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
+        pool: true,
     };
     let band = BandMeans {
         requests: 1,
@@ -252,6 +253,8 @@ fn full_totals() -> Totals {
                 }),
                 ..WorkerTotals::default()
             }],
+            idlest: None,
+            pool: Some(PoolTotals::default()),
         }],
         diagnosis: Some(Diagnosis {
             kind: Trouble::Quota,
@@ -301,6 +304,7 @@ pub(crate) fn bare() -> Lines {
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.cost) = (None, None, None);
         totals.diagnosis = None;
+        totals.workers[0].pool = None;
         for worker in &mut totals.workers[0].threads {
             (worker.comm, worker.longest) = (None, None);
         }

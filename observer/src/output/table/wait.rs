@@ -112,6 +112,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         pid,
         comm,
         request,
+        pool,
     } = waited;
     let behind = match (comm, pid) {
         (_, Some(0)) => Some("an idle CPU".to_owned()),
@@ -126,7 +127,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         behind,
         holds: *cause == Cause::WorkerBlocked,
         request: request.as_deref(),
-        note: None,
+        note: pool.then_some("a thread of the blocking pool"),
     };
     words.join()
 }
@@ -179,5 +180,10 @@ mod tests {
                 "behind hog (77)"
             ]
         );
+        let job = WaitedFor {
+            pool: true,
+            ..band.waited_for[0].clone()
+        };
+        assert!(of_several(&job).ends_with(" (a thread of the blocking pool)"));
     }
 }
