@@ -227,7 +227,7 @@ impl Workers {
 fn pool_totals<'a>(threads: impl Iterator<Item = &'a Part>) -> Option<PoolTotals> {
     let one = |thread: &Part| PoolTotals {
         threads: 1,
-        busy: 1.0 - thread.share(thread.parked_ns),
+        busy: thread.share(thread.known_ns().saturating_sub(thread.parked_ns)),
         jobs: thread.jobs.begun,
         queued: thread.jobs.queued,
     };
