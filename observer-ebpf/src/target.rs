@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
     macros::btf_map,
 };
-use observer_common::{limits, task};
+use observer_common::{flags, limits, task};
 
 use crate::{kernel::Task, user};
 
@@ -23,6 +23,10 @@ static TASK_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 /// Where they keep a pointer to their scheduler, see [`observer_common::names::map::SCHEDULER_WORDS`].
 #[btf_map]
 static SCHEDULER_WORDS: Array<i64, MAX_TARGETS> = Array::new();
+
+/// Where they keep the kind of their runtime, see [`observer_common::names::map::KIND_WORDS`].
+#[btf_map]
+static KIND_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 
 /// The only watched thread-group id, 0 when there are several. A constant at load: with one target, the
 /// verifier drops the map look-up and a context switch of a stranger costs two comparisons.
@@ -77,6 +81,19 @@ impl Target {
                 user::read_word(thread.fsbase().wrapping_add_signed(*word)) == Some(0)
             }
             _ => false,
+        }
+    }
+
+    /// The kind of runtime that the current thread, which must be one of this process, is in, as a record's flag.
+    #[inline(always)]
+    pub(crate) fn kind_of_runtime(self, thread: Task) -> u32 {
+        match KIND_WORDS.get(self.slot) {
+            Some(word) if *word != 0 => match user::read_word(thread.fsbase().wrapping_add_signed(*word)) {
+                Some(0) => flags::FIRST_KIND,
+                Some(1) => flags::SECOND_KIND,
+                _ => 0,
+            },
+            _ => 0,
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::output::{RuntimeAtWork, RuntimeLine, RuntimeThread};
-use crate::threads::{Flavour, Roles, Workers};
+use crate::threads::{Roles, Workers};
 
 /// Threads of a runtime that are listed.
 const LISTED: usize = 64;
@@ -81,6 +81,8 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
     let Workers {
         events_fd,
         flavour,
+        told_by_handle,
+        in_tasks,
         threads,
     } = runtime;
     let count = threads.len() as u64;
@@ -88,10 +90,16 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
         1 => "1 thread".to_owned(),
         _ => format!("{count} threads"),
     };
-    let how = match flavour {
-        Some(Flavour::MultiThread) => "always in the same task, which is the worker itself,",
-        Some(Flavour::CurrentThread) => "outside of any task",
-        None => "some in a task and some outside of any",
+    let how = match in_tasks {
+        0 => "outside of any task",
+        1 if count == 1 => "always in the same task",
+        _ if *in_tasks == count => "each always in the same task",
+        _ => "some in a task and some outside of any",
+    };
+    let handle = match count {
+        _ if !told_by_handle => "",
+        1 => "; its handle is to a runtime of this kind",
+        _ => "; their handles are to a runtime of this kind",
     };
     RuntimeAtWork {
         flavour: *flavour,
@@ -104,13 +112,16 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
                 comm: comm.as_deref().map(str::to_owned),
             })
             .collect(),
-        evidence: format!("{who} looked for events on descriptor {events_fd} {how} and ran tasks in between"),
+        evidence: format!(
+            "{who} looked for events on descriptor {events_fd} {how} and ran others in between{handle}"
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::threads::Flavour;
 
     const PID: u32 = 7;
 
@@ -131,6 +142,8 @@ mod tests {
         let workers = Workers {
             events_fd: 4,
             flavour: Some(Flavour::MultiThread),
+            told_by_handle: true,
+            in_tasks: tids.len() as u64,
             threads: tids.iter().map(|&tid| (tid, Some("worker".into()))).collect(),
         };
         let runtimes = vec![workers];
@@ -166,8 +179,8 @@ mod tests {
         assert_eq!(line.pool_threads, None);
         assert_eq!(
             line.runtimes[0].evidence,
-            "1 thread looked for events on descriptor 4 always in the same task, which is the worker itself, and ran \
-             tasks in between"
+            "1 thread looked for events on descriptor 4 always in the same task and ran others in between; its \
+             handle is to a runtime of this kind"
         );
     }
 }

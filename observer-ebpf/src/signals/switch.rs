@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
-use crate::{kernel::Task, ring, target::Target};
+use crate::{kernel::Task, ring, target::Target, user};
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
@@ -92,6 +92,11 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
         let task = target.current_task(prev);
         let in_task = task != task::UNKNOWN && task != task::NONE;
         let no_scheduler = in_task && target.has_no_scheduler(prev);
+        let kind = if user::waits_for_events(registers.syscall()) {
+            target.kind_of_runtime(prev)
+        } else {
+            0
+        };
         ring::write(
             at_ns,
             SwitchOut {
@@ -104,7 +109,8 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 next_tid: next.tid(),
                 next_tgid,
                 flags: u32::from(preempted) * flags::PREEMPTED
-                    | u32::from(no_scheduler) * flags::NO_SCHEDULER,
+                    | u32::from(no_scheduler) * flags::NO_SCHEDULER
+                    | kind,
                 args: [
                     registers.arg0(),
                     registers.arg1(),

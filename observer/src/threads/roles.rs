@@ -30,6 +30,8 @@ struct Place {
     fd: u32,
     /// The task in which it does: none, or the one that the worker itself is.
     task: Task,
+    /// The kind of runtime that it is in, where its variables tell.
+    kind: Option<Flavour>,
 }
 
 /// The jobs of a thread of the blocking pool.
@@ -62,6 +64,8 @@ impl Role {
             return;
         }
         if event.flags & flags::NO_SCHEDULER != 0 {
+            // Unless it is this job that brought a runtime of its own, it is a worker no more.
+            self.worker = self.worker.filter(|place| place.task == task);
             self.jobs.ran(task);
         } else if task.id().is_some() {
             self.ran(task);
@@ -73,6 +77,11 @@ impl Role {
             self.look(Place {
                 fd: event.args[0] as u32,
                 task,
+                kind: match event.flags & (flags::FIRST_KIND | flags::SECOND_KIND) {
+                    flags::FIRST_KIND => Some(Flavour::CurrentThread),
+                    flags::SECOND_KIND => Some(Flavour::MultiThread),
+                    _ => None,
+                },
             });
         }
     }
@@ -144,6 +153,10 @@ pub struct Workers {
     pub events_fd: u32,
     /// Its kind, if that is certain.
     pub flavour: Option<Flavour>,
+    /// Whether its threads' own variables tell that.
+    pub told_by_handle: bool,
+    /// How many of them do so in a task.
+    pub in_tasks: u64,
     /// Its threads, by id, with their names where known.
     pub threads: BTreeMap<u32, Option<std::rc::Rc<str>>>,
 }
@@ -161,34 +174,62 @@ pub enum Flavour {
 /// What the threads of each process are.
 pub(super) fn by_process<'a>(threads: impl Iterator<Item = (u32, &'a Thread)>) -> BTreeMap<u32, Roles> {
     let mut processes = BTreeMap::<u32, Roles>::new();
+    let mut places = BTreeMap::<(u32, u32), Vec<Place>>::new();
     for (tid, thread) in threads {
         if thread.is_of_pool() {
             processes.entry(thread.pid).or_default().pool += 1;
-        } else if let Some(Place { fd, task }) = thread.role.worker {
-            let flavour = match task.id() {
-                Some(_) => Flavour::MultiThread,
-                None => Flavour::CurrentThread,
-            };
+        }
+        if let Some(place) = thread.role.worker {
+            places.entry((thread.pid, place.fd)).or_default().push(place);
             let runtimes = &mut processes.entry(thread.pid).or_default().runtimes;
-            let known = runtimes.iter().position(|runtime| runtime.events_fd == fd);
+            let known = runtimes.iter().position(|runtime| runtime.events_fd == place.fd);
             let known = known.unwrap_or_else(|| {
                 runtimes.push(Workers {
-                    events_fd: fd,
-                    flavour: Some(flavour),
+                    events_fd: place.fd,
+                    flavour: None,
+                    told_by_handle: false,
+                    in_tasks: 0,
                     threads: BTreeMap::new(),
                 });
                 runtimes.len() - 1
             });
-            let runtime = &mut runtimes[known];
-            // Two that look for the same events in different ways: what that is, nobody knows.
-            runtime.flavour = runtime.flavour.filter(|known| *known == flavour);
-            runtime.threads.insert(tid, thread.comm.clone());
+            runtimes[known].threads.insert(tid, thread.comm.clone());
         }
     }
-    for roles in processes.values_mut() {
+    for (pid, roles) in &mut processes {
+        for runtime in &mut roles.runtimes {
+            let places = places
+                .get(&(*pid, runtime.events_fd))
+                .map_or(&[][..], Vec::as_slice);
+            runtime.in_tasks = in_tasks(places);
+            runtime.flavour = flavour(places);
+            runtime.told_by_handle =
+                runtime.flavour.is_some() && places.iter().all(|place| place.kind.is_some());
+        }
         roles.runtimes.sort_by_key(|runtime| runtime.events_fd);
     }
     processes
+}
+
+fn in_tasks(places: &[Place]) -> u64 {
+    places.iter().filter(|place| place.task.id().is_some()).count() as u64
+}
+
+/// The kind of a runtime whose threads look for events like this.
+fn flavour(places: &[Place]) -> Option<Flavour> {
+    let kind = places.first()?.kind;
+    let (in_tasks, all) = (in_tasks(places), places.len() as u64);
+    match kind {
+        // Two that look for the same events in different ways: what that is, nobody knows.
+        _ if places.iter().any(|place| place.kind != kind) => None,
+        // The workers are tasks themselves.
+        Some(Flavour::MultiThread) => kind.filter(|_| in_tasks == all),
+        // Also in a task: a job of another runtime's blocking pool can have a runtime of its own.
+        Some(Flavour::CurrentThread) => kind,
+        None if in_tasks == 0 => Some(Flavour::CurrentThread),
+        // One alone could be such a job.
+        None => (in_tasks == all && in_tasks > 1).then_some(Flavour::MultiThread),
+    }
 }
 
 #[cfg(test)]
@@ -272,6 +313,40 @@ mod tests {
             (12, Some(Flavour::MultiThread), vec![44, 45]),
         ];
         assert_eq!(found(&roles(&events)), expected);
+    }
+
+    #[test]
+    fn one_worker_alone_is_of_a_known_kind_only_where_its_variables_tell() {
+        let kind = |own, flag| {
+            let looks = || SwitchOut {
+                flags: flag,
+                ..looks(41, 4, own)
+            };
+            found(&roles(&[looks(), sleeps(41, 90, 0), looks()]))[0].1
+        };
+        let (current, multi) = (Some(Flavour::CurrentThread), Some(Flavour::MultiThread));
+        assert_eq!(kind(1, flags::SECOND_KIND), multi);
+        assert_eq!(kind(1, 0), None, "it could be a job with a runtime of its own");
+        assert_eq!(kind(1, flags::FIRST_KIND), current, "and this is one");
+        assert_eq!(kind(task::NONE, flags::FIRST_KIND), current);
+        assert_eq!(kind(task::NONE, 0), current);
+        assert_eq!(
+            kind(task::NONE, flags::SECOND_KIND),
+            None,
+            "no worker is in no task"
+        );
+    }
+
+    #[test]
+    fn a_worker_that_runs_jobs_is_a_worker_no_more() {
+        let mut events = vec![looks(41, 4, 1), sleeps(41, 90, 0), looks(41, 4, 1)];
+        assert_eq!(found(&roles(&events)).len(), 1);
+        events.push(sleeps(41, 95, flags::NO_SCHEDULER));
+        let expected = Roles {
+            pool: 1,
+            ..Roles::default()
+        };
+        assert_eq!(roles(&events), expected);
     }
 
     #[test]

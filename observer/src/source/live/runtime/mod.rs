@@ -14,7 +14,7 @@ use anyhow::Result;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{ProcessChange, conn, flags};
 
-use super::kernel_half::KernelHalf;
+use super::kernel_half::{KernelHalf, RuntimeWords};
 use crate::event::{self, Event};
 use crate::source::Merge;
 use crate::syscall;
@@ -151,8 +151,7 @@ impl Runtimes {
 impl Target {
     /// Begins anew, with the program that runs now.
     fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
-        kernel_half.set_task_word(self.pid, None)?;
-        kernel_half.set_scheduler_word(self.pid, None)?;
+        kernel_half.set_runtime_words(self.pid, None)?;
         kernel_half.seekers.seek(kernel_half.slot(self.pid)?, None)?;
         self.hunt = None;
         let Some(found) = self.found.as_ref().filter(|_| !self.ended) else {
@@ -186,9 +185,12 @@ impl Target {
             }
             Verdict::Refuted(reason) => (None, reason.to_owned()),
             Verdict::Proved(proof) => {
-                kernel_half.set_task_word(self.pid, Some(hunt.offset(proof.word)))?;
-                let scheduler = proof.scheduler.map(|word| hunt.offset(word));
-                kernel_half.set_scheduler_word(self.pid, scheduler)?;
+                let words = RuntimeWords {
+                    task: Some(hunt.offset(proof.word)),
+                    scheduler: proof.scheduler.map(|word| hunt.offset(word)),
+                    kind: proof.kind.map(|word| hunt.offset(word)),
+                };
+                kernel_half.set_runtime_words(self.pid, Some(words))?;
                 let evidence = hunt.evidence(&proof);
                 (Some(proof), evidence)
             }
@@ -288,6 +290,7 @@ impl Hunt {
             waits,
             counted,
             scheduler,
+            kind,
         } = *proof;
         let whose = match connections {
             1 => "the only connection had one id".to_owned(),
@@ -295,9 +298,10 @@ impl Hunt {
         };
         let scheduler =
             scheduler.map_or_else(String::new, |word| format!("; word {word} is its scheduler's"));
+        let kind = kind.map_or_else(String::new, |word| format!(", {word} its kind"));
         format!(
             "word {word} of the {} at fsbase{:+}: in {receives} receives, {whose}{}, and in {waits} waits for events no \
-             thread had such an id{scheduler}",
+             thread had such an id{scheduler}{kind}",
             if self.place.is_context {
                 "context"
             } else {

@@ -21,6 +21,12 @@ const LARGEST_ID: u64 = 1 << 40;
 /// No memory is mapped below (`vm.mmap_min_addr`): smaller numbers are no addresses.
 const LOWEST_ADDRESS: u64 = 1 << 16;
 
+/// No address of a process is beyond.
+const END_OF_MEMORY: u64 = 1 << 47;
+
+/// Kinds of runtimes that there are: of the current thread, and multi-threaded.
+const KINDS: u64 = 2;
+
 /// Waits for the runtime's events that must have been seen.
 const ENOUGH_WAITS: u32 = 2;
 
@@ -88,6 +94,8 @@ pub(super) struct Proof {
     /// Index of the word that points to the scheduler which runs the thread, where that is certain. It is empty in a
     /// job of the blocking pool.
     pub(super) scheduler: Option<usize>,
+    /// Index of the word that tells the kind of the runtime, where that is certain.
+    pub(super) kind: Option<usize>,
 }
 
 /// A search among some words.
@@ -98,6 +106,8 @@ pub(super) struct Search {
     contradicted: Vec<bool>,
     /// Words that did not always point into the thread's own stack while it received.
     off_stack: Vec<bool>,
+    /// Words that were not always a small number before an address of the process while a thread received.
+    no_kind: Vec<bool>,
     connections: Vec<Connection>,
     waiting: Vec<Waiting>,
     receives: u32,
@@ -129,6 +139,7 @@ impl Search {
             is_context,
             contradicted: vec![false; words],
             off_stack: vec![false; words],
+            no_kind: vec![false; words],
             connections: Vec::new(),
             waiting: Vec::new(),
             receives: 0,
@@ -179,6 +190,11 @@ impl Search {
         for (off_stack, &value) in self.off_stack.iter_mut().zip(moment.words) {
             let above = value.checked_sub(moment.stack);
             *off_stack |= above.is_none_or(|above| above >= MOST_STACK_BYTES);
+        }
+        for (index, no_kind) in self.no_kind.iter_mut().enumerate() {
+            let next = moment.words.get(index + 1).copied().unwrap_or(0);
+            let is_address = (LOWEST_ADDRESS..END_OF_MEMORY).contains(&next) && next % 8 == 0;
+            *no_kind |= moment.words[index] >= KINDS || !is_address;
         }
         for (index, (contradicted, &value)) in self.contradicted.iter_mut().zip(moment.words).enumerate() {
             let constant = known.is_none_or(|known| self.connections[known].words[index] == value);
@@ -249,6 +265,7 @@ impl Search {
             waits: self.waits,
             counted: self.counted,
             scheduler: self.scheduler(word),
+            kind: self.kind(word),
         };
         let proved = match repeated[..] {
             [] => false,
@@ -270,9 +287,23 @@ impl Search {
 
     /// The scheduler of a thread is on its stack, and nothing else that stands in the context is.
     fn scheduler(&self, task_word: usize) -> Option<usize> {
-        let nearby = |index: usize| index.abs_diff(task_word) < MOST_CONTEXT_WORDS;
-        let mut on_stack = (0..self.off_stack.len()).filter(|&index| nearby(index) && !self.off_stack[index]);
-        on_stack.next().filter(|_| on_stack.next().is_none())
+        only(self.nearby(task_word).filter(|&index| !self.off_stack[index]))
+    }
+
+    /// The handle to a runtime is its kind and then a pointer to it, which is on no thread's stack. Where there is only
+    /// one kind, a lock that is free stands before the pointer, and that is 0 as well.
+    fn kind(&self, task_word: usize) -> Option<usize> {
+        let scheduler = self.scheduler(task_word)?;
+        only(
+            self.nearby(task_word)
+                .filter(|&index| !self.no_kind[index] && index + 1 != scheduler),
+        )
+    }
+
+    /// What can stand in the runtime's context together with the task's id.
+    fn nearby(&self, task_word: usize) -> std::ops::Range<usize> {
+        let end = (task_word + MOST_CONTEXT_WORDS).min(self.off_stack.len());
+        task_word.saturating_sub(MOST_CONTEXT_WORDS)..end
     }
 
     fn is_no_address(&self, word: usize) -> bool {
@@ -280,6 +311,11 @@ impl Search {
             .map(|connection| connection.words[word])
             .any(|value| value < LOWEST_ADDRESS || value % 8 != 0)
     }
+}
+
+/// Of several, none.
+fn only(mut words: impl Iterator<Item = usize>) -> Option<usize> {
+    words.next().filter(|_| words.next().is_none())
 }
 
 /// Whether the runtime can have given out this id; `issued` as in [`Moment`].

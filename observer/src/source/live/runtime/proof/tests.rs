@@ -4,6 +4,7 @@ use super::*;
 
 const ID: usize = 4;
 const SCHEDULER: usize = 5;
+const KIND: usize = 2;
 const STACK: u64 = 0x7fff_0000_0000;
 
 struct Runtime {
@@ -71,6 +72,7 @@ fn two_connections_that_each_repeat_prove_the_word() {
         waits: 2,
         counted: false,
         scheduler: Some(SCHEDULER),
+        kind: Some(KIND),
     };
     assert_eq!(proof, expected);
 }
@@ -255,4 +257,33 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
         panic!("{:?}", runtime.search)
     };
     assert_eq!((proof.word, proof.scheduler), (ID, None), "two words point there");
+}
+
+#[test]
+fn the_kind_is_the_only_small_number_before_a_pointer_that_is_not_the_schedulers() {
+    let kind_with = |word: usize, value: u64| {
+        let mut runtime = Runtime::new(true);
+        for _ in 0..2 {
+            for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
+                let mut words = Runtime::words(tid, id, 0);
+                words[word] = value;
+                runtime.sees(tid, Doing::Receive(conn), &words);
+                runtime.waits(tid);
+            }
+        }
+        match runtime.search.verdict() {
+            Verdict::Proved(proof) => proof.kind,
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    assert_eq!(kind_with(KIND, 0), Some(KIND));
+    assert_eq!(kind_with(KIND, 1), Some(KIND));
+    assert_eq!(kind_with(KIND, 2), None, "there is no third kind");
+    assert_eq!(kind_with(KIND + 1, 0), None, "a handle to nothing");
+    assert_eq!(kind_with(1, 0x5555_0000_2000), Some(KIND));
+    assert_eq!(
+        kind_with(6, 0x5555_0000_2000),
+        Some(KIND),
+        "what stands before it is the scheduler"
+    );
 }
