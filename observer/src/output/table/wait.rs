@@ -169,10 +169,7 @@ mod tests {
         culprit.syscall = None;
         culprit.function = Some("serde_json::ser::to_vec".into());
         let words = of_span(&span, 4120, false);
-        assert_eq!(
-            words,
-            "behind task 31 for GET /blocking: serde_json::ser::to_vec"
-        );
+        assert_eq!(words, "behind task 31 for GET /blocking: serde_json::ser::to_vec");
     }
 
     #[test]

@@ -25,9 +25,9 @@ use super::symbols::Symbols;
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
 const MAX_UNWIND_BYTES: u64 = 64 << 20;
 
-/// Debug information of one file that is read, bytes. Where there is more, the symbol table has the names, without
-/// those of inlined functions.
-const MAX_DEBUG_BYTES: u64 = 192 << 20;
+/// Debug information of one file that is read, bytes: that of a server of some thousand functions, optimized. Where there
+/// is more, the symbol table has the names, without those of inlined functions.
+const MAX_DEBUG_BYTES: u64 = 24 << 20;
 
 /// Addresses of one file whose functions are remembered.
 const MAX_ADDRESSES: usize = 32_768;
@@ -101,6 +101,8 @@ impl Image {
             SectionId::DebugAddr,
             SectionId::DebugAranges,
             SectionId::DebugInfo,
+            // Lines are not asked for, but a unit whose lines are missing is taken for damaged.
+            SectionId::DebugLine,
             SectionId::DebugLineStr,
             SectionId::DebugRanges,
             SectionId::DebugRngLists,
@@ -208,7 +210,7 @@ impl Image {
                 .function
                 .as_ref()
                 .and_then(|function| function.raw_name().ok());
-            found.push(name.map(|name| name.into_owned()));
+            found.push(name.map(std::borrow::Cow::into_owned));
         }
         // The outermost one has a symbol in any case: without a name here it is no function of this information.
         if found.last() == Some(&None) {

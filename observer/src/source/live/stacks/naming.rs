@@ -283,7 +283,7 @@ pub(super) struct Function<Name> {
 /// of the program's, the innermost of the framework, or the innermost at all.
 ///
 /// Nothing, where a function without a name comes first: it may be the one that was looked for.
-pub(super) fn telling<'a, Name: AsRef<str>>(stack: &'a [Option<Function<Name>>]) -> Option<&'a Name> {
+pub(super) fn telling<Name: AsRef<str>>(stack: &[Option<Function<Name>>]) -> Option<&Name> {
     let named = stack.iter().map_while(Option::as_ref);
     let Some(inner) = named.clone().find(|function| function.part == Part::Program) else {
         if named.clone().count() < stack.len() {

@@ -159,6 +159,17 @@ impl Process {
         stack: &[u8],
         cache: &mut CacheX86_64,
     ) -> Result<Option<Rc<str>>, Unmapped> {
+        let functions = self.functions(head, stack, cache)?;
+        Ok(naming::telling(&functions).cloned())
+    }
+
+    /// The functions on a stack, from the innermost out.
+    fn functions(
+        &self,
+        head: &StackHead,
+        stack: &[u8],
+        cache: &mut CacheX86_64,
+    ) -> Result<Vec<Option<Function<Rc<str>>>>, Unmapped> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(head.sp).ok_or(())?).map_err(|_| ())?;
             let word = stack.get(at..).and_then(|rest| rest.first_chunk()).ok_or(())?;
@@ -166,7 +177,7 @@ impl Process {
         };
         let registers = UnwindRegsX86_64::new(head.ip, head.sp, head.bp);
         let mut frames = self.unwinder.iter_frames(head.ip, registers, cache, &mut read);
-        let mut functions: Vec<Option<Function<Rc<str>>>> = Vec::new();
+        let mut functions = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
             let address = frame.address_for_lookup();
             match self.module(address) {
@@ -184,7 +195,7 @@ impl Process {
                 break;
             }
         }
-        Ok(naming::telling(&functions).cloned())
+        Ok(functions)
     }
 
     fn module(&self, address: u64) -> Option<(&Rc<RefCell<Image>>, u64)> {
@@ -225,4 +236,108 @@ fn module(image: &Image, mapped: &Mapped, bias: u64) -> Module<Rc<[u8]>> {
             ..Default::default()
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::arch::asm;
+    use std::hint::black_box;
+
+    use bytemuck::Zeroable as _;
+    use observer_common::limits::STACK_BYTES;
+
+    use super::*;
+
+    /// What a sample of this thread would have, here.
+    #[inline(never)]
+    fn innermost() -> (StackHead, Vec<u8>) {
+        let (ip, sp, bp): (u64, u64, u64);
+        // SAFETY: reads three registers and changes none but those that it gives.
+        unsafe {
+            asm!("lea {}, [rip]", "mov {}, rsp", "mov {}, rbp", out(reg) ip, out(reg) sp, out(reg) bp, options(nomem, nostack));
+        }
+        let mut stack = vec![0; STACK_BYTES];
+        // Through the file, which ends where the stack does.
+        let read = File::open("/proc/self/mem")
+            .unwrap()
+            .read_at(&mut stack, sp)
+            .unwrap();
+        stack.truncate(read);
+        let head = StackHead {
+            ip,
+            sp,
+            bp,
+            tgid: std::process::id(),
+            ..StackHead::zeroed()
+        };
+        (head, stack)
+    }
+
+    #[inline(never)]
+    fn caller() -> (StackHead, Vec<u8>) {
+        black_box(innermost())
+    }
+
+    fn own_process() -> Process {
+        Process::look_at(std::process::id(), &mut Images::default()).unwrap()
+    }
+
+    #[test]
+    fn a_stack_of_this_program_has_its_functions_from_the_innermost_out() {
+        let (head, stack) = black_box(caller());
+        let Ok(functions) = own_process().functions(&head, &stack, &mut CacheX86_64::new()) else {
+            panic!("this program's code is not mapped")
+        };
+        let names: Vec<_> = functions
+            .iter()
+            .flatten()
+            .map(|function| &*function.name)
+            .collect();
+        let place = |end: &str| names.iter().position(|name| name.ends_with(end));
+        assert_eq!(place("process::tests::innermost"), Some(0), "{names:?}");
+        assert_eq!(place("process::tests::caller"), Some(1), "{names:?}");
+        assert!(place("from_the_innermost_out") > Some(1), "{names:?}");
+        assert!(names.len() > 4, "it goes on in the test harness: {names:?}");
+    }
+
+    #[test]
+    fn of_a_stack_that_was_cut_the_inner_part_is_known() {
+        let (head, mut stack) = caller();
+        stack.truncate(8);
+        let told = own_process().telling(&head, &stack, &mut CacheX86_64::new());
+        let name = told.ok().flatten().unwrap();
+        assert!(name.ends_with("process::tests::innermost"), "{name}");
+    }
+
+    #[test]
+    fn an_address_outside_of_all_code_is_unmapped() {
+        let head = StackHead {
+            ip: 8,
+            ..StackHead::zeroed()
+        };
+        assert!(
+            own_process()
+                .telling(&head, &[], &mut CacheX86_64::new())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn the_kernels_page_has_functions_too() {
+        let map = executable("self")
+            .unwrap()
+            .into_iter()
+            .find(|map| map.pathname == MMapPath::Vdso);
+        let Some(map) = map else {
+            println!("skipped: this kernel maps no vdso");
+            return;
+        };
+        let head = StackHead {
+            ip: map.address.0 + 0x800,
+            ..StackHead::zeroed()
+        };
+        assert!(own_process().telling(&head, &[], &mut CacheX86_64::new()).is_ok());
+        assert!(own_process().is_current(std::process::id()));
+        assert!(Process::look_at(u32::MAX, &mut Images::default()).is_none());
+    }
 }

@@ -43,6 +43,7 @@ pub(super) fn run(work: &Receiver<Work>, done: &Sender<Named>) {
         match work.recv_timeout(LOOK_AGAIN) {
             Ok(Work::Begin(pid)) => {
                 namer.begin(pid);
+                give_back();
             }
             Ok(Work::Forget(pid)) => {
                 namer.processes.remove(&pid);
