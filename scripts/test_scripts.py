@@ -129,7 +129,7 @@ A accept_queue  L lock  # on_cpu  ? unexplained  * unknown here
 class Input(unittest.TestCase):
     def test_the_examples_of_the_schema_are_understood(self):
         examples = re.findall(r"^```json\n(.*)\n```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-        self.assertEqual(len(examples), 5)
+        self.assertEqual(len(examples), 6)
         for program in PROGRAMS:
             out, errors = run(program, "\n".join(examples))
             self.assertEqual((errors, "no requests" in out, "0 requests" in out), ("", False, False), program)
