@@ -40,6 +40,7 @@ pub(super) fn header() -> Header {
             sample_one_in: SAMPLE_ONE_IN,
             with_query: false,
             ring_bytes: 1 << 20,
+            sample_hz: 99,
         },
         replay: false,
     }
@@ -170,6 +171,8 @@ pub(super) fn totals(requests: u64) -> Totals {
             cpu_ns: 8_200_000,
             rss_bytes: 14_889_779,
             records: 12_300,
+            samples: Some(31),
+            samples_lost: Some(0),
         }),
     }
 }
@@ -205,6 +208,7 @@ fn at() -> AtQuantiles {
             pid: Some(PID),
             comm: Some("axum-srv".to_owned()),
             request: Some("GET /blocking".to_owned()),
+            function: None,
         },
         WaitedFor {
             cause: Cause::RunQueue,
@@ -216,6 +220,7 @@ fn at() -> AtQuantiles {
             pid: Some(77),
             comm: Some("hog".to_owned()),
             request: None,
+            function: None,
         },
     ];
     let tail_faults = FaultMeans {
@@ -283,6 +288,7 @@ fn blocking() -> Culprit {
         request: Some("GET /blocking".into()),
         syscall: Some("clock_nanosleep"),
         object: None,
+        function: None,
     }
 }
 
@@ -295,6 +301,7 @@ fn hog() -> Culprit {
         request: None,
         syscall: None,
         object: None,
+        function: None,
     }
 }
 
