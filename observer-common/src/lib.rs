@@ -15,11 +15,13 @@ pub mod names;
 mod offsets;
 mod record;
 pub mod seek;
+mod stack;
 pub mod task;
 pub mod tcp;
 
 pub use offsets::{Offsets, rss};
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, Process, ProcessChange, Receive, ReceiveHead,
-    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
+    Seen, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
 };
+pub use stack::{Stack, StackHead};

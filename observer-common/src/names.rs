@@ -23,6 +23,10 @@ pub mod map {
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
     pub const LOSSES: &str = "LOSSES";
+    /// Sampled stacks (ring buffer).
+    pub const STACKS: &str = "STACKS";
+    /// Samples for which there was no room (per-CPU array of one).
+    pub const SAMPLES_LOST: &str = "SAMPLES_LOST";
 }
 
 /// Load-time constants of the kernel half.
@@ -71,4 +75,6 @@ pub mod program {
     pub const SEEK_RECEIVE_FEXIT: &str = "seek_receive_fexit";
     /// Search for the task's id, while a thread leaves its CPU: BTF tracepoint `sched_switch`.
     pub const SEEK_SWITCH: &str = "seek_switch";
+    /// Signal `sample`: a clock of each CPU.
+    pub const SAMPLE: &str = "sample";
 }

@@ -17,7 +17,7 @@ use crate::request::{Figures, LongestWait, Request};
 use crate::runtimes::Runtimes;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
-use crate::threads::{RequestId, Task, Threads};
+use crate::threads::{RequestId, Samples, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 
@@ -37,6 +37,7 @@ pub struct Pipeline {
     threads: Threads,
     connections: Connections,
     names: Names,
+    samples: Samples,
     explainer: Explainer,
     losses: Losses,
     runtimes: Runtimes,
@@ -94,6 +95,7 @@ impl Pipeline {
             threads: Threads::default(),
             connections: Connections::default(),
             names: Names::default(),
+            samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
             runtimes: Runtimes::default(),
@@ -165,6 +167,7 @@ impl Pipeline {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),
             Event::Occupied(event) => self.threads.occupied(event),
+            Event::Seen(event) => self.threads.seen(event),
             Event::Waking(event) => {
                 if let Some(id) = self.threads.woken(event) {
                     self.connections.touched(id, event.header.tid);
@@ -234,6 +237,14 @@ impl Pipeline {
                 cpu_ns: event.cpu_ns,
                 rss_bytes: event.rss_bytes,
                 records: event.records,
+                ..OwnCost::default()
+            }),
+            Event::Function(event) => self.samples.named(event),
+            Event::Sample(event) => self.samples.add(event),
+            Event::Samples(event) => self.summary.cost(OwnCost {
+                samples: Some(event.taken),
+                samples_lost: Some(event.lost),
+                ..OwnCost::default()
             }),
             Event::Tick(event) => self.tick(event.header.at_ns, sink)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
@@ -305,6 +316,7 @@ impl Pipeline {
             threads: &self.threads,
             connections: &self.connections,
             names: &self.names,
+            samples: &self.samples,
         };
         let complete = self.is_complete(turn);
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);

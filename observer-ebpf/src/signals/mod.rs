@@ -5,6 +5,7 @@ mod arrival;
 mod connection;
 mod process;
 mod receive;
+mod sample;
 mod seek;
 mod send;
 mod switch;

@@ -39,6 +39,7 @@ pub(crate) fn run() -> Result<Ending> {
         pids: vec![u32::MAX],
         ports: Vec::new(),
         ring_bytes: limits::RING_BYTES,
+        sample_hz: limits::SAMPLE_HZ,
     };
     let kernel_half = KernelHalf::load(&options)?;
     writeln!(out, "\n{:<11} {:<34} remarks", "signal", "hook")?;

@@ -38,6 +38,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
             .flat_map(|target| target.ports.iter().copied())
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
+        sample_hz: watch.sample_hz,
     };
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;

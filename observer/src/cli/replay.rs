@@ -17,9 +17,8 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     let file = File::open(&arguments.file).with_context(|| format!("cannot open {path}"))?;
     let (mut source, mut header) = Reader::open(file).with_context(|| format!("cannot replay {path}"))?;
     header.replay = true;
-    let ring_bytes = header.options.ring_bytes;
-    header.options = sinks::options(&arguments.print, 0);
-    header.options.ring_bytes = ring_bytes;
+    let recorded = header.options;
+    header.options = sinks::options(&arguments.print, recorded.ring_bytes, recorded.sample_hz);
 
     if let Some(output) = &arguments.print.output
         && fs::canonicalize(output).ok() == Some(fs::canonicalize(&arguments.file)?)

@@ -4,6 +4,7 @@
 //! nothing. This module knows layouts; what an event means is known further on.
 
 mod fact;
+mod sample;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
@@ -11,6 +12,7 @@ use observer_common as common;
 pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
+pub use sample::{Function, Sample, Samples};
 
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ pub enum Event<'a> {
     SwitchIn(&'a common::SwitchIn),
     /// Who had a CPU for which a watched thread waited.
     Occupied(&'a common::Occupied),
+    /// A watched thread ran when its CPU's clock ticked.
+    Seen(&'a common::Seen),
     /// A watched thread was made runnable.
     Waking(&'a common::Waking),
     /// A receive call returned; the bytes are the first of a turn, if it is the first.
@@ -45,6 +49,12 @@ pub enum Event<'a> {
     Runtime(&'a Runtime),
     /// What observing cost.
     Cost(&'a Cost),
+    /// The name of a function, by its number.
+    Function(&'a Function),
+    /// What a watched thread ran.
+    Sample(&'a Sample),
+    /// How many such samples there were.
+    Samples(&'a Samples),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -81,6 +91,9 @@ impl<'a> Event<'a> {
                 fact::Kind::Port => Self::Port(view(bytes)?),
                 fact::Kind::Runtime => Self::Runtime(view(bytes)?),
                 fact::Kind::Cost => Self::Cost(view(bytes)?),
+                fact::Kind::Function => Self::Function(view(bytes)?),
+                fact::Kind::Sample => Self::Sample(view(bytes)?),
+                fact::Kind::Samples => Self::Samples(view(bytes)?),
                 fact::Kind::Tick => Self::Tick(view(bytes)?),
                 fact::Kind::End => Self::End(view(bytes)?),
             },
@@ -109,6 +122,7 @@ impl<'a> Event<'a> {
             Kind::Connection => Self::Connection(view(bytes)?),
             Kind::Process => Self::Process(view(bytes)?),
             Kind::Occupied => Self::Occupied(view(bytes)?),
+            Kind::Seen => Self::Seen(view(bytes)?),
         })
     }
 }

@@ -84,4 +84,7 @@ pub struct Options {
     pub with_query: bool,
     /// Size of each CPU's ring buffer, bytes.
     pub ring_bytes: u64,
+    /// How often a second what threads run is sampled, on each CPU; 0 for never.
+    #[serde(default)]
+    pub sample_hz: u32,
 }

@@ -40,6 +40,7 @@ pub(super) fn header() -> Header {
             sample_one_in: SAMPLE_ONE_IN,
             with_query: false,
             ring_bytes: 1 << 20,
+            sample_hz: 99,
         },
         replay: false,
     }
@@ -170,6 +171,8 @@ pub(super) fn totals(requests: u64) -> Totals {
             cpu_ns: 8_200_000,
             rss_bytes: 14_889_779,
             records: 12_300,
+            samples: Some(31),
+            samples_lost: Some(0),
         }),
     }
 }
@@ -206,6 +209,7 @@ fn at() -> AtQuantiles {
             comm: Some("axum-srv".to_owned()),
             request: Some("GET /blocking".to_owned()),
             pool: false,
+            function: None,
         },
         WaitedFor {
             cause: Cause::RunQueue,
@@ -218,6 +222,7 @@ fn at() -> AtQuantiles {
             comm: Some("hog".to_owned()),
             request: None,
             pool: false,
+            function: None,
         },
     ];
     let tail_faults = FaultMeans {
@@ -285,6 +290,7 @@ fn blocking() -> Culprit {
         request: Some("GET /blocking".into()),
         syscall: Some("clock_nanosleep"),
         object: None,
+        function: None,
     }
 }
 
@@ -297,6 +303,7 @@ fn hog() -> Culprit {
         request: None,
         syscall: None,
         object: None,
+        function: None,
     }
 }
 

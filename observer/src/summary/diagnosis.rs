@@ -172,6 +172,7 @@ mod tests {
             comm: Some(comm.to_owned()),
             request: Some("GET /slow".to_owned()),
             pool: false,
+            function: None,
         }
     }
 

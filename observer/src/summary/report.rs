@@ -193,6 +193,9 @@ pub struct WaitedFor {
     /// This thread is one of a runtime's blocking pool.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pool: bool,
+    /// Function that it was seen running in the most of these waits, over the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
 }
 
 /// Mean resident memory of the process at both ends of a request, bytes.
@@ -351,6 +354,12 @@ pub struct OwnCost {
     pub rss_bytes: u64,
     /// Records that it read.
     pub records: u64,
+    /// Samples of what threads run; absent where none are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Samples for which there was no room or no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_lost: Option<u64>,
 }
 
 fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -12,15 +12,15 @@ mod occupancy;
 mod packed;
 mod past;
 mod roles;
+mod samples;
 mod state;
 mod tasks;
 mod thread;
 mod usage;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
+use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use comms::Comm;
@@ -28,6 +28,7 @@ pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
 pub use roles::{Counted, Flavour, Roles, Workers};
+pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
 pub use thread::Thread;
@@ -37,7 +38,6 @@ use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
-use self::roles::Role;
 use self::tasks::Tasks;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
@@ -150,6 +150,20 @@ impl Threads {
         }
     }
 
+    /// A thread was seen running.
+    pub fn seen(&mut self, event: &Seen) {
+        let at_ns = event.header.at_ns;
+        if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
+            let task = thread.task_in(event.task);
+            thread.seen_running(at_ns, event.header.cpu, None);
+            if task == thread.task {
+                thread.still_in_task(at_ns);
+            } else {
+                thread.seen_in(at_ns, task, None, tasks);
+            }
+        }
+    }
+
     /// A thread that is not watched had a CPU for which a watched one waited.
     pub fn occupied(&mut self, event: &Occupied) {
         self.occupancy.add(event, self.comms.number(&event.comm));
@@ -202,7 +216,11 @@ impl Threads {
                 let (at_ns, task) = (event.header.at_ns, waker.task_in(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 // What ended just before the task did is still its doing.
-                let before = waker.owner;
+                let before = if waker.owner_sent {
+                    Owner::Others
+                } else {
+                    waker.owner
+                };
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
                 if task.id().is_some() { waker.owner } else { before }
             }
@@ -248,17 +266,10 @@ impl Threads {
         }
     }
 
-    /// What the threads of each process are to its runtimes, as far as they were seen at it.
-    #[must_use]
-    pub fn roles(&self) -> BTreeMap<u32, Roles> {
-        roles::by_process(self.threads.iter().map(|(&tid, thread)| (tid, thread)))
-    }
-
-    /// What the workers and the threads of blocking pools did until `now_ns`, since this was asked last, each with its
-    /// id.
+    /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.
     pub fn take_usage(&mut self, now_ns: u64) -> Vec<(u32, Usage)> {
-        let threads = self.threads.iter_mut();
-        let workers = threads.filter(|(_, thread)| thread.serves || thread.is_of_pool());
+        let is_told = |thread: &Thread| thread.serves || thread.is_of_pool();
+        let workers = self.threads.iter_mut().filter(|(_, thread)| is_told(thread));
         let mut used: Vec<_> = workers
             .map(|(&tid, thread)| (tid, thread.take_usage(now_ns)))
             .collect();
@@ -307,10 +318,7 @@ impl Threads {
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: u32) {
         self.tasks.forget_process(pid);
-        let threads = self.threads.values_mut();
-        threads
-            .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.role = Role::default());
+        self.forget_roles(pid);
     }
 
     /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.

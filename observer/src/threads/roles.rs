@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use observer_common::{SwitchOut, flags};
 use serde::Serialize;
 
+use super::Threads;
 use super::tasks::Task;
 use super::thread::Thread;
 use crate::syscall::{self, Wait};
@@ -171,8 +172,23 @@ pub enum Flavour {
     CurrentThread,
 }
 
-/// What the threads of each process are.
-pub(super) fn by_process<'a>(threads: impl Iterator<Item = (u32, &'a Thread)>) -> BTreeMap<u32, Roles> {
+impl Threads {
+    /// What the threads of each process are to its runtimes, as far as they were seen at it.
+    #[must_use]
+    pub fn roles(&self) -> BTreeMap<u32, Roles> {
+        by_process(self.threads.iter().map(|(&tid, thread)| (tid, thread)))
+    }
+
+    /// Process `pid` became another program, or ended.
+    pub(super) fn forget_roles(&mut self, pid: u32) {
+        let threads = self.threads.values_mut();
+        threads
+            .filter(|thread| thread.pid == pid)
+            .for_each(|thread| thread.role = Role::default());
+    }
+}
+
+fn by_process<'a>(threads: impl Iterator<Item = (u32, &'a Thread)>) -> BTreeMap<u32, Roles> {
     let mut processes = BTreeMap::<u32, Roles>::new();
     let mut places = BTreeMap::<(u32, u32), Vec<Place>>::new();
     for (tid, thread) in threads {
@@ -237,7 +253,6 @@ mod tests {
     use bytemuck::Zeroable as _;
     use observer_common::{Header, task};
 
-    use super::super::Threads;
     use super::*;
 
     const PID: u32 = 40;

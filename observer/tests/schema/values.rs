@@ -83,6 +83,7 @@ pub(crate) fn full() -> Lines {
                 sample_one_in: 100,
                 with_query: false,
                 ring_bytes: 1 << 20,
+                sample_hz: 99,
             },
             replay: false,
         },
@@ -137,10 +138,12 @@ fn full_request() -> Request {
         request: Some("GET /slow".into()),
         syscall: Some("read"),
         object: Some("/srv/data".into()),
+        function: Some("app::report".into()),
     };
     let detail = Detail {
         syscall: Some("read"),
         object: Some("/srv/data".into()),
+        function: Some("app::report".into()),
         peer: address,
         note: Some("sure"),
     };
@@ -205,6 +208,7 @@ fn full_totals() -> Totals {
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
         pool: true,
+        function: Some("app::report".to_owned()),
     };
     let band = BandMeans {
         requests: 1,
@@ -267,6 +271,8 @@ fn full_totals() -> Totals {
             cpu_ns: 1,
             rss_bytes: 1,
             records: 1,
+            samples: Some(1),
+            samples_lost: Some(1),
         }),
     }
 }

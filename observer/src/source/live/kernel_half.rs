@@ -13,7 +13,8 @@ use observer_common::{Losses, limits, names};
 use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
-use super::{direct, offsets};
+use super::stacks::{self, Stacks};
+use super::{direct, offsets, rings};
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -27,6 +28,8 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
+    /// How often a second what threads run is sampled; 0 for never.
+    pub sample_hz: u32,
 }
 
 /// The loaded and attached kernel half. Dropping it detaches everything.
@@ -41,6 +44,8 @@ pub struct KernelHalf {
     kind_words: Array<MapData, i64>,
     pub(super) rings: Rings,
     pub(super) seekers: Seekers,
+    /// Where threads are sampled.
+    pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
     pub outcomes: Vec<signals::Outcome>,
 }
@@ -67,6 +72,10 @@ impl KernelHalf {
             .btf(Some(&btf))
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
             .override_global(names::constant::ONLY_TARGET, &only_target, true)
+            .map_max_entries(
+                names::map::STACKS,
+                stacks::ring_bytes(options.sample_hz, rings::possible_cpus()?),
+            )
             .allow_unsupported_maps()
             .load(OBJECT)
             .context("the kernel refused to load observer's programs or maps")?;
@@ -104,6 +113,7 @@ impl KernelHalf {
             btf: &btf,
             kernel: &kernel,
             direct,
+            sample_hz: options.sample_hz,
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
@@ -111,6 +121,12 @@ impl KernelHalf {
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
         let links = attacher.links;
+        let sampled = outcomes
+            .iter()
+            .any(|outcome| outcome.signal == signals::SAMPLE && outcome.hook.is_some());
+        let stacks = sampled
+            .then(|| Stacks::begin(&mut ebpf, &options.pids))
+            .transpose()?;
         drop((kernel, btf));
         give_back();
         Ok(Self {
@@ -123,6 +139,7 @@ impl KernelHalf {
             kind_words,
             rings,
             seekers,
+            stacks,
             outcomes,
         })
     }
@@ -183,14 +200,14 @@ pub struct RuntimeWords {
 /// Hands what was freed back to the kernel. The types of a kernel are 25 MiB while they are read, and would stay
 /// resident for the whole run.
 #[cfg(target_env = "gnu")]
-fn give_back() {
+pub(super) fn give_back() {
     // SAFETY: always callable; it changes nothing that is in use.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators do so by themselves.
 #[cfg(not(target_env = "gnu"))]
-fn give_back() {}
+pub(super) fn give_back() {}
 
 fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
     let map = ebpf
