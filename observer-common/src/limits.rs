@@ -42,3 +42,6 @@ pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;
 
 /// Size of the ring buffer for samples of threads' variables, bytes. Some 480 samples: what 20 ms bring on two CPUs.
 pub const SAMPLES_BYTES: u32 = 512 << 10;
+
+/// Runtime tasks that are queued to be polled, at most; of more, those queued longest ago are forgotten.
+pub const MAX_QUEUED_TASKS: u32 = 65_536;

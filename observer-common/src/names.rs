@@ -67,4 +67,12 @@ pub mod program {
     pub const SEEK_RECEIVE_FEXIT: &str = "seek_receive_fexit";
     /// Search for the task's id, while a thread leaves its CPU: BTF tracepoint `sched_switch`.
     pub const SEEK_SWITCH: &str = "seek_switch";
+    /// Signal `poll`: entry of the function that polls a task.
+    pub const POLL_START: &str = "poll_start";
+    /// Signal `poll`: return of the function that polls a task.
+    pub const POLL_END: &str = "poll_end";
+    /// Signal `poll`: entry of a function that queues a task, its first parameter.
+    pub const QUEUE_FIRST: &str = "queue_first";
+    /// Signal `poll`: entry of a function that queues a task, its second parameter.
+    pub const QUEUE_SECOND: &str = "queue_second";
 }

@@ -50,6 +50,10 @@ pub enum Kind {
     Process = 9,
     /// [`Occupied`].
     Occupied = 10,
+    /// [`PollStart`].
+    PollStart = 11,
+    /// [`PollEnd`].
+    PollEnd = 12,
 }
 
 impl Kind {
@@ -67,6 +71,8 @@ impl Kind {
             8 => Self::Connection,
             9 => Self::Process,
             10 => Self::Occupied,
+            11 => Self::PollStart,
+            12 => Self::PollEnd,
             _ => return None,
         })
     }
@@ -85,6 +91,8 @@ impl Kind {
             Self::Connection => size_of::<Connection>(),
             Self::Process => size_of::<Process>(),
             Self::Occupied => size_of::<Occupied>(),
+            Self::PollStart => size_of::<PollStart>(),
+            Self::PollEnd => size_of::<PollEnd>(),
         }
     }
 }
@@ -304,6 +312,34 @@ records! {
         reserved: u32,
         /// Name of the new thread, the new program, or the thread that ended.
         comm: [u8; COMM_BYTES],
+    }
+
+    /// A thread begins to poll a runtime task.
+    PollStart: 48 {
+        /// `tid`: the thread that polls.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower.
+        frame: u64,
+        /// What stands where the task's id is expected in its memory, see [`crate::task`]. To be proved.
+        task: u64,
+        /// When the task was queued to be polled, ns; 0 when that was not seen.
+        queued_ns: u64,
+    }
+
+    /// A poll is over.
+    PollEnd: 32 {
+        /// `tid`: the thread that polled.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// That of its start.
+        frame: u64,
     }
 }
 

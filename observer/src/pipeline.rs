@@ -13,9 +13,10 @@ use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
+use crate::polls::{Poll, Polls};
 use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
-use crate::summary::{self, OwnCost, Summary, WorkerUsage};
+use crate::summary::{self, LongPoll, OwnCost, Summary, WorkerUsage, without_query};
 use crate::threads::{RequestId, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -34,6 +35,8 @@ pub struct Pipeline {
     started_ns: u64,
     targets: Vec<u32>,
     threads: Threads,
+    /// Where they are recorded.
+    polls: Option<Polls>,
     connections: Connections,
     names: Names,
     explainer: Explainer,
@@ -90,12 +93,17 @@ impl Pipeline {
             started_ns,
             targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::default(),
+            polls: header.options.polls.then(Polls::default),
             connections: Connections::default(),
             names: Names::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
             settled: Settled::default(),
-            summary: Summary::new(),
+            summary: if header.options.polls {
+                Summary::new().with_polls()
+            } else {
+                Summary::new()
+            },
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
@@ -139,6 +147,32 @@ impl Pipeline {
         self.targets.is_empty()
     }
 
+    fn seen_in(&mut self, header: &observer_common::Header, pid: u32, task: u64) {
+        if let Some(polls) = &mut self.polls {
+            polls.seen_in(header.tid, pid, Task::new(task));
+        }
+    }
+
+    fn poll_started(&mut self, event: &observer_common::PollStart) {
+        let Some(polls) = &mut self.polls else { return };
+        let (header, task) = (&event.header, polls.started(event));
+        self.threads
+            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, task);
+    }
+
+    fn poll_ended(&mut self, event: &observer_common::PollEnd) {
+        let Some(polls) = &mut self.polls else { return };
+        let header = &event.header;
+        let ended = polls.ended(event);
+        let outer = polls.task(header.tid, event.tgid);
+        if let Some(poll) = ended {
+            let name = || long_poll(&poll, &self.threads, &self.connections, self.unix_offset_ns);
+            self.summary.poll(&poll, name);
+        }
+        self.threads
+            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, outer);
+    }
+
     /// Explains what has an end, and closes the output.
     ///
     /// # Errors
@@ -166,7 +200,10 @@ impl Pipeline {
                     self.connections.touched(id, event.header.tid);
                 }
             }
+            Event::PollStart(event) => self.poll_started(event),
+            Event::PollEnd(event) => self.poll_ended(event),
             Event::Receive(event, head) => {
+                self.seen_in(&event.header, event.tgid, event.task);
                 let (operation, ended) = self.connections.received(event, head);
                 if let Some(turn) = ended {
                     self.finish_turn(turn, sink)?;
@@ -177,6 +214,7 @@ impl Pipeline {
                 }
             }
             Event::Send(event, head) => {
+                self.seen_in(&event.header, event.tgid, event.task);
                 let owner = self
                     .threads
                     .owner(event.header.tid, event.tgid, Task::new(event.task));
@@ -226,6 +264,7 @@ impl Pipeline {
                 cpu_ns: event.cpu_ns,
                 rss_bytes: event.rss_bytes,
                 records: event.records,
+                probes: self.polls.as_mut().map(Polls::take_cost),
             }),
             Event::Tick(event) => self.tick(event.header.at_ns, sink)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
@@ -381,6 +420,13 @@ impl Pipeline {
         self.threads.lost(event.to_ns);
     }
 
+    fn process_ended(&mut self, pid: u32) {
+        self.threads.process_ended(pid);
+        if let Some(polls) = &mut self.polls {
+            polls.process_ended(pid);
+        }
+    }
+
     fn process(&mut self, event: &observer_common::Process, sink: &mut dyn Sink) -> io::Result<()> {
         let unix_ns = self.unix_ns(event.header.at_ns);
         let line = |change, pid, parent| ProcessLine {
@@ -406,19 +452,36 @@ impl Pipeline {
                 sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
             }
             Some(ProcessChange::Exec) => {
-                self.threads.process_ended(event.tgid);
+                self.process_ended(event.tgid);
                 sink.process(&line(ProcessEvent::Exec, event.tgid, None))
             }
             Some(ProcessChange::Exit) => {
                 self.threads.ended(event.header.tid, event.header.at_ns);
+                if let Some(polls) = &mut self.polls {
+                    polls.thread_ended(event.header.tid);
+                }
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
-                self.threads.process_ended(event.tgid);
+                self.process_ended(event.tgid);
                 self.targets.retain(|pid| *pid != event.tgid);
                 sink.process(&line(ProcessEvent::Exit, event.tgid, None))
             }
             None => Ok(()),
         }
+    }
+}
+
+/// What is said of a long poll.
+fn long_poll(poll: &Poll, threads: &Threads, connections: &Connections, unix_offset_ns: u64) -> LongPoll {
+    let request = threads.owner(poll.tid, poll.pid, poll.task);
+    let name = request.and_then(|id| connections.get(id.conn)?.name(id.nth));
+    LongPoll {
+        pid: poll.pid,
+        tid: poll.tid,
+        task: poll.task.id(),
+        start_unix_ns: poll.start_ns.saturating_add(unix_offset_ns),
+        dur_ns: poll.dur_ns,
+        request: name.as_deref().map(|name| without_query(name).to_owned()),
     }
 }

@@ -17,8 +17,9 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if arguments.record.is_some() && arguments.record == arguments.print.output {
         bail!("--record and --output name the same file");
     }
-    let options = sinks::options(&arguments.print, arguments.watch.ring_kib * 1024);
-    let attached = live::attach(&arguments.watch, options)?;
+    let watch = &arguments.watch;
+    let options = sinks::options(&arguments.print, u64::from(watch.ring_kib) * 1024, watch.polls);
+    let attached = live::attach(watch, options)?;
     let mut sink = sinks::open(&arguments.print)?;
     let failed = || sinks::failed(&arguments.print);
     let mut recording = match &arguments.record {

@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
         sample_one_in: SAMPLE_ONE_IN,
         with_query: false,
         ring_bytes: u64::from(arguments.watch.ring_kib) * 1024,
+        polls: arguments.watch.polls,
     };
     let attached = live::attach(&arguments.watch, options)?;
     let failed = || sinks::cannot_write(&arguments.output);

@@ -31,6 +31,10 @@ pub enum Event<'a> {
     Connection(&'a common::Connection),
     /// A process changed.
     Process(&'a common::Process),
+    /// A thread begins to poll a runtime task.
+    PollStart(&'a common::PollStart),
+    /// A poll is over.
+    PollEnd(&'a common::PollEnd),
     /// Records were lost.
     Lost(&'a Lost),
     /// The name of a watched thread.
@@ -109,6 +113,8 @@ impl<'a> Event<'a> {
             Kind::Connection => Self::Connection(view(bytes)?),
             Kind::Process => Self::Process(view(bytes)?),
             Kind::Occupied => Self::Occupied(view(bytes)?),
+            Kind::PollStart => Self::PollStart(view(bytes)?),
+            Kind::PollEnd => Self::PollEnd(view(bytes)?),
         })
     }
 }

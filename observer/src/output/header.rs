@@ -84,4 +84,7 @@ pub struct Options {
     pub with_query: bool,
     /// Size of each CPU's ring buffer, bytes.
     pub ring_bytes: u64,
+    /// Polls of runtime tasks are recorded.
+    #[serde(default)]
+    pub polls: bool,
 }

@@ -40,6 +40,7 @@ pub(super) fn header() -> Header {
             sample_one_in: SAMPLE_ONE_IN,
             with_query: false,
             ring_bytes: 1 << 20,
+            polls: false,
         },
         replay: false,
     }
@@ -164,12 +165,14 @@ pub(super) fn totals(requests: u64) -> Totals {
             minor_faults: 120,
             major_faults: 2,
         }],
+        polls: None,
         lost: Vec::new(),
         cost: Some(OwnCost {
             ebpf_ns: Some(3_100_000),
             cpu_ns: 8_200_000,
             rss_bytes: 14_889_779,
             records: 12_300,
+            probes: None,
         }),
     }
 }

@@ -7,9 +7,8 @@ use super::thread::Thread;
 use crate::syscall::Wait;
 
 impl Thread {
-    /// The task in a record's field; none where the thread is between tasks.
-    pub(super) fn task_in(&self, field: u64) -> Task {
-        let task = Task::new(field);
+    /// The task in which the thread was seen; none where it is between tasks.
+    pub(super) fn task_in(&self, task: Task) -> Task {
         if task.id().is_some() && task == self.worker_task {
             Task::NONE
         } else {
@@ -100,7 +99,7 @@ impl Thread {
             return;
         };
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
-        let task = self.task_in(operation.task);
+        let task = self.task_in(Task::new(operation.task));
         let before = match (operation.direction, self.owner) {
             (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
                 self.until(task, request, direction == Direction::In)

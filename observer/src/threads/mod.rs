@@ -190,7 +190,7 @@ impl Threads {
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
         let waker_owner = match self.threads.get_mut(&event.waker_tid) {
             Some(waker) if waker.pid == event.waker_tgid => {
-                let (at_ns, task) = (event.header.at_ns, waker.task_in(event.waker_task));
+                let (at_ns, task) = (event.header.at_ns, waker.task_in(Task::new(event.waker_task)));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 // What ended just before the task did is still its doing.
                 let before = waker.owner;
@@ -217,6 +217,19 @@ impl Threads {
             waker.handed_off(event.header.at_ns);
         }
         woken_for
+    }
+
+    /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
+    pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
+        if !task.is_known() {
+            return;
+        }
+        self.known(tid, pid);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.seen_running(at_ns, cpu, None);
+            let task = thread.task_in(task);
+            thread.seen_in(at_ns, task, None, &mut self.tasks);
+        }
     }
 
     /// A thread finished a socket operation on `cpu`.

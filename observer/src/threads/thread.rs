@@ -169,7 +169,7 @@ impl Thread {
         if event.flags & flags::PREEMPTED == 0 {
             self.learn_worker_task(Task::new(event.task), wait, tasks);
         }
-        let task = self.task_in(event.task);
+        let task = self.task_in(Task::new(event.task));
         let wait = match wait {
             // A worker parks between tasks.
             Wait::Park { timeout } if task.id().is_some() => Wait::Condition { timeout },

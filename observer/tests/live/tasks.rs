@@ -24,7 +24,7 @@ fn header_of(observation: &Observation) -> Value {
 }
 
 /// Sends requests in turn on so many connections until the ids are known. Gives those that the server told.
-fn prove(server: &Server, observation: &mut Observation, connections: usize) -> BTreeSet<u64> {
+pub(crate) fn prove(server: &Server, observation: &mut Observation, connections: usize) -> BTreeSet<u64> {
     let mut connections: Vec<_> = (0..connections)
         .map(|_| Connection::open(server.address))
         .collect();

@@ -23,7 +23,7 @@ use crate::incoming::Gate;
 use crate::truth::Truth;
 use crate::visit::Visit;
 use disk::Data;
-use size::Kibibytes;
+use size::{Count, Kibibytes};
 
 /// What is answered.
 pub(crate) struct Answer {
@@ -97,6 +97,7 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
     Ok(match path {
         "/ping" => "pong".into(),
         "/task" => own_task().into(),
+        "/yields" => yields(&read(query)?).await.into(),
         // More than the socket may take at once.
         "/large" => read::<Kibibytes>(query)?.filler().into(),
         "/burn" => computing::burn(visit, &read(query)?).into(),
@@ -125,6 +126,17 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
 /// The id of the runtime task that serves the request, where there is one.
 fn own_task() -> String {
     tokio::task::try_id().map_or_else(String::new, |id| id.to_string())
+}
+
+/// Has a task of its own, which is polled once more than it yields.
+async fn yields(count: &Count) -> &'static str {
+    let times = count.times;
+    let task = tokio::spawn(async move {
+        for _ in 0..times {
+            tokio::task::yield_now().await;
+        }
+    });
+    task.await.map_or("failed\n", |()| "yielded\n")
 }
 
 fn read<T: DeserializeOwned>(query: &str) -> Result<T, Failure> {

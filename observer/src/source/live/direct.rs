@@ -65,10 +65,29 @@ impl Programs {
             Hook::Exit(name, _) => (bpf_attach_type::BPF_TRACE_FEXIT, name.to_owned(), BtfKind::Func),
         };
         load(
+            bpf_prog_type::BPF_PROG_TYPE_TRACING,
             instructions,
             &program.license,
             attach_type,
             btf.id_by_type_name_kind(&type_name, kind)?,
+        )
+        .context("the BPF_PROG_LOAD syscall failed")
+    }
+
+    /// Loads a program that is for many places in user code at once.
+    pub(super) fn load_uprobe(&self, name: &str) -> Result<OwnedFd> {
+        let program = self
+            .0
+            .programs
+            .get(name)
+            .with_context(|| format!("program {name} is not in the compiled object"))?;
+        let instructions = &self.0.functions[&program.function_key()].instructions;
+        load(
+            bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+            instructions,
+            &program.license,
+            bpf_attach_type::BPF_TRACE_UPROBE_MULTI,
+            0,
         )
         .context("the BPF_PROG_LOAD syscall failed")
     }
@@ -90,6 +109,7 @@ fn descriptor(map: &Map) -> Result<RawFd> {
         Map::Array(data)
         | Map::ArrayOfMaps(data)
         | Map::HashMap(data)
+        | Map::LruHashMap(data)
         | Map::PerCpuArray(data)
         | Map::RingBuf(data)
         | Map::SkStorage(data)
@@ -135,13 +155,14 @@ struct RawTracepointOpen {
 }
 
 fn load(
+    kind: bpf_prog_type,
     instructions: &[aya_obj::generated::bpf_insn],
     license: &CString,
     attach_type: bpf_attach_type,
     attach_type_id: u32,
 ) -> Result<OwnedFd> {
     let load = ProgramLoad {
-        kind: bpf_prog_type::BPF_PROG_TYPE_TRACING as u32,
+        kind: kind as u32,
         instruction_count: u32::try_from(instructions.len())?,
         instructions: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
@@ -166,7 +187,7 @@ fn load(
 }
 
 /// Calls `bpf(2)` with a command that gives a new descriptor.
-fn bpf<Attributes>(command: bpf_cmd, attributes: &Attributes) -> io::Result<OwnedFd> {
+pub(super) fn bpf<Attributes>(command: bpf_cmd, attributes: &Attributes) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads as many bytes as it is told, of a structure that lives on the stack; what the
     // structure points to outlives the call, and nothing is written.
     let result = unsafe {

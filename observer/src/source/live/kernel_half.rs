@@ -10,6 +10,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
+use super::polls::{self, Functions};
 use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
@@ -27,6 +28,8 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
+    /// Functions of watched processes whose runtime's polls are recorded.
+    pub polls: Vec<Functions>,
 }
 
 /// The loaded and attached kernel half. Dropping it detaches everything.
@@ -73,6 +76,9 @@ impl KernelHalf {
         let direct = direct::is_needed()
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
+        let for_polls = (!options.polls.is_empty())
+            .then(|| direct::Programs::new(OBJECT, &ebpf))
+            .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
         let mut targets: HashMap<_, u32, u32> = map(&mut ebpf, names::map::TARGETS)?;
         for (slot, pid) in (0..).zip(&options.pids) {
@@ -103,10 +109,13 @@ impl KernelHalf {
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
-        let outcomes = signals::attach(&mut attacher);
-        let programs = signals::load_seekers(&mut attacher, &outcomes);
-        let seekers = Seekers::new(programs, seeks, samples);
-        let links = attacher.links;
+        let mut outcomes = signals::attach(&mut attacher);
+        let seekers = signals::load_seekers(&mut attacher, &outcomes);
+        let seekers = Seekers::new(seekers, seeks, samples);
+        let mut links = attacher.links;
+        if let Some(programs) = for_polls {
+            outcomes.push(polls::attach(&programs, &options.polls, &mut links));
+        }
         drop((kernel, btf));
         give_back();
         Ok(Self {
@@ -138,6 +147,15 @@ impl KernelHalf {
         let slot = self.pids.iter().position(|watched| *watched == pid);
         let slot = slot.with_context(|| format!("process {pid} is not watched"))?;
         Ok(u32::try_from(slot)?)
+    }
+
+    /// Probes on polls that the kernel refused, with the reasons.
+    pub fn refused_polls(&self) -> impl Iterator<Item = &(String, String)> {
+        let polls = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.signal == polls::SIGNAL);
+        polls.flat_map(|outcome| &outcome.refused)
     }
 
     /// The loaded object, for its log.

@@ -1,0 +1,118 @@
+//! Polls of tokio's tasks, as they are counted and timed with `--polls`.
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::client::{self, Connection};
+use crate::kernel;
+use crate::laws::number;
+use crate::observation::{Lines, OBSERVER, Observation};
+use crate::run::run;
+use crate::server::{Server, example, load};
+use crate::tasks::prove;
+
+/// The figures of the run, if this kernel has what they take.
+fn polls(lines: &Lines) -> &Value {
+    assert_eq!(lines.end["lost"], serde_json::json!({}), "{}", lines.end);
+    &lines.end["polls"]
+}
+
+#[test]
+fn as_many_polls_are_counted_as_there_were() {
+    let Some(_turn) = kernel::turn() else { return };
+    const YIELDS: u64 = 20_000;
+    let server = Server::faulty(&[]);
+    let observation = Observation::of(server.pid(), &["--polls"]);
+    let mut connection = Connection::open(server.address);
+    assert_eq!(connection.get(&format!("/yields?times={YIELDS}")), "yielded\n");
+    let lines = observation.finish();
+    let polls = polls(&lines);
+    // Of others there are those of the connection.
+    let found = number(&polls["polls"]);
+    assert!((YIELDS + 1..YIELDS + YIELDS / 100).contains(&found), "{polls}");
+    let hits = number(&lines.end["cost"]["probes"]["hits"]);
+    assert!((3 * YIELDS..4 * YIELDS).contains(&hits), "{hits}");
+}
+
+#[test]
+fn each_request_of_a_load_is_polled_for() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let observation = Observation::of(server.pid(), &["--polls"]);
+    let requests = load(
+        &server.url("/ping"),
+        &["--connections", "1", "--requests", "3000"],
+    );
+    let lines = observation.finish();
+    let found = number(&polls(&lines)["polls"]);
+    assert!(
+        (requests..=requests + requests / 100).contains(&found),
+        "{found} for {requests}"
+    );
+}
+
+#[test]
+fn a_long_poll_is_found_with_its_task_and_its_request() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let mut observation = Observation::of(server.pid(), &["--polls"]);
+    prove(&server, &mut observation, 2);
+    let mut connection = Connection::open(server.address);
+    let task: u64 = connection.get("/task").parse().unwrap();
+    connection.get("/burn?ms=60");
+    let lines = observation.finish();
+    let longest = &polls(&lines)["longest"][0];
+    assert_eq!(
+        (&longest["task"], &longest["request"]),
+        (&task.into(), &"GET /burn".into()),
+        "{longest}"
+    );
+    assert!(number(&longest["dur_ns"]) >= 60_000_000, "{longest}");
+    assert!(number(&lines.end["polls"]["long"]) >= 1);
+}
+
+#[test]
+fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&["--workers", "1"]);
+    let observation = Observation::of(server.pid(), &["--polls"]);
+    let mut waits = Connection::open(server.address);
+    let mut burns = Connection::open(server.address);
+    burns.get("/ping");
+    waits.get("/ping");
+    waits.send(&client::request("/pool?ms=30"));
+    // The job is on the pool before the worker is taken, and over long before the worker is free.
+    thread::sleep(Duration::from_millis(10));
+    burns.get("/burn?ms=200");
+    waits.answer();
+    let lines = observation.finish();
+    let polls = polls(&lines);
+    let queued_ns = number(&polls["queue_max_ns"]);
+    assert!((100_000_000..1_000_000_000).contains(&queued_ns), "{polls}");
+    assert_eq!(polls["unqueued"], 1, "the job of the pool: {polls}");
+}
+
+#[test]
+fn a_program_without_symbols_is_observed_without_its_polls() {
+    let Some(_turn) = kernel::turn() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let stripped = directory.path().join("stripped");
+    run(Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(example("faulty-server")));
+    let server = Server::start(&mut Command::new(&stripped));
+    let pid = server.pid().to_string();
+    let output =
+        run(Command::new(OBSERVER).args(["attach", "--polls", "--duration", "200ms", "--pid", &pid]));
+    assert!(output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("goes on without the polls of stripped"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("no symbols"), "{stderr}");
+}
