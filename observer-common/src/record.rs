@@ -320,8 +320,8 @@ records! {
         header: Header,
         /// Its process.
         tgid: u32,
-        /// Zero.
-        reserved: u32,
+        /// Thread that queued the task; 0 when that was not seen.
+        queued_by: u32,
         /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower.
         frame: u64,
         /// What stands where the task's id is expected in its memory, see [`crate::task`]. To be proved.

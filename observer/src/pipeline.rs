@@ -156,6 +156,9 @@ impl Pipeline {
     fn poll_started(&mut self, event: &observer_common::PollStart) {
         let Some(polls) = &mut self.polls else { return };
         let (header, task) = (&event.header, polls.started(event));
+        if event.queued_ns != 0 {
+            self.threads.polled(event);
+        }
         self.threads
             .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, task);
     }

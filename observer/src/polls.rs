@@ -183,7 +183,7 @@ mod tests {
         PollStart {
             header: header(at_ns),
             tgid: PID,
-            reserved: 0,
+            queued_by: 0,
             frame,
             task,
             queued_ns,

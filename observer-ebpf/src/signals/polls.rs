@@ -24,9 +24,9 @@ const ID_OFFSET: u64 = 9 * 8;
 /// Far more than lies between a task's header and its id.
 const FARTHEST_ID: u64 = 1 << 12;
 
-/// When a task was queued, until it is polled; by process and header.
+/// When a task was queued and by which thread, until it is polled; by process and header.
 #[btf_map]
-static QUEUED: LruHashMap<[u64; 2], u64, { limits::MAX_QUEUED_TASKS as usize }> = LruHashMap::new();
+static QUEUED: LruHashMap<[u64; 2], [u64; 2], { limits::MAX_QUEUED_TASKS as usize }> = LruHashMap::new();
 
 /// What stands where the id of the task with this header is expected.
 #[inline(always)]
@@ -49,7 +49,7 @@ fn poll_start(ctx: ProbeContext) -> u32 {
     let key = [u64::from(tgid), header];
     // SAFETY: copied at once; that the entry is used again meanwhile would take as many tasks as there is room for.
     let queued = unsafe { QUEUED.get(key) };
-    let queued_ns = queued.map_or(0, |at_ns| *at_ns);
+    let [queued_ns, queued_by] = queued.map_or([0; 2], |queued| *queued);
     if queued_ns != 0 {
         let _ = QUEUED.remove(key);
     }
@@ -60,7 +60,7 @@ fn poll_start(ctx: ProbeContext) -> u32 {
         PollStart {
             header: ring::header(Kind::PollStart, tid, at_ns),
             tgid,
-            reserved: 0,
+            queued_by: queued_by as u32,
             // The return address is not yet taken off.
             frame: stack.wrapping_add(8),
             task: id(header).unwrap_or(task::UNKNOWN),
@@ -105,10 +105,10 @@ fn queue_second(ctx: ProbeContext) -> u32 {
 /// the other.
 #[inline(always)]
 fn queued(header: Option<u64>) {
-    if let Some((_, tgid, _)) = target::current()
+    if let Some((_, tgid, tid)) = target::current()
         && let Some(header) = header
         && header != 0
     {
-        let _ = QUEUED.insert([u64::from(tgid), header], ring::now(), 0);
+        let _ = QUEUED.insert([u64::from(tgid), header], [ring::now(), u64::from(tid)], 0);
     }
 }

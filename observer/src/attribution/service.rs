@@ -257,6 +257,9 @@ impl Walk<'_, '_> {
     /// The thread took the request up again after it had worked for others. What ended the thread's last idle
     /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
     fn put_aside(&mut self) {
+        if self.came_from_who_queued() {
+            return;
+        }
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
         match woken.and_then(|(idle, block)| Some((idle.to_ns, self.reason_to_resume(run, &idle, &block)?))) {
@@ -266,6 +269,36 @@ impl Walk<'_, '_> {
             }
             None => self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED)),
         }
+    }
+
+    /// Where it is recorded when the task that is polled at the cursor was queued: goes back to then. Tells whether the
+    /// walk goes on with who did it.
+    fn came_from_who_queued(&mut self) -> bool {
+        let threads = self.evidence.threads;
+        let Some(queued) = threads.queued(self.tid, self.path.cursor_ns()) else {
+            return false;
+        };
+        if queued.at_ns <= self.turn.read_ns {
+            return false;
+        }
+        waiting::walk_queue(self.evidence, self.turn, self.tid, queued.at_ns, self.path);
+        let slice = threads
+            .get(queued.by)
+            .and_then(|thread| thread.before(queued.at_ns));
+        let Some(Slice { state, task, .. }) = slice else {
+            return false;
+        };
+        let State::Running { owner, .. } = state else {
+            return false;
+        };
+        // A task of no other request: what it did led to this.
+        let is_ours = owner == Owner::Nobody || owner.request() == Some(self.turn.id);
+        if task.id().is_none() || !is_ours {
+            return false;
+        }
+        self.handed_off = Some(self.hand_off());
+        self.tid = queued.by;
+        true
     }
 
     /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.

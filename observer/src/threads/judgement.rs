@@ -69,6 +69,32 @@ impl Thread {
         self.owner_sent = false;
     }
 
+    /// The thread turns to `task` just now, or to none: what it did before is not touched by that.
+    pub(super) fn turned_to(&mut self, at_ns: u64, task: Task, tasks: &mut Tasks) {
+        if task == self.task {
+            return;
+        }
+        let owner = match (
+            tasks.owner(self.pid, task, self.owner, self.owner_sent),
+            task.id(),
+        ) {
+            // Outside of tasks nothing is done for a request by itself.
+            (Owner::Request(_), None) => Owner::Nobody,
+            (owner, _) => owner,
+        };
+        if let running @ State::Running { cpu, .. } = self.state {
+            let next = State::Running {
+                cpu,
+                owner,
+                began: Began::Plain,
+            };
+            self.close(at_ns, running, next, None);
+        }
+        self.task = task;
+        self.owner = owner;
+        self.owner_sent = false;
+    }
+
     /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
     /// the first thing that its task does.
     fn until(&mut self, task: Task, now: Owner, receives: bool) -> Owner {

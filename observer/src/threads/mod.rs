@@ -11,6 +11,7 @@ mod judgement;
 mod occupancy;
 mod packed;
 mod past;
+mod queued;
 mod state;
 mod tasks;
 mod thread;
@@ -18,13 +19,14 @@ mod usage;
 
 use std::rc::Rc;
 
-use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
+use observer_common::{Occupied, PollStart, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
+pub use queued::Queued;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
 pub use thread::Thread;
@@ -34,6 +36,7 @@ use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
+use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
@@ -65,6 +68,7 @@ pub struct Threads {
     occupancy: Occupancy,
     comms: Comms,
     tasks: Tasks,
+    queue: Queue,
     /// By process.
     availability: FxHashMap<u32, Availability>,
     /// Slices kept of all threads together, or less.
@@ -219,6 +223,18 @@ impl Threads {
         woken_for
     }
 
+    /// A thread begins to poll a task that was queued before.
+    pub fn polled(&mut self, event: &PollStart) {
+        let (tid, start_ns) = (event.header.tid, event.header.at_ns);
+        self.queue.polled(tid, start_ns, event.queued_ns, event.queued_by);
+    }
+
+    /// How the poll that a thread began at just this time came about, where that was recorded.
+    #[must_use]
+    pub fn queued(&self, tid: u32, start_ns: u64) -> Option<Queued> {
+        self.queue.of(tid, start_ns)
+    }
+
     /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
     pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
         if !task.is_known() {
@@ -228,7 +244,7 @@ impl Threads {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.seen_running(at_ns, cpu, None);
             let task = thread.task_in(task);
-            thread.seen_in(at_ns, task, None, &mut self.tasks);
+            thread.turned_to(at_ns, task, &mut self.tasks);
         }
     }
 

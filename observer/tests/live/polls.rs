@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::client::{self, Connection};
 use crate::kernel;
-use crate::laws::number;
+use crate::laws::{self, number};
 use crate::observation::{Lines, OBSERVER, Observation};
 use crate::run::run;
 use crate::server::{Server, example, load};
@@ -63,6 +63,8 @@ fn a_long_poll_is_found_with_its_task_and_its_request() {
     let mut connection = Connection::open(server.address);
     let task: u64 = connection.get("/task").parse().unwrap();
     connection.get("/burn?ms=60");
+    // The poll that answered is over when the next one answers.
+    connection.get("/ping");
     let lines = observation.finish();
     let longest = &polls(&lines)["longest"][0];
     assert_eq!(
@@ -78,7 +80,8 @@ fn a_long_poll_is_found_with_its_task_and_its_request() {
 fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
     let Some(_turn) = kernel::turn() else { return };
     let server = Server::faulty(&["--workers", "1"]);
-    let observation = Observation::of(server.pid(), &["--polls"]);
+    let mut observation = Observation::of(server.pid(), &["--polls"]);
+    prove(&server, &mut observation, 2);
     let mut waits = Connection::open(server.address);
     let mut burns = Connection::open(server.address);
     burns.get("/ping");
@@ -88,11 +91,16 @@ fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
     thread::sleep(Duration::from_millis(10));
     burns.get("/burn?ms=200");
     waits.answer();
+    // The poll that answered is over when the next one answers.
+    waits.get("/ping");
     let lines = observation.finish();
     let polls = polls(&lines);
     let queued_ns = number(&polls["queue_max_ns"]);
     assert!((100_000_000..1_000_000_000).contains(&queued_ns), "{polls}");
     assert_eq!(polls["unqueued"], 1, "the job of the pool: {polls}");
+    let waited = lines.of_path("/pool")[0];
+    assert!(laws::waited(waited, "worker_busy") > 100_000_000, "{waited}");
+    assert!(laws::waited(waited, "unexplained") < 10_000_000, "{waited}");
 }
 
 #[test]
