@@ -78,6 +78,7 @@ impl Thread {
             tasks.owner(self.pid, task, self.owner, self.owner_sent),
             task.id(),
         ) {
+            _ if tasks.has_answered(self.pid, task) => Owner::Nobody,
             // Outside of tasks nothing is done for a request by itself.
             (Owner::Request(_), None) => Owner::Nobody,
             (owner, _) => owner,

@@ -251,7 +251,8 @@ impl Threads {
     /// A thread finished a socket operation on `cpu`.
     pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
-            self.tasks.took(pid, Task::new(operation.task), request);
+            let answered = operation.direction == Direction::Out;
+            self.tasks.took(pid, Task::new(operation.task), request, answered);
         }
         let Some(thread) = self.known(tid, pid) else {
             return;
