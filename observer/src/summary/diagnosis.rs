@@ -75,9 +75,8 @@ fn busy(workers: &[ProcessWorkers], of_latency: &str) -> Option<(Trouble, String
         .filter(|_| count == process.threads.len())?;
     if least.busy + least.run_queue >= ALWAYS {
         let text = format!(
-            "workers were saturated: {} of {count} ran or waited for a CPU {:.0} % of the time or more, and {of_latency} \
-             was waiting for one",
-            count,
+            "workers were saturated: each ran or waited for a CPU {:.0} % of the time or more, and \
+             {of_latency} was waiting for one",
             100.0 * (least.busy + least.run_queue)
         );
         return Some((Trouble::Saturated, text));

@@ -6,7 +6,7 @@ use super::report::{LongestTurn, ProcessWorkers, WorkerTotals};
 use crate::syscall;
 use crate::threads::Usage;
 
-/// Workers that are told apart; what others do is not listed.
+/// Workers that are told apart; beyond, the one that was not seen for longest makes room.
 const MAX_WORKERS: usize = 1024;
 
 /// Workers of a process that are listed.
@@ -31,6 +31,8 @@ pub struct WorkerUsage<'a> {
 pub(super) struct Workers {
     workers: Vec<Worker>,
     processes: Vec<Process>,
+    /// Number of the window.
+    window: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ struct Worker {
     pid: u32,
     tid: u32,
     comm: Option<Rc<str>>,
+    seen_in: u64,
     window: Part,
     run: Part,
 }
@@ -106,25 +109,36 @@ impl Part {
 
 impl Workers {
     pub(super) fn add(&mut self, worker: &WorkerUsage<'_>) {
-        let known = self.workers.iter().position(|known| known.tid == worker.tid);
-        let index = match known {
-            Some(index) => index,
-            None if self.workers.len() == MAX_WORKERS => return,
-            None => {
-                self.workers.push(Worker {
-                    pid: worker.pid,
-                    tid: worker.tid,
-                    comm: None,
-                    window: Part::default(),
-                    run: Part::default(),
-                });
-                self.workers.len() - 1
-            }
-        };
+        let id = |known: &Worker| (known.pid, known.tid) == (worker.pid, worker.tid);
+        let index = self
+            .workers
+            .iter()
+            .position(id)
+            .unwrap_or_else(|| self.new_worker(worker));
         let known = &mut self.workers[index];
+        known.seen_in = self.window;
         known.comm = worker.comm.cloned();
         known.window.add(worker);
         known.run.add(worker);
+    }
+
+    /// Makes a place for a worker, if need be another's.
+    fn new_worker(&mut self, worker: &WorkerUsage<'_>) -> usize {
+        if self.workers.len() == MAX_WORKERS {
+            let seen = self.workers.iter().enumerate();
+            if let Some((stalest, _)) = seen.min_by_key(|(_, known)| known.seen_in) {
+                self.workers.swap_remove(stalest);
+            }
+        }
+        self.workers.push(Worker {
+            pid: worker.pid,
+            tid: worker.tid,
+            comm: None,
+            seen_in: self.window,
+            window: Part::default(),
+            run: Part::default(),
+        });
+        self.workers.len() - 1
     }
 
     pub(super) fn none_free(&mut self, pid: u32, ns: u64) {
@@ -178,6 +192,7 @@ impl Workers {
     }
 
     pub(super) fn close_window(&mut self) {
+        self.window += 1;
         for worker in &mut self.workers {
             worker.window = Part::default();
         }
@@ -208,6 +223,19 @@ mod tests {
             usage,
             request: None,
         }
+    }
+
+    #[test]
+    fn threads_that_come_and_go_make_room_for_those_that_are_there() {
+        let (mut workers, ran) = (Workers::default(), usage(1, 0));
+        workers.none_free(7, 0);
+        for tid in 0..3 * MAX_WORKERS as u32 {
+            workers.add(&worker(tid, &ran));
+            workers.close_window();
+        }
+        workers.add(&worker(u32::MAX, &ran));
+        assert_eq!(workers.window()[0].threads[0].tid, u32::MAX);
+        assert_eq!(workers.workers.len(), MAX_WORKERS);
     }
 
     #[test]

@@ -50,19 +50,9 @@ impl Thread {
             }
             (owner, _) => owner,
         };
-        if let State::Running { cpu, began, .. } = self.state {
+        if matches!(self.state, State::Running { .. }) {
             let before = self.until(task, owner, false);
-            let closed = State::Running {
-                cpu,
-                owner: before,
-                began,
-            };
-            let next = State::Running {
-                cpu,
-                owner,
-                began: Began::Plain,
-            };
-            self.close(at_ns, closed, next, faults);
+            self.split(at_ns, before, owner, Began::Plain, faults);
         }
         self.task = task;
         self.owner = owner;
@@ -119,12 +109,28 @@ impl Thread {
         }
     }
 
-    /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
-    /// after it ran.
-    pub(super) fn operated(&mut self, operation: &Operation) {
+    /// Splits the running slice: until `at_ns` the thread ran for `before`, now it runs for `after`.
+    pub(super) fn split(
+        &mut self,
+        at_ns: u64,
+        before: Owner,
+        after: Owner,
+        next_began: Began,
+        faults: Option<(u32, u32)>,
+    ) {
         let State::Running { cpu, began, .. } = self.state else {
             return;
         };
+        let running = |owner, began| State::Running { cpu, owner, began };
+        self.close(at_ns, running(before, began), running(after, next_began), faults);
+    }
+
+    /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
+    /// after it ran.
+    pub(super) fn operated(&mut self, operation: &Operation) {
+        if !matches!(self.state, State::Running { .. }) {
+            return;
+        }
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
         let task = self.task_in(Task::new(operation.task));
         let before = match (operation.direction, self.owner) {
@@ -161,17 +167,7 @@ impl Thread {
             Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
             Direction::Out => Began::Plain,
         };
-        let closed = State::Running {
-            cpu,
-            owner: before,
-            began,
-        };
-        let next = State::Running {
-            cpu,
-            owner: after,
-            began: found,
-        };
-        self.close(operation.at_ns, closed, next, Some(operation.faults));
+        self.split(operation.at_ns, before, after, found, Some(operation.faults));
         self.task = task;
         self.free = false;
         if operation.direction == Direction::In && !operation.outbound {

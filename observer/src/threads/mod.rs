@@ -58,6 +58,9 @@ const MAX_FUTEXES: usize = 65_536;
 /// `TASK_DEAD`: the thread leaves its CPU for the last time.
 const DEAD: u32 = 0x80;
 
+/// Whether workers are free, by process.
+type Availabilities = FxHashMap<u32, Availability>;
+
 /// All watched threads.
 #[derive(Debug, Default)]
 pub struct Threads {
@@ -70,7 +73,7 @@ pub struct Threads {
     tasks: Tasks,
     queue: Queue,
     /// By process.
-    availability: FxHashMap<u32, Availability>,
+    availability: Availabilities,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
@@ -101,8 +104,8 @@ impl Threads {
         self.comms.get(comm)
     }
 
-    /// The thread that an event is about. Every event that changes a thread's past comes by here.
-    fn known(&mut self, tid: u32, pid: u32) -> Option<&mut Thread> {
+    /// The thread that an event is about, with the tasks. Every event that changes a thread's past comes by here.
+    fn known(&mut self, tid: u32, pid: u32) -> Option<(&mut Thread, &mut Tasks, &mut Availabilities)> {
         self.slices_at_most += SLICES_AN_EVENT;
         if self.slices_at_most > MAX_SLICES_TOGETHER {
             self.forget_oldest();
@@ -111,9 +114,12 @@ impl Threads {
             self.refused += 1;
             return None;
         }
-        let thread = self.threads.entry(tid).or_insert_with(|| Thread::new(pid));
-        thread.lost_until_ns = self.lost_until_ns;
-        Some(thread)
+        let lost_until_ns = self.lost_until_ns;
+        let thread = self
+            .threads
+            .entry(tid)
+            .or_insert_with(|| Thread::new(pid, lost_until_ns));
+        Some((thread, &mut self.tasks, &mut self.availability))
     }
 
     /// Counts the slices of all threads, and if they are many forgets the oldest, down to three quarters of what
@@ -139,7 +145,7 @@ impl Threads {
             pid: event.prev_tgid,
             comm: self.comms.number(&event.prev_comm),
         };
-        if let Some(thread) = self.known(event.header.tid, event.tgid) {
+        if let Some((thread, ..)) = self.known(event.header.tid, event.tgid) {
             thread.switch_in(event, behind);
         }
     }
@@ -183,11 +189,10 @@ impl Threads {
             return;
         }
         let wait = self.wait(event);
-        self.known(event.header.tid, event.tgid);
-        if let Some(thread) = self.threads.get_mut(&event.header.tid) {
-            thread.switch_out(event, wait, &mut self.tasks);
+        if let Some((thread, tasks, availability)) = self.known(event.header.tid, event.tgid) {
+            thread.switch_out(event, wait, tasks);
+            count_free(thread, availability, event.header.at_ns);
         }
-        self.count_free(event.header.tid, event.header.at_ns);
     }
 
     /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
@@ -208,7 +213,7 @@ impl Threads {
             pid: event.waker_tgid,
             comm: self.comms.number(&event.waker_comm),
         };
-        let thread = self.known(event.header.tid, event.tgid)?;
+        let (thread, ..) = self.known(event.header.tid, event.tgid)?;
         let handed_off = thread.woken(event, by, waker_owner);
         let woken_for = match thread.owner {
             Owner::WokenFor(id) => Some(id),
@@ -240,42 +245,28 @@ impl Threads {
         if !task.is_known() {
             return;
         }
-        self.known(tid, pid);
-        if let Some(thread) = self.threads.get_mut(&tid) {
+        if let Some((thread, tasks, _)) = self.known(tid, pid) {
             thread.seen_running(at_ns, cpu, None);
             let task = thread.task_in(task);
-            thread.turned_to(at_ns, task, &mut self.tasks);
+            thread.turned_to(at_ns, task, tasks);
         }
     }
 
     /// A thread finished a socket operation on `cpu`.
     pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
+        let Some((thread, tasks, availability)) = self.known(tid, pid) else {
+            return;
+        };
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
             let answered = operation.direction == Direction::Out;
-            self.tasks.took(pid, Task::new(operation.task), request, answered);
+            tasks.took(pid, Task::new(operation.task), request, answered);
         }
-        let Some(thread) = self.known(tid, pid) else {
-            return;
-        };
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
-        self.count_free(tid, operation.at_ns);
+        count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
-            let availability = self.availability.entry(pid).or_default();
+            let availability = availability.entry(pid).or_default();
             availability.waited(operation.arrived_ns, operation.at_ns);
-        }
-    }
-
-    /// Keeps count of the workers that are free.
-    fn count_free(&mut self, tid: u32, at_ns: u64) {
-        let Some(thread) = self.threads.get_mut(&tid) else {
-            return;
-        };
-        let free = thread.free();
-        if free != thread.counted_free {
-            let availability = self.availability.entry(thread.pid).or_default();
-            availability.change(at_ns, thread.counted_free, free);
-            thread.counted_free = free;
         }
     }
 
@@ -300,7 +291,7 @@ impl Threads {
     /// the request, if that is one.
     pub fn started(&mut self, tid: u32, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
         let owner = self.get(tid)?.owner.request();
-        let child = self.known(child_tid, pid)?;
+        let (child, ..) = self.known(child_tid, pid)?;
         child.comm = Some(comm.into());
         child.task = Task::NONE;
         child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
@@ -309,7 +300,7 @@ impl Threads {
 
     /// A thread's name.
     pub fn named(&mut self, tid: u32, pid: u32, comm: &str) {
-        if let Some(thread) = self.known(tid, pid) {
+        if let Some((thread, ..)) = self.known(tid, pid) {
             thread.comm = Some(comm.into());
         }
     }
@@ -336,10 +327,21 @@ impl Threads {
     pub fn lost(&mut self, to_ns: u64) {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
         for thread in self.threads.values_mut() {
+            thread.lost_until_ns = self.lost_until_ns;
             thread.owner = Owner::Nobody;
             thread.task = Task::UNKNOWN;
             thread.state = NOTHING;
         }
+    }
+}
+
+/// Keeps count of the workers that are free.
+fn count_free(thread: &mut Thread, availability: &mut Availabilities, at_ns: u64) {
+    let free = thread.free();
+    if free != thread.counted_free {
+        let availability = availability.entry(thread.pid).or_default();
+        availability.change(at_ns, thread.counted_free, free);
+        thread.counted_free = free;
     }
 }
 

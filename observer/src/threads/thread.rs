@@ -48,7 +48,8 @@ pub struct Thread {
 }
 
 impl Thread {
-    pub(super) fn new(pid: u32) -> Self {
+    /// A thread of which nothing is known before `lost_until_ns`.
+    pub(super) fn new(pid: u32, lost_until_ns: u64) -> Self {
         Self {
             pid,
             comm: None,
@@ -67,7 +68,7 @@ impl Thread {
             faults: None,
             throttled_ns: 0,
             early_wake: None,
-            lost_until_ns: 0,
+            lost_until_ns,
         }
     }
 
@@ -241,18 +242,13 @@ impl Thread {
 
     /// It woke another thread by what it did. A thread that was woken for a request may be done with it now.
     pub(super) fn handed_off(&mut self, at_ns: u64) {
-        let running @ State::Running { cpu, .. } = self.state else {
+        let State::Running { owner: before, .. } = self.state else {
             return;
         };
         if let Owner::WokenFor(_) = self.owner {
             self.owner = Owner::Nobody;
         }
-        let next = State::Running {
-            cpu,
-            owner: self.owner,
-            began: Began::HandedOff,
-        };
-        self.close(at_ns, running, next, None);
+        self.split(at_ns, before, self.owner, Began::HandedOff, None);
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::kernel;
 use crate::observation::Observation;
 use crate::run::{DEADLINE, Running, wait_for};
-use crate::server::{Server, announced, example, load};
+use crate::server::{Server, announced, load, not_yet_a_server};
 
 fn happened(lines: &[Value], event: &str, pid: u32) -> bool {
     lines
@@ -59,15 +59,7 @@ fn after_the_duration_it_ends_by_itself() {
 #[test]
 fn a_process_that_becomes_a_server_is_watched_as_one() {
     let Some(_turn) = kernel::turn() else { return };
-    // The shell reads its line byte by byte, so that the rest of the input is still there for the server.
-    let script = r#"read -r go; exec "$0" --until-stdin-closes"#;
-    let child = Command::new("sh")
-        .args(["-c", script])
-        .arg(example("faulty-server"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut running = Running(child.unwrap());
+    let mut running = not_yet_a_server();
     let mut observation = Observation::of(running.0.id(), &[]);
     let mut stdin = running.0.stdin.take().unwrap();
     stdin.write_all(b"go\n").unwrap();

@@ -166,3 +166,16 @@ pub(crate) fn finished(command: &mut Command) -> u64 {
     assert_eq!(report["errors"], 0, "{command:?}: {stderr}");
     report["requests"].as_u64().unwrap()
 }
+
+/// A shell that becomes `faulty-server` when it reads a line. It reads byte by byte, so that the rest of the input is
+/// still there for the server.
+pub(crate) fn not_yet_a_server() -> Running {
+    let script = r#"read -r go; exec "$0" --until-stdin-closes"#;
+    let child = Command::new("sh")
+        .args(["-c", script])
+        .arg(example("faulty-server"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    Running(child.unwrap())
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use observer::event::Event;
@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::client::Connection;
 use crate::kernel;
 use crate::observation::Observation;
-use crate::run::{DEADLINE, Running};
-use crate::server::{Server, announced, example, load};
+use crate::run::DEADLINE;
+use crate::server::{Server, announced, example, load, not_yet_a_server};
 
 fn header_of(observation: &Observation) -> Value {
     serde_json::from_str(observation.written_so_far().first().expect("the header is there")).unwrap()
@@ -171,14 +171,7 @@ fn nothing_is_left_attached_once_the_ids_are_known() {
 #[test]
 fn a_program_that_takes_the_place_of_another_is_sought_in_anew() {
     let Some(_turn) = kernel::turn() else { return };
-    let script = r#"read -r go; exec "$0" --until-stdin-closes"#;
-    let child = Command::new("sh")
-        .args(["-c", script])
-        .arg(example("faulty-server"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut running = Running(child.unwrap());
+    let mut running = not_yet_a_server();
     let mut observation = Observation::of(running.0.id(), &[]);
     assert_eq!(header_of(&observation)["targets"][0].get("runtime"), None);
     let mut stdin = running.0.stdin.take().unwrap();
