@@ -19,6 +19,8 @@ pub mod map {
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
     pub const LOSSES: &str = "LOSSES";
+    /// Tasks that are queued and not yet polled, where polls are recorded (hash).
+    pub const QUEUED: &str = "QUEUED";
 }
 
 /// Load-time constants of the kernel half.

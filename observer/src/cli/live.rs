@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use observer::output::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::polls::PROBE_NS;
-use observer::source::live::polls::Functions;
+use observer::source::live::polls::{self, Functions};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
 use observer::source::{Batch, Source as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +34,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         .collect::<Result<Vec<_>>>()?;
     privilege::require()?;
     let polls = if watch.polls {
+        polls::require()?;
         functions(&targets)
     } else {
         Vec::new()

@@ -7,12 +7,31 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::client::{self, Connection};
-use crate::kernel;
+use crate::kernel::{self, Turn};
 use crate::laws::{self, number};
 use crate::observation::{Lines, OBSERVER, Observation};
 use crate::run::run;
-use crate::server::{Server, example, load};
+use crate::server::{Server, load};
 use crate::tasks::prove;
+
+/// Waits for the turn. `None`: this kernel is too old for polls. Then there is nothing to be tested but that it is said
+/// what to do.
+fn turn() -> Option<Turn> {
+    let turn = kernel::turn()?;
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    if (numbers.next(), numbers.next()) >= (Some(6), Some(10)) {
+        return Some(turn);
+    }
+    let server = Server::faulty(&[]);
+    let pid = server.pid().to_string();
+    let output = run(Command::new(OBSERVER).args(["attach", "--polls", "--pid", &pid]));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("needs Linux 6.10"), "{stderr}");
+    assert!(stderr.contains("run observer without --polls"), "{stderr}");
+    None
+}
 
 /// The figures of the run, if this kernel has what they take.
 fn polls(lines: &Lines) -> &Value {
@@ -22,7 +41,7 @@ fn polls(lines: &Lines) -> &Value {
 
 #[test]
 fn as_many_polls_are_counted_as_there_were() {
-    let Some(_turn) = kernel::turn() else { return };
+    let Some(_turn) = turn() else { return };
     const YIELDS: u64 = 20_000;
     let server = Server::faulty(&[]);
     let observation = Observation::of(server.pid(), &["--polls"]);
@@ -39,7 +58,7 @@ fn as_many_polls_are_counted_as_there_were() {
 
 #[test]
 fn each_request_of_a_load_is_polled_for() {
-    let Some(_turn) = kernel::turn() else { return };
+    let Some(_turn) = turn() else { return };
     let server = Server::faulty(&[]);
     let observation = Observation::of(server.pid(), &["--polls"]);
     let requests = load(
@@ -56,7 +75,7 @@ fn each_request_of_a_load_is_polled_for() {
 
 #[test]
 fn a_long_poll_is_found_with_its_task_and_its_request() {
-    let Some(_turn) = kernel::turn() else { return };
+    let Some(_turn) = turn() else { return };
     let server = Server::faulty(&[]);
     let mut observation = Observation::of(server.pid(), &["--polls"]);
     prove(&server, &mut observation, 2);
@@ -78,7 +97,7 @@ fn a_long_poll_is_found_with_its_task_and_its_request() {
 
 #[test]
 fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
-    let Some(_turn) = kernel::turn() else { return };
+    let Some(_turn) = turn() else { return };
     let server = Server::faulty(&["--workers", "1"]);
     let mut observation = Observation::of(server.pid(), &["--polls"]);
     prove(&server, &mut observation, 2);
@@ -105,14 +124,9 @@ fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
 
 #[test]
 fn a_program_without_symbols_is_observed_without_its_polls() {
-    let Some(_turn) = kernel::turn() else { return };
+    let Some(_turn) = turn() else { return };
     let directory = tempfile::tempdir().unwrap();
-    let stripped = directory.path().join("stripped");
-    run(Command::new("strip")
-        .arg("-o")
-        .arg(&stripped)
-        .arg(example("faulty-server")));
-    let server = Server::start(&mut Command::new(&stripped));
+    let server = Server::without_symbols(directory.path());
     let pid = server.pid().to_string();
     let output =
         run(Command::new(OBSERVER).args(["attach", "--polls", "--duration", "200ms", "--pid", &pid]));

@@ -64,10 +64,17 @@ impl KernelHalf {
         let resolved = offsets::resolve(&kernel)?;
         let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
+        // The kernel sets the memory of this one aside before anything is put in.
+        let queued = if options.polls.is_empty() {
+            1
+        } else {
+            limits::MAX_QUEUED_TASKS
+        };
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
             .override_global(names::constant::ONLY_TARGET, &only_target, true)
+            .map_max_entries(names::map::QUEUED, queued)
             .allow_unsupported_maps()
             .load(OBJECT)
             .context("the kernel refused to load observer's programs or maps")?;

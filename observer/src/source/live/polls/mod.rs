@@ -21,8 +21,34 @@ use super::signals::Outcome;
 /// The signal's name.
 pub(super) const SIGNAL: &str = "poll";
 
+/// The first kernel with them.
+const FIRST: Version = Version {
+    major: 6,
+    minor: 10,
+    patch: 0,
+};
+
 /// `BPF_F_UPROBE_MULTI_RETURN`: at the return of the functions.
 const AT_RETURN: u32 = 1;
+
+/// Fails where the kernel cannot probe them.
+///
+/// # Errors
+/// Says what it takes, and what to do without.
+pub fn require() -> Result<()> {
+    let version = Version::current().context("cannot read the kernel's version")?;
+    if version < FIRST {
+        bail!(
+            "--polls needs Linux {}.{} or later, which has probes on many functions of one process, and this is {}.{}; \
+             run observer without --polls: it explains requests all the same, and does not tell single polls",
+            FIRST.major,
+            FIRST.minor,
+            version.major,
+            version.minor
+        );
+    }
+    Ok(())
+}
 
 /// Probes the functions. What keeps them probed is added to `links`.
 pub(super) fn attach(programs: &Programs, functions: &[Functions], links: &mut Vec<OwnedFd>) -> Outcome {
@@ -48,10 +74,6 @@ pub(super) fn attach(programs: &Programs, functions: &[Functions], links: &mut V
 }
 
 fn attach_one(programs: &Programs, functions: &Functions) -> Result<Vec<OwnedFd>> {
-    let version = Version::current().context("cannot read the kernel's version")?;
-    if version < Version::new(6, 10, 0) {
-        bail!("Linux before 6.10 has no probes on many functions of one process");
-    }
     // The end of a poll is not probed later than its start: a start without an end would look like a long poll.
     let probes = [
         (program::POLL_END, &functions.poll, AT_RETURN),
