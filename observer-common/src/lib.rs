@@ -21,5 +21,5 @@ pub mod tcp;
 pub use offsets::{Offsets, rss};
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
-    Receive, ReceiveHead, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
+    Receive, ReceiveHead, Seen, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
 };

@@ -50,10 +50,12 @@ pub enum Kind {
     Process = 9,
     /// [`Occupied`].
     Occupied = 10,
+    /// [`Seen`].
+    Seen = 11,
     /// [`PollStart`].
-    PollStart = 11,
+    PollStart = 12,
     /// [`PollEnd`].
-    PollEnd = 12,
+    PollEnd = 13,
 }
 
 impl Kind {
@@ -71,8 +73,9 @@ impl Kind {
             8 => Self::Connection,
             9 => Self::Process,
             10 => Self::Occupied,
-            11 => Self::PollStart,
-            12 => Self::PollEnd,
+            11 => Self::Seen,
+            12 => Self::PollStart,
+            13 => Self::PollEnd,
             _ => return None,
         })
     }
@@ -91,6 +94,7 @@ impl Kind {
             Self::Connection => size_of::<Connection>(),
             Self::Process => size_of::<Process>(),
             Self::Occupied => size_of::<Occupied>(),
+            Self::Seen => size_of::<Seen>(),
             Self::PollStart => size_of::<PollStart>(),
             Self::PollEnd => size_of::<PollEnd>(),
         }
@@ -172,6 +176,18 @@ records! {
         ran_ns: u64,
         /// Its name.
         comm: [u8; COMM_BYTES],
+    }
+
+    /// A watched thread ran when its CPU's clock ticked.
+    Seen: 32 {
+        /// `tid`: the thread.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// Runtime task that it was in, see [`crate::task`].
+        task: u64,
     }
 
     /// A watched thread was made runnable.

@@ -23,6 +23,9 @@ const MAX_HOPS: usize = 8;
 /// A worker can begin to wait for a timer while the one that set it still runs.
 const TIMER_SLACK_NS: u64 = 1_000_000;
 
+/// A worker is seen in each task that runs for longer than this.
+const MAX_TURN_NS: u64 = 2_000_000;
+
 const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
 
 const ONE_JOB_OR_MORE: &str = "put aside: the thread that ended it was busy with this job or with others";
@@ -117,6 +120,14 @@ impl Walk<'_, '_> {
                     self.not_ours();
                     return;
                 }
+                if self.is_begun_by_it(slice.task) {
+                    // Whether the request waited for it to be done, no event tells.
+                    self.path.mark_by_order();
+                    let reason = Reason::RanFor(owner, slice.task);
+                    self.path
+                        .charge_until(from_ns, Cause::WorkerBusy, tid, Some(cpu), reason);
+                    return;
+                }
                 self.ran_in(slice.task);
                 self.path.add_faults(slice.faults);
                 self.path
@@ -174,6 +185,15 @@ impl Walk<'_, '_> {
                     || unowned && handed_off.is_some_and(|handed_off| !handed_off.other_before)
             }
         }
+    }
+
+    /// Whether a worker ran a task that the request had begun, and not the request's own.
+    fn is_begun_by_it(&self, task: Task) -> bool {
+        let other = |own: Task| own.id().is_some() && own != task;
+        let Turn {
+            read_task, sent_task, ..
+        } = *self.turn;
+        self.handed_off.is_none() && task.id().is_some() && other(read_task) && other(sent_task)
     }
 
     /// Whether what a thread did is known to be the request's, by more than that it woke the request up.
@@ -267,7 +287,11 @@ impl Walk<'_, '_> {
                 waiting::walk(self.evidence, self.turn, self.tid, woken_ns, self.path);
                 self.resume_from(self.last_run(), cause, reason);
             }
-            None => self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED)),
+            None if self.was_done_elsewhere(run) || self.was_behind(run.end_ns) => {}
+            None => {
+                self.path.mark_by_order();
+                self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED));
+            }
         }
     }
 
@@ -298,6 +322,62 @@ impl Walk<'_, '_> {
         }
         self.handed_off = Some(self.hand_off());
         self.tid = queued.by;
+        true
+    }
+
+    /// Whether `run` was on a thread that was woken for the request, and is done with it: from then on the request
+    /// waited for its worker. Charges that, and goes there.
+    fn was_done_elsewhere(&mut self, run: LastRun) -> bool {
+        let own = self.last_run_that_is(true);
+        if run.tid == self.tid || run.end_ns <= own.end_ns || run.end_ns >= self.path.cursor_ns() {
+            return false;
+        }
+        self.path.mark_by_order();
+        waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
+        self.handed_off = Some(self.hand_off());
+        self.tid = run.tid;
+        true
+    }
+
+    /// Whether the request went on right after another task of the same worker, one that serves no client itself: then
+    /// it waited for that one, or for the worker that was busy with it. Charges that, not before `since_ns`.
+    fn was_behind(&mut self, since_ns: u64) -> bool {
+        let Some(thread) = self.evidence.threads.get(self.tid) else {
+            return false;
+        };
+        let mut behind: Option<(u64, Owner, Task, u16)> = None;
+        for slice in thread.back_from(self.path.cursor_ns()) {
+            if slice.to_ns <= since_ns {
+                break;
+            }
+            let State::Running { cpu, owner, .. } = slice.state else {
+                break;
+            };
+            match (owner, behind) {
+                // Somewhere in it the worker turned from one task to the other.
+                (Owner::Mixed, _) if slice.duration_ns() <= MAX_TURN_NS => {
+                    if let Some((from_ns, ..)) = &mut behind {
+                        *from_ns = slice.from_ns;
+                        break;
+                    }
+                }
+                (Owner::Nobody | Owner::WokenFor(_), None) if slice.task.id().is_some() => {
+                    behind = Some((slice.from_ns, owner, slice.task, cpu));
+                }
+                (_, Some((_, _, task, _))) if slice.task == task => {
+                    behind = Some((slice.from_ns, owner, task, cpu));
+                }
+                _ => break,
+            }
+        }
+        let Some((from_ns, owner, task, cpu)) = behind else {
+            return false;
+        };
+        self.path.mark_by_order();
+        let reason = Reason::RanFor(owner, task);
+        let from_ns = from_ns.max(since_ns);
+        self.path
+            .charge_until(from_ns, Cause::WorkerBusy, Some(self.tid), Some(cpu), reason);
         true
     }
 
