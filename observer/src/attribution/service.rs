@@ -5,6 +5,8 @@
 //! from a peer, a wakeup by another thread, by the network, by a timer. Where nothing of the kind is seen the
 //! time between is unexplained.
 
+mod queued;
+
 use observer_common::conn;
 
 use super::path::{Call, Path, Reason};
@@ -293,36 +295,6 @@ impl Walk<'_, '_> {
                 self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED));
             }
         }
-    }
-
-    /// Where it is recorded when the task that is polled at the cursor was queued: goes back to then. Tells whether the
-    /// walk goes on with who did it.
-    fn came_from_who_queued(&mut self) -> bool {
-        let threads = self.evidence.threads;
-        let Some(queued) = threads.queued(self.tid, self.path.cursor_ns()) else {
-            return false;
-        };
-        if queued.at_ns <= self.turn.read_ns {
-            return false;
-        }
-        waiting::walk_queue(self.evidence, self.turn, self.tid, queued.at_ns, self.path);
-        let slice = threads
-            .get(queued.by)
-            .and_then(|thread| thread.before(queued.at_ns));
-        let Some(Slice { state, task, .. }) = slice else {
-            return false;
-        };
-        let State::Running { owner, .. } = state else {
-            return false;
-        };
-        // A task of no other request: what it did led to this.
-        let is_ours = owner == Owner::Nobody || owner.request() == Some(self.turn.id);
-        if task.id().is_none() || !is_ours {
-            return false;
-        }
-        self.handed_off = Some(self.hand_off());
-        self.tid = queued.by;
-        true
     }
 
     /// Whether `run` was on a thread that was woken for the request, and is done with it: from then on the request

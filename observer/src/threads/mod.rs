@@ -19,7 +19,7 @@ mod usage;
 
 use std::rc::Rc;
 
-use observer_common::{Occupied, PollStart, Seen, SwitchIn, SwitchOut, Waking, flags};
+use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use comms::Comm;
@@ -244,30 +244,6 @@ impl Threads {
             waker.handed_off(event.header.at_ns);
         }
         woken_for
-    }
-
-    /// A thread begins to poll a task that was queued before.
-    pub fn polled(&mut self, event: &PollStart) {
-        let (tid, start_ns) = (event.header.tid, event.header.at_ns);
-        self.queue.polled(tid, start_ns, event.queued_ns, event.queued_by);
-    }
-
-    /// How the poll that a thread began at just this time came about, where that was recorded.
-    #[must_use]
-    pub fn queued(&self, tid: u32, start_ns: u64) -> Option<Queued> {
-        self.queue.of(tid, start_ns)
-    }
-
-    /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
-    pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
-        if !task.is_known() {
-            return;
-        }
-        if let Some((thread, tasks, _)) = self.known(tid, pid) {
-            thread.seen_running(at_ns, cpu, None);
-            let task = thread.task_in(task);
-            thread.turned_to(at_ns, task, tasks);
-        }
     }
 
     /// A thread finished a socket operation on `cpu`.

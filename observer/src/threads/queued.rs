@@ -1,6 +1,11 @@
-//! When tasks were queued to be polled, where polls are recorded: of the newest polls of all threads together.
+//! Where polls are recorded: which tasks threads turn to, and when these were queued, of the newest polls of all threads
+//! together.
 
 use std::collections::VecDeque;
+
+use observer_common::PollStart;
+
+use super::{Task, Threads};
 
 /// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
 const MAX_POLLS: usize = 32_768;
@@ -44,6 +49,32 @@ impl Queue {
         let then = self.polls.range(from..);
         let mut then = then.take_while(|poll| poll.start_ns == start_ns);
         then.find(|poll| poll.tid == tid).copied()
+    }
+}
+
+impl Threads {
+    /// A thread begins to poll a task that was queued before.
+    pub fn polled(&mut self, event: &PollStart) {
+        let (tid, start_ns) = (event.header.tid, event.header.at_ns);
+        self.queue.polled(tid, start_ns, event.queued_ns, event.queued_by);
+    }
+
+    /// How the poll that a thread began at just this time came about, where that was recorded.
+    #[must_use]
+    pub fn queued(&self, tid: u32, start_ns: u64) -> Option<Queued> {
+        self.queue.of(tid, start_ns)
+    }
+
+    /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
+    pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
+        if !task.is_known() {
+            return;
+        }
+        if let Some((thread, tasks, _)) = self.known(tid, pid) {
+            thread.seen_running(at_ns, cpu, None);
+            let task = thread.task_in(task);
+            thread.turned_to(at_ns, task, tasks);
+        }
     }
 }
 
