@@ -478,7 +478,11 @@ impl Pipeline {
 
 /// What is said of a long poll.
 fn long_poll(poll: &Poll, threads: &Threads, connections: &Connections, unix_offset_ns: u64) -> LongPoll {
-    let request = threads.owner(poll.tid, poll.pid, poll.task);
+    let end_ns = poll.start_ns.saturating_add(poll.dur_ns);
+    // At its end a poll may have begun with the connection's next request.
+    let request = threads
+        .get(poll.tid)
+        .and_then(|thread| thread.did_most_for(poll.start_ns, end_ns));
     let name = request.and_then(|id| connections.get(id.conn)?.name(id.nth));
     LongPoll {
         pid: poll.pid,

@@ -363,7 +363,7 @@ pub struct LongPoll {
     pub start_unix_ns: u64,
     /// How long it took, ns.
     pub dur_ns: u64,
-    /// Request for which the task worked at its end.
+    /// Request for which its thread did most meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }

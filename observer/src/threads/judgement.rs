@@ -231,3 +231,45 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{RequestId, Threads};
+    use super::*;
+
+    const PID: u32 = 40;
+    const WORKER: u32 = 41;
+    const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+
+    fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
+        Operation {
+            at_ns,
+            direction,
+            conn: request.conn,
+            arrived_ns: at_ns,
+            request: Some(request),
+            outbound: false,
+            stalled: false,
+            faults: (0, 0),
+            task: 5,
+        }
+    }
+
+    #[test]
+    fn a_poll_in_which_a_next_request_began_was_for_the_one_that_took_most_of_it() {
+        let mut threads = Threads::default();
+        threads.turned_to(WORKER, PID, 0, 90, Task::new(5));
+        for (at_ns, direction, nth) in [
+            (100, Direction::In, 1),
+            (900, Direction::Out, 1),
+            (910, Direction::In, 2),
+            (950, Direction::Out, 2),
+        ] {
+            let request = RequestId { conn: 5, nth };
+            threads.operated(WORKER, PID, 0, &operates(at_ns, direction, request));
+        }
+        let worker = threads.get(WORKER).unwrap();
+        assert_eq!(worker.did_most_for(90, 960), Some(SERVED));
+        assert_eq!(worker.did_most_for(905, 960), Some(RequestId { conn: 5, nth: 2 }));
+    }
+}
