@@ -69,10 +69,16 @@ impl Thread {
             task.id(),
         ) {
             _ if tasks.has_answered(self.pid, task) => Owner::Nobody,
-            // Outside of tasks nothing is done for a request by itself.
+            // Outside of tasks nothing is done for a request by itself; the job for which it was woken is over.
             (Owner::Request(_), None) => Owner::Nobody,
+            (Owner::WokenFor(_), None) if self.task.id().is_some() => Owner::Nobody,
             (owner, _) => owner,
         };
+        if matches!(owner, Owner::WokenFor(_)) && owner == self.owner && self.task.id().is_none() {
+            // What it did since it was woken was to find this.
+            self.claim_unowned(owner, task);
+            self.task = task;
+        }
         if let running @ State::Running { cpu, .. } = self.state {
             let next = State::Running {
                 cpu,
@@ -234,12 +240,24 @@ impl Thread {
 
 #[cfg(test)]
 mod tests {
+    use bytemuck::Zeroable;
+    use observer_common::{Header, SwitchIn, SwitchOut, Waking};
+
     use super::super::{RequestId, Threads};
     use super::*;
 
     const PID: u32 = 40;
     const WORKER: u32 = 41;
+    const OF_POOL: u32 = 42;
     const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+
+    fn header(tid: u32, at_ns: u64) -> Header {
+        Header {
+            at_ns,
+            tid,
+            ..Header::zeroed()
+        }
+    }
 
     fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
         Operation {
@@ -253,6 +271,64 @@ mod tests {
             faults: (0, 0),
             task: 5,
         }
+    }
+
+    /// A thread of the blocking pool that was woken at 150 ns for a request and runs from 200 ns.
+    fn woken_for_a_job() -> Threads {
+        let mut threads = Threads::default();
+        threads.operated(WORKER, PID, 0, &operates(100, Direction::In, SERVED));
+        let futex = libc::SYS_futex as i32;
+        threads.switch_out(&SwitchOut {
+            header: header(OF_POOL, 120),
+            tgid: PID,
+            state: 1,
+            syscall: futex,
+            args: [0x7000, 137, 1, 0],
+            ..SwitchOut::zeroed()
+        });
+        threads.woken(&Waking {
+            header: header(OF_POOL, 150),
+            tgid: PID,
+            waker_tid: WORKER,
+            waker_tgid: PID,
+            waker_syscall: futex,
+            waker_task: 5,
+            ..Waking::zeroed()
+        });
+        threads.switch_in(&SwitchIn {
+            header: header(OF_POOL, 200),
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        threads
+    }
+
+    fn doing(threads: &Threads, at_ns: u64) -> (Owner, Task) {
+        threads.get(OF_POOL).unwrap().owner_before(at_ns)
+    }
+
+    #[test]
+    fn a_thread_that_was_woken_for_a_job_is_in_it_from_then_on() {
+        let mut threads = woken_for_a_job();
+        threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
+        let job = (Owner::WokenFor(SERVED), Task::new(8));
+        assert_eq!((doing(&threads, 250), doing(&threads, 350)), (job, job));
+    }
+
+    #[test]
+    fn a_job_that_follows_is_not_for_whom_the_thread_was_woken() {
+        let mut threads = woken_for_a_job();
+        for (at_ns, task) in [
+            (300, Task::new(8)),
+            (400, Task::NONE),
+            (450, Task::new(9)),
+            (500, Task::NONE),
+        ] {
+            threads.turned_to(OF_POOL, PID, 0, at_ns, task);
+        }
+        assert_eq!(doing(&threads, 350).0, Owner::WokenFor(SERVED));
+        assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
+        assert_eq!(doing(&threads, 475), (Owner::Nobody, Task::new(9)));
     }
 
     #[test]
