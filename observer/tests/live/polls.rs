@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -105,21 +105,25 @@ fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
     let mut burns = Connection::open(server.address);
     burns.get("/ping");
     waits.get("/ping");
+    let asked = Instant::now();
     waits.send(&client::request("/pool?ms=30"));
     // The job is on the pool before the worker is taken, and over long before the worker is free.
     thread::sleep(Duration::from_millis(10));
     burns.get("/burn?ms=200");
     waits.answer();
+    // An emulated CPU takes longer to compute for so long.
+    let most_ns = asked.elapsed().as_nanos() as u64;
     // The poll that answered is over when the next one answers.
     waits.get("/ping");
     let lines = observation.finish();
     let polls = polls(&lines);
     let queued_ns = number(&polls["queue_max_ns"]);
-    assert!((100_000_000..1_000_000_000).contains(&queued_ns), "{polls}");
+    assert!((100_000_000..most_ns).contains(&queued_ns), "{polls}");
     assert_eq!(polls["unqueued"], 1, "the job of the pool: {polls}");
     let waited = lines.of_path("/pool")[0];
-    assert!(laws::waited(waited, "worker_busy") > 100_000_000, "{waited}");
-    assert!(laws::waited(waited, "unexplained") < 10_000_000, "{waited}");
+    let busy_ns = laws::waited(waited, "worker_busy");
+    assert!(busy_ns > 100_000_000, "{waited}");
+    assert!(laws::waited(waited, "unexplained") < busy_ns / 10, "{waited}");
 }
 
 #[test]
