@@ -191,7 +191,8 @@ pub(super) fn read(server: &Path, loads: &[impl AsRef<Path>], observer: &Path) -
     Ok(observed)
 }
 
-fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+/// One object from each line of a file.
+pub(super) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let parsed = BufReader::new(file)
         .lines()

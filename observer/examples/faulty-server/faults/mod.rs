@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::downstream::Downstream;
 use crate::incoming::Gate;
+use crate::polled;
 use crate::truth::Truth;
 use crate::visit::Visit;
 use disk::Data;
@@ -81,7 +82,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, query: &str) -> Ans
     let mut visit = Visit::of_a_request(shared.truth.clone(), query);
     if let Some(path) = path.strip_prefix("/spawned") {
         let (shared, path, query) = (Arc::clone(shared), path.to_owned(), query.to_owned());
-        tokio::spawn(async move {
+        polled::spawn(async move {
             let mut visit = Visit::of_a_task(shared.truth.clone());
             // Nobody waits for the answer.
             let _ = fault(&mut visit, &shared, &path, &query).await;
@@ -131,7 +132,7 @@ fn own_task() -> String {
 /// Has a task of its own, which is polled once more than it yields.
 async fn yields(count: &Count) -> &'static str {
     let times = count.times;
-    let task = tokio::spawn(async move {
+    let task = polled::spawn(async move {
         for _ in 0..times {
             tokio::task::yield_now().await;
         }
