@@ -196,7 +196,8 @@ impl Thread {
             request
         };
         self.owner = after;
-        self.owner_sent = !operation.outbound && operation.direction == Direction::Out;
+        // Where the socket had no room the answer is not yet sent.
+        self.owner_sent = !operation.outbound && operation.direction == Direction::Out && !operation.stalled;
         let found = match operation.direction {
             Direction::In => Began::Received {
                 conn: operation.conn,

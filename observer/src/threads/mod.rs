@@ -252,7 +252,7 @@ impl Threads {
             return;
         };
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
-            let answered = operation.direction == Direction::Out;
+            let answered = operation.direction == Direction::Out && !operation.stalled;
             tasks.took(pid, Task::new(operation.task), request, answered);
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
