@@ -53,6 +53,11 @@ impl Queue {
 }
 
 impl Threads {
+    /// Whether polls are recorded.
+    pub fn tells_polls(&self) -> bool {
+        !self.queue.polls.is_empty()
+    }
+
     /// A thread begins to poll a task that was queued before.
     pub fn polled(&mut self, event: &PollStart) {
         let (tid, start_ns) = (event.header.tid, event.header.at_ns);

@@ -127,6 +127,32 @@ fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
 }
 
 #[test]
+fn who_waits_for_a_thread_of_the_pool_waits_for_the_jobs_before() {
+    let Some(_turn) = turn() else { return };
+    let server = Server::faulty(&["--workers", "1", "--pool-threads", "1"]);
+    let mut observation = Observation::of(server.pid(), &["--polls"]);
+    prove(&server, &mut observation, 2);
+    let mut connections = [(); 3].map(|()| Connection::open(server.address));
+    for connection in &mut connections {
+        // Its task is known from its first request on.
+        connection.get("/ping");
+    }
+    for connection in &mut connections {
+        connection.send(&client::request("/pool?ms=100"));
+    }
+    for connection in &mut connections {
+        connection.answer();
+    }
+    let lines = observation.finish();
+    let blocked_ns = |request: &&Value| laws::waited(request, "worker_blocked");
+    let last = lines.of_path("/pool").into_iter().max_by_key(blocked_ns).unwrap();
+    assert!((200_000_000..300_000_000).contains(&blocked_ns(&last)), "{last}");
+    assert!(laws::waited(last, "syscall") >= 100_000_000, "{last}");
+    assert!(laws::waited(last, "unexplained") < 10_000_000, "{last}");
+    assert_eq!(last["confidence"], "exact", "{last}");
+}
+
+#[test]
 fn a_program_without_symbols_is_observed_without_its_polls() {
     let Some(_turn) = turn() else { return };
     let directory = tempfile::tempdir().unwrap();

@@ -1,9 +1,14 @@
 //! Where polls are recorded: a request that was put aside goes on from when its task was queued, and from who did it.
 
 use super::{Walk, waiting};
-use crate::threads::{Owner, Slice, State};
+use crate::threads::{Owner, Slice, State, Task};
 
 impl Walk<'_, '_> {
+    /// Whether it is recorded that a thread that ran for `owner` in `task` had not begun with what it did next.
+    pub(super) fn is_between_polls(&self, owner: Owner, task: Task) -> bool {
+        owner == Owner::Nobody && task == Task::NONE && self.evidence.threads.tells_polls()
+    }
+
     /// Where it is recorded when the task that is polled at the cursor was queued: goes back to then. Tells whether the
     /// walk goes on with who did it.
     pub(super) fn came_from_who_queued(&mut self) -> bool {
