@@ -15,6 +15,7 @@ pub mod names;
 mod offsets;
 mod record;
 pub mod seek;
+mod stack;
 pub mod task;
 pub mod tcp;
 
@@ -23,3 +24,4 @@ pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
     Receive, ReceiveHead, Seen, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
 };
+pub use stack::{Stack, StackHead};

@@ -45,3 +45,19 @@ pub const SAMPLES_BYTES: u32 = 512 << 10;
 
 /// Runtime tasks that are queued to be polled, at most; of more, those queued longest ago are forgotten.
 pub const MAX_QUEUED_TASKS: u32 = 65_536;
+/// Stack that is copied of a sampled thread, from its stack pointer up, bytes. A request's handler with the layers of a
+/// framework around it takes some 4 KiB in a release build; what is further out is not needed for a name.
+pub const STACK_BYTES: usize = 16 << 10;
+
+/// A stack is copied in pieces of this size, so that only the last of one that ends earlier is missing, bytes.
+pub const STACK_STEP_BYTES: usize = 512;
+
+/// Samples a second of each CPU unless asked otherwise. Not a round number: what a server does each 10 ms would always
+/// or never be seen.
+pub const SAMPLE_HZ: u32 = 990;
+
+/// Samples a second that may be asked for.
+pub const MAX_SAMPLE_HZ: u32 = 10_000;
+
+/// Of so many samples on a CPU one has a stack: which task a thread is in costs next to nothing.
+pub const SAMPLES_A_STACK: u32 = 10;

@@ -21,6 +21,10 @@ pub mod map {
     pub const LOSSES: &str = "LOSSES";
     /// Tasks that are queued and not yet polled, where polls are recorded (hash).
     pub const QUEUED: &str = "QUEUED";
+    /// Sampled stacks (ring buffer).
+    pub const STACKS: &str = "STACKS";
+    /// Samples for which there was no room (per-CPU array of one).
+    pub const SAMPLES_LOST: &str = "SAMPLES_LOST";
 }
 
 /// Load-time constants of the kernel half.
@@ -77,4 +81,6 @@ pub mod program {
     pub const QUEUE_FIRST: &str = "queue_first";
     /// Signal `poll`: entry of a function that queues a task, its second parameter.
     pub const QUEUE_SECOND: &str = "queue_second";
+    /// Signal `sample`: a clock of each CPU.
+    pub const SAMPLE: &str = "sample";
 }

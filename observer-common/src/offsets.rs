@@ -5,7 +5,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 136 {
+    Offsets: 152 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -72,8 +72,16 @@ records! {
         regs_arg2: u32,
         /// `pt_regs.r10`: fourth argument.
         regs_arg3: u32,
+        /// `pt_regs.ip`: the next instruction.
+        regs_ip: u32,
+        /// `pt_regs.sp`: the stack pointer.
+        regs_sp: u32,
+        /// `pt_regs.bp`.
+        regs_bp: u32,
         /// How the `mm_rss` counters are read: an [`rss`] value.
         mm_rss_access: u32,
+        /// Zero.
+        reserved: u32,
     }
 }
 
@@ -127,6 +135,10 @@ impl Offsets {
         regs_arg1: 0,
         regs_arg2: 0,
         regs_arg3: 0,
+        regs_ip: 0,
+        regs_sp: 0,
+        regs_bp: 0,
         mm_rss_access: rss::NONE,
+        reserved: 0,
     };
 }

@@ -5,8 +5,8 @@
 #![no_main]
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, fexit},
-    programs::{BtfTracePointContext, FEntryContext, FExitContext},
+    macros::{btf_tracepoint, fentry, fexit, perf_event},
+    programs::{BtfTracePointContext, FEntryContext, FExitContext, PerfEventContext},
 };
 
 #[unsafe(link_section = "license")]
@@ -61,6 +61,11 @@ fn accept_fexit(_ctx: FExitContext) -> i32 {
 
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit_of_four(_ctx: FExitContext) -> i32 {
+    0
+}
+
+#[perf_event]
+fn sample(_ctx: PerfEventContext) -> u32 {
     0
 }
 

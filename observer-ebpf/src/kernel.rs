@@ -227,6 +227,26 @@ impl Registers {
         // SAFETY: `unsigned long` of `pt_regs`.
         unsafe { read(self.0, offset!(regs_arg3)) }
     }
+
+    /// The instruction at which it goes on in user mode.
+    #[inline(always)]
+    pub(crate) fn ip(self) -> u64 {
+        // SAFETY: `unsigned long` of `pt_regs`.
+        unsafe { read(self.0, offset!(regs_ip)) }
+    }
+
+    /// Its stack pointer in user mode.
+    #[inline(always)]
+    pub(crate) fn sp(self) -> u64 {
+        // SAFETY: `unsigned long` of `pt_regs`.
+        unsafe { read(self.0, offset!(regs_sp)) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn bp(self) -> u64 {
+        // SAFETY: `unsigned long` of `pt_regs`.
+        unsafe { read(self.0, offset!(regs_bp)) }
+    }
 }
 
 /// A `struct sock *` that the verifier knows.

@@ -3,6 +3,8 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
 
+mod polls;
+
 use std::io;
 
 use observer_common::{ProcessChange, flags, tcp};
@@ -13,11 +15,11 @@ use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
-use crate::polls::{Poll, Polls};
+use crate::polls::Polls;
 use crate::request::{Figures, LongestWait, Request};
 use crate::source::Batch;
-use crate::summary::{self, LongPoll, OwnCost, Summary, WorkerUsage, without_query};
-use crate::threads::{RequestId, Task, Threads};
+use crate::summary::{self, OwnCost, Summary, WorkerUsage};
+use crate::threads::{RequestId, Samples, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 
@@ -39,6 +41,7 @@ pub struct Pipeline {
     polls: Option<Polls>,
     connections: Connections,
     names: Names,
+    samples: Samples,
     explainer: Explainer,
     losses: Losses,
     /// Turns that have probably ended, by connection.
@@ -96,6 +99,7 @@ impl Pipeline {
             polls: header.options.polls.then(Polls::default),
             connections: Connections::default(),
             names: Names::default(),
+            samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
             settled: Settled::default(),
@@ -145,35 +149,6 @@ impl Pipeline {
     #[must_use]
     pub fn targets_gone(&self) -> bool {
         self.targets.is_empty()
-    }
-
-    fn seen_in(&mut self, header: &observer_common::Header, pid: u32, task: u64) {
-        if let Some(polls) = &mut self.polls {
-            polls.seen_in(header.tid, pid, Task::new(task));
-        }
-    }
-
-    fn poll_started(&mut self, event: &observer_common::PollStart) {
-        let Some(polls) = &mut self.polls else { return };
-        let (header, task) = (&event.header, polls.started(event));
-        if event.queued_ns != 0 {
-            self.threads.polled(event);
-        }
-        self.threads
-            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, task);
-    }
-
-    fn poll_ended(&mut self, event: &observer_common::PollEnd) {
-        let Some(polls) = &mut self.polls else { return };
-        let header = &event.header;
-        let ended = polls.ended(event);
-        let outer = polls.task(header.tid, event.tgid);
-        if let Some(poll) = ended {
-            let name = || long_poll(&poll, &self.threads, &self.connections, self.unix_offset_ns);
-            self.summary.poll(&poll, name);
-        }
-        self.threads
-            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, outer);
     }
 
     /// Explains what has an end, and closes the output.
@@ -269,6 +244,14 @@ impl Pipeline {
                 rss_bytes: event.rss_bytes,
                 records: event.records,
                 probes: self.polls.as_mut().map(Polls::take_cost),
+                ..OwnCost::default()
+            }),
+            Event::Function(event) => self.samples.named(event),
+            Event::Sample(event) => self.samples.add(event),
+            Event::Samples(event) => self.summary.cost(OwnCost {
+                samples: Some(event.taken),
+                samples_lost: Some(event.lost),
+                ..OwnCost::default()
             }),
             Event::Tick(event) => self.tick(event.header.at_ns, sink)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
@@ -339,6 +322,7 @@ impl Pipeline {
             threads: &self.threads,
             connections: &self.connections,
             names: &self.names,
+            samples: &self.samples,
         };
         let complete = self.is_complete(turn);
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
@@ -473,23 +457,5 @@ impl Pipeline {
             }
             None => Ok(()),
         }
-    }
-}
-
-/// What is said of a long poll.
-fn long_poll(poll: &Poll, threads: &Threads, connections: &Connections, unix_offset_ns: u64) -> LongPoll {
-    let end_ns = poll.start_ns.saturating_add(poll.dur_ns);
-    // At its end a poll may have begun with the connection's next request.
-    let request = threads
-        .get(poll.tid)
-        .and_then(|thread| thread.did_most_for(poll.start_ns, end_ns));
-    let name = request.and_then(|id| connections.get(id.conn)?.name(id.nth));
-    LongPoll {
-        pid: poll.pid,
-        tid: poll.tid,
-        task: poll.task.id(),
-        start_unix_ns: poll.start_ns.saturating_add(unix_offset_ns),
-        dur_ns: poll.dur_ns,
-        request: name.as_deref().map(|name| without_query(name).to_owned()),
     }
 }

@@ -185,6 +185,8 @@ pub struct Detail {
     pub syscall: Option<&'static str>,
     /// What that call was on: a path, `pipe`, `eventfd`, a socket's peer.
     pub object: Option<Rc<str>>,
+    /// Function that the thread was seen running most, where it ran for the request.
+    pub function: Option<Rc<str>>,
     /// Peer that was waited for.
     pub peer: Option<SocketAddr>,
     /// A remark for people, where a cause alone would mislead.
@@ -208,6 +210,8 @@ pub struct Culprit {
     pub syscall: Option<&'static str>,
     /// What that call was on.
     pub object: Option<Rc<str>>,
+    /// The function that it was seen running most meanwhile, where it ran.
+    pub function: Option<Rc<str>>,
 }
 
 impl Culprit {
@@ -223,9 +227,11 @@ impl Culprit {
             request,
             syscall,
             object,
+            function,
         } = self;
         (pid, tid, syscall) == (&other.pid, &other.tid, &other.syscall)
             && (task == &other.task || request.is_some())
             && (comm, request, object) == (&other.comm, &other.request, &other.object)
+            && function == &other.function
     }
 }

@@ -6,6 +6,7 @@ mod connection;
 mod polls;
 mod process;
 mod receive;
+mod sample;
 mod seek;
 mod send;
 mod switch;

@@ -8,6 +8,7 @@
 //! Figures are made for every request; names, and the timeline that carries them, only for those that are
 //! written.
 
+mod functions;
 mod names;
 mod path;
 mod service;
@@ -18,7 +19,7 @@ use observer_common::conn;
 use crate::cause::Cause;
 use crate::connections::{Connections, Turn};
 use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
-use crate::threads::{State, Threads};
+use crate::threads::{Samples, State, Threads};
 
 pub use names::Names;
 pub use path::Keep;
@@ -33,6 +34,8 @@ pub struct Evidence<'a> {
     pub connections: &'a Connections,
     /// What descriptors are.
     pub names: &'a Names,
+    /// What threads were seen running.
+    pub samples: &'a Samples,
 }
 
 /// Explains one turn after the other.
@@ -93,13 +96,15 @@ impl Explainer {
     #[must_use]
     pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
         let step = self.path.longest_wait()?;
+        let mut span = names::span(&evidence, step.from_ns, step);
+        functions::name(&evidence, step.from_ns, &mut span);
         let Span {
             cause,
             dur_ns,
             detail,
             culprit,
             ..
-        } = names::span(&evidence, step.from_ns, step);
+        } = span;
         Some(LongestWait {
             cause,
             dur_ns,
@@ -120,6 +125,9 @@ impl Explainer {
                 Some(before) if before.says_the_same(&span) => before.extend(&span),
                 _ => timeline.push(span),
             }
+        }
+        for span in &mut timeline {
+            functions::name(&evidence, turn.arrival_ns, span);
         }
         Request {
             figures,

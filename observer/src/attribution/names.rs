@@ -104,6 +104,7 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
         request: request(evidence, owner),
         syscall: None,
         object: None,
+        function: None,
     }
 }
 
@@ -118,6 +119,7 @@ fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner, task: Task) -> Culpri
         request: request(evidence, owner),
         syscall: None,
         object: None,
+        function: None,
     }
 }
 

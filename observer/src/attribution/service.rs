@@ -318,37 +318,39 @@ impl Walk<'_, '_> {
         let Some(thread) = self.evidence.threads.get(self.tid) else {
             return false;
         };
-        let mut behind: Option<(u64, Owner, Task, u16)> = None;
-        for slice in thread.back_from(self.path.cursor_ns()) {
-            if slice.to_ns <= since_ns {
-                break;
-            }
-            let State::Running { cpu, owner, .. } = slice.state else {
-                break;
-            };
-            match (owner, behind) {
-                // Somewhere in it the worker turned from one task to the other.
-                (Owner::Mixed, _) if slice.duration_ns() <= MAX_TURN_NS => {
-                    if let Some((from_ns, ..)) = &mut behind {
-                        *from_ns = slice.from_ns;
-                        break;
-                    }
+        let before = || {
+            let back = thread.back_from(self.path.cursor_ns());
+            back.take_while(|slice| slice.to_ns > since_ns)
+        };
+        // Somewhere in a short slice of more than one the worker turned from one task to the other.
+        let turned = |slice: &Slice, owner| owner == Owner::Mixed && slice.duration_ns() <= MAX_TURN_NS;
+        let last = before().find_map(|slice| match slice.state {
+            State::Runnable { .. } => None,
+            State::Running { owner, .. } if turned(&slice, owner) => None,
+            State::Running {
+                owner: owner @ (Owner::Nobody | Owner::WokenFor(_)),
+                cpu,
+                ..
+            } => Some(slice.task.id().map(|_| (slice.task, owner, cpu))),
+            _ => Some(None),
+        });
+        let Some((task, owner, cpu)) = last.flatten() else {
+            return false;
+        };
+        let first = before()
+            .take_while(|slice| match slice.state {
+                State::Running { owner, cpu: on, .. } => {
+                    on == cpu && (slice.task == task || turned(slice, owner))
                 }
-                (Owner::Nobody | Owner::WokenFor(_), None) if slice.task.id().is_some() => {
-                    behind = Some((slice.from_ns, owner, slice.task, cpu));
-                }
-                (_, Some((_, _, task, _))) if slice.task == task => {
-                    behind = Some((slice.from_ns, owner, task, cpu));
-                }
-                _ => break,
-            }
-        }
-        let Some((from_ns, owner, task, cpu)) = behind else {
+                _ => false,
+            })
+            .last();
+        let Some(first) = first else {
             return false;
         };
         self.path.mark_by_order();
+        let from_ns = first.from_ns.max(since_ns);
         let reason = Reason::RanFor(owner, task);
-        let from_ns = from_ns.max(since_ns);
         self.path
             .charge_until(from_ns, Cause::WorkerBusy, Some(self.tid), Some(cpu), reason);
         true

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
 
-use super::args::Attach;
+use super::args::{Attach, Watch};
 use super::exit::Ending;
 use super::{live, sinks};
 
@@ -17,9 +17,14 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if arguments.record.is_some() && arguments.record == arguments.print.output {
         bail!("--record and --output name the same file");
     }
-    let watch = &arguments.watch;
-    let options = sinks::options(&arguments.print, u64::from(watch.ring_kib) * 1024, watch.polls);
-    let attached = live::attach(watch, options)?;
+    let Watch {
+        ring_kib,
+        polls,
+        sample_hz,
+        ..
+    } = arguments.watch;
+    let options = sinks::options(&arguments.print, u64::from(ring_kib) * 1024, polls, sample_hz);
+    let attached = live::attach(&arguments.watch, options)?;
     let mut sink = sinks::open(&arguments.print)?;
     let failed = || sinks::failed(&arguments.print);
     let mut recording = match &arguments.record {

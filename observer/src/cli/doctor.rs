@@ -40,6 +40,7 @@ pub(crate) fn run() -> Result<Ending> {
         ports: Vec::new(),
         ring_bytes: limits::RING_BYTES,
         polls: Vec::new(),
+        sample_hz: limits::SAMPLE_HZ,
     };
     let kernel_half = KernelHalf::load(&options)?;
     writeln!(out, "\n{:<11} {:<34} remarks", "signal", "hook")?;

@@ -47,6 +47,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
         polls,
+        sample_hz: watch.sample_hz,
     };
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;

@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
         with_query: false,
         ring_bytes: u64::from(arguments.watch.ring_kib) * 1024,
         polls: arguments.watch.polls,
+        sample_hz: arguments.watch.sample_hz,
     };
     let attached = live::attach(&arguments.watch, options)?;
     let failed = || sinks::cannot_write(&arguments.output);

@@ -19,9 +19,12 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     let (mut source, mut header) = Reader::open(file).with_context(|| format!("cannot replay {path}"))?;
     header.replay = true;
     let Options {
-        ring_bytes, polls, ..
+        ring_bytes,
+        polls,
+        sample_hz,
+        ..
     } = header.options;
-    header.options = sinks::options(&arguments.print, ring_bytes, polls);
+    header.options = sinks::options(&arguments.print, ring_bytes, polls, sample_hz);
 
     if let Some(output) = &arguments.print.output
         && fs::canonicalize(output).ok() == Some(fs::canonicalize(&arguments.file)?)

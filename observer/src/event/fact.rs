@@ -1,5 +1,6 @@
 //! Facts that userspace adds to the stream, so that a replay sees what the live run saw.
 
+use super::{Function, Sample, Samples};
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
@@ -19,6 +20,9 @@ pub(super) enum Kind {
     Tick = 106,
     End = 107,
     Runtime = 108,
+    Function = 109,
+    Sample = 110,
+    Samples = 111,
 }
 
 impl Kind {
@@ -33,6 +37,9 @@ impl Kind {
             106 => Self::Tick,
             107 => Self::End,
             108 => Self::Runtime,
+            109 => Self::Function,
+            110 => Self::Sample,
+            111 => Self::Samples,
             _ => return None,
         })
     }
@@ -48,11 +55,14 @@ impl Kind {
             Self::Tick => size_of::<Tick>(),
             Self::End => size_of::<End>(),
             Self::Runtime => size_of::<Runtime>(),
+            Self::Function => size_of::<Function>(),
+            Self::Sample => size_of::<Sample>(),
+            Self::Samples => size_of::<Samples>(),
         }
     }
 }
 
-const fn header(kind: Kind, at_ns: u64, tid: u32) -> Header {
+pub(super) const fn header(kind: Kind, at_ns: u64, tid: u32) -> Header {
     Header {
         at_ns,
         tid,

@@ -4,6 +4,7 @@
 //! nothing. This module knows layouts; what an event means is known further on.
 
 mod fact;
+mod sample;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
@@ -11,6 +12,7 @@ use observer_common as common;
 pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
+pub use sample::{Function, Sample, Samples};
 
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,12 @@ pub enum Event<'a> {
     Runtime(&'a Runtime),
     /// What observing cost.
     Cost(&'a Cost),
+    /// The name of a function, by its number.
+    Function(&'a Function),
+    /// What a watched thread ran.
+    Sample(&'a Sample),
+    /// How many such samples there were.
+    Samples(&'a Samples),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -87,6 +95,9 @@ impl<'a> Event<'a> {
                 fact::Kind::Port => Self::Port(view(bytes)?),
                 fact::Kind::Runtime => Self::Runtime(view(bytes)?),
                 fact::Kind::Cost => Self::Cost(view(bytes)?),
+                fact::Kind::Function => Self::Function(view(bytes)?),
+                fact::Kind::Sample => Self::Sample(view(bytes)?),
+                fact::Kind::Samples => Self::Samples(view(bytes)?),
                 fact::Kind::Tick => Self::Tick(view(bytes)?),
                 fact::Kind::End => Self::End(view(bytes)?),
             },

@@ -87,4 +87,7 @@ pub struct Options {
     /// Polls of runtime tasks are recorded.
     #[serde(default)]
     pub polls: bool,
+    /// How often a second what threads run is sampled, on each CPU; 0 for never.
+    #[serde(default)]
+    pub sample_hz: u32,
 }

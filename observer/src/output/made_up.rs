@@ -41,6 +41,7 @@ pub(super) fn header() -> Header {
             with_query: false,
             ring_bytes: 1 << 20,
             polls: false,
+            sample_hz: 99,
         },
         replay: false,
     }
@@ -173,6 +174,8 @@ pub(super) fn totals(requests: u64) -> Totals {
             rss_bytes: 14_889_779,
             records: 12_300,
             probes: None,
+            samples: Some(31),
+            samples_lost: Some(0),
         }),
     }
 }
@@ -208,6 +211,7 @@ fn at() -> AtQuantiles {
             pid: Some(PID),
             comm: Some("axum-srv".to_owned()),
             request: Some("GET /blocking".to_owned()),
+            function: None,
         },
         WaitedFor {
             cause: Cause::RunQueue,
@@ -219,6 +223,7 @@ fn at() -> AtQuantiles {
             pid: Some(77),
             comm: Some("hog".to_owned()),
             request: None,
+            function: None,
         },
     ];
     let tail_faults = FaultMeans {
@@ -286,6 +291,7 @@ fn blocking() -> Culprit {
         request: Some("GET /blocking".into()),
         syscall: Some("clock_nanosleep"),
         object: None,
+        function: None,
     }
 }
 
@@ -298,6 +304,7 @@ fn hog() -> Culprit {
         request: None,
         syscall: None,
         object: None,
+        function: None,
     }
 }
 

@@ -89,6 +89,8 @@ struct SpanView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
@@ -110,6 +112,8 @@ struct CulpritView<'a> {
     syscall: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
 }
 
 impl<'a> RequestLine<'a> {
@@ -223,6 +227,7 @@ impl<'a> SpanView<'a> {
             cpu: *cpu,
             syscall: detail.syscall,
             object: detail.object.as_deref(),
+            function: detail.function.as_deref(),
             peer: detail.peer,
             note: detail.note,
             culprit: culprit
@@ -242,6 +247,7 @@ impl<'a> CulpritView<'a> {
             request,
             syscall,
             object,
+            function,
         } = culprit;
         Self {
             pid: *pid,
@@ -253,6 +259,7 @@ impl<'a> CulpritView<'a> {
                 .map(|text| if with_query { text } else { without_query(text) }),
             syscall: *syscall,
             object: object.as_deref(),
+            function: function.as_deref(),
         }
     }
 }

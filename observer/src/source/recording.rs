@@ -206,6 +206,7 @@ mod tests {
                 with_query: false,
                 ring_bytes: 0,
                 polls: false,
+                sample_hz: 0,
             },
             replay: false,
         }

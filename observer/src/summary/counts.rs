@@ -45,10 +45,7 @@ impl Counted {
 
     pub(super) fn cost(&mut self, more: OwnCost) {
         let sum = self.cost.get_or_insert_default();
-        sum.ebpf_ns = match (sum.ebpf_ns, more.ebpf_ns) {
-            (Some(a), Some(b)) => Some(a.saturating_add(b)),
-            (a, b) => a.or(b),
-        };
+        sum.ebpf_ns = sum_of_known(sum.ebpf_ns, more.ebpf_ns);
         sum.cpu_ns = sum.cpu_ns.saturating_add(more.cpu_ns);
         sum.rss_bytes = sum.rss_bytes.max(more.rss_bytes);
         sum.records = sum.records.saturating_add(more.records);
@@ -57,6 +54,8 @@ impl Counted {
             sum.hits = sum.hits.saturating_add(more.hits);
             sum.estimated_ns = sum.estimated_ns.saturating_add(more.estimated_ns);
         }
+        sum.samples = sum_of_known(sum.samples, more.samples);
+        sum.samples_lost = sum_of_known(sum.samples_lost, more.samples_lost);
     }
 
     pub(super) fn add(&mut self, window: &Self) {
@@ -87,5 +86,13 @@ impl Counted {
             lost,
             ..Self::default()
         };
+    }
+}
+
+/// The sum of what is known; one that is not known takes nothing away from the other.
+fn sum_of_known(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
     }
 }

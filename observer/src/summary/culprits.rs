@@ -20,6 +20,9 @@ const MAX_KNOWN: usize = 1024;
 /// Different things waited for that one bucket sums up.
 const MAX_IN_BUCKET: usize = 16;
 
+/// Functions that are told apart of one thing waited for.
+const MAX_FUNCTIONS: usize = 16;
+
 /// Things waited for that a band lists.
 const LISTED: usize = 3;
 
@@ -28,6 +31,8 @@ const LISTED: usize = 3;
 pub(super) struct Known {
     numbers: FxHashMap<u64, u16>,
     known: Vec<Rc<WaitedFor>>,
+    /// In how many waits each was seen running which function, in the order in which they were first seen.
+    functions: Vec<Vec<(Rc<str>, u64)>>,
 }
 
 impl Known {
@@ -35,14 +40,45 @@ impl Known {
     pub(super) fn number(&mut self, wait: &LongestWait) -> Option<u16> {
         let key = FxBuildHasher.hash_one(Key::of(wait));
         if let Some(&number) = self.numbers.get(&key) {
+            self.seen_running(number, wait);
             return Some(number);
         }
         let number = u16::try_from(self.known.len())
             .ok()
             .filter(|&number| usize::from(number) < MAX_KNOWN)?;
         self.known.push(Rc::new(waited_for(wait)));
+        self.functions.push(Vec::new());
         self.numbers.insert(key, number);
+        self.seen_running(number, wait);
         Some(number)
+    }
+
+    /// A thread that was waited behind may do one thing now and another then: that does not make it two.
+    fn seen_running(&mut self, number: u16, wait: &LongestWait) {
+        let function = wait
+            .culprit
+            .as_ref()
+            .and_then(|culprit| culprit.function.as_ref());
+        let (Some(function), Some(functions)) = (function, self.functions.get_mut(usize::from(number)))
+        else {
+            return;
+        };
+        if let Some((_, waits)) = functions.iter_mut().find(|(known, _)| known == function) {
+            *waits += 1;
+        } else if functions.len() < MAX_FUNCTIONS {
+            functions.push((Rc::clone(function), 1));
+        }
+    }
+
+    /// What has this number, with the function that it was seen running in the most waits.
+    fn get(&self, number: u16) -> Option<WaitedFor> {
+        let functions = self.functions.get(usize::from(number))?;
+        // Of equal ones the first.
+        let most = functions.iter().rev().max_by_key(|(_, waits)| *waits);
+        Some(WaitedFor {
+            function: most.map(|(function, _)| function.to_string()),
+            ..WaitedFor::clone(self.known.get(usize::from(number))?)
+        })
     }
 }
 
@@ -94,6 +130,7 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
         request: culprit
             .and_then(|culprit| culprit.request.as_deref())
             .map(str::to_owned),
+        function: None,
     }
 }
 
@@ -160,11 +197,10 @@ impl Waits {
             .filter(|sum| sum.requests > 0)
             .take(LISTED)
             .filter_map(|sum| {
-                let known = known.known.get(usize::from(sum.number))?;
                 Some(WaitedFor {
                     requests: (sum.requests.div_ceil(parts)) as u64,
                     mean_ns: (sum.ns / sum.requests) as u64,
-                    ..WaitedFor::clone(known)
+                    ..known.get(sum.number)?
                 })
             })
             .collect()
@@ -189,6 +225,7 @@ mod tests {
                 request: None,
                 syscall: None,
                 object: None,
+                function: None,
             }),
         }
     }
@@ -206,6 +243,28 @@ mod tests {
             .map(|wait| (wait.comm.as_deref().unwrap(), wait.requests, wait.mean_ns))
             .collect();
         assert_eq!(found, [("hog", 2, 1_000), ("cron", 2, 200)]);
+    }
+
+    #[test]
+    fn a_culprit_has_the_function_that_was_seen_in_most_waits() {
+        let (mut known, mut waits) = (Known::default(), Waits::default());
+        for function in [
+            None,
+            Some("app::hash"),
+            Some("app::sort"),
+            Some("app::sort"),
+            None,
+        ] {
+            let mut wait = behind("server", 100);
+            wait.culprit.as_mut().unwrap().function = function.map(Into::into);
+            waits.record(known.number(&wait).unwrap(), 100);
+        }
+        let listed = waits.listed(&known, 1);
+        assert_eq!(listed.len(), 1, "it is one culprit, whatever it did");
+        assert_eq!(
+            (listed[0].requests, listed[0].function.as_deref()),
+            (5, Some("app::sort"))
+        );
     }
 
     #[test]

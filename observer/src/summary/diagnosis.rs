@@ -122,6 +122,7 @@ mod tests {
             pid: Some(pid),
             comm: Some(comm.to_owned()),
             request: Some("GET /slow".to_owned()),
+            function: None,
         }
     }
 

@@ -193,6 +193,9 @@ pub struct WaitedFor {
     /// Request that this thread was serving.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// Function that it was seen running in the most of these waits, over the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
 }
 
 /// Mean resident memory of the process at both ends of a request, bytes.
@@ -380,6 +383,12 @@ pub struct OwnCost {
     pub rss_bytes: u64,
     /// Records that it read.
     pub records: u64,
+    /// Samples of what threads run; absent where none are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Samples for which there was no room or no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_lost: Option<u64>,
     /// Probes on polls; absent without them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<ProbeCost>,

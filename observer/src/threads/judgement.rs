@@ -120,13 +120,16 @@ impl Thread {
                 self.task = task;
                 now
             }
-            // It turned to this task somewhere in between.
-            owner => {
+            // It turned to this task somewhere in between. Of a request's own task and one that was begun for it, the
+            // other is mostly the one that runs for long.
+            Owner::Request(before) if now == Owner::WokenFor(before) => {
+                self.task = task;
+                now
+            }
+            owner @ Owner::WokenFor(before) if now == Owner::Request(before) => owner,
+            _ => {
                 self.task = Task::NONE;
-                match (owner.request(), now.request()) {
-                    (Some(before), Some(after)) if before == after => Owner::WokenFor(after),
-                    _ => Owner::Mixed,
-                }
+                Owner::Mixed
             }
         }
     }

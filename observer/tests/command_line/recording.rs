@@ -78,6 +78,7 @@ fn header() -> Header {
         with_query: false,
         ring_bytes: 1 << 22,
         polls: false,
+        sample_hz: 99,
     };
     Header {
         observer_version: "0.0.0".to_owned(),

@@ -61,6 +61,7 @@ pub(crate) fn header() -> Header {
             with_query: true,
             ring_bytes: 4096,
             polls: false,
+            sample_hz: 99,
         },
         replay: false,
     }

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use observer::cause::Cause;
-use observer::event::Event;
+use observer::event::{self, Event};
 use observer::request::{Confidence, Request, Span};
 use observer::syscall;
 use observer_common::flags;
@@ -29,12 +29,15 @@ pub(crate) struct Truth {
     threads: HashMap<u32, Vec<(u64, Doing)>>,
     /// Runtime tasks in which a thread was seen, as they were recorded.
     tasks: HashSet<(u32, u64)>,
+    /// When which thread was seen in which function.
+    functions: HashSet<(u32, u64, String)>,
 }
 
 impl Truth {
     /// Reads it off `stream`.
     pub(crate) fn of(stream: &Stream) -> Self {
         let mut truth = Self::default();
+        let mut names = HashMap::new();
         for event in stream.events() {
             truth.tasks.extend(stamp(&event));
             if let Event::Waking(event) = event {
@@ -47,6 +50,18 @@ impl Truth {
                     .entry(event.waker_tid)
                     .or_default()
                     .push((event.header.at_ns, running));
+            }
+            match event {
+                Event::Function(event) => {
+                    names.insert(event.number, event::text(&event.name));
+                }
+                Event::Sample(event) => {
+                    let name = names.get(&event.function).cloned();
+                    truth
+                        .functions
+                        .extend(name.map(|name| (event.header.tid, event.sampled_ns, name)));
+                }
+                _ => {}
             }
             let (header, doing) = match event {
                 Event::SwitchIn(event) => (
@@ -117,6 +132,7 @@ impl Truth {
             let so = span.tid.is_none_or(|tid| {
                 self.throughout(tid, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
+            self.supports_functions(span, from_ns)?;
             prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
             if let Some(culprit) = &span.culprit
                 && let Some(task) = culprit.task
@@ -124,6 +140,20 @@ impl Truth {
                 let seen = self.tasks.contains(&(culprit.tid, task));
                 prop_assert!(seen, "never seen in its task: {span:?}");
             }
+        }
+        Ok(())
+    }
+
+    /// Functions are those in which the thread was seen within the span.
+    fn supports_functions(&self, span: &Span, from_ns: u64) -> Result<(), TestCaseError> {
+        let own = span.tid.zip(span.detail.function.as_ref());
+        let culprit = span.culprit.as_ref();
+        let culprits = culprit.and_then(|culprit| Some((culprit.tid, culprit.function.as_ref()?)));
+        for (tid, function) in own.into_iter().chain(culprits) {
+            let within = |at_ns| from_ns <= at_ns && at_ns < from_ns + span.dur_ns;
+            let mut seen = self.functions.iter();
+            let seen = seen.any(|(of, at_ns, name)| *of == tid && within(*at_ns) && **name == **function);
+            prop_assert!(seen, "never seen in its function: {span:?}");
         }
         Ok(())
     }

@@ -83,6 +83,8 @@ const ACTIONS: &[Action] = &[
     Machine::run,
     Machine::run,
     Machine::change_process,
+    Machine::sample,
+    Machine::sample,
     Machine::tell_fact,
     Machine::tick,
     Machine::tell_loss,

@@ -16,6 +16,7 @@ mod crowds;
 mod endurance;
 mod files;
 mod full_disks;
+mod functions;
 mod garbage;
 mod go;
 mod kernel;

@@ -83,6 +83,7 @@ pub(crate) fn full() -> Lines {
                 with_query: false,
                 ring_bytes: 1 << 20,
                 polls: true,
+                sample_hz: 99,
             },
             replay: false,
         },
@@ -127,10 +128,12 @@ fn full_request() -> Request {
         request: Some("GET /slow".into()),
         syscall: Some("read"),
         object: Some("/srv/data".into()),
+        function: Some("app::report".into()),
     };
     let detail = Detail {
         syscall: Some("read"),
         object: Some("/srv/data".into()),
+        function: Some("app::report".into()),
         peer: address,
         note: Some("sure"),
     };
@@ -194,6 +197,7 @@ fn full_totals() -> Totals {
         pid: Some(7),
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
+        function: Some("app::report".to_owned()),
     };
     let band = BandMeans {
         requests: 1,
@@ -277,6 +281,8 @@ fn full_totals() -> Totals {
                 hits: 9,
                 estimated_ns: 9_000,
             }),
+            samples: Some(1),
+            samples_lost: Some(1),
         }),
     }
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use super::names::Names;
 use super::quota::Quota;
@@ -20,6 +21,10 @@ use crate::privilege;
 
 /// How long each load goes on.
 const LOADED: Duration = Duration::from_secs(3);
+/// Each load before those that count.
+const WARM_UP: &str = "200ms";
+/// They end after this in any case: on some kernels nothing can be learned.
+const MOST_WARM_UP: Duration = Duration::from_secs(3);
 /// After this, something that should have happened by itself has not.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
@@ -38,6 +43,15 @@ pub(super) struct Bench {
     pub(super) observer: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) interrupt: Interrupt,
+}
+
+/// What is known of a run when it is over.
+pub(super) struct Run {
+    /// The loads' files.
+    logs: Vec<PathBuf>,
+    /// Requests before the loads.
+    warm_up: u64,
+    names: Names,
 }
 
 impl Bench {
@@ -59,19 +73,13 @@ impl Bench {
     pub(super) fn run(&self, scenario: &str, case: &Case) -> Result<(Observed, Names)> {
         let directory = self.case_directory(scenario, case)?;
         let arguments = ["--requests", "all", "--with-query"];
-        let (logs, names) = self.observe(case, &directory, &arguments)?;
+        let Run { logs, warm_up, names } = self.observe(case, &directory, &arguments)?;
         let at = |name: &str| directory.join(name);
-        Ok((truth::read(&at(TRUTH), &logs, &at(EXPLAINED))?, names))
+        Ok((truth::read(&at(TRUTH), warm_up, &logs, &at(EXPLAINED))?, names))
     }
 
-    /// Runs a case, with these arguments for observer. What every process wrote is then in `directory`; gives the paths of
-    /// the loads' files, and the names that only now are known.
-    pub(super) fn observe(
-        &self,
-        case: &Case,
-        directory: &Path,
-        arguments: &[&str],
-    ) -> Result<(Vec<PathBuf>, Names)> {
+    /// Runs a case, with these arguments for observer. What every process wrote is then in `directory`.
+    pub(super) fn observe(&self, case: &Case, directory: &Path, arguments: &[&str]) -> Result<Run> {
         let at = |name: &str| directory.join(name);
         let peer = self.peer(case)?;
         let (mut server, address) = self.server(case, &at(TRUTH), peer.as_ref())?;
@@ -83,6 +91,7 @@ impl Bench {
         let hogs = self.hogs(case)?;
         let observer = self.attach(server.pid(), &at(EXPLAINED), arguments)?;
 
+        let warm_up = self.warm_up(&address, &at(EXPLAINED))?;
         let logs: Vec<_> = (0..case.loads.len())
             .map(|index| at(&format!("load-{index}.jsonl")))
             .collect();
@@ -105,7 +114,7 @@ impl Bench {
             data: self.data().display().to_string(),
             files: self.directory.display().to_string(),
         };
-        Ok((logs, names))
+        Ok(Run { logs, warm_up, names })
     }
 
     pub(super) fn case_directory(&self, scenario: &str, case: &Case) -> Result<PathBuf> {
@@ -182,6 +191,24 @@ impl Bench {
             thread::sleep(POLL);
         }
         Ok(observer)
+    }
+
+    /// Loads until observer knows the server's tasks, which it learns from how threads that serve behave, or will not.
+    /// Gives how many requests that took.
+    fn warm_up(&self, address: &str, explained: &Path) -> Result<u64> {
+        let url = format!("http://{address}/ping");
+        let (mut requests, start) = (0, Instant::now());
+        while !truth::knows_tasks(explained)? && start.elapsed() < MOST_WARM_UP {
+            let mut command = Command::new(self.example("load"));
+            command.args(["--url", &url, "--duration", WARM_UP]);
+            command.args(["--connections", "4", "--rate", "200"]);
+            let load = Child::start("the warm-up", command.stdout(Stdio::piped()))?;
+            let report = load.finish(PATIENCE, &self.interrupt)?;
+            let report: Value = serde_json::from_str(&report)
+                .with_context(|| format!("the warm-up printed `{}`", report.trim_end()))?;
+            requests += report["requests"].as_u64().unwrap_or_default();
+        }
+        Ok(requests)
     }
 
     fn load(&self, load: &Load, address: &str, log: &Path, first_id: usize) -> Result<Child> {

@@ -12,6 +12,8 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
         rss_bytes,
         records,
         probes,
+        samples,
+        samples_lost,
     } = cost?;
     let of_a_cpu = |ns| format!("{} of a CPU", words::small_share(ns, over_ns));
     let ebpf = ebpf_ns.map_or_else(|| "not known".to_owned(), of_a_cpu);
@@ -19,10 +21,16 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
     let probes = probes.map_or_else(String::new, |probes| {
         format!(", probes {}", of_a_cpu(probes.estimated_ns))
     });
-    let text = format!(
+    let mut text = format!(
         "{}, eBPF {ebpf}{probes}, RSS {rss}, records {records}",
         of_a_cpu(cpu_ns)
     );
+    if let Some(samples) = samples {
+        text.push_str(&format!(", samples {}", words::rate(samples, over_ns)));
+    }
+    if let Some(lost) = samples_lost.filter(|lost| *lost > 0) {
+        text.push_str(&format!(" (lost {})", words::rate(lost, over_ns)));
+    }
     Some(Line::new().text(STRONG, "own cost ").text(PLAIN, &text))
 }
 
@@ -37,8 +45,21 @@ mod tests {
         let text = plain(&[line(made_up::totals(1).cost, 1_000_000_000).unwrap()]);
         assert_eq!(
             text,
-            "own cost 0.82% of a CPU, eBPF 0.31% of a CPU, RSS 14.2 MiB, records 12,300/s\n"
+            "own cost 0.82% of a CPU, eBPF 0.31% of a CPU, RSS 14.2 MiB, records 12,300/s, samples 31.0/s\n"
         );
+    }
+
+    #[test]
+    fn samples_that_were_lost_are_told() {
+        let cost = OwnCost {
+            samples: Some(190),
+            samples_lost: Some(8),
+            ..OwnCost::default()
+        };
+        let text = plain(&[line(Some(cost), 1_000_000_000).unwrap()]);
+        assert!(text.ends_with("samples 190/s (lost 8.00/s)\n"), "{text}");
+        let text = plain(&[line(Some(OwnCost::default()), 1).unwrap()]);
+        assert!(!text.contains("samples"), "none are taken: {text}");
     }
 
     #[test]

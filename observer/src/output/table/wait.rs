@@ -19,6 +19,7 @@ struct Words<'a> {
     /// It is the one waited behind that was in the call.
     holds: bool,
     request: Option<&'a str>,
+    function: Option<&'a str>,
     note: Option<&'a str>,
 }
 
@@ -36,6 +37,10 @@ impl Words<'_> {
             call + &behind
         };
         add(&mut words, "for", self.request);
+        if let Some(function) = self.function {
+            words.push_str(if words.is_empty() { "" } else { ":" });
+            add(&mut words, "", Some(function));
+        }
         if let Some(note) = self.note {
             add(&mut words, "", Some(format_args!("({note})")));
         }
@@ -58,12 +63,14 @@ pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
         object,
         peer,
         note,
+        function,
     } = &span.detail;
     let mut words = Words {
         syscall: *syscall,
         object: object.as_deref(),
         peer: *peer,
         note: *note,
+        function: function.as_deref(),
         ..Words::default()
     };
     if let Some(culprit) = &span.culprit {
@@ -75,8 +82,10 @@ pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
             request,
             syscall,
             object,
+            function,
         } = culprit;
         words.behind = Some(who(culprit, pid));
+        words.function = function.as_deref();
         words.request = request
             .as_deref()
             .map(|text| if with_query { text } else { without_query(text) });
@@ -112,6 +121,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         pid,
         comm,
         request,
+        function,
     } = waited;
     let behind = match (comm, pid) {
         (_, Some(0)) => Some("an idle CPU".to_owned()),
@@ -126,6 +136,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         behind,
         holds: *cause == Cause::WorkerBlocked,
         request: request.as_deref(),
+        function: function.as_deref(),
         note: None,
     };
     words.join()
@@ -147,6 +158,18 @@ mod tests {
     fn a_cpu_is_told_with_who_had_it() {
         let request = made_up::blocked(1);
         assert_eq!(of_span(&request.timeline[1], 4120, false), "behind tid 77 (hog)");
+    }
+
+    #[test]
+    fn what_a_busy_thread_was_seen_running_comes_last() {
+        let mut span = made_up::blocked(1).timeline[0].clone();
+        span.cause = Cause::WorkerBusy;
+        span.detail = Detail::default();
+        let culprit = span.culprit.as_mut().unwrap();
+        culprit.syscall = None;
+        culprit.function = Some("serde_json::ser::to_vec".into());
+        let words = of_span(&span, 4120, false);
+        assert_eq!(words, "behind task 31 for GET /blocking: serde_json::ser::to_vec");
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Programs {
         Ok(Self(object))
     }
 
-    /// Loads a program for a hook, to be attached with [`attach`].
+    /// Loads a program for a hook, to be attached with [`attach`], or for a clock.
     pub(super) fn load(&self, name: &str, hook: Hook, btf: &Btf) -> Result<OwnedFd> {
         let program = self
             .0
@@ -63,12 +63,17 @@ impl Programs {
             ),
             Hook::Entry(name) => (bpf_attach_type::BPF_TRACE_FENTRY, name.to_owned(), BtfKind::Func),
             Hook::Exit(name, _) => (bpf_attach_type::BPF_TRACE_FEXIT, name.to_owned(), BtfKind::Func),
+            Hook::Clock => {
+                let kind = bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT;
+                return load(instructions, &program.license, kind, 0, 0)
+                    .context("the BPF_PROG_LOAD syscall failed");
+            }
         };
         load(
-            bpf_prog_type::BPF_PROG_TYPE_TRACING,
             instructions,
             &program.license,
-            attach_type,
+            bpf_prog_type::BPF_PROG_TYPE_TRACING,
+            attach_type as u32,
             btf.id_by_type_name_kind(&type_name, kind)?,
         )
         .context("the BPF_PROG_LOAD syscall failed")
@@ -83,10 +88,10 @@ impl Programs {
             .with_context(|| format!("program {name} is not in the compiled object"))?;
         let instructions = &self.0.functions[&program.function_key()].instructions;
         load(
-            bpf_prog_type::BPF_PROG_TYPE_KPROBE,
             instructions,
             &program.license,
-            bpf_attach_type::BPF_TRACE_UPROBE_MULTI,
+            bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+            bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
             0,
         )
         .context("the BPF_PROG_LOAD syscall failed")
@@ -155,10 +160,10 @@ struct RawTracepointOpen {
 }
 
 fn load(
-    kind: bpf_prog_type,
     instructions: &[aya_obj::generated::bpf_insn],
     license: &CString,
-    attach_type: bpf_attach_type,
+    kind: bpf_prog_type,
+    attach_type: u32,
     attach_type_id: u32,
 ) -> Result<OwnedFd> {
     let load = ProgramLoad {
@@ -166,7 +171,7 @@ fn load(
         instruction_count: u32::try_from(instructions.len())?,
         instructions: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
-        attach_type: attach_type as u32,
+        attach_type,
         attach_type_id,
         log_level: 0,
         log_size: 0,

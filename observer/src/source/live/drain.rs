@@ -140,7 +140,8 @@ impl LiveSource {
         } = self;
         let before = *records;
         let mut aligned = Batch::default();
-        kernel_half.rings.drain(|record| {
+        let KernelHalf { rings, stacks, .. } = kernel_half;
+        rings.drain(|record| {
             *records += 1;
             aligned.clear();
             aligned.push(record);
@@ -156,9 +157,15 @@ impl LiveSource {
             }
             facts.on_event(&event, merge);
             runtimes.on_event(&event);
+            if let Some(stacks) = stacks {
+                stacks.on_event(&event);
+            }
             merge.push(record);
         });
         runtimes.step(kernel_half, now_ns, merge)?;
+        if let Some(stacks) = &mut kernel_half.stacks {
+            stacks.drain(*released_ns, merge);
+        }
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
@@ -172,6 +179,10 @@ impl LiveSource {
         self.second_ns = self.drained_ns;
         let records = std::mem::take(&mut self.records);
         let ebpf_ns = self.program_time.take(over_ns);
+        if let Some(stacks) = &mut self.kernel_half.stacks {
+            self.merge
+                .push(bytemuck::bytes_of(&stacks.count(self.drained_ns)));
+        }
         self.facts
             .each_second(self.drained_ns, records, ebpf_ns, &mut self.merge);
         self.program_time.begin(self.kernel_half.ebpf(), self.drained_ns);

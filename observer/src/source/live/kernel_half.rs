@@ -14,7 +14,8 @@ use super::polls::{self, Functions};
 use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
-use super::{direct, offsets};
+use super::stacks::{self, Stacks};
+use super::{direct, offsets, rings};
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -30,6 +31,8 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Functions of watched processes whose runtime's polls are recorded.
     pub polls: Vec<Functions>,
+    /// How often a second what threads run is sampled; 0 for never.
+    pub sample_hz: u32,
 }
 
 /// The loaded and attached kernel half. Dropping it detaches everything.
@@ -42,6 +45,8 @@ pub struct KernelHalf {
     task_words: Array<MapData, i64>,
     pub(super) rings: Rings,
     pub(super) seekers: Seekers,
+    /// Where threads are sampled.
+    pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
     pub outcomes: Vec<signals::Outcome>,
 }
@@ -75,6 +80,10 @@ impl KernelHalf {
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
             .override_global(names::constant::ONLY_TARGET, &only_target, true)
             .map_max_entries(names::map::QUEUED, queued)
+            .map_max_entries(
+                names::map::STACKS,
+                stacks::ring_bytes(options.sample_hz, rings::possible_cpus()?),
+            )
             .allow_unsupported_maps()
             .load(OBJECT)
             .context("the kernel refused to load observer's programs or maps")?;
@@ -113,16 +122,23 @@ impl KernelHalf {
             btf: &btf,
             kernel: &kernel,
             direct,
+            sample_hz: options.sample_hz,
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
         let mut outcomes = signals::attach(&mut attacher);
-        let seekers = signals::load_seekers(&mut attacher, &outcomes);
-        let seekers = Seekers::new(seekers, seeks, samples);
+        let programs = signals::load_seekers(&mut attacher, &outcomes);
+        let seekers = Seekers::new(programs, seeks, samples);
         let mut links = attacher.links;
         if let Some(programs) = for_polls {
             outcomes.push(polls::attach(&programs, &options.polls, &mut links));
         }
+        let sampled = outcomes
+            .iter()
+            .any(|outcome| outcome.signal == signals::SAMPLE && outcome.hook.is_some());
+        let stacks = sampled
+            .then(|| Stacks::begin(&mut ebpf, &options.pids))
+            .transpose()?;
         drop((kernel, btf));
         give_back();
         Ok(Self {
@@ -133,6 +149,7 @@ impl KernelHalf {
             task_words,
             rings,
             seekers,
+            stacks,
             outcomes,
         })
     }
@@ -180,14 +197,14 @@ impl KernelHalf {
 /// Hands what was freed back to the kernel. The types of a kernel are 25 MiB while they are read, and would stay
 /// resident for the whole run.
 #[cfg(target_env = "gnu")]
-fn give_back() {
+pub(super) fn give_back() {
     // SAFETY: always callable; it changes nothing that is in use.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators do so by themselves.
 #[cfg(not(target_env = "gnu"))]
-fn give_back() {}
+pub(super) fn give_back() {}
 
 fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
     let map = ebpf

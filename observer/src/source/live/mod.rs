@@ -13,6 +13,7 @@ mod program_time;
 mod rings;
 pub mod runtime;
 pub mod signals;
+mod stacks;
 pub mod target;
 
 pub use drain::LiveSource;

@@ -71,7 +71,11 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         regs_arg1: regs("si")?,
         regs_arg2: regs("dx")?,
         regs_arg3: regs("r10")?,
+        regs_ip: regs("ip")?,
+        regs_sp: regs("sp")?,
+        regs_bp: regs("bp")?,
         mm_rss_access,
+        reserved: 0,
     })
 }
 

@@ -48,7 +48,7 @@ impl Rings {
     }
 }
 
-fn possible_cpus() -> Result<u32> {
+pub(super) fn possible_cpus() -> Result<u32> {
     let cpus = aya::util::nr_cpus().map_err(|(file, error)| {
         anyhow::Error::new(error).context(format!("cannot read the number of CPUs from {file}"))
     })?;

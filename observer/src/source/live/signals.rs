@@ -5,8 +5,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
+use observer_common::limits;
 use observer_common::names::program;
 
+use super::stacks::clock;
 use super::{direct, offsets};
 
 /// How a program is attached.
@@ -19,6 +21,8 @@ pub(super) enum Hook {
     /// Exit of this kernel function. Its result stands after its last parameter, so the program is made for this
     /// number of parameters.
     Exit(&'static str, usize),
+    /// A clock of each CPU.
+    Clock,
 }
 
 impl Hook {
@@ -27,6 +31,7 @@ impl Hook {
             Self::Tracepoint(name) => format!("tp_btf:{name}"),
             Self::Entry(name) => format!("fentry:{name}"),
             Self::Exit(name, _) => format!("fexit:{name}"),
+            Self::Clock => "perf_event:cpu-clock".to_owned(),
         }
     }
 
@@ -58,6 +63,9 @@ struct Signal {
     /// The kernel function without which there is no such signal, and no need for it.
     only_with: Option<&'static str>,
 }
+
+/// The signal that tells what threads run.
+pub(super) const SAMPLE: &str = "sample";
 
 const fn tracepoint(program: &'static str, name: &'static str) -> Alternative {
     Alternative {
@@ -172,6 +180,16 @@ const SIGNALS: &[Signal] = &[
         fallback: None,
         only_with: None,
     },
+    Signal {
+        name: SAMPLE,
+        alternatives: &[Alternative {
+            program: program::SAMPLE,
+            hook: Hook::Clock,
+            note: None,
+        }],
+        fallback: Some("functions are not named"),
+        only_with: None,
+    },
 ];
 
 /// What seeks the runtime's task ids: on hooks that signals have too.
@@ -208,6 +226,8 @@ pub(super) struct Attacher<'a> {
     pub(super) kernel: &'a btf_rs::Btf,
     /// Where aya is not to load the programs itself.
     pub(super) direct: Option<direct::Programs>,
+    /// How often a second the clocks tick; 0 leaves the signal out.
+    pub(super) sample_hz: u32,
     /// What keeps programs attached that aya did not attach.
     pub(super) links: Vec<OwnedFd>,
 }
@@ -219,15 +239,17 @@ pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Ou
         btf,
         kernel,
         direct: None,
+        sample_hz: limits::SAMPLE_HZ,
         links: Vec::new(),
     })
 }
 
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
 pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
-    let kernel = attacher.kernel;
+    let (kernel, sampled) = (attacher.kernel, attacher.sample_hz > 0);
     SIGNALS
         .iter()
+        .filter(|signal| sampled || signal.name != SAMPLE)
         .filter(|signal| signal.only_with.is_none_or(|name| offsets::has(kernel, name)))
         .map(|signal| attach_one(attacher, signal))
         .collect()
@@ -299,13 +321,23 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
     let btf = attacher.btf;
     if let Some(programs) = &attacher.direct {
         let program = programs.load(alternative.program, alternative.hook, btf)?;
-        attacher.links.push(direct::attach(&program)?);
+        if alternative.hook == Hook::Clock {
+            attacher
+                .links
+                .extend(clock::run(program.as_fd(), attacher.sample_hz)?);
+        } else {
+            attacher.links.push(direct::attach(&program)?);
+        }
         return Ok(());
     }
     match load_by_aya(attacher.ebpf, btf, alternative)? {
         Program::BtfTracePoint(program) => program.attach().map(|_| ())?,
         Program::FEntry(program) => program.attach().map(|_| ())?,
         Program::FExit(program) => program.attach().map(|_| ())?,
+        Program::PerfEvent(program) => {
+            let clocks = clock::run(program.fd()?.as_fd(), attacher.sample_hz)?;
+            attacher.links.extend(clocks);
+        }
         _ => bail!("program {} is of another type", alternative.program),
     }
     Ok(())
@@ -319,6 +351,7 @@ fn load_by_aya<'a>(ebpf: &'a mut Ebpf, btf: &Btf, alternative: &Alternative) -> 
         (Program::BtfTracePoint(program), Hook::Tracepoint(name)) => program.load(name, btf)?,
         (Program::FEntry(program), Hook::Entry(name)) => program.load(name, btf)?,
         (Program::FExit(program), Hook::Exit(name, _)) => program.load(name, btf)?,
+        (Program::PerfEvent(program), Hook::Clock) => program.load()?,
         (_, hook) => bail!(
             "program {} does not fit hook {}",
             alternative.program,

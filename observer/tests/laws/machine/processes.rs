@@ -1,7 +1,8 @@
 //! Processes and what is told about them from outside the kernel half.
 
-use observer::event::{Cost, FdName, Lost, Memory, Port, ThreadName, Tick};
-use observer_common::{Kind, LostReason, Process, ProcessChange, flags};
+use bytemuck::Zeroable as _;
+use observer::event::{Cost, FdName, Function, Lost, Memory, Port, Sample, ThreadName, Tick};
+use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
 use syscalls::Sysno;
 
 use super::scheduler::{Activity, Thread};
@@ -101,6 +102,27 @@ impl Machine {
             2 => self.record(&Memory::new(at_ns, pid, amount << 12, amount, amount / 9)),
             _ => self.record(&Cost::new(at_ns, amount, amount, amount << 12, amount)),
         }
+    }
+
+    /// A thread that runs is sampled; now and then the function has a name by then.
+    pub(super) fn sample(&mut self, who: u8, how: u8) {
+        let Some((_, thread, cpu)) = self.running(who) else {
+            return;
+        };
+        let function = u32::from(how % 4);
+        if how.is_multiple_of(3) && function != Sample::NOT_NAMED {
+            let at_ns = self.at_ns();
+            self.record(&Function::new(at_ns, function, &format!("app::f{function}")));
+        }
+        let at_ns = self.at_ns();
+        let head = StackHead {
+            at_ns,
+            tgid: thread.pid,
+            tid: thread.tid,
+            cpu: cpu as u32,
+            ..StackHead::zeroed()
+        };
+        self.record(&Sample::new(at_ns, &head, function));
     }
 
     pub(super) fn tick(&mut self, _who: u8, _how: u8) {

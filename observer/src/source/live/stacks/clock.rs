@@ -1,0 +1,63 @@
+//! The sampling clock of each CPU, on which the program hangs.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use anyhow::{Context as _, Result};
+use aya_obj::generated::{
+    PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, PERF_FLAG_FD_CLOEXEC, perf_event_attr, perf_sw_ids,
+    perf_type_id,
+};
+
+/// Runs `program` on every CPU, `hz` times a second while the CPU is not idle, until what is given is closed.
+///
+/// CPUs that come online later are not sampled.
+pub(crate) fn run(program: BorrowedFd<'_>, hz: u32) -> Result<Vec<OwnedFd>> {
+    let cpus = aya::util::online_cpus().map_err(|(file, error)| {
+        anyhow::Error::new(error).context(format!("cannot read the CPUs from {file}"))
+    })?;
+    cpus.into_iter().map(|cpu| on_cpu(program, cpu, hz)).collect()
+}
+
+fn on_cpu(program: BorrowedFd<'_>, cpu: u32, hz: u32) -> Result<OwnedFd> {
+    // SAFETY: a plain C structure, for which zeros are valid.
+    let mut attributes: perf_event_attr = unsafe { std::mem::zeroed() };
+    attributes.size = u32::try_from(size_of::<perf_event_attr>())?;
+    attributes.type_ = perf_type_id::PERF_TYPE_SOFTWARE as u32;
+    attributes.config = perf_sw_ids::PERF_COUNT_SW_CPU_CLOCK as u64;
+    attributes.set_disabled(1);
+    attributes.set_exclude_idle(1);
+    attributes.set_freq(1);
+    attributes.__bindgen_anon_1.sample_freq = hz.into();
+    let (every_process, no_group) = (-1, -1);
+    // SAFETY: the kernel reads as many bytes as the structure says, which lives on the stack.
+    let opened = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            every_process,
+            i32::try_from(cpu)?,
+            no_group,
+            u64::from(PERF_FLAG_FD_CLOEXEC),
+        )
+    };
+    let clock = RawFd::try_from(opened)
+        .ok()
+        .filter(|descriptor| *descriptor >= 0)
+        .ok_or_else(io::Error::last_os_error)
+        .context("the perf_event_open syscall failed")?;
+    // SAFETY: a new descriptor, which nobody else owns.
+    let clock = unsafe { OwnedFd::from_raw_fd(clock) };
+    for (request, argument) in [
+        (PERF_EVENT_IOC_SET_BPF, program.as_raw_fd()),
+        (PERF_EVENT_IOC_ENABLE, 0),
+    ] {
+        // SAFETY: both requests take a number, and write no memory.
+        let status = unsafe { libc::ioctl(clock.as_raw_fd(), request.into(), argument) };
+        if status != 0 {
+            return Err(io::Error::last_os_error())
+                .context("the kernel refused to run a program on its clock");
+        }
+    }
+    Ok(clock)
+}

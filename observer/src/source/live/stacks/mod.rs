@@ -1,0 +1,161 @@
+//! What threads run: takes the sampled stacks out of their ring, has them named, and adds that to the stream as facts.
+//!
+//! Of a stack the stream holds one function's name, the one that says what the thread does. Names come a moment after
+//! their sample; one that takes longer enters the stream late, with the time at which it was taken.
+
+pub(super) mod clock;
+mod image;
+mod naming;
+mod process;
+mod symbols;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use bytemuck::pod_read_unaligned;
+use observer_common::{ProcessChange, Stack, StackHead, flags, limits, names};
+use rustc_hash::FxHashMap;
+
+use self::worker::{Named, Work};
+use crate::event::{self, Event};
+use crate::source::Merge;
+
+/// Samples that wait for their names, at most: 2 MiB.
+const MAX_WAITING: usize = 128;
+
+/// Drains of the ring are at most this far apart on an idle machine; the ring holds twice what is sampled meanwhile.
+const DRAINS_A_SECOND: u32 = 50;
+
+/// Size of the ring for so many samples a second of each CPU, bytes.
+pub(super) fn ring_bytes(hz: u32, cpus: u32) -> u32 {
+    if hz == 0 {
+        return 4096;
+    }
+    let stacks = 2 * (hz / limits::SAMPLES_A_STACK / DRAINS_A_SECOND + 1) * cpus;
+    (stacks * (size_of::<Stack>() as u32 + 8))
+        .next_power_of_two()
+        .min(64 << 20)
+}
+
+/// Samples of all CPUs.
+pub(super) struct Stacks {
+    ring: RingBuf<MapData>,
+    lost_in_kernel: PerCpuArray<MapData, u64>,
+    lost_before: u64,
+    work: SyncSender<Work>,
+    named: Receiver<Named>,
+    /// Numbers of the names that the stream has been told.
+    functions: FxHashMap<Arc<str>, u32>,
+    functions_told: u32,
+    taken: u64,
+    lost: u64,
+}
+
+impl Stacks {
+    /// Samples of these processes, by the programs of `ebpf`.
+    pub(super) fn begin(ebpf: &mut Ebpf, pids: &[u32]) -> Result<Self> {
+        let ring = ebpf
+            .take_map(names::map::STACKS)
+            .context("the compiled object has no map STACKS")?;
+        let lost = ebpf
+            .take_map(names::map::SAMPLES_LOST)
+            .context("the compiled object has no map SAMPLES_LOST")?;
+        let (work, asked) = sync_channel(MAX_WAITING.max(pids.len()));
+        let (done, named) = channel();
+        thread::Builder::new()
+            .name("names".to_owned())
+            .spawn(move || worker::run(&asked, &done))
+            .context("cannot start the thread that names functions")?;
+        for &pid in pids {
+            let _ = work.try_send(Work::Begin(pid));
+        }
+        Ok(Self {
+            ring: ring.try_into().context("map STACKS is of another type")?,
+            lost_in_kernel: lost.try_into().context("map SAMPLES_LOST is of another type")?,
+            lost_before: 0,
+            work,
+            named,
+            functions: FxHashMap::default(),
+            functions_told: 0,
+            taken: 0,
+            lost: 0,
+        })
+    }
+
+    /// Hands what was sampled to be named, and adds what has been named to the stream, of which everything before
+    /// `released_ns` was given out.
+    pub(super) fn drain(&mut self, released_ns: u64, merge: &mut Merge) {
+        while let Some(item) = self.ring.next() {
+            let Some((head, stack)) = item.split_at_checked(size_of::<StackHead>()) else {
+                continue;
+            };
+            let head: StackHead = pod_read_unaligned(head);
+            let stack = &stack[..stack.len().min(head.stack_bytes as usize)];
+            match self.work.try_send(Work::Name(head, stack.into())) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.lost += 1,
+            }
+        }
+        while let Ok(Named { head, function }) = self.named.try_recv() {
+            self.taken += 1;
+            let function = function.map_or(event::Sample::NOT_NAMED, |name| {
+                self.number(name, released_ns, merge)
+            });
+            merge.push(bytemuck::bytes_of(&event::Sample::new(
+                head.at_ns.max(released_ns),
+                &head,
+                function,
+            )));
+        }
+    }
+
+    /// The number of a name, which the stream is told first.
+    fn number(&mut self, name: Arc<str>, released_ns: u64, merge: &mut Merge) -> u32 {
+        if let Some(&number) = self.functions.get(&name) {
+            return number;
+        }
+        if self.functions.len() >= event::Function::MAX_KNOWN {
+            self.functions.clear();
+        }
+        // Never one that was used before: a sample that is still in the merge means the former name.
+        self.functions_told += 1;
+        let number = self.functions_told;
+        merge.push(bytemuck::bytes_of(&event::Function::new(
+            released_ns,
+            number,
+            &name,
+        )));
+        self.functions.insert(name, number);
+        number
+    }
+
+    /// Reacts to one record: what a process had mapped is not there any more.
+    pub(super) fn on_event(&mut self, event: &Event<'_>) {
+        let Event::Process(change) = event else { return };
+        let ended = change.change == ProcessChange::Exit as u32 && change.flags & flags::GROUP_DEAD != 0;
+        if ended || change.change == ProcessChange::Exec as u32 {
+            // Where there is no room, it is noticed within ten seconds.
+            let _ = self.work.try_send(Work::Forget(change.tgid));
+        }
+    }
+
+    /// What was sampled since the last call.
+    pub(super) fn count(&mut self, now_ns: u64) -> event::Samples {
+        let lost = self
+            .lost_in_kernel
+            .get(&0, 0)
+            .map_or(self.lost_before, |counts| counts.iter().sum());
+        self.lost += lost.saturating_sub(self.lost_before);
+        self.lost_before = lost;
+        event::Samples::new(
+            now_ns,
+            std::mem::take(&mut self.taken),
+            std::mem::take(&mut self.lost),
+        )
+    }
+}

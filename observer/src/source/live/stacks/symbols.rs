@@ -1,0 +1,91 @@
+//! The symbol table of one ELF file: which function covers an address.
+//!
+//! Only where the functions are is kept; a name is read from the file when it is asked for.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use object::LittleEndian;
+use object::elf::{FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STT_FUNC, STT_GNU_IFUNC};
+use object::read::ReadRef;
+use object::read::elf::{ElfFile, FileHeader as _, SectionHeader as _, Sym as _};
+
+/// Functions of one file that are kept: 16 MiB. The largest servers have some hundred thousand.
+const MAX_FUNCTIONS: usize = 1 << 20;
+
+/// Longest symbol that is read, bytes. Those of Rust's older scheme reach a few hundred; what is cut has no name.
+const MAX_SYMBOL_BYTES: usize = 4096;
+
+/// Where the functions of a file are.
+#[derive(Debug, Default)]
+pub(super) struct Symbols {
+    functions: Vec<Function>,
+    /// Offset of the table of names in the file, bytes.
+    names: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Function {
+    address: u64,
+    size: u32,
+    /// Place of its name in the table of names.
+    name: u32,
+}
+
+impl Symbols {
+    /// Reads the symbol table, or, where that was stripped, the one of exported functions.
+    pub(super) fn read<'data, R: ReadRef<'data>>(
+        elf: &ElfFile<'data, FileHeader64<LittleEndian>, R>,
+    ) -> object::Result<Self> {
+        let (endian, data) = (elf.endian(), elf.data());
+        let sections = elf.elf_header().sections(endian, data)?;
+        let mut table = sections.symbols(endian, data, SHT_SYMTAB)?;
+        if table.is_empty() {
+            table = sections.symbols(endian, data, SHT_DYNSYM)?;
+        }
+        if table.is_empty() {
+            return Ok(Self::default());
+        }
+        let names = sections.section(table.string_section())?.sh_offset(endian);
+        let functions = table.iter().filter(|symbol| {
+            let kind = symbol.st_type();
+            (kind == STT_FUNC || kind == STT_GNU_IFUNC)
+                && symbol.st_shndx(endian) != 0
+                && symbol.st_size(endian) > 0
+        });
+        let mut functions: Vec<Function> = functions
+            .take(MAX_FUNCTIONS)
+            .map(|symbol| Function {
+                address: symbol.st_value(endian),
+                size: u32::try_from(symbol.st_size(endian)).unwrap_or(u32::MAX),
+                name: symbol.st_name(endian),
+            })
+            .collect();
+        functions.sort_by_key(|function| function.address);
+        functions.shrink_to_fit();
+        Ok(Self { functions, names })
+    }
+
+    /// The symbol of the function that covers `address`; none, where only one before it is known.
+    pub(super) fn find(&self, address: u64, file: &File) -> io::Result<Option<String>> {
+        let end = self
+            .functions
+            .partition_point(|function| function.address <= address);
+        let Some(function) = end.checked_sub(1).map(|last| self.functions[last]) else {
+            return Ok(None);
+        };
+        if address - function.address >= function.size.into() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; MAX_SYMBOL_BYTES];
+        let read = file.read_at(&mut bytes, self.names.saturating_add(function.name.into()))?;
+        let name = bytes[..read]
+            .iter()
+            .position(|&byte| byte == 0)
+            .map(|end| &bytes[..end]);
+        Ok(name
+            .and_then(|name| std::str::from_utf8(name).ok())
+            .map(str::to_owned))
+    }
+}

@@ -1,0 +1,179 @@
+//! What threads were seen running, at a few instants a second.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use crate::event;
+
+/// Samples that are kept of all threads together: 2 MiB. With two CPUs and 99 Hz more than two minutes, with a hundred
+/// CPUs three seconds.
+const MAX_SAMPLES: usize = 32_768;
+
+/// Different functions that are told apart in one stretch; one more makes it no clearer.
+const MAX_FUNCTIONS: usize = 64;
+
+/// What all threads were seen running.
+#[derive(Debug, Default)]
+pub struct Samples {
+    names: FxHashMap<u32, Rc<str>>,
+    /// By thread, in the order of time.
+    rows: FxHashMap<u32, VecDeque<Sample>>,
+    together: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Sample {
+    at_ns: u64,
+    pid: u32,
+    /// `None`: nothing could be found out about it.
+    function: Option<Rc<str>>,
+}
+
+impl Samples {
+    /// From here on a function is called by its number.
+    pub fn named(&mut self, event: &event::Function) {
+        if self.names.len() >= event::Function::MAX_KNOWN {
+            self.names.clear();
+        }
+        self.names.insert(event.number, event::text(&event.name).into());
+    }
+
+    /// A thread was seen running.
+    pub fn add(&mut self, event: &event::Sample) {
+        if self.together >= MAX_SAMPLES {
+            self.forget_older_half();
+        }
+        let row = self.rows.entry(event.header.tid).or_default();
+        // One whose name took long comes after later ones.
+        let place = row
+            .iter()
+            .rev()
+            .take_while(|sample| sample.at_ns > event.sampled_ns)
+            .count();
+        row.insert(
+            row.len() - place,
+            Sample {
+                at_ns: event.sampled_ns,
+                pid: event.tgid,
+                function: self.names.get(&event.function).cloned(),
+            },
+        );
+        self.together += 1;
+    }
+
+    fn forget_older_half(&mut self) {
+        let mut times: Vec<u64> = self.rows.values().flatten().map(|sample| sample.at_ns).collect();
+        let half = times.len() / 2;
+        let (_, &mut until_ns, _) = times.select_nth_unstable(half);
+        for row in self.rows.values_mut() {
+            row.drain(..row.partition_point(|sample| sample.at_ns <= until_ns));
+            row.shrink_to(2 * row.len());
+        }
+        self.rows.retain(|_, row| !row.is_empty());
+        self.together = self.rows.values().map(VecDeque::len).sum();
+    }
+
+    /// What thread `tid` of process `pid` was seen running most between two times; nothing where it was not seen, or
+    /// where nothing could be found out about it more often than that.
+    #[must_use]
+    pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Rc<str>> {
+        let row = self.rows.get(&tid)?;
+        let begin = row.partition_point(|sample| sample.at_ns < from_ns);
+        let seen = row.range(begin..).take_while(|sample| sample.at_ns < to_ns);
+        let mut counts: Vec<(&Option<Rc<str>>, usize)> = Vec::new();
+        for sample in seen.filter(|sample| sample.pid == pid) {
+            if let Some((_, count)) = counts
+                .iter_mut()
+                .find(|(function, _)| *function == &sample.function)
+            {
+                *count += 1;
+            } else if counts.len() < MAX_FUNCTIONS {
+                counts.push((&sample.function, 1));
+            }
+        }
+        // Of functions seen equally often the one that was seen first.
+        let most = counts.iter().rev().max_by_key(|(_, count)| *count)?;
+        most.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use observer_common::Header;
+
+    use super::*;
+
+    const PID: u32 = 7;
+
+    fn sample(tid: u32, at_ns: u64, function: u32) -> event::Sample {
+        event::Sample {
+            header: Header {
+                at_ns,
+                tid,
+                ..Header::zeroed()
+            },
+            tgid: PID,
+            function,
+            sampled_ns: at_ns,
+            ..event::Sample::zeroed()
+        }
+    }
+
+    fn seen(told: &[(u64, u32)]) -> Samples {
+        let mut samples = Samples::default();
+        for (number, name) in [(1, "app::sort"), (2, "app::hash")] {
+            samples.named(&event::Function::new(0, number, name));
+        }
+        for &(at_ns, function) in told {
+            samples.add(&sample(8, at_ns, function));
+        }
+        samples
+    }
+
+    #[test]
+    fn of_a_stretch_the_function_counts_that_was_seen_most_in_it() {
+        let samples = seen(&[(10, 1), (20, 2), (30, 2), (40, 1), (50, 1)]);
+        let most = |from_ns, to_ns| samples.most_seen(PID, 8, from_ns, to_ns);
+        assert_eq!(most(0, 100).as_deref(), Some("app::sort"));
+        assert_eq!(most(15, 45).as_deref(), Some("app::hash"));
+        assert_eq!(
+            most(10, 21).as_deref(),
+            Some("app::sort"),
+            "the first of equal ones"
+        );
+        assert_eq!(most(21, 30), None, "the end is not part of it");
+        assert_eq!(samples.most_seen(PID + 1, 8, 0, 100), None);
+        assert_eq!(samples.most_seen(PID, 9, 0, 100), None);
+    }
+
+    #[test]
+    fn one_that_comes_late_counts_when_it_was_taken() {
+        let samples = seen(&[(10, 1), (30, 1), (20, 2)]);
+        assert_eq!(samples.most_seen(PID, 8, 15, 25).as_deref(), Some("app::hash"));
+    }
+
+    #[test]
+    fn what_has_no_name_counts_against_what_has() {
+        let samples = seen(&[(10, 0), (20, 1), (30, 0)]);
+        assert_eq!(samples.most_seen(PID, 8, 0, 100), None);
+        assert_eq!(samples.most_seen(PID, 8, 20, 100).as_deref(), Some("app::sort"));
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_not_more_than_that() {
+        let mut samples = seen(&[]);
+        for at_ns in 0..3 * MAX_SAMPLES as u64 {
+            samples.add(&sample(at_ns as u32 % 100, at_ns, 1));
+        }
+        assert!(samples.together <= MAX_SAMPLES);
+        let newest_ns = 3 * MAX_SAMPLES as u64 - 1;
+        assert!(
+            samples
+                .most_seen(PID, newest_ns as u32 % 100, newest_ns, newest_ns + 1)
+                .is_some()
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! Functions are named, with what a program's file tells of them: debug information, symbols, or nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::kernel;
+use crate::laws::{number, spans};
+use crate::observation::Observation;
+use crate::run::run;
+use crate::server::{Server, example, load};
+
+const OFTEN: &[&str] = &["--sample-hz", "997"];
+
+const NOT_NAMED: &str = "not named";
+
+/// How long spans of `cause` took all together, by function, ns. Only those that were sampled for sure: at
+/// [`OFTEN`] there are several in each.
+fn functions(requests: &[Value], cause: &str) -> BTreeMap<String, u64> {
+    let long = requests
+        .iter()
+        .flat_map(|request| spans(request, cause))
+        .filter(|span| number(&span["dur_ns"]) >= 3_000_000);
+    let mut functions = BTreeMap::new();
+    for span in long {
+        let function = match cause {
+            "on_cpu" => &span["function"],
+            _ => &span["culprit"]["function"],
+        };
+        let function = function.as_str().unwrap_or(NOT_NAMED).to_owned();
+        *functions.entry(function).or_default() += number(&span["dur_ns"]);
+    }
+    functions
+}
+
+/// What stripping leaves of a program; itself where there is nothing to strip.
+fn stripped(program: &Path, arguments: &[&str], directory: &TempDir) -> PathBuf {
+    let path = directory.path().join("server");
+    let status = run(Command::new("strip")
+        .args(arguments)
+        .arg("-o")
+        .args([&path, &program.to_owned()]));
+    assert!(status.status.success(), "{status:?}");
+    path
+}
+
+/// The culprits' functions when two clients of one worker each ask for 30 ms of computing.
+fn behind_a_busy_worker(program: &Path) -> BTreeMap<String, u64> {
+    let server = Server::start(Command::new(program).args(["--workers", "1"]));
+    let observation = Observation::of(server.pid(), OFTEN);
+    let asked = ["--connections", "2", "--requests", "60"];
+    load(&server.url("/burn?us=30000"), &asked);
+    let lines = observation.finish();
+    assert_eq!(lines.without_loss().count(), 60);
+    assert!(lines.end["cost"]["samples"].as_u64() > Some(0), "{}", lines.end);
+    functions(&lines.requests, "worker_busy")
+}
+
+/// Checks that most of the time has a function whose name begins so.
+#[track_caller]
+fn most_are(functions: &BTreeMap<String, u64>, beginning: &str) {
+    let right = functions
+        .iter()
+        .filter(|(function, _)| function.starts_with(beginning));
+    let (right_ns, all_ns) = (
+        right.map(|(_, ns)| ns).sum::<u64>(),
+        functions.values().sum::<u64>(),
+    );
+    assert!(
+        all_ns >= 100_000_000 && right_ns * 10 >= all_ns * 8,
+        "{beginning}: {functions:?}"
+    );
+}
+
+#[test]
+fn behind_a_busy_worker_the_function_that_computes_is_named() {
+    let Some(_turn) = kernel::turn() else { return };
+    most_are(
+        &behind_a_busy_worker(&example("faulty-server")),
+        "faulty_server::",
+    );
+}
+
+#[test]
+fn without_debug_information_the_symbols_have_the_names_and_without_symbols_there_are_none() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("strip") {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let program = stripped(&example("faulty-server"), &["--strip-debug"], &directory);
+    most_are(&behind_a_busy_worker(&program), "faulty_server::");
+    let program = stripped(&example("faulty-server"), &["--strip-all"], &directory);
+    let functions = behind_a_busy_worker(&program);
+    assert!(functions.keys().eq([NOT_NAMED]), "{functions:?}");
+}
+
+#[test]
+fn in_an_optimized_program_inlined_functions_are_named_where_it_has_debug_information() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("rustc") {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let program = directory.path().join("busy");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/busy.rs");
+    for (debug_information, inlined) in [("0", "busy::around"), ("1", "busy::inlined")] {
+        let compiled = run(Command::new("rustc")
+            .args(["--edition", "2024", "-C", "opt-level=3", "-C", "strip=none", "-C"])
+            .arg(format!("debuginfo={debug_information}"))
+            .args([&source, Path::new("-o"), &program]));
+        assert!(
+            compiled.status.success(),
+            "{}",
+            String::from_utf8_lossy(&compiled.stderr)
+        );
+        for (path, function) in [("/apart", "busy::apart"), ("/inlined", inlined)] {
+            let server = Server::start(&mut Command::new(&program));
+            let observation = Observation::of(server.pid(), OFTEN);
+            load(&server.url(path), &["--connections", "1", "--requests", "30"]);
+            let lines = observation.finish();
+            most_are(&functions(&lines.without_loss().requests, "on_cpu"), function);
+        }
+    }
+}
+
+#[test]
+fn without_samples_nothing_is_named() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&["--workers", "1"]);
+    let observation = Observation::of(server.pid(), &["--sample-hz", "0"]);
+    load(
+        &server.url("/burn?us=30000"),
+        &["--connections", "2", "--requests", "20"],
+    );
+    let lines = observation.finish();
+    let functions = functions(&lines.requests, "worker_busy");
+    assert!(functions.keys().eq([NOT_NAMED]), "{functions:?}");
+    assert!(lines.end["cost"].get("samples").is_none(), "{}", lines.end);
+}
