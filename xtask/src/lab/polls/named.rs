@@ -49,16 +49,20 @@ impl Named {
         let requests: Vec<Vec<Stretch>> = of_type(lines, "request")
             .map(|line| stretches(line, offset_ns))
             .collect();
-        let windows: Vec<&Value> = of_type(lines, "window").collect();
+        // What comes after the last whole second is in the totals of the run alone.
+        let totals: Vec<&Value> = ["window", "end"]
+            .into_iter()
+            .flat_map(|name| of_type(lines, name))
+            .collect();
         let mut found = Self {
             options,
             ..Self::default()
         };
         for poll in polls.iter().filter(|poll| poll.is_long()) {
             let by_requests = requests.iter().any(|stretches| covers_half(stretches, poll));
-            let by_windows = windows.iter().any(|window| names(window, poll, offset_ns));
+            let by_totals = totals.iter().any(|totals| names(totals, poll, offset_ns));
             found.long += 1;
-            found.named += u64::from(by_requests || by_windows);
+            found.named += u64::from(by_requests || by_totals);
             found.by_requests += u64::from(by_requests);
         }
         found
@@ -110,12 +114,12 @@ fn covers_half(stretches: &[Stretch], poll: &Inside) -> bool {
     covered_ns * 2 >= poll.dur_ns()
 }
 
-/// Whether a window names it: as what kept its worker longest, or among the longest polls.
-fn names(window: &Value, poll: &Inside, offset_ns: u64) -> bool {
-    let from_ns = number(&window["start_unix_ns"]).saturating_sub(offset_ns);
-    let ended_in = (from_ns..=from_ns + number(&window["duration_ns"])).contains(&poll.end_ns);
+/// Whether totals name it: as what kept its worker longest, or among the longest polls.
+fn names(totals: &Value, poll: &Inside, offset_ns: u64) -> bool {
+    let from_ns = number(&totals["start_unix_ns"]).saturating_sub(offset_ns);
+    let ended_in = (from_ns..=from_ns + number(&totals["duration_ns"])).contains(&poll.end_ns);
     let is = |tid: &Value, of: &Value| *tid == poll.tid && of["task"].as_u64() == poll.task;
-    let threads = window["workers"]
+    let threads = totals["workers"]
         .as_array()
         .into_iter()
         .flatten()
@@ -124,7 +128,7 @@ fn names(window: &Value, poll: &Inside, offset_ns: u64) -> bool {
         .flatten()
         .map(|thread| (&thread["tid"], &thread["longest"]));
     let is_as_long = |dur_ns: u64| dur_ns.abs_diff(poll.dur_ns()) * 10 <= poll.dur_ns();
-    let mut polls = window["polls"]["longest"].as_array().into_iter().flatten();
+    let mut polls = totals["polls"]["longest"].as_array().into_iter().flatten();
     let start_unix_ns = poll.start_ns + offset_ns;
     ended_in && longest.any(|(tid, turn)| is(tid, turn) && is_as_long(number(&turn["dur_ns"])))
         || polls
@@ -200,12 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn a_window_names_the_longest_polls() {
-        let window = |task: u64| {
+    fn totals_name_the_longest_polls() {
+        let totals = |name: &str, task: u64| {
             let longest = json!([{"tid": 3, "task": task, "start_unix_ns": 1010 * MS - 9, "dur_ns": 4 * MS}]);
-            json!({"type": "window", "start_unix_ns": 1000 * MS, "duration_ns": 0, "polls": {"longest": longest}})
+            json!({"type": name, "start_unix_ns": 1000 * MS, "duration_ns": 20 * MS, "polls": {"longest": longest}})
         };
-        assert_eq!(found(window(7)).named, 1);
-        assert_eq!(found(window(8)).named, 0);
+        for name in ["window", "end"] {
+            assert_eq!(found(totals(name, 7)).named, 1);
+            assert_eq!(found(totals(name, 8)).named, 0);
+        }
     }
 }
