@@ -1,6 +1,7 @@
 //! Where polls are recorded: a request that was put aside goes on from when its task was queued, and from who did it.
 
-use super::{Walk, waiting};
+use super::service::Walk;
+use super::waiting;
 use crate::threads::{Owner, Slice, State, Task};
 
 impl Walk<'_, '_> {
