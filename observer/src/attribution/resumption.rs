@@ -67,6 +67,9 @@ impl Walk<'_, '_> {
     /// The thread took the request up again after it had worked for others. What ended the thread's last idle
     /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
     pub(super) fn put_aside(&mut self) {
+        if self.came_from_who_queued() {
+            return;
+        }
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
         let reason = |(idle, block)| Some((self.reason_to_resume(run, &idle, &block)?, idle.to_ns));

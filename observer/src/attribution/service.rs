@@ -166,6 +166,7 @@ impl Walk<'_, '_> {
                 owner == Owner::Request(self.turn.id)
             }
             Some(HandedOff { task: Some(job), .. }) if task.id() == Some(job) => true,
+            Some(HandedOff { task: Some(_), .. }) if self.is_between_polls(owner, task) => false,
             handed_off => {
                 let unowned = matches!(owner, Owner::Nobody | Owner::WokenFor(_));
                 owner.request() == Some(self.turn.id)
