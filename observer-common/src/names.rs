@@ -23,6 +23,8 @@ pub mod map {
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
     pub const LOSSES: &str = "LOSSES";
+    /// Tasks that are queued and not yet polled, where polls are recorded (hash).
+    pub const QUEUED: &str = "QUEUED";
     /// Sampled stacks (ring buffer).
     pub const STACKS: &str = "STACKS";
     /// Samples for which there was no room (per-CPU array of one).
@@ -75,6 +77,14 @@ pub mod program {
     pub const SEEK_RECEIVE_FEXIT: &str = "seek_receive_fexit";
     /// Search for the task's id, while a thread leaves its CPU: BTF tracepoint `sched_switch`.
     pub const SEEK_SWITCH: &str = "seek_switch";
+    /// Signal `poll`: entry of the function that polls a task.
+    pub const POLL_START: &str = "poll_start";
+    /// Signal `poll`: return of the function that polls a task.
+    pub const POLL_END: &str = "poll_end";
+    /// Signal `poll`: entry of a function that queues a task, its first parameter.
+    pub const QUEUE_FIRST: &str = "queue_first";
+    /// Signal `poll`: entry of a function that queues a task, its second parameter.
+    pub const QUEUE_SECOND: &str = "queue_second";
     /// Signal `sample`: a clock of each CPU.
     pub const SAMPLE: &str = "sample";
 }

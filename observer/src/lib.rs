@@ -12,6 +12,7 @@ pub mod http;
 pub mod losses;
 pub mod output;
 pub mod pipeline;
+pub mod polls;
 pub mod request;
 mod runtimes;
 pub mod source;

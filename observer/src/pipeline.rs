@@ -3,6 +3,8 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
 
+mod polls;
+
 use std::io;
 
 use observer_common::{ProcessChange, flags, tcp};
@@ -13,6 +15,7 @@ use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
+use crate::polls::Polls;
 use crate::request::{Figures, LongestWait, Request};
 use crate::runtimes::Runtimes;
 use crate::source::Batch;
@@ -35,6 +38,8 @@ pub struct Pipeline {
     started_ns: u64,
     targets: Vec<u32>,
     threads: Threads,
+    /// Where they are recorded.
+    polls: Option<Polls>,
     connections: Connections,
     names: Names,
     samples: Samples,
@@ -93,6 +98,7 @@ impl Pipeline {
             started_ns,
             targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::default(),
+            polls: header.options.polls.then(Polls::default),
             connections: Connections::default(),
             names: Names::default(),
             samples: Samples::default(),
@@ -100,7 +106,11 @@ impl Pipeline {
             losses: Losses::default(),
             runtimes: Runtimes::default(),
             settled: Settled::default(),
-            summary: Summary::new(),
+            summary: if header.options.polls {
+                Summary::new().with_polls()
+            } else {
+                Summary::new()
+            },
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
@@ -173,7 +183,10 @@ impl Pipeline {
                     self.connections.touched(id, event.header.tid);
                 }
             }
+            Event::PollStart(event) => self.poll_started(event),
+            Event::PollEnd(event) => self.poll_ended(event),
             Event::Receive(event, head) => {
+                self.seen_in(&event.header, event.tgid, event.task);
                 let (operation, ended) = self.connections.received(event, head);
                 if let Some(turn) = ended {
                     self.finish_turn(turn, sink)?;
@@ -184,6 +197,7 @@ impl Pipeline {
                 }
             }
             Event::Send(event, head) => {
+                self.seen_in(&event.header, event.tgid, event.task);
                 let owner = self
                     .threads
                     .owner(event.header.tid, event.tgid, Task::new(event.task));
@@ -237,6 +251,7 @@ impl Pipeline {
                 cpu_ns: event.cpu_ns,
                 rss_bytes: event.rss_bytes,
                 records: event.records,
+                probes: self.polls.as_mut().map(Polls::take_cost),
                 ..OwnCost::default()
             }),
             Event::Function(event) => self.samples.named(event),
@@ -415,6 +430,14 @@ impl Pipeline {
         self.threads.lost(event.to_ns);
     }
 
+    fn process_ended(&mut self, pid: u32) {
+        self.threads.process_ended(pid);
+        self.runtimes.forget(pid);
+        if let Some(polls) = &mut self.polls {
+            polls.process_ended(pid);
+        }
+    }
+
     fn process(&mut self, event: &observer_common::Process, sink: &mut dyn Sink) -> io::Result<()> {
         let unix_ns = self.unix_ns(event.header.at_ns);
         let line = |change, pid, parent| ProcessLine {
@@ -440,17 +463,18 @@ impl Pipeline {
                 sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
             }
             Some(ProcessChange::Exec) => {
-                self.threads.process_ended(event.tgid);
-                self.runtimes.forget(event.tgid);
+                self.process_ended(event.tgid);
                 sink.process(&line(ProcessEvent::Exec, event.tgid, None))
             }
             Some(ProcessChange::Exit) => {
                 self.threads.ended(event.header.tid, event.header.at_ns);
+                if let Some(polls) = &mut self.polls {
+                    polls.thread_ended(event.header.tid);
+                }
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
-                self.threads.process_ended(event.tgid);
-                self.runtimes.forget(event.tgid);
+                self.process_ended(event.tgid);
                 self.targets.retain(|pid| *pid != event.tgid);
                 sink.process(&line(ProcessEvent::Exit, event.tgid, None))
             }

@@ -11,6 +11,8 @@
 mod functions;
 mod names;
 mod path;
+mod queued;
+mod resumption;
 mod service;
 mod waiting;
 

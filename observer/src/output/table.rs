@@ -21,6 +21,7 @@ mod line;
 mod losses;
 mod memory;
 mod paths;
+mod polls;
 mod runtimes;
 mod screen;
 mod slowest;
@@ -130,6 +131,7 @@ impl<W: Write> Table<W> {
             Section::titled(7, paths::lines(figures.run)),
             Section::new(5, self.runtimes.lines(name)),
             Section::new(4, workers::lines(figures.run, name)),
+            Section::new(4, polls::lines(figures.run.polls.as_ref(), figures.elapsed_ns)),
             Section::new(4, memory::lines(figures.run, name)),
             Section::new(5, cost.into_iter().collect()),
             Section::new(8, self.events.lines(started_unix_ns)),

@@ -11,6 +11,7 @@ mod judgement;
 mod occupancy;
 mod packed;
 mod past;
+mod queued;
 mod roles;
 mod samples;
 mod state;
@@ -27,6 +28,7 @@ pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
+pub use queued::Queued;
 pub use roles::{Counted, Flavour, Roles, Workers};
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
@@ -38,6 +40,7 @@ use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
+use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
@@ -72,6 +75,7 @@ pub struct Threads {
     occupancy: Occupancy,
     comms: Comms,
     tasks: Tasks,
+    queue: Queue,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
@@ -154,7 +158,7 @@ impl Threads {
     pub fn seen(&mut self, event: &Seen) {
         let at_ns = event.header.at_ns;
         if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
-            let task = thread.task_in(event.task);
+            let task = thread.task_in(Task::new(event.task));
             thread.seen_running(at_ns, event.header.cpu, None);
             if task == thread.task {
                 thread.still_in_task(at_ns);
@@ -213,7 +217,7 @@ impl Threads {
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
         let waker_owner = match self.threads.get_mut(&event.waker_tid) {
             Some(waker) if waker.pid == event.waker_tgid => {
-                let (at_ns, task) = (event.header.at_ns, waker.task_in(event.waker_task));
+                let (at_ns, task) = (event.header.at_ns, waker.task_in(Task::new(event.waker_task)));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 // What ended just before the task did is still its doing.
                 let before = if waker.owner_sent {
@@ -252,7 +256,8 @@ impl Threads {
             return;
         };
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
-            tasks.took(pid, Task::new(operation.task), request);
+            let answered = operation.direction == Direction::Out && !operation.stalled;
+            tasks.took(pid, Task::new(operation.task), request, answered);
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);

@@ -188,7 +188,7 @@ impl Thread {
         if event.flags & flags::PREEMPTED == 0 {
             self.learn_worker_task(Task::new(event.task), wait, tasks);
         }
-        let task = self.task_in(event.task);
+        let task = self.task_in(Task::new(event.task));
         let wait = match wait {
             // A worker parks between tasks.
             Wait::Park { timeout } if task.id().is_some() => Wait::Condition { timeout },
@@ -338,6 +338,25 @@ impl Thread {
             State::Runnable { .. } => None,
         });
         known.unwrap_or_default()
+    }
+
+    /// The request for which the thread did most between two times, where known.
+    #[must_use]
+    pub fn did_most_for(&self, from_ns: u64, to_ns: u64) -> Option<RequestId> {
+        let mut done: Vec<(RequestId, u64)> = Vec::new();
+        for slice in self.back_from(to_ns).take_while(|slice| slice.to_ns > from_ns) {
+            let (State::Running { owner, .. } | State::Blocked(Block { owner, .. })) = slice.state else {
+                continue;
+            };
+            let Some(request) = owner.request() else { continue };
+            let took_ns = slice.to_ns.min(to_ns).saturating_sub(slice.from_ns.max(from_ns));
+            match done.iter_mut().find(|(of, _)| *of == request) {
+                Some((_, ns)) => *ns += took_ns,
+                None => done.push((request, took_ns)),
+            }
+        }
+        let (request, _) = done.into_iter().max_by_key(|(_, ns)| *ns)?;
+        Some(request)
     }
 
     /// The last idle time that ended before `at_ns`, as far as it is known what ended it.

@@ -27,6 +27,7 @@ mod names;
 mod observation;
 mod output;
 mod overload;
+mod polls;
 mod pools;
 mod queues;
 mod quota;

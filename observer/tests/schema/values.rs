@@ -12,9 +12,9 @@ use observer::output::{
 };
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor,
-    Window, WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
+    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
 use observer::threads::Flavour;
 use serde_json::Value;
@@ -83,6 +83,7 @@ pub(crate) fn full() -> Lines {
                 sample_one_in: 100,
                 with_query: false,
                 ring_bytes: 1 << 20,
+                polls: true,
                 sample_hz: 99,
             },
             replay: false,
@@ -265,12 +266,35 @@ fn full_totals() -> Totals {
             text: "clear".to_owned(),
         }),
         memory: vec![ProcessMemory::default()],
+        polls: Some(PollTotals {
+            polls: 3,
+            unqueued: 1,
+            long: 1,
+            p50_ns: Some(1),
+            p99_ns: Some(2),
+            max_ns: Some(2),
+            queue_p50_ns: Some(1),
+            queue_p99_ns: Some(2),
+            queue_max_ns: Some(2),
+            longest: vec![LongPoll {
+                pid: 7,
+                tid: 9,
+                task: Some(31),
+                start_unix_ns: 3,
+                dur_ns: 2,
+                request: Some("GET /slow".to_owned()),
+            }],
+        }),
         lost: vec![("ring_full", 1)],
         cost: Some(OwnCost {
             ebpf_ns: Some(1),
             cpu_ns: 1,
             rss_bytes: 1,
             records: 1,
+            probes: Some(ProbeCost {
+                hits: 9,
+                estimated_ns: 9_000,
+            }),
             samples: Some(1),
             samples_lost: Some(1),
         }),
@@ -308,7 +332,7 @@ pub(crate) fn bare() -> Lines {
     lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
-        (totals.latency_ns, totals.at, totals.cost) = (None, None, None);
+        (totals.latency_ns, totals.at, totals.polls, totals.cost) = (None, None, None, None);
         totals.diagnosis = None;
         totals.workers[0].pool = None;
         for worker in &mut totals.workers[0].threads {

@@ -10,6 +10,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
+use super::polls::{self, Functions};
 use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
@@ -28,6 +29,8 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
+    /// Functions of watched processes whose runtime's polls are recorded.
+    pub polls: Vec<Functions>,
     /// How often a second what threads run is sampled; 0 for never.
     pub sample_hz: u32,
 }
@@ -68,10 +71,17 @@ impl KernelHalf {
         let resolved = offsets::resolve(&kernel)?;
         let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
+        // The kernel sets the memory of this one aside before anything is put in.
+        let queued = if options.polls.is_empty() {
+            1
+        } else {
+            limits::MAX_QUEUED_TASKS
+        };
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
             .override_global(names::constant::ONLY_TARGET, &only_target, true)
+            .map_max_entries(names::map::QUEUED, queued)
             .map_max_entries(
                 names::map::STACKS,
                 stacks::ring_bytes(options.sample_hz, rings::possible_cpus()?),
@@ -82,6 +92,9 @@ impl KernelHalf {
 
         // Before any map is taken out.
         let direct = direct::is_needed()
+            .then(|| direct::Programs::new(OBJECT, &ebpf))
+            .transpose()?;
+        let for_polls = (!options.polls.is_empty())
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
@@ -117,10 +130,13 @@ impl KernelHalf {
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
-        let outcomes = signals::attach(&mut attacher);
+        let mut outcomes = signals::attach(&mut attacher);
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
-        let links = attacher.links;
+        let mut links = attacher.links;
+        if let Some(programs) = for_polls {
+            outcomes.push(polls::attach(&programs, &options.polls, &mut links));
+        }
         let sampled = outcomes
             .iter()
             .any(|outcome| outcome.signal == signals::SAMPLE && outcome.hook.is_some());
@@ -172,6 +188,15 @@ impl KernelHalf {
         let slot = self.pids.iter().position(|watched| *watched == pid);
         let slot = slot.with_context(|| format!("process {pid} is not watched"))?;
         Ok(u32::try_from(slot)?)
+    }
+
+    /// Probes on polls that the kernel refused, with the reasons.
+    pub fn refused_polls(&self) -> impl Iterator<Item = &(String, String)> {
+        let polls = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.signal == polls::SIGNAL);
+        polls.flat_map(|outcome| &outcome.refused)
     }
 
     /// The loaded object, for its log.
