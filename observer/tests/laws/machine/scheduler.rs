@@ -148,7 +148,7 @@ impl Machine {
         match (thread.task, thread.tid % 4) {
             (task::UNKNOWN, _) => 0,
             (task::NONE, _) => flags::FIRST_KIND,
-            (_, 3) if how % 8 != 0 => flags::NO_SCHEDULER,
+            (_, 3) if !how.is_multiple_of(8) => flags::NO_SCHEDULER,
             _ => flags::SECOND_KIND,
         }
     }
