@@ -156,11 +156,10 @@ impl Image {
         if let Some(known) = self.known.get(&address) {
             return Rc::clone(known);
         }
-        let mut found = self.of_debug_information(address);
-        if found.is_empty() {
-            let symbol = self.symbols.find(address, &self.file).ok().flatten();
-            found.push(symbol.or_else(|| self.standard.as_deref().map(str::to_owned)));
-        }
+        let mut found: Vec<Option<String>> = self.inlined(address).into_iter().map(Some).collect();
+        // The name that debug information has may be one without a path; a symbol has it.
+        let symbol = self.symbols.find(address, &self.file).ok().flatten();
+        found.push(symbol.or_else(|| self.standard.as_deref().map(str::to_owned)));
         let functions = found
             .into_iter()
             .map(|symbol| symbol.map(|symbol| self.named(&symbol)));
@@ -188,8 +187,9 @@ impl Image {
         function
     }
 
-    /// The symbols of the functions at an address, the inlined ones first, as far as debug information tells.
-    fn of_debug_information(&mut self, address: u64) -> Vec<Option<String>> {
+    /// The symbols of the functions that were inlined at an address, the innermost first, as far as debug information
+    /// tells.
+    fn inlined(&mut self, address: u64) -> Vec<String> {
         if self.debug_sections.is_empty() {
             return Vec::new();
         }
@@ -206,18 +206,16 @@ impl Image {
         };
         let mut found = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
-            let name = frame
-                .function
-                .as_ref()
-                .and_then(|function| function.raw_name().ok());
-            found.push(name.map(std::borrow::Cow::into_owned));
+            found.push(frame.function);
         }
-        // The outermost one has a symbol in any case: without a name here it is no function of this information.
-        if found.last() == Some(&None) {
-            Vec::new()
-        } else {
-            found
-        }
+        // The outermost one was not inlined.
+        found.pop();
+        let names = found.into_iter().flatten().filter_map(|function| {
+            let name = function.raw_name().ok()?;
+            let has_path = function.language != Some(gimli::DW_LANG_Rust) || name.starts_with('_');
+            has_path.then(|| name.into_owned())
+        });
+        names.collect()
     }
 
     fn read_debug_information(&mut self) -> Option<Debug> {

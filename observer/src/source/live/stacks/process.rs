@@ -33,14 +33,17 @@ pub(super) struct Images(FxHashMap<Key, Option<Rc<RefCell<Image>>>>);
 impl Images {
     fn get(&mut self, pid: u32, map: &MemoryMap) -> Option<Rc<RefCell<Image>>> {
         let key = (map.dev, map.inode);
+        // What belongs to no file all has the same key.
+        if !matches!(map.pathname, MMapPath::Path(_) | MMapPath::Vdso) {
+            return None;
+        }
         if !self.0.contains_key(&key) {
             if self.0.len() >= MAX_IMAGES {
                 return None;
             }
             let image = match &map.pathname {
                 MMapPath::Path(path) => open(pid, map, path).and_then(|file| Image::read(file, path)),
-                MMapPath::Vdso => vdso().and_then(|file| Image::read(file, Path::new("[vdso]"))),
-                _ => return None,
+                _ => vdso().and_then(|file| Image::read(file, Path::new("[vdso]"))),
             };
             self.0
                 .insert(key, image.ok().map(|image| Rc::new(RefCell::new(image))));
