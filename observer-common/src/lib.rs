@@ -22,6 +22,6 @@ pub mod tcp;
 pub use offsets::{Offsets, rss};
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, Process, ProcessChange, Receive, ReceiveHead,
-    Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
+    Seen, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
 };
 pub use stack::{Stack, StackHead};

@@ -52,7 +52,10 @@ pub const STACK_STEP_BYTES: usize = 512;
 
 /// Samples a second of each CPU unless asked otherwise. Not a round number: what a server does each 10 ms would always
 /// or never be seen.
-pub const SAMPLE_HZ: u32 = 99;
+pub const SAMPLE_HZ: u32 = 990;
 
 /// Samples a second that may be asked for.
-pub const MAX_SAMPLE_HZ: u32 = 1000;
+pub const MAX_SAMPLE_HZ: u32 = 10_000;
+
+/// Of so many samples on a CPU one has a stack: which task a thread is in costs next to nothing.
+pub const SAMPLES_A_STACK: u32 = 10;

@@ -50,6 +50,8 @@ pub enum Kind {
     Process = 9,
     /// [`Occupied`].
     Occupied = 10,
+    /// [`Seen`].
+    Seen = 11,
 }
 
 impl Kind {
@@ -67,6 +69,7 @@ impl Kind {
             8 => Self::Connection,
             9 => Self::Process,
             10 => Self::Occupied,
+            11 => Self::Seen,
             _ => return None,
         })
     }
@@ -85,6 +88,7 @@ impl Kind {
             Self::Connection => size_of::<Connection>(),
             Self::Process => size_of::<Process>(),
             Self::Occupied => size_of::<Occupied>(),
+            Self::Seen => size_of::<Seen>(),
         }
     }
 }
@@ -164,6 +168,18 @@ records! {
         ran_ns: u64,
         /// Its name.
         comm: [u8; COMM_BYTES],
+    }
+
+    /// A watched thread ran when its CPU's clock ticked.
+    Seen: 32 {
+        /// `tid`: the thread.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// Runtime task that it was in, see [`crate::task`].
+        task: u64,
     }
 
     /// A watched thread was made runnable.

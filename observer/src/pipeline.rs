@@ -163,6 +163,7 @@ impl Pipeline {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),
             Event::Occupied(event) => self.threads.occupied(event),
+            Event::Seen(event) => self.threads.seen(event),
             Event::Waking(event) => {
                 if let Some(id) = self.threads.woken(event) {
                     self.connections.touched(id, event.header.tid);

@@ -1,5 +1,7 @@
 //! Signal `sample`: what a watched thread runs when its CPU's clock ticks.
 //!
+//! Each time the runtime task that it is in is recorded, and now and then its stack.
+//!
 //! Programs are compiled without frame pointers, so the kernel cannot walk their stacks. The stack itself is copied,
 //! and userspace walks it. That is large, so it goes to a ring of its own, in which it cannot crowd out records.
 
@@ -10,7 +12,7 @@ use aya_ebpf::{
     macros::{btf_map, perf_event},
     programs::PerfEventContext,
 };
-use observer_common::{Stack, StackHead, limits};
+use observer_common::{Kind, Seen, Stack, StackHead, limits, task};
 
 use crate::{kernel::Task, ring, target};
 
@@ -22,6 +24,10 @@ static STACKS: RingBuf<[u8; 8], 4096> = RingBuf::new();
 #[btf_map]
 static SAMPLES_LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 
+/// Samples on this CPU since the last one with a stack.
+#[btf_map]
+static SAMPLES_WITHOUT: PerCpuArray<u32, 1> = PerCpuArray::new();
+
 /// The tick comes in an interrupt: the current thread is the one that was interrupted, in user mode or in a system
 /// call. What it saved when it entered the kernel is where it is in its own code, in either case.
 #[perf_event]
@@ -29,6 +35,30 @@ fn sample(_ctx: PerfEventContext) -> u32 {
     let Some((target, tgid, tid)) = target::current() else {
         return 0;
     };
+    let thread = Task::current();
+    let at_ns = ring::now();
+    let runtime_task = target.current_task(thread);
+    if runtime_task != task::UNKNOWN {
+        ring::write(
+            at_ns,
+            Seen {
+                header: ring::header(Kind::Seen, tid, at_ns),
+                tgid,
+                reserved: 0,
+                task: runtime_task,
+            },
+        );
+    }
+    let Some(without) = SAMPLES_WITHOUT.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: this CPU's slot; ticks of one CPU do not nest.
+    let without = unsafe { &mut *without };
+    *without += 1;
+    if *without < limits::SAMPLES_A_STACK {
+        return 0;
+    }
+    *without = 0;
     let Some(mut entry) = STACKS.reserve_untyped::<Stack>(0) else {
         if let Some(lost) = SAMPLES_LOST.get_ptr_mut(0) {
             // SAFETY: this CPU's slot; ticks of one CPU do not nest.
@@ -36,12 +66,11 @@ fn sample(_ctx: PerfEventContext) -> u32 {
         }
         return 0;
     };
-    let thread = Task::current();
     let registers = thread.registers();
     let slot = entry.as_mut_ptr();
     let mut head = StackHead {
-        at_ns: ring::now(),
-        task: target.current_task(thread),
+        at_ns,
+        task: runtime_task,
         ip: registers.ip(),
         sp: registers.sp(),
         bp: registers.bp(),

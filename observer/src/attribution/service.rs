@@ -23,6 +23,9 @@ const MAX_HOPS: usize = 8;
 /// A worker can begin to wait for a timer while the one that set it still runs.
 const TIMER_SLACK_NS: u64 = 1_000_000;
 
+/// A worker is seen in each task that runs for longer than this.
+const MAX_TURN_NS: u64 = 2_000_000;
+
 const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
 
 const ONE_JOB_OR_MORE: &str = "put aside: the thread that ended it was busy with this job or with others";
@@ -117,6 +120,14 @@ impl Walk<'_, '_> {
                     self.not_ours();
                     return;
                 }
+                if self.is_begun_by_it(slice.task) {
+                    // Whether the request waited for it to be done, no event tells.
+                    self.path.mark_by_order();
+                    let reason = Reason::RanFor(owner, slice.task);
+                    self.path
+                        .charge_until(from_ns, Cause::WorkerBusy, tid, Some(cpu), reason);
+                    return;
+                }
                 self.ran_in(slice.task);
                 self.path.add_faults(slice.faults);
                 self.path
@@ -174,6 +185,15 @@ impl Walk<'_, '_> {
                     || unowned && handed_off.is_some_and(|handed_off| !handed_off.other_before)
             }
         }
+    }
+
+    /// Whether a worker ran a task that the request had begun, and not the request's own.
+    fn is_begun_by_it(&self, task: Task) -> bool {
+        let other = |own: Task| own.id().is_some() && own != task;
+        let Turn {
+            read_task, sent_task, ..
+        } = *self.turn;
+        self.handed_off.is_none() && task.id().is_some() && other(read_task) && other(sent_task)
     }
 
     /// Whether what a thread did is known to be the request's, by more than that it woke the request up.
@@ -264,8 +284,70 @@ impl Walk<'_, '_> {
                 waiting::walk(self.evidence, self.turn, self.tid, woken_ns, self.path);
                 self.resume_from(self.last_run(), cause, reason);
             }
-            None => self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED)),
+            None if self.was_done_elsewhere(run) || self.was_behind(run.end_ns) => {}
+            None => {
+                self.path.mark_by_order();
+                self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED));
+            }
         }
+    }
+
+    /// Whether `run` was on a thread that was woken for the request, and is done with it: from then on the request
+    /// waited for its worker. Charges that, and goes there.
+    fn was_done_elsewhere(&mut self, run: LastRun) -> bool {
+        let own = self.last_run_that_is(true);
+        if run.tid == self.tid || run.end_ns <= own.end_ns || run.end_ns >= self.path.cursor_ns() {
+            return false;
+        }
+        self.path.mark_by_order();
+        waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
+        self.handed_off = Some(self.hand_off());
+        self.tid = run.tid;
+        true
+    }
+
+    /// Whether the request went on right after another task of the same worker, one that serves no client itself: then
+    /// it waited for that one, or for the worker that was busy with it. Charges that, not before `since_ns`.
+    fn was_behind(&mut self, since_ns: u64) -> bool {
+        let Some(thread) = self.evidence.threads.get(self.tid) else {
+            return false;
+        };
+        let before = || {
+            let back = thread.back_from(self.path.cursor_ns());
+            back.take_while(|slice| slice.to_ns > since_ns)
+        };
+        // Somewhere in a short slice of more than one the worker turned from one task to the other.
+        let turned = |slice: &Slice, owner| owner == Owner::Mixed && slice.duration_ns() <= MAX_TURN_NS;
+        let last = before().find_map(|slice| match slice.state {
+            State::Runnable { .. } => None,
+            State::Running { owner, .. } if turned(&slice, owner) => None,
+            State::Running {
+                owner: owner @ (Owner::Nobody | Owner::WokenFor(_)),
+                cpu,
+                ..
+            } => Some(slice.task.id().map(|_| (slice.task, owner, cpu))),
+            _ => Some(None),
+        });
+        let Some((task, owner, cpu)) = last.flatten() else {
+            return false;
+        };
+        let first = before()
+            .take_while(|slice| match slice.state {
+                State::Running { owner, cpu: on, .. } => {
+                    on == cpu && (slice.task == task || turned(slice, owner))
+                }
+                _ => false,
+            })
+            .last();
+        let Some(first) = first else {
+            return false;
+        };
+        self.path.mark_by_order();
+        let from_ns = first.from_ns.max(since_ns);
+        let reason = Reason::RanFor(owner, task);
+        self.path
+            .charge_until(from_ns, Cause::WorkerBusy, Some(self.tid), Some(cpu), reason);
+        true
     }
 
     /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.

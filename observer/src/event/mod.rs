@@ -23,6 +23,8 @@ pub enum Event<'a> {
     SwitchIn(&'a common::SwitchIn),
     /// Who had a CPU for which a watched thread waited.
     Occupied(&'a common::Occupied),
+    /// A watched thread ran when its CPU's clock ticked.
+    Seen(&'a common::Seen),
     /// A watched thread was made runnable.
     Waking(&'a common::Waking),
     /// A receive call returned; the bytes are the first of a turn, if it is the first.
@@ -120,6 +122,7 @@ impl<'a> Event<'a> {
             Kind::Connection => Self::Connection(view(bytes)?),
             Kind::Process => Self::Process(view(bytes)?),
             Kind::Occupied => Self::Occupied(view(bytes)?),
+            Kind::Seen => Self::Seen(view(bytes)?),
         })
     }
 }

@@ -60,27 +60,60 @@ impl Thread {
         self.owner_sent = false;
     }
 
+    /// The thread is seen in the task in which it was seen last: until now it ran for the same.
+    pub(super) fn still_in_task(&mut self, at_ns: u64) {
+        if let State::Running { owner, began, .. } = self.state
+            && self.task.id().is_some()
+        {
+            let stalled = began == Began::Stalled;
+            let goes_on = if stalled { began } else { Began::Plain };
+            self.split(at_ns, owner, owner, goes_on, None);
+        }
+    }
+
     /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
     /// the first thing that its task does.
     fn until(&mut self, task: Task, now: Owner, receives: bool) -> Owner {
         let turned = self.task.differs_from(task);
+        if task.id().is_none() || turned && receives {
+            return self.until_it_left();
+        }
         match self.owner {
-            owner if task.id().is_none() || turned && receives => owner,
             Owner::Nobody | Owner::WokenFor(_) if !turned => {
                 self.claim_unowned(now, task);
                 self.task = task;
                 now
             }
-            owner if owner == now || self.owner_sent => {
+            owner if owner == now || owner == Owner::Others || self.owner_sent => {
                 self.task = task;
                 now
             }
-            // It turned to this task somewhere in between.
+            // It turned to this task somewhere in between. Of a request's own task and one that was begun for it, the
+            // other is mostly the one that runs for long.
+            Owner::Request(before) if now == Owner::WokenFor(before) => {
+                self.task = task;
+                now
+            }
+            owner @ Owner::WokenFor(before) if now == Owner::Request(before) => owner,
             _ => {
                 self.task = Task::NONE;
                 Owner::Mixed
             }
         }
+    }
+
+    /// For whom the thread ran until it is seen to have left what it did. Nothing says when it did so; but a request
+    /// that was answered is probably done with, and what came next is not its doing.
+    pub(super) fn until_it_left(&mut self) -> Owner {
+        if self.owner_sent {
+            self.task = if self.task.is_known() {
+                Task::NONE
+            } else {
+                self.task
+            };
+            return Owner::Others;
+        }
+        self.owner
     }
 
     /// Splits the running slice: until `at_ns` the thread ran for `before`, now it runs for `after`.
@@ -121,8 +154,10 @@ impl Thread {
             }
             (Direction::Out, owner) if request != Owner::Nobody && owner != request => {
                 // The turn of the former owner had ended; else it was put aside somewhere in between.
-                if self.owner_sent { request } else { Owner::Mixed }
+                let ended = self.owner_sent || owner == Owner::Others;
+                if ended { request } else { Owner::Mixed }
             }
+            (Direction::In, _) if !task.is_known() => self.until_it_left(),
             (_, owner) => owner,
         };
         let unused = operation.outbound && request == Owner::Nobody;

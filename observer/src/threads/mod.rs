@@ -19,7 +19,7 @@ mod usage;
 
 use std::rc::Rc;
 
-use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, flags};
+use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use comms::Comm;
@@ -148,6 +148,20 @@ impl Threads {
         }
     }
 
+    /// A thread was seen running.
+    pub fn seen(&mut self, event: &Seen) {
+        let at_ns = event.header.at_ns;
+        if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
+            let task = thread.task_in(event.task);
+            thread.seen_running(at_ns, event.header.cpu, None);
+            if task == thread.task {
+                thread.still_in_task(at_ns);
+            } else {
+                thread.seen_in(at_ns, task, None, tasks);
+            }
+        }
+    }
+
     /// A thread that is not watched had a CPU for which a watched one waited.
     pub fn occupied(&mut self, event: &Occupied) {
         self.occupancy.add(event, self.comms.number(&event.comm));
@@ -200,7 +214,11 @@ impl Threads {
                 let (at_ns, task) = (event.header.at_ns, waker.task_in(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 // What ended just before the task did is still its doing.
-                let before = waker.owner;
+                let before = if waker.owner_sent {
+                    Owner::Others
+                } else {
+                    waker.owner
+                };
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
                 if task.id().is_some() { waker.owner } else { before }
             }

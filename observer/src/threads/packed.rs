@@ -52,7 +52,7 @@ pub(super) enum What {
     },
 }
 
-/// An [`Owner`] in 16 bytes: its connection, and its place with the kind in the two lowest bits.
+/// An [`Owner`] in 16 bytes: its connection, and its place with the kind in the lowest bits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PackedOwner {
     conn: u64,
@@ -243,14 +243,20 @@ impl PackedOwner {
     const MIXED: u64 = 1;
     const REQUEST: u64 = 2;
     const WOKEN_FOR: u64 = 3;
+    const OTHERS: u64 = 4;
+    const KIND_BITS: u32 = 3;
+
+    const fn kind(self) -> u64 {
+        self.nth_and_kind & ((1 << Self::KIND_BITS) - 1)
+    }
 
     pub(super) const fn is_mixed(self) -> bool {
-        self.nth_and_kind & 3 == Self::MIXED
+        self.kind() == Self::MIXED
     }
 
     /// Whether it is not known for whom, or only for whom the thread was woken.
     pub(super) const fn is_open(self) -> bool {
-        matches!(self.nth_and_kind & 3, Self::NOBODY | Self::WOKEN_FOR)
+        matches!(self.kind(), Self::NOBODY | Self::WOKEN_FOR)
     }
 }
 
@@ -259,12 +265,13 @@ impl From<Owner> for PackedOwner {
         let (kind, RequestId { conn, nth }) = match owner {
             Owner::Nobody => (Self::NOBODY, RequestId::default()),
             Owner::Mixed => (Self::MIXED, RequestId::default()),
+            Owner::Others => (Self::OTHERS, RequestId::default()),
             Owner::Request(id) => (Self::REQUEST, id),
             Owner::WokenFor(id) => (Self::WOKEN_FOR, id),
         };
         Self {
             conn,
-            nth_and_kind: nth << 2 | kind,
+            nth_and_kind: nth << Self::KIND_BITS | kind,
         }
     }
 }
@@ -273,12 +280,13 @@ impl From<PackedOwner> for Owner {
     fn from(owner: PackedOwner) -> Self {
         let id = RequestId {
             conn: owner.conn,
-            nth: owner.nth_and_kind >> 2,
+            nth: owner.nth_and_kind >> PackedOwner::KIND_BITS,
         };
-        match owner.nth_and_kind & 3 {
+        match owner.kind() {
             PackedOwner::REQUEST => Self::Request(id),
             PackedOwner::WOKEN_FOR => Self::WokenFor(id),
             PackedOwner::MIXED => Self::Mixed,
+            PackedOwner::OTHERS => Self::Others,
             _ => Self::Nobody,
         }
     }
@@ -334,11 +342,12 @@ mod tests {
 
     const ID: RequestId = RequestId {
         conn: u64::MAX,
-        nth: u64::MAX >> 2,
+        nth: u64::MAX >> PackedOwner::KIND_BITS,
     };
-    const OWNERS: [Owner; 4] = [
+    const OWNERS: [Owner; 5] = [
         Owner::Nobody,
         Owner::Mixed,
+        Owner::Others,
         Owner::Request(ID),
         Owner::WokenFor(ID),
     ];
@@ -427,7 +436,7 @@ mod tests {
         }
         assert_eq!(
             OWNERS.map(|owner| PackedOwner::from(owner).is_open()),
-            [true, false, false, true]
+            [true, false, false, false, true]
         );
     }
 }

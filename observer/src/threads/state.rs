@@ -26,6 +26,8 @@ pub enum Owner {
     WokenFor(RequestId),
     /// More than one request, and no event says where one ended.
     Mixed,
+    /// None of the requests that it had worked for: the last was answered, and no event says what came next.
+    Others,
 }
 
 impl Owner {
@@ -34,7 +36,7 @@ impl Owner {
     pub const fn request(self) -> Option<RequestId> {
         match self {
             Self::Request(id) | Self::WokenFor(id) => Some(id),
-            Self::Nobody | Self::Mixed => None,
+            Self::Nobody | Self::Mixed | Self::Others => None,
         }
     }
 }

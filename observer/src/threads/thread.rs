@@ -196,19 +196,23 @@ impl Thread {
                 owner: self.owner,
             })
         };
+        let idle = matches!(next, State::Blocked(block) if block.wait.is_idle());
         let closed = match self.state {
+            State::Running { cpu, began, .. } if idle && !task.is_known() => State::Running {
+                cpu,
+                owner: self.until_it_left(),
+                began,
+            },
             running @ State::Running { .. } => running,
             _ => State::Unknown { owner: self.owner },
         };
         self.close(at_ns, closed, next, Some(faults));
-        if let State::Blocked(block) = next
-            && block.wait.is_idle()
-        {
+        if idle {
             self.owner = Owner::Nobody;
             self.owner_sent = false;
         }
-        if let State::Blocked(block) = next {
-            self.free = block.wait.is_idle();
+        if matches!(next, State::Blocked(_)) {
+            self.free = idle;
         }
     }
 
@@ -257,7 +261,10 @@ impl Thread {
         match self.state {
             State::Running { cpu: on, .. } if on == cpu => return,
             // It left the other CPU unseen, and may have been idle since.
-            State::Running { .. } => self.owner = Owner::Nobody,
+            State::Running { .. } => {
+                self.owner = Owner::Nobody;
+                self.owner_sent = false;
+            }
             _ => {}
         }
         self.early_wake = None;

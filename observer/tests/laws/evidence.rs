@@ -93,6 +93,12 @@ impl Truth {
                         cpu: event.header.cpu,
                     },
                 ),
+                Event::Seen(event) => (
+                    event.header,
+                    Doing::Running {
+                        cpu: event.header.cpu,
+                    },
+                ),
                 _ => continue,
             };
             truth
@@ -159,6 +165,7 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
         Event::Receive(event, _) => Some((event.header.tid, event.task)),
         Event::Send(event, _) => Some((event.header.tid, event.task)),
         Event::SwitchOut(event) => Some((event.header.tid, event.task)),
+        Event::Seen(event) => Some((event.header.tid, event.task)),
         Event::Waking(event) => Some((event.waker_tid, event.waker_task)),
         _ => None,
     }

@@ -73,6 +73,7 @@ const ACTIONS: &[Action] = &[
     Machine::block,
     Machine::block,
     Machine::preempt,
+    Machine::see,
     Machine::wake,
     Machine::wake,
     Machine::wake,

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use super::names::Names;
 use super::quota::Quota;
@@ -20,6 +21,10 @@ use crate::privilege;
 
 /// How long each load goes on.
 const LOADED: Duration = Duration::from_secs(3);
+/// Each load before those that count.
+const WARM_UP: &str = "200ms";
+/// They end after this in any case: on some kernels nothing can be learned.
+const MOST_WARM_UP: Duration = Duration::from_secs(3);
 /// After this, something that should have happened by itself has not.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
@@ -67,6 +72,7 @@ impl Bench {
         let explained = at("observer.jsonl");
         let observer = self.attach(server.pid(), &explained)?;
 
+        let warm_up = self.warm_up(&address, &explained)?;
         let logs: Vec<_> = (0..case.loads.len())
             .map(|index| at(&format!("load-{index}.jsonl")))
             .collect();
@@ -89,7 +95,7 @@ impl Bench {
             data: self.data().display().to_string(),
             files: self.directory.display().to_string(),
         };
-        Ok((truth::read(&truth, &logs, &explained)?, names))
+        Ok((truth::read(&truth, warm_up, &logs, &explained)?, names))
     }
 
     pub(super) fn case_directory(&self, scenario: &str, case: &Case) -> Result<PathBuf> {
@@ -172,6 +178,24 @@ impl Bench {
             thread::sleep(POLL);
         }
         Ok(observer)
+    }
+
+    /// Loads until observer knows the server's tasks, which it learns from how threads that serve behave, or will not.
+    /// Gives how many requests that took.
+    fn warm_up(&self, address: &str, explained: &Path) -> Result<u64> {
+        let url = format!("http://{address}/ping");
+        let (mut requests, start) = (0, Instant::now());
+        while !truth::knows_tasks(explained)? && start.elapsed() < MOST_WARM_UP {
+            let mut command = Command::new(self.example("load"));
+            command.args(["--url", &url, "--duration", WARM_UP]);
+            command.args(["--connections", "4", "--rate", "200"]);
+            let load = Child::start("the warm-up", command.stdout(Stdio::piped()))?;
+            let report = load.finish(PATIENCE, &self.interrupt)?;
+            let report: Value = serde_json::from_str(&report)
+                .with_context(|| format!("the warm-up printed `{}`", report.trim_end()))?;
+            requests += report["requests"].as_u64().unwrap_or_default();
+        }
+        Ok(requests)
     }
 
     fn load(&self, load: &Load, address: &str, log: &Path, first_id: usize) -> Result<Child> {

@@ -97,7 +97,12 @@ pub(super) fn judge(
         },
         examples: Vec::new(),
     };
-    for request in &observed.explained {
+    let (numbered, warm_up): (Vec<_>, Vec<_>) =
+        (observed.explained.iter()).partition(|request| request.id.is_some());
+    let warm_up = warm_up.len() as u64;
+    judge.score.missing += observed.warm_up.saturating_sub(warm_up);
+    judge.score.extra += warm_up.saturating_sub(observed.warm_up);
+    for request in numbered {
         let known = request.id.filter(|id| sent.contains(id));
         if known.is_none_or(|id| explained.insert(id, request).is_some()) {
             judge.score.extra += 1;

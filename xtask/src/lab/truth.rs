@@ -1,7 +1,7 @@
 //! What the server and the client wrote about each request, and what observer said of it, as they stand in files.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
@@ -94,6 +94,8 @@ pub(super) struct Explained {
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) served: Vec<Served>,
+    /// Requests without an id that were answered, before those that count.
+    pub(super) warm_up: u64,
     pub(super) sent: Vec<Sent>,
     pub(super) explained: Vec<Explained>,
     /// Events that observer says it lost.
@@ -158,9 +160,15 @@ impl Explained {
 }
 
 /// Reads what a run left behind: the server's file, each load's, and observer's.
-pub(super) fn read(server: &Path, loads: &[impl AsRef<Path>], observer: &Path) -> Result<Observed> {
+pub(super) fn read(
+    server: &Path,
+    warm_up: u64,
+    loads: &[impl AsRef<Path>],
+    observer: &Path,
+) -> Result<Observed> {
     let mut observed = Observed {
         served: lines(server)?,
+        warm_up,
         ..Observed::default()
     };
     for load in loads {
@@ -189,6 +197,17 @@ pub(super) fn read(server: &Path, loads: &[impl AsRef<Path>], observer: &Path) -
         observer.display()
     );
     Ok(observed)
+}
+
+/// Whether observer has found out which tasks the server's threads are in, by what it has written so far.
+pub(super) fn knows_tasks(observer: &Path) -> Result<bool> {
+    let written =
+        fs::read_to_string(observer).with_context(|| format!("cannot read {}", observer.display()))?;
+    let whole = written.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    Ok(whole.lines().any(|line| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        line["type"] == "runtime" && line["task_ids"] == true
+    }))
 }
 
 fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {

@@ -1,6 +1,6 @@
 //! What threads do: run, wait in calls, are woken and preempted.
 
-use observer_common::{Kind, SwitchIn, SwitchOut, Waking, conn, flags, task};
+use observer_common::{Kind, Seen, SwitchIn, SwitchOut, Waking, conn, flags, task};
 use syscalls::Sysno;
 
 use super::{CPUS, Machine, network, pick};
@@ -152,6 +152,25 @@ impl Machine {
         if let Some((index, ..)) = self.running(who) {
             self.leave(index, Activity::Runnable, (-1, [0; 4], 0), how);
         }
+    }
+
+    /// A CPU's clock ticks while a thread runs, perhaps in another task than before.
+    pub(super) fn see(&mut self, who: u8, how: u8) {
+        let Some((index, thread, cpu)) = self.running(who) else {
+            return;
+        };
+        let task = if how.is_multiple_of(4) {
+            self.turn_to(index, u64::from(how), how)
+        } else {
+            thread.task
+        };
+        let event = Seen {
+            header: self.header(Kind::Seen, thread.tid, cpu),
+            tgid: thread.pid,
+            reserved: 0,
+            task,
+        };
+        self.record(&event);
     }
 
     /// A runnable thread gets a CPU, if need be another's.

@@ -66,7 +66,7 @@ fn the_right_cause_with_the_right_length_and_name_is_right() {
         served: vec![asleep(1, 10)],
         sent: vec![sent(1, 12)],
         explained: vec![explained(1, &[("syscall", 10), ("on_cpu", 2)])],
-        lost: 0,
+        ..Observed::default()
     });
     assert_eq!(
         (score.affected, score.right, score.within, score.culprits_right),
@@ -81,7 +81,7 @@ fn another_cause_is_wrong_and_its_time_is_an_error() {
         served: vec![asleep(1, 10)],
         sent: vec![sent(1, 12)],
         explained: vec![explained(1, &[("syscall", 3), ("lock", 9)])],
-        lost: 0,
+        ..Observed::default()
     });
     assert_eq!((score.affected, score.right, score.within), (1, 0, 0));
     assert_eq!(score.errors_ns, [7 * MS]);
@@ -94,7 +94,7 @@ fn a_request_that_mostly_did_something_else_is_not_judged() {
         served: vec![asleep(1, 10)],
         sent: vec![sent(1, 21)],
         explained: vec![explained(1, &[("lock", 21)])],
-        lost: 0,
+        ..Observed::default()
     });
     assert_eq!((score.requests, score.affected), (1, 0));
 }
@@ -109,7 +109,7 @@ fn what_only_one_side_knows_is_counted() {
             explained(2, &[("syscall", 10)]),
             explained(3, &[]),
         ],
-        lost: 0,
+        ..Observed::default()
     });
     assert_eq!(
         (score.requests, score.explained, score.missing, score.extra),
@@ -126,7 +126,7 @@ fn the_first_request_of_a_connection_is_judged_only_where_all_are() {
         served: vec![asleep(1, 0)],
         sent: vec![sent(1, 1)],
         explained: vec![first],
-        lost: 0,
+        ..Observed::default()
     };
     let kept = case(1);
     let reconnecting = Case {
@@ -144,7 +144,7 @@ fn of_pipelined_requests_the_first_is_expected() {
         served: vec![asleep(1, 0), asleep(2, 0)],
         sent: vec![sent(1, 1), sent(2, 1)],
         explained: vec![explained(1, &[("on_cpu", 1)])],
-        lost: 0,
+        ..Observed::default()
     };
     let (score, _) = judge(&nothing, &case(2), &Names::default(), &observed);
     assert_eq!((score.requests, score.missing, score.right), (1, 0, 1));
@@ -157,7 +157,7 @@ fn of_a_control_only_slow_requests_are_judged() {
         served: vec![asleep(1, 0), asleep(2, 0)],
         sent: vec![sent(1, 1), sent(2, 1)],
         explained: vec![explained(1, &[("lock", 0)]), explained(2, &[("lock", 1)])],
-        lost: 0,
+        ..Observed::default()
     };
     let (score, _) = judge(&nothing, &case(1), &Names::default(), &observed);
     assert_eq!((score.affected, score.right), (1, 0));

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use bytemuck::pod_read_unaligned;
-use observer_common::{ProcessChange, Stack, StackHead, flags, names};
+use observer_common::{ProcessChange, Stack, StackHead, flags, limits, names};
 use rustc_hash::FxHashMap;
 
 use self::worker::{Named, Work};
@@ -37,8 +37,8 @@ pub(super) fn ring_bytes(hz: u32, cpus: u32) -> u32 {
     if hz == 0 {
         return 4096;
     }
-    let samples = 2 * (hz / DRAINS_A_SECOND + 1) * cpus;
-    (samples * (size_of::<Stack>() as u32 + 8))
+    let stacks = 2 * (hz / limits::SAMPLES_A_STACK / DRAINS_A_SECOND + 1) * cpus;
+    (stacks * (size_of::<Stack>() as u32 + 8))
         .next_power_of_two()
         .min(64 << 20)
 }
