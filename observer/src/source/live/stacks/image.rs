@@ -15,7 +15,7 @@ use object::read::{
 };
 use rustc_hash::FxHashMap;
 
-use super::debug::{self, Debug};
+use super::debug::{self, Debug, Found};
 use super::naming::{self, Function, Part};
 use super::symbols::Symbols;
 
@@ -120,19 +120,15 @@ impl Image {
         if let Some(known) = self.known.get(&address) {
             return Rc::clone(known);
         }
-        let (inlined, around) = self.of_debug_information(address);
-        let mut found: Vec<Option<String>> = inlined.into_iter().map(Some).collect();
+        let found = self.debug.as_mut().map(|debug| debug.functions(address));
+        let Found { inlined, around } = found.and_then(Result::ok).unwrap_or_default();
+        let mut functions: Vec<_> = inlined.iter().map(|symbol| Some(self.named(symbol))).collect();
         // The name that debug information has may be one without a path; a symbol has it.
         let symbol = self.symbols.find(address, &self.file).ok().flatten();
-        found.push(
-            symbol
-                .or(around)
-                .or_else(|| self.standard.as_deref().map(str::to_owned)),
-        );
-        let functions = found
-            .into_iter()
-            .map(|symbol| symbol.map(|symbol| self.named(&symbol)));
-        let functions: Functions = functions.collect();
+        let last = symbol.as_deref().or(around.as_deref());
+        let standard = self.standard.clone();
+        functions.push(last.or(standard.as_deref()).map(|symbol| self.named(symbol)));
+        let functions: Functions = functions.into();
         if self.known.len() == MAX_ADDRESSES {
             self.known.clear();
             self.names.clear();
@@ -154,13 +150,6 @@ impl Image {
         let function = Function { name, part };
         self.names.insert(symbol.into(), function.clone());
         function
-    }
-
-    /// The symbols of the functions that were inlined at an address, the innermost first, and of the one that they were
-    /// inlined in, as far as debug information tells.
-    fn of_debug_information(&mut self, address: u64) -> (Vec<String>, Option<String>) {
-        let told = self.debug.as_mut().map(|debug| debug.functions(address));
-        told.and_then(Result::ok).unwrap_or_default()
     }
 }
 

@@ -15,10 +15,10 @@ use procfs::FromRead as _;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps};
 use rustc_hash::FxHashMap;
 
-use super::image::{Image, Section};
+use super::image::{Functions, Image, Section};
 use super::naming::{self, Function};
 
-/// Functions of a stack that are looked at, from the innermost.
+/// Frames of a stack that are looked at, from the innermost.
 const MAX_FRAMES: usize = 128;
 
 /// Files that are kept open at once.
@@ -156,17 +156,17 @@ impl Process {
         stack: &[u8],
         cache: &mut CacheX86_64,
     ) -> Result<Option<Rc<str>>, Unmapped> {
-        let functions = self.functions(head, stack, cache)?;
-        Ok(naming::telling(&functions).cloned())
+        let frames = self.frames(head, stack, cache)?;
+        Ok(naming::telling(&functions(&frames)).cloned())
     }
 
-    /// The functions on a stack, from the innermost out.
-    fn functions(
+    /// The functions of each frame of a stack, from the innermost out.
+    fn frames(
         &self,
         head: &StackHead,
         stack: &[u8],
         cache: &mut CacheX86_64,
-    ) -> Result<Vec<Option<Function<Rc<str>>>>, Unmapped> {
+    ) -> Result<Vec<Functions>, Unmapped> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(head.sp).ok_or(())?).map_err(|_| ())?;
             let word = stack.get(at..).and_then(|rest| rest.first_chunk()).ok_or(())?;
@@ -174,25 +174,25 @@ impl Process {
         };
         let registers = UnwindRegsX86_64::new(head.ip, head.sp, head.bp);
         let mut frames = self.unwinder.iter_frames(head.ip, registers, cache, &mut read);
-        let mut functions = Vec::new();
+        let mut found: Vec<Functions> = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
             let address = frame.address_for_lookup();
             match self.module(address) {
                 Some((image, bias)) => {
-                    functions.extend_from_slice(&image.borrow_mut().functions(address.wrapping_sub(bias)));
+                    found.push(image.borrow_mut().functions(address.wrapping_sub(bias)));
                 }
-                None if functions.is_empty() => return Err(Unmapped),
+                None if found.is_empty() => return Err(Unmapped),
                 // Code that was made at run time, or no code at all: what is further out is a guess.
                 None => {
-                    functions.push(None);
+                    found.push([None].into());
                     break;
                 }
             }
-            if functions.len() >= MAX_FRAMES {
+            if found.len() >= MAX_FRAMES {
                 break;
             }
         }
-        Ok(functions)
+        Ok(found)
     }
 
     fn module(&self, address: u64) -> Option<(&Rc<RefCell<Image>>, u64)> {
@@ -202,6 +202,12 @@ impl Process {
         let (mapped, image, bias) = self.modules.get(after.checked_sub(1)?)?;
         (address < mapped.end).then_some((image, *bias))
     }
+}
+
+/// All functions of these frames.
+fn functions(frames: &[Functions]) -> Vec<Option<&Function<Rc<str>>>> {
+    let functions = frames.iter().flat_map(|frame| frame.iter());
+    functions.map(Option::as_ref).collect()
 }
 
 /// The address is in no executable mapping that is known.
@@ -282,11 +288,11 @@ mod tests {
     #[test]
     fn a_stack_of_this_program_has_its_functions_from_the_innermost_out() {
         let (head, stack) = black_box(caller());
-        let Ok(functions) = own_process().functions(&head, &stack, &mut CacheX86_64::new()) else {
+        let Ok(frames) = own_process().frames(&head, &stack, &mut CacheX86_64::new()) else {
             panic!("this program's code is not mapped")
         };
-        let names: Vec<_> = functions
-            .iter()
+        let names: Vec<_> = functions(&frames)
+            .into_iter()
             .flatten()
             .map(|function| &*function.name)
             .collect();
@@ -316,11 +322,11 @@ mod tests {
             ip: around(),
             ..StackHead::zeroed()
         };
-        let Ok(functions) = own_process().functions(&head, &[], &mut CacheX86_64::new()) else {
+        let Ok(frames) = own_process().frames(&head, &[], &mut CacheX86_64::new()) else {
             panic!("this program's code is not mapped")
         };
-        let names: Vec<_> = functions
-            .iter()
+        let names: Vec<_> = functions(&frames)
+            .into_iter()
             .flatten()
             .map(|function| &*function.name)
             .collect();

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use gimli::{Abbreviations, DebugInfoOffset, Error, Result, SectionId, UnitHeader};
+use gimli::{Abbreviations, DebugInfoOffset, Error, Result, SectionId, UnitHeader, UnitOffset};
 use rustc_hash::FxHashMap;
 
 use self::section::Piece;
@@ -42,6 +42,15 @@ const MAX_UNITS: usize = 256;
 /// Lists of kinds of entries that are kept. One takes some 10 KiB.
 const MAX_ABBREVIATIONS: usize = 64;
 
+/// What is read at once, bytes: the entries of most units fit in. It takes some two microseconds.
+const WINDOW_BYTES: usize = 16 << 10;
+
+/// The same of texts, of which one is read here and the next one far away.
+const TEXT_WINDOW_BYTES: usize = 512;
+
+/// Names of entries that are kept: 2 MiB, at a hundred bytes each.
+const MAX_NAMES: usize = 1 << 14;
+
 /// Entries that are followed to find out what a function is called.
 const MAX_REFERENCES: usize = 8;
 
@@ -55,6 +64,8 @@ pub(super) struct Debug {
     abbreviations: Known,
     walked: FxHashMap<usize, Rc<Unit>>,
     functions: usize,
+    /// What entries are called, by their place. Small functions are inlined in many others.
+    names: FxHashMap<usize, Option<Rc<str>>>,
 }
 
 /// Code of one unit.
@@ -85,12 +96,25 @@ impl Known {
     }
 }
 
+/// The functions at an address.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those that were inlined there, the innermost first.
+    pub(super) inlined: Vec<Rc<str>>,
+    /// The one that they were inlined in.
+    pub(super) around: Option<Rc<str>>,
+}
+
 impl Debug {
     /// Looks where the units of a file are, with these sections.
     pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)]) -> Result<Self> {
         let dwarf = Dwarf::load(|id| {
             let place = sections.iter().find(|(known, _)| *known == id);
-            Piece::new(file, place.map_or(0..0, |(_, place)| place.clone()))
+            let window_bytes = match id {
+                SectionId::DebugStr | SectionId::DebugLineStr => TEXT_WINDOW_BYTES,
+                _ => WINDOW_BYTES,
+            };
+            Piece::new(file, place.map_or(0..0, |(_, place)| place.clone()), window_bytes)
         })?;
         let (mut units, mut stretches) = (Vec::new(), Vec::new());
         let mut abbreviations = Known::default();
@@ -135,51 +159,65 @@ impl Debug {
             abbreviations,
             walked: FxHashMap::default(),
             functions: 0,
+            names: FxHashMap::default(),
         })
     }
 
-    /// What the functions at an address are called by the linker, the innermost first. The last one is the function
-    /// itself, the others were inlined there; those that have no such name are left out.
-    pub(super) fn functions(&mut self, address: u64) -> Result<(Vec<String>, Option<String>)> {
+    /// What the functions at an address are called by the linker. Those that have no such name are left out.
+    pub(super) fn functions(&mut self, address: u64) -> Result<Found> {
         let after = self.stretches.partition_point(|stretch| stretch.begin <= address);
         let stretch = after.checked_sub(1).map(|last| self.stretches[last]);
         let Some(stretch) = stretch.filter(|stretch| address < stretch.end) else {
-            return Ok((Vec::new(), None));
+            return Ok(Found::default());
         };
         let unit = self.unit(stretch.unit)?;
-        let mut names = Vec::new();
+        let mut inlined = Vec::new();
         let mut functions = unit.at(&self.dwarf, address)?.into_iter();
         let around = match functions.next() {
             Some(function) => self.name(stretch.unit, function)?,
             None => None,
         };
         for function in functions.rev() {
-            names.extend(self.name(stretch.unit, function)?);
+            inlined.extend(self.name(stretch.unit, function)?);
         }
-        Ok((names, around))
+        Ok(Found { inlined, around })
     }
 
     /// What an entry is called, which one of the unit at this offset refers to.
-    fn name(&mut self, mut unit: usize, mut reference: Reference) -> Result<Option<String>> {
+    fn name(&mut self, unit: usize, reference: Reference) -> Result<Option<Rc<str>>> {
+        let (unit, offset) = self.place(unit, reference)?;
+        if let Some(known) = self.names.get(&(unit + offset.0)) {
+            return Ok(known.clone());
+        }
+        let name = self.read_name(unit, offset)?.map(Rc::from);
+        if self.names.len() >= MAX_NAMES {
+            self.names.clear();
+        }
+        self.names.insert(unit + offset.0, name.clone());
+        Ok(name)
+    }
+
+    fn read_name(&mut self, mut unit: usize, mut offset: UnitOffset) -> Result<Option<String>> {
         for _ in 0..MAX_REFERENCES {
-            let offset = match reference {
-                Reference::Here(offset) => offset,
-                Reference::Anywhere(offset) => {
-                    let after = self.units.partition_point(|unit| *unit <= offset);
-                    unit = *after
-                        .checked_sub(1)
-                        .and_then(|last| self.units.get(last))
-                        .ok_or(Error::OffsetOutOfBounds(offset as u64))?;
-                    gimli::UnitOffset(offset - unit)
-                }
-            };
             match self.unit(unit)?.name(&self.dwarf, offset)? {
                 Name::Known(name) => return Ok(Some(name)),
-                Name::As(next) => reference = next,
-                Name::Unknown => return Ok(None),
+                Name::As(next) => (unit, offset) = self.place(unit, next)?,
+                Name::Unknown => break,
             }
         }
         Ok(None)
+    }
+
+    /// Where an entry is, which one of the unit at this offset refers to: its unit, and its place there.
+    fn place(&self, unit: usize, reference: Reference) -> Result<(usize, UnitOffset)> {
+        let offset = match reference {
+            Reference::Here(offset) => return Ok((unit, offset)),
+            Reference::Anywhere(offset) => offset,
+        };
+        let after = self.units.partition_point(|unit| *unit <= offset);
+        let last = after.checked_sub(1).and_then(|last| self.units.get(last));
+        let unit = *last.ok_or(Error::OffsetOutOfBounds(offset as u64))?;
+        Ok((unit, UnitOffset(offset - unit)))
     }
 
     /// The unit at this offset, with its functions.

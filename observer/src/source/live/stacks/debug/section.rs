@@ -12,15 +12,14 @@ use std::rc::Rc;
 
 use gimli::{Error, LittleEndian, Reader, ReaderOffsetId, Result};
 
-/// What is read at once, bytes. The entries of most units fit in; reading it takes some two microseconds.
-const WINDOW_BYTES: usize = 16 << 10;
-
 /// A section, with the part that was read last.
 #[derive(Debug)]
 struct Section {
     file: Rc<File>,
     place: Range<u64>,
     window: RefCell<Window>,
+    /// What is read at once, bytes.
+    window_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +42,7 @@ impl Section {
         let begin = self.place.start.saturating_add(at as u64);
         let left = usize::try_from(self.place.end.saturating_sub(begin)).map_err(|_| Error::Io)?;
         window.start = at;
-        window.bytes.resize(least.max(WINDOW_BYTES).min(left), 0);
+        window.bytes.resize(least.max(self.window_bytes).min(left), 0);
         let read = self.file.read_exact_at(&mut window.bytes, begin);
         if read.is_err() || window.bytes.len() < least {
             window.bytes.clear();
@@ -62,8 +61,8 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// A whole section: what the file has at `place`.
-    pub(super) fn new(file: &Rc<File>, place: Range<u64>) -> Result<Self> {
+    /// A whole section: what the file has at `place`, of which so many bytes are read at once.
+    pub(super) fn new(file: &Rc<File>, place: Range<u64>, window_bytes: usize) -> Result<Self> {
         let bytes = place.end.saturating_sub(place.start);
         Ok(Self {
             start: 0,
@@ -72,6 +71,7 @@ impl Piece {
                 file: Rc::clone(file),
                 place,
                 window: RefCell::default(),
+                window_bytes,
             }),
         })
     }
@@ -179,6 +179,8 @@ mod tests {
 
     use super::*;
 
+    const WINDOW_BYTES: usize = 16 << 10;
+
     /// A section of so many bytes, which begins at 100.
     fn section(bytes: usize) -> (Rc<File>, Piece) {
         let mut file = tempfile::tempfile().unwrap();
@@ -186,7 +188,7 @@ mod tests {
         let content: Vec<u8> = (0..bytes).map(|at| (at / 256 % 250) as u8 + 1).collect();
         file.write_all(&content).unwrap();
         let file = Rc::new(file);
-        let piece = Piece::new(&file, 100..100 + bytes as u64).unwrap();
+        let piece = Piece::new(&file, 100..100 + bytes as u64, WINDOW_BYTES).unwrap();
         (file, piece)
     }
 

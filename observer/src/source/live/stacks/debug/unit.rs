@@ -36,6 +36,7 @@ struct Function {
 }
 
 /// An entry that another one refers to.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Reference {
     Here(UnitOffset),
     /// Offset in the section.
