@@ -13,8 +13,8 @@ use crate::observation::Observation;
 use crate::run::run;
 use crate::server::{Server, example, load};
 
-/// A stack each 3 ms.
-const OFTEN: &[&str] = &["--sample-hz", "2990"];
+/// A stack each 5 ms.
+const OFTEN: &[&str] = &["--sample-hz", "1990"];
 
 const NOT_NAMED: &str = "not named";
 
