@@ -431,8 +431,8 @@ impl Pipeline {
     }
 
     fn process_ended(&mut self, pid: u32) {
-        self.threads.process_ended(pid);
         self.runtimes.forget(pid);
+        self.threads.process_ended(pid);
         if let Some(polls) = &mut self.polls {
             polls.process_ended(pid);
         }

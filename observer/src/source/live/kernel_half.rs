@@ -225,14 +225,14 @@ pub struct RuntimeWords {
 /// Hands what was freed back to the kernel. The types of a kernel are 25 MiB while they are read, and would stay
 /// resident for the whole run.
 #[cfg(target_env = "gnu")]
-pub(super) fn give_back() {
+fn give_back() {
     // SAFETY: always callable; it changes nothing that is in use.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators do so by themselves.
 #[cfg(not(target_env = "gnu"))]
-pub(super) fn give_back() {}
+fn give_back() {}
 
 fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
     let map = ebpf
