@@ -9,6 +9,10 @@ pub mod map {
     /// Where the threads of a watched process keep the id of their current runtime task: bytes from their `fsbase`, 0
     /// where that is not known. By slot (array).
     pub const TASK_WORDS: &str = "TASK_WORDS";
+    /// Where they keep a pointer to the scheduler that runs them, as [`TASK_WORDS`].
+    pub const SCHEDULER_WORDS: &str = "SCHEDULER_WORDS";
+    /// Where they keep the kind of the runtime that they are in, as [`TASK_WORDS`].
+    pub const KIND_WORDS: &str = "KIND_WORDS";
     /// Local TCP ports on which watched processes listen (array over all ports).
     pub const PORTS: &str = "PORTS";
     /// What is sought in each watched process, see [`crate::seek`]. By slot (array).
@@ -19,6 +23,8 @@ pub mod map {
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
     pub const LOSSES: &str = "LOSSES";
+    /// Tasks that are queued and not yet polled, where polls are recorded (hash).
+    pub const QUEUED: &str = "QUEUED";
     /// Sampled stacks (ring buffer).
     pub const STACKS: &str = "STACKS";
     /// Samples for which there was no room (per-CPU array of one).
@@ -71,6 +77,14 @@ pub mod program {
     pub const SEEK_RECEIVE_FEXIT: &str = "seek_receive_fexit";
     /// Search for the task's id, while a thread leaves its CPU: BTF tracepoint `sched_switch`.
     pub const SEEK_SWITCH: &str = "seek_switch";
+    /// Signal `poll`: entry of the function that polls a task.
+    pub const POLL_START: &str = "poll_start";
+    /// Signal `poll`: return of the function that polls a task.
+    pub const POLL_END: &str = "poll_end";
+    /// Signal `poll`: entry of a function that queues a task, its first parameter.
+    pub const QUEUE_FIRST: &str = "queue_first";
+    /// Signal `poll`: entry of a function that queues a task, its second parameter.
+    pub const QUEUE_SECOND: &str = "queue_second";
     /// Signal `sample`: a clock of each CPU.
     pub const SAMPLE: &str = "sample";
 }

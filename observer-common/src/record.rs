@@ -16,6 +16,12 @@ pub mod flags {
     pub const FOUND: u32 = 1 << 4;
     /// [`super::Connection`]: the application accepted it now.
     pub const ACCEPTED: u32 = 1 << 5;
+    /// [`super::SwitchOut`]: the thread was in a runtime task and under no scheduler of its runtime.
+    pub const NO_SCHEDULER: u32 = 1 << 6;
+    /// [`super::SwitchOut`]: the thread was looking for events, in a runtime of the first kind that the runtime knows.
+    pub const FIRST_KIND: u32 = 1 << 7;
+    /// [`super::SwitchOut`]: the same for the second kind.
+    pub const SECOND_KIND: u32 = 1 << 8;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -52,6 +58,10 @@ pub enum Kind {
     Occupied = 10,
     /// [`Seen`].
     Seen = 11,
+    /// [`PollStart`].
+    PollStart = 12,
+    /// [`PollEnd`].
+    PollEnd = 13,
 }
 
 impl Kind {
@@ -70,6 +80,8 @@ impl Kind {
             9 => Self::Process,
             10 => Self::Occupied,
             11 => Self::Seen,
+            12 => Self::PollStart,
+            13 => Self::PollEnd,
             _ => return None,
         })
     }
@@ -89,6 +101,8 @@ impl Kind {
             Self::Process => size_of::<Process>(),
             Self::Occupied => size_of::<Occupied>(),
             Self::Seen => size_of::<Seen>(),
+            Self::PollStart => size_of::<PollStart>(),
+            Self::PollEnd => size_of::<PollEnd>(),
         }
     }
 }
@@ -124,7 +138,7 @@ records! {
         next_tid: u32,
         /// Process of that thread.
         next_tgid: u32,
-        /// [`flags::PREEMPTED`].
+        /// [`flags::PREEMPTED`], [`flags::NO_SCHEDULER`], [`flags::FIRST_KIND`], [`flags::SECOND_KIND`].
         flags: u32,
         /// First, second, third and fourth argument of the system call.
         args: [u64; 4],
@@ -320,6 +334,34 @@ records! {
         reserved: u32,
         /// Name of the new thread, the new program, or the thread that ended.
         comm: [u8; COMM_BYTES],
+    }
+
+    /// A thread begins to poll a runtime task.
+    PollStart: 48 {
+        /// `tid`: the thread that polls.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Thread that queued the task; 0 when that was not seen.
+        queued_by: u32,
+        /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower.
+        frame: u64,
+        /// What stands where the task's id is expected in its memory, see [`crate::task`]. To be proved.
+        task: u64,
+        /// When the task was queued to be polled, ns; 0 when that was not seen.
+        queued_ns: u64,
+    }
+
+    /// A poll is over.
+    PollEnd: 32 {
+        /// `tid`: the thread that polled.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// That of its start.
+        frame: u64,
     }
 }
 

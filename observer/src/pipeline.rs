@@ -3,6 +3,8 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
 
+mod polls;
+
 use std::io;
 
 use observer_common::{ProcessChange, flags, tcp};
@@ -13,7 +15,9 @@ use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
+use crate::polls::Polls;
 use crate::request::{Figures, LongestWait, Request};
+use crate::runtimes::Runtimes;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
 use crate::threads::{RequestId, Samples, Task, Threads};
@@ -34,11 +38,14 @@ pub struct Pipeline {
     started_ns: u64,
     targets: Vec<u32>,
     threads: Threads,
+    /// Where they are recorded.
+    polls: Option<Polls>,
     connections: Connections,
     names: Names,
     samples: Samples,
     explainer: Explainer,
     losses: Losses,
+    runtimes: Runtimes,
     /// Turns that have probably ended, by connection.
     settled: Settled,
     summary: Summary,
@@ -91,13 +98,19 @@ impl Pipeline {
             started_ns,
             targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::default(),
+            polls: header.options.polls.then(Polls::default),
             connections: Connections::default(),
             names: Names::default(),
             samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
+            runtimes: Runtimes::default(),
             settled: Settled::default(),
-            summary: Summary::new(),
+            summary: if header.options.polls {
+                Summary::new().with_polls()
+            } else {
+                Summary::new()
+            },
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
@@ -152,6 +165,7 @@ impl Pipeline {
         self.connections.count_unanswered(u64::MAX);
         self.count_not_followed();
         self.count_workers(self.now_ns);
+        self.tell_runtimes(sink)?;
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
         sink.end(&end)?;
@@ -169,7 +183,10 @@ impl Pipeline {
                     self.connections.touched(id, event.header.tid);
                 }
             }
+            Event::PollStart(event) => self.poll_started(event),
+            Event::PollEnd(event) => self.poll_ended(event),
             Event::Receive(event, head) => {
+                self.seen_in(&event.header, event.tgid, event.task);
                 let (operation, ended) = self.connections.received(event, head);
                 if let Some(turn) = ended {
                     self.finish_turn(turn, sink)?;
@@ -180,6 +197,7 @@ impl Pipeline {
                 }
             }
             Event::Send(event, head) => {
+                self.seen_in(&event.header, event.tgid, event.task);
                 let owner = self
                     .threads
                     .owner(event.header.tid, event.tgid, Task::new(event.task));
@@ -223,12 +241,17 @@ impl Pipeline {
                     self.connections.listens(port);
                 }
             }
-            Event::Runtime(event) => sink.runtime(&self.runtime(event))?,
+            Event::Runtime(event) => {
+                let line = self.runtime(event);
+                self.runtimes.found(&line);
+                sink.runtime(&line)?;
+            }
             Event::Cost(event) => self.summary.cost(OwnCost {
                 ebpf_ns: (event.ebpf_ns != event::Cost::UNKNOWN).then_some(event.ebpf_ns),
                 cpu_ns: event.cpu_ns,
                 rss_bytes: event.rss_bytes,
                 records: event.records,
+                probes: self.polls.as_mut().map(Polls::take_cost),
                 ..OwnCost::default()
             }),
             Event::Function(event) => self.samples.named(event),
@@ -270,6 +293,7 @@ impl Pipeline {
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
             self.window_start_ns = self.now_ns;
             self.selection.next_window();
+            self.tell_runtimes(sink)?;
             sink.window(&window)?;
         }
         sink.flush()
@@ -340,7 +364,20 @@ impl Pipeline {
             version: Some(event::text(&event.version)).filter(|version| !version.is_empty()),
             task_ids: event.task_ids != 0,
             evidence: event::text(&event.evidence),
+            runtimes: Vec::new(),
+            pool_threads: (event.schedulers != 0).then_some(0),
         }
+    }
+
+    /// Tells what has become known of runtimes.
+    fn tell_runtimes(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        if self.runtimes.is_empty() {
+            return Ok(());
+        }
+        let news = self
+            .runtimes
+            .news(self.unix_ns(self.now_ns), &self.threads.roles());
+        news.iter().try_for_each(|line| sink.runtime(line))
     }
 
     fn unix_ns(&self, at_ns: u64) -> u64 {
@@ -393,6 +430,14 @@ impl Pipeline {
         self.threads.lost(event.to_ns);
     }
 
+    fn process_ended(&mut self, pid: u32) {
+        self.runtimes.forget(pid);
+        self.threads.process_ended(pid);
+        if let Some(polls) = &mut self.polls {
+            polls.process_ended(pid);
+        }
+    }
+
     fn process(&mut self, event: &observer_common::Process, sink: &mut dyn Sink) -> io::Result<()> {
         let unix_ns = self.unix_ns(event.header.at_ns);
         let line = |change, pid, parent| ProcessLine {
@@ -418,15 +463,18 @@ impl Pipeline {
                 sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
             }
             Some(ProcessChange::Exec) => {
-                self.threads.process_ended(event.tgid);
+                self.process_ended(event.tgid);
                 sink.process(&line(ProcessEvent::Exec, event.tgid, None))
             }
             Some(ProcessChange::Exit) => {
                 self.threads.ended(event.header.tid, event.header.at_ns);
+                if let Some(polls) = &mut self.polls {
+                    polls.thread_ended(event.header.tid);
+                }
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
-                self.threads.process_ended(event.tgid);
+                self.process_ended(event.tgid);
                 self.targets.retain(|pid| *pid != event.tgid);
                 sink.process(&line(ProcessEvent::Exit, event.tgid, None))
             }

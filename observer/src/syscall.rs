@@ -85,6 +85,17 @@ impl Wait {
         }
     }
 
+    /// When a timer was due for which an event loop waits from `from_ns` on, ns.
+    #[must_use]
+    pub fn due_ns(self, from_ns: u64) -> Option<u64> {
+        match self {
+            Self::EventLoop { timeout_ms } => {
+                Some(from_ns.saturating_add(u64::from(timeout_ms?) * 1_000_000))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a wait of this length, which nobody ended, was ended by its own timeout.
     #[must_use]
     pub fn expired(self, waited_ns: u64) -> bool {

@@ -11,6 +11,8 @@ mod downstream;
 mod faults;
 mod front;
 mod incoming;
+mod kept;
+mod polled;
 mod runtimes;
 #[path = "../support/server.rs"]
 mod server;
@@ -66,6 +68,10 @@ struct Arguments {
     /// Write what was done to each request into this file, when standard input closes
     #[arg(long, value_name = "FILE", requires = "until_stdin_closes")]
     truth: Option<PathBuf>,
+    /// Write when each task was queued and polled into this file, when standard input closes: with hyper before one
+    /// runtime each task there is
+    #[arg(long, value_name = "FILE", requires = "until_stdin_closes")]
+    polls: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -81,8 +87,11 @@ fn main() -> Result<()> {
         files,
         data,
         truth,
+        polls,
     } = Arguments::parse();
-    let truth = truth.map(Truth::new).transpose()?.map(Arc::new);
+    let truth = truth.map(|file| Truth::new(file, truth::SLOTS)).transpose()?;
+    let truth = truth.map(Arc::new);
+    polls.map(polled::keep).transpose()?;
     let listener = TcpListener::bind(("127.0.0.1", common.port))
         .with_context(|| format!("cannot listen on port {}", common.port))?;
     listener
@@ -98,7 +107,10 @@ fn main() -> Result<()> {
         files,
         data,
     })?;
-    common.announce(address, move || truth.map_or(Ok(()), |truth| truth.write()))?;
+    common.announce(address, move || {
+        truth.map_or(Ok(()), |truth| truth.write())?;
+        polled::write()
+    })?;
     let threads = Threads {
         workers,
         pool: pool_threads,

@@ -1,36 +1,24 @@
 //! What was really done to each request, kept for the lab and never shown to who observes.
 //!
-//! Slots are made before the first request and each is filled once, without a lock, so that keeping the truth
-//! makes no system call and faults in no memory while the server is observed. They are written when it ends. Only
-//! faults whose size nothing but the kernel knows are measured with system calls, see `blocked`.
+//! Only faults whose size nothing but the kernel knows are measured with system calls, see `blocked`.
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, thread_local};
 
-use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task;
 
 use crate::clock;
+use crate::kept::Kept;
 
 /// Requests that are kept, at most.
-const SLOTS: usize = 1 << 16;
+pub(crate) const SLOTS: usize = 1 << 16;
 /// Stretches of one request that are kept, at most.
 const STRETCHES: usize = 4;
 
 /// The truth of a run.
-pub(crate) struct Truth {
-    file: PathBuf,
-    slots: Box<[OnceLock<Record>]>,
-    /// Slots given away; more than there are when some requests found none.
-    taken: AtomicUsize,
-}
+pub(crate) type Truth = Kept<Record>;
 
 /// One request as its handler saw it, or the work of a task that no request waits for.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -93,45 +81,6 @@ pub(crate) enum Kind {
     Peer,
     /// The listener was left alone.
     NotAccepting,
-}
-
-impl Truth {
-    /// To be written into `file`, which is made now so that a wrong path is known now.
-    pub(crate) fn new(file: PathBuf) -> Result<Self> {
-        File::create(&file).with_context(|| format!("cannot create {}", file.display()))?;
-        Ok(Self {
-            file,
-            slots: (0..SLOTS).map(|_| OnceLock::new()).collect(),
-            taken: AtomicUsize::new(0),
-        })
-    }
-
-    pub(crate) fn keep(&self, record: Record) {
-        let index = self.taken.fetch_add(1, Ordering::Relaxed);
-        if let Some(slot) = self.slots.get(index) {
-            // Nobody else has this index.
-            let _ = slot.set(record);
-        }
-    }
-
-    /// Writes all of it, one object a line.
-    pub(crate) fn write(&self) -> Result<()> {
-        let taken = self.taken.load(Ordering::Relaxed);
-        if taken > SLOTS {
-            bail!("{taken} requests are more than the {SLOTS} whose truth can be kept: make the run shorter");
-        }
-        let written = self.write_lines(&self.file);
-        written.with_context(|| format!("cannot write {}", self.file.display()))
-    }
-
-    fn write_lines(&self, file: &Path) -> Result<()> {
-        let mut out = BufWriter::new(File::create(file)?);
-        for record in self.slots.iter().filter_map(OnceLock::get) {
-            serde_json::to_writer(&mut out, record)?;
-            out.write_all(b"\n")?;
-        }
-        Ok(out.flush()?)
-    }
 }
 
 impl Record {

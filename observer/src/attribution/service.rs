@@ -5,28 +5,15 @@
 //! from a peer, a wakeup by another thread, by the network, by a timer. Where nothing of the kind is seen the
 //! time between is unexplained.
 
-use observer_common::conn;
-
 use super::path::{Call, Path, Reason};
 use super::{Evidence, waiting};
 use crate::cause::Cause;
 use crate::connections::{Role, Turn};
 use crate::syscall::{self, Wait};
-use crate::threads::{Began, Block, Owner, Slice, State, Task};
+use crate::threads::{Began, Block, Owner, State, Task};
 
 /// Slices looked at for one request, at most.
 const MAX_STEPS: usize = 20_000;
-
-/// Hand-offs that are followed to find what woke a row of workers, at most.
-const MAX_HOPS: usize = 8;
-
-/// A worker can begin to wait for a timer while the one that set it still runs.
-const TIMER_SLACK_NS: u64 = 1_000_000;
-
-/// A worker is seen in each task that runs for longer than this.
-const MAX_TURN_NS: u64 = 2_000_000;
-
-const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
 
 const ONE_JOB_OR_MORE: &str = "put aside: the thread that ended it was busy with this job or with others";
 
@@ -50,20 +37,20 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
         .unexplained_until(turn.read_ns, None, "too many stretches");
 }
 
-struct Walk<'a, 'b> {
-    evidence: &'a Evidence<'b>,
-    turn: &'a Turn,
-    path: &'a mut Path,
+pub(super) struct Walk<'a, 'b> {
+    pub(super) evidence: &'a Evidence<'b>,
+    pub(super) turn: &'a Turn,
+    pub(super) path: &'a mut Path,
     /// Thread on which the walk is.
-    tid: u32,
+    pub(super) tid: u32,
     /// It came here by a wakeup.
-    handed_off: Option<HandedOff>,
+    pub(super) handed_off: Option<HandedOff>,
 }
 
 /// Another thread woke the one on which the request went on: what it did since the request last ran elsewhere, it
 /// did for the request, unless something says otherwise.
 #[derive(Clone, Copy)]
-struct HandedOff {
+pub(super) struct HandedOff {
     /// Where the request last ran elsewhere.
     run: LastRun,
     /// The task that did it, once it was seen: what other tasks did, they did not do for the request.
@@ -78,11 +65,11 @@ struct HandedOff {
 
 /// The end of a stretch in which the request ran.
 #[derive(Clone, Copy)]
-struct LastRun {
-    end_ns: u64,
-    tid: u32,
+pub(super) struct LastRun {
+    pub(super) end_ns: u64,
+    pub(super) tid: u32,
     /// It began with a send that found no room.
-    stalled: bool,
+    pub(super) stalled: bool,
 }
 
 impl Walk<'_, '_> {
@@ -179,6 +166,7 @@ impl Walk<'_, '_> {
                 owner == Owner::Request(self.turn.id)
             }
             Some(HandedOff { task: Some(job), .. }) if task.id() == Some(job) => true,
+            Some(HandedOff { task: Some(_), .. }) if self.is_between_polls(owner, task) => false,
             handed_off => {
                 let unowned = matches!(owner, Owner::Nobody | Owner::WokenFor(_));
                 owner.request() == Some(self.turn.id)
@@ -231,13 +219,13 @@ impl Walk<'_, '_> {
     }
 
     /// Where the request last ran before the cursor; its first read at the latest.
-    fn last_run(&self) -> LastRun {
+    pub(super) fn last_run(&self) -> LastRun {
         self.last_run_that_is(false)
     }
 
     /// A hand-off from where the request last ran, leaving out threads of which it is only known that they were woken
     /// for it.
-    fn hand_off(&self) -> HandedOff {
+    pub(super) fn hand_off(&self) -> HandedOff {
         HandedOff {
             run: self.last_run_that_is(true),
             task: None,
@@ -246,7 +234,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn last_run_that_is(&self, sure: bool) -> LastRun {
+    pub(super) fn last_run_that_is(&self, sure: bool) -> LastRun {
         let (now_ns, read_ns) = (self.path.cursor_ns(), self.turn.read_ns);
         let runs = self.turn.tids().filter_map(|tid| {
             let thread = self.evidence.threads.get(tid)?;
@@ -259,138 +247,6 @@ impl Walk<'_, '_> {
             stalled: false,
         };
         runs.max_by_key(|run| run.end_ns).unwrap_or(first_read)
-    }
-
-    /// Goes to where the request last ran, charging what lies between.
-    fn resume_from(&mut self, run: LastRun, cause: Cause, reason: Reason) {
-        if run.end_ns >= self.path.cursor_ns() && run.tid == self.tid {
-            // No progress: it went on just here, on this thread, which says nothing about how.
-            self.path
-                .unexplained_until(self.turn.read_ns, Some(self.tid), NOTHING_RECORDED);
-            return;
-        }
-        self.path.charge_until(run.end_ns, cause, None, None, reason);
-        self.tid = run.tid;
-        self.handed_off = None;
-    }
-
-    /// The thread took the request up again after it had worked for others. What ended the thread's last idle
-    /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
-    fn put_aside(&mut self) {
-        let run = self.last_run();
-        let woken = self.last_idle(run.end_ns);
-        match woken.and_then(|(idle, block)| Some((idle.to_ns, self.reason_to_resume(run, &idle, &block)?))) {
-            Some((woken_ns, (cause, reason))) => {
-                waiting::walk(self.evidence, self.turn, self.tid, woken_ns, self.path);
-                self.resume_from(self.last_run(), cause, reason);
-            }
-            None if self.was_done_elsewhere(run) || self.was_behind(run.end_ns) => {}
-            None => {
-                self.path.mark_by_order();
-                self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED));
-            }
-        }
-    }
-
-    /// Whether `run` was on a thread that was woken for the request, and is done with it: from then on the request
-    /// waited for its worker. Charges that, and goes there.
-    fn was_done_elsewhere(&mut self, run: LastRun) -> bool {
-        let own = self.last_run_that_is(true);
-        if run.tid == self.tid || run.end_ns <= own.end_ns || run.end_ns >= self.path.cursor_ns() {
-            return false;
-        }
-        self.path.mark_by_order();
-        waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
-        self.handed_off = Some(self.hand_off());
-        self.tid = run.tid;
-        true
-    }
-
-    /// Whether the request went on right after another task of the same worker, one that serves no client itself: then
-    /// it waited for that one, or for the worker that was busy with it. Charges that, not before `since_ns`.
-    fn was_behind(&mut self, since_ns: u64) -> bool {
-        let Some(thread) = self.evidence.threads.get(self.tid) else {
-            return false;
-        };
-        let before = || {
-            let back = thread.back_from(self.path.cursor_ns());
-            back.take_while(|slice| slice.to_ns > since_ns)
-        };
-        // Somewhere in a short slice of more than one the worker turned from one task to the other.
-        let turned = |slice: &Slice, owner| owner == Owner::Mixed && slice.duration_ns() <= MAX_TURN_NS;
-        let last = before().find_map(|slice| match slice.state {
-            State::Runnable { .. } => None,
-            State::Running { owner, .. } if turned(&slice, owner) => None,
-            State::Running {
-                owner: owner @ (Owner::Nobody | Owner::WokenFor(_)),
-                cpu,
-                ..
-            } => Some(slice.task.id().map(|_| (slice.task, owner, cpu))),
-            _ => Some(None),
-        });
-        let Some((task, owner, cpu)) = last.flatten() else {
-            return false;
-        };
-        let first = before()
-            .take_while(|slice| match slice.state {
-                State::Running { owner, cpu: on, .. } => {
-                    on == cpu && (slice.task == task || turned(slice, owner))
-                }
-                _ => false,
-            })
-            .last();
-        let Some(first) = first else {
-            return false;
-        };
-        self.path.mark_by_order();
-        let from_ns = first.from_ns.max(since_ns);
-        let reason = Reason::RanFor(owner, task);
-        self.path
-            .charge_until(from_ns, Cause::WorkerBusy, Some(self.tid), Some(cpu), reason);
-        true
-    }
-
-    /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.
-    fn reason_to_resume(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<(Cause, Reason)> {
-        let wake_conn = block.wake?.conn;
-        if self.is_our_peer(wake_conn, idle.to_ns) {
-            Some((Cause::Downstream, Reason::Peer(wake_conn)))
-        } else if wake_conn != conn::NONE {
-            None
-        } else if run.stalled {
-            Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
-        } else {
-            // A wait that had begun before the request set its timer was not for it.
-            let could_be_ours = idle.from_ns.saturating_add(TIMER_SLACK_NS) >= run.end_ns;
-            let expired = block.wait.expired(idle.to_ns - idle.from_ns);
-            (could_be_ours && expired).then_some((Cause::Timer, Reason::Plain))
-        }
-    }
-
-    /// The last idle time of the thread, or of the one that handed work to it, if it ended after `ran_ns`.
-    fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
-        let (mut tid, mut at_ns) = (self.tid, self.path.cursor_ns());
-        for _ in 0..MAX_HOPS {
-            let (idle, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
-            if idle.to_ns <= ran_ns {
-                return None;
-            }
-            let Some(waker) = waiting::hand_off(self.evidence, &block) else {
-                return Some((idle, block));
-            };
-            (tid, at_ns) = (waker, idle.to_ns);
-        }
-        None
-    }
-
-    /// Whether bytes that came on `conn` at `at_ns` answer what this request sent to a peer.
-    fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
-        self.evidence.connections.get(conn).is_some_and(|connection| {
-            connection.role == Role::Outbound
-                && connection
-                    .last_send_for(self.turn.id, self.turn.read_ns, at_ns)
-                    .is_some()
-        })
     }
 
     /// The thread was blocked in a call that the request made itself.
@@ -424,37 +280,6 @@ impl Walk<'_, '_> {
         };
         self.path
             .charge_until(from_ns, cause, Some(self.tid), None, reason);
-    }
-
-    /// The thread had nothing to do until it was woken: the waker is the reason.
-    fn idle(&mut self, slice: &Slice, block: &Block) {
-        if let Some(waker) = waiting::hand_off(self.evidence, block) {
-            // From the wakeup backwards, the waker's time is the request's. What lies between the wakeup and
-            // the cursor is nothing: a block ends at its wakeup.
-            let known = self
-                .evidence
-                .threads
-                .get(waker)
-                .is_some_and(|thread| thread.before(slice.to_ns).is_some());
-            if known && slice.to_ns >= self.path.cursor_ns() {
-                self.handed_off = Some(self.hand_off());
-                self.tid = waker;
-                return;
-            }
-        }
-        let run = self.last_run();
-        let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
-            (
-                Cause::Unexplained,
-                Reason::Note("waiting for the client's next bytes"),
-            )
-        } else {
-            self.reason_to_resume(run, slice, block).unwrap_or((
-                Cause::Unexplained,
-                Reason::Note("put aside: what woke the worker was not for it"),
-            ))
-        };
-        self.resume_from(run, cause, reason);
     }
 
     /// The request went on because `conn`, which the process opened, had bytes: from their arrival on they

@@ -21,6 +21,15 @@ const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short
 
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+    walk_with(evidence, turn, tid, ready_ns, false, path);
+}
+
+/// The same where it is recorded that the request's task was queued at `ready_ns`: no worker took it that was idle.
+pub(super) fn walk_queue(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+    walk_with(evidence, turn, tid, ready_ns, true, path);
+}
+
+fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, queued: bool, path: &mut Path) {
     let mut wait = Wait {
         evidence,
         request: turn.id,
@@ -31,6 +40,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64
         // What a thread did for a request before it read it comes right before the read.
         none_of_ours_left: false,
         unread: path.cursor_ns() <= turn.read_ns,
+        queued,
     };
     'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
         let mut back = thread.back_from(path.cursor_ns());
@@ -75,9 +85,16 @@ struct Wait<'a, 'b> {
     none_of_ours_left: bool,
     /// The request was not yet read.
     unread: bool,
+    /// Its task was in the runtime's queue all the time.
+    queued: bool,
 }
 
 impl Wait<'_, '_> {
+    /// Whether the request's task was ready in a slice in which a worker was in none.
+    fn is_ready(&self, slice: &Slice) -> bool {
+        !self.unread || self.evidence.threads.queued(self.tid, slice.to_ns).is_some()
+    }
+
     fn charge(&mut self, pid: u32, slice: &Slice, path: &mut Path) {
         let from_ns = slice.from_ns.max(self.ready_ns);
         let on = Some(self.tid);
@@ -93,10 +110,12 @@ impl Wait<'_, '_> {
                     path.mark_by_order();
                 }
             }
-            // Its task was ready, and its worker in none.
-            State::Running { cpu, owner, .. }
-                if !self.unread && slice.task == Task::NONE && owner == Owner::Nobody =>
-            {
+            // Its task was ready, and its worker in none, or in none that is known.
+            State::Running {
+                cpu,
+                owner: Owner::Nobody | Owner::Others,
+                ..
+            } if slice.task == Task::NONE && self.is_ready(slice) => {
                 path.charge_until(from_ns, Cause::TaskQueue, on, Some(cpu), Reason::Plain);
             }
             State::Running { cpu, owner, .. } => {
@@ -125,7 +144,11 @@ impl Wait<'_, '_> {
                         Reason::Note("waking the thread"),
                     );
                 }
-                path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
+                if self.queued {
+                    path.charge_until(from_ns, Cause::TaskQueue, on, None, Reason::Plain);
+                } else {
+                    path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
+                }
             }
             State::Blocked(block) => {
                 if !slice.task.is_known() {

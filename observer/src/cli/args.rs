@@ -88,6 +88,10 @@ pub(crate) struct Watch {
     /// Stop after this long: 500ms, 10s, 5m, 1h
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
+    /// Also record each poll of a tokio task: how long polls take, and how long tasks are queued before. The probes
+    /// for it take about 11 us of the processes' time a poll; a request takes one poll or more
+    #[arg(long)]
+    pub(crate) polls: bool,
     /// Size of each CPU's ring buffer: a power of two, from 64KiB
     #[arg(long, value_name = "KIB", default_value_t = limits::RING_BYTES / 1024, value_parser = ring_kib)]
     pub(crate) ring_kib: u32,

@@ -18,9 +18,12 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         bail!("--record and --output name the same file");
     }
     let Watch {
-        ring_kib, sample_hz, ..
+        ring_kib,
+        polls,
+        sample_hz,
+        ..
     } = arguments.watch;
-    let options = sinks::options(&arguments.print, u64::from(ring_kib) * 1024, sample_hz);
+    let options = sinks::options(&arguments.print, u64::from(ring_kib) * 1024, polls, sample_hz);
     let attached = live::attach(&arguments.watch, options)?;
     let mut sink = sinks::open(&arguments.print)?;
     let failed = || sinks::failed(&arguments.print);

@@ -39,6 +39,7 @@ pub(crate) fn run() -> Result<Ending> {
         pids: vec![u32::MAX],
         ports: Vec::new(),
         ring_bytes: limits::RING_BYTES,
+        polls: Vec::new(),
         sample_hz: limits::SAMPLE_HZ,
     };
     let kernel_half = KernelHalf::load(&options)?;

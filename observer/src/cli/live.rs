@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use observer::output::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
+use observer::polls::PROBE_NS;
+use observer::source::live::polls::{self, Functions};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
 use observer::source::{Batch, Source as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +33,12 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         .map(|&pid| target::look_at(pid))
         .collect::<Result<Vec<_>>>()?;
     privilege::require()?;
+    let polls = if watch.polls {
+        polls::require()?;
+        functions(&targets)
+    } else {
+        Vec::new()
+    };
     let load = live::Options {
         pids,
         ports: targets
@@ -38,10 +46,14 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
             .flat_map(|target| target.ports.iter().copied())
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
+        polls,
         sample_hz: watch.sample_hz,
     };
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;
+    for (hook, reason) in kernel_half.refused_polls() {
+        eprintln!("observer: goes on without --polls: {hook}: {reason}");
+    }
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
         target::look_at(target.pid)
@@ -100,6 +112,31 @@ impl Attached {
         let _ = each(&batch)?;
         Ok(())
     }
+}
+
+/// The functions that are to be probed. Says what that will cost, and where there is nothing to be probed.
+fn functions(targets: &[target::Target]) -> Vec<Functions> {
+    let find = |target: &target::Target| match Functions::find(target.pid) {
+        Ok(functions) => {
+            eprintln!(
+                "observer: --polls probes {} functions of {} ({}), at about {} ns each time that one is called: \
+                 three times a poll",
+                functions.count(),
+                target.comm,
+                target.pid,
+                PROBE_NS
+            );
+            Some(functions)
+        }
+        Err(error) => {
+            eprintln!(
+                "observer: goes on without the polls of {} ({}): {error:#}",
+                target.comm, target.pid
+            );
+            None
+        }
+    };
+    targets.iter().filter_map(find).collect()
 }
 
 async fn reached(deadline: Option<Instant>) {

@@ -21,6 +21,7 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
         sample_one_in: SAMPLE_ONE_IN,
         with_query: false,
         ring_bytes: u64::from(arguments.watch.ring_kib) * 1024,
+        polls: arguments.watch.polls,
         sample_hz: arguments.watch.sample_hz,
     };
     let attached = live::attach(&arguments.watch, options)?;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 
 use anyhow::{Context as _, Result, bail};
+use observer::output::Options;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
@@ -17,8 +18,13 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     let file = File::open(&arguments.file).with_context(|| format!("cannot open {path}"))?;
     let (mut source, mut header) = Reader::open(file).with_context(|| format!("cannot replay {path}"))?;
     header.replay = true;
-    let recorded = header.options;
-    header.options = sinks::options(&arguments.print, recorded.ring_bytes, recorded.sample_hz);
+    let Options {
+        ring_bytes,
+        polls,
+        sample_hz,
+        ..
+    } = header.options;
+    header.options = sinks::options(&arguments.print, ring_bytes, polls, sample_hz);
 
     if let Some(output) = &arguments.print.output
         && fs::canonicalize(output).ok() == Some(fs::canonicalize(&arguments.file)?)

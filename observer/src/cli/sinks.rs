@@ -19,12 +19,13 @@ const ELSEWHERE: Size = Size {
 };
 
 /// The options as the header carries them.
-pub(crate) fn options(print: &Print, ring_bytes: u64, sample_hz: u32) -> Options {
+pub(crate) fn options(print: &Print, ring_bytes: u64, polls: bool, sample_hz: u32) -> Options {
     Options {
         requests: print.requests,
         sample_one_in: SAMPLE_ONE_IN,
         with_query: print.with_query,
         ring_bytes,
+        polls,
         sample_hz,
     }
 }

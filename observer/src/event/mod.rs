@@ -35,6 +35,10 @@ pub enum Event<'a> {
     Connection(&'a common::Connection),
     /// A process changed.
     Process(&'a common::Process),
+    /// A thread begins to poll a runtime task.
+    PollStart(&'a common::PollStart),
+    /// A poll is over.
+    PollEnd(&'a common::PollEnd),
     /// Records were lost.
     Lost(&'a Lost),
     /// The name of a watched thread.
@@ -123,6 +127,8 @@ impl<'a> Event<'a> {
             Kind::Process => Self::Process(view(bytes)?),
             Kind::Occupied => Self::Occupied(view(bytes)?),
             Kind::Seen => Self::Seen(view(bytes)?),
+            Kind::PollStart => Self::PollStart(view(bytes)?),
+            Kind::PollEnd => Self::PollEnd(view(bytes)?),
         })
     }
 }

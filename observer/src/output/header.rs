@@ -84,6 +84,9 @@ pub struct Options {
     pub with_query: bool,
     /// Size of each CPU's ring buffer, bytes.
     pub ring_bytes: u64,
+    /// Polls of runtime tasks are recorded.
+    #[serde(default)]
+    pub polls: bool,
     /// How often a second what threads run is sampled, on each CPU; 0 for never.
     #[serde(default)]
     pub sample_hz: u32,

@@ -6,8 +6,8 @@ use crate::cause::{Budget, Cause};
 use crate::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use crate::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
-    WorkerTotals,
+    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor,
+    Window, WorkerTotals,
 };
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
@@ -40,6 +40,7 @@ pub(super) fn header() -> Header {
             sample_one_in: SAMPLE_ONE_IN,
             with_query: false,
             ring_bytes: 1 << 20,
+            polls: false,
             sample_hz: 99,
         },
         replay: false,
@@ -165,12 +166,14 @@ pub(super) fn totals(requests: u64) -> Totals {
             minor_faults: 120,
             major_faults: 2,
         }],
+        polls: None,
         lost: Vec::new(),
         cost: Some(OwnCost {
             ebpf_ns: Some(3_100_000),
             cpu_ns: 8_200_000,
             rss_bytes: 14_889_779,
             records: 12_300,
+            probes: None,
             samples: Some(31),
             samples_lost: Some(0),
         }),
@@ -208,6 +211,7 @@ fn at() -> AtQuantiles {
             pid: Some(PID),
             comm: Some("axum-srv".to_owned()),
             request: Some("GET /blocking".to_owned()),
+            pool: false,
             function: None,
         },
         WaitedFor {
@@ -220,6 +224,7 @@ fn at() -> AtQuantiles {
             pid: Some(77),
             comm: Some("hog".to_owned()),
             request: None,
+            pool: false,
             function: None,
         },
     ];
@@ -332,5 +337,12 @@ fn workers() -> ProcessWorkers {
             },
             worker(4125, 0.12),
         ],
+        idlest: Some(worker(4125, 0.12)),
+        pool: Some(PoolTotals {
+            threads: 3,
+            busy: 0.25,
+            jobs: 400,
+            queued: 2,
+        }),
     }
 }

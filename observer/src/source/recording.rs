@@ -205,6 +205,7 @@ mod tests {
                 sample_one_in: 1,
                 with_query: false,
                 ring_bytes: 0,
+                polls: false,
                 sample_hz: 0,
             },
             replay: false,

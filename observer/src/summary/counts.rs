@@ -49,6 +49,11 @@ impl Counted {
         sum.cpu_ns = sum.cpu_ns.saturating_add(more.cpu_ns);
         sum.rss_bytes = sum.rss_bytes.max(more.rss_bytes);
         sum.records = sum.records.saturating_add(more.records);
+        if let Some(more) = more.probes {
+            let sum = sum.probes.get_or_insert_default();
+            sum.hits = sum.hits.saturating_add(more.hits);
+            sum.estimated_ns = sum.estimated_ns.saturating_add(more.estimated_ns);
+        }
         sum.samples = sum_of_known(sum.samples, more.samples);
         sum.samples_lost = sum_of_known(sum.samples_lost, more.samples_lost);
     }

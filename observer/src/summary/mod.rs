@@ -14,6 +14,7 @@ mod diagnosis;
 mod latency;
 mod memory;
 mod paths;
+mod polls;
 mod report;
 mod workers;
 
@@ -24,15 +25,17 @@ use latency::{Latency, Threshold};
 use memory::Memory;
 pub(crate) use paths::without_query;
 use paths::{Listed, Paths};
+use polls::PollSums;
 pub use report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
-    WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
+    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
 
 pub use workers::WorkerUsage;
 use workers::Workers;
 
+use crate::polls::Poll;
 use crate::request::{Figures, LongestWait};
 
 /// Shortest latency that is told apart, ns.
@@ -59,6 +62,8 @@ struct Part {
     latency: Latency,
     bands: BucketSums,
     counted: Counted,
+    /// Where they are recorded.
+    polls: Option<PollSums>,
 }
 
 impl Default for Summary {
@@ -79,6 +84,31 @@ impl Summary {
             memory: Memory::default(),
             known: Known::default(),
             workers: Workers::default(),
+        }
+    }
+
+    /// Counts polls too.
+    #[must_use]
+    pub fn with_polls(mut self) -> Self {
+        self.window.polls = Some(PollSums::new());
+        self.run.polls = Some(PollSums::new());
+        self
+    }
+
+    /// Counts a poll that is over; if it is among the longest, it is named.
+    pub fn poll(&mut self, poll: &Poll, name: impl FnOnce() -> LongPoll) {
+        let parts = [&mut self.window.polls, &mut self.run.polls].map(Option::as_mut);
+        let [Some(window), Some(run)] = parts else {
+            return;
+        };
+        let (of_window, of_run) = (window.record(poll), run.record(poll));
+        // What is among the longest of the run is among those of its window.
+        if of_window {
+            let named = name();
+            if of_run {
+                run.name(named.clone());
+            }
+            window.name(named);
         }
     }
 
@@ -184,6 +214,7 @@ impl Part {
             latency: Latency::new(),
             bands: BucketSums::new(),
             counted: Counted::default(),
+            polls: None,
         }
     }
 
@@ -191,6 +222,9 @@ impl Part {
         self.latency.clear();
         self.bands.clear();
         self.counted.clear();
+        if let Some(polls) = &mut self.polls {
+            polls.clear();
+        }
     }
 
     fn totals(
@@ -218,6 +252,7 @@ impl Part {
             memory,
             workers,
             diagnosis,
+            polls: self.polls.as_ref().map(PollSums::totals),
             lost: self.counted.lost.clone(),
             cost: self.counted.cost,
         }

@@ -72,6 +72,9 @@ pub struct Totals {
     /// What the evidence says is wrong, where it is clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
+    /// Polls of runtime tasks, where they are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub polls: Option<PollTotals>,
     /// Records and requests lost, by reason.
     #[serde(serialize_with = "as_map")]
     pub lost: Vec<(&'static str, u64)>,
@@ -190,6 +193,9 @@ pub struct WaitedFor {
     /// Request that this thread was serving.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// This thread is one of a runtime's blocking pool.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pool: bool,
     /// Function that it was seen running in the most of these waits, over the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
@@ -252,6 +258,25 @@ pub struct ProcessWorkers {
     pub none_free_ns: u64,
     /// Those that were busiest, the busiest first.
     pub threads: Vec<WorkerTotals>,
+    /// The one that ran or waited for a CPU least; it need not be listed.
+    #[serde(skip)]
+    pub idlest: Option<WorkerTotals>,
+    /// Its blocking pool; absent where no thread of one was seen at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolTotals>,
+}
+
+/// What the threads of a process's blocking pools did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PoolTotals {
+    /// How many were seen at work.
+    pub threads: u64,
+    /// Share of its time in which the least busy of them was in a job.
+    pub busy: f64,
+    /// Jobs that they were seen to begin.
+    pub jobs: u64,
+    /// Of these, jobs that began right where another one had ended.
+    pub queued: u64,
 }
 
 /// What one worker did, in shares of the time that is known.
@@ -316,6 +341,58 @@ pub enum Trouble {
     Saturated,
     /// Some workers are busy while others have nothing to do.
     Imbalanced,
+    /// Jobs wait for a thread of the blocking pool.
+    PoolExhausted,
+}
+
+/// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PollTotals {
+    /// Polls that were seen from start to end.
+    pub polls: u64,
+    /// Of these, polls of tasks that nothing was seen to queue: jobs of a blocking pool.
+    pub unqueued: u64,
+    /// Polls that held their worker for longer than a millisecond.
+    pub long: u64,
+    /// Half of the polls took at most this, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
+    /// The longest poll, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<u64>,
+    /// Half of the polls began at most this long after their task was queued, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_p50_ns: Option<u64>,
+    /// 99 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_p99_ns: Option<u64>,
+    /// The longest time in the queue, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_max_ns: Option<u64>,
+    /// The longest of the long polls, the longest first.
+    pub longest: Vec<LongPoll>,
+}
+
+/// A long poll.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LongPoll {
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// The runtime's id of the task, where proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u64>,
+    /// When it began, ns since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// How long it took, ns.
+    pub dur_ns: u64,
+    /// Request for which its thread did most meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// What the observer itself cost.
@@ -336,6 +413,18 @@ pub struct OwnCost {
     /// Samples for which there was no room or no time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_lost: Option<u64>,
+    /// Probes on polls; absent without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeCost>,
+}
+
+/// What probes in the code of watched processes cost these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProbeCost {
+    /// Times that threads came by one.
+    pub hits: u64,
+    /// What that took of their time, ns: an estimate.
+    pub estimated_ns: u64,
 }
 
 fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,9 +7,8 @@ use super::thread::Thread;
 use crate::syscall::Wait;
 
 impl Thread {
-    /// The task in a record's field; none where the thread is between tasks.
-    pub(super) fn task_in(&self, field: u64) -> Task {
-        let task = Task::new(field);
+    /// The task in which the thread was seen; none where it is between tasks.
+    pub(super) fn task_in(&self, task: Task) -> Task {
         if task.id().is_some() && task == self.worker_task {
             Task::NONE
         } else {
@@ -60,15 +59,53 @@ impl Thread {
         self.owner_sent = false;
     }
 
-    /// The thread is seen in the task in which it was seen last: until now it ran for the same.
-    pub(super) fn still_in_task(&mut self, at_ns: u64) {
-        if let State::Running { owner, began, .. } = self.state
-            && self.task.id().is_some()
-        {
-            let stalled = began == Began::Stalled;
-            let goes_on = if stalled { began } else { Began::Plain };
-            self.split(at_ns, owner, owner, goes_on, None);
+    /// The thread turns to `task` just now, or to none: what it did before is not touched by that.
+    pub(super) fn turned_to(&mut self, at_ns: u64, task: Task, tasks: &mut Tasks) {
+        if task == self.task {
+            return;
         }
+        let owner = match (
+            tasks.owner(self.pid, task, self.owner, self.owner_sent),
+            task.id(),
+        ) {
+            _ if tasks.has_answered(self.pid, task) => Owner::Nobody,
+            // Outside of tasks nothing is done for a request by itself; the job for which it was woken is over.
+            (Owner::Request(_), None) => Owner::Nobody,
+            (Owner::WokenFor(_), None) if self.task.id().is_some() => Owner::Nobody,
+            (owner, _) => owner,
+        };
+        if matches!(owner, Owner::WokenFor(_)) && owner == self.owner && self.task.id().is_none() {
+            // What it did since it was woken was to find this.
+            self.claim_unowned(owner, task);
+            self.task = task;
+        }
+        if let running @ State::Running { cpu, .. } = self.state {
+            let next = State::Running {
+                cpu,
+                owner,
+                began: Began::Plain,
+            };
+            self.close(at_ns, running, next, None);
+        }
+        self.task = task;
+        self.owner = owner;
+        self.owner_sent = false;
+    }
+
+    /// The thread is seen in the task in which it was seen last, or still in none: until now it ran for the same.
+    pub(super) fn still_in_task(&mut self, at_ns: u64) {
+        let State::Running { owner, began, .. } = self.state else {
+            return;
+        };
+        let until = match owner {
+            // Whoever does something next did not do this.
+            Owner::Nobody if self.task == Task::NONE => Owner::Others,
+            _ if self.task.id().is_none() => return,
+            _ => owner,
+        };
+        let stalled = began == Began::Stalled;
+        let goes_on = if stalled { began } else { Began::Plain };
+        self.split(at_ns, until, owner, goes_on, None);
     }
 
     /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
@@ -139,7 +176,7 @@ impl Thread {
             return;
         }
         let request = operation.request.map_or(Owner::Nobody, Owner::Request);
-        let task = self.task_in(operation.task);
+        let task = self.task_in(Task::new(operation.task));
         let before = match (operation.direction, self.owner) {
             (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
                 self.until(task, request, direction == Direction::In)
@@ -167,7 +204,8 @@ impl Thread {
             request
         };
         self.owner = after;
-        self.owner_sent = !operation.outbound && operation.direction == Direction::Out;
+        // Where the socket had no room the answer is not yet sent.
+        self.owner_sent = !operation.outbound && operation.direction == Direction::Out && !operation.stalled;
         let found = match operation.direction {
             Direction::In => Began::Received {
                 conn: operation.conn,
@@ -206,5 +244,117 @@ impl Thread {
                 What::Blocked { .. } | What::Runnable { .. } => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+    use observer_common::{Header, SwitchIn, SwitchOut, Waking};
+
+    use super::super::{RequestId, Threads};
+    use super::*;
+
+    const PID: u32 = 40;
+    const WORKER: u32 = 41;
+    const OF_POOL: u32 = 42;
+    const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+
+    fn header(tid: u32, at_ns: u64) -> Header {
+        Header {
+            at_ns,
+            tid,
+            ..Header::zeroed()
+        }
+    }
+
+    fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
+        Operation {
+            at_ns,
+            direction,
+            conn: request.conn,
+            arrived_ns: at_ns,
+            request: Some(request),
+            outbound: false,
+            stalled: false,
+            faults: (0, 0),
+            task: 5,
+        }
+    }
+
+    /// A thread of the blocking pool that was woken at 150 ns for a request and runs from 200 ns.
+    fn woken_for_a_job() -> Threads {
+        let mut threads = Threads::default();
+        threads.operated(WORKER, PID, 0, &operates(100, Direction::In, SERVED));
+        let futex = libc::SYS_futex as i32;
+        threads.switch_out(&SwitchOut {
+            header: header(OF_POOL, 120),
+            tgid: PID,
+            state: 1,
+            syscall: futex,
+            args: [0x7000, 137, 1, 0],
+            ..SwitchOut::zeroed()
+        });
+        threads.woken(&Waking {
+            header: header(OF_POOL, 150),
+            tgid: PID,
+            waker_tid: WORKER,
+            waker_tgid: PID,
+            waker_syscall: futex,
+            waker_task: 5,
+            ..Waking::zeroed()
+        });
+        threads.switch_in(&SwitchIn {
+            header: header(OF_POOL, 200),
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        threads
+    }
+
+    fn doing(threads: &Threads, at_ns: u64) -> (Owner, Task) {
+        threads.get(OF_POOL).unwrap().owner_before(at_ns)
+    }
+
+    #[test]
+    fn a_thread_that_was_woken_for_a_job_is_in_it_from_then_on() {
+        let mut threads = woken_for_a_job();
+        threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
+        let job = (Owner::WokenFor(SERVED), Task::new(8));
+        assert_eq!((doing(&threads, 250), doing(&threads, 350)), (job, job));
+    }
+
+    #[test]
+    fn a_job_that_follows_is_not_for_whom_the_thread_was_woken() {
+        let mut threads = woken_for_a_job();
+        for (at_ns, task) in [
+            (300, Task::new(8)),
+            (400, Task::NONE),
+            (450, Task::new(9)),
+            (500, Task::NONE),
+        ] {
+            threads.turned_to(OF_POOL, PID, 0, at_ns, task);
+        }
+        assert_eq!(doing(&threads, 350).0, Owner::WokenFor(SERVED));
+        assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
+        assert_eq!(doing(&threads, 475), (Owner::Nobody, Task::new(9)));
+    }
+
+    #[test]
+    fn a_poll_in_which_a_next_request_began_was_for_the_one_that_took_most_of_it() {
+        let mut threads = Threads::default();
+        threads.turned_to(WORKER, PID, 0, 90, Task::new(5));
+        for (at_ns, direction, nth) in [
+            (100, Direction::In, 1),
+            (900, Direction::Out, 1),
+            (910, Direction::In, 2),
+            (950, Direction::Out, 2),
+        ] {
+            let request = RequestId { conn: 5, nth };
+            threads.operated(WORKER, PID, 0, &operates(at_ns, direction, request));
+        }
+        let worker = threads.get(WORKER).unwrap();
+        assert_eq!(worker.did_most_for(90, 960), Some(SERVED));
+        assert_eq!(worker.did_most_for(905, 960), Some(RequestId { conn: 5, nth: 2 }));
     }
 }

@@ -11,6 +11,8 @@ mod judgement;
 mod occupancy;
 mod packed;
 mod past;
+mod queued;
+mod roles;
 mod samples;
 mod state;
 mod tasks;
@@ -26,6 +28,8 @@ pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
+pub use queued::Queued;
+pub use roles::{Counted, Flavour, Roles, Workers};
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
@@ -36,6 +40,7 @@ use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
+use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
@@ -70,6 +75,7 @@ pub struct Threads {
     occupancy: Occupancy,
     comms: Comms,
     tasks: Tasks,
+    queue: Queue,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
@@ -152,7 +158,7 @@ impl Threads {
     pub fn seen(&mut self, event: &Seen) {
         let at_ns = event.header.at_ns;
         if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
-            let task = thread.task_in(event.task);
+            let task = thread.task_in(Task::new(event.task));
             thread.seen_running(at_ns, event.header.cpu, None);
             if task == thread.task {
                 thread.still_in_task(at_ns);
@@ -211,7 +217,7 @@ impl Threads {
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
         let waker_owner = match self.threads.get_mut(&event.waker_tid) {
             Some(waker) if waker.pid == event.waker_tgid => {
-                let (at_ns, task) = (event.header.at_ns, waker.task_in(event.waker_task));
+                let (at_ns, task) = (event.header.at_ns, waker.task_in(Task::new(event.waker_task)));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 // What ended just before the task did is still its doing.
                 let before = if waker.owner_sent {
@@ -250,10 +256,14 @@ impl Threads {
             return;
         };
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
-            tasks.took(pid, Task::new(operation.task), request);
+            let answered = operation.direction == Direction::Out && !operation.stalled;
+            tasks.took(pid, Task::new(operation.task), request, answered);
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        if !operation.outbound {
+            thread.role.ran(Task::new(operation.task));
+        }
         count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
             let availability = availability.entry(pid).or_default();
@@ -261,9 +271,10 @@ impl Threads {
         }
     }
 
-    /// What the workers did until `now_ns`, since this was asked last, each with its id.
+    /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.
     pub fn take_usage(&mut self, now_ns: u64) -> Vec<(u32, Usage)> {
-        let workers = self.threads.iter_mut().filter(|(_, thread)| thread.serves);
+        let is_told = |thread: &Thread| thread.serves || thread.is_of_pool();
+        let workers = self.threads.iter_mut().filter(|(_, thread)| is_told(thread));
         let mut used: Vec<_> = workers
             .map(|(&tid, thread)| (tid, thread.take_usage(now_ns)))
             .collect();
@@ -312,6 +323,7 @@ impl Threads {
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: u32) {
         self.tasks.forget_process(pid);
+        self.forget_roles(pid);
     }
 
     /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
@@ -322,6 +334,7 @@ impl Threads {
             thread.owner = Owner::Nobody;
             thread.task = Task::UNKNOWN;
             thread.state = NOTHING;
+            thread.role.lost();
         }
     }
 }

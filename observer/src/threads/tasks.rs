@@ -55,6 +55,8 @@ struct Work {
     /// It received from or sent to the request's client. Otherwise it began to run for the request, by the order of
     /// events.
     by_identity: bool,
+    /// The last that it did on the client's connection was to send: what follows may already be for another request.
+    answered: bool,
 }
 
 /// The tasks of all watched processes.
@@ -96,12 +98,20 @@ impl Tasks {
         work.by_identity.then_some(work.request)
     }
 
+    /// Whether a task of process `pid` answered the request that it served.
+    pub(super) fn has_answered(&self, pid: u32, task: Task) -> bool {
+        task.id()
+            .and_then(|id| self.get(pid, id))
+            .is_some_and(|work| work.answered)
+    }
+
     /// A task read a request or answered it.
-    pub(super) fn took(&mut self, pid: u32, task: Task, request: RequestId) {
+    pub(super) fn took(&mut self, pid: u32, task: Task, request: RequestId, answered: bool) {
         let Some(id) = task.id() else { return };
         let work = Work {
             request,
             by_identity: true,
+            answered,
         };
         if self.recent.get(&(pid, id)) == Some(&work) {
             return;
@@ -134,6 +144,7 @@ impl Tasks {
             Work {
                 request,
                 by_identity: false,
+                answered: false,
             },
         );
         Owner::WokenFor(request)

@@ -77,6 +77,7 @@ fn header() -> Header {
         sample_one_in: SAMPLE_ONE_IN,
         with_query: false,
         ring_bytes: 1 << 22,
+        polls: false,
         sample_hz: 99,
     };
     Header {

@@ -60,6 +60,7 @@ pub(crate) fn header() -> Header {
             sample_one_in: 100,
             with_query: true,
             ring_bytes: 4096,
+            polls: false,
             sample_hz: 99,
         },
         replay: false,

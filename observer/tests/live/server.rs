@@ -1,5 +1,6 @@
 //! The watched servers and what loads them: child processes that end with their test.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,18 @@ impl Server {
     /// `slow-peer`.
     pub(crate) fn slow_peer() -> Self {
         Self::start(&mut Command::new(example("slow-peer")))
+    }
+
+    /// `faulty-server` without its symbols, a copy in `directory` by the name of `stripped`.
+    pub(crate) fn without_symbols(directory: &Path) -> Self {
+        let stripped = directory.join("stripped");
+        fs::copy(example("faulty-server"), &stripped).unwrap();
+        let mut program = fs::read(&stripped).unwrap();
+        // `e_shoff`, `e_shnum` and `e_shstrndx` of the ELF header: without sections there is no symbol table.
+        program[0x28..0x30].fill(0);
+        program[0x3c..0x40].fill(0);
+        fs::write(&stripped, program).unwrap();
+        Self::start(&mut Command::new(&stripped))
     }
 
     /// Any server that says where it listens, as the example servers do.

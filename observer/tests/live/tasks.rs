@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use observer::event::Event;
@@ -17,14 +16,14 @@ use crate::client::Connection;
 use crate::kernel;
 use crate::observation::Observation;
 use crate::run::DEADLINE;
-use crate::server::{Server, announced, example, load, not_yet_a_server};
+use crate::server::{Server, announced, load, not_yet_a_server};
 
 fn header_of(observation: &Observation) -> Value {
     serde_json::from_str(observation.written_so_far().first().expect("the header is there")).unwrap()
 }
 
 /// Sends requests in turn on so many connections until the ids are known. Gives those that the server told.
-fn prove(server: &Server, observation: &mut Observation, connections: usize) -> BTreeSet<u64> {
+pub(crate) fn prove(server: &Server, observation: &mut Observation, connections: usize) -> BTreeSet<u64> {
     let mut connections: Vec<_> = (0..connections)
         .map(|_| Connection::open(server.address))
         .collect();
@@ -130,14 +129,7 @@ fn one_connection_is_enough_where_the_symbols_are_there() {
 fn a_program_without_symbols_has_task_ids_too() {
     let Some(_turn) = kernel::turn() else { return };
     let directory = tempfile::tempdir().unwrap();
-    let stripped = directory.path().join("stripped");
-    fs::copy(example("faulty-server"), &stripped).unwrap();
-    let mut program = fs::read(&stripped).unwrap();
-    // `e_shoff`, `e_shnum` and `e_shstrndx` of the ELF header: without sections there is no symbol table.
-    program[0x28..0x30].fill(0);
-    program[0x3c..0x40].fill(0);
-    fs::write(&stripped, program).unwrap();
-    let server = Server::start(&mut Command::new(&stripped));
+    let server = Server::without_symbols(directory.path());
     let mut observation = Observation::of(server.pid(), &[]);
     let runtime = &header_of(&observation)["targets"][0]["runtime"];
     assert_eq!(

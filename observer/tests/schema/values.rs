@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 
 use observer::cause::{Budget, Cause};
 use observer::output::{
-    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeInfo, RuntimeLine, SignalInfo,
-    Sink as _, TargetInfo, Why,
+    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeAtWork, RuntimeInfo, RuntimeLine,
+    RuntimeThread, SignalInfo, Sink as _, TargetInfo, Why,
 };
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
-    WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
+    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
+use observer::threads::Flavour;
 use serde_json::Value;
 
 /// One value for each kind of line.
@@ -82,6 +83,7 @@ pub(crate) fn full() -> Lines {
                 sample_one_in: 100,
                 with_query: false,
                 ring_bytes: 1 << 20,
+                polls: true,
                 sample_hz: 99,
             },
             replay: false,
@@ -108,6 +110,16 @@ pub(crate) fn full() -> Lines {
             version: Some("1.48.0".to_owned()),
             task_ids: true,
             evidence: "word 6".to_owned(),
+            runtimes: vec![RuntimeAtWork {
+                flavour: Some(Flavour::MultiThread),
+                count: 1,
+                threads: vec![RuntimeThread {
+                    tid: 9,
+                    comm: Some("worker".to_owned()),
+                }],
+                evidence: "descriptor 4".to_owned(),
+            }],
+            pool_threads: Some(1),
         },
         end: End {
             start_unix_ns: 2,
@@ -196,6 +208,7 @@ fn full_totals() -> Totals {
         pid: Some(7),
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
+        pool: true,
         function: Some("app::report".to_owned()),
     };
     let band = BandMeans {
@@ -245,18 +258,43 @@ fn full_totals() -> Totals {
                 }),
                 ..WorkerTotals::default()
             }],
+            idlest: None,
+            pool: Some(PoolTotals::default()),
         }],
         diagnosis: Some(Diagnosis {
             kind: Trouble::Quota,
             text: "clear".to_owned(),
         }),
         memory: vec![ProcessMemory::default()],
+        polls: Some(PollTotals {
+            polls: 3,
+            unqueued: 1,
+            long: 1,
+            p50_ns: Some(1),
+            p99_ns: Some(2),
+            max_ns: Some(2),
+            queue_p50_ns: Some(1),
+            queue_p99_ns: Some(2),
+            queue_max_ns: Some(2),
+            longest: vec![LongPoll {
+                pid: 7,
+                tid: 9,
+                task: Some(31),
+                start_unix_ns: 3,
+                dur_ns: 2,
+                request: Some("GET /slow".to_owned()),
+            }],
+        }),
         lost: vec![("ring_full", 1)],
         cost: Some(OwnCost {
             ebpf_ns: Some(1),
             cpu_ns: 1,
             rss_bytes: 1,
             records: 1,
+            probes: Some(ProbeCost {
+                hits: 9,
+                estimated_ns: 9_000,
+            }),
             samples: Some(1),
             samples_lost: Some(1),
         }),
@@ -289,11 +327,14 @@ pub(crate) fn bare() -> Lines {
         span.detail = Detail::default();
     }
 
-    lines.runtime.version = None;
+    (lines.runtime.version, lines.runtime.pool_threads) = (None, None);
+    lines.runtime.runtimes[0].flavour = None;
+    lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
-        (totals.latency_ns, totals.at, totals.cost) = (None, None, None);
+        (totals.latency_ns, totals.at, totals.polls, totals.cost) = (None, None, None, None);
         totals.diagnosis = None;
+        totals.workers[0].pool = None;
         for worker in &mut totals.workers[0].threads {
             (worker.comm, worker.longest) = (None, None);
         }

@@ -5,6 +5,7 @@
 
 mod injected;
 mod names;
+mod polls;
 mod quota;
 mod report;
 mod run;
@@ -33,7 +34,7 @@ use score::Score;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask lab --list\n  cargo xtask lab --only behind-sleep\n  \
-                        cargo xtask lab --short --json lab.json"
+                        cargo xtask lab --short --json lab.json\n  cargo xtask lab --polls"
 )]
 pub(crate) struct Arguments {
     /// One small run of each scenario; fails where too few requests are explained rightly
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Print what the scenarios inject and expect, and run nothing
     #[arg(long)]
     list: bool,
+    /// Judge what observer says of polls, by a server that keeps each poll of its tasks itself, and nothing else
+    #[arg(long, conflicts_with_all = ["only", "list"])]
+    polls: bool,
     /// Also write all figures into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,6 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         short,
         only,
         list,
+        polls,
         json,
     } = arguments;
     let scenarios = chosen(only)?;
@@ -64,9 +69,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     }
+    if *polls {
+        polls::require_kernel()?;
+    }
     setup::ensure()?;
+    let mut examples = vec!["faulty-server", "load", "slow-peer", "hog"];
+    if *polls {
+        examples.extend(polls::EXAMPLES);
+    }
     let bench = Bench {
-        observer: build::observer("release", &["faulty-server", "load", "slow-peer", "hog"])?,
+        observer: build::observer("release", &examples)?,
         directory: workspace::target_dir()?.join("lab"),
         interrupt: Interrupt::listen()?,
     };
@@ -77,6 +89,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         command::run(Command::new("sudo").arg("-v")).context("the lab needs root, or sudo")?;
     }
     bench.prepare()?;
+    if *polls {
+        let results = polls::run(&bench, *short)?;
+        return json.as_ref().map_or(Ok(()), |path| write_json(path, &results));
+    }
     let results = scenarios
         .iter()
         .map(|scenario| result(&bench, scenario, *short))

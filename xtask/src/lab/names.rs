@@ -27,7 +27,7 @@ pub(super) enum Named {
 
 impl Names {
     /// Looks at the spans of right causes: whoever is named, by all that is asked for, for most of their time counts.
-    /// Nothing where nobody is to be named.
+    /// Nothing where nobody is to be named, or nobody is who need not be.
     pub(super) fn check(&self, part: &Part, explained: &Explained) -> Option<Named> {
         let wanted = self.wanted(&part.culprit);
         if wanted.is_empty() {
@@ -39,7 +39,7 @@ impl Names {
                 .map(|(pointer, _)| Some(span.pointer(pointer)?.as_str()?.to_owned()))
                 .collect::<Vec<_>>()
         })?;
-        Some(compare(&wanted, &names))
+        Some(compare(&wanted, &names)).filter(|named| !part.nameless || *named != Named::Absent)
     }
 
     /// Where in a span each name stands, and which are right.
@@ -73,7 +73,7 @@ impl Names {
     }
 }
 
-/// The same for the runtime's task that is named. Nothing where the truth knows none.
+/// The same for the runtime's task that is named. Nothing also where the truth knows none.
 pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explained) -> Option<Named> {
     if right.is_empty() {
         return None;
@@ -82,6 +82,7 @@ pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explain
         span.pointer("/culprit/task").and_then(Value::as_u64)
     })?;
     Some(match named {
+        None if part.nameless => return None,
         None => Named::Absent,
         Some(task) if right.contains(&task) => Named::Right,
         Some(task) => Named::Wrong(format!("the task is {task} and none of {right:?}")),

@@ -30,16 +30,29 @@ impl Result {
         sum(self.cases.iter().map(|(_, score)| score))
     }
 
-    /// What is under the floor: too few right answers, or requests that only one side knows.
+    /// What is under the floor: too few right answers or names, a wrong name, or requests that only one side knows.
     pub(super) fn under_the_floor(&self) -> Option<String> {
         let score = self.total();
-        let wrong = score.affected - score.right;
-        let few = score.right * 100 < score.affected * RIGHT_IN_EACH && wrong > FORGIVEN;
-        if few && self.known.is_none() {
-            return Some(format!(
-                "{}: {} of {} judged requests have a right top cause",
-                self.scenario, score.right, score.affected
-            ));
+        let few =
+            |right: u64, others: u64| right * 100 < (right + others) * RIGHT_IN_EACH && others > FORGIVEN;
+        if self.known.is_none() {
+            if few(score.right, score.affected - score.right) {
+                return Some(format!(
+                    "{}: {} of {} judged requests have a right top cause",
+                    self.scenario, score.right, score.affected
+                ));
+            }
+            let wrong = score.culprits_wrong + score.tasks_wrong;
+            let (named, absent) = (
+                score.culprits_right + score.tasks_right,
+                score.culprits_absent + score.tasks_absent,
+            );
+            if wrong > FORGIVEN || few(named, absent) {
+                return Some(format!(
+                    "{}: of those to blame {named} were named, {absent} were not, and {wrong} times somebody else was",
+                    self.scenario
+                ));
+            }
         }
         let strangers = score.missing + score.extra;
         (strangers > 0 && score.lost == 0).then(|| {
@@ -224,6 +237,20 @@ mod tests {
         assert!(result(judged(100, 94), None).under_the_floor().is_some());
         assert!(result(judged(100, 94), Some("why")).under_the_floor().is_none());
         assert!(result(judged(100, 95), None).under_the_floor().is_none());
+    }
+
+    #[test]
+    fn names_that_are_wrong_or_absent_are_under_the_floor_unless_that_is_known() {
+        let named = |right, wrong, absent| Score {
+            culprits_right: right,
+            tasks_wrong: wrong,
+            culprits_absent: absent,
+            ..judged(100, 100)
+        };
+        assert!(result(named(95, 0, 5), None).under_the_floor().is_none());
+        assert!(result(named(94, 0, 6), None).under_the_floor().is_some());
+        assert!(result(named(98, 2, 0), None).under_the_floor().is_some());
+        assert!(result(named(98, 2, 0), Some("why")).under_the_floor().is_none());
     }
 
     #[test]

@@ -33,12 +33,25 @@ const RING_KIB: &str = "16384";
 /// Ids of one load, at most.
 const IDS: usize = 1_000_000;
 const DATA_BYTES: usize = 64 << 20;
+/// What the server writes into its directory.
+const TRUTH: &str = "truth.jsonl";
+/// What observer writes there.
+pub(super) const EXPLAINED: &str = "observer.jsonl";
 
 /// What all cases share.
 pub(super) struct Bench {
     pub(super) observer: PathBuf,
     pub(super) directory: PathBuf,
     pub(super) interrupt: Interrupt,
+}
+
+/// What is known of a run when it is over.
+pub(super) struct Run {
+    /// The loads' files.
+    logs: Vec<PathBuf>,
+    /// Requests before the loads.
+    warm_up: u64,
+    names: Names,
 }
 
 impl Bench {
@@ -59,20 +72,26 @@ impl Bench {
     /// Runs a case in a directory of its own; gives what was written, and the names that only now are known.
     pub(super) fn run(&self, scenario: &str, case: &Case) -> Result<(Observed, Names)> {
         let directory = self.case_directory(scenario, case)?;
+        let arguments = ["--requests", "all", "--with-query"];
+        let Run { logs, warm_up, names } = self.observe(case, &directory, &arguments)?;
         let at = |name: &str| directory.join(name);
-        let truth = at("truth.jsonl");
+        Ok((truth::read(&at(TRUTH), warm_up, &logs, &at(EXPLAINED))?, names))
+    }
+
+    /// Runs a case, with these arguments for observer. What every process wrote is then in `directory`.
+    pub(super) fn observe(&self, case: &Case, directory: &Path, arguments: &[&str]) -> Result<Run> {
+        let at = |name: &str| directory.join(name);
         let peer = self.peer(case)?;
-        let (mut server, address) = self.server(case, &truth, peer.as_ref())?;
+        let (mut server, address) = self.server(case, &at(TRUTH), peer.as_ref())?;
         let quota = case
             .server
             .quota_us
             .map(|(quota_us, period_us)| Quota::on(server.pid(), quota_us, period_us));
         let quota = quota.transpose()?;
         let hogs = self.hogs(case)?;
-        let explained = at("observer.jsonl");
-        let observer = self.attach(server.pid(), &explained)?;
+        let observer = self.attach(server.pid(), &at(EXPLAINED), arguments)?;
 
-        let warm_up = self.warm_up(&address, &explained)?;
+        let warm_up = self.warm_up(&address, &at(EXPLAINED))?;
         let logs: Vec<_> = (0..case.loads.len())
             .map(|index| at(&format!("load-{index}.jsonl")))
             .collect();
@@ -95,7 +114,7 @@ impl Bench {
             data: self.data().display().to_string(),
             files: self.directory.display().to_string(),
         };
-        Ok((truth::read(&truth, warm_up, &logs, &explained)?, names))
+        Ok(Run { logs, warm_up, names })
     }
 
     pub(super) fn case_directory(&self, scenario: &str, case: &Case) -> Result<PathBuf> {
@@ -108,7 +127,8 @@ impl Bench {
         self.directory.join("data")
     }
 
-    fn example(&self, name: &str) -> PathBuf {
+    /// The path of an example.
+    pub(super) fn example(&self, name: &str) -> PathBuf {
         self.observer.with_file_name("examples").join(name)
     }
 
@@ -154,17 +174,10 @@ impl Bench {
     }
 
     /// Observer, once it is attached: that is when it writes its first line.
-    fn attach(&self, pid: u32, output: &Path) -> Result<Child> {
+    fn attach(&self, pid: u32, output: &Path, arguments: &[&str]) -> Result<Child> {
         let file = File::create(output).with_context(|| format!("cannot create {}", output.display()))?;
         let mut attach = privilege::as_root(&self.observer);
-        attach.args([
-            "attach",
-            "--pid",
-            &pid.to_string(),
-            "--requests",
-            "all",
-            "--with-query",
-        ]);
+        attach.args(["attach", "--pid", &pid.to_string()]).args(arguments);
         attach.args(["--format", "jsonl", "--ring-kib", RING_KIB]);
         let observer = Child::start("observer", attach.stdin(Stdio::null()).stdout(file))?;
         let start = Instant::now();

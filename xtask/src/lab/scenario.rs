@@ -29,6 +29,8 @@ pub(super) struct Part {
     /// Causes that are right. What observer charges to them together is compared with what was injected.
     pub(super) causes: &'static [&'static str],
     pub(super) culprit: Culprit,
+    /// Nothing that is recorded tells who is to blame: nobody named is as good as the right one, and nobody else is.
+    pub(super) nameless: bool,
 }
 
 /// Which of the truth's stretches make up a part.
@@ -118,6 +120,15 @@ impl Part {
             injected,
             causes,
             culprit: Culprit::default(),
+            nameless: false,
+        }
+    }
+
+    /// With somebody of whom nothing is recorded that tells.
+    pub(super) fn nameless(self) -> Self {
+        Self {
+            nameless: true,
+            ..self
         }
     }
 

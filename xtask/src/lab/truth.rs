@@ -210,7 +210,8 @@ pub(super) fn knows_tasks(observer: &Path) -> Result<bool> {
     }))
 }
 
-fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+/// One object from each line of a file.
+pub(super) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let parsed = BufReader::new(file)
         .lines()

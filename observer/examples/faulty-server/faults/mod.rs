@@ -20,10 +20,11 @@ use serde::de::DeserializeOwned;
 
 use crate::downstream::Downstream;
 use crate::incoming::Gate;
+use crate::polled;
 use crate::truth::Truth;
 use crate::visit::Visit;
 use disk::Data;
-use size::Kibibytes;
+use size::{Count, Kibibytes};
 
 /// What is answered.
 pub(crate) struct Answer {
@@ -81,7 +82,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, query: &str) -> Ans
     let mut visit = Visit::of_a_request(shared.truth.clone(), query);
     if let Some(path) = path.strip_prefix("/spawned") {
         let (shared, path, query) = (Arc::clone(shared), path.to_owned(), query.to_owned());
-        tokio::spawn(async move {
+        polled::spawn(async move {
             let mut visit = Visit::of_a_task(shared.truth.clone());
             // Nobody waits for the answer.
             let _ = fault(&mut visit, &shared, &path, &query).await;
@@ -97,6 +98,7 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
     Ok(match path {
         "/ping" => "pong".into(),
         "/task" => own_task().into(),
+        "/yields" => yields(&read(query)?).await.into(),
         // More than the socket may take at once.
         "/large" => read::<Kibibytes>(query)?.filler().into(),
         "/burn" => computing::burn(visit, &read(query)?).into(),
@@ -125,6 +127,17 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
 /// The id of the runtime task that serves the request, where there is one.
 fn own_task() -> String {
     tokio::task::try_id().map_or_else(String::new, |id| id.to_string())
+}
+
+/// Has a task of its own, which is polled once more than it yields.
+async fn yields(count: &Count) -> &'static str {
+    let times = count.times;
+    let task = polled::spawn(async move {
+        for _ in 0..times {
+            tokio::task::yield_now().await;
+        }
+    });
+    task.await.map_or("failed\n", |()| "yielded\n")
 }
 
 fn read<T: DeserializeOwned>(query: &str) -> Result<T, Failure> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 const MOST_MS: u64 = 60_000;
 const MOST_US: u64 = MOST_MS * 1000;
 const MOST_KIB: u64 = 64 * 1024;
+const MOST_YIELDS: u64 = 1_000_000;
 
 /// A time: `us=200`, or `ms=20`.
 #[derive(Deserialize)]
@@ -57,6 +58,13 @@ impl Kibibytes {
     pub(super) fn filler(&self) -> Vec<u8> {
         vec![b'x'; self.bytes()]
     }
+}
+
+/// How often.
+#[derive(Deserialize)]
+pub(super) struct Count {
+    #[serde(deserialize_with = "at_most::<MOST_YIELDS, _>")]
+    pub(super) times: u64,
 }
 
 fn at_most<'a, const MOST: u64, D: Deserializer<'a>>(deserializer: D) -> Result<u64, D::Error> {

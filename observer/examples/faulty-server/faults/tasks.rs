@@ -10,6 +10,7 @@ use super::computing::burned;
 use super::size::Time;
 use super::{Failure, unavailable, waiting};
 use crate::clock;
+use crate::polled;
 use crate::truth::{self, Kind, Stretch};
 use crate::visit::Visit;
 
@@ -32,7 +33,7 @@ impl Clerk {
     fn jobs(&self) -> &mpsc::UnboundedSender<Job> {
         self.0.get_or_init(|| {
             let (sender, mut jobs) = mpsc::unbounded_channel::<Job>();
-            tokio::spawn(async move {
+            polled::spawn(async move {
                 while let Some(job) = jobs.recv().await {
                     job.done();
                 }
@@ -77,8 +78,8 @@ pub(super) async fn channel(visit: &mut Visit, clerk: &Clerk, time: &Time) -> Re
 /// Spawns two tasks and waits for both: one computes, the other waits half as long.
 pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
     let duration = time.duration();
-    let computing = tokio::spawn(async move { burned(duration) });
-    let waiting = tokio::spawn(tokio::time::sleep(duration / 2));
+    let computing = polled::spawn(async move { burned(duration) });
+    let waiting = polled::spawn(tokio::time::sleep(duration / 2));
     let (computed, waited) = tokio::join!(computing, waiting);
     waited.map_err(unavailable)?;
     let computed = computed.map_err(unavailable)?;
@@ -91,7 +92,7 @@ pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str,
 pub(super) async fn wake_first(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
     let duration = time.duration();
     let (wake, woken) = oneshot::channel();
-    tokio::spawn(async move {
+    polled::spawn(async move {
         // Who asked may have gone.
         let _ = wake.send((clock::now_ns(), truth::current_task()));
         burned(duration);

@@ -13,13 +13,14 @@ use hyper_util::rt::TokioIo;
 
 use crate::faults::{Answer, Shared, answer};
 use crate::incoming::Incoming;
+use crate::polled;
 
 pub(super) async fn serve(mut incoming: Incoming, shared: Arc<Shared>) -> Result<()> {
     loop {
         let (stream, _) = incoming.accept().await;
         let shared = Arc::clone(&shared);
         let service = service_fn(move |request| handler(Arc::clone(&shared), request));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        polled::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 

@@ -11,13 +11,20 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
         cpu_ns,
         rss_bytes,
         records,
+        probes,
         samples,
         samples_lost,
     } = cost?;
     let of_a_cpu = |ns| format!("{} of a CPU", words::small_share(ns, over_ns));
     let ebpf = ebpf_ns.map_or_else(|| "not known".to_owned(), of_a_cpu);
     let (rss, records) = (words::bytes(rss_bytes), words::rate(records, over_ns));
-    let mut text = format!("{}, eBPF {ebpf}, RSS {rss}, records {records}", of_a_cpu(cpu_ns));
+    let probes = probes.map_or_else(String::new, |probes| {
+        format!(", probes {}", of_a_cpu(probes.estimated_ns))
+    });
+    let mut text = format!(
+        "{}, eBPF {ebpf}{probes}, RSS {rss}, records {records}",
+        of_a_cpu(cpu_ns)
+    );
     if let Some(samples) = samples {
         text.push_str(&format!(", samples {}", words::rate(samples, over_ns)));
     }

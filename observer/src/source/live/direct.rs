@@ -78,6 +78,24 @@ impl Programs {
         )
         .context("the BPF_PROG_LOAD syscall failed")
     }
+
+    /// Loads a program that is for many places in user code at once.
+    pub(super) fn load_uprobe(&self, name: &str) -> Result<OwnedFd> {
+        let program = self
+            .0
+            .programs
+            .get(name)
+            .with_context(|| format!("program {name} is not in the compiled object"))?;
+        let instructions = &self.0.functions[&program.function_key()].instructions;
+        load(
+            instructions,
+            &program.license,
+            bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+            bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
+            0,
+        )
+        .context("the BPF_PROG_LOAD syscall failed")
+    }
 }
 
 /// Attaches a program to the hook that it was loaded for. It stays attached while the link that is given stays open.
@@ -96,6 +114,7 @@ fn descriptor(map: &Map) -> Result<RawFd> {
         Map::Array(data)
         | Map::ArrayOfMaps(data)
         | Map::HashMap(data)
+        | Map::LruHashMap(data)
         | Map::PerCpuArray(data)
         | Map::RingBuf(data)
         | Map::SkStorage(data)
@@ -173,7 +192,7 @@ fn load(
 }
 
 /// Calls `bpf(2)` with a command that gives a new descriptor.
-fn bpf<Attributes>(command: bpf_cmd, attributes: &Attributes) -> io::Result<OwnedFd> {
+pub(super) fn bpf<Attributes>(command: bpf_cmd, attributes: &Attributes) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads as many bytes as it is told, of a structure that lives on the stack; what the
     // structure points to outlives the call, and nothing is written.
     let result = unsafe {

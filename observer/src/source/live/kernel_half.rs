@@ -10,6 +10,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
+use super::polls::{self, Functions};
 use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
@@ -28,6 +29,8 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
+    /// Functions of watched processes whose runtime's polls are recorded.
+    pub polls: Vec<Functions>,
     /// How often a second what threads run is sampled; 0 for never.
     pub sample_hz: u32,
 }
@@ -40,6 +43,8 @@ pub struct KernelHalf {
     losses: PerCpuArray<MapData, LossesPod>,
     pids: Vec<u32>,
     task_words: Array<MapData, i64>,
+    scheduler_words: Array<MapData, i64>,
+    kind_words: Array<MapData, i64>,
     pub(super) rings: Rings,
     pub(super) seekers: Seekers,
     /// Where threads are sampled.
@@ -66,10 +71,17 @@ impl KernelHalf {
         let resolved = offsets::resolve(&kernel)?;
         let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
+        // The kernel sets the memory of this one aside before anything is put in.
+        let queued = if options.polls.is_empty() {
+            1
+        } else {
+            limits::MAX_QUEUED_TASKS
+        };
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
             .override_global(names::constant::ONLY_TARGET, &only_target, true)
+            .map_max_entries(names::map::QUEUED, queued)
             .map_max_entries(
                 names::map::STACKS,
                 stacks::ring_bytes(options.sample_hz, rings::possible_cpus()?),
@@ -80,6 +92,9 @@ impl KernelHalf {
 
         // Before any map is taken out.
         let direct = direct::is_needed()
+            .then(|| direct::Programs::new(OBJECT, &ebpf))
+            .transpose()?;
+        let for_polls = (!options.polls.is_empty())
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
@@ -100,6 +115,8 @@ impl KernelHalf {
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
         let task_words = map(&mut ebpf, names::map::TASK_WORDS)?;
+        let scheduler_words = map(&mut ebpf, names::map::SCHEDULER_WORDS)?;
+        let kind_words = map(&mut ebpf, names::map::KIND_WORDS)?;
         let (seeks, samples) = (
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
@@ -113,10 +130,13 @@ impl KernelHalf {
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
-        let outcomes = signals::attach(&mut attacher);
+        let mut outcomes = signals::attach(&mut attacher);
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
-        let links = attacher.links;
+        let mut links = attacher.links;
+        if let Some(programs) = for_polls {
+            outcomes.push(polls::attach(&programs, &options.polls, &mut links));
+        }
         let sampled = outcomes
             .iter()
             .any(|outcome| outcome.signal == signals::SAMPLE && outcome.hook.is_some());
@@ -131,6 +151,8 @@ impl KernelHalf {
             losses,
             pids: options.pids.clone(),
             task_words,
+            scheduler_words,
+            kind_words,
             rings,
             seekers,
             stacks,
@@ -138,16 +160,27 @@ impl KernelHalf {
         })
     }
 
-    /// Says where the threads of process `pid` keep the id of their current runtime task, in bytes from their `fsbase`;
-    /// `None` stops reading it.
+    /// Says where the threads of process `pid` keep what their runtime knows of them; `None` stops reading it.
     ///
     /// # Errors
-    /// When `pid` is not watched or the map cannot be written.
-    pub fn set_task_word(&mut self, pid: u32, offset: Option<i64>) -> Result<()> {
+    /// When `pid` is not watched or a map cannot be written.
+    pub fn set_runtime_words(&mut self, pid: u32, words: Option<RuntimeWords>) -> Result<()> {
         let slot = self.slot(pid)?;
-        self.task_words
-            .set(slot, offset.unwrap_or(0), 0)
-            .with_context(|| format!("cannot say where process {pid} keeps its task ids"))
+        let RuntimeWords {
+            task,
+            scheduler,
+            kind,
+        } = words.unwrap_or_default();
+        let maps = [
+            (&mut self.task_words, task),
+            (&mut self.scheduler_words, scheduler),
+            (&mut self.kind_words, kind),
+        ];
+        for (map, word) in maps {
+            map.set(slot, word.unwrap_or(0), 0)
+                .with_context(|| format!("cannot say where process {pid} keeps what its runtime knows"))?;
+        }
+        Ok(())
     }
 
     /// The place of process `pid` in the arrays that have one for each target.
@@ -155,6 +188,15 @@ impl KernelHalf {
         let slot = self.pids.iter().position(|watched| *watched == pid);
         let slot = slot.with_context(|| format!("process {pid} is not watched"))?;
         Ok(u32::try_from(slot)?)
+    }
+
+    /// Probes on polls that the kernel refused, with the reasons.
+    pub fn refused_polls(&self) -> impl Iterator<Item = &(String, String)> {
+        let polls = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.signal == polls::SIGNAL);
+        polls.flat_map(|outcome| &outcome.refused)
     }
 
     /// The loaded object, for its log.
@@ -167,6 +209,17 @@ impl KernelHalf {
         let values = self.losses.get(&0, 0).context("cannot read the loss counters")?;
         Ok(values.iter().map(|pod| pod.0).collect())
     }
+}
+
+/// Where the threads of a process keep what their runtime knows of them: words, in bytes from their `fsbase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeWords {
+    /// The id of the current task.
+    pub task: Option<i64>,
+    /// A pointer to the scheduler that runs the thread.
+    pub scheduler: Option<i64>,
+    /// The kind of the runtime.
+    pub kind: Option<i64>,
 }
 
 /// Hands what was freed back to the kernel. The types of a kernel are 25 MiB while they are read, and would stay

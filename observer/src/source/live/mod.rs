@@ -7,6 +7,7 @@ mod drain;
 mod facts;
 mod kernel_half;
 pub mod offsets;
+pub mod polls;
 pub mod privilege;
 mod program_time;
 mod rings;

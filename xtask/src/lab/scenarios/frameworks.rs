@@ -4,7 +4,7 @@
 use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
 use super::super::truth::Kind;
 use super::queues::{SLEEPS, own_sleep};
-use super::{NOT_ITS_TURN, case, own_cpu, short};
+use super::{case, own_cpu, short};
 
 /// A framework on a runtime.
 struct Stack {
@@ -77,7 +77,7 @@ fn scenario(stack: &Stack) -> Scenario {
     Scenario {
         name: stack.name,
         about: stack.about,
-        known: Some(NOT_ITS_TURN),
+        known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),

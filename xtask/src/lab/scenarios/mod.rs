@@ -27,10 +27,6 @@ const MOST_PER_SECOND: u64 = 1_000;
 /// With fewer there would be nothing to judge after some seconds.
 const LEAST_PER_SECOND: u64 = 2;
 
-/// Why observer fails where a worker does several things at once.
-const NOT_ITS_TURN: &str = "what a task waited for is `unexplained` where something else woke its worker, or kept it \
-                            awake, in the moment in which the wait was over";
-
 /// What reading, parsing and answering a request takes beside its handler, at most.
 const AROUND_NS: u64 = 500_000;
 

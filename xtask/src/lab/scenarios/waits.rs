@@ -10,11 +10,12 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             name: "disk-sync",
             about: "The handler writes a file through to the disk: a `syscall`, `fsync` for the most part, on a file \
-                    in the server's directory.",
+                    in the server's directory, whose name is known if it is still open when it is asked for.",
             known: None,
             expected: Expected::Parts(vec![
                 own(&[Kind::Disk], &["syscall"])
-                    .by(Culprit::syscalls(&["fsync", "write", "openat", "close"]).on(Object::Files)),
+                    .by(Culprit::syscalls(&["fsync", "write", "openat", "close"]).on(Object::Files))
+                    .nameless(),
             ]),
             cases: vec![
                 case("4KiB", Server::workers(1), one("/blocking-file?kib=4", 100)),

@@ -1,0 +1,226 @@
+//! Explains why a request that had been put aside went on: what ended the idle time of its worker, or what the worker did
+//! until it took the request up.
+
+use observer_common::conn;
+
+use super::path::Reason;
+use super::service::{LastRun, Walk};
+use super::waiting;
+use crate::cause::Cause;
+use crate::connections::Role;
+use crate::threads::{Block, Owner, Slice, State};
+
+/// Hand-offs that are followed to find what woke a row of workers, at most.
+const MAX_HOPS: usize = 8;
+
+/// A worker can begin to wait for a timer while the one that set it still runs.
+const TIMER_SLACK_NS: u64 = 1_000_000;
+
+/// A worker is seen in each task that runs for longer than this.
+const MAX_TURN_NS: u64 = 2_000_000;
+
+const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
+
+impl Walk<'_, '_> {
+    /// The thread had nothing to do until it was woken: the waker is the reason.
+    pub(super) fn idle(&mut self, slice: &Slice, block: &Block) {
+        if let Some(waker) = waiting::hand_off(self.evidence, block) {
+            // From the wakeup backwards, the waker's time is the request's. What lies between the wakeup and
+            // the cursor is nothing: a block ends at its wakeup.
+            let known = self
+                .evidence
+                .threads
+                .get(waker)
+                .is_some_and(|thread| thread.before(slice.to_ns).is_some());
+            if known && slice.to_ns >= self.path.cursor_ns() {
+                self.handed_off = Some(self.hand_off());
+                self.tid = waker;
+                return;
+            }
+        }
+        let run = self.last_run();
+        let due = || {
+            self.due_ns(run, slice, block)?;
+            Some((Cause::Timer, Reason::Plain))
+        };
+        let mut by_order = false;
+        let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
+            (
+                Cause::Unexplained,
+                Reason::Note("waiting for the client's next bytes"),
+            )
+        } else {
+            self.reason_to_resume(run, slice, block).unwrap_or_else(|| {
+                by_order = true;
+                due().unwrap_or((
+                    Cause::Unexplained,
+                    Reason::Note("put aside: what woke the worker was not for it"),
+                ))
+            })
+        };
+        if by_order {
+            self.path.mark_by_order();
+        }
+        self.resume_from(run, cause, reason);
+    }
+
+    /// The thread took the request up again after it had worked for others. What ended the thread's last idle
+    /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
+    pub(super) fn put_aside(&mut self) {
+        if self.came_from_who_queued() {
+            return;
+        }
+        let run = self.last_run();
+        let woken = self.last_idle(run.end_ns);
+        let reason = |(idle, block)| Some((self.reason_to_resume(run, &idle, &block)?, idle.to_ns));
+        if let Some((reason, woken_ns)) = woken.and_then(reason) {
+            self.resume_when_ready(woken_ns, reason);
+        } else if self.was_done_elsewhere(run) {
+        } else if let Some(due_ns) = woken.and_then(|(idle, block)| self.due_ns(run, &idle, &block)) {
+            self.path.mark_by_order();
+            self.resume_when_ready(due_ns, (Cause::Timer, Reason::Plain));
+        } else if !self.was_behind(run.end_ns) {
+            self.path.mark_by_order();
+            self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED));
+        }
+    }
+
+    /// The request could go on from `ready_ns` on, and waited for its worker; before, it had to wait.
+    fn resume_when_ready(&mut self, ready_ns: u64, (cause, reason): (Cause, Reason)) {
+        waiting::walk(self.evidence, self.turn, self.tid, ready_ns, self.path);
+        self.resume_from(self.last_run(), cause, reason);
+    }
+
+    /// Whether `run` was on a thread that was woken for the request, and is done with it: from then on the request
+    /// waited for its worker. Charges that, and goes there.
+    fn was_done_elsewhere(&mut self, run: LastRun) -> bool {
+        let own = self.last_run_that_is(true);
+        if run.tid == self.tid || run.end_ns <= own.end_ns || run.end_ns >= self.path.cursor_ns() {
+            return false;
+        }
+        self.path.mark_by_order();
+        waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
+        self.handed_off = Some(self.hand_off());
+        self.tid = run.tid;
+        true
+    }
+
+    /// Whether the request went on right after another task of the same worker, one that serves no client itself: then
+    /// it waited for that one, or for the worker that was busy with it. Charges that, not before `since_ns`.
+    fn was_behind(&mut self, since_ns: u64) -> bool {
+        let Some(thread) = self.evidence.threads.get(self.tid) else {
+            return false;
+        };
+        let before = || {
+            let back = thread.back_from(self.path.cursor_ns());
+            back.take_while(|slice| slice.to_ns > since_ns)
+        };
+        // Somewhere in a short slice of more than one the worker turned from one task to the other.
+        let turned = |slice: &Slice, owner| owner == Owner::Mixed && slice.duration_ns() <= MAX_TURN_NS;
+        let last = before().find_map(|slice| match slice.state {
+            State::Runnable { .. } => None,
+            State::Running { owner, .. } if turned(&slice, owner) => None,
+            State::Running {
+                owner: owner @ (Owner::Nobody | Owner::WokenFor(_)),
+                cpu,
+                ..
+            } => Some(slice.task.id().map(|_| (slice.task, owner, cpu))),
+            _ => Some(None),
+        });
+        let Some((task, owner, cpu)) = last.flatten() else {
+            return false;
+        };
+        let first = before()
+            .take_while(|slice| match slice.state {
+                State::Running { owner, cpu: on, .. } => {
+                    on == cpu && (slice.task == task || turned(slice, owner))
+                }
+                _ => false,
+            })
+            .last();
+        let Some(first) = first else {
+            return false;
+        };
+        self.path.mark_by_order();
+        let from_ns = first.from_ns.max(since_ns);
+        let reason = Reason::RanFor(owner, task);
+        self.path
+            .charge_until(from_ns, Cause::WorkerBusy, Some(self.tid), Some(cpu), reason);
+        true
+    }
+
+    /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.
+    fn reason_to_resume(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<(Cause, Reason)> {
+        let wake_conn = block.wake?.conn;
+        if self.is_our_peer(wake_conn, idle.to_ns) {
+            Some((Cause::Downstream, Reason::Peer(wake_conn)))
+        } else if wake_conn != conn::NONE {
+            None
+        } else if run.stalled {
+            Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
+        } else {
+            let expired = block.wait.expired(idle.to_ns - idle.from_ns);
+            (could_be_for(run, idle) && expired).then_some((Cause::Timer, Reason::Plain))
+        }
+    }
+
+    /// When a timer was due that the worker waited for when something else woke it, if the request went on after that:
+    /// the runtime looks for such timers whenever it is awake.
+    fn due_ns(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<u64> {
+        let due_ns = block.wait.due_ns(idle.from_ns)?;
+        let went_on_ns = self.path.cursor_ns();
+        // The wait was for whole milliseconds, and its timer can be due within the last of them.
+        let is_due = due_ns <= went_on_ns.saturating_add(TIMER_SLACK_NS);
+        let ready_ns = if due_ns <= idle.to_ns + TIMER_SLACK_NS {
+            idle.to_ns
+        } else {
+            due_ns
+        };
+        (is_due && could_be_for(run, idle)).then_some(ready_ns.min(went_on_ns))
+    }
+
+    /// The last idle time of the thread, or of the one that handed work to it, if it ended after `ran_ns`.
+    fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
+        let (mut tid, mut at_ns) = (self.tid, self.path.cursor_ns());
+        for _ in 0..MAX_HOPS {
+            let (idle, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
+            if idle.to_ns <= ran_ns {
+                return None;
+            }
+            let Some(waker) = waiting::hand_off(self.evidence, &block) else {
+                return Some((idle, block));
+            };
+            (tid, at_ns) = (waker, idle.to_ns);
+        }
+        None
+    }
+
+    /// Whether bytes that came on `conn` at `at_ns` answer what this request sent to a peer.
+    fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
+        self.evidence.connections.get(conn).is_some_and(|connection| {
+            connection.role == Role::Outbound
+                && connection
+                    .last_send_for(self.turn.id, self.turn.read_ns, at_ns)
+                    .is_some()
+        })
+    }
+
+    /// Goes to where the request last ran, charging what lies between.
+    fn resume_from(&mut self, run: LastRun, cause: Cause, reason: Reason) {
+        if run.end_ns >= self.path.cursor_ns() && run.tid == self.tid {
+            // No progress: it went on just here, on this thread, which says nothing about how.
+            self.path
+                .unexplained_until(self.turn.read_ns, Some(self.tid), NOTHING_RECORDED);
+            return;
+        }
+        self.path.charge_until(run.end_ns, cause, None, None, reason);
+        self.tid = run.tid;
+        self.handed_off = None;
+    }
+}
+
+/// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had begun
+/// before.
+fn could_be_for(run: LastRun, idle: &Slice) -> bool {
+    idle.from_ns.saturating_add(TIMER_SLACK_NS) >= run.end_ns
+}

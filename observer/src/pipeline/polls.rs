@@ -1,0 +1,58 @@
+//! Hands polls on, where they are recorded: to the threads that turn to tasks by them, and to the summary.
+
+use observer_common::{Header, PollEnd, PollStart};
+
+use super::Pipeline;
+use crate::connections::Connections;
+use crate::polls::Poll;
+use crate::summary::{LongPoll, without_query};
+use crate::threads::{Task, Threads};
+
+impl Pipeline {
+    pub(super) fn seen_in(&mut self, header: &Header, pid: u32, task: u64) {
+        if let Some(polls) = &mut self.polls {
+            polls.seen_in(header.tid, pid, Task::new(task));
+        }
+    }
+
+    pub(super) fn poll_started(&mut self, event: &PollStart) {
+        let Some(polls) = &mut self.polls else { return };
+        let (header, task) = (&event.header, polls.started(event));
+        if event.queued_ns != 0 {
+            self.threads.polled(event);
+        }
+        self.threads
+            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, task);
+    }
+
+    pub(super) fn poll_ended(&mut self, event: &PollEnd) {
+        let Some(polls) = &mut self.polls else { return };
+        let header = &event.header;
+        let ended = polls.ended(event);
+        let outer = polls.task(header.tid, event.tgid);
+        if let Some(poll) = ended {
+            let name = || long_poll(&poll, &self.threads, &self.connections, self.unix_offset_ns);
+            self.summary.poll(&poll, name);
+        }
+        self.threads
+            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, outer);
+    }
+}
+
+/// What is said of a long poll.
+fn long_poll(poll: &Poll, threads: &Threads, connections: &Connections, unix_offset_ns: u64) -> LongPoll {
+    let end_ns = poll.start_ns.saturating_add(poll.dur_ns);
+    // At its end a poll may have begun with the connection's next request.
+    let request = threads
+        .get(poll.tid)
+        .and_then(|thread| thread.did_most_for(poll.start_ns, end_ns));
+    let name = request.and_then(|id| connections.get(id.conn)?.name(id.nth));
+    LongPoll {
+        pid: poll.pid,
+        tid: poll.tid,
+        task: poll.task.id(),
+        start_unix_ns: poll.start_ns.saturating_add(unix_offset_ns),
+        dur_ns: poll.dur_ns,
+        request: name.as_deref().map(|name| without_query(name).to_owned()),
+    }
+}

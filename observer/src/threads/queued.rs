@@ -1,0 +1,110 @@
+//! Where polls are recorded: which tasks threads turn to, and when these were queued, of the newest polls of all threads
+//! together.
+
+use std::collections::VecDeque;
+
+use observer_common::PollStart;
+
+use super::{Task, Threads};
+
+/// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
+const MAX_POLLS: usize = 32_768;
+
+/// How a poll came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// When it began, ns.
+    start_ns: u64,
+    /// When its task was queued, ns.
+    pub at_ns: u64,
+    /// Thread that polled.
+    tid: u32,
+    /// Thread that queued the task.
+    pub by: u32,
+}
+
+/// The newest polls whose tasks were seen to be queued, in the order of their starts.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    polls: VecDeque<Queued>,
+}
+
+impl Queue {
+    /// Thread `tid` began at `start_ns` to poll a task that thread `by` had queued at `at_ns`.
+    pub(super) fn polled(&mut self, tid: u32, start_ns: u64, at_ns: u64, by: u32) {
+        if self.polls.len() == MAX_POLLS {
+            self.polls.pop_front();
+        }
+        self.polls.push_back(Queued {
+            start_ns,
+            at_ns,
+            tid,
+            by,
+        });
+    }
+
+    /// How the poll that thread `tid` began at just this time came about.
+    pub(super) fn of(&self, tid: u32, start_ns: u64) -> Option<Queued> {
+        let from = self.polls.partition_point(|poll| poll.start_ns < start_ns);
+        let then = self.polls.range(from..);
+        let mut then = then.take_while(|poll| poll.start_ns == start_ns);
+        then.find(|poll| poll.tid == tid).copied()
+    }
+}
+
+impl Threads {
+    /// Whether polls are recorded.
+    pub fn tells_polls(&self) -> bool {
+        !self.queue.polls.is_empty()
+    }
+
+    /// A thread begins to poll a task that was queued before.
+    pub fn polled(&mut self, event: &PollStart) {
+        let (tid, start_ns) = (event.header.tid, event.header.at_ns);
+        self.queue.polled(tid, start_ns, event.queued_ns, event.queued_by);
+    }
+
+    /// How the poll that a thread began at just this time came about, where that was recorded.
+    #[must_use]
+    pub fn queued(&self, tid: u32, start_ns: u64) -> Option<Queued> {
+        self.queue.of(tid, start_ns)
+    }
+
+    /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
+    pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
+        if !task.is_known() {
+            return;
+        }
+        if let Some((thread, tasks, _)) = self.known(tid, pid) {
+            thread.seen_running(at_ns, cpu, None);
+            let task = thread.task_in(task);
+            thread.turned_to(at_ns, task, tasks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_is_found_by_its_thread_and_start() {
+        let mut queue = Queue::default();
+        for (tid, start_ns) in [(1, 100), (2, 100), (1, 200)] {
+            queue.polled(tid, start_ns, start_ns - u64::from(tid), 9);
+        }
+        assert_eq!(queue.of(2, 100).map(|queued| queued.at_ns), Some(98));
+        assert_eq!(queue.of(1, 200).map(|queued| queued.at_ns), Some(199));
+        assert_eq!(queue.of(1, 150), None);
+        assert_eq!(queue.of(3, 100), None);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut queue = Queue::default();
+        let polls = MAX_POLLS as u64 + 10;
+        (0..polls).for_each(|start_ns| queue.polled(1, start_ns, start_ns, 9));
+        assert_eq!(queue.of(1, 9), None);
+        assert!(queue.of(1, 10).is_some());
+    }
+}

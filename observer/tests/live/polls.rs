@@ -1,0 +1,170 @@
+//! Polls of tokio's tasks, as they are counted and timed with `--polls`.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::client::{self, Connection};
+use crate::kernel::{self, Turn};
+use crate::laws::{self, number};
+use crate::observation::{Lines, OBSERVER, Observation};
+use crate::run::run;
+use crate::server::{Server, load};
+use crate::tasks::prove;
+
+/// Waits for the turn. `None`: this kernel is too old for polls. Then there is nothing to be tested but that it is said
+/// what to do.
+fn turn() -> Option<Turn> {
+    let turn = kernel::turn()?;
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    if (numbers.next(), numbers.next()) >= (Some(6), Some(10)) {
+        return Some(turn);
+    }
+    let server = Server::faulty(&[]);
+    let pid = server.pid().to_string();
+    let output = run(Command::new(OBSERVER).args(["attach", "--polls", "--pid", &pid]));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("needs Linux 6.10"), "{stderr}");
+    assert!(stderr.contains("run observer without --polls"), "{stderr}");
+    None
+}
+
+/// The figures of the run, if this kernel has what they take.
+fn polls(lines: &Lines) -> &Value {
+    assert_eq!(lines.end["lost"], serde_json::json!({}), "{}", lines.end);
+    &lines.end["polls"]
+}
+
+#[test]
+fn as_many_polls_are_counted_as_there_were() {
+    let Some(_turn) = turn() else { return };
+    const YIELDS: u64 = 20_000;
+    let server = Server::faulty(&[]);
+    let observation = Observation::of(server.pid(), &["--polls"]);
+    let mut connection = Connection::open(server.address);
+    assert_eq!(connection.get(&format!("/yields?times={YIELDS}")), "yielded\n");
+    let lines = observation.finish();
+    let polls = polls(&lines);
+    // Of others there are those of the connection.
+    let found = number(&polls["polls"]);
+    assert!((YIELDS + 1..YIELDS + YIELDS / 100).contains(&found), "{polls}");
+    let hits = number(&lines.end["cost"]["probes"]["hits"]);
+    assert!((3 * YIELDS..4 * YIELDS).contains(&hits), "{hits}");
+}
+
+#[test]
+fn each_request_of_a_load_is_polled_for() {
+    let Some(_turn) = turn() else { return };
+    let server = Server::faulty(&[]);
+    let observation = Observation::of(server.pid(), &["--polls"]);
+    let requests = load(
+        &server.url("/ping"),
+        &["--connections", "1", "--requests", "3000"],
+    );
+    let lines = observation.finish();
+    let found = number(&polls(&lines)["polls"]);
+    assert!(
+        (requests..=requests + requests / 100).contains(&found),
+        "{found} for {requests}"
+    );
+}
+
+#[test]
+fn a_long_poll_is_found_with_its_task_and_its_request() {
+    let Some(_turn) = turn() else { return };
+    let server = Server::faulty(&[]);
+    let mut observation = Observation::of(server.pid(), &["--polls"]);
+    prove(&server, &mut observation, 2);
+    let mut connection = Connection::open(server.address);
+    let task: u64 = connection.get("/task").parse().unwrap();
+    connection.get("/burn?ms=60");
+    // The poll that answered is over when the next one answers.
+    connection.get("/ping");
+    let lines = observation.finish();
+    let longest = &polls(&lines)["longest"][0];
+    assert_eq!(
+        (&longest["task"], &longest["request"]),
+        (&task.into(), &"GET /burn".into()),
+        "{longest}"
+    );
+    assert!(number(&longest["dur_ns"]) >= 60_000_000, "{longest}");
+    assert!(number(&lines.end["polls"]["long"]) >= 1);
+}
+
+#[test]
+fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
+    let Some(_turn) = turn() else { return };
+    let server = Server::faulty(&["--workers", "1"]);
+    let mut observation = Observation::of(server.pid(), &["--polls"]);
+    prove(&server, &mut observation, 2);
+    let mut waits = Connection::open(server.address);
+    let mut burns = Connection::open(server.address);
+    burns.get("/ping");
+    waits.get("/ping");
+    let asked = Instant::now();
+    waits.send(&client::request("/pool?ms=30"));
+    // The job is on the pool before the worker is taken, and over long before the worker is free.
+    thread::sleep(Duration::from_millis(10));
+    burns.get("/burn?ms=200");
+    waits.answer();
+    // An emulated CPU takes longer to compute for so long.
+    let most_ns = asked.elapsed().as_nanos() as u64;
+    // The poll that answered is over when the next one answers.
+    waits.get("/ping");
+    let lines = observation.finish();
+    let polls = polls(&lines);
+    let queued_ns = number(&polls["queue_max_ns"]);
+    assert!((100_000_000..most_ns).contains(&queued_ns), "{polls}");
+    assert_eq!(polls["unqueued"], 1, "the job of the pool: {polls}");
+    let waited = lines.of_path("/pool")[0];
+    let busy_ns = laws::waited(waited, "worker_busy");
+    assert!(busy_ns > 100_000_000, "{waited}");
+    assert!(laws::waited(waited, "unexplained") < busy_ns / 10, "{waited}");
+}
+
+#[test]
+fn who_waits_for_a_thread_of_the_pool_waits_for_the_jobs_before() {
+    let Some(_turn) = turn() else { return };
+    let server = Server::faulty(&["--workers", "1", "--pool-threads", "1"]);
+    let mut observation = Observation::of(server.pid(), &["--polls"]);
+    prove(&server, &mut observation, 2);
+    let mut connections = [(); 3].map(|()| Connection::open(server.address));
+    for connection in &mut connections {
+        // The pool's thread begins with the first job.
+        connection.get("/pool?us=100");
+    }
+    for connection in &mut connections {
+        connection.send(&client::request("/pool?ms=100"));
+    }
+    for connection in &mut connections {
+        connection.answer();
+    }
+    let lines = observation.finish();
+    let blocked_ns = |request: &&Value| laws::waited(request, "worker_blocked");
+    let last = lines.of_path("/pool").into_iter().max_by_key(blocked_ns).unwrap();
+    assert!(blocked_ns(&last) >= 200_000_000, "{last}");
+    assert!(laws::waited(last, "syscall") >= 100_000_000, "{last}");
+    assert!(laws::waited(last, "unexplained") < 10_000_000, "{last}");
+    assert_eq!(last["confidence"], "exact", "{last}");
+}
+
+#[test]
+fn a_program_without_symbols_is_observed_without_its_polls() {
+    let Some(_turn) = turn() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::without_symbols(directory.path());
+    let pid = server.pid().to_string();
+    let output =
+        run(Command::new(OBSERVER).args(["attach", "--polls", "--duration", "200ms", "--pid", &pid]));
+    assert!(output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("goes on without the polls of stripped"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("no symbols"), "{stderr}");
+}
