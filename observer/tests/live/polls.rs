@@ -146,8 +146,9 @@ fn who_waits_for_a_thread_of_the_pool_waits_for_the_jobs_before() {
     let lines = observation.finish();
     let blocked_ns = |request: &&Value| laws::waited(request, "worker_blocked");
     let last = lines.of_path("/pool").into_iter().max_by_key(blocked_ns).unwrap();
-    assert!(blocked_ns(&last) >= 200_000_000, "{last}");
-    assert!(laws::waited(last, "syscall") >= 100_000_000, "{last}");
+    // The first job may have begun before the last was asked for, and an end is seen a little after its cause.
+    assert!(blocked_ns(&last) >= 150_000_000, "{last}");
+    assert!(laws::waited(last, "syscall") >= 95_000_000, "{last}");
     assert!(laws::waited(last, "unexplained") < 10_000_000, "{last}");
     assert_eq!(last["confidence"], "exact", "{last}");
 }
