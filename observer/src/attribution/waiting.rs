@@ -110,10 +110,12 @@ impl Wait<'_, '_> {
                     path.mark_by_order();
                 }
             }
-            // Its task was ready, and its worker in none.
-            State::Running { cpu, owner, .. }
-                if slice.task == Task::NONE && owner == Owner::Nobody && self.is_ready(slice) =>
-            {
+            // Its task was ready, and its worker in none, or in none that is known.
+            State::Running {
+                cpu,
+                owner: Owner::Nobody | Owner::Others,
+                ..
+            } if slice.task == Task::NONE && self.is_ready(slice) => {
                 path.charge_until(from_ns, Cause::TaskQueue, on, Some(cpu), Reason::Plain);
             }
             State::Running { cpu, owner, .. } => {

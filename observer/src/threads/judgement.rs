@@ -92,15 +92,20 @@ impl Thread {
         self.owner_sent = false;
     }
 
-    /// The thread is seen in the task in which it was seen last: until now it ran for the same.
+    /// The thread is seen in the task in which it was seen last, or still in none: until now it ran for the same.
     pub(super) fn still_in_task(&mut self, at_ns: u64) {
-        if let State::Running { owner, began, .. } = self.state
-            && self.task.id().is_some()
-        {
-            let stalled = began == Began::Stalled;
-            let goes_on = if stalled { began } else { Began::Plain };
-            self.split(at_ns, owner, owner, goes_on, None);
-        }
+        let State::Running { owner, began, .. } = self.state else {
+            return;
+        };
+        let until = match owner {
+            // Whoever does something next did not do this.
+            Owner::Nobody if self.task == Task::NONE => Owner::Others,
+            _ if self.task.id().is_none() => return,
+            _ => owner,
+        };
+        let stalled = began == Began::Stalled;
+        let goes_on = if stalled { began } else { Began::Plain };
+        self.split(at_ns, until, owner, goes_on, None);
     }
 
     /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is

@@ -26,7 +26,7 @@ pub enum Owner {
     WokenFor(RequestId),
     /// More than one request, and no event says where one ended.
     Mixed,
-    /// None of the requests that it had worked for: the last was answered, and no event says what came next.
+    /// None that is known: the last request was answered, or the thread was seen between tasks.
     Others,
 }
 

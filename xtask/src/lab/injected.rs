@@ -87,11 +87,12 @@ impl<'a> Stretches<'a> {
         }
     }
 
-    /// From the arrival to the handler's beginning, as long as so many stretches of others went on.
+    /// From the arrival to the handler's beginning, at least as long as so many stretches of others went on.
     fn behind(&self, kinds: &[Kind], workers: usize, served: &Served, sent: &Sent) -> Truth {
         let others = self.others(kinds, served, sent.send_ns, served.start_ns);
         let stretches: Vec<_> = others.iter().map(|(_, stretch)| *stretch).collect();
-        let most_ns = at_once(&stretches, workers, sent.send_ns, served.start_ns);
+        // One worker is enough where it is the one that looks for what is ready, or has the task in its slot.
+        let most_ns = at_once(&stretches, 1, sent.send_ns, served.start_ns);
         let slack_ns: u64 = stretches
             .iter()
             .map(|stretch| (stretch.to_ns.saturating_sub(stretch.from_ns)).saturating_sub(stretch.least_ns))

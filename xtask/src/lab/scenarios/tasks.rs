@@ -80,12 +80,12 @@ fn others() -> Vec<Scenario> {
                 case(
                     "2ms",
                     Server::workers(2),
-                    two_at_once("/spawned/lock?us=2000", 100),
+                    four_at_once("/spawned/lock?us=2000", 50),
                 ),
                 short(case(
                     "20ms",
                     Server::workers(2),
-                    two_at_once("/spawned/lock?us=20000", 12),
+                    four_at_once("/spawned/lock?us=20000", 6),
                 )),
             ],
         },
@@ -227,9 +227,9 @@ fn beside(path: &str, connections: u16, rate: u64) -> Vec<Load> {
     vec![Load::rate("/ping", 8, 300), Load::rate(path, connections, rate)]
 }
 
-/// Small requests beside others that come in pairs.
-fn two_at_once(path: &str, rate: u64) -> Vec<Load> {
+/// Small requests beside others of which four come at once.
+fn four_at_once(path: &str, rate: u64) -> Vec<Load> {
     let mut loads = beside(path, 1, rate);
-    loads.push(Load::rate(path, 1, rate));
+    loads.extend([(); 3].map(|()| Load::rate(path, 1, rate)));
     loads
 }

@@ -1,0 +1,274 @@
+//! What is told of a worker and its tasks: short streams, each with the one answer that its events support.
+//!
+//! Times are in microseconds after [`START_NS`].
+
+use bytemuck::Zeroable as _;
+use observer::cause::Cause;
+use observer::request::{Confidence, Request};
+use observer_common::{
+    Connection, Header, Kind, Receive, Seen, Send, SwitchIn, SwitchOut, Waking, flags, task, tcp,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use syscalls::Sysno;
+
+use super::check::{Law, explain};
+use super::evidence::Truth;
+use super::machine::START_NS;
+use super::stream::Stream;
+
+const PID: u32 = 100;
+const WORKER: u32 = 101;
+const PORT: u16 = 8080;
+
+/// Two clients and a peer, and the tasks of the clients' connections.
+const A: u64 = 1;
+const B: u64 = 2;
+const PEER: u64 = 1_000_000;
+const TASK_A: u64 = 11;
+const TASK_B: u64 = 12;
+/// A task that serves no client.
+const OTHER: u64 = 13;
+
+/// What the one worker does, beginning with its two connections.
+struct Script(Stream);
+
+impl Script {
+    fn begin() -> Self {
+        let mut script = Self(Stream::default());
+        script.record(&SwitchIn {
+            header: header(Kind::SwitchIn, 1),
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        for (at_us, conn) in [(2, A), (3, B)] {
+            script.record(&Connection {
+                header: header(Kind::Connection, at_us),
+                conn,
+                tgid: PID,
+                old_state: tcp::ESTABLISHED,
+                new_state: tcp::ESTABLISHED,
+                flags: flags::ACCEPTED,
+                local_port: PORT,
+                ..Connection::zeroed()
+            });
+        }
+        script
+    }
+
+    fn record(&mut self, event: &impl bytemuck::NoUninit) {
+        self.0.push(bytemuck::bytes_of(event));
+    }
+
+    fn reads(mut self, at_us: u64, conn: u64, task: u64, arrived_us: u64) -> Self {
+        self.record(&Receive {
+            header: header(Kind::Receive, at_us),
+            tgid: PID,
+            fd: conn as i32,
+            conn,
+            arrived_ns: START_NS + arrived_us * 1_000,
+            task,
+            result: 5,
+            ..Receive::zeroed()
+        });
+        self
+    }
+
+    fn sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
+        self.record(&Send {
+            header: header(Kind::Send, at_us),
+            tgid: PID,
+            fd: conn as i32,
+            conn,
+            task,
+            result: 5,
+            ..Send::zeroed()
+        });
+        self
+    }
+
+    fn seen(mut self, at_us: u64, task: u64) -> Self {
+        self.record(&Seen {
+            header: header(Kind::Seen, at_us),
+            tgid: PID,
+            reserved: 0,
+            task,
+        });
+        self
+    }
+
+    /// It has nothing to do, and nothing will be due for so long.
+    fn idles(mut self, at_us: u64, timeout_ms: u64) -> Self {
+        self.record(&SwitchOut {
+            header: header(Kind::SwitchOut, at_us),
+            tgid: PID,
+            state: 1,
+            syscall: Sysno::epoll_pwait as i32,
+            args: [3, 0, 64, timeout_ms],
+            task: task::NONE,
+            ..SwitchOut::zeroed()
+        });
+        self
+    }
+
+    /// Something came on a connection, and it gets a CPU at once.
+    fn woken(mut self, at_us: u64, conn: u64) -> Self {
+        self.record(&Waking {
+            header: header(Kind::Waking, at_us),
+            tgid: PID,
+            waker_syscall: -1,
+            conn,
+            ..Waking::zeroed()
+        });
+        let mut entered = header(Kind::SwitchIn, at_us);
+        entered.at_ns += 1;
+        self.record(&SwitchIn {
+            header: entered,
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        self
+    }
+
+    /// It opens the connection to the peer, and asks it.
+    fn asks(mut self, at_us: u64, task: u64) -> Self {
+        self.record(&Connection {
+            header: header(Kind::Connection, at_us),
+            conn: PEER,
+            tgid: PID,
+            old_state: tcp::CLOSE,
+            new_state: tcp::SYN_SENT,
+            remote_port: 99,
+            ..Connection::zeroed()
+        });
+        self.sends(at_us + 1, PEER, task)
+    }
+
+    /// The request of a connection, of which there is one, with all laws held.
+    fn request(&self, conn: u64) -> Result<Request, TestCaseError> {
+        let explained = explain(&self.0)?;
+        explained.obeys_the_laws()?;
+        let mut requests = explained.requests.iter().map(|(request, _)| request);
+        let request = requests.find(|request| request.conn.id == conn).cloned();
+        let request = request.ok_or_else(|| TestCaseError::fail("no request of this connection"))?;
+        Truth::of(&self.0).supports(&request)?;
+        Ok(request)
+    }
+}
+
+fn header(kind: Kind, at_us: u64) -> Header {
+    Header {
+        at_ns: START_NS + at_us * 1_000,
+        tid: WORKER,
+        kind: kind as u16,
+        cpu: 0,
+    }
+}
+
+fn charged_us(request: &Request, cause: Cause) -> u64 {
+    request.figures.budget.get(cause) / 1_000
+}
+
+/// The tasks that are named for a cause.
+fn culprits(request: &Request, cause: Cause) -> Vec<Option<u64>> {
+    let spans = request.timeline.iter().filter(|span| span.cause == cause);
+    spans
+        .filter_map(|span| span.culprit.as_ref().map(|culprit| culprit.task))
+        .collect()
+}
+
+#[test]
+fn what_computes_after_an_answer_is_named_when_it_was_seen() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).sends(100, A, TASK_A);
+    let script = script.seen(900, OTHER).seen(4_900, OTHER);
+    let request = script
+        .reads(5_000, B, TASK_B, 200)
+        .sends(5_100, B, TASK_B)
+        .request(B)?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 4_800);
+    prop_assert_eq!(culprits(&request, Cause::WorkerBusy), [Some(OTHER)]);
+    prop_assert_eq!(request.figures.confidence, Confidence::Exact);
+    Ok(())
+}
+
+#[test]
+fn what_follows_an_answer_is_nobodys_where_nothing_was_seen_of_it() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).sends(100, A, TASK_A);
+    let request = script
+        .reads(5_000, B, TASK_B, 200)
+        .sends(5_100, B, TASK_B)
+        .request(B)?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 4_800);
+    prop_assert_eq!(culprits(&request, Cause::WorkerBusy), [None]);
+    Ok(())
+}
+
+#[test]
+fn a_request_that_goes_on_right_after_a_task_waited_for_that() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).seen(60, TASK_A);
+    let script = script.seen(900, OTHER).seen(4_900, OTHER);
+    let request = script.sends(5_000, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 4_940);
+    prop_assert_eq!(culprits(&request, Cause::WorkerBusy), [Some(OTHER)]);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+#[test]
+fn a_request_that_goes_on_right_after_another_waited_for_nobody_knows_what() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).seen(60, TASK_A);
+    let script = script.reads(900, B, TASK_B, 890).seen(4_900, TASK_B);
+    let request = script.sends(5_000, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 4_100);
+    Ok(())
+}
+
+/// The worker waits for the timer of A, and a request of B wakes it when that is due within the millisecond.
+#[test]
+fn a_timer_that_is_due_is_found_by_a_worker_that_something_else_woke() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, 20);
+    let script = script
+        .woken(19_900, B)
+        .reads(19_910, B, TASK_B, 19_900)
+        .sends(19_950, B, TASK_B);
+    let request = script.sends(20_000, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 19_800);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+#[test]
+fn a_timer_that_is_due_while_its_worker_is_busy_waits_for_the_worker_from_then_on() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, 20);
+    let script = script.woken(5_000, B).reads(5_010, B, TASK_B, 5_000);
+    let script = script.seen(29_000, TASK_B).sends(30_000, B, TASK_B);
+    let request = script.sends(30_010, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 20_000);
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 9_900);
+    Ok(())
+}
+
+#[test]
+fn a_timer_that_is_not_due_explains_nothing() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, 60);
+    let script = script
+        .woken(19_900, B)
+        .reads(19_910, B, TASK_B, 19_900)
+        .sends(19_950, B, TASK_B);
+    let request = script.sends(20_000, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
+    prop_assert!(charged_us(&request, Cause::Unexplained) >= 19_800);
+    Ok(())
+}
+
+/// The peer's answer wakes the worker, which is in no task for a while before it receives it.
+#[test]
+fn a_task_that_is_ready_while_its_worker_is_in_none_is_in_the_queue() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).asks(60, TASK_A);
+    let script = script.idles(100, u64::from(u32::MAX)).woken(5_000, PEER);
+    let script = script.seen(7_000, task::NONE).reads(7_500, PEER, TASK_A, 4_999);
+    let request = script.sends(7_600, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Downstream), 4_938);
+    prop_assert_eq!(charged_us(&request, Cause::TaskQueue), 1_999);
+    Ok(())
+}
