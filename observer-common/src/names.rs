@@ -9,6 +9,10 @@ pub mod map {
     /// Where the threads of a watched process keep the id of their current runtime task: bytes from their `fsbase`, 0
     /// where that is not known. By slot (array).
     pub const TASK_WORDS: &str = "TASK_WORDS";
+    /// Where they keep a pointer to the scheduler that runs them, as [`TASK_WORDS`].
+    pub const SCHEDULER_WORDS: &str = "SCHEDULER_WORDS";
+    /// Where they keep the kind of the runtime that they are in, as [`TASK_WORDS`].
+    pub const KIND_WORDS: &str = "KIND_WORDS";
     /// Local TCP ports on which watched processes listen (array over all ports).
     pub const PORTS: &str = "PORTS";
     /// What is sought in each watched process, see [`crate::seek`]. By slot (array).

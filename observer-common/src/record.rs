@@ -16,6 +16,12 @@ pub mod flags {
     pub const FOUND: u32 = 1 << 4;
     /// [`super::Connection`]: the application accepted it now.
     pub const ACCEPTED: u32 = 1 << 5;
+    /// [`super::SwitchOut`]: the thread was in a runtime task and under no scheduler of its runtime.
+    pub const NO_SCHEDULER: u32 = 1 << 6;
+    /// [`super::SwitchOut`]: the thread was looking for events, in a runtime of the first kind that the runtime knows.
+    pub const FIRST_KIND: u32 = 1 << 7;
+    /// [`super::SwitchOut`]: the same for the second kind.
+    pub const SECOND_KIND: u32 = 1 << 8;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -132,7 +138,7 @@ records! {
         next_tid: u32,
         /// Process of that thread.
         next_tgid: u32,
-        /// [`flags::PREEMPTED`].
+        /// [`flags::PREEMPTED`], [`flags::NO_SCHEDULER`], [`flags::FIRST_KIND`], [`flags::SECOND_KIND`].
         flags: u32,
         /// First, second, third and fourth argument of the system call.
         args: [u64; 4],

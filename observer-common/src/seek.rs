@@ -20,13 +20,15 @@ records! {
     }
 
     /// When and where variables were copied.
-    SampleHead: 40 {
+    SampleHead: 48 {
         /// When, ns.
         at_ns: u64,
         /// Connection that it received from; [`crate::conn::NONE`] when it left its CPU.
         conn: u64,
         /// How many task ids the runtime has given out, plus one; 0 where that is not known.
         issued: u64,
+        /// Its stack pointer.
+        stack: u64,
         /// Process.
         tgid: u32,
         /// Thread.
@@ -38,7 +40,7 @@ records! {
     }
 
     /// Variables of a thread at one moment.
-    Sample: 1064 {
+    Sample: 1072 {
         /// The moment.
         head: SampleHead,
         /// The variables.

@@ -6,7 +6,7 @@ use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid,
     macros::btf_map,
 };
-use observer_common::{limits, task};
+use observer_common::{flags, limits, task};
 
 use crate::{kernel::Task, user};
 
@@ -19,6 +19,14 @@ static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> =
 /// Where a target's threads keep the id of their runtime task, see [`observer_common::names::map::TASK_WORDS`].
 #[btf_map]
 static TASK_WORDS: Array<i64, MAX_TARGETS> = Array::new();
+
+/// Where they keep a pointer to their scheduler, see [`observer_common::names::map::SCHEDULER_WORDS`].
+#[btf_map]
+static SCHEDULER_WORDS: Array<i64, MAX_TARGETS> = Array::new();
+
+/// Where they keep the kind of their runtime, see [`observer_common::names::map::KIND_WORDS`].
+#[btf_map]
+static KIND_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 
 /// The only watched thread-group id, 0 when there are several. A constant at load: with one target, the
 /// verifier drops the map look-up and a context switch of a stranger costs two comparisons.
@@ -62,6 +70,30 @@ impl Target {
             Some(0) => task::NONE,
             Some(id) => id,
             None => task::UNKNOWN,
+        }
+    }
+
+    /// Whether the current thread, which must be one of this process, is under no scheduler of its runtime.
+    #[inline(always)]
+    pub(crate) fn has_no_scheduler(self, thread: Task) -> bool {
+        match SCHEDULER_WORDS.get(self.slot) {
+            Some(word) if *word != 0 => {
+                user::read_word(thread.fsbase().wrapping_add_signed(*word)) == Some(0)
+            }
+            _ => false,
+        }
+    }
+
+    /// The kind of runtime that the current thread, which must be one of this process, is in, as a record's flag.
+    #[inline(always)]
+    pub(crate) fn kind_of_runtime(self, thread: Task) -> u32 {
+        match KIND_WORDS.get(self.slot) {
+            Some(word) if *word != 0 => match user::read_word(thread.fsbase().wrapping_add_signed(*word)) {
+                Some(0) => flags::FIRST_KIND,
+                Some(1) => flags::SECOND_KIND,
+                _ => 0,
+            },
+            _ => 0,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod output;
 pub mod pipeline;
 pub mod polls;
 pub mod request;
+mod runtimes;
 pub mod source;
 pub mod summary;
 pub mod syscall;

@@ -17,6 +17,7 @@ use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
 use crate::polls::Polls;
 use crate::request::{Figures, LongestWait, Request};
+use crate::runtimes::Runtimes;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
 use crate::threads::{RequestId, Samples, Task, Threads};
@@ -44,6 +45,7 @@ pub struct Pipeline {
     samples: Samples,
     explainer: Explainer,
     losses: Losses,
+    runtimes: Runtimes,
     /// Turns that have probably ended, by connection.
     settled: Settled,
     summary: Summary,
@@ -102,6 +104,7 @@ impl Pipeline {
             samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
+            runtimes: Runtimes::default(),
             settled: Settled::default(),
             summary: if header.options.polls {
                 Summary::new().with_polls()
@@ -162,6 +165,7 @@ impl Pipeline {
         self.connections.count_unanswered(u64::MAX);
         self.count_not_followed();
         self.count_workers(self.now_ns);
+        self.tell_runtimes(sink)?;
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
         sink.end(&end)?;
@@ -237,7 +241,11 @@ impl Pipeline {
                     self.connections.listens(port);
                 }
             }
-            Event::Runtime(event) => sink.runtime(&self.runtime(event))?,
+            Event::Runtime(event) => {
+                let line = self.runtime(event);
+                self.runtimes.found(&line);
+                sink.runtime(&line)?;
+            }
             Event::Cost(event) => self.summary.cost(OwnCost {
                 ebpf_ns: (event.ebpf_ns != event::Cost::UNKNOWN).then_some(event.ebpf_ns),
                 cpu_ns: event.cpu_ns,
@@ -285,6 +293,7 @@ impl Pipeline {
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
             self.window_start_ns = self.now_ns;
             self.selection.next_window();
+            self.tell_runtimes(sink)?;
             sink.window(&window)?;
         }
         sink.flush()
@@ -355,7 +364,20 @@ impl Pipeline {
             version: Some(event::text(&event.version)).filter(|version| !version.is_empty()),
             task_ids: event.task_ids != 0,
             evidence: event::text(&event.evidence),
+            runtimes: Vec::new(),
+            pool_threads: (event.schedulers != 0).then_some(0),
         }
+    }
+
+    /// Tells what has become known of runtimes.
+    fn tell_runtimes(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
+        if self.runtimes.is_empty() {
+            return Ok(());
+        }
+        let news = self
+            .runtimes
+            .news(self.unix_ns(self.now_ns), &self.threads.roles());
+        news.iter().try_for_each(|line| sink.runtime(line))
     }
 
     fn unix_ns(&self, at_ns: u64) -> u64 {
@@ -409,6 +431,7 @@ impl Pipeline {
     }
 
     fn process_ended(&mut self, pid: u32) {
+        self.runtimes.forget(pid);
         self.threads.process_ended(pid);
         if let Some(polls) = &mut self.polls {
             polls.process_ended(pid);

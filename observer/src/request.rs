@@ -62,6 +62,8 @@ pub struct LongestWait {
     pub detail: Detail,
     /// What it waited behind.
     pub culprit: Option<Culprit>,
+    /// That is a thread of a runtime's blocking pool.
+    pub behind_pool: bool,
 }
 
 /// The connection of a request.

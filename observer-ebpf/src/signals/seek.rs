@@ -119,6 +119,7 @@ fn sample(target: Target, task: Task, kind: u32, conn: u64) {
             at_ns,
             conn,
             issued: user::read_word(seek.issued_at).unwrap_or(0),
+            stack: task.registers().sp(),
             tgid: task.tgid(),
             tid: task.tid(),
             syscall: task.registers().syscall(),

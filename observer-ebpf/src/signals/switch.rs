@@ -8,9 +8,9 @@ use aya_ebpf::{
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
-use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits};
+use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
-use crate::{kernel::Task, ring, target::Target};
+use crate::{kernel::Task, ring, target::Target, user};
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
@@ -88,6 +88,15 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
             // SAFETY: this CPU's slot; switches do not nest.
             unsafe { contended.write(Contended::since(at_ns)) };
         }
+        // It is still the current thread, with its memory.
+        let task = target.current_task(prev);
+        let in_task = task != task::UNKNOWN && task != task::NONE;
+        let no_scheduler = in_task && target.has_no_scheduler(prev);
+        let kind = if user::waits_for_events(registers.syscall()) {
+            target.kind_of_runtime(prev)
+        } else {
+            0
+        };
         ring::write(
             at_ns,
             SwitchOut {
@@ -99,7 +108,9 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 syscall: registers.syscall(),
                 next_tid: next.tid(),
                 next_tgid,
-                flags: if preempted { flags::PREEMPTED } else { 0 },
+                flags: u32::from(preempted) * flags::PREEMPTED
+                    | u32::from(no_scheduler) * flags::NO_SCHEDULER
+                    | kind,
                 args: [
                     registers.arg0(),
                     registers.arg1(),
@@ -107,8 +118,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                     registers.arg3(),
                 ],
                 throttled_ns: prev.throttled_ns(),
-                // It is still the current thread, with its memory.
-                task: target.current_task(prev),
+                task,
                 next_comm: next.comm(),
             },
         );

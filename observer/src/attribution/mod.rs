@@ -21,7 +21,7 @@ use observer_common::conn;
 use crate::cause::Cause;
 use crate::connections::{Connections, Turn};
 use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
-use crate::threads::{Samples, State, Threads};
+use crate::threads::{Samples, State, Thread, Threads};
 
 pub use names::Names;
 pub use path::Keep;
@@ -107,7 +107,11 @@ impl Explainer {
             culprit,
             ..
         } = span;
+        let thread = culprit
+            .as_ref()
+            .and_then(|culprit| evidence.threads.get(culprit.tid));
         Some(LongestWait {
+            behind_pool: thread.is_some_and(Thread::is_of_pool),
             cause,
             dur_ns,
             detail,

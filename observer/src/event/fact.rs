@@ -257,22 +257,22 @@ pub struct Runtime {
     pub version: [u8; 32],
     /// 1 when the task ids of the records from now on are proved, 0 when there are none.
     pub task_ids: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 when they tell too which tasks no scheduler runs ([`observer_common::flags::NO_SCHEDULER`]).
+    pub schedulers: u32,
     /// How that is known, NUL-padded.
     pub evidence: [u8; TEXT_BYTES],
 }
 
 impl Runtime {
-    /// What is known of the runtime of process `pid` at `at_ns`.
+    /// The runtime of process `pid`, of which nothing is told by its records yet.
     #[must_use]
-    pub fn new(at_ns: u64, pid: u32, name: &str, version: &str, task_ids: bool, evidence: &str) -> Self {
+    pub fn new(at_ns: u64, pid: u32, name: &str, version: &str, evidence: &str) -> Self {
         Self {
             header: header(Kind::Runtime, at_ns, pid),
             name: text_field(name),
             version: text_field(version),
-            task_ids: task_ids.into(),
-            reserved: 0,
+            task_ids: 0,
+            schedulers: 0,
             evidence: text_field(evidence),
         }
     }

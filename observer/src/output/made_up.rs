@@ -6,8 +6,8 @@ use crate::cause::{Budget, Cause};
 use crate::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use crate::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window,
-    WorkerTotals,
+    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor,
+    Window, WorkerTotals,
 };
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
@@ -211,6 +211,7 @@ fn at() -> AtQuantiles {
             pid: Some(PID),
             comm: Some("axum-srv".to_owned()),
             request: Some("GET /blocking".to_owned()),
+            pool: false,
             function: None,
         },
         WaitedFor {
@@ -223,6 +224,7 @@ fn at() -> AtQuantiles {
             pid: Some(77),
             comm: Some("hog".to_owned()),
             request: None,
+            pool: false,
             function: None,
         },
     ];
@@ -335,5 +337,12 @@ fn workers() -> ProcessWorkers {
             },
             worker(4125, 0.12),
         ],
+        idlest: Some(worker(4125, 0.12)),
+        pool: Some(PoolTotals {
+            threads: 3,
+            busy: 0.25,
+            jobs: 400,
+            queued: 2,
+        }),
     }
 }

@@ -22,6 +22,7 @@ mod losses;
 mod memory;
 mod paths;
 mod polls;
+mod runtimes;
 mod screen;
 mod slowest;
 mod strip;
@@ -30,6 +31,7 @@ mod workers;
 
 use events::Events;
 use heading::Heading;
+use runtimes::Runtimes;
 use screen::{Screen, Section};
 use slowest::Slowest;
 
@@ -62,6 +64,7 @@ pub struct Table<W: Write> {
     header: Option<Header>,
     heading: Heading,
     slowest: Slowest,
+    runtimes: Runtimes,
     events: Events,
     screen: Screen,
     text: String,
@@ -86,6 +89,7 @@ impl<W: Write> Table<W> {
             header: None,
             heading: Heading::default(),
             slowest: Slowest::default(),
+            runtimes: Runtimes::default(),
             events: Events::default(),
             screen: Screen::default(),
             text: String::new(),
@@ -125,6 +129,7 @@ impl<W: Write> Table<W> {
             Section::titled(3, budget),
             Section::titled(6, self.slowest.lines()),
             Section::titled(7, paths::lines(figures.run)),
+            Section::new(5, self.runtimes.lines(name)),
             Section::new(4, workers::lines(figures.run, name)),
             Section::new(4, polls::lines(figures.run.polls.as_ref(), figures.elapsed_ns)),
             Section::new(4, memory::lines(figures.run, name)),
@@ -191,8 +196,8 @@ impl<W: Write> Sink for Table<W> {
         Ok(())
     }
 
-    fn runtime(&mut self, _: &RuntimeLine) -> io::Result<()> {
-        // What comes of it is in the requests' confidence.
+    fn runtime(&mut self, line: &RuntimeLine) -> io::Result<()> {
+        self.runtimes.add(line);
         Ok(())
     }
 

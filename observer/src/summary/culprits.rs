@@ -92,6 +92,7 @@ struct Key<'a> {
     pid: Option<u32>,
     comm: Option<&'a str>,
     request: Option<&'a str>,
+    pool: bool,
 }
 
 impl<'a> Key<'a> {
@@ -101,6 +102,7 @@ impl<'a> Key<'a> {
             dur_ns: _,
             detail,
             culprit,
+            behind_pool,
         } = wait;
         Self {
             cause: *cause,
@@ -110,6 +112,7 @@ impl<'a> Key<'a> {
             pid: culprit.as_ref().map(|culprit| culprit.pid),
             comm: culprit.as_ref().and_then(|culprit| culprit.comm.as_deref()),
             request: culprit.as_ref().and_then(|culprit| culprit.request.as_deref()),
+            pool: *behind_pool,
         }
     }
 }
@@ -130,6 +133,7 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
         request: culprit
             .and_then(|culprit| culprit.request.as_deref())
             .map(str::to_owned),
+        pool: wait.behind_pool,
         function: None,
     }
 }
@@ -227,6 +231,7 @@ mod tests {
                 object: None,
                 function: None,
             }),
+            behind_pool: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! One sentence on what is wrong, where the evidence is clear: what most of the time at the p99 went to, and what the
 //! workers did meanwhile.
 
-use super::report::{BandMeans, Diagnosis, ProcessWorkers, Trouble, WaitedFor};
+use super::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
 use crate::cause::Cause;
 
 /// Part of the latency at the p99 from which on a cause is told.
@@ -12,6 +12,9 @@ const ALWAYS: f64 = 0.9;
 
 /// Share of its time from which on a worker has mostly nothing to do.
 const MOSTLY: f64 = 0.5;
+
+/// Part of the jobs from which on they mostly had to wait for a thread of the pool.
+const MOST: f64 = 0.5;
 
 /// What is wrong, judged from the requests at the p99.
 pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosis> {
@@ -43,17 +46,11 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
                 ),
             )
         }
-        Cause::WorkerBlocked => {
-            let culprit = culprit?;
-            let call = culprit.syscall.unwrap_or("a system call");
-            let request = culprit.request.as_deref();
-            let by = request.map_or_else(String::new, |request| format!(" for {request}"));
-            (
-                Trouble::BlockedWorkers,
-                format!("workers were blocked: {of_latency} was waiting behind {call}{by}"),
-            )
-        }
-        _ => busy(workers, &of_latency)?,
+        _ => match behind_pool(culprit, workers) {
+            Some(pool) => exhausted(pool?, &of_latency)?,
+            None if worst == Cause::WorkerBlocked => blocked(culprit?, &of_latency),
+            None => busy(process_of(culprit, workers)?, &of_latency)?,
+        },
     };
     Some(Diagnosis { kind, text })
 }
@@ -65,14 +62,66 @@ fn is_other(culprit: &WaitedFor, workers: &[ProcessWorkers]) -> bool {
         .is_some_and(|pid| pid != 0 && workers.iter().all(|process| process.pid != pid))
 }
 
-fn busy(workers: &[ProcessWorkers], of_latency: &str) -> Option<(Trouble, String)> {
-    let [process] = workers else { return None };
-    let count = process.count as usize;
+/// The process in which was waited: that of the culprit, or else the only one.
+fn process_of<'a>(culprit: Option<&WaitedFor>, workers: &'a [ProcessWorkers]) -> Option<&'a ProcessWorkers> {
+    match (culprit.and_then(|culprit| culprit.pid), workers) {
+        (Some(pid), _) => workers.iter().find(|process| process.pid == pid),
+        (None, [process]) => Some(process),
+        (None, _) => None,
+    }
+}
+
+/// The pool behind whose threads requests waited, if it was one and not the workers; what it did, where that is known.
+fn behind_pool(culprit: Option<&WaitedFor>, workers: &[ProcessWorkers]) -> Option<Option<PoolTotals>> {
+    let process = process_of(culprit, workers);
+    let pool = process.and_then(|process| process.pool);
+    let is_pool = culprit.map_or_else(
+        // None of the longest waits tells. Where the workers have nothing to do, nobody waits for them.
+        || {
+            pool.is_some()
+                && process.is_some_and(|process| process.threads.iter().all(|worker| worker.parked >= MOSTLY))
+        },
+        |culprit| culprit.pool,
+    );
+    is_pool.then_some(pool)
+}
+
+/// A pool with room starts a thread for a job that finds none free. So one whose threads go from job to job has none.
+fn exhausted(pool: PoolTotals, of_latency: &str) -> Option<(Trouble, String)> {
+    let PoolTotals {
+        threads,
+        busy,
+        jobs,
+        queued,
+    } = pool;
+    let each = if threads == 1 {
+        "its only thread".to_owned()
+    } else {
+        format!("each of its {threads} threads")
+    };
+    (jobs > 0 && busy >= ALWAYS && queued as f64 >= MOST * jobs as f64).then(|| {
+        let text = format!(
+            "the blocking pool was exhausted: {each} was in a job {:.0} % of the time or more, {queued} of {jobs} jobs \
+             began right where another one had ended, and {of_latency} was waiting behind them",
+            100.0 * busy
+        );
+        (Trouble::PoolExhausted, text)
+    })
+}
+
+fn blocked(culprit: &WaitedFor, of_latency: &str) -> (Trouble, String) {
+    let call = culprit.syscall.unwrap_or("a system call");
+    let request = culprit.request.as_deref();
+    let by = request.map_or_else(String::new, |request| format!(" for {request}"));
+    (
+        Trouble::BlockedWorkers,
+        format!("workers were blocked: {of_latency} was waiting behind {call}{by}"),
+    )
+}
+
+fn busy(process: &ProcessWorkers, of_latency: &str) -> Option<(Trouble, String)> {
     let most = process.threads.first()?;
-    let least = process
-        .threads
-        .last()
-        .filter(|_| count == process.threads.len())?;
+    let least = process.idlest.as_ref()?;
     if least.busy + least.run_queue >= ALWAYS {
         let text = format!(
             "workers were saturated: each ran or waited for a CPU {:.0} % of the time or more, and \
@@ -122,6 +171,7 @@ mod tests {
             pid: Some(pid),
             comm: Some(comm.to_owned()),
             request: Some("GET /slow".to_owned()),
+            pool: false,
             function: None,
         }
     }
@@ -133,11 +183,13 @@ mod tests {
             parked,
             ..WorkerTotals::default()
         };
+        let threads: Vec<_> = shares.iter().enumerate().map(worker).collect();
         vec![ProcessWorkers {
             pid: 7,
             count: shares.len() as u64,
-            none_free_ns: 0,
-            threads: shares.iter().enumerate().map(worker).collect(),
+            idlest: threads.last().cloned(),
+            threads,
+            ..ProcessWorkers::default()
         }]
     }
 
@@ -188,5 +240,100 @@ mod tests {
         assert_eq!(of(&own_threads, &half_busy), None);
         let little = p99(&[(Cause::Throttled, 10), (Cause::OnCpu, 90)], vec![]);
         assert_eq!(of(&little, &half_busy), None);
+    }
+
+    /// One process whose workers have nothing to do, with this pool.
+    fn with_pool(pool: PoolTotals) -> Vec<ProcessWorkers> {
+        let mut workers = workers(&[(0.1, 0.9)]);
+        workers[0].pool = Some(pool);
+        workers
+    }
+
+    const EXHAUSTED: PoolTotals = PoolTotals {
+        threads: 2,
+        busy: 0.97,
+        jobs: 182,
+        queued: 178,
+    };
+
+    fn behind_a_job(cause: Cause) -> BandMeans {
+        let behind = WaitedFor {
+            pool: true,
+            ..behind(cause, 7, "srv")
+        };
+        p99(&[(cause, 60), (Cause::Syscall, 40)], vec![behind])
+    }
+
+    #[test]
+    fn a_pool_whose_threads_go_from_job_to_job_while_requests_wait_is_exhausted() {
+        let blocked = behind_a_job(Cause::WorkerBlocked);
+        let found = of(&blocked, &with_pool(EXHAUSTED)).unwrap();
+        assert_eq!(
+            (found.kind, found.text.as_str()),
+            (
+                Trouble::PoolExhausted,
+                "the blocking pool was exhausted: each of its 2 threads was in a job 97 % of the time or more, 178 of \
+                 182 jobs began right where another one had ended, and 60 % of the latency at the p99 was waiting \
+                 behind them"
+            )
+        );
+        let computing = behind_a_job(Cause::WorkerBusy);
+        let found = of(&computing, &with_pool(EXHAUSTED)).unwrap();
+        assert_eq!(found.kind, Trouble::PoolExhausted);
+        // Where each single wait is shorter than the request's own call, none of them is listed.
+        let unlisted = BandMeans {
+            waited_for: Vec::new(),
+            ..blocked
+        };
+        let found = of(&unlisted, &with_pool(EXHAUSTED)).unwrap();
+        assert_eq!(found.kind, Trouble::PoolExhausted);
+        let mut busy_workers = with_pool(EXHAUSTED);
+        busy_workers[0].threads[0].parked = 0.2;
+        assert_eq!(of(&unlisted, &busy_workers), None, "it could be they");
+    }
+
+    #[test]
+    fn a_pool_with_room_is_not_exhausted_and_its_threads_are_no_blocked_workers() {
+        let blocked = behind_a_job(Cause::WorkerBlocked);
+        let with_free_threads = PoolTotals {
+            busy: 0.85,
+            ..EXHAUSTED
+        };
+        let that_grows = PoolTotals {
+            queued: 90,
+            ..EXHAUSTED
+        };
+        for pool in [with_free_threads, that_grows] {
+            assert_eq!(of(&blocked, &with_pool(pool)), None, "{pool:?}");
+        }
+        let workers_block = p99(
+            &[(Cause::WorkerBlocked, 60), (Cause::OnCpu, 40)],
+            vec![behind(Cause::WorkerBlocked, 7, "srv")],
+        );
+        let found = of(&workers_block, &with_pool(EXHAUSTED)).unwrap();
+        assert_eq!(
+            found.kind,
+            Trouble::BlockedWorkers,
+            "it was not the pool that was waited for"
+        );
+    }
+
+    #[test]
+    fn of_several_processes_the_one_that_was_waited_behind_is_judged() {
+        let mut processes = workers(&[(0.98, 0.0), (0.95, 0.0)]);
+        let idle = ProcessWorkers {
+            pid: 9,
+            ..workers(&[(0.1, 0.9)]).remove(0)
+        };
+        processes.push(idle);
+        let kind = |pid| {
+            let waits = vec![behind(Cause::WorkerBusy, pid, "srv")];
+            let found = of(&p99(&[(Cause::WorkerBusy, 60)], waits), &processes);
+            found.map(|found| found.kind)
+        };
+        assert_eq!(kind(7), Some(Trouble::Saturated));
+        assert_eq!(kind(9), None);
+        let of_nobody = p99(&[(Cause::WorkerBusy, 60)], Vec::new());
+        assert_eq!(of(&of_nobody, &processes), None);
     }
 }

@@ -28,8 +28,8 @@ use paths::{Listed, Paths};
 use polls::PollSums;
 pub use report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals,
-    Trouble, WaitedFor, Window, WorkerTotals,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
+    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
 
 pub use workers::WorkerUsage;

@@ -193,6 +193,9 @@ pub struct WaitedFor {
     /// Request that this thread was serving.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+    /// This thread is one of a runtime's blocking pool.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pool: bool,
     /// Function that it was seen running in the most of these waits, over the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
@@ -255,6 +258,25 @@ pub struct ProcessWorkers {
     pub none_free_ns: u64,
     /// Those that were busiest, the busiest first.
     pub threads: Vec<WorkerTotals>,
+    /// The one that ran or waited for a CPU least; it need not be listed.
+    #[serde(skip)]
+    pub idlest: Option<WorkerTotals>,
+    /// Its blocking pool; absent where no thread of one was seen at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolTotals>,
+}
+
+/// What the threads of a process's blocking pools did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PoolTotals {
+    /// How many were seen at work.
+    pub threads: u64,
+    /// Share of its time in which the least busy of them was in a job.
+    pub busy: f64,
+    /// Jobs that they were seen to begin.
+    pub jobs: u64,
+    /// Of these, jobs that began right where another one had ended.
+    pub queued: u64,
 }
 
 /// What one worker did, in shares of the time that is known.
@@ -319,6 +341,8 @@ pub enum Trouble {
     Saturated,
     /// Some workers are busy while others have nothing to do.
     Imbalanced,
+    /// Jobs wait for a thread of the blocking pool.
+    PoolExhausted,
 }
 
 /// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.

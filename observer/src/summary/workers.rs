@@ -1,10 +1,10 @@
-//! What the workers did, in this window and since the start.
+//! What the workers and the threads of blocking pools did, in this window and since the start.
 
 use std::rc::Rc;
 
-use super::report::{LongestTurn, ProcessWorkers, WorkerTotals};
+use super::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
 use crate::syscall;
-use crate::threads::Usage;
+use crate::threads::{Counted, Usage};
 
 /// Workers that are told apart; beyond, the one that was not seen for longest makes room.
 const MAX_WORKERS: usize = 1024;
@@ -12,7 +12,7 @@ const MAX_WORKERS: usize = 1024;
 /// Workers of a process that are listed.
 const LISTED: usize = 16;
 
-/// What a worker did.
+/// What a worker, or a thread of a blocking pool, did.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerUsage<'a> {
     /// Process.
@@ -40,6 +40,7 @@ struct Worker {
     pid: u32,
     tid: u32,
     comm: Option<Rc<str>>,
+    is_of_pool: bool,
     seen_in: u64,
     window: Part,
     run: Part,
@@ -53,6 +54,7 @@ struct Part {
     parked_ns: u64,
     turns: u64,
     longest: Option<LongestTurn>,
+    jobs: Counted,
 }
 
 /// How long requests of a process waited while no worker was free, ns.
@@ -71,6 +73,10 @@ impl Part {
         self.blocked_ns = self.blocked_ns.saturating_add(usage.blocked_ns);
         self.parked_ns = self.parked_ns.saturating_add(usage.parked_ns);
         self.turns += usage.turns;
+        if let Some(jobs) = usage.jobs {
+            self.jobs.begun += jobs.begun;
+            self.jobs.queued += jobs.queued;
+        }
         if let Some(longest) = usage.longest
             && self
                 .longest
@@ -92,8 +98,12 @@ impl Part {
             .fold(self.ran_ns, u64::saturating_add)
     }
 
+    fn share(&self, ns: u64) -> f64 {
+        (ns as f64 / self.known_ns() as f64 * 10_000.0).round() / 10_000.0
+    }
+
     fn totals(&self, worker: &Worker) -> WorkerTotals {
-        let share = |ns: u64| (ns as f64 / self.known_ns() as f64 * 10_000.0).round() / 10_000.0;
+        let share = |ns| self.share(ns);
         WorkerTotals {
             tid: worker.tid,
             comm: worker.comm.as_deref().map(str::to_owned),
@@ -118,6 +128,7 @@ impl Workers {
         let known = &mut self.workers[index];
         known.seen_in = self.window;
         known.comm = worker.comm.cloned();
+        known.is_of_pool = worker.usage.jobs.is_some();
         known.window.add(worker);
         known.run.add(worker);
     }
@@ -134,6 +145,7 @@ impl Workers {
             pid: worker.pid,
             tid: worker.tid,
             comm: None,
+            is_of_pool: false,
             seen_in: self.window,
             window: Part::default(),
             run: Part::default(),
@@ -170,13 +182,20 @@ impl Workers {
     ) -> Vec<ProcessWorkers> {
         let mut listed = Vec::new();
         for process in &self.processes {
-            let of_process = self.workers.iter().filter(|worker| worker.pid == process.pid);
-            let mut threads: Vec<_> = of_process
-                .filter(|worker| part(worker).known_ns() > 0)
+            let known = |worker: &&Worker| worker.pid == process.pid && part(worker).known_ns() > 0;
+            let of_process = self.workers.iter().filter(known);
+            let (pool, workers): (Vec<_>, Vec<_>) = of_process.partition(|worker| worker.is_of_pool);
+            let mut threads: Vec<_> = workers
+                .into_iter()
                 .map(|worker| part(worker).totals(worker))
                 .collect();
             threads.sort_by(|one, other| other.busy.total_cmp(&one.busy).then(one.tid.cmp(&other.tid)));
             let count = threads.len() as u64;
+            let loaded = |worker: &WorkerTotals| worker.busy + worker.run_queue;
+            let idlest = threads
+                .iter()
+                .min_by(|one, other| loaded(one).total_cmp(&loaded(other)))
+                .cloned();
             threads.truncate(LISTED);
             if count > 0 {
                 listed.push(ProcessWorkers {
@@ -184,6 +203,8 @@ impl Workers {
                     count,
                     none_free_ns: none_free_ns(process),
                     threads,
+                    idlest,
+                    pool: pool_totals(pool.into_iter().map(&part)),
                 });
             }
         }
@@ -200,6 +221,22 @@ impl Workers {
             process.window_ns = 0;
         }
     }
+}
+
+/// Of these threads together.
+fn pool_totals<'a>(threads: impl Iterator<Item = &'a Part>) -> Option<PoolTotals> {
+    let one = |thread: &Part| PoolTotals {
+        threads: 1,
+        busy: thread.share(thread.known_ns().saturating_sub(thread.parked_ns)),
+        jobs: thread.jobs.begun,
+        queued: thread.jobs.queued,
+    };
+    threads.map(one).reduce(|all, thread| PoolTotals {
+        threads: all.threads + 1,
+        busy: all.busy.min(thread.busy),
+        jobs: all.jobs + thread.jobs,
+        queued: all.queued + thread.queued,
+    })
 }
 
 #[cfg(test)]
@@ -258,5 +295,45 @@ mod tests {
         workers.add(&worker(8, &usage(75, 25)));
         assert_eq!(workers.run()[0].threads[1].busy, 0.5);
         assert_eq!(workers.run()[0].threads[1].turns, 2);
+    }
+
+    #[test]
+    fn threads_of_the_pool_are_no_workers_and_the_least_busy_of_them_tells_for_all() {
+        let mut workers = Workers::default();
+        workers.none_free(7, 0);
+        workers.add(&worker(8, &usage(30, 70)));
+        for (tid, blocked_ns, parked_ns, queued) in [(20, 80, 20, 2), (21, 100, 0, 5)] {
+            let usage = Usage {
+                blocked_ns,
+                parked_ns,
+                jobs: Some(Counted { begun: 6, queued }),
+                ..Usage::default()
+            };
+            workers.add(&worker(tid, &usage));
+        }
+        let listed = workers.window().pop().unwrap();
+        assert_eq!((listed.count, listed.threads.len()), (1, 1));
+        let expected = PoolTotals {
+            threads: 2,
+            busy: 0.8,
+            jobs: 12,
+            queued: 7,
+        };
+        assert_eq!(listed.pool, Some(expected));
+    }
+
+    #[test]
+    fn the_idlest_worker_is_known_also_where_it_is_not_listed() {
+        let mut workers = Workers::default();
+        workers.none_free(7, 0);
+        for tid in 0..3 * LISTED as u32 {
+            workers.add(&worker(tid, &usage(100 - u64::from(tid), tid.into())));
+        }
+        let listed = workers.window().pop().unwrap();
+        let idlest = listed.idlest.unwrap();
+        assert_eq!(
+            (listed.threads.len(), idlest.tid),
+            (LISTED, 3 * LISTED as u32 - 1)
+        );
     }
 }

@@ -12,6 +12,7 @@ mod occupancy;
 mod packed;
 mod past;
 mod queued;
+mod roles;
 mod samples;
 mod state;
 mod tasks;
@@ -28,6 +29,7 @@ pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, MAX_SLICES, Stretch};
 pub use queued::Queued;
+pub use roles::{Counted, Flavour, Roles, Workers};
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
@@ -259,6 +261,9 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        if !operation.outbound {
+            thread.role.ran(Task::new(operation.task));
+        }
         count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
             let availability = availability.entry(pid).or_default();
@@ -266,9 +271,10 @@ impl Threads {
         }
     }
 
-    /// What the workers did until `now_ns`, since this was asked last, each with its id.
+    /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.
     pub fn take_usage(&mut self, now_ns: u64) -> Vec<(u32, Usage)> {
-        let workers = self.threads.iter_mut().filter(|(_, thread)| thread.serves);
+        let is_told = |thread: &Thread| thread.serves || thread.is_of_pool();
+        let workers = self.threads.iter_mut().filter(|(_, thread)| is_told(thread));
         let mut used: Vec<_> = workers
             .map(|(&tid, thread)| (tid, thread.take_usage(now_ns)))
             .collect();
@@ -317,6 +323,7 @@ impl Threads {
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: u32) {
         self.tasks.forget_process(pid);
+        self.forget_roles(pid);
     }
 
     /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
@@ -327,6 +334,7 @@ impl Threads {
             thread.owner = Owner::Nobody;
             thread.task = Task::UNKNOWN;
             thread.state = NOTHING;
+            thread.role.lost();
         }
     }
 }

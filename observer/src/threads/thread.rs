@@ -3,6 +3,7 @@
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::past::{Back, Past};
+use super::roles::Role;
 use super::state::{Began, Block, Occupant, Owner, RequestId, Slice, State, Wake};
 use super::tasks::{Task, Tasks};
 use super::usage::{Meter, Usage};
@@ -36,6 +37,7 @@ pub struct Thread {
     /// Whether it was free when that was counted.
     pub(super) counted_free: Option<bool>,
     pub(super) usage: Meter,
+    pub(super) role: Role,
     /// From here on it was not yet asked what it did, ns.
     used_from_ns: u64,
     faults: Option<(u32, u32)>,
@@ -64,6 +66,7 @@ impl Thread {
             free: false,
             counted_free: None,
             usage: Meter::default(),
+            role: Role::default(),
             used_from_ns: 0,
             faults: None,
             throttled_ns: 0,
@@ -109,7 +112,16 @@ impl Thread {
             self.usage.add(&self.state, self.task, used_ns);
         }
         self.used_from_ns = self.used_from_ns.max(now_ns);
-        self.usage.take()
+        Usage {
+            jobs: self.is_of_pool().then(|| self.role.take_jobs()),
+            ..self.usage.take()
+        }
+    }
+
+    /// Whether it is one of a runtime's blocking pool.
+    #[must_use]
+    pub fn is_of_pool(&self) -> bool {
+        self.role.is_of_pool() && !self.serves
     }
 
     /// Whether it has nothing to do, if it is a worker.
@@ -167,6 +179,12 @@ impl Thread {
     pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait, tasks: &mut Tasks) {
         let at_ns = event.header.at_ns;
         let faults = (event.min_flt, event.maj_flt);
+        let was_of_pool = self.is_of_pool();
+        self.role.left(event, wait);
+        if self.is_of_pool() && !was_of_pool {
+            // What it did before is no part of what the pool did.
+            self.take_usage(at_ns);
+        }
         if event.flags & flags::PREEMPTED == 0 {
             self.learn_worker_task(Task::new(event.task), wait, tasks);
         }

@@ -1,5 +1,6 @@
 //! What a worker did over a stretch of time, and what kept it longest.
 
+use super::roles::Counted;
 use super::state::{Owner, State};
 use super::tasks::Task;
 
@@ -18,6 +19,8 @@ pub struct Usage {
     pub turns: u64,
     /// What kept it longest.
     pub longest: Option<Longest>,
+    /// Its jobs, if it is a thread of the blocking pool.
+    pub jobs: Option<Counted>,
 }
 
 /// What kept a worker from other tasks.

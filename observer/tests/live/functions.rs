@@ -13,7 +13,8 @@ use crate::observation::Observation;
 use crate::run::run;
 use crate::server::{Server, example, load};
 
-const OFTEN: &[&str] = &["--sample-hz", "997"];
+/// A stack each 5 ms.
+const OFTEN: &[&str] = &["--sample-hz", "1990"];
 
 const NOT_NAMED: &str = "not named";
 
@@ -23,7 +24,7 @@ fn functions(requests: &[Value], cause: &str) -> BTreeMap<String, u64> {
     let long = requests
         .iter()
         .flat_map(|request| spans(request, cause))
-        .filter(|span| number(&span["dur_ns"]) >= 3_000_000);
+        .filter(|span| number(&span["dur_ns"]) >= 10_000_000);
     let mut functions = BTreeMap::new();
     for span in long {
         let function = match cause {

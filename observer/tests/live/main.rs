@@ -28,11 +28,13 @@ mod observation;
 mod output;
 mod overload;
 mod polls;
+mod pools;
 mod queues;
 mod quota;
 mod recording;
 #[path = "../support/run.rs"]
 mod run;
+mod runtimes;
 mod server;
 mod short_lived;
 mod tasks;

@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 
 use observer::cause::{Budget, Cause};
 use observer::output::{
-    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeInfo, RuntimeLine, SignalInfo,
-    Sink as _, TargetInfo, Why,
+    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeAtWork, RuntimeInfo, RuntimeLine,
+    RuntimeThread, SignalInfo, Sink as _, TargetInfo, Why,
 };
 use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use observer::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals,
-    Trouble, WaitedFor, Window, WorkerTotals,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
+    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
+use observer::threads::Flavour;
 use serde_json::Value;
 
 /// One value for each kind of line.
@@ -109,6 +110,16 @@ pub(crate) fn full() -> Lines {
             version: Some("1.48.0".to_owned()),
             task_ids: true,
             evidence: "word 6".to_owned(),
+            runtimes: vec![RuntimeAtWork {
+                flavour: Some(Flavour::MultiThread),
+                count: 1,
+                threads: vec![RuntimeThread {
+                    tid: 9,
+                    comm: Some("worker".to_owned()),
+                }],
+                evidence: "descriptor 4".to_owned(),
+            }],
+            pool_threads: Some(1),
         },
         end: End {
             start_unix_ns: 2,
@@ -197,6 +208,7 @@ fn full_totals() -> Totals {
         pid: Some(7),
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
+        pool: true,
         function: Some("app::report".to_owned()),
     };
     let band = BandMeans {
@@ -246,6 +258,8 @@ fn full_totals() -> Totals {
                 }),
                 ..WorkerTotals::default()
             }],
+            idlest: None,
+            pool: Some(PoolTotals::default()),
         }],
         diagnosis: Some(Diagnosis {
             kind: Trouble::Quota,
@@ -313,11 +327,14 @@ pub(crate) fn bare() -> Lines {
         span.detail = Detail::default();
     }
 
-    lines.runtime.version = None;
+    (lines.runtime.version, lines.runtime.pool_threads) = (None, None);
+    lines.runtime.runtimes[0].flavour = None;
+    lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.polls, totals.cost) = (None, None, None, None);
         totals.diagnosis = None;
+        totals.workers[0].pool = None;
         for worker in &mut totals.workers[0].threads {
             (worker.comm, worker.longest) = (None, None);
         }

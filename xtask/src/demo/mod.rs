@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: observer explaining a server whose fault is known.
+//! `cargo xtask demo`: observer explaining a server whose faults are known.
 //!
 //! It is a script of what a user would do in three terminals: start a server, load it, attach. It measures and
 //! judges nothing itself, and everything it starts is gone when it ends, however it ends.
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::child::{Child, Interrupt};
 use crate::{build, command, privilege, setup};
 
-/// Show observer at work: start a server with a known fault and a load, attach, explain, stop everything
+/// Show observer at work: start a server with known faults and a load, attach, explain, stop everything
 ///
 /// Takes half a minute after the build. Attaching needs root: sudo is asked for it where this is not root.
 #[derive(clap::Args)]
@@ -44,8 +44,11 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
         &format!("http://{address}/ping"),
         &["--connections", "16", "--rate", "2000"],
     )?;
+    let now_and_then = ["--connections", "1", "--rate", "2"];
     let blocking = format!("http://{address}/blocking?ms=40");
-    let _blocking = load(&examples, &blocking, &["--connections", "1", "--rate", "2"])?;
+    let _blocking = load(&examples, &blocking, &now_and_then)?;
+    let computing = format!("http://{address}/burn?us=40000");
+    let _computing = load(&examples, &computing, &now_and_then)?;
 
     attach(&observer, server.pid(), &interrupt)?;
     let seen_by_client = ping.finish(PATIENCE, &interrupt)?;
@@ -93,8 +96,9 @@ fn introduce(pid: u32, address: &str) {
         "
 A tokio server with one worker thread runs as process {pid} at {address}.
 16 connections ask it for /ping 2,000 times a second, which takes microseconds. Now and then somebody
-asks for /blocking?ms=40, and there is the fault: its handler calls std::thread::sleep, so the worker
-is gone for 40 ms, and every /ping that comes meanwhile waits.
+asks for /blocking?ms=40, whose handler calls std::thread::sleep, or for /burn?us=40000, whose handler
+computes that long. These are the faults: the worker is gone for 40 ms, and every /ping that comes
+meanwhile waits.
 observer now attaches for {WATCHED}. The server is not rebuilt, restarted or told.
 "
     );
@@ -110,8 +114,9 @@ fn conclude(seen_by_client: &str, observer: &Path) {
     eprintln!(
         "
 What to look at: the budget at p50 beside the budget at p99. Most requests only run for a few
-microseconds. The slow ones were ready to be served and waited in `worker_blocked`, and the culprit
-beside it is the system call that held the worker, made by the handler of /blocking.
+microseconds. The slow ones were ready to be served and waited for the worker. In `worker_blocked` the
+culprit is the system call that held it, made by the handler of /blocking; in `worker_busy` it is the
+function that it was seen running for /burn.
 
 Everything the demo started is stopped. On a server of your own:
   sudo {} attach --pid N

@@ -121,6 +121,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         pid,
         comm,
         request,
+        pool,
         function,
     } = waited;
     let behind = match (comm, pid) {
@@ -137,7 +138,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         holds: *cause == Cause::WorkerBlocked,
         request: request.as_deref(),
         function: function.as_deref(),
-        note: None,
+        note: pool.then_some("a thread of the blocking pool"),
     };
     words.join()
 }
@@ -202,5 +203,10 @@ mod tests {
                 "behind hog (77)"
             ]
         );
+        let job = WaitedFor {
+            pool: true,
+            ..band.waited_for[0].clone()
+        };
+        assert!(of_several(&job).ends_with(" (a thread of the blocking pool)"));
     }
 }

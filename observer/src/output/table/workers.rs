@@ -30,6 +30,8 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
         count,
         none_free_ns,
         threads,
+        idlest: _,
+        pool,
     } = process;
     let busy: Vec<_> = threads
         .iter()
@@ -48,6 +50,17 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
             FAINT,
             &format!("; none free for waiting requests {}", words::ns(*none_free_ns)),
         );
+    if let Some(pool) = pool {
+        let of_jobs = format!("{} of {} jobs queued", pool.queued, pool.jobs);
+        line = line.text(
+            PLAIN,
+            &format!(
+                "; pool {} busy {} or more, {of_jobs}",
+                pool.threads,
+                percent(pool.busy)
+            ),
+        );
+    }
     let longest = threads
         .iter()
         .filter_map(|worker: &WorkerTotals| worker.longest.as_ref())
@@ -95,7 +108,7 @@ mod tests {
         assert_eq!(
             text,
             "workers  axum-srv (4120)  2 busy 61 %, 12 %; none free for waiting requests 310 ms; \
-             longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
+             pool 3 busy 25 % or more, 2 of 400 jobs queued; longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
              finding  workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep\n"
         );
     }

@@ -43,6 +43,8 @@ pub struct KernelHalf {
     losses: PerCpuArray<MapData, LossesPod>,
     pids: Vec<u32>,
     task_words: Array<MapData, i64>,
+    scheduler_words: Array<MapData, i64>,
+    kind_words: Array<MapData, i64>,
     pub(super) rings: Rings,
     pub(super) seekers: Seekers,
     /// Where threads are sampled.
@@ -113,6 +115,8 @@ impl KernelHalf {
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
         let task_words = map(&mut ebpf, names::map::TASK_WORDS)?;
+        let scheduler_words = map(&mut ebpf, names::map::SCHEDULER_WORDS)?;
+        let kind_words = map(&mut ebpf, names::map::KIND_WORDS)?;
         let (seeks, samples) = (
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
@@ -147,6 +151,8 @@ impl KernelHalf {
             losses,
             pids: options.pids.clone(),
             task_words,
+            scheduler_words,
+            kind_words,
             rings,
             seekers,
             stacks,
@@ -154,16 +160,27 @@ impl KernelHalf {
         })
     }
 
-    /// Says where the threads of process `pid` keep the id of their current runtime task, in bytes from their `fsbase`;
-    /// `None` stops reading it.
+    /// Says where the threads of process `pid` keep what their runtime knows of them; `None` stops reading it.
     ///
     /// # Errors
-    /// When `pid` is not watched or the map cannot be written.
-    pub fn set_task_word(&mut self, pid: u32, offset: Option<i64>) -> Result<()> {
+    /// When `pid` is not watched or a map cannot be written.
+    pub fn set_runtime_words(&mut self, pid: u32, words: Option<RuntimeWords>) -> Result<()> {
         let slot = self.slot(pid)?;
-        self.task_words
-            .set(slot, offset.unwrap_or(0), 0)
-            .with_context(|| format!("cannot say where process {pid} keeps its task ids"))
+        let RuntimeWords {
+            task,
+            scheduler,
+            kind,
+        } = words.unwrap_or_default();
+        let maps = [
+            (&mut self.task_words, task),
+            (&mut self.scheduler_words, scheduler),
+            (&mut self.kind_words, kind),
+        ];
+        for (map, word) in maps {
+            map.set(slot, word.unwrap_or(0), 0)
+                .with_context(|| format!("cannot say where process {pid} keeps what its runtime knows"))?;
+        }
+        Ok(())
     }
 
     /// The place of process `pid` in the arrays that have one for each target.
@@ -194,17 +211,28 @@ impl KernelHalf {
     }
 }
 
+/// Where the threads of a process keep what their runtime knows of them: words, in bytes from their `fsbase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeWords {
+    /// The id of the current task.
+    pub task: Option<i64>,
+    /// A pointer to the scheduler that runs the thread.
+    pub scheduler: Option<i64>,
+    /// The kind of the runtime.
+    pub kind: Option<i64>,
+}
+
 /// Hands what was freed back to the kernel. The types of a kernel are 25 MiB while they are read, and would stay
 /// resident for the whole run.
 #[cfg(target_env = "gnu")]
-pub(super) fn give_back() {
+fn give_back() {
     // SAFETY: always callable; it changes nothing that is in use.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators do so by themselves.
 #[cfg(not(target_env = "gnu"))]
-pub(super) fn give_back() {}
+fn give_back() {}
 
 fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
     let map = ebpf

@@ -1,7 +1,7 @@
 //! Processes and what is told about them from outside the kernel half.
 
 use bytemuck::Zeroable as _;
-use observer::event::{Cost, FdName, Function, Lost, Memory, Port, Sample, ThreadName, Tick};
+use observer::event::{Cost, FdName, Function, Lost, Memory, Port, Runtime, Sample, ThreadName, Tick};
 use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
 use syscalls::Sysno;
 
@@ -29,6 +29,12 @@ impl Machine {
         }
         let port = Port::new(self.at_ns(), PIDS[0], PORT);
         self.record(&port);
+        let runtime = Runtime {
+            task_ids: 1,
+            schedulers: 1,
+            ..Runtime::new(self.at_ns(), PIDS[0], "tokio", "1.48.0", "made up")
+        };
+        self.record(&runtime);
     }
 
     fn new_thread(&mut self, pid: u32, activity: Activity) -> u32 {

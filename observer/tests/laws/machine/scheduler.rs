@@ -126,11 +126,12 @@ impl Machine {
             syscall: call.0,
             next_tid,
             next_tgid,
-            flags: if to == Activity::Runnable {
-                flags::PREEMPTED
-            } else {
-                0
-            },
+            flags: Self::runtime_flags(&thread, how)
+                | if to == Activity::Runnable {
+                    flags::PREEMPTED
+                } else {
+                    0
+                },
             args: call.1,
             throttled_ns: self.throttled_ns,
             task: thread.task,
@@ -140,6 +141,16 @@ impl Machine {
         self.threads[index].activity = to;
         self.threads[index].faults += u32::from(how % 3);
         self.running[cpu] = None;
+    }
+
+    /// What its variables tell of the runtime that a thread is in: some threads run jobs.
+    fn runtime_flags(thread: &Thread, how: u8) -> u32 {
+        match (thread.task, thread.tid % 4) {
+            (task::UNKNOWN, _) => 0,
+            (task::NONE, _) => flags::FIRST_KIND,
+            (_, 3) if !how.is_multiple_of(8) => flags::NO_SCHEDULER,
+            _ => flags::SECOND_KIND,
+        }
     }
 
     pub(super) fn block(&mut self, who: u8, how: u8) {

@@ -14,7 +14,7 @@ use anyhow::Result;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{ProcessChange, conn, flags};
 
-use super::kernel_half::KernelHalf;
+use super::kernel_half::{KernelHalf, RuntimeWords};
 use crate::event::{self, Event};
 use crate::source::Merge;
 use crate::syscall;
@@ -151,7 +151,7 @@ impl Runtimes {
 impl Target {
     /// Begins anew, with the program that runs now.
     fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
-        kernel_half.set_task_word(self.pid, None)?;
+        kernel_half.set_runtime_words(self.pid, None)?;
         kernel_half.seekers.seek(kernel_half.slot(self.pid)?, None)?;
         self.hunt = None;
         let Some(found) = self.found.as_ref().filter(|_| !self.ended) else {
@@ -159,10 +159,10 @@ impl Target {
         };
         match (&found.tasks, kernel_half.seekers.refused()) {
             (Tasks::Unknown, _) => {}
-            (Tasks::Nowhere(reason), _) => self.tell(now_ns, false, reason, merge),
+            (Tasks::Nowhere(reason), _) => self.tell(now_ns, None, reason, merge),
             (Tasks::Within(_), Some(refused)) => {
                 let evidence = format!("the kernel refused the programs that seek them: {refused}");
-                self.tell(now_ns, false, &evidence, merge);
+                self.tell(now_ns, None, &evidence, merge);
             }
             (Tasks::Within(place), None) => {
                 let hunt = Hunt::new(place.clone(), now_ns);
@@ -178,28 +178,37 @@ impl Target {
     fn step(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
         let Some(hunt) = &mut self.hunt else { return Ok(()) };
         let slot = kernel_half.slot(self.pid)?;
-        let (task_ids, evidence) = match hunt.search.verdict() {
+        let (proof, evidence) = match hunt.search.verdict() {
             Verdict::Open => return kernel_half.seekers.seek(slot, Some(hunt.seek())),
             Verdict::Refuted(_) if hunt.next(now_ns) => {
                 return kernel_half.seekers.seek(slot, Some(hunt.seek()));
             }
-            Verdict::Refuted(reason) => (false, reason.to_owned()),
+            Verdict::Refuted(reason) => (None, reason.to_owned()),
             Verdict::Proved(proof) => {
-                let offset = hunt.offset(proof.word);
-                kernel_half.set_task_word(self.pid, Some(offset))?;
-                (true, hunt.evidence(&proof))
+                let words = RuntimeWords {
+                    task: Some(hunt.offset(proof.word)),
+                    scheduler: proof.scheduler.map(|word| hunt.offset(word)),
+                    kind: proof.kind.map(|word| hunt.offset(word)),
+                };
+                kernel_half.set_runtime_words(self.pid, Some(words))?;
+                let evidence = hunt.evidence(&proof);
+                (Some(proof), evidence)
             }
         };
         kernel_half.seekers.seek(slot, None)?;
         self.hunt = None;
-        self.tell(now_ns, task_ids, &evidence, merge);
+        self.tell(now_ns, proof.as_ref(), &evidence, merge);
         Ok(())
     }
 
-    fn tell(&self, now_ns: u64, task_ids: bool, evidence: &str, merge: &mut Merge) {
+    fn tell(&self, now_ns: u64, proof: Option<&Proof>, evidence: &str, merge: &mut Merge) {
         let Some(found) = &self.found else { return };
         let version = found.version.as_deref().unwrap_or_default();
-        let fact = event::Runtime::new(now_ns, self.pid, found.name.name(), version, task_ids, evidence);
+        let fact = event::Runtime {
+            task_ids: proof.is_some().into(),
+            schedulers: proof.is_some_and(|proof| proof.scheduler.is_some()).into(),
+            ..event::Runtime::new(now_ns, self.pid, found.name.name(), version, evidence)
+        };
         merge.push(bytemuck::bytes_of(&fact));
     }
 }
@@ -263,6 +272,7 @@ impl Hunt {
             tid: head.tid,
             doing,
             issued: head.issued,
+            stack: head.stack,
             words,
         });
     }
@@ -279,14 +289,19 @@ impl Hunt {
             receives,
             waits,
             counted,
+            scheduler,
+            kind,
         } = *proof;
         let whose = match connections {
             1 => "the only connection had one id".to_owned(),
             _ => format!("each of {connections} connections had an id of its own"),
         };
+        let scheduler =
+            scheduler.map_or_else(String::new, |word| format!("; word {word} is its scheduler's"));
+        let kind = kind.map_or_else(String::new, |word| format!(", {word} its kind"));
         format!(
             "word {word} of the {} at fsbase{:+}: in {receives} receives, {whose}{}, and in {waits} waits for events no \
-             thread had such an id",
+             thread had such an id{scheduler}{kind}",
             if self.place.is_context {
                 "context"
             } else {

@@ -21,6 +21,12 @@ const LARGEST_ID: u64 = 1 << 40;
 /// No memory is mapped below (`vm.mmap_min_addr`): smaller numbers are no addresses.
 const LOWEST_ADDRESS: u64 = 1 << 16;
 
+/// No address of a process is beyond.
+const END_OF_MEMORY: u64 = 1 << 47;
+
+/// Kinds of runtimes that there are: of the current thread, and multi-threaded.
+const KINDS: u64 = 2;
+
 /// Waits for the runtime's events that must have been seen.
 const ENOUGH_WAITS: u32 = 2;
 
@@ -33,6 +39,12 @@ const ENOUGH_RECEIVES_OF_ONE: u32 = 4;
 
 /// Receives after which something must have been proved.
 const MOST_RECEIVES: u32 = 20_000;
+
+/// Words of the runtime's context, at most: what belongs to a task's id is no further away.
+const MOST_CONTEXT_WORDS: usize = 12;
+
+/// How far up its stack a thread's scheduler can be: the stack that tokio gives its threads.
+const MOST_STACK_BYTES: u64 = 2 << 20;
 
 /// What a thread did when its variables were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +62,8 @@ pub(super) struct Moment<'a> {
     pub(super) doing: Doing,
     /// The next task id that the runtime will give out, 0 where that is not known.
     pub(super) issued: u64,
+    /// Where its stack ends.
+    pub(super) stack: u64,
     pub(super) words: &'a [u64],
 }
 
@@ -77,6 +91,11 @@ pub(super) struct Proof {
     pub(super) waits: u32,
     /// Whether every id was compared with the count of those given out.
     pub(super) counted: bool,
+    /// Index of the word that points to the scheduler which runs the thread, where that is certain. It is empty in a
+    /// job of the blocking pool.
+    pub(super) scheduler: Option<usize>,
+    /// Index of the word that tells the kind of the runtime, where that is certain.
+    pub(super) kind: Option<usize>,
 }
 
 /// A search among some words.
@@ -85,6 +104,10 @@ pub(super) struct Search {
     /// The words are those of the runtime's context and nothing else.
     is_context: bool,
     contradicted: Vec<bool>,
+    /// Words that did not always point into the thread's own stack while it received.
+    off_stack: Vec<bool>,
+    /// Words that were not always a small number before an address of the process while a thread received.
+    no_kind: Vec<bool>,
     connections: Vec<Connection>,
     waiting: Vec<Waiting>,
     receives: u32,
@@ -115,6 +138,8 @@ impl Search {
         Self {
             is_context,
             contradicted: vec![false; words],
+            off_stack: vec![false; words],
+            no_kind: vec![false; words],
             connections: Vec::new(),
             waiting: Vec::new(),
             receives: 0,
@@ -162,6 +187,15 @@ impl Search {
         }
         self.receives += 1;
         self.counted &= moment.issued != 0;
+        for (off_stack, &value) in self.off_stack.iter_mut().zip(moment.words) {
+            let above = value.checked_sub(moment.stack);
+            *off_stack |= above.is_none_or(|above| above >= MOST_STACK_BYTES);
+        }
+        for (index, no_kind) in self.no_kind.iter_mut().enumerate() {
+            let next = moment.words.get(index + 1).copied().unwrap_or(0);
+            let is_address = (LOWEST_ADDRESS..END_OF_MEMORY).contains(&next) && next % 8 == 0;
+            *no_kind |= moment.words[index] >= KINDS || !is_address;
+        }
         for (index, (contradicted, &value)) in self.contradicted.iter_mut().zip(moment.words).enumerate() {
             let constant = known.is_none_or(|known| self.connections[known].words[index] == value);
             let mut others = self.connections.iter().filter(|other| other.conn != conn);
@@ -230,6 +264,8 @@ impl Search {
             receives: self.receives,
             waits: self.waits,
             counted: self.counted,
+            scheduler: self.scheduler(word),
+            kind: self.kind(word),
         };
         let proved = match repeated[..] {
             [] => false,
@@ -249,11 +285,37 @@ impl Search {
         proved.then_some(proof)
     }
 
+    /// The scheduler of a thread is on its stack, and nothing else that stands in the context is.
+    fn scheduler(&self, task_word: usize) -> Option<usize> {
+        only(self.nearby(task_word).filter(|&index| !self.off_stack[index]))
+    }
+
+    /// The handle to a runtime is its kind and then a pointer to it, which is on no thread's stack. Where there is only
+    /// one kind, a lock that is free stands before the pointer, and that is 0 as well.
+    fn kind(&self, task_word: usize) -> Option<usize> {
+        let scheduler = self.scheduler(task_word)?;
+        only(
+            self.nearby(task_word)
+                .filter(|&index| !self.no_kind[index] && index + 1 != scheduler),
+        )
+    }
+
+    /// What can stand in the runtime's context together with the task's id.
+    fn nearby(&self, task_word: usize) -> std::ops::Range<usize> {
+        let end = (task_word + MOST_CONTEXT_WORDS).min(self.off_stack.len());
+        task_word.saturating_sub(MOST_CONTEXT_WORDS)..end
+    }
+
     fn is_no_address(&self, word: usize) -> bool {
         self.of(word)
             .map(|connection| connection.words[word])
             .any(|value| value < LOWEST_ADDRESS || value % 8 != 0)
     }
+}
+
+/// Of several, none.
+fn only(mut words: impl Iterator<Item = usize>) -> Option<usize> {
+    words.next().filter(|_| words.next().is_none())
 }
 
 /// Whether the runtime can have given out this id; `issued` as in [`Moment`].

@@ -9,6 +9,8 @@ use aya_obj::generated::{
     perf_type_id,
 };
 
+const NS_A_SECOND: u64 = 1_000_000_000;
+
 /// Runs `program` on every CPU, `hz` times a second while the CPU is not idle, until what is given is closed.
 ///
 /// CPUs that come online later are not sampled.
@@ -27,8 +29,9 @@ fn on_cpu(program: BorrowedFd<'_>, cpu: u32, hz: u32) -> Result<OwnedFd> {
     attributes.config = perf_sw_ids::PERF_COUNT_SW_CPU_CLOCK as u64;
     attributes.set_disabled(1);
     attributes.set_exclude_idle(1);
-    attributes.set_freq(1);
-    attributes.__bindgen_anon_1.sample_freq = hz.into();
+    // As a period, which this clock makes of a frequency anyway: a frequency above `kernel.perf_event_max_sample_rate` is
+    // refused, and the kernel lowers that by itself on a slow machine.
+    attributes.__bindgen_anon_1.sample_period = NS_A_SECOND / u64::from(hz.max(1));
     let (every_process, no_group) = (-1, -1);
     // SAFETY: the kernel reads as many bytes as the structure says, which lives on the stack.
     let opened = unsafe {

@@ -1,8 +1,6 @@
 //! One ELF file that processes have mapped: how its functions unwind, and what they are called.
 //!
-//! Everything is read, not mapped: a file that is cut short while it is looked at must not end this program. Of the
-//! debug information, which is large, only what tells functions is read, when the first address asks for it, and it is
-//! given back when no new address has come for a while.
+//! Everything is read, not mapped: a file that is cut short while it is looked at must not end this program.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,8 +8,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
-use addr2line::Context;
-use gimli::{EndianRcSlice, LittleEndian, SectionId};
 use object::elf::{FileHeader64, PF_X, SHF_COMPRESSED};
 use object::read::elf::ElfFile;
 use object::read::{
@@ -19,23 +15,18 @@ use object::read::{
 };
 use rustc_hash::FxHashMap;
 
+use super::debug::{self, Debug, Found};
 use super::naming::{self, Function, Part};
 use super::symbols::Symbols;
 
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
 const MAX_UNWIND_BYTES: u64 = 64 << 20;
 
-/// Debug information of one file that is read, bytes: that of a server of some thousand functions, optimized. Where there
-/// is more, the symbol table has the names, without those of inlined functions.
-const MAX_DEBUG_BYTES: u64 = 24 << 20;
-
 /// Addresses of one file whose functions are remembered.
 const MAX_ADDRESSES: usize = 32_768;
 
 /// Functions at one address, the innermost of those that were inlined there first; none that has a name is one `None`.
 pub(super) type Functions = Rc<[Option<Function<Rc<str>>>]>;
-
-type Debug = Context<EndianRcSlice<LittleEndian>>;
 
 /// A section in memory.
 #[derive(Clone, Debug)]
@@ -46,7 +37,7 @@ pub(super) struct Section {
 
 /// A file.
 pub(super) struct Image {
-    file: File,
+    file: Rc<File>,
     /// Executable segments: place in the file, bytes, and address as the file states it.
     segments: Vec<(Range<u64>, u64)>,
     pub(super) eh_frame: Option<Section>,
@@ -55,16 +46,13 @@ pub(super) struct Image {
     /// The name of a library that programs stand on, whatever its functions are called. It stands for those of its
     /// functions that have no symbol: the C library has only those that it exports, as a rule.
     standard: Option<Rc<str>>,
-    /// Sections with debug information, by name: place in the file.
-    debug_sections: Vec<(&'static str, Range<u64>)>,
     debug: Option<Debug>,
-    debug_used: bool,
     known: FxHashMap<u64, Functions>,
     names: FxHashMap<Box<str>, Function<Rc<str>>>,
 }
 
 impl Image {
-    /// Reads what unwinding needs, and the symbol table.
+    /// Reads what unwinding needs, the symbol table, and where debug information has what.
     pub(super) fn read(file: File, path: &Path) -> io::Result<Self> {
         let cache = ReadCache::new(&file);
         let elf: ElfFile<'_, FileHeader64<object::LittleEndian>, _> =
@@ -95,46 +83,22 @@ impl Image {
                 bytes,
             })
         };
-        let mut debug_sections = Vec::new();
-        for id in [
-            SectionId::DebugAbbrev,
-            SectionId::DebugAddr,
-            SectionId::DebugAranges,
-            SectionId::DebugInfo,
-            // Lines are not asked for, but a unit whose lines are missing is taken for damaged.
-            SectionId::DebugLine,
-            SectionId::DebugLineStr,
-            SectionId::DebugRanges,
-            SectionId::DebugRngLists,
-            SectionId::DebugStr,
-            SectionId::DebugStrOffsets,
-            SectionId::DebugTypes,
-        ] {
-            debug_sections.extend(plain(id.name()).map(|(_, place)| (id.name(), place)));
-        }
-        let bytes: u64 = debug_sections
+        let debug_sections: Vec<_> = debug::SECTIONS
             .iter()
-            .map(|(_, place)| place.end - place.start)
-            .sum();
-        let has_functions = debug_sections
-            .iter()
-            .any(|(name, _)| *name == SectionId::DebugInfo.name());
-        if bytes > MAX_DEBUG_BYTES || !has_functions {
-            debug_sections.clear();
-        }
+            .filter_map(|id| Some((*id, plain(id.name())?.1)))
+            .collect();
         let (eh_frame, eh_frame_hdr) = (section(".eh_frame"), section(".eh_frame_hdr"));
         let symbols = Symbols::read(&elf).unwrap_or_default();
         drop(elf);
         drop(cache);
+        let file = Rc::new(file);
         Ok(Self {
             segments,
             eh_frame,
             eh_frame_hdr,
             symbols,
             standard: standard_library(path),
-            debug_sections,
-            debug: None,
-            debug_used: false,
+            debug: Debug::read(&file, &debug_sections).ok(),
             known: FxHashMap::default(),
             names: FxHashMap::default(),
             file,
@@ -156,15 +120,15 @@ impl Image {
         if let Some(known) = self.known.get(&address) {
             return Rc::clone(known);
         }
-        let mut found = self.of_debug_information(address);
-        if found.is_empty() {
-            let symbol = self.symbols.find(address, &self.file).ok().flatten();
-            found.push(symbol.or_else(|| self.standard.as_deref().map(str::to_owned)));
-        }
-        let functions = found
-            .into_iter()
-            .map(|symbol| symbol.map(|symbol| self.named(&symbol)));
-        let functions: Functions = functions.collect();
+        let found = self.debug.as_mut().map(|debug| debug.functions(address));
+        let Found { inlined, around } = found.and_then(Result::ok).unwrap_or_default();
+        let mut functions: Vec<_> = inlined.iter().map(|symbol| Some(self.named(symbol))).collect();
+        // The name that debug information has may be one without a path; a symbol has it.
+        let symbol = self.symbols.find(address, &self.file).ok().flatten();
+        let last = symbol.as_deref().or(around.as_deref());
+        let standard = self.standard.clone();
+        functions.push(last.or(standard.as_deref()).map(|symbol| self.named(symbol)));
+        let functions: Functions = functions.into();
         if self.known.len() == MAX_ADDRESSES {
             self.known.clear();
             self.names.clear();
@@ -186,59 +150,6 @@ impl Image {
         let function = Function { name, part };
         self.names.insert(symbol.into(), function.clone());
         function
-    }
-
-    /// The symbols of the functions at an address, the inlined ones first, as far as debug information tells.
-    fn of_debug_information(&mut self, address: u64) -> Vec<Option<String>> {
-        if self.debug_sections.is_empty() {
-            return Vec::new();
-        }
-        self.debug_used = true;
-        if self.debug.is_none() {
-            self.debug = self.read_debug_information();
-        }
-        let Some(Ok(mut frames)) = self
-            .debug
-            .as_ref()
-            .map(|debug| debug.find_frames(address).skip_all_loads())
-        else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        while let Ok(Some(frame)) = frames.next() {
-            let name = frame
-                .function
-                .as_ref()
-                .and_then(|function| function.raw_name().ok());
-            found.push(name.map(std::borrow::Cow::into_owned));
-        }
-        // The outermost one has a symbol in any case: without a name here it is no function of this information.
-        if found.last() == Some(&None) {
-            Vec::new()
-        } else {
-            found
-        }
-    }
-
-    fn read_debug_information(&mut self) -> Option<Debug> {
-        let load = |id: SectionId| -> io::Result<EndianRcSlice<LittleEndian>> {
-            let place = self.debug_sections.iter().find(|(name, _)| *name == id.name());
-            let bytes = place.map(|(_, place)| read_at(&self.file, place)).transpose()?;
-            Ok(EndianRcSlice::new(bytes.unwrap_or_default(), LittleEndian))
-        };
-        let read = gimli::Dwarf::load(load)
-            .ok()
-            .and_then(|dwarf| Context::from_dwarf(dwarf).ok());
-        if read.is_none() {
-            self.debug_sections.clear();
-        }
-        read
-    }
-
-    /// Gives the debug information back, if it was not asked since the last call. Tells whether it did.
-    pub(super) fn give_back(&mut self) -> bool {
-        let used = std::mem::take(&mut self.debug_used);
-        !used && self.debug.take().is_some()
     }
 }
 

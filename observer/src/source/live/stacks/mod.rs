@@ -4,6 +4,7 @@
 //! their sample; one that takes longer enters the stream late, with the time at which it was taken.
 
 pub(super) mod clock;
+mod debug;
 mod image;
 mod naming;
 mod process;

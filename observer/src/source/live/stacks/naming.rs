@@ -283,8 +283,8 @@ pub(super) struct Function<Name> {
 /// of the program's, the innermost of the framework, or the innermost at all.
 ///
 /// Nothing, where a function without a name comes first: it may be the one that was looked for.
-pub(super) fn telling<Name: AsRef<str>>(stack: &[Option<Function<Name>>]) -> Option<&Name> {
-    let named = stack.iter().map_while(Option::as_ref);
+pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a Function<Name>>]) -> Option<&'a Name> {
+    let named = stack.iter().copied().map_while(|function| function);
     let Some(inner) = named.clone().find(|function| function.part == Part::Program) else {
         if named.clone().count() < stack.len() {
             return None;
@@ -296,6 +296,7 @@ pub(super) fn telling<Name: AsRef<str>>(stack: &[Option<Function<Name>>]) -> Opt
         stack
             .iter()
             .rev()
+            .copied()
             .flatten()
             .filter(|function| function.part == Part::Program)
     };
@@ -406,6 +407,7 @@ mod tests {
                 })
             })
             .collect();
+        let functions: Vec<_> = functions.iter().map(Option::as_ref).collect();
         telling(&functions).copied()
     }
 

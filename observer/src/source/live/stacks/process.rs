@@ -15,10 +15,10 @@ use procfs::FromRead as _;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps};
 use rustc_hash::FxHashMap;
 
-use super::image::{Image, Section};
+use super::image::{Functions, Image, Section};
 use super::naming::{self, Function};
 
-/// Functions of a stack that are looked at, from the innermost.
+/// Frames of a stack that are looked at, from the innermost.
 const MAX_FRAMES: usize = 128;
 
 /// Files that are kept open at once.
@@ -33,14 +33,17 @@ pub(super) struct Images(FxHashMap<Key, Option<Rc<RefCell<Image>>>>);
 impl Images {
     fn get(&mut self, pid: u32, map: &MemoryMap) -> Option<Rc<RefCell<Image>>> {
         let key = (map.dev, map.inode);
+        // What belongs to no file all has the same key.
+        if !matches!(map.pathname, MMapPath::Path(_) | MMapPath::Vdso) {
+            return None;
+        }
         if !self.0.contains_key(&key) {
             if self.0.len() >= MAX_IMAGES {
                 return None;
             }
             let image = match &map.pathname {
                 MMapPath::Path(path) => open(pid, map, path).and_then(|file| Image::read(file, path)),
-                MMapPath::Vdso => vdso().and_then(|file| Image::read(file, Path::new("[vdso]"))),
-                _ => return None,
+                _ => vdso().and_then(|file| Image::read(file, Path::new("[vdso]"))),
             };
             self.0
                 .insert(key, image.ok().map(|image| Rc::new(RefCell::new(image))));
@@ -48,16 +51,10 @@ impl Images {
         self.0.get(&key)?.clone()
     }
 
-    /// Forgets files that no process has any more, and gives back what was not used since the last call. Tells whether
-    /// that was much.
-    pub(super) fn give_back(&mut self) -> bool {
+    /// Forgets files that no process has any more.
+    pub(super) fn forget_unused(&mut self) {
         self.0
             .retain(|_, image| image.as_ref().is_some_and(|image| Rc::strong_count(image) > 1));
-        let mut gave_back = false;
-        for image in self.0.values().flatten() {
-            gave_back |= image.borrow_mut().give_back();
-        }
-        gave_back
     }
 }
 
@@ -159,17 +156,17 @@ impl Process {
         stack: &[u8],
         cache: &mut CacheX86_64,
     ) -> Result<Option<Rc<str>>, Unmapped> {
-        let functions = self.functions(head, stack, cache)?;
-        Ok(naming::telling(&functions).cloned())
+        let frames = self.frames(head, stack, cache)?;
+        Ok(naming::telling(&functions(&frames)).cloned())
     }
 
-    /// The functions on a stack, from the innermost out.
-    fn functions(
+    /// The functions of each frame of a stack, from the innermost out.
+    fn frames(
         &self,
         head: &StackHead,
         stack: &[u8],
         cache: &mut CacheX86_64,
-    ) -> Result<Vec<Option<Function<Rc<str>>>>, Unmapped> {
+    ) -> Result<Vec<Functions>, Unmapped> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(head.sp).ok_or(())?).map_err(|_| ())?;
             let word = stack.get(at..).and_then(|rest| rest.first_chunk()).ok_or(())?;
@@ -177,25 +174,25 @@ impl Process {
         };
         let registers = UnwindRegsX86_64::new(head.ip, head.sp, head.bp);
         let mut frames = self.unwinder.iter_frames(head.ip, registers, cache, &mut read);
-        let mut functions = Vec::new();
+        let mut found: Vec<Functions> = Vec::new();
         while let Ok(Some(frame)) = frames.next() {
             let address = frame.address_for_lookup();
             match self.module(address) {
                 Some((image, bias)) => {
-                    functions.extend_from_slice(&image.borrow_mut().functions(address.wrapping_sub(bias)));
+                    found.push(image.borrow_mut().functions(address.wrapping_sub(bias)));
                 }
-                None if functions.is_empty() => return Err(Unmapped),
+                None if found.is_empty() => return Err(Unmapped),
                 // Code that was made at run time, or no code at all: what is further out is a guess.
                 None => {
-                    functions.push(None);
+                    found.push([None].into());
                     break;
                 }
             }
-            if functions.len() >= MAX_FRAMES {
+            if found.len() >= MAX_FRAMES {
                 break;
             }
         }
-        Ok(functions)
+        Ok(found)
     }
 
     fn module(&self, address: u64) -> Option<(&Rc<RefCell<Image>>, u64)> {
@@ -205,6 +202,12 @@ impl Process {
         let (mapped, image, bias) = self.modules.get(after.checked_sub(1)?)?;
         (address < mapped.end).then_some((image, *bias))
     }
+}
+
+/// All functions of these frames.
+fn functions(frames: &[Functions]) -> Vec<Option<&Function<Rc<str>>>> {
+    let functions = frames.iter().flat_map(|frame| frame.iter());
+    functions.map(Option::as_ref).collect()
 }
 
 /// The address is in no executable mapping that is known.
@@ -285,11 +288,11 @@ mod tests {
     #[test]
     fn a_stack_of_this_program_has_its_functions_from_the_innermost_out() {
         let (head, stack) = black_box(caller());
-        let Ok(functions) = own_process().functions(&head, &stack, &mut CacheX86_64::new()) else {
+        let Ok(frames) = own_process().frames(&head, &stack, &mut CacheX86_64::new()) else {
             panic!("this program's code is not mapped")
         };
-        let names: Vec<_> = functions
-            .iter()
+        let names: Vec<_> = functions(&frames)
+            .into_iter()
             .flatten()
             .map(|function| &*function.name)
             .collect();
@@ -298,6 +301,40 @@ mod tests {
         assert_eq!(place("process::tests::caller"), Some(1), "{names:?}");
         assert!(place("from_the_innermost_out") > Some(1), "{names:?}");
         assert!(names.len() > 4, "it goes on in the test harness: {names:?}");
+    }
+
+    #[inline(always)]
+    fn inlined() -> u64 {
+        let ip: u64;
+        // SAFETY: reads a register and changes none but the one that it gives.
+        unsafe { asm!("lea {}, [rip]", out(reg) ip, options(nomem, nostack)) };
+        ip
+    }
+
+    #[inline(never)]
+    fn around() -> u64 {
+        black_box(inlined())
+    }
+
+    #[test]
+    fn what_was_inlined_comes_before_what_it_was_inlined_in() {
+        let head = StackHead {
+            ip: around(),
+            ..StackHead::zeroed()
+        };
+        let Ok(frames) = own_process().frames(&head, &[], &mut CacheX86_64::new()) else {
+            panic!("this program's code is not mapped")
+        };
+        let names: Vec<_> = functions(&frames)
+            .into_iter()
+            .flatten()
+            .map(|function| &*function.name)
+            .collect();
+        let is = |at: usize, end: &str| names.get(at).is_some_and(|name| name.ends_with(end));
+        assert!(
+            is(0, "process::tests::inlined") && is(1, "process::tests::around"),
+            "{names:?}"
+        );
     }
 
     #[test]

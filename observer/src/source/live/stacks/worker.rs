@@ -10,7 +10,6 @@ use framehop::x86_64::CacheX86_64;
 use observer_common::StackHead;
 use rustc_hash::FxHashMap;
 
-use super::super::kernel_half::give_back;
 use super::process::{Images, Process, Unmapped};
 
 /// How often it is looked whether what a process has mapped is still the same, and what is not used any more.
@@ -41,10 +40,7 @@ pub(super) fn run(work: &Receiver<Work>, done: &Sender<Named>) {
     let mut looked = Instant::now();
     loop {
         match work.recv_timeout(LOOK_AGAIN) {
-            Ok(Work::Begin(pid)) => {
-                namer.begin(pid);
-                give_back();
-            }
+            Ok(Work::Begin(pid)) => namer.begin(pid),
             Ok(Work::Forget(pid)) => {
                 namer.processes.remove(&pid);
             }
@@ -137,8 +133,6 @@ impl Namer {
             }
         }
         processes.retain(|_, known| known.process.is_some());
-        if images.give_back() {
-            give_back();
-        }
+        images.forget_unused();
     }
 }

@@ -3,6 +3,9 @@
 use super::*;
 
 const ID: usize = 4;
+const SCHEDULER: usize = 5;
+const KIND: usize = 2;
+const STACK: u64 = 0x7fff_0000_0000;
 
 struct Runtime {
     search: Search,
@@ -19,15 +22,7 @@ impl Runtime {
 
     fn words(tid: u32, id: u64, budget: u64) -> [u64; 7] {
         let tid = u64::from(tid);
-        [
-            tid,
-            0,
-            1,
-            0x5555_0000_1000,
-            id,
-            0x7fff_0000_0000 + tid * 64,
-            budget,
-        ]
+        [tid, 0, 1, 0x5555_0000_1000, id, STACK + tid * 64, budget]
     }
 
     fn receives(&mut self, tid: u32, conn: u64, id: u64) {
@@ -45,6 +40,7 @@ impl Runtime {
             tid,
             doing,
             issued: self.issued,
+            stack: STACK,
             words,
         });
     }
@@ -75,6 +71,8 @@ fn two_connections_that_each_repeat_prove_the_word() {
         receives: 4,
         waits: 2,
         counted: false,
+        scheduler: Some(SCHEDULER),
+        kind: Some(KIND),
     };
     assert_eq!(proof, expected);
 }
@@ -216,4 +214,76 @@ fn a_saturated_server_never_waits_and_many_counted_connections_are_enough() {
         }
         assert_eq!(runtime.proved(), proved);
     }
+}
+
+#[test]
+fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
+    let scheduler_with = |elsewhere: Option<(usize, u64)>| {
+        let mut runtime = Runtime::new(true);
+        for round in 0..4 {
+            for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
+                let mut words = Runtime::words(tid, id, 0);
+                if let Some((word, value)) = elsewhere.filter(|_| round == 0 || conn == 70) {
+                    words[word] = value;
+                }
+                runtime.sees(tid, Doing::Receive(conn), &words);
+                runtime.waits(tid);
+            }
+        }
+        match runtime.search.verdict() {
+            Verdict::Proved(proof) => proof.scheduler,
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    assert_eq!(scheduler_with(None), Some(SCHEDULER));
+    // Once none, or below or far above its stack.
+    for elsewhere in [0, STACK - 8, STACK + MOST_STACK_BYTES] {
+        assert_eq!(
+            scheduler_with(Some((SCHEDULER, elsewhere))),
+            None,
+            "{elsewhere:x}"
+        );
+    }
+    let mut runtime = Runtime::new(true);
+    for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
+        for _ in 0..3 {
+            let mut words = Runtime::words(tid, id, 0);
+            words[1] = STACK + 8;
+            runtime.sees(tid, Doing::Receive(conn), &words);
+            runtime.waits(tid);
+        }
+    }
+    let Verdict::Proved(proof) = runtime.search.verdict() else {
+        panic!("{:?}", runtime.search)
+    };
+    assert_eq!((proof.word, proof.scheduler), (ID, None), "two words point there");
+}
+
+#[test]
+fn the_kind_is_the_only_small_number_before_a_pointer_that_is_not_the_schedulers() {
+    let kind_with = |word: usize, value: u64| {
+        let mut runtime = Runtime::new(true);
+        for _ in 0..2 {
+            for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
+                let mut words = Runtime::words(tid, id, 0);
+                words[word] = value;
+                runtime.sees(tid, Doing::Receive(conn), &words);
+                runtime.waits(tid);
+            }
+        }
+        match runtime.search.verdict() {
+            Verdict::Proved(proof) => proof.kind,
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    assert_eq!(kind_with(KIND, 0), Some(KIND));
+    assert_eq!(kind_with(KIND, 1), Some(KIND));
+    assert_eq!(kind_with(KIND, 2), None, "there is no third kind");
+    assert_eq!(kind_with(KIND + 1, 0), None, "a handle to nothing");
+    assert_eq!(kind_with(1, 0x5555_0000_2000), Some(KIND));
+    assert_eq!(
+        kind_with(6, 0x5555_0000_2000),
+        Some(KIND),
+        "what stands before it is the scheduler"
+    );
 }

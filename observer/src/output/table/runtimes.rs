@@ -1,0 +1,112 @@
+//! Which runtimes were seen at work in each process.
+
+use std::collections::BTreeMap;
+
+use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::output::RuntimeLine;
+use crate::threads::Flavour;
+
+/// Most processes that get a line.
+const LISTED: usize = 3;
+
+/// What was told last, by process.
+#[derive(Debug, Default)]
+pub(super) struct Runtimes(BTreeMap<u32, RuntimeLine>);
+
+impl Runtimes {
+    pub(super) fn add(&mut self, line: &RuntimeLine) {
+        self.0.insert(line.pid, line.clone());
+    }
+
+    /// A line for each process of which something was seen; `name` tells what a process is called.
+    pub(super) fn lines<'a>(&self, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+        let seen = self.0.values().filter(|line| !line.runtimes.is_empty());
+        seen.take(LISTED)
+            .map(|runtime| line(runtime, name(runtime.pid)))
+            .collect()
+    }
+}
+
+fn line(runtime: &RuntimeLine, name: Option<&str>) -> Line {
+    let pid = runtime.pid;
+    let version = runtime.version.as_deref().unwrap_or_default();
+    let line = Line::new()
+        .text(STRONG, "runtime  ")
+        .text(
+            PLAIN,
+            &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
+        )
+        .text(FAINT, &format!("  {} {version}  ", runtime.name))
+        .text(PLAIN, &kinds(runtime).join(", "));
+    match runtime.pool_threads {
+        None | Some(0) => line,
+        Some(1) => line.text(PLAIN, "; blocking pool: 1 thread seen"),
+        Some(threads) => line.text(PLAIN, &format!("; blocking pool: {threads} threads seen")),
+    }
+}
+
+/// Those with several threads one by one, the others by their number.
+fn kinds(runtime: &RuntimeLine) -> Vec<String> {
+    let of = |flavour| runtime.runtimes.iter().filter(move |one| one.flavour == flavour);
+    let mut kinds: Vec<_> = of(Some(Flavour::MultiThread))
+        .map(|one| match one.count {
+            1 => "multi-thread, 1 worker seen".to_owned(),
+            count => format!("multi-thread, {count} workers seen"),
+        })
+        .collect();
+    for (flavour, what) in [
+        (Some(Flavour::CurrentThread), "current-thread"),
+        (None, "of unknown kind"),
+    ] {
+        match of(flavour).count() {
+            0 => {}
+            1 => kinds.push(what.to_owned()),
+            count => kinds.push(format!("{count} × {what}")),
+        }
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::RuntimeAtWork;
+
+    fn told(runtimes: &[(Option<Flavour>, u64)], pool_threads: Option<u64>) -> String {
+        let mut all = Runtimes::default();
+        all.add(&RuntimeLine {
+            unix_ns: 1,
+            pid: 7,
+            name: "tokio".to_owned(),
+            version: Some("1.48.0".to_owned()),
+            task_ids: true,
+            evidence: String::new(),
+            runtimes: runtimes
+                .iter()
+                .map(|&(flavour, count)| RuntimeAtWork {
+                    flavour,
+                    count,
+                    threads: Vec::new(),
+                    evidence: String::new(),
+                })
+                .collect(),
+            pool_threads,
+        });
+        plain(&all.lines(|pid| (pid == 7).then_some("srv")))
+    }
+
+    #[test]
+    fn each_kind_of_runtime_is_told_with_what_was_seen_of_it() {
+        let (multi, current) = (Some(Flavour::MultiThread), Some(Flavour::CurrentThread));
+        assert_eq!(
+            told(&[(multi, 2)], Some(3)),
+            "runtime  srv (7)  tokio 1.48.0  multi-thread, 2 workers seen; blocking pool: 3 threads seen\n"
+        );
+        assert_eq!(
+            told(&[(current, 1), (current, 1), (multi, 1), (None, 2)], None),
+            "runtime  srv (7)  tokio 1.48.0  multi-thread, 1 worker seen, 2 × current-thread, of unknown kind\n"
+        );
+        assert_eq!(told(&[], Some(0)), "", "nothing was seen yet");
+    }
+}

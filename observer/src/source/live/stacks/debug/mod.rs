@@ -1,0 +1,243 @@
+//! Debug information of one file: which functions were inlined at an address.
+//!
+//! It is up to a hundred times what a program itself is, and a few functions of it are asked for. So it is left in its
+//! file: kept is which unit has which code, and of the units that were asked for where their functions are. Lines are
+//! not read at all.
+
+mod section;
+mod unit;
+
+use std::fs::File;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gimli::{Abbreviations, DebugInfoOffset, Error, Result, SectionId, UnitHeader, UnitOffset};
+use rustc_hash::FxHashMap;
+
+use self::section::Piece;
+use self::unit::{Dwarf, Name, Reference, Unit};
+
+/// The sections that are read.
+pub(super) const SECTIONS: [SectionId; 8] = [
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugInfo,
+    SectionId::DebugLineStr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+];
+
+/// Stretches of code of units that are kept: 6 MiB. Those of a server of ten thousand functions are some thousand.
+const MAX_STRETCHES: usize = 1 << 18;
+
+/// Functions of units that are kept, all together: 3 MiB.
+const MAX_FUNCTIONS: usize = 1 << 17;
+
+/// Units whose functions are kept.
+const MAX_UNITS: usize = 256;
+
+/// Lists of kinds of entries that are kept. One takes some 10 KiB.
+const MAX_ABBREVIATIONS: usize = 64;
+
+/// What is read at once, bytes: the entries of most units fit in. It takes some two microseconds.
+const WINDOW_BYTES: usize = 16 << 10;
+
+/// The same of texts, of which one is read here and the next one far away.
+const TEXT_WINDOW_BYTES: usize = 512;
+
+/// Names of entries that are kept: 2 MiB, at a hundred bytes each.
+const MAX_NAMES: usize = 1 << 14;
+
+/// Entries that are followed to find out what a function is called.
+const MAX_REFERENCES: usize = 8;
+
+/// The debug information of a file.
+pub(super) struct Debug {
+    dwarf: Dwarf,
+    /// Offsets of units in their section.
+    units: Vec<usize>,
+    /// By address. Linkers let no two overlap.
+    stretches: Vec<Stretch>,
+    abbreviations: Known,
+    walked: FxHashMap<usize, Rc<Unit>>,
+    functions: usize,
+    /// What entries are called, by their place. Small functions are inlined in many others.
+    names: FxHashMap<usize, Option<Rc<str>>>,
+}
+
+/// Code of one unit.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    begin: u64,
+    end: u64,
+    unit: usize,
+}
+
+/// Lists of the kinds of entries that there are, by their place. Units that were compiled together share one, and to read
+/// it takes longer than all else that opening a unit does.
+#[derive(Default)]
+struct Known(FxHashMap<usize, Arc<Abbreviations>>);
+
+impl Known {
+    fn of(&mut self, dwarf: &Dwarf, header: &UnitHeader<Piece>) -> Result<Arc<Abbreviations>> {
+        let place = header.debug_abbrev_offset().0;
+        if let Some(known) = self.0.get(&place) {
+            return Ok(Arc::clone(known));
+        }
+        if self.0.len() >= MAX_ABBREVIATIONS {
+            self.0.clear();
+        }
+        let read = Arc::new(header.abbreviations(&dwarf.debug_abbrev)?);
+        self.0.insert(place, Arc::clone(&read));
+        Ok(read)
+    }
+}
+
+/// The functions at an address.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those that were inlined there, the innermost first.
+    pub(super) inlined: Vec<Rc<str>>,
+    /// The one that they were inlined in.
+    pub(super) around: Option<Rc<str>>,
+}
+
+impl Debug {
+    /// Looks where the units of a file are, with these sections.
+    pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)]) -> Result<Self> {
+        let dwarf = Dwarf::load(|id| {
+            let place = sections.iter().find(|(known, _)| *known == id);
+            let window_bytes = match id {
+                SectionId::DebugStr | SectionId::DebugLineStr => TEXT_WINDOW_BYTES,
+                _ => WINDOW_BYTES,
+            };
+            Piece::new(file, place.map_or(0..0, |(_, place)| place.clone()), window_bytes)
+        })?;
+        let (mut units, mut stretches) = (Vec::new(), Vec::new());
+        let mut abbreviations = Known::default();
+        let mut headers = dwarf.units();
+        while let Some(header) = headers.next()? {
+            let Some(DebugInfoOffset(offset)) = header.debug_info_offset() else {
+                continue;
+            };
+            units.push(offset);
+            // One that is damaged, or of a kind that is not known here, does not spoil the others.
+            let Ok(unit) = abbreviations
+                .of(&dwarf, &header)
+                .and_then(|abbreviations| Unit::open(&dwarf, header, abbreviations))
+            else {
+                continue;
+            };
+            let _ = unit.code(&dwarf, |begin, end| {
+                stretches.push(Stretch {
+                    begin,
+                    end,
+                    unit: offset,
+                });
+            });
+            if stretches.len() > MAX_STRETCHES {
+                return Err(Error::UnsupportedOffset);
+            }
+        }
+        stretches.sort_unstable_by_key(|stretch| stretch.begin);
+        stretches.dedup_by(|next, before| {
+            let joins = next.unit == before.unit && next.begin <= before.end;
+            if joins {
+                before.end = before.end.max(next.end);
+            }
+            joins
+        });
+        stretches.shrink_to_fit();
+        units.shrink_to_fit();
+        Ok(Self {
+            dwarf,
+            units,
+            stretches,
+            abbreviations,
+            walked: FxHashMap::default(),
+            functions: 0,
+            names: FxHashMap::default(),
+        })
+    }
+
+    /// What the functions at an address are called by the linker. Those that have no such name are left out.
+    pub(super) fn functions(&mut self, address: u64) -> Result<Found> {
+        let after = self.stretches.partition_point(|stretch| stretch.begin <= address);
+        let stretch = after.checked_sub(1).map(|last| self.stretches[last]);
+        let Some(stretch) = stretch.filter(|stretch| address < stretch.end) else {
+            return Ok(Found::default());
+        };
+        let unit = self.unit(stretch.unit)?;
+        let mut inlined = Vec::new();
+        let mut functions = unit.at(&self.dwarf, address)?.into_iter();
+        let around = match functions.next() {
+            Some(function) => self.name(stretch.unit, function)?,
+            None => None,
+        };
+        for function in functions.rev() {
+            inlined.extend(self.name(stretch.unit, function)?);
+        }
+        Ok(Found { inlined, around })
+    }
+
+    /// What an entry is called, which one of the unit at this offset refers to.
+    fn name(&mut self, unit: usize, reference: Reference) -> Result<Option<Rc<str>>> {
+        let (unit, offset) = self.place(unit, reference)?;
+        if let Some(known) = self.names.get(&(unit + offset.0)) {
+            return Ok(known.clone());
+        }
+        let name = self.read_name(unit, offset)?.map(Rc::from);
+        if self.names.len() >= MAX_NAMES {
+            self.names.clear();
+        }
+        self.names.insert(unit + offset.0, name.clone());
+        Ok(name)
+    }
+
+    fn read_name(&mut self, mut unit: usize, mut offset: UnitOffset) -> Result<Option<String>> {
+        for _ in 0..MAX_REFERENCES {
+            match self.unit(unit)?.name(&self.dwarf, offset)? {
+                Name::Known(name) => return Ok(Some(name)),
+                Name::As(next) => (unit, offset) = self.place(unit, next)?,
+                Name::Unknown => break,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where an entry is, which one of the unit at this offset refers to: its unit, and its place there.
+    fn place(&self, unit: usize, reference: Reference) -> Result<(usize, UnitOffset)> {
+        let offset = match reference {
+            Reference::Here(offset) => return Ok((unit, offset)),
+            Reference::Anywhere(offset) => offset,
+        };
+        let after = self.units.partition_point(|unit| *unit <= offset);
+        let last = after.checked_sub(1).and_then(|last| self.units.get(last));
+        let unit = *last.ok_or(Error::OffsetOutOfBounds(offset as u64))?;
+        Ok((unit, UnitOffset(offset - unit)))
+    }
+
+    /// The unit at this offset, with its functions.
+    fn unit(&mut self, offset: usize) -> Result<Rc<Unit>> {
+        if let Some(unit) = self.walked.get(&offset) {
+            return Ok(Rc::clone(unit));
+        }
+        if self.walked.len() >= MAX_UNITS || self.functions >= MAX_FUNCTIONS {
+            self.walked.clear();
+            self.functions = 0;
+        }
+        let header = self
+            .dwarf
+            .debug_info
+            .header_from_offset(DebugInfoOffset(offset))?;
+        let abbreviations = self.abbreviations.of(&self.dwarf, &header)?;
+        let mut unit = Unit::open(&self.dwarf, header, abbreviations)?;
+        self.functions += unit.walk(&self.dwarf)?;
+        let unit = Rc::new(unit);
+        self.walked.insert(offset, Rc::clone(&unit));
+        Ok(unit)
+    }
+}

@@ -1,0 +1,226 @@
+//! One unit of the debug information: which of its functions has an address, and what was inlined there.
+
+use std::sync::Arc;
+
+use gimli::{
+    Abbreviations, AttributeSpecification, AttributeValue, DW_AT_MIPS_linkage_name, DW_AT_abstract_origin,
+    DW_AT_language, DW_AT_linkage_name, DW_AT_low_pc, DW_AT_name, DW_AT_ranges, DW_AT_specification,
+    DW_TAG_inlined_subroutine, DW_TAG_subprogram, DebugAddrBase, DebugLocListsBase, DebugRngListsBase,
+    DebugStrOffsetsBase, DwAt, DwarfFileType, Reader as _, Result, UnitHeader, UnitOffset,
+};
+
+use super::section::Piece;
+
+pub(super) type Dwarf = gimli::Dwarf<Piece>;
+type Entry = gimli::DebuggingInformationEntry<Piece>;
+
+/// Longest name that is read, bytes.
+const MAX_NAME_BYTES: usize = 4096;
+
+/// A unit.
+pub(super) struct Unit {
+    unit: gimli::Unit<Piece>,
+    /// Its outermost entry.
+    root: Entry,
+    is_rust: bool,
+    functions: Vec<Function>,
+}
+
+/// A stretch of code of one function.
+#[derive(Clone, Copy, Debug)]
+struct Function {
+    begin: u64,
+    end: u64,
+    /// Its entry in the unit.
+    entry: usize,
+}
+
+/// An entry that another one refers to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reference {
+    Here(UnitOffset),
+    /// Offset in the section.
+    Anywhere(usize),
+}
+
+/// What an entry is called.
+pub(super) enum Name {
+    Known(String),
+    /// As the entry that it refers to.
+    As(Reference),
+    /// It does not say.
+    Unknown,
+}
+
+impl Unit {
+    /// Reads where a unit is, and not yet what is in it.
+    ///
+    /// This is what `gimli` does too, but for the lines: they are not needed, and are a quarter of all.
+    pub(super) fn open(
+        dwarf: &Dwarf,
+        header: UnitHeader<Piece>,
+        abbreviations: Arc<Abbreviations>,
+    ) -> Result<Self> {
+        let (encoding, main) = (header.encoding(), DwarfFileType::Main);
+        let mut unit = gimli::Unit {
+            abbreviations,
+            name: None,
+            comp_dir: None,
+            low_pc: 0,
+            str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(encoding, main),
+            addr_base: DebugAddrBase(0),
+            loclists_base: DebugLocListsBase::default_for_encoding_and_file(encoding, main),
+            rnglists_base: DebugRngListsBase::default_for_encoding_and_file(encoding, main),
+            line_program: None,
+            dwo_id: None,
+            header,
+        };
+        let mut root = Entry::null();
+        unit.header
+            .entries_raw(&unit.abbreviations, None)?
+            .read_entry(&mut root)?;
+        for attribute in root.attrs() {
+            match attribute.value() {
+                AttributeValue::DebugStrOffsetsBase(base) => unit.str_offsets_base = base,
+                AttributeValue::DebugAddrBase(base) => unit.addr_base = base,
+                AttributeValue::DebugRngListsBase(base) => unit.rnglists_base = base,
+                _ => {}
+            }
+        }
+        if let Some(low) = root.attr_value(DW_AT_low_pc) {
+            unit.low_pc = dwarf.attr_address(&unit, low)?.unwrap_or(0);
+        }
+        let language = root.attr_value(DW_AT_language);
+        Ok(Self {
+            is_rust: matches!(language, Some(AttributeValue::Language(language)) if language == gimli::DW_LANG_Rust),
+            unit,
+            root,
+            functions: Vec::new(),
+        })
+    }
+
+    /// Calls `each` with the begin and the end of each stretch of its code.
+    pub(super) fn code(&self, dwarf: &Dwarf, mut each: impl FnMut(u64, u64)) -> Result<()> {
+        stretches(dwarf, &self.unit, &self.root, &mut each)
+    }
+
+    /// Looks where its functions are. Tells how many there are.
+    pub(super) fn walk(&mut self, dwarf: &Dwarf) -> Result<usize> {
+        let mut entries = self.unit.entries_raw(None)?;
+        let mut entry = Entry::null();
+        let functions = &mut self.functions;
+        while !entries.is_empty() {
+            let UnitOffset(at) = entries.next_offset();
+            let Some(abbreviation) = entries.read_abbreviation()? else {
+                continue;
+            };
+            let has_code = || {
+                let mut attributes = abbreviation.attributes().iter().map(AttributeSpecification::name);
+                attributes.any(|name| name == DW_AT_low_pc || name == DW_AT_ranges)
+            };
+            if abbreviation.tag() != DW_TAG_subprogram || !has_code() {
+                entries.skip_attributes(abbreviation.attributes())?;
+                continue;
+            }
+            entries.read_attributes(abbreviation.attributes(), &mut entry.attrs)?;
+            stretches(dwarf, &self.unit, &entry, &mut |begin, end| {
+                functions.push(Function {
+                    begin,
+                    end,
+                    entry: at,
+                });
+            })?;
+        }
+        functions.sort_unstable_by_key(|function| function.begin);
+        functions.shrink_to_fit();
+        Ok(functions.len())
+    }
+
+    /// The functions at an address, from the outermost in: itself, and those that were inlined there.
+    pub(super) fn at(&self, dwarf: &Dwarf, address: u64) -> Result<Vec<Reference>> {
+        let after = self
+            .functions
+            .partition_point(|function| function.begin <= address);
+        let function = after.checked_sub(1).map(|last| self.functions[last]);
+        let Some(function) = function.filter(|function| address < function.end) else {
+            return Ok(Vec::new());
+        };
+        let around = UnitOffset(function.entry);
+        let mut found = vec![Reference::Here(around)];
+        let mut entries = self.unit.entries_raw(Some(around))?;
+        let mut entry = Entry::null();
+        entries.read_entry(&mut entry)?;
+        // Up to the end of what is inside of it.
+        while entries.next_depth() > 0 && !entries.is_empty() {
+            let Some(abbreviation) = entries.read_abbreviation()? else {
+                continue;
+            };
+            if abbreviation.tag() != DW_TAG_inlined_subroutine {
+                entries.skip_attributes(abbreviation.attributes())?;
+                continue;
+            }
+            entries.read_attributes(abbreviation.attributes(), &mut entry.attrs)?;
+            let mut covers = false;
+            stretches(dwarf, &self.unit, &entry, &mut |begin, end| {
+                covers |= (begin..end).contains(&address);
+            })?;
+            if covers {
+                found.extend(reference(&entry, DW_AT_abstract_origin));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What its entry at `offset` is called.
+    ///
+    /// A name without a path says nothing in Rust, where any crate may have a function `read`: there it has to be the
+    /// linker's. Where only lines are told (`debug = "line-tables-only"`), functions have no other.
+    pub(super) fn name(&self, dwarf: &Dwarf, offset: UnitOffset) -> Result<Name> {
+        let mut entry = Entry::null();
+        self.unit.entries_raw(Some(offset))?.read_entry(&mut entry)?;
+        let linker = [DW_AT_linkage_name, DW_AT_MIPS_linkage_name]
+            .iter()
+            .find_map(|name| entry.attr_value(*name));
+        let origin = || {
+            let mut refers = [DW_AT_abstract_origin, DW_AT_specification].into_iter();
+            refers.find_map(|name| reference(&entry, name))
+        };
+        let name = match (linker, origin()) {
+            (Some(name), _) => name,
+            (None, Some(origin)) => return Ok(Name::As(origin)),
+            (None, None) => match entry.attr_value(DW_AT_name).filter(|_| !self.is_rust) {
+                Some(name) => name,
+                None => return Ok(Name::Unknown),
+            },
+        };
+        let name = dwarf.attr_string(&self.unit, name)?;
+        if name.len() > MAX_NAME_BYTES {
+            return Ok(Name::Unknown);
+        }
+        Ok(Name::Known(name.to_string()?.into_owned()))
+    }
+}
+
+fn reference(entry: &Entry, name: DwAt) -> Option<Reference> {
+    match entry.attr_value(name)? {
+        AttributeValue::UnitRef(offset) => Some(Reference::Here(offset)),
+        AttributeValue::DebugInfoRef(offset) => Some(Reference::Anywhere(offset.0)),
+        _ => None,
+    }
+}
+
+/// Calls `each` with the begin and the end of each stretch of code of an entry. What the linker left out begins at 0.
+fn stretches(
+    dwarf: &Dwarf,
+    unit: &gimli::Unit<Piece>,
+    entry: &Entry,
+    each: &mut impl FnMut(u64, u64),
+) -> Result<()> {
+    let mut ranges = dwarf.die_ranges(unit, entry)?;
+    while let Some(range) = ranges.next()? {
+        if range.begin != 0 && range.begin < range.end {
+            each(range.begin, range.end);
+        }
+    }
+    Ok(())
+}
