@@ -89,7 +89,7 @@ pub(crate) struct Watch {
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
     /// Also record each poll of a tokio task: how long polls take, and how long tasks are queued before. The probes
-    /// for it take about 11 us of the processes' time a poll; a request takes one poll or more
+    /// for it take about 12 us of the processes' time a poll; a request takes one poll or more
     #[arg(long)]
     pub(crate) polls: bool,
     /// Size of each CPU's ring buffer: a power of two, from 64KiB

@@ -67,8 +67,9 @@ fn each_request_of_a_load_is_polled_for() {
     );
     let lines = observation.finish();
     let found = number(&polls(&lines)["polls"]);
+    // The last may not be over.
     assert!(
-        (requests..=requests + requests / 100).contains(&found),
+        (requests - 1..=requests + requests / 100).contains(&found),
         "{found} for {requests}"
     );
 }
@@ -76,14 +77,16 @@ fn each_request_of_a_load_is_polled_for() {
 #[test]
 fn a_long_poll_is_found_with_its_task_and_its_request() {
     let Some(_turn) = turn() else { return };
-    let server = Server::faulty(&[]);
+    let server = Server::faulty(&["--workers", "1"]);
     let mut observation = Observation::of(server.pid(), &["--polls"]);
     prove(&server, &mut observation, 2);
     let mut connection = Connection::open(server.address);
+    let mut other = Connection::open(server.address);
+    other.get("/ping");
     let task: u64 = connection.get("/task").parse().unwrap();
     connection.get("/burn?ms=60");
-    // The poll that answered is over when the next one answers.
-    connection.get("/ping");
+    // The one worker is done with it when another task answers.
+    other.get("/ping");
     let lines = observation.finish();
     let longest = &polls(&lines)["longest"][0];
     assert_eq!(
@@ -113,8 +116,8 @@ fn a_task_that_is_ready_while_its_worker_is_busy_is_queued_for_as_long() {
     waits.answer();
     // An emulated CPU takes longer to compute for so long.
     let most_ns = asked.elapsed().as_nanos() as u64;
-    // The poll that answered is over when the next one answers.
-    waits.get("/ping");
+    // The one worker is done with the poll that answered when another task answers.
+    burns.get("/ping");
     let lines = observation.finish();
     let polls = polls(&lines);
     let queued_ns = number(&polls["queue_max_ns"]);
@@ -146,8 +149,9 @@ fn who_waits_for_a_thread_of_the_pool_waits_for_the_jobs_before() {
     let lines = observation.finish();
     let blocked_ns = |request: &&Value| laws::waited(request, "worker_blocked");
     let last = lines.of_path("/pool").into_iter().max_by_key(blocked_ns).unwrap();
-    assert!(blocked_ns(&last) >= 200_000_000, "{last}");
-    assert!(laws::waited(last, "syscall") >= 100_000_000, "{last}");
+    // The first job may have begun before the last was asked for, and an end is seen a little after its cause.
+    assert!(blocked_ns(&last) >= 150_000_000, "{last}");
+    assert!(laws::waited(last, "syscall") >= 95_000_000, "{last}");
     assert!(laws::waited(last, "unexplained") < 10_000_000, "{last}");
     assert_eq!(last["confidence"], "exact", "{last}");
 }

@@ -11,10 +11,20 @@ use serde_json::Value;
 use crate::{command, workspace};
 
 /// Live tests that run nowhere here, and why.
-const SKIPPED: &[(&str, &str)] = &[(
-    "go::",
-    "they compile their servers with Go, which is not in the virtual machine",
-)];
+const SKIPPED: &[(&str, &str)] = &[
+    (
+        "go::",
+        "they compile their servers with Go, which is not in the virtual machine",
+    ),
+    (
+        "functions::in_an_optimized_program_inlined_functions_are_named_where_it_has_debug_information",
+        "it compiles its server with rustc, which is not in the virtual machine",
+    ),
+    (
+        "functions::without_debug_information_the_symbols_have_the_names_and_without_symbols_there_are_none",
+        "it takes symbols away with strip, which is not in the virtual machine",
+    ),
+];
 
 /// Live tests that do not run on emulated CPUs, and why.
 const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
