@@ -24,7 +24,7 @@ const MAX_IN_BUCKET: usize = 16;
 const MAX_FUNCTIONS: usize = 16;
 
 /// Things waited for that a band lists.
-const LISTED: usize = 3;
+const LISTED: usize = 5;
 
 /// Every different thing waited for, by number.
 #[derive(Clone, Debug, Default)]

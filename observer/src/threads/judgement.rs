@@ -6,6 +6,9 @@ use super::tasks::{Task, Tasks};
 use super::thread::Thread;
 use crate::syscall::Wait;
 
+/// So soon after an answer a thread is done with what it does for it.
+const END_OF_ANSWER_NS: u64 = 50_000;
+
 impl Thread {
     /// The task in which the thread was seen; none where it is between tasks.
     pub(super) fn task_in(&self, task: Task) -> Task {
@@ -51,7 +54,7 @@ impl Thread {
             (owner, _) => owner,
         };
         if matches!(self.state, State::Running { .. }) {
-            let before = self.until(task, owner, false);
+            let before = self.until(at_ns, task, owner, false);
             self.split(at_ns, before, owner, Began::Plain, faults);
         }
         self.task = task;
@@ -110,10 +113,10 @@ impl Thread {
 
     /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
     /// the first thing that its task does.
-    fn until(&mut self, task: Task, now: Owner, receives: bool) -> Owner {
+    fn until(&mut self, at_ns: u64, task: Task, now: Owner, receives: bool) -> Owner {
         let turned = self.task.differs_from(task);
         if task.id().is_none() || turned && receives {
-            return self.until_it_left();
+            return self.until_it_left(at_ns);
         }
         match self.owner {
             Owner::Nobody | Owner::WokenFor(_) if !turned => {
@@ -141,16 +144,14 @@ impl Thread {
 
     /// For whom the thread ran until it is seen to have left what it did. Nothing says when it did so; but a request
     /// that was answered is probably done with, and what came next is not its doing.
-    pub(super) fn until_it_left(&mut self) -> Owner {
-        if self.owner_sent {
-            self.task = if self.task.is_known() {
-                Task::NONE
-            } else {
-                self.task
-            };
-            return Owner::Others;
+    pub(super) fn until_it_left(&mut self, at_ns: u64) -> Owner {
+        if !self.owner_sent || at_ns.saturating_sub(self.since_ns) <= END_OF_ANSWER_NS {
+            return self.owner;
         }
-        self.owner
+        if self.task.is_known() {
+            self.task = Task::NONE;
+        }
+        Owner::Others
     }
 
     /// Splits the running slice: until `at_ns` the thread ran for `before`, now it runs for `after`.
@@ -179,7 +180,7 @@ impl Thread {
         let task = self.task_in(Task::new(operation.task));
         let before = match (operation.direction, self.owner) {
             (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
-                self.until(task, request, direction == Direction::In)
+                self.until(operation.at_ns, task, request, direction == Direction::In)
             }
             // The first operation since the thread was idle says for whom it ran until here.
             (_, Owner::Nobody | Owner::WokenFor(_)) => {
@@ -194,7 +195,7 @@ impl Thread {
                 let ended = self.owner_sent || owner == Owner::Others;
                 if ended { request } else { Owner::Mixed }
             }
-            (Direction::In, _) if !task.is_known() => self.until_it_left(),
+            (Direction::In, _) if !task.is_known() => self.until_it_left(operation.at_ns),
             (_, owner) => owner,
         };
         let unused = operation.outbound && request == Owner::Nobody;

@@ -218,7 +218,7 @@ impl Thread {
         let closed = match self.state {
             State::Running { cpu, began, .. } if idle && !task.is_known() => State::Running {
                 cpu,
-                owner: self.until_it_left(),
+                owner: self.until_it_left(at_ns),
                 began,
             },
             running @ State::Running { .. } => running,

@@ -39,7 +39,7 @@ pub(super) struct Subject {
     announces: usize,
 }
 
-const SUBJECTS: [Subject; 10] = [
+const SUBJECTS: [Subject; 12] = [
     Subject {
         name: NOTHING,
         what: "nothing",
@@ -66,6 +66,20 @@ const SUBJECTS: [Subject; 10] = [
         what: "`observer attach`",
         program: None,
         command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
+        announces: 1,
+    },
+    Subject {
+        name: "unsampled",
+        what: "`observer attach --sample-hz 0`",
+        program: None,
+        command: |tools, pid| Some(tools.observer(&["attach", "--sample-hz", "0", "--pid", pid])),
+        announces: 1,
+    },
+    Subject {
+        name: "polls",
+        what: "`observer attach --polls`",
+        program: None,
+        command: |tools, pid| Some(tools.observer(&["attach", "--polls", "--pid", pid])),
         announces: 1,
     },
     Subject {

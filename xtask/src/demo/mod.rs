@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -47,6 +48,8 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
     let now_and_then = ["--connections", "1", "--rate", "2"];
     let blocking = format!("http://{address}/blocking?ms=40");
     let _blocking = load(&examples, &blocking, &now_and_then)?;
+    // In the middle between two of the others: each is to be seen for itself.
+    thread::sleep(Duration::from_millis(250));
     let computing = format!("http://{address}/burn?us=40000");
     let _computing = load(&examples, &computing, &now_and_then)?;
 
