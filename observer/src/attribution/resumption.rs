@@ -99,10 +99,25 @@ impl Walk<'_, '_> {
             return false;
         }
         self.path.mark_by_order();
-        waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
+        if !self.is_in_a_call(run.tid) {
+            waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
+        }
         self.handed_off = Some(self.hand_off());
         self.tid = run.tid;
         true
+    }
+
+    /// Whether a thread was still in a call for the request at the cursor, or back from it without a CPU.
+    fn is_in_a_call(&self, tid: u32) -> bool {
+        let Some(thread) = self.evidence.threads.get(tid) else {
+            return false;
+        };
+        let mut back = thread.back_from(self.path.cursor_ns());
+        let last = back.find(|slice| !matches!(slice.state, State::Runnable { .. }));
+        last.is_some_and(|slice| match slice.state {
+            State::Blocked(block) => !block.wait.is_idle() && block.owner.request() == Some(self.turn.id),
+            _ => false,
+        })
     }
 
     /// Whether the request went on right after another task of the same worker, one that serves no client itself: then

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, bail};
-use observer::source::live::{KernelHalf, Options, offsets, privilege, signals};
+use observer::source::live::{KernelHalf, Options, offsets, polls, privilege, signals};
 use observer_common::{limits, rss};
 
 use super::exit::Ending;
@@ -26,6 +26,9 @@ pub(crate) fn run() -> Result<Ending> {
         bail!("the signals can be tried only with privileges");
     }
     writeln!(out, "privilege enough")?;
+    let polls =
+        polls::require().map_or_else(|why| why.to_string(), |()| "on demand, with --polls".to_owned());
+    writeln!(out, "polls     {polls}")?;
     let offsets = btf.context("this kernel cannot be used")?;
     if offsets.mm_rss_access == rss::NONE {
         writeln!(

@@ -30,13 +30,26 @@ fn turn() -> Option<Turn> {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("needs Linux 6.10"), "{stderr}");
     assert!(stderr.contains("run observer without --polls"), "{stderr}");
+    assert!(doctor().contains("needs Linux 6.10"));
     None
+}
+
+fn doctor() -> String {
+    let output = run(Command::new(OBSERVER).arg("doctor"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The figures of the run, if this kernel has what they take.
 fn polls(lines: &Lines) -> &Value {
     assert_eq!(lines.end["lost"], serde_json::json!({}), "{}", lines.end);
     &lines.end["polls"]
+}
+
+#[test]
+fn the_doctor_tells_that_polls_can_be_recorded() {
+    let Some(_turn) = turn() else { return };
+    let told = doctor();
+    assert!(told.contains("polls     on demand"), "{told}");
 }
 
 #[test]
