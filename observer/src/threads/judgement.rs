@@ -97,18 +97,29 @@ impl Thread {
 
     /// The thread is seen in the task in which it was seen last, or still in none: until now it ran for the same.
     pub(super) fn still_in_task(&mut self, at_ns: u64) {
-        let State::Running { owner, began, .. } = self.state else {
-            return;
-        };
-        let until = match owner {
+        match self.state {
             // Whoever does something next did not do this.
-            Owner::Nobody if self.task == Task::NONE => Owner::Others,
-            _ if self.task.id().is_none() => return,
-            _ => owner,
-        };
-        let stalled = began == Began::Stalled;
-        let goes_on = if stalled { began } else { Began::Plain };
-        self.split(at_ns, until, owner, goes_on, None);
+            State::Running {
+                owner: Owner::Nobody, ..
+            } if self.task == Task::NONE => {
+                self.split(at_ns, Owner::Others, Owner::Nobody, Began::Plain, None);
+            }
+            State::Running { .. } if self.task.id().is_some() => self.seen_ns = at_ns,
+            _ => {}
+        }
+    }
+
+    /// Splits the running slice where the thread was last seen in its task: only what came after is still to be judged.
+    fn settle(&mut self) {
+        if let State::Running { owner, began, .. } = self.state
+            && self.seen_ns > self.since_ns
+        {
+            let goes_on = match began {
+                Began::Stalled => Began::Stalled,
+                _ => Began::Plain,
+            };
+            self.split(self.seen_ns, owner, owner, goes_on, None);
+        }
     }
 
     /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
@@ -118,6 +129,7 @@ impl Thread {
         if task.id().is_none() || turned && receives {
             return self.until_it_left(at_ns);
         }
+        self.settle();
         match self.owner {
             Owner::Nobody | Owner::WokenFor(_) if !turned => {
                 self.claim_unowned(now, task);
@@ -145,9 +157,11 @@ impl Thread {
     /// For whom the thread ran until it is seen to have left what it did. Nothing says when it did so; but a request
     /// that was answered is probably done with, and what came next is not its doing.
     pub(super) fn until_it_left(&mut self, at_ns: u64) -> Owner {
-        if !self.owner_sent || at_ns.saturating_sub(self.since_ns) <= END_OF_ANSWER_NS {
+        let known_until_ns = self.since_ns.max(self.seen_ns);
+        if !self.owner_sent || at_ns.saturating_sub(known_until_ns) <= END_OF_ANSWER_NS {
             return self.owner;
         }
+        self.settle();
         if self.task.is_known() {
             self.task = Task::NONE;
         }

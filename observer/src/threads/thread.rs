@@ -26,6 +26,8 @@ pub struct Thread {
     pub(super) owner: Owner,
     /// Runtime task in which it was seen last.
     pub(super) task: Task,
+    /// When it was last seen in that task without anything else being recorded, ns.
+    pub(super) seen_ns: u64,
     /// The task that a worker of tokio's multi-threaded runtime itself is: it is in it between those that it runs.
     pub(super) worker_task: Task,
     /// The owner's last operation was a send: what follows may already be another's.
@@ -60,6 +62,7 @@ impl Thread {
             state: NOTHING,
             owner: Owner::Nobody,
             task: Task::UNKNOWN,
+            seen_ns: 0,
             worker_task: Task::UNKNOWN,
             owner_sent: false,
             serves: false,
