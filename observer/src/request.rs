@@ -150,8 +150,11 @@ pub struct Span {
     pub culprit: Option<Culprit>,
 }
 
+/// The task of a span as long as this is told in any case, ns.
+const TASK_TOLD_NS: u64 = 200_000;
+
 impl Span {
-    /// Whether both differ in nothing but their time.
+    /// Whether both differ in nothing but their time, or so short ones in the task that served the same path.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {
         let Self {
@@ -166,7 +169,11 @@ impl Span {
         (cause, tid, cpu) == (&other.cause, &other.tid, &other.cpu)
             && detail == &other.detail
             && match (culprit, &other.culprit) {
-                (Some(culprit), Some(other)) => culprit.says_the_same(other),
+                (Some(culprit), Some(others)) => {
+                    let short = |span: &Self, task: Option<u64>| task.is_none() || span.dur_ns < TASK_TOLD_NS;
+                    let no_news = short(self, culprit.task) && short(other, others.task);
+                    culprit.says_the_same(others) && (culprit.task == others.task || no_news)
+                }
                 (culprit, other) => culprit == other,
             }
     }
