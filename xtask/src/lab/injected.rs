@@ -55,7 +55,20 @@ impl<'a> Stretches<'a> {
     /// How long the part of a request was, and for whom it waited in that.
     pub(super) fn part(&self, injected: &Injected, served: &Served, sent: &Sent) -> Truth {
         match injected {
-            Injected::Own(kinds) => own(kinds, served),
+            Injected::Own(kinds) => {
+                let mut own = own(kinds, served);
+                let locks = |stretch: &&Stretch| stretch.kind == Kind::Lock && kinds.contains(&Kind::Lock);
+                for wait in served.stretches().filter(locks) {
+                    // It may have been overtaken: whoever slept with the lock in its hand meanwhile was waited for.
+                    own.tasks.extend(blamed(&self.others(
+                        &[Kind::Sleep],
+                        served,
+                        wait.from_ns,
+                        wait.to_ns,
+                    )));
+                }
+                own
+            }
             Injected::OwnAndAround(kinds, at_most_ns) => {
                 let before_ns = served.start_ns.saturating_sub(sent.send_ns);
                 let after_ns = sent.answered_ns.saturating_sub(served.end_ns);
