@@ -108,8 +108,8 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 syscall: registers.syscall(),
                 next_tid: next.tid(),
                 next_tgid,
-                flags: u32::from(preempted) * flags::PREEMPTED
-                    | u32::from(no_scheduler) * flags::NO_SCHEDULER
+                flags: (u32::from(preempted) * flags::PREEMPTED)
+                    | (u32::from(no_scheduler) * flags::NO_SCHEDULER)
                     | kind,
                 args: [
                     registers.arg0(),
