@@ -58,14 +58,6 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "functions::behind_a_busy_worker_the_function_that_computes_is_named",
         "an emulated CPU takes so long to find a name that it is not there yet when a request is explained",
     ),
-    (
-        "functions::in_an_optimized_program_inlined_functions_are_named_where_it_has_debug_information",
-        "it compiles its server with rustc, which is not in the virtual machine",
-    ),
-    (
-        "functions::without_debug_information_the_symbols_have_the_names_and_without_symbols_there_are_none",
-        "it needs `strip`, which is not in the virtual machine",
-    ),
 ];
 
 const LOAD: &str = "an emulated CPU is too slow for the load that it needs";
