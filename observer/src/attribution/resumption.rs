@@ -16,7 +16,7 @@ const MAX_HOPS: usize = 8;
 /// A worker can begin to wait for a timer while the one that set it still runs.
 const TIMER_SLACK_NS: u64 = 1_000_000;
 
-/// A worker is seen in each task that runs for longer than this.
+/// Samples see a worker, at their default rate, in each task that runs for half as long as this.
 const MAX_TURN_NS: u64 = 2_000_000;
 
 const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
@@ -39,28 +39,22 @@ impl Walk<'_, '_> {
             }
         }
         let run = self.last_run();
-        let due = || {
-            self.due_ns(run, slice, block)?;
-            Some((Cause::Timer, Reason::Plain))
-        };
-        let mut by_order = false;
         let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
             (
                 Cause::Unexplained,
                 Reason::Note("waiting for the client's next bytes"),
             )
+        } else if let Some(sure) = self.reason_to_resume(run, slice, block) {
+            sure
         } else {
-            self.reason_to_resume(run, slice, block).unwrap_or_else(|| {
-                by_order = true;
-                due().unwrap_or((
-                    Cause::Unexplained,
-                    Reason::Note("put aside: what woke the worker was not for it"),
-                ))
-            })
-        };
-        if by_order {
             self.path.mark_by_order();
-        }
+            if self.due_ns(run, slice, block).is_some() {
+                (Cause::Timer, Reason::Plain)
+            } else {
+                let note = "put aside: what woke the worker was not for it";
+                (Cause::Unexplained, Reason::Note(note))
+            }
+        };
         self.resume_from(run, cause, reason);
     }
 
@@ -75,8 +69,12 @@ impl Walk<'_, '_> {
         let reason = |(idle, block)| Some((self.reason_to_resume(run, &idle, &block)?, idle.to_ns));
         if let Some((reason, woken_ns)) = woken.and_then(reason) {
             self.resume_when_ready(woken_ns, reason);
-        } else if self.was_done_elsewhere(run) {
-        } else if let Some(due_ns) = woken.and_then(|(idle, block)| self.due_ns(run, &idle, &block)) {
+            return;
+        }
+        if self.was_done_elsewhere(run) {
+            return;
+        }
+        if let Some(due_ns) = woken.and_then(|(idle, block)| self.due_ns(run, &idle, &block)) {
             self.path.mark_by_order();
             self.resume_when_ready(due_ns, (Cause::Timer, Reason::Plain));
         } else if !self.was_behind(run.end_ns) {
@@ -186,7 +184,7 @@ impl Walk<'_, '_> {
         let went_on_ns = self.path.cursor_ns();
         // The wait was for whole milliseconds, and its timer can be due within the last of them.
         let is_due = due_ns <= went_on_ns.saturating_add(TIMER_SLACK_NS);
-        let ready_ns = if due_ns <= idle.to_ns + TIMER_SLACK_NS {
+        let ready_ns = if due_ns <= idle.to_ns.saturating_add(TIMER_SLACK_NS) {
             idle.to_ns
         } else {
             due_ns

@@ -285,17 +285,19 @@ mod tests {
         Process::look_at(std::process::id(), &mut Images::default()).unwrap()
     }
 
+    /// The names of functions, from the innermost out.
+    fn names(frames: &[Functions]) -> Vec<&str> {
+        let known = functions(frames).into_iter().flatten();
+        known.map(|function| &*function.name).collect()
+    }
+
     #[test]
     fn a_stack_of_this_program_has_its_functions_from_the_innermost_out() {
         let (head, stack) = black_box(caller());
         let Ok(frames) = own_process().frames(&head, &stack, &mut CacheX86_64::new()) else {
             panic!("this program's code is not mapped")
         };
-        let names: Vec<_> = functions(&frames)
-            .into_iter()
-            .flatten()
-            .map(|function| &*function.name)
-            .collect();
+        let names = names(&frames);
         let place = |end: &str| names.iter().position(|name| name.ends_with(end));
         assert_eq!(place("process::tests::innermost"), Some(0), "{names:?}");
         assert_eq!(place("process::tests::caller"), Some(1), "{names:?}");
@@ -329,11 +331,7 @@ mod tests {
         let Ok(frames) = own_process().frames(&head, &[], &mut CacheX86_64::new()) else {
             panic!("this program's code is not mapped")
         };
-        let names: Vec<_> = functions(&frames)
-            .into_iter()
-            .flatten()
-            .map(|function| &*function.name)
-            .collect();
+        let names = names(&frames);
         let is = |at: usize, end: &str| names.get(at).is_some_and(|name| name.ends_with(end));
         assert!(
             is(0, "process::tests::inlined") && is(1, "process::tests::around"),
