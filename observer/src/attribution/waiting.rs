@@ -7,7 +7,7 @@ use super::Evidence;
 use super::path::{Call, Keep, Path, Reason, Step};
 use crate::cause::Cause;
 use crate::connections::Turn;
-use crate::threads::{Back, Block, MAX_SLICES, Owner, RequestId, Slice, State, Task};
+use crate::threads::{Back, Block, MAX_SLICES, Owner, RequestId, Slice, State, Task, Thread};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = MAX_SLICES;
@@ -56,8 +56,10 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, queu
                 && block.wait.is_idle()
                 && slice.to_ns <= path.cursor_ns()
                 && let Some(waker) = hand_off(evidence, &block)
+                && evidence.threads.get(waker).is_some_and(Thread::is_worker)
             {
-                // From the wakeup backwards, what the waker did is the reason.
+                // From the wakeup backwards, what the waker did is the reason; unless it is one that would not have taken
+                // the request up itself, as a thread of a blocking pool.
                 wait.tid = waker;
                 wait.none_of_ours_left = false;
                 continue 'thread;

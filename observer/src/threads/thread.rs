@@ -121,6 +121,12 @@ impl Thread {
         }
     }
 
+    /// Whether it was seen to take up requests.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        self.serves
+    }
+
     /// Whether it is one of a runtime's blocking pool.
     #[must_use]
     pub fn is_of_pool(&self) -> bool {

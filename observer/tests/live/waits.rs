@@ -15,6 +15,16 @@ use crate::{client, kernel};
 
 const MS: u64 = 1_000_000;
 
+/// Requests of a test whose wait the kernel may hide. There are machines whose own agent no program sees: while a thread
+/// of it runs, what happens on that CPU is not recorded.
+const UNSEEN: usize = 2;
+
+/// Whether most of a request is unexplained because its thread went on without having been seen to wake up.
+fn is_unseen(request: &&Value) -> bool {
+    let (_, _, longest) = largest(request);
+    longest["note"] == "what the thread did was not seen"
+}
+
 /// Runs a server with these arguments and requests `path` 20 times from so many connections.
 fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
     let server = Server::faulty(arguments);
@@ -30,7 +40,7 @@ fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
 
 /// Checks that every request waited its 20 ms for `cause`, less what a busy machine let it run late into it,
 /// and gives the longest span of it in each. Of those for which no event says what they waited for, there may be
-/// so many `unexplained`; another cause is wrong.
+/// so many `unexplained`, and [`UNSEEN`] more; another cause is wrong.
 #[track_caller]
 fn waited_20_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> Vec<&'a Value> {
     let (named, others): (Vec<_>, Vec<_>) = lines
@@ -39,11 +49,13 @@ fn waited_20_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> Ve
         .partition(|request| waited(request, cause) >= 15 * MS);
     let wrong = others.iter().find(|request| largest(request).0 != "unexplained");
     assert!(wrong.is_none(), "{wrong:?}");
+    let (unseen, seen): (Vec<_>, Vec<_>) = others.into_iter().partition(is_unseen);
+    assert!(unseen.len() <= UNSEEN, "{unseen:?}");
     assert!(
-        others.len() <= unexplained,
+        seen.len() <= unexplained,
         "{} unexplained; one of them: {:?}",
-        others.len(),
-        others[0]
+        seen.len(),
+        seen[0]
     );
     let longest = |request| {
         spans(request, cause)
