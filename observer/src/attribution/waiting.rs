@@ -122,7 +122,9 @@ impl Wait<'_, '_> {
             }
             State::Running { cpu, owner, .. } => {
                 self.none_of_ours_left = true;
-                if !slice.is_of_known_task() {
+                // Between two tasks that are known, a request that was not yet read can have done nothing.
+                let known = slice.task.is_known() && (self.unread || owner != Owner::Mixed);
+                if !known {
                     path.mark_by_order();
                 }
                 let reason = Reason::RanFor(owner, slice.task);

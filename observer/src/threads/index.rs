@@ -36,7 +36,7 @@ pub(super) struct Block {
     /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten, or several had
     /// the CPU for which it waited, who are told one by one.
     pub(super) mixed: bool,
-    /// It is not known all the time in which runtime task the thread was, or that it was in none.
+    /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
     pub(super) by_order: bool,
 }
 

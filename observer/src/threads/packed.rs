@@ -202,11 +202,10 @@ impl Packed {
         }
     }
 
-    /// Whether the thread was at work and it is not known in which runtime task, or that it was in none.
+    /// Whether the thread was at work and it is not known in which runtime task, or that it was in none or between two.
     pub(super) const fn is_by_order(&self) -> bool {
         match self.what {
-            What::Running { owner, .. } => owner.is_mixed() || !self.task.is_known(),
-            What::Blocked { .. } => !self.task.is_known(),
+            What::Running { .. } | What::Blocked { .. } => !self.task.is_known(),
             What::Runnable { .. } | What::Unknown { .. } => false,
         }
     }
@@ -248,10 +247,6 @@ impl PackedOwner {
 
     const fn kind(self) -> u64 {
         self.nth_and_kind & ((1 << Self::KIND_BITS) - 1)
-    }
-
-    pub(super) const fn is_mixed(self) -> bool {
-        self.kind() == Self::MIXED
     }
 
     /// Whether it is not known for whom, or only for whom the thread was woken.

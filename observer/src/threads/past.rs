@@ -19,7 +19,7 @@ pub struct Stretch {
     pub from_ns: u64,
     /// What the thread did in it; together as long as it is.
     pub sums: Sums,
-    /// It is not known all the time in which runtime task the thread was, or that it was in none.
+    /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
     pub by_order: bool,
     /// Length of the longest wait in it that can be told, ns.
     pub longest_ns: u64,

@@ -168,19 +168,6 @@ impl Slice {
     pub const fn duration_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
     }
-
-    /// Whether it is known in which runtime task it was, or that it was in none.
-    #[must_use]
-    pub const fn is_of_known_task(&self) -> bool {
-        let mixed = matches!(
-            self.state,
-            State::Running {
-                owner: Owner::Mixed,
-                ..
-            }
-        );
-        self.task.is_known() && !mixed
-    }
 }
 
 /// Whether an operation took bytes in or put them out.
