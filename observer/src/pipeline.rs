@@ -198,10 +198,9 @@ impl Pipeline {
             }
             Event::Send(event, head) => {
                 self.seen_in(&event.header, event.tgid, event.task);
-                let owner = self
-                    .threads
-                    .owner(event.header.tid, event.tgid, Task::new(event.task));
-                if let Some(operation) = self.connections.sent(event, head, owner) {
+                let served = self.threads.served_by(event.tgid, Task::new(event.task));
+                let owner = self.threads.owner(event.header.tid);
+                if let Some(operation) = self.connections.sent(event, head, served, owner) {
                     self.threads
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
@@ -210,10 +209,8 @@ impl Pipeline {
                 }
             }
             Event::Connection(event) => {
-                if let Some(turn) = self.connections.changed(
-                    event,
-                    self.threads.owner(event.header.tid, event.tgid, Task::UNKNOWN),
-                ) {
+                let owner = self.threads.owner(event.header.tid);
+                if let Some(turn) = self.connections.changed(event, owner) {
                     self.finish_turn(turn, sink)?;
                 }
                 if event.new_state == tcp::CLOSE {

@@ -100,8 +100,8 @@ impl Connections {
         self.ports.insert(port);
     }
 
-    /// The request that uses an outbound connection, as long as it was not answered itself: until then nobody else
-    /// sends on it. The thread may have turned to another request since.
+    /// The request that uses an outbound connection, as long as it was not answered itself: as a rule nobody else
+    /// sends on it until then. The thread may have turned to another request since.
     fn open_user(&self, conn: u64) -> Option<RequestId> {
         let connection = self
             .connections
@@ -260,10 +260,17 @@ impl Connections {
         (Some(operation), ended)
     }
 
-    /// Bytes were sent, by a thread that was running for `owner`.
-    pub fn sent(&mut self, event: &common::Send, head: &[u8], owner: Option<RequestId>) -> Option<Operation> {
+    /// Bytes were sent: in a runtime task that serves `served`, if that is known, by a thread that was running for `owner`.
+    pub fn sent(
+        &mut self,
+        event: &common::Send,
+        head: &[u8],
+        served: Option<RequestId>,
+        owner: Option<RequestId>,
+    ) -> Option<Operation> {
         let at_ns = event.header.at_ns;
-        let owner = self.open_user(event.conn).or(owner);
+        // One that has its answer can have given the connection to another before it answers itself.
+        let owner = served.or_else(|| self.open_user(event.conn)).or(owner);
         let connection = self.used(event.conn, at_ns, event.result)?;
         if connection.role == Role::Unknown && event.result > 0 {
             // The first to speak on a connection that was there before: a client speaks first.

@@ -91,15 +91,18 @@ impl Threads {
         self.threads.get(&tid)
     }
 
-    /// The request for which this thread, which is in `task`, runs now, where known. What it does after a response
-    /// may be another's.
+    /// The request that a runtime task of process `pid` serves, where its socket operations said so.
     #[must_use]
-    pub fn owner(&self, tid: u32, pid: u32, task: Task) -> Option<RequestId> {
-        let by_order = || {
-            let thread = self.get(tid)?;
-            thread.owner.request().filter(|_| !thread.owner_sent)
-        };
-        self.tasks.serves(pid, task).or_else(by_order)
+    pub fn served_by(&self, pid: u32, task: Task) -> Option<RequestId> {
+        self.tasks.serves(pid, task)
+    }
+
+    /// The request for which this thread runs now, by the order of events. What it does after a response may be
+    /// another's.
+    #[must_use]
+    pub fn owner(&self, tid: u32) -> Option<RequestId> {
+        let thread = self.get(tid)?;
+        thread.owner.request().filter(|_| !thread.owner_sent)
     }
 
     /// The name of a thread that had a CPU or woke another, where it is still known.
