@@ -45,11 +45,13 @@ fn every_request_is_counted(name: &str) {
     let lines = observe(name, "8");
     assert_eq!(lines.count(), 1000);
     assert_eq!(lines.end["status"]["2xx"], 1000);
-    assert!(
-        laws::number(&lines.end["confidence"]["partial"]) <= 10,
-        "{}",
-        lines.end["confidence"]
-    );
+    let partial = lines
+        .requests
+        .iter()
+        .filter(|line| line["confidence"] == "partial");
+    let (hidden, partial): (Vec<_>, Vec<_>) = partial.partition(|request| laws::is_unseen(request));
+    assert!(hidden.len() <= 50, "{} of 1000: {}", hidden.len(), hidden[0]);
+    assert!(partial.len() <= 10, "{} of 1000: {}", partial.len(), partial[0]);
 }
 
 #[test]

@@ -104,6 +104,12 @@ pub(crate) fn waited(request: &Value, cause: &str) -> u64 {
     budget(request).get(cause).copied().unwrap_or(0)
 }
 
+/// Whether a thread of the request went on without having been seen to get a CPU. There are machines whose own agent is
+/// hidden: while a thread of it has a CPU, no program and no trace of the kernel's tells what happens there.
+pub(crate) fn is_unseen(request: &Value) -> bool {
+    spans(request, "unexplained").any(|span| span["note"] == "what the thread did was not seen")
+}
+
 /// The stretches of a request that were charged to `cause`.
 pub(crate) fn spans<'a>(request: &'a Value, cause: &str) -> impl Iterator<Item = &'a Value> {
     let all = request["timeline"].as_array().unwrap().iter();

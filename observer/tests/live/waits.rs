@@ -8,22 +8,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::laws::{largest, number, spans, waited};
+use crate::laws::{is_unseen, largest, number, spans, waited};
 use crate::observation::{Lines, Observation};
 use crate::server::{Server, load};
 use crate::{client, kernel};
 
 const MS: u64 = 1_000_000;
 
-/// Requests of a test whose wait the kernel may hide. There are machines whose own agent no program sees: while a thread
-/// of it runs, what happens on that CPU is not recorded.
+/// Requests of a test whose wait may be hidden, see [`is_unseen`].
 const UNSEEN: usize = 2;
-
-/// Whether most of a request is unexplained because its thread went on without having been seen to wake up.
-fn is_unseen(request: &&Value) -> bool {
-    let (_, _, longest) = largest(request);
-    longest["note"] == "what the thread did was not seen"
-}
 
 /// Runs a server with these arguments and requests `path` 20 times from so many connections.
 fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
@@ -49,7 +42,7 @@ fn waited_20_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> Ve
         .partition(|request| waited(request, cause) >= 15 * MS);
     let wrong = others.iter().find(|request| largest(request).0 != "unexplained");
     assert!(wrong.is_none(), "{wrong:?}");
-    let (unseen, seen): (Vec<_>, Vec<_>) = others.into_iter().partition(is_unseen);
+    let (unseen, seen): (Vec<_>, Vec<_>) = others.into_iter().partition(|request| is_unseen(request));
     assert!(unseen.len() <= UNSEEN, "{unseen:?}");
     assert!(
         seen.len() <= unexplained,
