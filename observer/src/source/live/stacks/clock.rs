@@ -1,4 +1,7 @@
 //! The sampling clock of each CPU, on which the program hangs.
+//!
+//! Its price is its interrupts, and not what the program does in them. A clock for each watched thread costs more: each
+//! switch to and from the thread would set a timer.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
