@@ -160,9 +160,10 @@ impl Pipeline {
             }
             Event::Send(event, head) => {
                 self.seen_in(&event.header, event.tgid, event.task);
-                let owner = self
-                    .threads
-                    .owner(event.header.tid, event.tgid, Task::new(event.task));
+                let owner = || {
+                    self.threads
+                        .owner(event.header.tid, event.tgid, Task::new(event.task))
+                };
                 if let Some(operation) = self.connections.sent(event, head, owner) {
                     self.threads
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);

@@ -63,7 +63,7 @@ fn connections_that_are_to_be_counted_do_not_make_room() {
     let mut connections = Connections::default();
     for conn in 1..=MAX_CONNECTIONS as u64 {
         connections.received(&receive(conn, 1, 5), b"");
-        connections.sent(&send(conn, 2, 5), b"", None);
+        connections.sent(&send(conn, 2, 5), b"", || None);
     }
     for conn in 1..=10 {
         let none = connections.received(&receive(u64::MAX - conn, 3, 5), b"");
@@ -87,7 +87,7 @@ fn a_failed_call_on_a_connection_that_is_over_is_nothing_new() {
     }
     // The server answers clients that have left.
     for conn in 1..=2 * MAX_CLOSED as u64 {
-        connections.sent(&send(conn, 3, -libc::EPIPE), b"", None);
+        connections.sent(&send(conn, 3, -libc::EPIPE), b"", || None);
         connections.received(&receive(conn, 4, 0), b"");
     }
     assert_eq!(connections.connections.len(), MAX_CLOSED);
@@ -100,7 +100,7 @@ fn a_client_that_leaves_within_the_call_that_answers_it_was_answered() {
     connections.received(&receive(1, 1, 5), b"");
     connections.changed(&becomes(1, 2, tcp::CLOSE), None);
     connections.closed(1);
-    connections.sent(&send(1, 3, 5), b"", None);
+    connections.sent(&send(1, 3, 5), b"", || None);
     let ended = connections.answered_too_late(1);
     assert_eq!(ended, Some(RequestId { conn: 1, nth: 1 }));
     assert_eq!(connections.answered_too_late(1), None, "once");

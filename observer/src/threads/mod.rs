@@ -114,7 +114,7 @@ impl Threads {
         if self.slices_at_most > MAX_SLICES_TOGETHER {
             self.forget_oldest();
         }
-        if !self.threads.contains_key(&tid) && self.threads.len() >= MAX_THREADS {
+        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&tid) {
             self.refused += 1;
             return None;
         }
