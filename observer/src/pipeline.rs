@@ -233,12 +233,13 @@ impl Pipeline {
     fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         for _ in 0..SETTLED_A_TICK {
-            if self.settled.is_full() {
-                break;
-            }
             let Some(id) = self.connections.take_settled(self.now_ns) else {
                 break;
             };
+            // One that is written waits for its end then, and for those that are only counted there is room.
+            if self.settled.is_full() && self.is_wanted(id) {
+                continue;
+            }
             if let Some(explained) = self.explain(id) {
                 self.settled.keep(explained);
             }
@@ -312,6 +313,17 @@ impl Pipeline {
         };
         self.selection.told(why, explained.spans());
         Some(explained)
+    }
+
+    /// Whether the request would be written, as far as is known.
+    fn is_wanted(&self, id: RequestId) -> bool {
+        let turn = self.connections.turn(id);
+        let latency_ns = turn.map(|turn| turn.sent_ns.saturating_sub(turn.arrival_ns));
+        let wanted = |latency_ns| {
+            self.selection
+                .wants(id, latency_ns, self.summary.tail_threshold_ns())
+        };
+        latency_ns.and_then(wanted).is_some()
     }
 
     /// Whether no record was lost inside the turn's window.

@@ -84,19 +84,24 @@ impl Selection {
         }
     }
 
-    /// Tells whether and why a request is written. `threshold_ns` is the live p99, where there is one yet.
+    /// Tells whether and why a request would be written. `threshold_ns` is the live p99, where there is one yet.
     #[must_use]
-    pub fn choose(&mut self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+    pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
         let tail = threshold_ns.is_some_and(|p99| latency_ns >= p99);
         match self.requests {
             Requests::None => None,
             Requests::All => Some(Why::All),
-            Requests::Tail if tail && self.tail_left > 0 && self.spans_left > 0 => {
-                self.tail_left -= 1;
-                Some(Why::Tail)
-            }
+            Requests::Tail if tail && self.tail_left > 0 && self.spans_left > 0 => Some(Why::Tail),
             Requests::Tail => drawn(id).then_some(Why::Sample),
         }
+    }
+
+    /// The same, of one that is written then.
+    #[must_use]
+    pub fn choose(&mut self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+        let why = self.wants(id, latency_ns, threshold_ns);
+        self.tail_left -= u32::from(why == Some(Why::Tail));
+        why
     }
 }
 

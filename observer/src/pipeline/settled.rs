@@ -9,8 +9,8 @@ use crate::threads::RequestId;
 /// Turns that are kept with all that a line says of them; others are explained when they are finished.
 const MAX_SETTLED_LINES: usize = 256;
 
-/// Spans of their timelines together: 8 MiB. Where a request waited behind thousands it has a thousand.
-const MAX_SETTLED_SPANS: usize = 32_768;
+/// Spans of their timelines together: 4 MiB. Where a request waited behind thousands it has a thousand.
+const MAX_SETTLED_SPANS: usize = 16_384;
 
 /// A turn with what was found out about it.
 pub(super) struct Explained {
