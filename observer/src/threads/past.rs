@@ -71,8 +71,12 @@ impl Past {
             last.to_ns = packed.to_ns;
             return;
         }
-        if self.slices.len() == MAX_SLICES {
-            self.forget(1);
+        if self.slices.len() == MAX_SLICES
+            && let Some(first) = self.slices.pop_front()
+        {
+            self.begins_ns = first.to_ns;
+            self.forgotten += 1;
+            self.index.forget_until(self.forgotten);
         }
         self.slices.push_back(packed);
         let end = self.forgotten + self.slices.len();
