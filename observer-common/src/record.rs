@@ -67,6 +67,7 @@ pub enum Kind {
 impl Kind {
     /// The kind with this number.
     #[must_use]
+    #[inline]
     pub const fn from_u16(value: u16) -> Option<Self> {
         Some(match value {
             1 => Self::SwitchOut,
@@ -88,6 +89,7 @@ impl Kind {
 
     /// Size of a record of this kind, header included, bytes.
     #[must_use]
+    #[inline]
     pub const fn size(self) -> usize {
         match self {
             Self::SwitchOut => size_of::<SwitchOut>(),

@@ -4,19 +4,19 @@
 //! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
 
 mod polls;
+mod settled;
 
 use std::io;
 
 use observer_common::{ProcessChange, flags, tcp};
-use rustc_hash::FxHashMap;
 
+use self::settled::{Explained, Settled};
 use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
-use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
+use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink};
 use crate::polls::Polls;
-use crate::request::{Figures, LongestWait, Request};
 use crate::runtimes::Runtimes;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
@@ -27,10 +27,6 @@ const WINDOW_NS: u64 = 1_000_000_000;
 /// Turns that are explained at one tick because they have probably ended, at most; the others at the next. Ten
 /// thousand clients can be answered at once: explaining all of them took so long that the rings ran full meanwhile.
 const SETTLED_A_TICK: usize = 512;
-
-/// Turns that are kept with all that a line says of them; others are explained when they are finished. A line's
-/// timeline takes some 100 KiB where its request waited behind thousands.
-const MAX_SETTLED_LINES: usize = 256;
 
 /// Follows one stream of events.
 pub struct Pipeline {
@@ -52,40 +48,6 @@ pub struct Pipeline {
     selection: Selection,
     window_start_ns: u64,
     now_ns: u64,
-}
-
-/// A turn with what was found out about it.
-struct Explained {
-    id: RequestId,
-    /// End of the turn, as far as it was known then; it was explained too early if that was not the end.
-    sent_ns: u64,
-    figures: Figures,
-    longest_wait: Option<LongestWait>,
-    /// Boxed, because few are written and thousands can be settled at once.
-    written: Option<(Why, Box<Request>)>,
-}
-
-/// Turns that were explained and are not finished, by connection.
-#[derive(Default)]
-struct Settled {
-    turns: FxHashMap<u64, Explained>,
-    /// How many of them will be written.
-    lines: usize,
-}
-
-impl Settled {
-    fn keep(&mut self, explained: Explained) {
-        let conn = explained.id.conn;
-        self.take(conn);
-        self.lines += usize::from(explained.written.is_some());
-        self.turns.insert(conn, explained);
-    }
-
-    fn take(&mut self, conn: u64) -> Option<Explained> {
-        let explained = self.turns.remove(&conn)?;
-        self.lines -= usize::from(explained.written.is_some());
-        Some(explained)
-    }
 }
 
 impl Pipeline {
@@ -198,8 +160,8 @@ impl Pipeline {
             }
             Event::Send(event, head) => {
                 self.seen_in(&event.header, event.tgid, event.task);
-                let served = self.threads.served_by(event.tgid, Task::new(event.task));
-                let owner = self.threads.owner(event.header.tid);
+                let served = || self.threads.served_by(event.tgid, Task::new(event.task));
+                let owner = || self.threads.owner(event.header.tid);
                 if let Some(operation) = self.connections.sent(event, head, served, owner) {
                     self.threads
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
@@ -267,12 +229,13 @@ impl Pipeline {
     fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         for _ in 0..SETTLED_A_TICK {
-            if self.settled.lines >= MAX_SETTLED_LINES {
-                break;
-            }
             let Some(id) = self.connections.take_settled(self.now_ns) else {
                 break;
             };
+            // One that is written waits for its end then, and for those that are only counted there is room.
+            if self.settled.is_full() && self.is_wanted(id) {
+                continue;
+            }
             if let Some(explained) = self.explain(id) {
                 self.settled.keep(explained);
             }
@@ -337,13 +300,26 @@ impl Pipeline {
             .choose(id, latency_ns, self.summary.tail_threshold_ns());
         let keep = if why.is_some() { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, complete, keep);
-        Some(Explained {
+        let explained = Explained {
             id,
             sent_ns: turn.sent_ns,
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
             written: why.map(|why| (why, Box::new(self.explainer.request(turn, figures, evidence)))),
-        })
+        };
+        self.selection.told(why, explained.spans());
+        Some(explained)
+    }
+
+    /// Whether the request would be written, as far as is known.
+    fn is_wanted(&self, id: RequestId) -> bool {
+        let turn = self.connections.turn(id);
+        let latency_ns = turn.map(|turn| turn.sent_ns.saturating_sub(turn.arrival_ns));
+        let wanted = |latency_ns| {
+            self.selection
+                .wants(id, latency_ns, self.summary.tail_threshold_ns())
+        };
+        latency_ns.and_then(wanted).is_some()
     }
 
     /// Whether no record was lost inside the turn's window.

@@ -132,6 +132,7 @@ impl Explainer {
                 _ => timeline.push(span),
             }
         }
+        timeline.shrink_to_fit();
         for span in &mut timeline {
             functions::name(&evidence, turn.arrival_ns, span);
         }

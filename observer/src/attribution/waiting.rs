@@ -7,7 +7,7 @@ use super::Evidence;
 use super::path::{Call, Keep, Path, Reason, Step};
 use crate::cause::Cause;
 use crate::connections::Turn;
-use crate::threads::{Back, Block, MAX_SLICES, Owner, RequestId, Slice, State, Task, Thread};
+use crate::threads::{Back, Block, Crossed, MAX_SLICES, Owner, RequestId, Slice, State, Task, Thread};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = MAX_SLICES;
@@ -167,18 +167,23 @@ impl Wait<'_, '_> {
     /// Charges in one step as many slices as are not to be told by themselves. The longest of them is still considered
     /// as the longest wait.
     fn charge_stretch(&self, pid: u32, back: &mut Back<'_>, path: &mut Path) -> bool {
-        let shorter_than_ns = match path.keep() {
-            Keep::Sums => None,
+        let crossed = match path.keep() {
+            Keep::Sums => Crossed::Work {
+                longest_ns: path.longest_wait_ns(),
+            },
             Keep::Steps if self.steps < MAX_TOLD => return false,
-            Keep::Steps => Some(self.told_from_ns),
+            Keep::Steps => Crossed::ShortRuns {
+                below_ns: self.told_from_ns,
+            },
         };
-        let Some(stretch) = back.stretch(self.ready_ns, shorter_than_ns) else {
+        let keeps_steps = path.keep() == Keep::Steps;
+        let Some(stretch) = back.stretch(self.ready_ns, crossed) else {
             return false;
         };
         if stretch.by_order {
             path.mark_by_order();
         }
-        if shorter_than_ns.is_none() {
+        if !keeps_steps {
             path.charge_sums(stretch.from_ns, stretch.sums);
             if stretch.longest_ns <= path.longest_wait_ns() {
                 return true;
@@ -204,7 +209,7 @@ impl Wait<'_, '_> {
             State::Unknown { .. } => (Cause::Unexplained, Reason::Plain),
         };
         let tid = Some(self.tid);
-        if shorter_than_ns.is_some() {
+        if keeps_steps {
             // A thread that runs on stays on its CPU.
             path.charge_until(stretch.from_ns, cause, tid, on, BEHIND_MANY);
         }

@@ -66,7 +66,7 @@ pub struct Connection {
     pub(super) closed: bool,
     pub(super) nth: u64,
     pub(super) accepted: Option<(u64, bool)>,
-    pub(super) fd: i32,
+    fd: i32,
     pub(super) turn: Option<Box<Turn>>,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
@@ -93,6 +93,11 @@ impl Connection {
             names: VecDeque::new(),
             spare: None,
         }
+    }
+
+    /// It was used by this descriptor. Tells whether that is another than before.
+    pub(super) fn uses(&mut self, fd: i32) -> bool {
+        std::mem::replace(&mut self.fd, fd) != fd
     }
 
     /// Outbound: bytes were sent.
@@ -126,7 +131,10 @@ impl Connection {
     #[must_use]
     pub fn name(&self, nth: u64) -> Option<Rc<str>> {
         if let Some(turn) = self.turn.as_ref().filter(|turn| turn.id.nth == nth) {
-            return self.name_of(turn.request_line()?);
+            return match self.name_of_equal(turn) {
+                Some(names) => names.name.clone(),
+                None => self.name_of(turn.request_line()?),
+            };
         }
         self.names
             .iter()
@@ -134,6 +142,13 @@ impl Connection {
             .find(|names| (names.first..=names.last).contains(&nth))?
             .name
             .clone()
+    }
+
+    /// The name of the turn before, if a turn has the same first bytes: most have, and to compare them is quicker than
+    /// to read them.
+    fn name_of_equal(&self, turn: &Turn) -> Option<&Name> {
+        let last = self.last.as_ref()?;
+        (last.head() == turn.head()).then(|| self.names.back())?
     }
 
     /// Most turns of a connection are for what the one before was for.
@@ -164,10 +179,15 @@ impl Connection {
     /// The current turn, if there is one, becomes the one before.
     pub(super) fn retire_turn(&mut self) -> Option<RequestId> {
         let turn = self.turn.as_ref()?;
-        let name = turn.request_line().and_then(|line| self.name_of(line));
         let nth = turn.id.nth;
+        let is_equal = self.name_of_equal(turn).is_some();
+        let name = if is_equal {
+            None
+        } else {
+            turn.request_line().and_then(|line| self.name_of(line))
+        };
         match self.names.back_mut() {
-            Some(names) if names.name == name => names.last = nth,
+            Some(names) if is_equal || names.name == name => names.last = nth,
             _ => {
                 if self.names.len() == MAX_NAMES {
                     self.names.pop_front();

@@ -220,6 +220,7 @@ impl Connections {
         if connection.role == Role::Unknown {
             connection.role = Role::Inbound;
         }
+        let is_new_fd = connection.uses(event.fd);
         let outbound = connection.role == Role::Outbound;
         let mut ended = None;
         let request = if outbound {
@@ -256,21 +257,29 @@ impl Connections {
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
         };
-        self.remember_fd(event.tgid, event.fd, event.conn);
+        if is_new_fd {
+            self.remember_fd(event.tgid, event.fd, event.conn);
+        }
         (Some(operation), ended)
     }
 
-    /// Bytes were sent: in a runtime task that serves `served`, if that is known, by a thread that was running for `owner`.
+    /// Bytes were sent: in a runtime task that serves `served`, by a thread that was running for `owner`, where known. Both
+    /// are asked only where it matters.
     pub fn sent(
         &mut self,
         event: &common::Send,
         head: &[u8],
-        served: Option<RequestId>,
-        owner: Option<RequestId>,
+        served: impl FnOnce() -> Option<RequestId>,
+        owner: impl FnOnce() -> Option<RequestId>,
     ) -> Option<Operation> {
         let at_ns = event.header.at_ns;
-        // One that has its answer can have given the connection to another before it answers itself.
-        let owner = served.or_else(|| self.open_user(event.conn)).or(owner);
+        let known = self.connections.get(&event.conn);
+        let owner = if known.is_some_and(|connection| connection.role == Role::Inbound) {
+            None
+        } else {
+            // One that has its answer can have given the connection to another before it answers itself.
+            served().or_else(|| self.open_user(event.conn)).or_else(owner)
+        };
         let connection = self.used(event.conn, at_ns, event.result)?;
         if connection.role == Role::Unknown && event.result > 0 {
             // The first to speak on a connection that was there before: a client speaks first.
@@ -304,13 +313,16 @@ impl Connections {
             late = event.result > 0;
             None
         };
+        let is_new_fd = connection.uses(event.fd);
         let has_end = !outbound && event.result > 0 && !late;
         self.counts.late_sends += u64::from(late);
         if has_end {
             self.quiet.push_back((at_ns, event.conn));
             self.settling.push_back((at_ns, event.conn));
         }
-        self.remember_fd(event.tgid, event.fd, event.conn);
+        if is_new_fd {
+            self.remember_fd(event.tgid, event.fd, event.conn);
+        }
         Some(Operation {
             at_ns,
             direction: Direction::Out,
@@ -417,13 +429,6 @@ impl Connections {
     }
 
     fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
-        let Some(connection) = self.connections.get_mut(&conn) else {
-            return;
-        };
-        if connection.fd == fd {
-            return;
-        }
-        connection.fd = fd;
         if fd >= 0 && (self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd))) {
             self.fds.insert((pid, fd), conn);
         }

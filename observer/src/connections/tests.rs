@@ -63,7 +63,7 @@ fn connections_that_are_to_be_counted_do_not_make_room() {
     let mut connections = Connections::default();
     for conn in 1..=MAX_CONNECTIONS as u64 {
         connections.received(&receive(conn, 1, 5), b"");
-        connections.sent(&send(conn, 2, 5), b"", None, None);
+        connections.sent(&send(conn, 2, 5), b"", || None, || None);
     }
     for conn in 1..=10 {
         let none = connections.received(&receive(u64::MAX - conn, 3, 5), b"");
@@ -87,7 +87,7 @@ fn a_failed_call_on_a_connection_that_is_over_is_nothing_new() {
     }
     // The server answers clients that have left.
     for conn in 1..=2 * MAX_CLOSED as u64 {
-        connections.sent(&send(conn, 3, -libc::EPIPE), b"", None, None);
+        connections.sent(&send(conn, 3, -libc::EPIPE), b"", || None, || None);
         connections.received(&receive(conn, 4, 0), b"");
     }
     assert_eq!(connections.connections.len(), MAX_CLOSED);
@@ -100,7 +100,7 @@ fn a_client_that_leaves_within_the_call_that_answers_it_was_answered() {
     connections.received(&receive(1, 1, 5), b"");
     connections.changed(&becomes(1, 2, tcp::CLOSE), None);
     connections.closed(1);
-    connections.sent(&send(1, 3, 5), b"", None, None);
+    connections.sent(&send(1, 3, 5), b"", || None, || None);
     let ended = connections.answered_too_late(1);
     assert_eq!(ended, Some(RequestId { conn: 1, nth: 1 }));
     assert_eq!(connections.answered_too_late(1), None, "once");
@@ -143,7 +143,7 @@ fn a_connection_to_a_peer_is_used_by_the_request_whose_task_sends_before_the_for
     };
     connections.changed(&event, None);
     let mut user_of_send = |at_ns, served, owner| {
-        let sent = connections.sent(&send(PEER, at_ns, 5), b"", served, owner);
+        let sent = connections.sent(&send(PEER, at_ns, 5), b"", || served, || owner);
         sent.and_then(|operation| operation.request)
     };
     assert_eq!(user_of_send(3, first, None), first);

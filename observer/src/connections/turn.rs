@@ -81,10 +81,15 @@ impl Turn {
         }
     }
 
+    /// Its first bytes.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head[..self.head_bytes]
+    }
+
     /// Method and target, where the first bytes were HTTP/1.x.
     #[must_use]
     pub fn request_line(&self) -> Option<RequestLine<'_>> {
-        RequestLine::read(&self.head[..self.head_bytes])
+        RequestLine::read(self.head())
     }
 
     /// Threads that touched it, the first few.

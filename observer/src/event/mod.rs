@@ -135,6 +135,7 @@ impl<'a> Event<'a> {
 
 /// Size of an event of this kind, bytes; `None` for an unknown kind.
 #[must_use]
+#[inline]
 pub fn size_of_kind(kind: u16) -> Option<usize> {
     common::Kind::from_u16(kind)
         .map(common::Kind::size)

@@ -1,7 +1,7 @@
 //! Which requests become lines.
 //!
-//! The tail is written, because that is what people look for: whole, up to [`MAX_TAIL_LINES`] in a window, because
-//! while a server goes under every request is slower than those before. Of the rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
+//! The tail is written, because that is what people look for: whole, up to [`MAX_TAIL_LINES`] or [`MAX_TAIL_SPANS`] in a
+//! window, because while a server goes under every request is slower than those before. Of the rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
 //! does not depend on anything that the request did, and is the same when a recording is replayed.
 //! A written request therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`],
 //! and for `sample_one_in` requests when it is [`Why::Sample`]; sums weighted so are unbiased.
@@ -19,6 +19,10 @@ pub const SAMPLE_ONE_IN: u64 = 100;
 /// Requests of the tail that are written in one window, at most. A line has some 10 KiB where its request waited
 /// behind many.
 pub(super) const MAX_TAIL_LINES: u32 = 1000;
+
+/// Spans that the timelines of these may have together before the next is not written any more: some 16 MiB. One that
+/// waited behind ten thousand, on a CPU that its worker had to share, has a thousand.
+pub(super) const MAX_TAIL_SPANS: usize = 131_072;
 
 /// What `--requests` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,8 @@ pub struct Selection {
     requests: Requests,
     /// Requests of the tail that this window may still write.
     tail_left: u32,
+    /// Spans that the timelines of these may still have.
+    spans_left: usize,
 }
 
 impl Selection {
@@ -61,27 +67,41 @@ impl Selection {
         Self {
             requests,
             tail_left: MAX_TAIL_LINES,
+            spans_left: MAX_TAIL_SPANS,
         }
     }
 
     /// Begins the next window.
     pub const fn next_window(&mut self) {
         self.tail_left = MAX_TAIL_LINES;
+        self.spans_left = MAX_TAIL_SPANS;
     }
 
-    /// Tells whether and why a request is written. `threshold_ns` is the live p99, where there is one yet.
+    /// A request that was chosen has so many spans.
+    pub fn told(&mut self, why: Option<Why>, spans: usize) {
+        if why == Some(Why::Tail) {
+            self.spans_left = self.spans_left.saturating_sub(spans);
+        }
+    }
+
+    /// Tells whether and why a request would be written. `threshold_ns` is the live p99, where there is one yet.
     #[must_use]
-    pub fn choose(&mut self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+    pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
         let tail = threshold_ns.is_some_and(|p99| latency_ns >= p99);
         match self.requests {
             Requests::None => None,
             Requests::All => Some(Why::All),
-            Requests::Tail if tail && self.tail_left > 0 => {
-                self.tail_left -= 1;
-                Some(Why::Tail)
-            }
+            Requests::Tail if tail && self.tail_left > 0 && self.spans_left > 0 => Some(Why::Tail),
             Requests::Tail => drawn(id).then_some(Why::Sample),
         }
+    }
+
+    /// The same, of one that is written then.
+    #[must_use]
+    pub fn choose(&mut self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+        let why = self.wants(id, latency_ns, threshold_ns);
+        self.tail_left -= u32::from(why == Some(Why::Tail));
+        why
     }
 }
 
@@ -118,5 +138,21 @@ mod tests {
             selection.choose(RequestId { conn: 2, nth: 1 }, 9, Some(5)),
             Some(Why::Tail)
         );
+    }
+
+    #[test]
+    fn a_tail_of_long_timelines_ends_earlier() {
+        let mut selection = Selection::new(Requests::Tail);
+        let mut tail = 0;
+        for nth in 0..1000 {
+            let why = selection.choose(RequestId { conn: 1, nth }, 9, Some(5));
+            tail += usize::from(why == Some(Why::Tail));
+            // Samples stay unbiased: what they take changes nothing.
+            selection.told(why, MAX_TAIL_SPANS / 10);
+        }
+        assert_eq!(tail, 11);
+        selection.next_window();
+        let id = RequestId { conn: 2, nth: 1 };
+        assert_eq!(selection.choose(id, 9, Some(5)), Some(Why::Tail));
     }
 }

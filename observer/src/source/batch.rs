@@ -10,10 +10,15 @@ pub struct Batch {
 
 const _: () = assert!(ALIGN == align_of::<u64>());
 
+/// Memory that is kept for what comes next, in words: 1 MiB, ten times what a saturated server leaves in 4 ms. After a
+/// burst the rest is given back.
+pub(super) const KEPT_WORDS: usize = 131_072;
+
 impl Batch {
-    /// Forgets the events and keeps the memory.
+    /// Forgets the events and keeps the memory, unless that is much.
     pub fn clear(&mut self) {
         self.words.clear();
+        self.words.shrink_to(KEPT_WORDS);
     }
 
     /// Appends the bytes of one event. Its length is a multiple of eight, as every event's is; bytes over that

@@ -7,6 +7,7 @@
 use observer_common::Header;
 
 use super::Batch;
+use super::batch::KEPT_WORDS;
 
 /// Events that wait for their turn.
 #[derive(Debug, Default)]
@@ -61,6 +62,9 @@ impl Merge {
             waiting.start = start;
         }
         std::mem::swap(&mut self.words, &mut self.spare);
+        self.spare.clear();
+        self.spare.shrink_to(KEPT_WORDS);
+        self.waiting.shrink_to(KEPT_WORDS / 8);
     }
 }
 

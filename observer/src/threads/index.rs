@@ -33,8 +33,10 @@ pub(super) struct Block {
     /// Number of the slice that can be told as the longest wait, the last one of those, and how long, ns.
     pub(super) longest: usize,
     pub(super) longest_ns: u64,
-    /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten, or several had
-    /// the CPU for which it waited, who are told one by one.
+    /// Where several had a CPU for which the thread waited, they are told one by one: none of them for longer than this,
+    /// ns.
+    pub(super) several_ns: u64,
+    /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten.
     pub(super) mixed: bool,
     /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
     pub(super) by_order: bool,
@@ -51,11 +53,16 @@ impl Block {
                 behind_ran_ns,
                 throttled_ns,
                 ..
-            } if behind_ran_ns >= ns.saturating_sub(throttled_ns) => {
+            } => {
                 let throttled_ns = throttled_ns.min(ns);
                 told_ns = ns - throttled_ns;
                 self.sums.throttled_ns += throttled_ns;
                 self.sums.runnable_ns += told_ns;
+                if behind_ran_ns < told_ns {
+                    let before_ns = told_ns - behind_ran_ns;
+                    self.several_ns = self.several_ns.max(behind_ran_ns).max(before_ns);
+                    told_ns = 0;
+                }
             }
             _ => return false,
         }
@@ -78,6 +85,7 @@ impl Block {
         self.sums.blocked_ns += blocked_ns;
         self.mixed |= block.mixed;
         self.by_order |= block.by_order;
+        self.several_ns = self.several_ns.max(block.several_ns);
         self.consider(block.longest, block.longest_ns);
     }
 

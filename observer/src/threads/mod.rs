@@ -27,7 +27,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
-pub use past::{Back, MAX_SLICES, Stretch};
+pub use past::{Back, Crossed, MAX_SLICES, Stretch};
 pub use queued::Queued;
 pub use roles::{Counted, Flavour, Roles, Workers};
 pub use samples::Samples;
@@ -117,7 +117,7 @@ impl Threads {
         if self.slices_at_most > MAX_SLICES_TOGETHER {
             self.forget_oldest();
         }
-        if !self.threads.contains_key(&tid) && self.threads.len() >= MAX_THREADS {
+        if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&tid) {
             self.refused += 1;
             return None;
         }

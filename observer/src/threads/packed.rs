@@ -202,6 +202,14 @@ impl Packed {
         }
     }
 
+    /// Whether nothing is known of it.
+    pub(super) const fn is_nothing(&self) -> bool {
+        match self.what {
+            What::Unknown { owner } => owner.is_nobody() && !self.task.is_known(),
+            What::Running { .. } | What::Runnable { .. } | What::Blocked { .. } => false,
+        }
+    }
+
     /// Whether the thread was at work and it is not known in which runtime task, or that it was in none or between two.
     pub(super) const fn is_by_order(&self) -> bool {
         match self.what {
@@ -247,6 +255,10 @@ impl PackedOwner {
 
     const fn kind(self) -> u64 {
         self.nth_and_kind & ((1 << Self::KIND_BITS) - 1)
+    }
+
+    const fn is_nobody(self) -> bool {
+        self.kind() == Self::NOBODY
     }
 
     /// Whether it is not known for whom, or only for whom the thread was woken.

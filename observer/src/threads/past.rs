@@ -27,6 +27,22 @@ pub struct Stretch {
     longest: usize,
 }
 
+/// What a stretch may be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crossed {
+    /// Whatever a thread did at work. Where several had the CPU for which it waited, only if none of them makes a wait
+    /// that is longer than this, ns, or than another one of the stretch.
+    Work {
+        /// Length of the longest wait so far.
+        longest_ns: u64,
+    },
+    /// Slices in which it ran, each shorter than this, ns.
+    ShortRuns {
+        /// What is too long.
+        below_ns: u64,
+    },
+}
+
 /// The slices of one thread, the oldest first. Each begins where the one before it ended.
 #[derive(Debug, Default)]
 pub(super) struct Past {
@@ -44,10 +60,25 @@ impl Past {
         if self.ends_ns() != slice.from_ns {
             self.forget(self.slices.len());
             self.begins_ns = slice.from_ns;
-        } else if self.slices.len() == MAX_SLICES {
-            self.forget(1);
         }
-        self.slices.push_back(Packed::new(slice));
+        let packed = Packed::new(slice);
+        if let Some(last) = self.slices.back_mut()
+            && last.is_nothing()
+            && packed.is_nothing()
+        {
+            // While events are lost a saturated thread has thousands of these: those who wait behind it would each look
+            // at all of them.
+            last.to_ns = packed.to_ns;
+            return;
+        }
+        if self.slices.len() == MAX_SLICES
+            && let Some(first) = self.slices.pop_front()
+        {
+            self.begins_ns = first.to_ns;
+            self.forgotten += 1;
+            self.index.forget_until(self.forgotten);
+        }
+        self.slices.push_back(packed);
         let end = self.forgotten + self.slices.len();
         if end.is_multiple_of(FAN) {
             self.index.push(self.newest_block(), end);
@@ -181,19 +212,23 @@ impl<'a> Back<'a> {
         }
     }
 
-    /// Takes as many slices as there are in one step, as long as the thread was at work in them, waited for no CPU
-    /// that several had, and they do not begin before `since_ns`. With `shorter_than_ns`, only such as it ran in, each
-    /// shorter than that.
-    pub fn stretch(&mut self, since_ns: u64, shorter_than_ns: Option<u64>) -> Option<Stretch> {
+    /// Takes as many slices as there are in one step, as long as they are what may be `crossed` and do not begin before
+    /// `since_ns`.
+    pub fn stretch(&mut self, since_ns: u64, crossed: Crossed) -> Option<Stretch> {
         let past = self.past;
         if self.open.is_some() || past.start_ns(self.end) != self.reached_ns {
             return None;
         }
         let (mut taken, mut end) = (Block::default(), self.end);
-        let wanted = |index: usize, block: &Block| {
-            past.start_ns(index) >= since_ns && shorter_than_ns.is_none_or(|ns| block.ran_shorter_than(ns))
-        };
         while end > 0 {
+            let taken_ns = taken.longest_ns;
+            let wanted = |index: usize, block: &Block| {
+                past.start_ns(index) >= since_ns
+                    && match crossed {
+                        Crossed::Work { longest_ns } => block.several_ns <= longest_ns.max(taken_ns),
+                        Crossed::ShortRuns { below_ns } => block.ran_shorter_than(below_ns),
+                    }
+            };
             let wanted_block = |number: usize, block: &Block| wanted(number - past.forgotten, block);
             if let Some((first, block)) = past.index.before(past.forgotten + end, wanted_block) {
                 taken.prepend(block);
@@ -251,6 +286,8 @@ mod tests {
     use super::super::tasks::Task;
     use super::*;
 
+    const ANY: Crossed = Crossed::Work { longest_ns: 0 };
+
     fn running(from_ns: u64, to_ns: u64) -> Slice {
         Slice {
             from_ns,
@@ -295,7 +332,7 @@ mod tests {
         let (mut reached_ns, mut ran_ns, mut longest_ns, mut steps) = (past.ends_ns(), 0, 0, 0);
         while reached_ns > since_ns {
             steps += 1;
-            let (slice, ns) = if let Some(stretch) = back.stretch(since_ns, None) {
+            let (slice, ns) = if let Some(stretch) = back.stretch(since_ns, ANY) {
                 reached_ns = stretch.from_ns;
                 (back.longest(&stretch), stretch.sums.ran_ns)
             } else {
@@ -348,7 +385,7 @@ mod tests {
                 ..running(number * 10, number * 10 + 10)
             });
         }
-        let stretch = Back::new(&past, None, past.ends_ns()).stretch(0, None).unwrap();
+        let stretch = Back::new(&past, None, past.ends_ns()).stretch(0, ANY).unwrap();
         let throttled_ns = (0..(8 * FAN) as u64).map(|number| (3 * number).min(10)).sum();
         let expected = Sums {
             throttled_ns,
@@ -356,6 +393,62 @@ mod tests {
             ..Sums::default()
         };
         assert_eq!(stretch.sums, expected);
+    }
+
+    /// A wait for a CPU of 10 ns, of which the last to have it had it for so long.
+    fn runnable(from_ns: u64, behind_ran_ns: u64) -> Slice {
+        Slice {
+            state: State::Runnable {
+                cpu: 0,
+                behind: Default::default(),
+                behind_ran_ns,
+                preempted: true,
+                throttled_ns: 0,
+            },
+            ..running(from_ns, from_ns + 10)
+        }
+    }
+
+    #[test]
+    fn waits_for_a_cpu_that_several_had_are_crossed_only_if_none_is_the_longest() {
+        let mut past = Past::default();
+        let count = 40 * FAN as u64;
+        (0..count).for_each(|number| past.push(&runnable(number * 10, 3)));
+        let stretch = |longest_ns| {
+            let mut back = Back::new(&past, None, past.ends_ns());
+            back.stretch(0, Crossed::Work { longest_ns })
+        };
+        assert_eq!(stretch(6), None, "others had it for 7 ns");
+        let all = stretch(7).unwrap();
+        assert_eq!(
+            (all.from_ns, all.longest_ns),
+            (0, 0),
+            "it is not known whose is the longest"
+        );
+        assert_eq!(all.sums.runnable_ns, past.ends_ns());
+        past.push(&running(past.ends_ns(), past.ends_ns() + 7));
+        let mut back = Back::new(&past, None, past.ends_ns());
+        let all = back.stretch(0, ANY).unwrap();
+        assert_eq!((all.from_ns, all.longest_ns), (0, 7), "another one is as long");
+    }
+
+    #[test]
+    fn what_is_not_known_is_one_slice_however_often_the_thread_was_seen_meanwhile() {
+        let mut past = Past::default();
+        let nothing = |from_ns| Slice {
+            task: Task::UNKNOWN,
+            ..unknown(from_ns, from_ns + 10)
+        };
+        past.push(&running(0, 10));
+        (1..=1000).for_each(|number| past.push(&nothing(number * 10)));
+        past.push(&running(10_010, 10_020));
+        let slices: Vec<_> = past
+            .back_from(u64::MAX)
+            .map(|slice| slice.duration_ns())
+            .collect();
+        assert_eq!(slices, [10, 10_000, 10]);
+        (0..FAN as u64).for_each(|number| past.push(&running(10_020 + number, 10_021 + number)));
+        assert_eq!(walk(&past, 0).0, 10_010);
     }
 
     #[test]

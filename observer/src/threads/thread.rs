@@ -2,7 +2,7 @@
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
-use super::past::{Back, Past};
+use super::past::{Back, Crossed, Past};
 use super::roles::Role;
 use super::state::{Began, Block, Occupant, Owner, RequestId, Slice, State, Wake};
 use super::tasks::{Task, Tasks};
@@ -11,6 +11,8 @@ use crate::syscall::Wait;
 
 /// What is known of a thread before its first event, and across a loss.
 pub(super) const NOTHING: State = State::Unknown { owner: Owner::Nobody };
+
+const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
 
 /// One thread.
 #[derive(Debug)]
@@ -86,22 +88,22 @@ impl Thread {
         if faults.is_some() {
             self.faults = faults;
         }
-        let state = if self.since_ns < self.lost_until_ns {
-            NOTHING
+        let (state, task) = if self.since_ns < self.lost_until_ns {
+            (NOTHING, Task::UNKNOWN)
         } else {
-            state
+            (state, self.task)
         };
         // Two CPUs' clocks can differ by nanoseconds: time never runs backwards in a thread's past.
         let at_ns = at_ns.max(self.since_ns);
         if at_ns > self.since_ns && self.since_ns > 0 {
             let used_ns = at_ns.saturating_sub(self.since_ns.max(self.used_from_ns));
-            self.usage.add(&state, self.task, used_ns);
+            self.usage.add(&state, task, used_ns);
             self.past.push(&Slice {
                 from_ns: self.since_ns,
                 to_ns: at_ns,
                 state,
                 faults: delta,
-                task: self.task,
+                task,
             });
         }
         self.since_ns = at_ns;
@@ -374,7 +376,7 @@ impl Thread {
         let mut back = self.back_from(at_ns);
         loop {
             // In a stretch at work there is nothing idle.
-            if back.stretch(0, None).is_some() {
+            if back.stretch(0, ANY_WORK).is_some() {
                 continue;
             }
             let slice = back.next()?;

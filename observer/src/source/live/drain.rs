@@ -139,16 +139,14 @@ impl LiveSource {
             ..
         } = self;
         let before = *records;
-        let mut aligned = Batch::default();
         let KernelHalf { rings, stacks, .. } = kernel_half;
         rings.drain(|record| {
             *records += 1;
-            aligned.clear();
-            aligned.push(record);
-            let Ok((event, _)) = Event::read(aligned.bytes()) else {
+            // The kernel aligns each to eight bytes, as events are.
+            let Ok((event, _)) = Event::read(record) else {
                 return;
             };
-            let at_ns = bytemuck::from_bytes::<Header>(&aligned.bytes()[..size_of::<Header>()]).at_ns;
+            let at_ns = bytemuck::from_bytes::<Header>(&record[..size_of::<Header>()]).at_ns;
             if at_ns < *released_ns {
                 // Time does not go back: it is as good as lost.
                 let late = event::Lost::new(now_ns, 1, at_ns, *released_ns, event::Lost::LATE);

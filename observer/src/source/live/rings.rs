@@ -37,8 +37,7 @@ impl Rings {
         Ok(Self { rings })
     }
 
-    /// Appends everything that is ready to `bytes`, each record padded to the event alignment, and calls `each`
-    /// with its start.
+    /// Calls `each` with every record that is ready.
     pub(super) fn drain(&mut self, mut each: impl FnMut(&[u8])) {
         for ring in &mut self.rings {
             while let Some(item) = ring.next() {
