@@ -232,7 +232,8 @@ impl Pipeline {
             let Some(id) = self.connections.take_settled(self.now_ns) else {
                 break;
             };
-            // One that is written waits for its end then, and for those that are only counted there is room.
+            // One that would be written is explained when it is finished then; there is room for those that are only
+            // counted.
             if self.settled.is_full() && self.is_wanted(id) {
                 continue;
             }

@@ -1,8 +1,9 @@
 //! Which requests become lines.
 //!
 //! The tail is written, because that is what people look for: whole, up to [`MAX_TAIL_LINES`] or [`MAX_TAIL_SPANS`] in a
-//! window, because while a server goes under every request is slower than those before. Of the rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
-//! does not depend on anything that the request did, and is the same when a recording is replayed.
+//! window, because while a server goes under every request is slower than those before. Of the rest one in
+//! [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice does not depend on
+//! anything that the request did, and is the same when a recording is replayed.
 //! A written request therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`],
 //! and for `sample_one_in` requests when it is [`Why::Sample`]; sums weighted so are unbiased.
 

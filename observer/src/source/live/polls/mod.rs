@@ -1,8 +1,8 @@
 //! Probes on the functions with which tokio polls and queues tasks, in the code of watched processes.
 //!
 //! All places of a program are probed with one call, which takes Linux 6.10: before, either there was no such call or
-//! it took a process for its main thread. USDT probes are not looked for: no Linux program has any of tokio's
-//! (docs/tokio.md).
+//! it took a process for its main thread. USDT probes are not looked for: nothing published puts tokio's into a
+//! Linux program (docs/tokio.md).
 
 mod functions;
 
