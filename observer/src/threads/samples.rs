@@ -80,8 +80,15 @@ impl Samples {
     #[must_use]
     pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Rc<str>> {
         let row = self.rows.get(&tid)?;
-        let begin = row.partition_point(|sample| sample.at_ns < from_ns);
-        let seen = row.range(begin..).take_while(|sample| sample.at_ns < to_ns);
+        // From the end: it is mostly asked of a request that has just ended, and in which nothing was seen.
+        let later = row
+            .iter()
+            .rev()
+            .take_while(|sample| sample.at_ns >= from_ns)
+            .count();
+        let seen = row
+            .range(row.len() - later..)
+            .take_while(|sample| sample.at_ns < to_ns);
         let mut counts: Vec<(&Option<Rc<str>>, usize)> = Vec::new();
         for sample in seen.filter(|sample| sample.pid == pid) {
             if let Some((_, count)) = counts

@@ -15,8 +15,9 @@ use crate::workspace;
 const SERVER_CPU: u16 = 0;
 const CLIENT_CPU: u16 = 1;
 
-/// wrk takes whole seconds.
-const SECONDS: &str = "2s";
+/// How long the server is loaded before a turn, and in it. wrk takes whole seconds.
+const WARM_UP: &str = "1s";
+const TURN: &str = "2s";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Has wrk say what it measured in one line: requests, errors, duration and quantiles in microseconds.
@@ -92,10 +93,20 @@ impl Load {
         Ok(Self { script })
     }
 
+    /// Loads the server for a second, of which nothing is measured.
+    pub(super) fn warm_up(&self, url: &str, connections: u32, interrupt: &Interrupt) -> Result<()> {
+        self.load(url, connections, WARM_UP, interrupt)?;
+        Ok(())
+    }
+
     /// Loads the server for two seconds.
     pub(super) fn run(&self, url: &str, connections: u32, interrupt: &Interrupt) -> Result<Answered> {
+        self.load(url, connections, TURN, interrupt)
+    }
+
+    fn load(&self, url: &str, connections: u32, duration: &str, interrupt: &Interrupt) -> Result<Answered> {
         let mut wrk = on_cpu(CLIENT_CPU, "wrk");
-        wrk.args(["-t1", "-c", &connections.to_string(), "-d", SECONDS, "-s"])
+        wrk.args(["-t1", "-c", &connections.to_string(), "-d", duration, "-s"])
             .arg(&self.script)
             .arg(url);
         let wrk = Child::start("wrk", wrk.stdout(Stdio::piped()))?;

@@ -70,10 +70,12 @@ struct Bench {
 impl Bench {
     /// Loads the server while `beside` is attached to it.
     fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
-        // What it took to start is not the price of watching.
+        // What it took to start, and what the first requests had it read of the program, is not the price of watching.
+        let url = server.url(path);
+        self.load.warm_up(&url, connections, &self.interrupt)?;
         let own_before_ns = beside.map_or(Ok(0), |child| proc::cpu_ns(child.pid()))?;
         let before_ns = proc::cpu_ns(server.pid())?;
-        let answered = self.load.run(&server.url(path), connections, &self.interrupt)?;
+        let answered = self.load.run(&url, connections, &self.interrupt)?;
         let server_ns = proc::cpu_ns(server.pid())?.saturating_sub(before_ns);
         let (own_ns, own_rss_bytes) = match beside {
             Some(child) => (

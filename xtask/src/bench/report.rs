@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::figures::{Round, Spread, ratios};
-use super::subject::{NOTHING, Subject};
+use super::subject::{NOTHING, SAMPLED, Subject, UNSAMPLED};
 use crate::command;
 
 /// When and on what this was measured.
@@ -58,6 +58,15 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
             median(&|round| round.answered.p999_us as f64),
             median(&Round::own_us),
             median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
+        );
+    }
+    let of = |name: &str| subjects.iter().position(|subject| subject.name == name);
+    if let (Some(sampled), Some(unsampled)) = (of(SAMPLED), of(UNSAMPLED)) {
+        let own = ratios(&measured[sampled], &measured[unsampled], Round::own_us);
+        let _ = writeln!(
+            text,
+            "\nOwn CPU a request with samples against without: {}",
+            ratio(own)
         );
     }
     text

@@ -13,6 +13,10 @@ use crate::child::Child;
 /// The turn without anything, to which all others are compared.
 pub(super) const NOTHING: &str = "nothing";
 
+/// observer as it is by default, and without samples: what these cost is the difference.
+pub(super) const SAMPLED: &str = "observer";
+pub(super) const UNSAMPLED: &str = "unsampled";
+
 /// Times every system call of the process, by number.
 const SYSCALL_TIMES: &str = "tracepoint:raw_syscalls:sys_enter /pid == $1/ { @start[tid] = nsecs; } \
     tracepoint:raw_syscalls:sys_exit /pid == $1 && @start[tid]/ \
@@ -62,14 +66,14 @@ const SUBJECTS: [Subject; 12] = [
         announces: 1,
     },
     Subject {
-        name: "observer",
+        name: SAMPLED,
         what: "`observer attach`",
         program: None,
         command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
         announces: 1,
     },
     Subject {
-        name: "unsampled",
+        name: UNSAMPLED,
         what: "`observer attach --sample-hz 0`",
         program: None,
         command: |tools, pid| Some(tools.observer(&["attach", "--sample-hz", "0", "--pid", pid])),

@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use object::elf::{FileHeader64, PF_X, SHF_COMPRESSED};
 use object::read::elf::ElfFile;
@@ -15,6 +16,7 @@ use object::read::{
 };
 use rustc_hash::FxHashMap;
 
+use super::cell::Cell;
 use super::debug::{self, Debug, Found};
 use super::naming::{self, Function, Part};
 use super::symbols::Symbols;
@@ -22,17 +24,17 @@ use super::symbols::Symbols;
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
 const MAX_UNWIND_BYTES: u64 = 64 << 20;
 
-/// Addresses of one file whose functions are remembered.
-const MAX_ADDRESSES: usize = 32_768;
+/// Names of one file that are remembered: some 2 MiB.
+const MAX_NAMES: usize = 8192;
 
 /// Functions at one address, the innermost of those that were inlined there first; none that has a name is one `None`.
-pub(super) type Functions = Rc<[Option<Function<Rc<str>>>]>;
+pub(super) type Functions = Arc<[Option<Function<Arc<str>>>]>;
 
 /// A section in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
     pub(super) addresses: Range<u64>,
-    pub(super) bytes: Rc<[u8]>,
+    pub(super) bytes: Arc<[u8]>,
 }
 
 /// A file.
@@ -47,8 +49,7 @@ pub(super) struct Image {
     /// functions that have no symbol: the C library has only those that it exports, as a rule.
     standard: Option<Rc<str>>,
     debug: Option<Debug>,
-    known: FxHashMap<u64, Functions>,
-    names: FxHashMap<Box<str>, Function<Rc<str>>>,
+    names: FxHashMap<Box<str>, Function<Arc<str>>>,
 }
 
 impl Image {
@@ -99,7 +100,6 @@ impl Image {
             symbols,
             standard: standard_library(path),
             debug: Debug::read(&file, &debug_sections).ok(),
-            known: FxHashMap::default(),
             names: FxHashMap::default(),
             file,
         })
@@ -115,39 +115,40 @@ impl Image {
         Some(start.wrapping_sub(offset.wrapping_sub(place.start).wrapping_add(*address)))
     }
 
-    /// The functions at an address of the file.
-    pub(super) fn functions(&mut self, address: u64) -> Functions {
-        if let Some(known) = self.known.get(&address) {
-            return Rc::clone(known);
-        }
-        let found = self.debug.as_mut().map(|debug| debug.functions(address));
-        let Found { inlined, around } = found.and_then(Result::ok).unwrap_or_default();
+    /// The functions at an address of the file, and the stretch of code around it of which they are.
+    pub(super) fn functions(&mut self, address: u64) -> (Range<u64>, Functions) {
+        let mut cell = Cell::around(address);
+        let found = match &mut self.debug {
+            Some(debug) => debug.functions(address, &mut cell),
+            None => Ok(Found::default()),
+        };
+        let Found { inlined, around } = found.unwrap_or_else(|_| {
+            cell = Cell::only(address);
+            Found::default()
+        });
         let mut functions: Vec<_> = inlined.iter().map(|symbol| Some(self.named(symbol))).collect();
         // The name that debug information has may be one without a path; a symbol has it.
-        let symbol = self.symbols.find(address, &self.file).ok().flatten();
+        let symbol = self.symbols.find(address, &self.file, &mut cell).ok().flatten();
         let last = symbol.as_deref().or(around.as_deref());
         let standard = self.standard.clone();
         functions.push(last.or(standard.as_deref()).map(|symbol| self.named(symbol)));
-        let functions: Functions = functions.into();
-        if self.known.len() == MAX_ADDRESSES {
-            self.known.clear();
-            self.names.clear();
-        }
-        self.known.insert(address, Rc::clone(&functions));
-        functions
+        (cell.range(), functions.into())
     }
 
-    fn named(&mut self, symbol: &str) -> Function<Rc<str>> {
+    fn named(&mut self, symbol: &str) -> Function<Arc<str>> {
         if let Some(known) = self.names.get(symbol) {
             return known.clone();
         }
-        let name: Rc<str> = naming::readable(symbol).into();
+        let name: Arc<str> = naming::readable(symbol).into();
         let part = if self.standard.is_some() {
             Part::Standard
         } else {
             naming::part(&name)
         };
         let function = Function { name, part };
+        if self.names.len() >= MAX_NAMES {
+            self.names.clear();
+        }
         self.names.insert(symbol.into(), function.clone());
         function
     }
@@ -179,7 +180,7 @@ fn standard_library(path: &Path) -> Option<Rc<str>> {
     known.then(|| name.into())
 }
 
-fn read_at(mut file: &File, place: &Range<u64>) -> io::Result<Rc<[u8]>> {
+fn read_at(mut file: &File, place: &Range<u64>) -> io::Result<Arc<[u8]>> {
     let length = usize::try_from(place.end - place.start).map_err(io::Error::other)?;
     // What the file claims to hold may be more than it holds.
     let mut bytes = Vec::new();

@@ -3,16 +3,18 @@
 //! Of a stack the stream holds one function's name, the one that says what the thread does. Names come a moment after
 //! their sample; one that takes longer enters the stream late, with the time at which it was taken.
 
+mod cell;
 pub(super) mod clock;
 mod debug;
 mod image;
+mod known;
 mod naming;
 mod process;
 mod symbols;
 mod worker;
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -22,6 +24,7 @@ use bytemuck::pod_read_unaligned;
 use observer_common::{ProcessChange, Stack, StackHead, flags, limits, names};
 use rustc_hash::FxHashMap;
 
+use self::known::Known;
 use self::worker::{Named, Work};
 use crate::event::{self, Event};
 use crate::source::Merge;
@@ -48,6 +51,9 @@ pub(super) struct Stacks {
     ring: RingBuf<MapData>,
     lost_in_kernel: PerCpuArray<MapData, u64>,
     lost_before: u64,
+    known: Arc<Mutex<Known>>,
+    /// Processes that are to be forgotten before anything is said of another stack.
+    gone: Vec<u32>,
     work: SyncSender<Work>,
     named: Receiver<Named>,
     /// Numbers of the names that the stream has been told.
@@ -68,9 +74,11 @@ impl Stacks {
             .context("the compiled object has no map SAMPLES_LOST")?;
         let (work, asked) = sync_channel(MAX_WAITING.max(pids.len()));
         let (done, named) = channel();
+        let known = Arc::<Mutex<Known>>::default();
+        let of_thread = Arc::clone(&known);
         thread::Builder::new()
             .name("names".to_owned())
-            .spawn(move || worker::run(&asked, &done))
+            .spawn(move || worker::run(&of_thread, &asked, &done))
             .context("cannot start the thread that names functions")?;
         for &pid in pids {
             let _ = work.try_send(Work::Begin(pid));
@@ -79,6 +87,8 @@ impl Stacks {
             ring: ring.try_into().context("map STACKS is of another type")?,
             lost_in_kernel: lost.try_into().context("map SAMPLES_LOST is of another type")?,
             lost_before: 0,
+            known,
+            gone: Vec::new(),
             work,
             named,
             functions: FxHashMap::default(),
@@ -88,22 +98,30 @@ impl Stacks {
         })
     }
 
-    /// Hands what was sampled to be named, and adds what has been named to the stream, of which everything before
-    /// `released_ns` was given out.
+    /// Adds what threads were sampled running to the stream, of which everything before `released_ns` was given out: now,
+    /// where all that is asked for is known, and else when it has been read.
     pub(super) fn drain(&mut self, released_ns: u64, merge: &mut Merge) {
+        let mut named: Vec<Named> = self.named.try_iter().collect();
+        let mut known = self.known.try_lock().ok();
+        if let Some(known) = &mut known {
+            self.gone.drain(..).for_each(|pid| known.forget(pid));
+        }
         while let Some(item) = self.ring.next() {
             let Some((head, stack)) = item.split_at_checked(size_of::<StackHead>()) else {
                 continue;
             };
             let head: StackHead = pod_read_unaligned(head);
             let stack = &stack[..stack.len().min(head.stack_bytes as usize)];
-            match self.work.try_send(Work::Name(head, stack.into())) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.lost += 1,
+            let told = known.as_mut().map(|known| known.telling(&head, stack));
+            if let Some(Ok(function)) = told {
+                named.push(Named { head, function });
+            } else if self.work.try_send(Work::Name(head, stack.into())).is_err() {
+                self.lost += 1;
             }
         }
-        while let Ok(Named { head, function }) = self.named.try_recv() {
-            self.taken += 1;
+        drop(known);
+        self.taken += named.len() as u64;
+        for Named { head, function } in named {
             let function = function.map_or(event::Sample::NOT_NAMED, |name| {
                 self.number(name, released_ns, merge)
             });
@@ -140,6 +158,7 @@ impl Stacks {
         let Event::Process(change) = event else { return };
         let ended = change.change == ProcessChange::Exit as u32 && change.flags & flags::GROUP_DEAD != 0;
         if ended || change.change == ProcessChange::Exec as u32 {
+            self.gone.push(change.tgid);
             // Where there is no room, it is noticed within ten seconds.
             let _ = self.work.try_send(Work::Forget(change.tgid));
         }

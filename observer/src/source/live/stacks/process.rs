@@ -1,12 +1,12 @@
 //! What one process has mapped, and how its stacks unwind.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder as _};
@@ -15,8 +15,8 @@ use procfs::FromRead as _;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, MemoryMaps};
 use rustc_hash::FxHashMap;
 
+use super::cell::Cell;
 use super::image::{Functions, Image, Section};
-use super::naming::{self, Function};
 
 /// Frames of a stack that are looked at, from the innermost.
 const MAX_FRAMES: usize = 128;
@@ -24,20 +24,29 @@ const MAX_FRAMES: usize = 128;
 /// Files that are kept open at once.
 const MAX_IMAGES: usize = 256;
 
-type Key = ((i32, i32), u64);
+/// A file that is mapped: its device and its inode. What belongs to no file is `0` for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct FileId((i32, i32), u64);
+
+/// An address as the file states it that is mapped there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) file: FileId,
+    pub(super) address: u64,
+}
 
 /// Every file that is mapped by a watched process. `None` is one that could not be read.
 #[derive(Default)]
-pub(super) struct Images(FxHashMap<Key, Option<Rc<RefCell<Image>>>>);
+pub(super) struct Images(FxHashMap<FileId, Option<Image>>);
 
 impl Images {
-    fn get(&mut self, pid: u32, map: &MemoryMap) -> Option<Rc<RefCell<Image>>> {
-        let key = (map.dev, map.inode);
-        // What belongs to no file all has the same key.
+    fn get(&mut self, pid: u32, map: &MemoryMap) -> Option<&Image> {
+        let id = FileId(map.dev, map.inode);
+        // What belongs to no file all has the same id.
         if !matches!(map.pathname, MMapPath::Path(_) | MMapPath::Vdso) {
             return None;
         }
-        if !self.0.contains_key(&key) {
+        if !self.0.contains_key(&id) {
             if self.0.len() >= MAX_IMAGES {
                 return None;
             }
@@ -45,16 +54,22 @@ impl Images {
                 MMapPath::Path(path) => open(pid, map, path).and_then(|file| Image::read(file, path)),
                 _ => vdso().and_then(|file| Image::read(file, Path::new("[vdso]"))),
             };
-            self.0
-                .insert(key, image.ok().map(|image| Rc::new(RefCell::new(image))));
+            self.0.insert(id, image.ok());
         }
-        self.0.get(&key)?.clone()
+        self.0.get(&id)?.as_ref()
     }
 
-    /// Forgets files that no process has any more.
-    pub(super) fn forget_unused(&mut self) {
-        self.0
-            .retain(|_, image| image.as_ref().is_some_and(|image| Rc::strong_count(image) > 1));
+    /// The functions at a place, and the stretch of code around it of which they are.
+    pub(super) fn functions(&mut self, place: Place) -> (Range<u64>, Functions) {
+        match self.0.get_mut(&place.file) {
+            Some(Some(image)) => image.functions(place.address),
+            _ => (Cell::only(place.address).range(), [None].into()),
+        }
+    }
+
+    /// Forgets all files but these.
+    pub(super) fn retain(&mut self, is_used: impl Fn(FileId) -> bool) {
+        self.0.retain(|id, image| image.is_some() && is_used(*id));
     }
 }
 
@@ -91,12 +106,12 @@ fn vdso() -> io::Result<File> {
 }
 
 /// What is executable in a process.
-#[derive(Clone, Debug, PartialEq)]
-struct Mapped {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Mapped {
     start: u64,
     end: u64,
     offset: u64,
-    key: Key,
+    file: FileId,
 }
 
 impl Mapped {
@@ -105,7 +120,7 @@ impl Mapped {
             start: map.address.0,
             end: map.address.1,
             offset: map.offset,
-            key: (map.dev, map.inode),
+            file: FileId(map.dev, map.inode),
         }
     }
 }
@@ -113,9 +128,9 @@ impl Mapped {
 /// A process.
 pub(super) struct Process {
     maps: Vec<Mapped>,
-    /// By address: what, and what is to be added to its addresses.
-    modules: Vec<(Mapped, Rc<RefCell<Image>>, u64)>,
-    unwinder: UnwinderX86_64<Rc<[u8]>>,
+    /// By address: what, and what is to be added to its file's addresses.
+    modules: Vec<(Mapped, u64)>,
+    unwinder: UnwinderX86_64<Arc<[u8]>>,
 }
 
 impl Process {
@@ -129,13 +144,13 @@ impl Process {
             let Some(image) = images.get(pid, map) else {
                 continue;
             };
-            let Some(bias) = image.borrow().bias(mapped.start, mapped.offset) else {
+            let Some(bias) = image.bias(mapped.start, mapped.offset) else {
                 continue;
             };
-            unwinder.add_module(module(&image.borrow(), mapped, bias));
-            modules.push((mapped.clone(), image, bias));
+            unwinder.add_module(module(image, mapped, bias));
+            modules.push((*mapped, bias));
         }
-        modules.sort_by_key(|(mapped, ..)| mapped.start);
+        modules.sort_by_key(|(mapped, _)| mapped.start);
         Some(Self {
             maps,
             modules,
@@ -143,30 +158,19 @@ impl Process {
         })
     }
 
-    /// Whether process `pid` has mapped what it had.
-    pub(super) fn is_current(&self, pid: u32) -> bool {
-        executable(&pid.to_string())
-            .is_some_and(|maps| maps.iter().map(Mapped::of).eq(self.maps.iter().cloned()))
+    /// Whether exactly this is mapped.
+    pub(super) fn has(&self, maps: &[Mapped]) -> bool {
+        self.maps == maps
     }
 
-    /// The function that says what a thread does. `Err` where its address is in nothing that is known.
-    pub(super) fn telling(
-        &self,
-        head: &StackHead,
-        stack: &[u8],
-        cache: &mut CacheX86_64,
-    ) -> Result<Option<Rc<str>>, Unmapped> {
-        let frames = self.frames(head, stack, cache)?;
-        Ok(naming::telling(&functions(&frames)).cloned())
+    /// Whether it has mapped this file.
+    pub(super) fn uses(&self, file: FileId) -> bool {
+        self.modules.iter().any(|(mapped, _)| mapped.file == file)
     }
 
-    /// The functions of each frame of a stack, from the innermost out.
-    fn frames(
-        &self,
-        head: &StackHead,
-        stack: &[u8],
-        cache: &mut CacheX86_64,
-    ) -> Result<Vec<Functions>, Unmapped> {
+    /// An address of each frame of a stack, from the innermost out. The last is in no file that is known, if the thread is
+    /// in code that was made at run time, or in none at all: what is further out is a guess.
+    pub(super) fn frames(&self, head: &StackHead, stack: &[u8], cache: &mut CacheX86_64) -> Vec<u64> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(head.sp).ok_or(())?).map_err(|_| ())?;
             let word = stack.get(at..).and_then(|rest| rest.first_chunk()).ok_or(())?;
@@ -174,46 +178,36 @@ impl Process {
         };
         let registers = UnwindRegsX86_64::new(head.ip, head.sp, head.bp);
         let mut frames = self.unwinder.iter_frames(head.ip, registers, cache, &mut read);
-        let mut found: Vec<Functions> = Vec::new();
+        let mut found = Vec::with_capacity(32);
         while let Ok(Some(frame)) = frames.next() {
             let address = frame.address_for_lookup();
-            match self.module(address) {
-                Some((image, bias)) => {
-                    found.push(image.borrow_mut().functions(address.wrapping_sub(bias)));
-                }
-                None if found.is_empty() => return Err(Unmapped),
-                // Code that was made at run time, or no code at all: what is further out is a guess.
-                None => {
-                    found.push([None].into());
-                    break;
-                }
-            }
-            if found.len() >= MAX_FRAMES {
+            found.push(address);
+            if found.len() >= MAX_FRAMES || self.place(address).is_none() {
                 break;
             }
         }
-        Ok(found)
+        found
     }
 
-    fn module(&self, address: u64) -> Option<(&Rc<RefCell<Image>>, u64)> {
+    /// The file that is mapped at an address, and the address as the file states it.
+    pub(super) fn place(&self, address: u64) -> Option<Place> {
         let after = self
             .modules
-            .partition_point(|(mapped, ..)| mapped.start <= address);
-        let (mapped, image, bias) = self.modules.get(after.checked_sub(1)?)?;
-        (address < mapped.end).then_some((image, *bias))
+            .partition_point(|(mapped, _)| mapped.start <= address);
+        let (mapped, bias) = self.modules.get(after.checked_sub(1)?)?;
+        (address < mapped.end).then_some(Place {
+            file: mapped.file,
+            address: address.wrapping_sub(*bias),
+        })
     }
 }
 
-/// All functions of these frames.
-fn functions(frames: &[Functions]) -> Vec<Option<&Function<Rc<str>>>> {
-    let functions = frames.iter().flat_map(|frame| frame.iter());
-    functions.map(Option::as_ref).collect()
+/// What process `pid` has mapped to be executed; `None` where it has ended.
+pub(super) fn mapped(pid: u32) -> Option<Vec<Mapped>> {
+    Some(executable(&pid.to_string())?.iter().map(Mapped::of).collect())
 }
 
-/// The address is in no executable mapping that is known.
-pub(super) struct Unmapped;
-
-/// What process `pid` has mapped to be executed.
+/// The same, with the names of files.
 fn executable(pid: &str) -> Option<Vec<MemoryMap>> {
     let maps: MemoryMaps = MemoryMaps::from_file(format!("/proc/{pid}/maps")).ok()?;
     let maps: Vec<MemoryMap> = maps
@@ -224,8 +218,8 @@ fn executable(pid: &str) -> Option<Vec<MemoryMap>> {
     (!maps.is_empty()).then_some(maps)
 }
 
-fn module(image: &Image, mapped: &Mapped, bias: u64) -> Module<Rc<[u8]>> {
-    let bytes = |section: &Option<Section>| section.as_ref().map(|section| Rc::clone(&section.bytes));
+fn module(image: &Image, mapped: &Mapped, bias: u64) -> Module<Arc<[u8]>> {
+    let bytes = |section: &Option<Section>| section.as_ref().map(|section| Arc::clone(&section.bytes));
     let addresses = |section: &Option<Section>| section.as_ref().map(|section| section.addresses.clone());
     Module::new(
         String::new(),
@@ -242,7 +236,7 @@ fn module(image: &Image, mapped: &Mapped, bias: u64) -> Module<Rc<[u8]>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::arch::asm;
     use std::hint::black_box;
 
@@ -276,28 +270,30 @@ mod tests {
         (head, stack)
     }
 
+    /// The same with a function around it.
     #[inline(never)]
-    fn caller() -> (StackHead, Vec<u8>) {
+    pub(in super::super) fn caller() -> (StackHead, Vec<u8>) {
         black_box(innermost())
     }
 
-    fn own_process() -> Process {
-        Process::look_at(std::process::id(), &mut Images::default()).unwrap()
-    }
-
-    /// The names of functions, from the innermost out.
-    fn names(frames: &[Functions]) -> Vec<&str> {
-        let known = functions(frames).into_iter().flatten();
-        known.map(|function| &*function.name).collect()
+    /// The names of the functions of a stack of this process, from the innermost out.
+    fn names(head: &StackHead, stack: &[u8]) -> Vec<Arc<str>> {
+        let mut images = Images::default();
+        let process = Process::look_at(std::process::id(), &mut images).unwrap();
+        let frames = process.frames(head, stack, &mut CacheX86_64::new());
+        let places = frames.into_iter().filter_map(|address| process.place(address));
+        let functions = places.flat_map(|place| {
+            let (stretch, functions) = images.functions(place);
+            assert!(stretch.contains(&place.address));
+            functions.iter().flatten().cloned().collect::<Vec<_>>()
+        });
+        functions.map(|function| function.name).collect()
     }
 
     #[test]
     fn a_stack_of_this_program_has_its_functions_from_the_innermost_out() {
         let (head, stack) = black_box(caller());
-        let Ok(frames) = own_process().frames(&head, &stack, &mut CacheX86_64::new()) else {
-            panic!("this program's code is not mapped")
-        };
-        let names = names(&frames);
+        let names = names(&head, &stack);
         let place = |end: &str| names.iter().position(|name| name.ends_with(end));
         assert_eq!(place("process::tests::innermost"), Some(0), "{names:?}");
         assert_eq!(place("process::tests::caller"), Some(1), "{names:?}");
@@ -328,10 +324,7 @@ mod tests {
             ip: around(),
             ..StackHead::zeroed()
         };
-        let Ok(frames) = own_process().frames(&head, &[], &mut CacheX86_64::new()) else {
-            panic!("this program's code is not mapped")
-        };
-        let names = names(&frames);
+        let names = names(&head, &[]);
         let is = |at: usize, end: &str| names.get(at).is_some_and(|name| name.ends_with(end));
         assert!(
             is(0, "process::tests::inlined") && is(1, "process::tests::around"),
@@ -340,25 +333,54 @@ mod tests {
     }
 
     #[test]
-    fn of_a_stack_that_was_cut_the_inner_part_is_known() {
-        let (head, mut stack) = caller();
-        stack.truncate(8);
-        let told = own_process().telling(&head, &stack, &mut CacheX86_64::new());
-        let name = told.ok().flatten().unwrap();
-        assert!(name.ends_with("process::tests::innermost"), "{name}");
+    fn what_is_found_at_an_address_is_true_of_all_its_stretch_of_code() {
+        let mut images = Images::default();
+        let process = Process::look_at(std::process::id(), &mut images).unwrap();
+        let (head, stack) = caller();
+        let frames = process.frames(&head, &stack, &mut CacheX86_64::new());
+        let mut inlined = 0;
+        for address in frames
+            .into_iter()
+            .flat_map(|frame| (frame..frame + 600).step_by(7))
+        {
+            let Some(place) = process.place(address) else {
+                continue;
+            };
+            let (stretch, functions) = images.functions(place);
+            assert!(stretch.contains(&place.address));
+            inlined += usize::from(functions.len() > 1);
+            for other in [
+                stretch.start,
+                stretch.start.midpoint(stretch.end),
+                stretch.end - 1,
+            ] {
+                let other = Place {
+                    address: other,
+                    ..place
+                };
+                assert_eq!(images.functions(other), (stretch.clone(), functions.clone()));
+            }
+        }
+        assert!(inlined > 10 || !cfg!(debug_assertions), "{inlined}");
     }
 
     #[test]
-    fn an_address_outside_of_all_code_is_unmapped() {
+    fn of_a_stack_that_was_cut_the_inner_part_is_known() {
+        let (head, mut stack) = caller();
+        stack.truncate(8);
+        let names = names(&head, &stack);
+        assert!(names[0].ends_with("process::tests::innermost"), "{names:?}");
+    }
+
+    #[test]
+    fn an_address_outside_of_all_code_is_in_no_file() {
         let head = StackHead {
             ip: 8,
             ..StackHead::zeroed()
         };
-        assert!(
-            own_process()
-                .telling(&head, &[], &mut CacheX86_64::new())
-                .is_err()
-        );
+        let process = Process::look_at(std::process::id(), &mut Images::default()).unwrap();
+        let frames = process.frames(&head, &[], &mut CacheX86_64::new());
+        assert!(process.place(frames[0]).is_none());
     }
 
     #[test]
@@ -375,8 +397,17 @@ mod tests {
             ip: map.address.0 + 0x800,
             ..StackHead::zeroed()
         };
-        assert!(own_process().telling(&head, &[], &mut CacheX86_64::new()).is_ok());
-        assert!(own_process().is_current(std::process::id()));
-        assert!(Process::look_at(u32::MAX, &mut Images::default()).is_none());
+        assert!(!names(&head, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_process_has_what_it_has_mapped_until_it_ends() {
+        let mut images = Images::default();
+        let process = Process::look_at(std::process::id(), &mut images).unwrap();
+        let maps = mapped(std::process::id()).unwrap();
+        assert!(process.has(&maps));
+        assert!(!process.has(&maps[1..]));
+        assert!(mapped(u32::MAX).is_none());
+        assert!(Process::look_at(u32::MAX, &mut images).is_none());
     }
 }

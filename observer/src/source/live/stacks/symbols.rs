@@ -11,6 +11,8 @@ use object::elf::{FileHeader64, SHT_DYNSYM, SHT_SYMTAB, STT_FUNC, STT_GNU_IFUNC}
 use object::read::ReadRef;
 use object::read::elf::{ElfFile, FileHeader as _, SectionHeader as _, Sym as _};
 
+use super::cell::Cell;
+
 /// Functions of one file that are kept: 16 MiB. The largest servers have some hundred thousand.
 const MAX_FUNCTIONS: usize = 1 << 20;
 
@@ -67,15 +69,22 @@ impl Symbols {
         Ok(Self { functions, names })
     }
 
-    /// The symbol of the function that covers `address`; none, where only one before it is known.
-    pub(super) fn find(&self, address: u64, file: &File) -> io::Result<Option<String>> {
-        let end = self
+    /// The symbol of the function that covers `address`; none, where only one before it is known. `cell` is cut where
+    /// it is another.
+    pub(super) fn find(&self, address: u64, file: &File, cell: &mut Cell) -> io::Result<Option<String>> {
+        let after = self
             .functions
             .partition_point(|function| function.address <= address);
-        let Some(function) = end.checked_sub(1).map(|last| self.functions[last]) else {
+        if let Some(next) = self.functions.get(after) {
+            cell.cut(next.address);
+        }
+        let Some(function) = after.checked_sub(1).map(|last| self.functions[last]) else {
             return Ok(None);
         };
-        if address - function.address >= function.size.into() {
+        let end = function.address.saturating_add(function.size.into());
+        cell.cut(function.address);
+        cell.cut(end);
+        if address >= end {
             return Ok(None);
         }
         let mut bytes = vec![0; MAX_SYMBOL_BYTES];

@@ -1,22 +1,25 @@
-//! A thread of its own turns stacks into names. What the first sample of a program asks for, its symbols and perhaps
-//! its debug information, takes up to seconds: the rings must be drained meanwhile.
+//! A thread of its own reads what is not known yet of a stack's functions. What the first sample of a program asks for,
+//! its symbols and perhaps its debug information, takes up to seconds: the rings must be drained meanwhile.
 
-use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use framehop::x86_64::CacheX86_64;
 use observer_common::StackHead;
 use rustc_hash::FxHashMap;
 
-use super::process::{Images, Process, Unmapped};
+use super::known::{Known, Missing};
+use super::process::{Images, Process, mapped};
 
 /// How often it is looked whether what a process has mapped is still the same, and what is not used any more.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// An address that is in nothing known makes a process be looked at again, but not sooner than this.
 const LOOK_AGAIN_SOONEST: Duration = Duration::from_secs(1);
+
+/// How often a stack is looked at: before its process is known, before its functions are, and when all is. More comes up
+/// only where so much is remembered that it is forgotten again at once.
+const MAX_LOOKS: usize = 3;
 
 /// What the thread is asked.
 pub(super) enum Work {
@@ -35,21 +38,23 @@ pub(super) struct Named {
 }
 
 /// Works until nobody asks any more, and lets whoever is observed go first: names may come late.
-pub(super) fn run(work: &Receiver<Work>, done: &Sender<Named>) {
+pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Named>) {
     const LEAST_URGENT: i32 = 19;
     let this_thread = 0;
     // SAFETY: always callable. Where it is refused, the thread goes on as it is.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, this_thread, LEAST_URGENT) };
-    let mut namer = Namer::default();
+    let mut worker = Worker {
+        known,
+        images: Images::default(),
+        looked: FxHashMap::default(),
+    };
     let mut looked = Instant::now();
     loop {
         match work.recv_timeout(LOOK_AGAIN) {
-            Ok(Work::Begin(pid)) => namer.begin(pid),
-            Ok(Work::Forget(pid)) => {
-                namer.processes.remove(&pid);
-            }
+            Ok(Work::Begin(pid)) => worker.look_at(pid),
+            Ok(Work::Forget(pid)) => worker.forget(pid),
             Ok(Work::Name(head, stack)) => {
-                let function = namer.telling(&head, &stack);
+                let function = worker.telling(&head, &stack);
                 if done.send(Named { head, function }).is_err() {
                     return;
                 }
@@ -59,84 +64,125 @@ pub(super) fn run(work: &Receiver<Work>, done: &Sender<Named>) {
         }
         if looked.elapsed() >= LOOK_AGAIN {
             looked = Instant::now();
-            namer.look_again();
+            worker.look_again();
         }
     }
 }
 
-/// Names that are shared, at most.
-const MAX_NAMES: usize = 16_384;
-
-#[derive(Default)]
-struct Namer {
+struct Worker<'a> {
+    /// Never held while a file is read.
+    known: &'a Mutex<Known>,
     images: Images,
-    processes: FxHashMap<u32, Known>,
-    cache: CacheX86_64,
-    /// Names that were given out, so that they are shared.
-    names: FxHashMap<Rc<str>, Arc<str>>,
+    /// When processes were looked at.
+    looked: FxHashMap<u32, Instant>,
 }
 
-struct Known {
-    /// `None` where nothing could be read.
-    process: Option<Process>,
-    looked: Instant,
-}
-
-impl Known {
-    fn look_at(pid: u32, images: &mut Images) -> Self {
-        Self {
-            process: Process::look_at(pid, images),
-            looked: Instant::now(),
-        }
+impl<'a> Worker<'a> {
+    fn known(&self) -> MutexGuard<'a, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Namer {
-    fn begin(&mut self, pid: u32) {
-        let images = &mut self.images;
-        self.processes
-            .entry(pid)
-            .or_insert_with(|| Known::look_at(pid, images));
+    fn look_at(&mut self, pid: u32) {
+        let process = Process::look_at(pid, &mut self.images);
+        self.known().set(pid, process);
+        self.looked.insert(pid, Instant::now());
+    }
+
+    fn forget(&mut self, pid: u32) {
+        self.known().forget(pid);
+        self.looked.remove(&pid);
     }
 
     fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Option<Arc<str>> {
-        let Self {
-            images,
-            processes,
-            cache,
-            names,
-        } = self;
-        let known = processes
-            .entry(head.tgid)
-            .or_insert_with(|| Known::look_at(head.tgid, images));
-        let mut told = known.process.as_ref()?.telling(head, stack, cache);
-        if matches!(told, Err(Unmapped)) && known.looked.elapsed() >= LOOK_AGAIN_SOONEST {
-            *known = Known::look_at(head.tgid, images);
-            told = known.process.as_ref()?.telling(head, stack, cache);
+        for _ in 0..MAX_LOOKS {
+            let told = self.known().telling(head, stack);
+            match told {
+                Ok(function) => return function,
+                Err(Missing::Process) => self.look_at(head.tgid),
+                Err(Missing::Mapping) => {
+                    let looked = self.looked.get(&head.tgid);
+                    if looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN_SOONEST) {
+                        return None;
+                    }
+                    self.look_at(head.tgid);
+                }
+                Err(Missing::Functions(places)) => {
+                    for place in places {
+                        let (stretch, functions) = self.images.functions(place);
+                        self.known().learn(place.file, stretch, functions);
+                    }
+                }
+            }
         }
-        let name = told.ok()??;
-        if names.len() >= MAX_NAMES {
-            names.clear();
-        }
-        let shared = names.entry(name).or_insert_with_key(|name| Arc::from(&**name));
-        Some(Arc::clone(shared))
+        None
     }
 
     /// Looks at every process again: libraries come and go, and what is gone is given back.
     fn look_again(&mut self) {
-        let Self {
-            images, processes, ..
-        } = self;
-        for (&pid, known) in processes.iter_mut() {
-            if known
-                .process
-                .as_ref()
-                .is_none_or(|process| !process.is_current(pid))
-            {
-                *known = Known::look_at(pid, images);
+        let pids = self.known().pids();
+        for pid in pids {
+            let maps = mapped(pid);
+            if !maps.is_some_and(|maps| self.known().is_mapped(pid, &maps)) {
+                self.look_at(pid);
             }
         }
-        processes.retain(|_, known| known.process.is_some());
-        images.forget_unused();
+        let mut known = self.known();
+        known.forget_unused();
+        self.images.retain(|file| known.uses(file));
+        self.looked.retain(|&pid, _| known.knows(pid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+    use crate::source::live::stacks::process::tests::caller;
+
+    #[test]
+    fn what_it_has_read_is_known_from_then_on() {
+        let (head, stack) = caller();
+        let known = Mutex::<Known>::default();
+        let telling = || known.lock().unwrap().telling(&head, &stack);
+        assert!(matches!(telling(), Err(Missing::Process)));
+        let (ask, asked) = channel();
+        let (done, named) = channel();
+        ask.send(Work::Begin(head.tgid)).unwrap();
+        ask.send(Work::Name(head, stack.as_slice().into())).unwrap();
+        drop(ask);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // They are this thread's, and end with it.
+                let (asked, done) = (asked, done);
+                run(&known, &asked, &done);
+            });
+        });
+        let function = named.recv().unwrap().function.unwrap();
+        // The test's harness is the program, and this crate a library that it uses.
+        let called = "what_it_has_read_is_known_from_then_on";
+        assert!(function.ends_with(called), "{function}");
+        for _ in 0..2 {
+            assert_eq!(telling().unwrap(), Some(Arc::clone(&function)));
+        }
+        known.lock().unwrap().forget(head.tgid);
+        assert!(matches!(telling(), Err(Missing::Process)));
+    }
+
+    #[test]
+    fn of_a_process_that_is_gone_nothing_is_told() {
+        let (mut head, stack) = caller();
+        head.tgid = u32::MAX;
+        let known = Mutex::default();
+        let mut worker = Worker {
+            known: &known,
+            images: Images::default(),
+            looked: FxHashMap::default(),
+        };
+        assert_eq!(worker.telling(&head, &stack), None);
+        assert!(worker.known().knows(head.tgid), "it is not looked for each time");
+        worker.look_again();
+        assert!(!worker.known().knows(head.tgid));
     }
 }

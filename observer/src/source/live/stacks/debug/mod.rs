@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 
 use self::section::Piece;
 use self::unit::{Dwarf, Name, Reference, Unit};
+use super::cell::Cell;
 
 /// The sections that are read.
 pub(super) const SECTIONS: [SectionId; 8] = [
@@ -35,6 +36,9 @@ const MAX_STRETCHES: usize = 1 << 18;
 
 /// Functions of units that are kept, all together: 3 MiB.
 const MAX_FUNCTIONS: usize = 1 << 17;
+
+/// What was inlined in functions and is kept, all together: 2 MiB.
+const MAX_INLINED: usize = 1 << 16;
 
 /// Units whose functions are kept.
 const MAX_UNITS: usize = 256;
@@ -62,8 +66,12 @@ pub(super) struct Debug {
     /// By address. Linkers let no two overlap.
     stretches: Vec<Stretch>,
     abbreviations: Known,
-    walked: FxHashMap<usize, Rc<Unit>>,
+    opened: FxHashMap<usize, Rc<Unit>>,
     functions: usize,
+    /// What was inlined in functions, by the place of their entries.
+    inlined: FxHashMap<usize, Rc<[Inlined]>>,
+    /// How many all of these are, and one more for each function.
+    inlined_together: usize,
     /// What entries are called, by their place. Small functions are inlined in many others.
     names: FxHashMap<usize, Option<Rc<str>>>,
 }
@@ -74,6 +82,13 @@ struct Stretch {
     begin: u64,
     end: u64,
     unit: usize,
+}
+
+/// A stretch of code of a function that was inlined.
+struct Inlined {
+    begin: u64,
+    end: u64,
+    name: Rc<str>,
 }
 
 /// Lists of the kinds of entries that there are, by their place. Units that were compiled together share one, and to read
@@ -157,30 +172,75 @@ impl Debug {
             units,
             stretches,
             abbreviations,
-            walked: FxHashMap::default(),
+            opened: FxHashMap::default(),
             functions: 0,
+            inlined: FxHashMap::default(),
+            inlined_together: 0,
             names: FxHashMap::default(),
         })
     }
 
-    /// What the functions at an address are called by the linker. Those that have no such name are left out.
-    pub(super) fn functions(&mut self, address: u64) -> Result<Found> {
+    /// What the functions at an address are called by the linker. Those that have no such name are left out. `cell` is cut
+    /// where they are others.
+    pub(super) fn functions(&mut self, address: u64, cell: &mut Cell) -> Result<Found> {
         let after = self.stretches.partition_point(|stretch| stretch.begin <= address);
+        if let Some(next) = self.stretches.get(after) {
+            cell.cut(next.begin);
+        }
         let stretch = after.checked_sub(1).map(|last| self.stretches[last]);
+        if let Some(stretch) = stretch {
+            cell.cut(stretch.begin);
+            cell.cut(stretch.end);
+        }
         let Some(stretch) = stretch.filter(|stretch| address < stretch.end) else {
             return Ok(Found::default());
         };
         let unit = self.unit(stretch.unit)?;
-        let mut inlined = Vec::new();
-        let mut functions = unit.at(&self.dwarf, address)?.into_iter();
-        let around = match functions.next() {
-            Some(function) => self.name(stretch.unit, function)?,
-            None => None,
+        let before = unit.functions_known();
+        let function = unit.function(&self.dwarf, address, cell)?;
+        self.functions += unit.functions_known() - before;
+        let Some(function) = function else {
+            return Ok(Found::default());
         };
-        for function in functions.rev() {
-            inlined.extend(self.name(stretch.unit, function)?);
+        let around = self.name(stretch.unit, Reference::Here(function))?;
+        let mut inlined = Vec::new();
+        for one in self.inlined(stretch.unit, function)?.iter() {
+            cell.cut(one.begin);
+            cell.cut(one.end);
+            if (one.begin..one.end).contains(&address) {
+                inlined.push(Rc::clone(&one.name));
+            }
         }
+        inlined.reverse();
         Ok(Found { inlined, around })
+    }
+
+    /// What was inlined in the function with this entry, as far as it has a name.
+    fn inlined(&mut self, unit: usize, function: UnitOffset) -> Result<Rc<[Inlined]>> {
+        let at = unit + function.0;
+        if let Some(known) = self.inlined.get(&at) {
+            return Ok(Rc::clone(known));
+        }
+        let mut found = Vec::new();
+        self.unit(unit)?
+            .inlined(&self.dwarf, function, |begin, end, origin| {
+                found.push((begin, end, origin));
+            })?;
+        let mut named = Vec::new();
+        for (begin, end, origin) in found {
+            // One that is damaged does not spoil the others.
+            if let Ok(Some(name)) = self.name(unit, origin) {
+                named.push(Inlined { begin, end, name });
+            }
+        }
+        let named: Rc<[Inlined]> = named.into();
+        if self.inlined_together >= MAX_INLINED {
+            self.inlined.clear();
+            self.inlined_together = 0;
+        }
+        self.inlined_together += named.len() + 1;
+        self.inlined.insert(at, Rc::clone(&named));
+        Ok(named)
     }
 
     /// What an entry is called, which one of the unit at this offset refers to.
@@ -220,13 +280,13 @@ impl Debug {
         Ok((unit, UnitOffset(offset - unit)))
     }
 
-    /// The unit at this offset, with its functions.
+    /// The unit at this offset.
     fn unit(&mut self, offset: usize) -> Result<Rc<Unit>> {
-        if let Some(unit) = self.walked.get(&offset) {
+        if let Some(unit) = self.opened.get(&offset) {
             return Ok(Rc::clone(unit));
         }
-        if self.walked.len() >= MAX_UNITS || self.functions >= MAX_FUNCTIONS {
-            self.walked.clear();
+        if self.opened.len() >= MAX_UNITS || self.functions >= MAX_FUNCTIONS {
+            self.opened.clear();
             self.functions = 0;
         }
         let header = self
@@ -234,10 +294,8 @@ impl Debug {
             .debug_info
             .header_from_offset(DebugInfoOffset(offset))?;
         let abbreviations = self.abbreviations.of(&self.dwarf, &header)?;
-        let mut unit = Unit::open(&self.dwarf, header, abbreviations)?;
-        self.functions += unit.walk(&self.dwarf)?;
-        let unit = Rc::new(unit);
-        self.walked.insert(offset, Rc::clone(&unit));
+        let unit = Rc::new(Unit::open(&self.dwarf, header, abbreviations)?);
+        self.opened.insert(offset, Rc::clone(&unit));
         Ok(unit)
     }
 }

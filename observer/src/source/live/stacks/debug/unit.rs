@@ -1,5 +1,6 @@
 //! One unit of the debug information: which of its functions has an address, and what was inlined there.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use gimli::{
@@ -10,6 +11,7 @@ use gimli::{
 };
 
 use super::section::Piece;
+use crate::source::live::stacks::cell::Cell;
 
 pub(super) type Dwarf = gimli::Dwarf<Piece>;
 type Entry = gimli::DebuggingInformationEntry<Piece>;
@@ -23,7 +25,8 @@ pub(super) struct Unit {
     /// Its outermost entry.
     root: Entry,
     is_rust: bool,
-    functions: Vec<Function>,
+    /// By address, once it was asked for one.
+    functions: OnceCell<Vec<Function>>,
 }
 
 /// A stretch of code of one function.
@@ -95,7 +98,7 @@ impl Unit {
             is_rust: matches!(language, Some(AttributeValue::Language(language)) if language == gimli::DW_LANG_Rust),
             unit,
             root,
-            functions: Vec::new(),
+            functions: OnceCell::new(),
         })
     }
 
@@ -104,11 +107,24 @@ impl Unit {
         stretches(dwarf, &self.unit, &self.root, &mut each)
     }
 
-    /// Looks where its functions are. Tells how many there are.
-    pub(super) fn walk(&mut self, dwarf: &Dwarf) -> Result<usize> {
+    /// How many functions it has, as far as it was looked at.
+    pub(super) fn functions_known(&self) -> usize {
+        self.functions.get().map_or(0, Vec::len)
+    }
+
+    /// Where its functions are. Units that only name what others have inlined are never asked.
+    fn functions(&self, dwarf: &Dwarf) -> Result<&[Function]> {
+        if let Some(known) = self.functions.get() {
+            return Ok(known);
+        }
+        let read = self.read_functions(dwarf)?;
+        Ok(self.functions.get_or_init(|| read))
+    }
+
+    fn read_functions(&self, dwarf: &Dwarf) -> Result<Vec<Function>> {
         let mut entries = self.unit.entries_raw(None)?;
         let mut entry = Entry::null();
-        let functions = &mut self.functions;
+        let mut functions = Vec::new();
         while !entries.is_empty() {
             let UnitOffset(at) = entries.next_offset();
             let Some(abbreviation) = entries.read_abbreviation()? else {
@@ -133,21 +149,38 @@ impl Unit {
         }
         functions.sort_unstable_by_key(|function| function.begin);
         functions.shrink_to_fit();
-        Ok(functions.len())
+        Ok(functions)
     }
 
-    /// The functions at an address, from the outermost in: itself, and those that were inlined there.
-    pub(super) fn at(&self, dwarf: &Dwarf, address: u64) -> Result<Vec<Reference>> {
-        let after = self
-            .functions
-            .partition_point(|function| function.begin <= address);
-        let function = after.checked_sub(1).map(|last| self.functions[last]);
-        let Some(function) = function.filter(|function| address < function.end) else {
-            return Ok(Vec::new());
+    /// The entry of the function that has an address. `cell` is cut where another has it.
+    pub(super) fn function(
+        &self,
+        dwarf: &Dwarf,
+        address: u64,
+        cell: &mut Cell,
+    ) -> Result<Option<UnitOffset>> {
+        let functions = self.functions(dwarf)?;
+        let after = functions.partition_point(|function| function.begin <= address);
+        if let Some(next) = functions.get(after) {
+            cell.cut(next.begin);
+        }
+        let Some(function) = after.checked_sub(1).map(|last| functions[last]) else {
+            return Ok(None);
         };
-        let around = UnitOffset(function.entry);
-        let mut found = vec![Reference::Here(around)];
-        let mut entries = self.unit.entries_raw(Some(around))?;
+        cell.cut(function.begin);
+        cell.cut(function.end);
+        Ok((address < function.end).then_some(UnitOffset(function.entry)))
+    }
+
+    /// Calls `each` with what was inlined in the function with this entry, one after what it was itself inlined in: the
+    /// begin and the end of its code, and what it is.
+    pub(super) fn inlined(
+        &self,
+        dwarf: &Dwarf,
+        function: UnitOffset,
+        mut each: impl FnMut(u64, u64, Reference),
+    ) -> Result<()> {
+        let mut entries = self.unit.entries_raw(Some(function))?;
         let mut entry = Entry::null();
         entries.read_entry(&mut entry)?;
         // Up to the end of what is inside of it.
@@ -160,15 +193,14 @@ impl Unit {
                 continue;
             }
             entries.read_attributes(abbreviation.attributes(), &mut entry.attrs)?;
-            let mut covers = false;
+            let Some(origin) = reference(&entry, DW_AT_abstract_origin) else {
+                continue;
+            };
             stretches(dwarf, &self.unit, &entry, &mut |begin, end| {
-                covers |= (begin..end).contains(&address);
+                each(begin, end, origin);
             })?;
-            if covers {
-                found.extend(reference(&entry, DW_AT_abstract_origin));
-            }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// What its entry at `offset` is called.
