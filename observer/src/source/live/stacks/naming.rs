@@ -37,6 +37,12 @@ const STANDARD_CRATES: &[&str] = &[
     "rustix",
 ];
 
+/// Types of the language. Only its own libraries can give them methods that belong to no trait.
+const PRIMITIVE_TYPES: &[&str] = &[
+    "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+    "usize", "f16", "f32", "f64", "f128",
+];
+
 /// Runtimes, servers and middleware. A name that ends with `_` stands for all crates that begin with it.
 const FRAMEWORK_CRATES: &[&str] = &[
     "tokio",
@@ -225,7 +231,7 @@ fn joined(path: &str, rest: &str) -> String {
 pub(super) fn part(name: &str) -> Part {
     if name.contains("::") {
         let own = origin(name);
-        return if STANDARD_CRATES.contains(&own) {
+        return if STANDARD_CRATES.contains(&own) || is_primitive(own) {
             Part::Standard
         } else if FRAMEWORK_CRATES.iter().any(|known| is_crate(own, known)) {
             Part::Framework
@@ -249,6 +255,11 @@ pub(super) fn part(name: &str) -> Part {
     }
     let standard = name == "main" || STANDARD_SYMBOLS.iter().any(|known| name.starts_with(known));
     if standard { Part::Standard } else { Part::Program }
+}
+
+/// Whether a method is one of a type of the language, of which slices and arrays have no name.
+fn is_primitive(own: &str) -> bool {
+    PRIMITIVE_TYPES.contains(&own) || own.starts_with('[')
 }
 
 fn is_crate(own: &str, known: &str) -> bool {
@@ -346,6 +357,9 @@ mod tests {
             ("core::ptr::drop_in_place<app::Item>", "core::ptr::drop_in_place"),
             ("<dyn app::Job as app::Run>::run::{closure#0}", "app::Job::run"),
             ("<[T] as app::Sort<<T as app::Key>::Of>>::sort", "app::Sort::sort"),
+            ("<i32>::checked_add_unsigned", "i32::checked_add_unsigned"),
+            ("<[u8]>::contains", "[u8]::contains"),
+            ("<*const u8>::add", "u8::add"),
             ("memcpy@GLIBC_2.14", "memcpy"),
             ("ngx_http_handler.part.0", "ngx_http_handler"),
             ("main.Max[go.shape.int]", "main.Max"),
@@ -380,6 +394,8 @@ mod tests {
         for (name, expected) in [
             ("core::fmt::write", Part::Standard),
             ("hashbrown::raw::RawTable::reserve", Part::Standard),
+            ("i32::checked_add_unsigned", Part::Standard),
+            ("[u8]::contains", Part::Standard),
             ("__memmove_avx_unaligned", Part::Standard),
             ("runtime.mallocgc", Part::Standard),
             ("runtime/debug.FreeOSMemory", Part::Standard),
