@@ -37,14 +37,15 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "an emulated CPU takes longer to copy 32 MiB than the client pauses",
     ),
     (
-        "waits::two_that_wait_for_timers_at_the_same_time_both_are_timer",
-        "an emulated CPU takes as long to begin a request as the timer that it sets",
-    ),
-    (
         "waits::waiting_for_a_connection_to_a_peer_is_downstream_with_its_address",
         "an emulated CPU takes longer from the answer to the wakeup than the two are held to belong together",
     ),
     ("crowds::", LOAD),
+    ("pools::a_pool_that_is_exhausted_is_the_finding", LOAD),
+    (
+        "pools::a_pool_whose_threads_are_all_busy_is_no_finding_while_no_job_waits",
+        LOAD,
+    ),
     ("endurance::", LOAD),
     ("overload::", LOAD),
     ("short_lived::", LOAD),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use procfs::process::{FDTarget, Process};
+use procfs::process::{FDTarget, Process, StatFlags};
 
 use super::runtime;
 
@@ -42,10 +42,12 @@ pub fn look_at(pid: u32) -> Result<Target> {
         );
     }
     if status.vmsize.is_none() {
-        if status.state.starts_with('Z') {
-            bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
+        let flags = process.stat().with_context(gone)?.flags;
+        if flags & StatFlags::PF_KTHREAD.bits() != 0 {
+            bail!("{pid} ({comm}) is a kernel thread; observer watches server processes");
         }
-        bail!("{pid} ({comm}) is a kernel thread; observer watches server processes");
+        // It gives its memory back before it is a zombie.
+        bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
     }
     Ok(Target {
         pid,
