@@ -101,13 +101,12 @@ fn a_long_poll_is_found_with_its_task_and_its_request() {
     // The one worker is done with it when another task answers.
     other.get("/ping");
     let lines = observation.finish();
-    let longest = &polls(&lines)["longest"][0];
-    assert_eq!(
-        (&longest["task"], &longest["request"]),
-        (&task.into(), &"GET /burn".into()),
-        "{longest}"
-    );
-    assert!(number(&longest["dur_ns"]) >= 60_000_000, "{longest}");
+    // An emulated CPU takes as long for a poll in which it comes by code for the first time.
+    let longest = polls(&lines)["longest"].as_array().unwrap();
+    let burn = longest.iter().find(|poll| poll["request"] == "GET /burn");
+    let burn = burn.unwrap_or_else(|| panic!("{longest:?}"));
+    assert_eq!(burn["task"], task, "{burn}");
+    assert!(number(&burn["dur_ns"]) >= 60_000_000, "{burn}");
     assert!(number(&lines.end["polls"]["long"]) >= 1);
 }
 
