@@ -32,9 +32,8 @@ fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
 }
 
 /// Checks that every request waited its 100 ms for `cause`, less what a busy machine let it run late into it (an emulated
-/// CPU computes for tens of milliseconds first),
-/// and gives the longest span of it in each. Of those for which no event says what they waited for, there may be
-/// so many `unexplained`, and [`UNSEEN`] more; another cause is wrong.
+/// CPU computes for tens of milliseconds first), and gives the longest span of it in each. Of those for which no event
+/// says what they waited for, there may be so many `unexplained`, and [`UNSEEN`] more; another cause is wrong.
 #[track_caller]
 fn waited_100_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> Vec<&'a Value> {
     let (named, others): (Vec<_>, Vec<_>) = lines

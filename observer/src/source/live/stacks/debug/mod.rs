@@ -40,7 +40,7 @@ const MAX_FUNCTIONS: usize = 1 << 17;
 /// What was inlined in functions and is kept, all together: 2 MiB.
 const MAX_INLINED: usize = 1 << 16;
 
-/// Units whose functions are kept.
+/// Units that are kept open.
 const MAX_UNITS: usize = 256;
 
 /// Lists of kinds of entries that are kept. One takes some 10 KiB.
@@ -67,6 +67,7 @@ pub(super) struct Debug {
     stretches: Vec<Stretch>,
     abbreviations: Known,
     opened: FxHashMap<usize, Rc<Unit>>,
+    /// How many functions are known of these.
     functions: usize,
     /// What was inlined in functions, by the place of their entries.
     inlined: FxHashMap<usize, Rc<[Inlined]>>,
