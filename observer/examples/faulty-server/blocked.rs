@@ -1,12 +1,16 @@
 //! How long a thread was blocked in the kernel, where no one has asked for a certain time: what the wall clock says
-//! less the thread's own CPU time and its time in the run queue.
+//! less the thread's time on a CPU and its time in the run queue.
 //!
 //! Each reading of these is a system call. None of them blocks, and they stand around work of a fifth of a millisecond
 //! or more.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::thread_local;
+
+use perf_event::events::Software;
+use perf_event::{Builder, Counter};
 
 use crate::clock;
 use crate::truth::{self, Kind, Stretch};
@@ -19,12 +23,12 @@ pub(crate) const WAKEUP_NS: u64 = 20_000;
 /// is the second stretch.
 pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T) -> (T, [Stretch; 2]) {
     let from_ns = clock::now_ns();
-    let (queued_ns, cpu_ns) = (run_queue_ns(), cpu_ns());
+    let (queued_ns, on_cpu_ns) = (run_queue_ns(), on_cpu_ns());
     let result = work();
-    let cpu_ns = self::cpu_ns().saturating_sub(cpu_ns);
+    let on_cpu_ns = self::on_cpu_ns().saturating_sub(on_cpu_ns);
     let queued_ns = run_queue_ns().saturating_sub(queued_ns);
     let to_ns = clock::now_ns();
-    let most_ns = to_ns.saturating_sub(from_ns + cpu_ns + queued_ns);
+    let most_ns = to_ns.saturating_sub(from_ns + on_cpu_ns + queued_ns);
     let blocked = Stretch {
         kind,
         from_ns,
@@ -33,19 +37,26 @@ pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T)
         most_ns,
         task: truth::current_task(),
     };
-    // Where a hypervisor takes time away, the kernel moves some between these two: only their sum is exact.
     let computed = Stretch {
         kind: Kind::Cpu,
-        least_ns: cpu_ns,
-        most_ns: cpu_ns + queued_ns,
+        least_ns: on_cpu_ns,
+        most_ns: on_cpu_ns,
         ..blocked
     };
     (result, [blocked, computed])
 }
 
-/// Time that the calling thread has run so far, as the scheduler counts it. The call is a system call.
-pub(crate) fn cpu_ns() -> u64 {
-    clock::read(libc::CLOCK_THREAD_CPUTIME_ID)
+/// Time that the calling thread has had a CPU since it first asked. The call is a system call.
+///
+/// It is perf's `task-clock`, by the clock on the wall. The thread's own CPU clock leaves out what a hypervisor takes
+/// away meanwhile, which is no wait in this kernel; where the kernel refuses the counter, that clock is read.
+pub(crate) fn on_cpu_ns() -> u64 {
+    thread_local! {
+        static TASK_CLOCK: RefCell<Option<Counter>> =
+            RefCell::new(Builder::new(Software::TASK_CLOCK).enabled(true).build().ok());
+    }
+    let counted = TASK_CLOCK.with_borrow_mut(|counter| counter.as_mut()?.read().ok());
+    counted.unwrap_or_else(|| clock::read(libc::CLOCK_THREAD_CPUTIME_ID))
 }
 
 /// Time that the calling thread has waited for a CPU so far; 0 from a kernel that does not count it.

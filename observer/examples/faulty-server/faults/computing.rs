@@ -32,22 +32,22 @@ pub(super) fn both(visit: &mut Visit, times: &Times) -> &'static str {
 
 /// Computes; gives how long, and how long it was kept from it.
 ///
-/// What the scheduler counts as the thread's time on the CPU is the truth: a gap between two looks at the clock may
-/// be another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU.
+/// What the kernel counts as the thread's time on the CPU is the truth: a gap between two looks at the clock may be
+/// another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU.
 pub(super) fn burned(wanted: Duration) -> [Stretch; 2] {
     let wanted_ns = u64::try_from(wanted.as_nanos()).unwrap_or(u64::MAX);
     let start_ns = clock::now_ns();
-    let cpu_ns = blocked::cpu_ns();
+    let on_cpu_ns = blocked::on_cpu_ns();
     let (mut burned_ns, mut last_ns) = (0, start_ns);
     while burned_ns < wanted_ns {
         let now_ns = clock::now_ns();
         burned_ns += now_ns.saturating_sub(last_ns).min(LONGEST_STEP_NS);
         last_ns = now_ns;
     }
-    let cpu_ns = blocked::cpu_ns().saturating_sub(cpu_ns);
+    let on_cpu_ns = blocked::on_cpu_ns().saturating_sub(on_cpu_ns);
     // Last of all: the CPU may well be taken away on the way out of a system call.
-    let off_cpu_ns = clock::now_ns().saturating_sub(start_ns + cpu_ns);
+    let off_cpu_ns = clock::now_ns().saturating_sub(start_ns + on_cpu_ns);
     let task = truth::current_task();
-    [(Kind::Cpu, cpu_ns), (Kind::OffCpu, off_cpu_ns)]
+    [(Kind::Cpu, on_cpu_ns), (Kind::OffCpu, off_cpu_ns)]
         .map(|(kind, took_ns)| Stretch::exactly(kind, start_ns, took_ns).by(task))
 }
