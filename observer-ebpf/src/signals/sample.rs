@@ -24,9 +24,36 @@ static STACKS: RingBuf<[u8; 8], 4096> = RingBuf::new();
 #[btf_map]
 static SAMPLES_LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 
-/// Samples on this CPU since the last one with a stack.
+/// The last sample on this CPU.
 #[btf_map]
-static SAMPLES_WITHOUT: PerCpuArray<u32, 1> = PerCpuArray::new();
+static LAST_SAMPLE: PerCpuArray<Last, 1> = PerCpuArray::new();
+
+/// What a sample leaves for the next one on its CPU.
+#[repr(C)]
+struct Last {
+    /// The runtime task that the thread was in.
+    task: u64,
+    tid: u32,
+    /// Samples since the last one with a stack, this one too.
+    without: u32,
+}
+
+impl Last {
+    /// Whether the sample that finds this is to have a stack.
+    #[inline(always)]
+    fn asks_for_stack(&mut self, task: u64, tid: u32) -> bool {
+        let is_same = self.task == task && self.tid == tid;
+        self.task = task;
+        self.tid = tid;
+        self.without += 1;
+        let asks = self.without >= limits::SAMPLES_A_STACK_OF_ANY
+            || is_same && self.without >= limits::SAMPLES_A_STACK;
+        if asks {
+            self.without = 0;
+        }
+        asks
+    }
+}
 
 /// The tick comes in an interrupt: the current thread is the one that was interrupted, in user mode or in a system
 /// call. What it saved when it entered the kernel is where it is in its own code, in either case.
@@ -49,16 +76,13 @@ fn sample(_ctx: PerfEventContext) -> u32 {
             },
         );
     }
-    let Some(without) = SAMPLES_WITHOUT.get_ptr_mut(0) else {
+    let Some(last) = LAST_SAMPLE.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: this CPU's slot; ticks of one CPU do not nest.
-    let without = unsafe { &mut *without };
-    *without += 1;
-    if *without < limits::SAMPLES_A_STACK {
+    if !unsafe { &mut *last }.asks_for_stack(runtime_task, tid) {
         return 0;
     }
-    *without = 0;
     let Some(mut entry) = STACKS.reserve_untyped::<Stack>(0) else {
         if let Some(lost) = SAMPLES_LOST.get_ptr_mut(0) {
             // SAFETY: this CPU's slot; ticks of one CPU do not nest.

@@ -95,8 +95,8 @@ pub(crate) struct Watch {
     /// Size of each CPU's ring buffer: a power of two, from 64KiB
     #[arg(long, value_name = "KIB", default_value_t = limits::RING_BYTES / 1024, value_parser = ring_kib)]
     pub(crate) ring_kib: u32,
-    /// How often a second each CPU is looked at, to see in which task watched threads are, and each tenth time in which
-    /// function: 0 (never) to 10000
+    /// How often a second each CPU is looked at, to see in which task watched threads are, and up to each tenth time in
+    /// which function: 0 (never) to 10000
     #[arg(long, value_name = "HZ", default_value_t = limits::SAMPLE_HZ, value_parser = clap::value_parser!(u32).range(..=i64::from(limits::MAX_SAMPLE_HZ)))]
     pub(crate) sample_hz: u32,
 }
