@@ -59,9 +59,10 @@ pub const SAMPLE_HZ: u32 = 990;
 /// Samples a second that may be asked for.
 pub const MAX_SAMPLE_HZ: u32 = 10_000;
 
-/// Of so many samples on a CPU at most one has a stack: which task a thread is in costs next to nothing.
+/// From one sample with a stack on a CPU to the next, in periods of its clock, at least: which task a thread is in costs
+/// next to nothing, and its stack does not.
 pub const SAMPLES_A_STACK: u32 = 10;
 
-/// Of so many samples on a CPU one has a stack whatever they find. Before that only one does that finds the same thread
-/// in the same task as the one before: who is quicker than that keeps nobody waiting for long.
+/// The same where a sample finds another thread or task than the one a period before: who is quicker than that keeps
+/// nobody waiting for long.
 pub const SAMPLES_A_STACK_OF_ANY: u32 = 40;

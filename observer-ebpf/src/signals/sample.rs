@@ -31,25 +31,35 @@ static LAST_SAMPLE: PerCpuArray<Last, 1> = PerCpuArray::new();
 /// What a sample leaves for the next one on its CPU.
 #[repr(C)]
 struct Last {
+    at_ns: u64,
+    /// When there was a stack.
+    stack_ns: u64,
     /// The runtime task that the thread was in.
     task: u64,
     tid: u32,
-    /// Samples since the last one with a stack, this one too.
-    without: u32,
+    reserved: u32,
 }
 
 impl Last {
     /// Whether the sample that finds this is to have a stack.
     #[inline(always)]
-    fn asks_for_stack(&mut self, task: u64, tid: u32) -> bool {
-        let is_same = self.task == task && self.tid == tid;
+    fn asks_for_stack(&mut self, at_ns: u64, period_ns: u64, task: u64, tid: u32) -> bool {
+        // A tick may come a little sooner or later than it should.
+        let is_within = |since_ns: u64, periods: u32| {
+            at_ns.saturating_sub(since_ns) < period_ns * u64::from(periods) + period_ns / 2
+        };
+        let stays = self.task == task && self.tid == tid && is_within(self.at_ns, 1);
+        self.at_ns = at_ns;
         self.task = task;
         self.tid = tid;
-        self.without += 1;
-        let asks = self.without >= limits::SAMPLES_A_STACK_OF_ANY
-            || is_same && self.without >= limits::SAMPLES_A_STACK;
+        let least = if stays {
+            limits::SAMPLES_A_STACK
+        } else {
+            limits::SAMPLES_A_STACK_OF_ANY
+        };
+        let asks = !is_within(self.stack_ns, least - 1);
         if asks {
-            self.without = 0;
+            self.stack_ns = at_ns;
         }
         asks
     }
@@ -58,7 +68,7 @@ impl Last {
 /// The tick comes in an interrupt: the current thread is the one that was interrupted, in user mode or in a system
 /// call. What it saved when it entered the kernel is where it is in its own code, in either case.
 #[perf_event]
-fn sample(_ctx: PerfEventContext) -> u32 {
+fn sample(ctx: PerfEventContext) -> u32 {
     let Some((target, tgid, tid)) = target::current() else {
         return 0;
     };
@@ -80,7 +90,10 @@ fn sample(_ctx: PerfEventContext) -> u32 {
         return 0;
     };
     // SAFETY: this CPU's slot; ticks of one CPU do not nest.
-    if !unsafe { &mut *last }.asks_for_stack(runtime_task, tid) {
+    let last = unsafe { &mut *last };
+    // SAFETY: the context is the kernel's, and lives as long as this call.
+    let period_ns = unsafe { (*ctx.ctx).sample_period };
+    if !last.asks_for_stack(at_ns, period_ns, runtime_task, tid) {
         return 0;
     }
     let Some(mut entry) = STACKS.reserve_untyped::<Stack>(0) else {

@@ -97,6 +97,21 @@ fn behind_a_busy_worker_the_function_that_computes_is_named() {
 }
 
 #[test]
+fn who_computes_for_milliseconds_now_and_then_is_named_at_the_default_rate() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&["--workers", "1"]);
+    let observation = Observation::of(server.pid(), &[]);
+    load(
+        &server.url("/burn?us=6000"),
+        &["--connections", "1", "--rate", "20", "--requests", "80"],
+    );
+    let lines = observation.finish();
+    // The program's symbols are being read while the first ones are served.
+    let requests = &lines.without_loss().requests[20..];
+    most_are(&functions(requests, "on_cpu"), "faulty_server::");
+}
+
+#[test]
 fn without_debug_information_the_symbols_have_the_names_and_without_symbols_there_are_none() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("strip") {

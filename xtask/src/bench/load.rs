@@ -15,8 +15,9 @@ use crate::workspace;
 const SERVER_CPU: u16 = 0;
 const CLIENT_CPU: u16 = 1;
 
-/// How long the server is loaded before a turn, and in it. wrk takes whole seconds.
-const WARM_UP: &str = "1s";
+/// How long the server is loaded before a turn, and in it. wrk takes whole seconds. Most of the server's code that
+/// samples see is known to observer after the first three.
+const WARM_UP: &str = "4s";
 const TURN: &str = "2s";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -93,7 +94,7 @@ impl Load {
         Ok(Self { script })
     }
 
-    /// Loads the server for a second, of which nothing is measured.
+    /// Loads the server for some seconds, of which nothing is measured.
     pub(super) fn warm_up(&self, url: &str, connections: u32, interrupt: &Interrupt) -> Result<()> {
         self.load(url, connections, WARM_UP, interrupt)?;
         Ok(())
