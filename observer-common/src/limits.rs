@@ -63,6 +63,6 @@ pub const MAX_SAMPLE_HZ: u32 = 10_000;
 /// next to nothing, and its stack does not.
 pub const SAMPLES_A_STACK: u32 = 10;
 
-/// The same where a sample finds another thread or task than the one a period before: who is quicker than that keeps
-/// nobody waiting for long.
+/// Of so many samples one has a stack although it finds another thread or task than the one a period before: who is
+/// quicker than that keeps nobody waiting for long.
 pub const SAMPLES_A_STACK_OF_ANY: u32 = 40;

@@ -37,7 +37,8 @@ struct Last {
     /// The runtime task that the thread was in.
     task: u64,
     tid: u32,
-    reserved: u32,
+    /// Samples since the last one with a stack.
+    without: u32,
 }
 
 impl Last {
@@ -45,21 +46,17 @@ impl Last {
     #[inline(always)]
     fn asks_for_stack(&mut self, at_ns: u64, period_ns: u64, task: u64, tid: u32) -> bool {
         // A tick may come a little sooner or later than it should.
-        let is_within = |since_ns: u64, periods: u32| {
-            at_ns.saturating_sub(since_ns) < period_ns * u64::from(periods) + period_ns / 2
-        };
-        let stays = self.task == task && self.tid == tid && is_within(self.at_ns, 1);
+        let periods_since = |then_ns: u64| (at_ns.saturating_sub(then_ns) + period_ns / 2) / period_ns.max(1);
+        let stays = self.task == task && self.tid == tid && periods_since(self.at_ns) == 1;
         self.at_ns = at_ns;
         self.task = task;
         self.tid = tid;
-        let least = if stays {
-            limits::SAMPLES_A_STACK
-        } else {
-            limits::SAMPLES_A_STACK_OF_ANY
-        };
-        let asks = !is_within(self.stack_ns, least - 1);
+        self.without += 1;
+        let asks = stays && periods_since(self.stack_ns) >= u64::from(limits::SAMPLES_A_STACK)
+            || self.without >= limits::SAMPLES_A_STACK_OF_ANY;
         if asks {
             self.stack_ns = at_ns;
+            self.without = 0;
         }
         asks
     }
