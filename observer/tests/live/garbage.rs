@@ -110,7 +110,7 @@ fn a_client_that_leaves_before_its_answer_disturbs_no_other() {
         for _ in 0..20 {
             let mut stream = connect(address);
             stream
-                .write_all(client::request("/timer?ms=10").as_bytes())
+                .write_all(client::request("/pool?ms=10").as_bytes())
                 .unwrap();
             // Unread, unanswered, gone.
             drop(stream);
