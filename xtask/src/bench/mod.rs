@@ -27,7 +27,7 @@ use load::{Load, Server};
 /// Measure what observer costs a server, beside nothing, empty programs and other tools, in pairs
 ///
 /// Needs root and `wrk`; `bpftrace`, `perf` and `strace` are measured where they are installed. Prints tables in
-/// Markdown; all of them take less than half an hour. Run it on a machine that does nothing else.
+/// Markdown; the pairs alone take some 25 minutes. Run it on a machine that does nothing else.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench

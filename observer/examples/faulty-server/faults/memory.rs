@@ -35,7 +35,7 @@ pub(super) fn cold(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Resu
     let Some(data) = &shared.data else {
         return Err(unavailable("start the server with --data FILE"));
     };
-    // Emptying the cache takes as long as some of the faults, and may wait for the other CPUs to join in.
+    // Emptying the cache takes as long as some of the faults, and may wait in its call.
     let (mapped, emptied) = blocked::measured(Kind::Disk, 0, || Mapped::uncached(data, size.bytes()));
     let mapped = mapped.map_err(unavailable)?;
     let ((), touched) = blocked::measured(Kind::Fault, mapped.wakeups_ns(), || {
