@@ -59,8 +59,9 @@ pub(crate) fn on_cpu_ns() -> u64 {
     counted.unwrap_or_else(|| clock::read(libc::CLOCK_THREAD_CPUTIME_ID))
 }
 
-/// Time that the calling thread has waited for a CPU so far; 0 from a kernel that does not count it.
-fn run_queue_ns() -> u64 {
+/// Time that the calling thread has waited for a CPU so far; 0 from a kernel that does not count it. The call is a
+/// system call.
+pub(crate) fn run_queue_ns() -> u64 {
     thread_local! {
         static STATISTICS: Option<File> = File::open("/proc/thread-self/schedstat").ok();
     }

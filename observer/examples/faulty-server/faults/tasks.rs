@@ -9,6 +9,7 @@ use tokio::task;
 use super::computing::burned;
 use super::size::Time;
 use super::{Failure, unavailable, waiting};
+use crate::blocked;
 use crate::clock;
 use crate::polled;
 use crate::truth::{self, Kind, Stretch};
@@ -76,14 +77,23 @@ pub(super) async fn channel(visit: &mut Visit, clerk: &Clerk, time: &Time) -> Re
 }
 
 /// Spawns two tasks and waits for both: one computes, the other waits half as long.
+///
+/// Spawning wakes the other worker, which may be put on this worker's CPU and take it: then the handler waits for the
+/// CPU while its own task computes.
 pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
     let duration = time.duration();
+    let (from_ns, queued_ns) = (clock::now_ns(), blocked::run_queue_ns());
     let computing = polled::spawn(async move { burned(duration) });
     let waiting = polled::spawn(tokio::time::sleep(duration / 2));
+    let queued_ns = blocked::run_queue_ns().saturating_sub(queued_ns);
+    visit.injected(Stretch::exactly(Kind::OffCpu, from_ns, queued_ns));
     let (computed, waited) = tokio::join!(computing, waiting);
     waited.map_err(unavailable)?;
-    let computed = computed.map_err(unavailable)?;
-    computed.into_iter().for_each(|stretch| visit.injected(stretch));
+    let [computed, _] = computed.map_err(unavailable)?;
+    visit.injected(Stretch {
+        least_ns: computed.least_ns.saturating_sub(queued_ns),
+        ..computed
+    });
     Ok("joined\n")
 }
 

@@ -178,9 +178,13 @@ fn of_one_request() -> Vec<Scenario> {
         Scenario {
             name: "join",
             about: "The handler spawns two tasks and awaits both. One computes, the other waits half as long: \
-                    `on_cpu`, or `worker_busy`, because no event says for whom a task is.",
+                    `on_cpu`, or `worker_busy`, because no event says for whom a task is; `run_queue` where the other \
+                    worker takes the handler's CPU for it.",
             known: None,
-            expected: Expected::Parts(vec![Part::new(Injected::Own(&[Kind::Cpu]), COMPUTED)]),
+            expected: Expected::Parts(vec![
+                Part::new(Injected::Own(&[Kind::Cpu]), COMPUTED),
+                Part::new(Injected::Own(&[Kind::OffCpu]), &["run_queue"]),
+            ]),
             cases: by_size("/join"),
         },
         Scenario {
