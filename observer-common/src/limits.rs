@@ -59,10 +59,12 @@ pub const SAMPLE_HZ: u32 = 990;
 /// Samples a second that may be asked for.
 pub const MAX_SAMPLE_HZ: u32 = 10_000;
 
-/// From one sample with a stack on a CPU to the next, in periods of its clock, at least: which task a thread is in costs
-/// next to nothing, and its stack does not.
+/// A thread that so many samples before, each a period of the clock apart, found in the same task is long in it.
+pub const SAMPLES_BEFORE_LONG: u32 = 2;
+
+/// From one sample with a stack on a CPU to the next of a thread that is long in its task, in periods of the clock, at
+/// least: which task a thread is in costs next to nothing, and its stack does not.
 pub const SAMPLES_A_STACK: u32 = 10;
 
-/// Of so many samples one has a stack although it finds another thread or task than the one a period before: who is
-/// quicker than that keeps nobody waiting for long.
-pub const SAMPLES_A_STACK_OF_ANY: u32 = 40;
+/// Of so many samples of other threads one has a stack: who is quicker keeps nobody waiting for long.
+pub const SAMPLES_A_STACK_OF_OTHERS: u32 = 100;

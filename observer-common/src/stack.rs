@@ -4,11 +4,13 @@ use crate::limits::STACK_BYTES;
 
 records! {
     /// Where a watched thread was when its CPU's sampling clock ticked.
-    StackHead: 56 {
+    StackHead: 64 {
         /// When, ns.
         at_ns: u64,
         /// Runtime task that it was in, see [`crate::task`].
         task: u64,
+        /// How much time it stands for, with all samples like it that had no stack, ns.
+        stands_for_ns: u64,
         /// Instruction at which it was in user mode, or goes on there when its system call is over.
         ip: u64,
         /// Its stack pointer there.
@@ -26,7 +28,7 @@ records! {
     }
 
     /// The same with its stack.
-    Stack: 16440 {
+    Stack: 16448 {
         /// Where it was.
         head: StackHead,
         /// Its stack, from the stack pointer up.

@@ -9,6 +9,7 @@ use clap::Parser as _;
 use cli::args::{Arguments, Command};
 
 fn main() -> ExitCode {
+    cli::memory();
     let arguments = Arguments::parse();
     cli::diagnostics(arguments.verbose);
     cli::exit::code(match arguments.command {

@@ -62,7 +62,9 @@ pub struct LongestWait {
     pub detail: Detail,
     /// What it waited behind.
     pub culprit: Option<Culprit>,
-    /// That is a thread of a runtime's blocking pool.
+    /// How much time the samples stand for of which the culprit's function is, ns.
+    pub function_seen_ns: u64,
+    /// The culprit is a thread of a runtime's blocking pool.
     pub behind_pool: bool,
 }
 

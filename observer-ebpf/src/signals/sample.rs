@@ -32,33 +32,47 @@ static LAST_SAMPLE: PerCpuArray<Last, 1> = PerCpuArray::new();
 #[repr(C)]
 struct Last {
     at_ns: u64,
-    /// When there was a stack.
-    stack_ns: u64,
     /// The runtime task that the thread was in.
     task: u64,
     tid: u32,
-    /// Samples since the last one with a stack.
-    without: u32,
+    /// Samples before, each a period apart, that found the same.
+    before: u32,
+    /// When there was a stack.
+    stack_ns: u64,
+    /// Samples of threads long in their task since the last one of those with a stack.
+    long: u32,
+    /// The same of all others.
+    others: u32,
 }
 
 impl Last {
-    /// Whether the sample that finds this is to have a stack.
+    /// For how many samples, itself among them, the stack of this one is to stand; `None` if it is to have no stack.
+    ///
+    /// A stack is wanted of who keeps others waiting. But who is found long in a task is found near its end if it takes
+    /// just so long: the others have stacks as well, fewer, and each kind stands for its own.
     #[inline(always)]
-    fn asks_for_stack(&mut self, at_ns: u64, period_ns: u64, task: u64, tid: u32) -> bool {
+    fn stack_for(&mut self, at_ns: u64, period_ns: u64, task: u64, tid: u32) -> Option<u32> {
         // A tick may come a little sooner or later than it should.
         let periods_since = |then_ns: u64| (at_ns.saturating_sub(then_ns) + period_ns / 2) / period_ns.max(1);
         let stays = self.task == task && self.tid == tid && periods_since(self.at_ns) == 1;
+        self.before = if stays { self.before.saturating_add(1) } else { 0 };
         self.at_ns = at_ns;
         self.task = task;
         self.tid = tid;
-        self.without += 1;
-        let asks = stays && periods_since(self.stack_ns) >= u64::from(limits::SAMPLES_A_STACK)
-            || self.without >= limits::SAMPLES_A_STACK_OF_ANY;
-        if asks {
-            self.stack_ns = at_ns;
-            self.without = 0;
+        let (like_it, asks) = if self.before >= limits::SAMPLES_BEFORE_LONG {
+            self.long += 1;
+            let asks = periods_since(self.stack_ns) >= u64::from(limits::SAMPLES_A_STACK);
+            (&mut self.long, asks)
+        } else {
+            self.others += 1;
+            let asks = self.others >= limits::SAMPLES_A_STACK_OF_OTHERS;
+            (&mut self.others, asks)
+        };
+        if !asks {
+            return None;
         }
-        asks
+        self.stack_ns = at_ns;
+        Some(core::mem::take(like_it))
     }
 }
 
@@ -90,9 +104,9 @@ fn sample(ctx: PerfEventContext) -> u32 {
     let last = unsafe { &mut *last };
     // SAFETY: the context is the kernel's, and lives as long as this call.
     let period_ns = unsafe { (*ctx.ctx).sample_period };
-    if !last.asks_for_stack(at_ns, period_ns, runtime_task, tid) {
+    let Some(samples) = last.stack_for(at_ns, period_ns, runtime_task, tid) else {
         return 0;
-    }
+    };
     let Some(mut entry) = STACKS.reserve_untyped::<Stack>(0) else {
         if let Some(lost) = SAMPLES_LOST.get_ptr_mut(0) {
             // SAFETY: this CPU's slot; ticks of one CPU do not nest.
@@ -105,6 +119,7 @@ fn sample(ctx: PerfEventContext) -> u32 {
     let mut head = StackHead {
         at_ns,
         task: runtime_task,
+        stands_for_ns: u64::from(samples) * period_ns,
         ip: registers.ip(),
         sp: registers.sp(),
         bp: registers.bp(),

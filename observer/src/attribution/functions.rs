@@ -7,19 +7,22 @@ use super::Evidence;
 use crate::cause::Cause;
 use crate::request::Span;
 
-/// Adds what was seen in `span`, whose times count from `arrival_ns`.
-pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) {
+/// Adds what was seen in `span`, whose times count from `arrival_ns`; gives how much time that stands for, ns.
+pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) -> u64 {
     let from_ns = arrival_ns.saturating_add(span.at_ns);
     let to_ns = from_ns.saturating_add(span.dur_ns);
     let most_seen = |pid, tid| evidence.samples.most_seen(pid, tid, from_ns, to_ns);
-    match (&mut span.culprit, span.tid) {
+    let (seen, name) = match (&mut span.culprit, span.tid) {
         (Some(culprit), _) if matches!(span.cause, Cause::WorkerBusy | Cause::RunQueue) => {
-            culprit.function = most_seen(culprit.pid, culprit.tid);
+            (most_seen(culprit.pid, culprit.tid), &mut culprit.function)
         }
         (None, Some(tid)) if span.cause == Cause::OnCpu => {
             let pid = evidence.threads.get(tid).map_or(0, |thread| thread.pid);
-            span.detail.function = most_seen(pid, tid);
+            (most_seen(pid, tid), &mut span.detail.function)
         }
-        _ => {}
-    }
+        _ => return 0,
+    };
+    let seen_ns = seen.as_ref().map_or(0, |seen| seen.stands_for_ns);
+    *name = seen.map(|seen| seen.function);
+    seen_ns
 }

@@ -99,7 +99,7 @@ impl Explainer {
     pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
         let step = self.path.longest_wait()?;
         let mut span = names::span(&evidence, step.from_ns, step);
-        functions::name(&evidence, step.from_ns, &mut span);
+        let function_seen_ns = functions::name(&evidence, step.from_ns, &mut span);
         let Span {
             cause,
             dur_ns,
@@ -116,6 +116,7 @@ impl Explainer {
             dur_ns,
             detail,
             culprit,
+            function_seen_ns,
         })
     }
 

@@ -9,6 +9,22 @@ pub(crate) mod record;
 pub(crate) mod replay;
 mod sinks;
 
+/// Has blocks of memory of this size given back to the kernel when they are freed, bytes.
+///
+/// What is known of threads grows block by block, each twice the last one. glibc keeps freed ones for later, once it has
+/// seen some of a size come and go, and with ten threads and more kept more of them than were in use.
+#[cfg(target_env = "gnu")]
+const GIVEN_BACK: libc::c_int = 1 << 20;
+
+/// Sets up the allocator.
+pub(crate) fn memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no other thread runs yet. Where the value is refused, nothing changes.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, GIVEN_BACK)
+    };
+}
+
 /// Sends diagnostics of observer and of its kernel half to standard error, as many as `-v` were given.
 pub(crate) fn diagnostics(verbose: u8) {
     let level = match verbose {

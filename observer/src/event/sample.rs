@@ -49,6 +49,8 @@ pub struct Sample {
     pub task: u64,
     /// When it was sampled, ns.
     pub sampled_ns: u64,
+    /// How much time it stands for: fewer are taken of some threads than of others, ns.
+    pub stands_for_ns: u64,
 }
 
 impl Sample {
@@ -67,6 +69,7 @@ impl Sample {
             function,
             task: head.task,
             sampled_ns: head.at_ns,
+            stands_for_ns: head.stands_for_ns,
         }
     }
 }

@@ -31,7 +31,7 @@ const LISTED: usize = 5;
 pub(super) struct Known {
     numbers: FxHashMap<u64, u16>,
     known: Vec<Rc<WaitedFor>>,
-    /// In how many waits each was seen running which function, in the order in which they were first seen.
+    /// For how long each was seen running which function, ns, in the order in which they were first seen.
     functions: Vec<Vec<(Rc<str>, u64)>>,
 }
 
@@ -63,18 +63,19 @@ impl Known {
         else {
             return;
         };
-        if let Some((_, waits)) = functions.iter_mut().find(|(known, _)| known == function) {
-            *waits += 1;
+        let seen_ns = wait.function_seen_ns;
+        if let Some((_, sum_ns)) = functions.iter_mut().find(|(known, _)| known == function) {
+            *sum_ns = sum_ns.saturating_add(seen_ns);
         } else if functions.len() < MAX_FUNCTIONS {
-            functions.push((Rc::clone(function), 1));
+            functions.push((Rc::clone(function), seen_ns));
         }
     }
 
-    /// What has this number, with the function that it was seen running in the most waits.
+    /// What has this number, with the function that it was seen running most.
     fn get(&self, number: u16) -> Option<WaitedFor> {
         let functions = self.functions.get(usize::from(number))?;
         // Of equal ones the first.
-        let most = functions.iter().rev().max_by_key(|(_, waits)| *waits);
+        let most = functions.iter().rev().max_by_key(|(_, sum_ns)| *sum_ns);
         Some(WaitedFor {
             function: most.map(|(function, _)| function.to_string()),
             ..WaitedFor::clone(self.known.get(usize::from(number))?)
@@ -102,6 +103,7 @@ impl<'a> Key<'a> {
             dur_ns: _,
             detail,
             culprit,
+            function_seen_ns: _,
             behind_pool,
         } = wait;
         Self {
@@ -231,6 +233,7 @@ mod tests {
                 object: None,
                 function: None,
             }),
+            function_seen_ns: 0,
             behind_pool: false,
         }
     }
@@ -251,17 +254,18 @@ mod tests {
     }
 
     #[test]
-    fn a_culprit_has_the_function_that_was_seen_in_most_waits() {
+    fn a_culprit_has_the_function_that_it_was_seen_running_most() {
         let (mut known, mut waits) = (Known::default(), Waits::default());
-        for function in [
-            None,
-            Some("app::hash"),
-            Some("app::sort"),
-            Some("app::sort"),
-            None,
+        for (function, seen_ns) in [
+            (None, 0),
+            (Some("app::write"), 2),
+            (Some("app::sort"), 5),
+            (Some("app::write"), 2),
+            (None, 0),
         ] {
             let mut wait = behind("server", 100);
             wait.culprit.as_mut().unwrap().function = function.map(Into::into);
+            wait.function_seen_ns = seen_ns;
             waits.record(known.number(&wait).unwrap(), 100);
         }
         let listed = waits.listed(&known, 1);

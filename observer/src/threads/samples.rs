@@ -14,6 +14,18 @@ const MAX_SAMPLES: usize = 32_768;
 /// Different functions that are told apart in one stretch; one more makes it no clearer.
 const MAX_FUNCTIONS: usize = 64;
 
+/// A function is named that was seen running for at least this part of a stretch: less may have been its end only.
+const LEAST_PART: u64 = 4;
+
+/// What a thread was seen running in a stretch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The function's name.
+    pub function: Rc<str>,
+    /// How much time its samples stand for, ns. The more of them, the closer it is to what it ran.
+    pub stands_for_ns: u64,
+}
+
 /// What all threads were seen running.
 #[derive(Debug, Default)]
 pub struct Samples {
@@ -27,6 +39,7 @@ pub struct Samples {
 struct Sample {
     at_ns: u64,
     pid: u32,
+    stands_for_ns: u64,
     /// `None`: nothing could be found out about it.
     function: Option<Rc<str>>,
 }
@@ -57,6 +70,7 @@ impl Samples {
             Sample {
                 at_ns: event.sampled_ns,
                 pid: event.tgid,
+                stands_for_ns: event.stands_for_ns,
                 function: self.names.get(&event.function).cloned(),
             },
         );
@@ -75,10 +89,10 @@ impl Samples {
         self.together = self.rows.values().map(VecDeque::len).sum();
     }
 
-    /// What thread `tid` of process `pid` was seen running most between two times; nothing where it was not seen, or
-    /// where nothing could be found out about it more often than that.
+    /// What thread `tid` of process `pid` was seen running most between two times; nothing where it was not seen, where
+    /// nothing could be found out about it more often than that, or where what was seen stands for little of that time.
     #[must_use]
-    pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Rc<str>> {
+    pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Seen> {
         let row = self.rows.get(&tid)?;
         // From the end: it is mostly asked of a request that has just ended, and in which nothing was seen.
         let later = row
@@ -89,20 +103,24 @@ impl Samples {
         let seen = row
             .range(row.len() - later..)
             .take_while(|sample| sample.at_ns < to_ns);
-        let mut counts: Vec<(&Option<Rc<str>>, usize)> = Vec::new();
+        let mut sums: Vec<(&Option<Rc<str>>, u64)> = Vec::new();
         for sample in seen.filter(|sample| sample.pid == pid) {
-            if let Some((_, count)) = counts
+            if let Some((_, sum_ns)) = sums
                 .iter_mut()
                 .find(|(function, _)| *function == &sample.function)
             {
-                *count += 1;
-            } else if counts.len() < MAX_FUNCTIONS {
-                counts.push((&sample.function, 1));
+                *sum_ns = sum_ns.saturating_add(sample.stands_for_ns);
+            } else if sums.len() < MAX_FUNCTIONS {
+                sums.push((&sample.function, sample.stands_for_ns));
             }
         }
-        // Of functions seen equally often the one that was seen first.
-        let most = counts.iter().rev().max_by_key(|(_, count)| *count)?;
-        most.0.clone()
+        // Of functions seen equally much the one that was seen first.
+        let (function, sum_ns) = sums.into_iter().rev().max_by_key(|(_, sum_ns)| *sum_ns)?;
+        let least_ns = to_ns.saturating_sub(from_ns) / LEAST_PART;
+        Some(Seen {
+            function: function.clone().filter(|_| sum_ns >= least_ns)?,
+            stands_for_ns: sum_ns,
+        })
     }
 }
 
@@ -125,6 +143,7 @@ mod tests {
             tgid: PID,
             function,
             sampled_ns: at_ns,
+            stands_for_ns: 10,
             ..event::Sample::zeroed()
         }
     }
@@ -140,10 +159,14 @@ mod tests {
         samples
     }
 
+    fn function(seen: Option<Seen>) -> Option<Rc<str>> {
+        seen.map(|seen| seen.function)
+    }
+
     #[test]
     fn of_a_stretch_the_function_counts_that_was_seen_most_in_it() {
         let samples = seen(&[(10, 1), (20, 2), (30, 2), (40, 1), (50, 1)]);
-        let most = |from_ns, to_ns| samples.most_seen(PID, 8, from_ns, to_ns);
+        let most = |from_ns, to_ns| function(samples.most_seen(PID, 8, from_ns, to_ns));
         assert_eq!(most(0, 100).as_deref(), Some("app::sort"));
         assert_eq!(most(15, 45).as_deref(), Some("app::hash"));
         assert_eq!(
@@ -159,14 +182,41 @@ mod tests {
     #[test]
     fn one_that_comes_late_counts_when_it_was_taken() {
         let samples = seen(&[(10, 1), (30, 1), (20, 2)]);
-        assert_eq!(samples.most_seen(PID, 8, 15, 25).as_deref(), Some("app::hash"));
+        assert_eq!(
+            function(samples.most_seen(PID, 8, 15, 25)).as_deref(),
+            Some("app::hash")
+        );
     }
 
     #[test]
     fn what_has_no_name_counts_against_what_has() {
         let samples = seen(&[(10, 0), (20, 1), (30, 0)]);
         assert_eq!(samples.most_seen(PID, 8, 0, 100), None);
-        assert_eq!(samples.most_seen(PID, 8, 20, 100).as_deref(), Some("app::sort"));
+        assert_eq!(
+            function(samples.most_seen(PID, 8, 20, 60)).as_deref(),
+            Some("app::sort")
+        );
+    }
+
+    #[test]
+    fn a_sample_counts_for_those_without_a_stack_that_it_stands_for() {
+        let mut samples = seen(&[(10, 1), (20, 1)]);
+        samples.add(&event::Sample {
+            stands_for_ns: 1_000,
+            ..sample(8, 30, 2)
+        });
+        let most = samples.most_seen(PID, 8, 0, 100).unwrap();
+        assert_eq!((&*most.function, most.stands_for_ns), ("app::hash", 1_000));
+    }
+
+    #[test]
+    fn what_was_seen_for_a_small_part_is_not_named() {
+        let samples = seen(&[(30, 1)]);
+        assert_eq!(samples.most_seen(PID, 8, 0, 44), None);
+        assert_eq!(
+            function(samples.most_seen(PID, 8, 0, 40)).as_deref(),
+            Some("app::sort")
+        );
     }
 
     #[test]

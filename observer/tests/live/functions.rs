@@ -112,6 +112,21 @@ fn who_computes_for_milliseconds_now_and_then_is_named_at_the_default_rate() {
 }
 
 #[test]
+fn many_who_each_compute_for_a_moment_are_named_by_what_they_do_most() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&["--workers", "1"]);
+    let observation = Observation::counting(server.pid());
+    load(
+        &server.url("/burn?us=1000"),
+        &["--connections", "12", "--requests", "4000"],
+    );
+    let lines = observation.finish();
+    let longest = &lines.end["at"]["p50"]["waited_for"][0];
+    let function = longest["function"].as_str().unwrap_or(NOT_NAMED);
+    assert!(function.starts_with("faulty_server::"), "{}", lines.end);
+}
+
+#[test]
 fn without_debug_information_the_symbols_have_the_names_and_without_symbols_there_are_none() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("strip") {

@@ -15,9 +15,8 @@ use crate::workspace;
 const SERVER_CPU: u16 = 0;
 const CLIENT_CPU: u16 = 1;
 
-/// How long the server is loaded before a turn, and in it. wrk takes whole seconds. Most of the server's code that
-/// samples see is known to observer after the first three.
-const WARM_UP: &str = "4s";
+/// How long the server is loaded before a turn, and in it. wrk takes whole seconds.
+const WARM_UP: &str = "2s";
 const TURN: &str = "2s";
 const PATIENCE: Duration = Duration::from_secs(60);
 

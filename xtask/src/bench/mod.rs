@@ -9,6 +9,7 @@ mod load;
 mod pairs;
 mod proc;
 mod report;
+mod samples;
 mod scaling;
 mod subject;
 mod userspace;
@@ -27,7 +28,7 @@ use load::{Load, Server};
 /// Measure what observer costs a server, beside nothing, empty programs and other tools, in pairs
 ///
 /// Needs root and `wrk`; `bpftrace`, `perf` and `strace` are measured where they are installed. Prints tables in
-/// Markdown; the pairs alone take some 25 minutes. Run it on a machine that does nothing else.
+/// Markdown; all parts together take some 40 minutes. Run it on a machine that does nothing else.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask bench
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
     /// Turns of each subject
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..=1000))]
     rounds: u16,
-    /// Pairs: what the server is asked for; may be given several times [default: /ping, and 100 us and 1 ms of work]
+    /// Pairs and samples: what the server is asked for; may be given several times [default: /ping, and 100 us and 1 ms of work]
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
     /// Pairs: only this subject, and nothing beside it; may be given several times
@@ -48,11 +49,19 @@ pub(crate) struct Arguments {
     subjects: Vec<String>,
 }
 
+/// A request that costs the server some microseconds, one of 100 us and one of 1 ms.
+const PATHS: [&str; 3] = ["/ping", "/burn?us=100", "/burn?us=1000"];
+
+/// The client's, where their number is not what is varied.
+const CONNECTIONS: u32 = 50;
+
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// A server alone, with empty programs, with observer in each mode, with other tools
     Pairs,
+    /// Observer with its samples and without them
+    Samples,
     /// The cost against the number of threads, connections and watched processes
     Scaling,
     /// What userspace takes for an event, from a recording
@@ -68,11 +77,21 @@ struct Bench {
 }
 
 impl Bench {
-    /// Loads the server while `beside` is attached to it.
+    /// Loads the server while `beside` is attached to it, from when both are used to it.
     fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
-        // What it took to start, and what the first requests had it read of the program, is not the price of watching.
+        self.warm_up(server, path, connections)?;
+        self.turn(server, path, connections, beside)
+    }
+
+    /// Loads the server for a moment of which nothing is measured: what who watches it takes to start, and what the first
+    /// requests have it read of the program, is not the price of watching.
+    fn warm_up(&self, server: &Server, path: &str, connections: u32) -> Result<()> {
         let url = server.url(path);
-        self.load.warm_up(&url, connections, &self.interrupt)?;
+        self.load.warm_up(&url, connections, &self.interrupt)
+    }
+
+    fn turn(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
+        let url = server.url(path);
         let own_before_ns = beside.map_or(Ok(0), |child| proc::cpu_ns(child.pid()))?;
         let before_ns = proc::cpu_ns(server.pid())?;
         let answered = self.load.run(&url, connections, &self.interrupt)?;
@@ -112,9 +131,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         rounds: *rounds,
     };
     println!("{}", report::heading()?);
+    let default = PATHS.map(str::to_owned);
+    let paths = if paths.is_empty() { &default[..] } else { paths };
     let wanted = |part| parts.is_empty() || parts.contains(&part);
     if wanted(Part::Pairs) {
         pairs::run(&bench, paths, subjects)?;
+    }
+    if wanted(Part::Samples) {
+        samples::run(&bench, paths)?;
     }
     if wanted(Part::Scaling) {
         scaling::run(&bench)?;

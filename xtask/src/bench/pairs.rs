@@ -5,18 +5,12 @@ use anyhow::Result;
 use super::figures::Round;
 use super::load::Server;
 use super::subject::{self, Tools};
-use super::{Bench, report};
-
-/// A request that costs the server some microseconds, one of 100 us and one of 1 ms.
-const PATHS: [&str; 3] = ["/ping", "/burn?us=100", "/burn?us=1000"];
-
-const CONNECTIONS: u32 = 50;
+use super::{Bench, CONNECTIONS, report};
 
 pub(super) fn run(bench: &Bench, paths: &[String], subjects: &[String]) -> Result<()> {
     let tools = Tools::beside(&bench.observer);
     let subjects = subject::chosen(subjects);
-    let default = PATHS.map(str::to_owned);
-    for path in if paths.is_empty() { &default } else { paths } {
+    for path in paths {
         // A server for each path: what the last one left in its memory is not the next one's.
         let server = Server::start(&bench.observer, 1)?;
         let mut measured: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();

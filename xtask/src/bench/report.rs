@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::figures::{Round, Spread, ratios};
-use super::subject::{NOTHING, SAMPLED, Subject, UNSAMPLED};
+use super::subject::{NOTHING, Subject};
 use crate::command;
 
 /// When and on what this was measured.
@@ -60,16 +60,26 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
             median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
         );
     }
-    let of = |name: &str| subjects.iter().position(|subject| subject.name == name);
-    if let (Some(sampled), Some(unsampled)) = (of(SAMPLED), of(UNSAMPLED)) {
-        let own = ratios(&measured[sampled], &measured[unsampled], Round::own_us);
-        let _ = writeln!(
-            text,
-            "\nOwn CPU a request with samples against without: {}",
-            ratio(own)
-        );
-    }
     text
+}
+
+/// Above the rows of [`samples`].
+pub(super) const SAMPLES_HEADING: &str = "
+One observer with its samples against itself without
+
+| path | pairs | server CPU a request, ratio | requests/s, ratio | own CPU a request, without | ratio |
+|---|---|---|---|---|---|";
+
+/// One path's row.
+pub(super) fn samples(path: &str, with: &[Round], without: &[Round]) -> String {
+    format!(
+        "| `{path}` | {} | {} | {} | {:.2} us | {} |",
+        with.len(),
+        ratio(ratios(with, without, Round::cpu_us)),
+        ratio(ratios(with, without, Round::rate)),
+        Spread::of(without.iter().map(Round::own_us)).median,
+        ratio(ratios(with, without, Round::own_us)),
+    )
 }
 
 /// Above the rows of [`scaling`].

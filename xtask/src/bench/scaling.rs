@@ -10,16 +10,15 @@ use serde_json::Value;
 
 use super::figures::Round;
 use super::load::Server;
-use super::{Bench, report};
+use super::{Bench, CONNECTIONS, report};
 use crate::child::Child;
 
 const THREADS: [u32; 3] = [10, 100, 1000];
-const CONNECTIONS: [u32; 4] = [10, 100, 1000, 10_000];
+const CLIENTS: [u32; 4] = [10, 100, 1000, 10_000];
 const TARGETS: [u32; 3] = [1, 10, 50];
 
 /// Where a dimension is not the one that is varied.
 const ONE: u32 = 1;
-const FIFTY: u32 = 50;
 
 /// One row of the table.
 struct Setting {
@@ -36,9 +35,9 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         connections,
         targets,
     };
-    let threads = THREADS.map(|n| setting(format!("{n} worker threads"), n, FIFTY, ONE));
-    let connections = CONNECTIONS.map(|n| setting(format!("{n} connections"), ONE, n, ONE));
-    let targets = TARGETS.map(|n| setting(format!("{n} watched processes"), ONE, FIFTY, n));
+    let threads = THREADS.map(|n| setting(format!("{n} worker threads"), n, CONNECTIONS, ONE));
+    let connections = CLIENTS.map(|n| setting(format!("{n} connections"), ONE, n, ONE));
+    let targets = TARGETS.map(|n| setting(format!("{n} watched processes"), ONE, CONNECTIONS, n));
     println!("{}", report::SCALING_HEADING);
     for setting in threads.iter().chain(&connections).chain(&targets) {
         let (alone, watched, lost) = measure(bench, setting)?;

@@ -13,10 +13,6 @@ use crate::child::Child;
 /// The turn without anything, to which all others are compared.
 pub(super) const NOTHING: &str = "nothing";
 
-/// observer as it is by default, and without samples: what these cost is the difference.
-pub(super) const SAMPLED: &str = "observer";
-pub(super) const UNSAMPLED: &str = "unsampled";
-
 /// Times every system call of the process, by number.
 const SYSCALL_TIMES: &str = "tracepoint:raw_syscalls:sys_enter /pid == $1/ { @start[tid] = nsecs; } \
     tracepoint:raw_syscalls:sys_exit /pid == $1 && @start[tid]/ \
@@ -43,6 +39,15 @@ pub(super) struct Subject {
     announces: usize,
 }
 
+/// observer as it is by default.
+pub(super) const OBSERVER: Subject = Subject {
+    name: "observer",
+    what: "`observer attach`",
+    program: None,
+    command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
+    announces: 1,
+};
+
 const SUBJECTS: [Subject; 12] = [
     Subject {
         name: NOTHING,
@@ -65,15 +70,9 @@ const SUBJECTS: [Subject; 12] = [
         command: |tools, _| Some(tools.observer(&["attach", "--pid", &std::process::id().to_string()])),
         announces: 1,
     },
+    OBSERVER,
     Subject {
-        name: SAMPLED,
-        what: "`observer attach`",
-        program: None,
-        command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
-        announces: 1,
-    },
-    Subject {
-        name: UNSAMPLED,
+        name: "unsampled",
         what: "`observer attach --sample-hz 0`",
         program: None,
         command: |tools, pid| Some(tools.observer(&["attach", "--sample-hz", "0", "--pid", pid])),

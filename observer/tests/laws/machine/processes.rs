@@ -126,6 +126,7 @@ impl Machine {
             tgid: thread.pid,
             tid: thread.tid,
             cpu: cpu as u32,
+            stands_for_ns: 1_000_000,
             ..StackHead::zeroed()
         };
         self.record(&Sample::new(at_ns, &head, function));
