@@ -9,10 +9,10 @@ pub(crate) mod record;
 pub(crate) mod replay;
 mod sinks;
 
-/// Has blocks of memory of this size given back to the kernel when they are freed, bytes.
+/// Blocks of memory of this size and more go back to the kernel when they are freed, bytes.
 ///
-/// What is known of threads grows block by block, each twice the last one. glibc keeps freed ones for later, once it has
-/// seen some of a size come and go, and with ten threads and more kept more of them than were in use.
+/// What is known of threads grows block by block, each twice the last one. glibc would keep freed ones for later, once it has
+/// seen some of their size come and go: 20 MiB with ten saturated workers.
 #[cfg(target_env = "gnu")]
 const GIVEN_BACK: libc::c_int = 1 << 20;
 

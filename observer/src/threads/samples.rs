@@ -19,7 +19,7 @@ const LEAST_PART: u64 = 4;
 
 /// What a thread was seen running in a stretch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct Ran {
     /// The function's name.
     pub function: Rc<str>,
     /// How much time its samples stand for, ns. The more of them, the closer it is to what it ran.
@@ -92,7 +92,7 @@ impl Samples {
     /// What thread `tid` of process `pid` was seen running most between two times; nothing where it was not seen, where
     /// nothing could be found out about it more often than that, or where what was seen stands for little of that time.
     #[must_use]
-    pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Seen> {
+    pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Ran> {
         let row = self.rows.get(&tid)?;
         // From the end: it is mostly asked of a request that has just ended, and in which nothing was seen.
         let later = row
@@ -117,7 +117,7 @@ impl Samples {
         // Of functions seen equally much the one that was seen first.
         let (function, sum_ns) = sums.into_iter().rev().max_by_key(|(_, sum_ns)| *sum_ns)?;
         let least_ns = to_ns.saturating_sub(from_ns) / LEAST_PART;
-        Some(Seen {
+        Some(Ran {
             function: function.clone().filter(|_| sum_ns >= least_ns)?,
             stands_for_ns: sum_ns,
         })
@@ -159,7 +159,7 @@ mod tests {
         samples
     }
 
-    fn function(seen: Option<Seen>) -> Option<Rc<str>> {
+    fn function(seen: Option<Ran>) -> Option<Rc<str>> {
         seen.map(|seen| seen.function)
     }
 

@@ -90,6 +90,7 @@ impl Bench {
         self.load.warm_up(&url, connections, &self.interrupt)
     }
 
+    /// Loads the server, and measures it and what is attached to it.
     fn turn(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
         let url = server.url(path);
         let own_before_ns = beside.map_or(Ok(0), |child| proc::cpu_ns(child.pid()))?;

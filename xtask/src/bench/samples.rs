@@ -14,7 +14,7 @@ use super::load::Server;
 use super::subject::{OBSERVER, Tools};
 use super::{Bench, CONNECTIONS, report};
 
-/// Turns with samples and without in each round: these differ by less than turns do.
+/// Pairs of turns in each round: many, as turns differ by more than what samples add.
 const PAIRS_A_ROUND: u16 = 6;
 
 pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
             // What drifts from turn to turn is for the one as often as for the other.
             let first = pair % 2 == 0;
             for on in [first, !first] {
-                clocks.turn(on)?;
+                clocks.set(on)?;
                 let turns = if on { &mut with } else { &mut without };
                 turns.push(bench.turn(&server, path, CONNECTIONS, Some(&observer))?);
             }
@@ -72,7 +72,7 @@ impl Clocks {
     }
 
     /// `PERF_EVENT_IOC_ENABLE` and `PERF_EVENT_IOC_DISABLE` of `linux/perf_event.h`.
-    fn turn(&self, on: bool) -> Result<()> {
+    fn set(&self, on: bool) -> Result<()> {
         const ENABLE: Opcode = ioctl::opcode::none(b'$', 0);
         const DISABLE: Opcode = ioctl::opcode::none(b'$', 1);
         if on {

@@ -63,10 +63,6 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "functions::who_computes_for_milliseconds_now_and_then_is_named_at_the_default_rate",
         NAMES,
     ),
-    (
-        "functions::many_who_each_compute_for_a_moment_are_named_by_what_they_do_most",
-        LOAD,
-    ),
 ];
 
 const NAMES: &str =
