@@ -5,29 +5,38 @@ use super::load::Answered;
 /// One turn of one subject.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
+    pub(super) spent: Spent,
     pub(super) answered: Answered,
-    /// CPU time of the server, ns.
-    pub(super) server_ns: u64,
-    /// CPU time of the subject while the server was loaded, ns.
-    pub(super) own_ns: u64,
     /// Resident memory of the subject at the end, bytes.
     pub(super) own_rss_bytes: u64,
 }
 
-impl Round {
+/// What some requests took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spent {
+    pub(super) requests: u64,
+    /// How long it took, us.
+    pub(super) duration_us: u64,
+    /// CPU time of the server, ns.
+    pub(super) server_ns: u64,
+    /// CPU time of the subject while the server was loaded, ns.
+    pub(super) own_ns: u64,
+}
+
+impl Spent {
     /// CPU time of the server for one request, us.
     pub(super) fn cpu_us(&self) -> f64 {
-        self.server_ns as f64 / 1000.0 / self.answered.requests as f64
+        self.server_ns as f64 / 1000.0 / self.requests as f64
     }
 
     /// Requests per second.
     pub(super) fn rate(&self) -> f64 {
-        self.answered.requests as f64 * 1e6 / self.answered.duration_us as f64
+        self.requests as f64 * 1e6 / self.duration_us as f64
     }
 
     /// CPU time of the subject for one request, us.
     pub(super) fn own_us(&self) -> f64 {
-        self.own_ns as f64 / 1000.0 / self.answered.requests as f64
+        self.own_ns as f64 / 1000.0 / self.requests as f64
     }
 }
 
@@ -58,7 +67,7 @@ impl Spread {
 }
 
 /// Ratios of `figure`, round by round.
-pub(super) fn ratios(rounds: &[Round], to: &[Round], figure: impl Fn(&Round) -> f64) -> Spread {
+pub(super) fn ratios<T>(rounds: &[T], to: &[T], figure: impl Fn(&T) -> f64) -> Spread {
     Spread::of(
         rounds
             .iter()

@@ -16,8 +16,8 @@ const SERVER_CPU: u16 = 0;
 const CLIENT_CPU: u16 = 1;
 
 /// How long the server is loaded before a turn, and in it. wrk takes whole seconds.
-const WARM_UP: &str = "2s";
-const TURN: &str = "2s";
+const WARM_UP: Duration = Duration::from_secs(2);
+const TURN: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Has wrk say what it measured in one line: requests, errors, duration and quantiles in microseconds.
@@ -104,14 +104,19 @@ impl Load {
         self.load(url, connections, TURN, interrupt)
     }
 
-    fn load(&self, url: &str, connections: u32, duration: &str, interrupt: &Interrupt) -> Result<Answered> {
+    fn load(&self, url: &str, connections: u32, lasts: Duration, interrupt: &Interrupt) -> Result<Answered> {
+        let wrk = self.begin(url, connections, lasts)?;
+        answered(&wrk.finish(PATIENCE, interrupt)?)
+    }
+
+    /// Loads the server from now on, and at most for so many seconds. When it is asked to end, wrk says what it measured.
+    pub(super) fn begin(&self, url: &str, connections: u32, lasts: Duration) -> Result<Child> {
         let mut wrk = on_cpu(CLIENT_CPU, "wrk");
-        wrk.args(["-t1", "-c", &connections.to_string(), "-d", duration, "-s"])
+        wrk.args(["-t1", "-c", &connections.to_string()])
+            .args(["-d", &lasts.as_secs().to_string(), "-s"])
             .arg(&self.script)
             .arg(url);
-        let wrk = Child::start("wrk", wrk.stdout(Stdio::piped()))?;
-        let said = wrk.finish(PATIENCE, interrupt)?;
-        read(&said).with_context(|| format!("wrk did not answer every request: {said}"))
+        Child::start("wrk", wrk.stdout(Stdio::piped()))
     }
 }
 
@@ -123,6 +128,11 @@ fn on_cpu(cpu: u16, program: impl AsRef<OsStr>) -> Command {
         .args(["-c", LIFTED, "sh", "taskset", "--cpu-list", &cpu.to_string()])
         .arg(program);
     command
+}
+
+/// What the client got, by what wrk said: an error if a request failed.
+pub(super) fn answered(said: &str) -> Result<Answered> {
+    read(said).with_context(|| format!("wrk got no answer to some request: {said}"))
 }
 
 /// Reads the report line; nothing where requests failed.

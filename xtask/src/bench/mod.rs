@@ -22,7 +22,7 @@ use clap::ValueEnum;
 
 use crate::child::{Child, Interrupt};
 use crate::{build, privilege, setup};
-use figures::Round;
+use figures::{Round, Spent};
 use load::{Load, Server};
 
 /// Measure what observer costs a server, beside nothing, empty programs and other tools, in pairs
@@ -77,22 +77,11 @@ struct Bench {
 }
 
 impl Bench {
-    /// Loads the server while `beside` is attached to it, from when both are used to it.
+    /// Loads the server while `beside` is attached to it, and measures both when they are used to it: what who watches it
+    /// takes to start, and what the first requests have it read of the program, is not the price of watching.
     fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
-        self.warm_up(server, path, connections)?;
-        self.turn(server, path, connections, beside)
-    }
-
-    /// Loads the server for a moment of which nothing is measured: what who watches it takes to start, and what the first
-    /// requests have it read of the program, is not the price of watching.
-    fn warm_up(&self, server: &Server, path: &str, connections: u32) -> Result<()> {
         let url = server.url(path);
-        self.load.warm_up(&url, connections, &self.interrupt)
-    }
-
-    /// Loads the server, and measures it and what is attached to it.
-    fn turn(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
-        let url = server.url(path);
+        self.load.warm_up(&url, connections, &self.interrupt)?;
         let own_before_ns = beside.map_or(Ok(0), |child| proc::cpu_ns(child.pid()))?;
         let before_ns = proc::cpu_ns(server.pid())?;
         let answered = self.load.run(&url, connections, &self.interrupt)?;
@@ -105,9 +94,13 @@ impl Bench {
             None => (0, 0),
         };
         Ok(Round {
+            spent: Spent {
+                requests: answered.requests,
+                duration_us: answered.duration_us,
+                server_ns,
+                own_ns,
+            },
             answered,
-            server_ns,
-            own_ns,
             own_rss_bytes,
         })
     }

@@ -1,4 +1,4 @@
-//! What the kernel says of a process: CPU time to the nanosecond, and memory.
+//! What the kernel says of a process: CPU time to the nanosecond, memory, and how often it wrote.
 
 use std::fs;
 
@@ -28,13 +28,22 @@ pub(super) fn cpu_ns(pid: u32) -> Result<u64> {
 
 /// Resident memory of a process, bytes.
 pub(super) fn rss_bytes(pid: u32) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: u64 = line
-        .and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok())
-        .with_context(|| format!("{path} has no VmRSS"))?;
+    let kib = number(&format!("/proc/{pid}/status"), "VmRSS:", "kB")?;
     Ok(kib * 1024)
+}
+
+/// How often a process wrote, to whatever it was.
+pub(super) fn writes(pid: u32) -> Result<u64> {
+    number(&format!("/proc/{pid}/io"), "syscw:", "")
+}
+
+/// The number between two words of a line.
+fn number(path: &str, before: &str, after: &str) -> Result<u64> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(before))
+        .and_then(|line| line.trim().strip_suffix(after)?.trim().parse().ok())
+        .with_context(|| format!("{path} has no number after {before}"))
 }
 
 #[cfg(test)]
@@ -42,9 +51,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_run_and_has_memory() {
+    fn this_process_has_run_has_memory_and_writes() {
         let pid = std::process::id();
         assert!(cpu_ns(pid).unwrap() > 0);
         assert!(rss_bytes(pid).unwrap() > 4096);
+        let before = writes(pid).unwrap();
+        fs::write("/dev/null", "a").unwrap();
+        assert!(writes(pid).unwrap() > before);
     }
 }

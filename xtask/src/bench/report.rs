@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::figures::{Round, Spread, ratios};
+use super::figures::{Round, Spent, Spread, ratios};
 use super::subject::{NOTHING, Subject};
 use crate::command;
 
@@ -44,19 +44,19 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
     let nothing = &measured[nothing];
     for (subject, rounds) in subjects.iter().zip(measured) {
         let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(figure)).median;
-        let cpu = ratios(rounds, nothing, Round::cpu_us);
+        let cpu = ratios(rounds, nothing, |round: &Round| round.spent.cpu_us());
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
             "| {} | {:.2} us | {} | {} | {:.0} us | {:.0} us | {:.0} us | {:.2} us | {:.1} MiB |",
             subject.what,
-            median(&Round::cpu_us),
+            median(&|round: &Round| round.spent.cpu_us()),
             ratio(cpu),
-            ratio(ratios(rounds, nothing, Round::rate)),
+            ratio(ratios(rounds, nothing, |round: &Round| round.spent.rate())),
             median(&|round| round.answered.p50_us as f64),
             median(&|round| round.answered.p99_us as f64),
             median(&|round| round.answered.p999_us as f64),
-            median(&Round::own_us),
+            median(&|round: &Round| round.spent.own_us()),
             median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
         );
     }
@@ -67,18 +67,19 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
 pub(super) const SAMPLES_HEADING: &str = "
 One observer with its samples against itself without
 
-| path | pairs | server CPU a request, ratio | requests/s, ratio | own CPU a request, without | ratio |
-|---|---|---|---|---|---|";
+| path | requests written | pairs | server CPU a request, ratio | requests/s, ratio | own CPU a request, without | ratio |
+|---|---|---|---|---|---|---|";
 
-/// One path's row.
-pub(super) fn samples(path: &str, with: &[Round], without: &[Round]) -> String {
+/// One path's and one observer's row.
+pub(super) fn samples(path: &str, subject: &Subject, with: &[Spent], without: &[Spent]) -> String {
     format!(
-        "| `{path}` | {} | {} | {} | {:.2} us | {} |",
+        "| `{path}` | {} | {} | {} | {} | {:.2} us | {} |",
+        subject.what,
         with.len(),
-        ratio(ratios(with, without, Round::cpu_us)),
-        ratio(ratios(with, without, Round::rate)),
-        Spread::of(without.iter().map(Round::own_us)).median,
-        ratio(ratios(with, without, Round::own_us)),
+        ratio(ratios(with, without, Spent::cpu_us)),
+        ratio(ratios(with, without, Spent::rate)),
+        Spread::of(without.iter().map(Spent::own_us)).median,
+        ratio(ratios(with, without, Spent::own_us)),
     )
 }
 
@@ -94,9 +95,9 @@ pub(super) fn scaling(what: &str, alone: &[Round], watched: &[Round], lost: u64)
     let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(watched.iter().map(figure)).median;
     format!(
         "| {what} | {} | {} | {:.2} us | {:.1} MiB | {lost} |",
-        ratio(ratios(watched, alone, Round::cpu_us)),
-        ratio(ratios(watched, alone, Round::rate)),
-        median(&Round::own_us),
+        ratio(ratios(watched, alone, |round: &Round| round.spent.cpu_us())),
+        ratio(ratios(watched, alone, |round: &Round| round.spent.rate())),
+        median(&|round: &Round| round.spent.own_us()),
         median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
     )
 }

@@ -1,49 +1,85 @@
 //! What samples cost: their clocks are turned off and on again under one observer, turn by turn.
 //!
-//! Two observers, one after the other, differ by more than that: by what the machine does meanwhile.
+//! Two observers, one after the other, differ by more than that: by what the machine does meanwhile. And a request is
+//! written by default if it is slow for the run. With samples all are a little slower, so turns with them would have most
+//! of what the run writes, which says nothing of an observer that samples all the time. Here none is written, or all.
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::ioctl::{self, NoArg, Opcode};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::figures::Round;
-use super::load::Server;
-use super::subject::{OBSERVER, Tools};
-use super::{Bench, CONNECTIONS, report};
+use super::figures::Spent;
+use super::load::{self, Server};
+use super::subject::{Tools, WRITES_NONE_AND_ALL};
+use super::{Bench, CONNECTIONS, proc, report};
+use crate::child::Child;
 
 /// Pairs of turns in each round: many, as turns differ by more than what samples add.
 const PAIRS_A_ROUND: u16 = 6;
+const TURN: Duration = Duration::from_secs(1);
+/// The first seconds of a load: most of the server's code that samples see is known after three.
+const WARM_UP: Duration = Duration::from_secs(4);
 
 pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
     let tools = Tools::beside(&bench.observer);
     println!("{}", report::SAMPLES_HEADING);
     for path in paths {
-        let server = Server::start(&bench.observer, 1)?;
-        let observer = OBSERVER.start(&tools, server.pid())?;
-        let observer = observer.context("observer was not started")?;
-        let clocks = Clocks::of(observer.pid())?;
-        // Most of the server's code that samples see is known after the first three seconds.
-        bench.warm_up(&server, path, CONNECTIONS)?;
-        bench.warm_up(&server, path, CONNECTIONS)?;
-        let pairs = bench.rounds.saturating_mul(PAIRS_A_ROUND);
-        let (mut with, mut without): (Vec<Round>, Vec<Round>) = (Vec::new(), Vec::new());
-        for pair in 1..=pairs {
-            eprint!("\r{path}: pair {pair} of {pairs}          ");
-            // What drifts from turn to turn is for the one as often as for the other.
-            let first = pair % 2 == 0;
-            for on in [first, !first] {
-                clocks.set(on)?;
-                let turns = if on { &mut with } else { &mut without };
-                turns.push(bench.turn(&server, path, CONNECTIONS, Some(&observer))?);
-            }
+        for subject in &WRITES_NONE_AND_ALL {
+            let server = Server::start(&bench.observer, 1)?;
+            let observer = subject.start(&tools, server.pid())?;
+            let observer = observer.context("observer was not started")?;
+            let (with, without) = measure(bench, &server, path, &observer)?;
+            println!("{}", report::samples(path, subject, &with, &without));
         }
-        eprintln!();
-        println!("{}", report::samples(path, &with, &without));
     }
+    println!();
     Ok(())
+}
+
+/// Turns with samples, and those beside them without, all under one load: to begin one has its own price.
+fn measure(bench: &Bench, server: &Server, path: &str, observer: &Child) -> Result<(Vec<Spent>, Vec<Spent>)> {
+    let clocks = Clocks::of(observer.pid())?;
+    let pairs = bench.rounds.saturating_mul(PAIRS_A_ROUND);
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let at_most = (WARM_UP + TURN * 2 * u32::from(pairs)) * 2;
+    let wrk = bench.load.begin(&server.url(path), CONNECTIONS, at_most)?;
+    thread::sleep(WARM_UP);
+    for pair in 1..=pairs {
+        eprint!("\r{path}: pair {pair} of {pairs}          ");
+        // What drifts from turn to turn is for the one as often as for the other.
+        let first = pair % 2 == 0;
+        for on in [first, !first] {
+            clocks.set(on)?;
+            let turns = if on { &mut with } else { &mut without };
+            turns.push(turn(server, observer)?);
+        }
+        if bench.interrupt.came() {
+            bail!("interrupted");
+        }
+    }
+    eprintln!();
+    load::answered(&wrk.stop()?)?;
+    Ok((with, without))
+}
+
+/// What a loaded server and observer take in a turn. The server writes each answer at once, and next to nothing else.
+fn turn(server: &Server, observer: &Child) -> Result<Spent> {
+    let own_before_ns = proc::cpu_ns(observer.pid())?;
+    let before_ns = proc::cpu_ns(server.pid())?;
+    let (written_before, start) = (proc::writes(server.pid())?, Instant::now());
+    thread::sleep(TURN);
+    let duration_us = u64::try_from(start.elapsed().as_micros())?;
+    Ok(Spent {
+        requests: proc::writes(server.pid())?.saturating_sub(written_before),
+        duration_us,
+        server_ns: proc::cpu_ns(server.pid())?.saturating_sub(before_ns),
+        own_ns: proc::cpu_ns(observer.pid())?.saturating_sub(own_before_ns),
+    })
 }
 
 /// The clocks on which a process has programs run.

@@ -39,14 +39,23 @@ pub(super) struct Subject {
     announces: usize,
 }
 
-/// observer as it is by default.
-pub(super) const OBSERVER: Subject = Subject {
-    name: "observer",
-    what: "`observer attach`",
-    program: None,
-    command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
-    announces: 1,
-};
+/// observer with no request written and with every one: by default it writes some.
+pub(super) const WRITES_NONE_AND_ALL: [Subject; 2] = [
+    Subject {
+        name: "writes-none",
+        what: "none",
+        program: None,
+        command: |tools, pid| Some(tools.writing("none", pid)),
+        announces: 0,
+    },
+    Subject {
+        name: "writes-all",
+        what: "all",
+        program: None,
+        command: |tools, pid| Some(tools.writing("all", pid)),
+        announces: 0,
+    },
+];
 
 const SUBJECTS: [Subject; 12] = [
     Subject {
@@ -70,7 +79,13 @@ const SUBJECTS: [Subject; 12] = [
         command: |tools, _| Some(tools.observer(&["attach", "--pid", &std::process::id().to_string()])),
         announces: 1,
     },
-    OBSERVER,
+    Subject {
+        name: "observer",
+        what: "`observer attach`",
+        program: None,
+        command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
+        announces: 1,
+    },
     Subject {
         name: "unsampled",
         what: "`observer attach --sample-hz 0`",
@@ -179,6 +194,19 @@ impl Tools {
         let mut command = Command::new(&self.observer);
         command.args(arguments);
         command
+    }
+
+    /// observer where these requests become lines, which nobody reads.
+    fn writing(&self, requests: &str, pid: &str) -> Command {
+        self.observer(&[
+            "attach",
+            "--requests",
+            requests,
+            "--output",
+            "/dev/null",
+            "--pid",
+            pid,
+        ])
     }
 }
 
