@@ -1,12 +1,18 @@
 //! Figures of many rounds: medians of ratios that were taken in pairs.
 
-use super::load::Answered;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::load::Latency;
+use super::proc;
+use crate::child::Child;
 
 /// One turn of one subject.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
     pub(super) spent: Spent,
-    pub(super) answered: Answered,
+    pub(super) latency: Latency,
     /// Resident memory of the subject at the end, bytes.
     pub(super) own_rss_bytes: u64,
 }
@@ -15,28 +21,49 @@ pub(super) struct Round {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spent {
     pub(super) requests: u64,
-    /// How long it took, us.
-    pub(super) duration_us: u64,
-    /// CPU time of the server, ns.
-    pub(super) server_ns: u64,
-    /// CPU time of the subject while the server was loaded, ns.
-    pub(super) own_ns: u64,
+    pub(super) duration: Duration,
+    pub(super) cpu: Cpu,
+}
+
+/// CPU time of a server and of a subject.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cpu {
+    server_ns: u64,
+    own_ns: u64,
+}
+
+impl Cpu {
+    /// What they take while something lasts, and what comes of it.
+    pub(super) fn during<T>(
+        server: u32,
+        subject: Option<&Child>,
+        load: impl FnOnce() -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let own_ns = || subject.map_or(Ok(0), |child| proc::cpu_ns(child.pid()));
+        let (own_before_ns, server_before_ns) = (own_ns()?, proc::cpu_ns(server)?);
+        let loaded = load()?;
+        let spent = Self {
+            server_ns: proc::cpu_ns(server)?.saturating_sub(server_before_ns),
+            own_ns: own_ns()?.saturating_sub(own_before_ns),
+        };
+        Ok((spent, loaded))
+    }
 }
 
 impl Spent {
     /// CPU time of the server for one request, us.
     pub(super) fn cpu_us(&self) -> f64 {
-        self.server_ns as f64 / 1000.0 / self.requests as f64
+        self.cpu.server_ns as f64 / 1000.0 / self.requests as f64
     }
 
     /// Requests per second.
     pub(super) fn rate(&self) -> f64 {
-        self.requests as f64 * 1e6 / self.duration_us as f64
+        self.requests as f64 / self.duration.as_secs_f64()
     }
 
     /// CPU time of the subject for one request, us.
     pub(super) fn own_us(&self) -> f64 {
-        self.own_ns as f64 / 1000.0 / self.requests as f64
+        self.cpu.own_ns as f64 / 1000.0 / self.requests as f64
     }
 }
 

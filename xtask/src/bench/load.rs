@@ -70,9 +70,13 @@ pub(super) struct Load {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answered {
     pub(super) requests: u64,
-    /// How long it took, us.
-    pub(super) duration_us: u64,
-    /// Latencies as the client saw them, us.
+    pub(super) duration: Duration,
+    pub(super) latency: Latency,
+}
+
+/// Quantiles as the client saw them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Latency {
     pub(super) p50_us: u64,
     pub(super) p99_us: u64,
     pub(super) p999_us: u64,
@@ -147,10 +151,12 @@ fn read(said: &str) -> Option<Answered> {
     };
     (requests > 0).then_some(Answered {
         requests,
-        duration_us,
-        p50_us,
-        p99_us,
-        p999_us,
+        duration: Duration::from_micros(duration_us),
+        latency: Latency {
+            p50_us,
+            p99_us,
+            p999_us,
+        },
     })
 }
 
@@ -161,7 +167,7 @@ mod tests {
     #[test]
     fn a_report_is_read_and_one_with_errors_is_none() {
         let answered = read("Running 2s test\nreport 100 0 2000000 300 400 500\n").unwrap();
-        assert_eq!((answered.requests, answered.p999_us), (100, 500));
+        assert_eq!((answered.requests, answered.latency.p999_us), (100, 500));
         assert_eq!(read("report 100 1 2000000 300 400 500\n"), None);
         assert_eq!(read("report 0 0 2000000 300 400 500\n"), None);
         assert_eq!(read(""), None);

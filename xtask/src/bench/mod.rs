@@ -22,7 +22,7 @@ use clap::ValueEnum;
 
 use crate::child::{Child, Interrupt};
 use crate::{build, privilege, setup};
-use figures::{Round, Spent};
+use figures::{Cpu, Round, Spent};
 use load::{Load, Server};
 
 /// Measure what observer costs a server, beside nothing, empty programs and other tools, in pairs
@@ -82,26 +82,16 @@ impl Bench {
     fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
         let url = server.url(path);
         self.load.warm_up(&url, connections, &self.interrupt)?;
-        let own_before_ns = beside.map_or(Ok(0), |child| proc::cpu_ns(child.pid()))?;
-        let before_ns = proc::cpu_ns(server.pid())?;
-        let answered = self.load.run(&url, connections, &self.interrupt)?;
-        let server_ns = proc::cpu_ns(server.pid())?.saturating_sub(before_ns);
-        let (own_ns, own_rss_bytes) = match beside {
-            Some(child) => (
-                proc::cpu_ns(child.pid())?.saturating_sub(own_before_ns),
-                proc::rss_bytes(child.pid())?,
-            ),
-            None => (0, 0),
-        };
+        let load = || self.load.run(&url, connections, &self.interrupt);
+        let (cpu, answered) = Cpu::during(server.pid(), beside, load)?;
         Ok(Round {
             spent: Spent {
                 requests: answered.requests,
-                duration_us: answered.duration_us,
-                server_ns,
-                own_ns,
+                duration: answered.duration,
+                cpu,
             },
-            answered,
-            own_rss_bytes,
+            latency: answered.latency,
+            own_rss_bytes: beside.map_or(Ok(0), |child| proc::rss_bytes(child.pid()))?,
         })
     }
 }

@@ -44,19 +44,19 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
     let nothing = &measured[nothing];
     for (subject, rounds) in subjects.iter().zip(measured) {
         let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(figure)).median;
-        let cpu = ratios(rounds, nothing, |round: &Round| round.spent.cpu_us());
+        let cpu = ratios(rounds, nothing, |round| round.spent.cpu_us());
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
             "| {} | {:.2} us | {} | {} | {:.0} us | {:.0} us | {:.0} us | {:.2} us | {:.1} MiB |",
             subject.what,
-            median(&|round: &Round| round.spent.cpu_us()),
+            median(&|round| round.spent.cpu_us()),
             ratio(cpu),
-            ratio(ratios(rounds, nothing, |round: &Round| round.spent.rate())),
-            median(&|round| round.answered.p50_us as f64),
-            median(&|round| round.answered.p99_us as f64),
-            median(&|round| round.answered.p999_us as f64),
-            median(&|round: &Round| round.spent.own_us()),
+            ratio(ratios(rounds, nothing, |round| round.spent.rate())),
+            median(&|round| round.latency.p50_us as f64),
+            median(&|round| round.latency.p99_us as f64),
+            median(&|round| round.latency.p999_us as f64),
+            median(&|round| round.spent.own_us()),
             median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
         );
     }
@@ -95,9 +95,9 @@ pub(super) fn scaling(what: &str, alone: &[Round], watched: &[Round], lost: u64)
     let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(watched.iter().map(figure)).median;
     format!(
         "| {what} | {} | {} | {:.2} us | {:.1} MiB | {lost} |",
-        ratio(ratios(watched, alone, |round: &Round| round.spent.cpu_us())),
-        ratio(ratios(watched, alone, |round: &Round| round.spent.rate())),
-        median(&|round: &Round| round.spent.own_us()),
+        ratio(ratios(watched, alone, |round| round.spent.cpu_us())),
+        ratio(ratios(watched, alone, |round| round.spent.rate())),
+        median(&|round| round.spent.own_us()),
         median(&|round| round.own_rss_bytes as f64) / f64::from(1 << 20),
     )
 }

@@ -13,9 +13,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::ioctl::{self, NoArg, Opcode};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::figures::Spent;
+use super::figures::{Cpu, Spent};
 use super::load::{self, Server};
-use super::subject::{Tools, WRITES_NONE_AND_ALL};
+use super::subject::{Subject, Tools, WRITES_NONE_AND_ALL};
 use super::{Bench, CONNECTIONS, proc, report};
 use crate::child::Child;
 
@@ -30,10 +30,7 @@ pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
     println!("{}", report::SAMPLES_HEADING);
     for path in paths {
         for subject in &WRITES_NONE_AND_ALL {
-            let server = Server::start(&bench.observer, 1)?;
-            let observer = subject.start(&tools, server.pid())?;
-            let observer = observer.context("observer was not started")?;
-            let (with, without) = measure(bench, &server, path, &observer)?;
+            let (with, without) = measure(bench, &tools, path, subject)?;
             println!("{}", report::samples(path, subject, &with, &without));
         }
     }
@@ -42,7 +39,10 @@ pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
 }
 
 /// Turns with samples, and those beside them without, all under one load: to begin one has its own price.
-fn measure(bench: &Bench, server: &Server, path: &str, observer: &Child) -> Result<(Vec<Spent>, Vec<Spent>)> {
+fn measure(bench: &Bench, tools: &Tools, path: &str, subject: &Subject) -> Result<(Vec<Spent>, Vec<Spent>)> {
+    let server = Server::start(&bench.observer, 1)?;
+    let observer = subject.start(tools, server.pid())?;
+    let observer = observer.context("observer was not started")?;
     let clocks = Clocks::of(observer.pid())?;
     let pairs = bench.rounds.saturating_mul(PAIRS_A_ROUND);
     let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -50,13 +50,13 @@ fn measure(bench: &Bench, server: &Server, path: &str, observer: &Child) -> Resu
     let wrk = bench.load.begin(&server.url(path), CONNECTIONS, at_most)?;
     thread::sleep(WARM_UP);
     for pair in 1..=pairs {
-        eprint!("\r{path}: pair {pair} of {pairs}          ");
+        eprint!("\r{path}, {}: pair {pair} of {pairs}          ", subject.name);
         // What drifts from turn to turn is for the one as often as for the other.
         let first = pair % 2 == 0;
         for on in [first, !first] {
             clocks.set(on)?;
             let turns = if on { &mut with } else { &mut without };
-            turns.push(turn(server, observer)?);
+            turns.push(turn(&server, &observer)?);
         }
         if bench.interrupt.came() {
             bail!("interrupted");
@@ -69,16 +69,17 @@ fn measure(bench: &Bench, server: &Server, path: &str, observer: &Child) -> Resu
 
 /// What a loaded server and observer take in a turn. The server writes each answer at once, and next to nothing else.
 fn turn(server: &Server, observer: &Child) -> Result<Spent> {
-    let own_before_ns = proc::cpu_ns(observer.pid())?;
-    let before_ns = proc::cpu_ns(server.pid())?;
-    let (written_before, start) = (proc::writes(server.pid())?, Instant::now());
-    thread::sleep(TURN);
-    let duration_us = u64::try_from(start.elapsed().as_micros())?;
+    let load = || {
+        let (before, start) = (proc::writes(server.pid())?, Instant::now());
+        thread::sleep(TURN);
+        let duration = start.elapsed();
+        Ok((proc::writes(server.pid())?.saturating_sub(before), duration))
+    };
+    let (cpu, (requests, duration)) = Cpu::during(server.pid(), Some(observer), load)?;
     Ok(Spent {
-        requests: proc::writes(server.pid())?.saturating_sub(written_before),
-        duration_us,
-        server_ns: proc::cpu_ns(server.pid())?.saturating_sub(before_ns),
-        own_ns: proc::cpu_ns(observer.pid())?.saturating_sub(own_before_ns),
+        requests,
+        duration,
+        cpu,
     })
 }
 
