@@ -402,6 +402,9 @@ impl Pipeline {
             .lost(losses::kernel_reason(event.reason), event.count);
         self.losses.add(event.from_ns, event.to_ns);
         self.threads.lost(event.to_ns);
+        if let Some(polls) = &mut self.polls {
+            polls.lost();
+        }
     }
 
     fn process_ended(&mut self, pid: u32) {

@@ -143,6 +143,11 @@ impl Polls {
         }
     }
 
+    /// Events are missing: polls may have ended.
+    pub fn lost(&mut self) {
+        self.open.clear();
+    }
+
     /// A thread ended.
     pub fn thread_ended(&mut self, tid: u32) {
         self.open.remove(&tid);

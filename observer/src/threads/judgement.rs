@@ -10,8 +10,13 @@ use crate::syscall::Wait;
 const END_OF_ANSWER_NS: u64 = 50_000;
 
 impl Thread {
-    /// The task in which the thread was seen; none where it is between tasks.
+    /// The task in which the thread was seen; none where it is between tasks. The runtime takes the id away before it
+    /// tells those who wait for the task, which the poll still does.
     pub(super) fn task_in(&self, task: Task) -> Task {
+        let task = match self.polled {
+            polled if task == Task::NONE && polled.id().is_some() => polled,
+            _ => task,
+        };
         if task.id().is_some() && task == self.worker_task {
             Task::NONE
         } else {
@@ -265,7 +270,7 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable;
-    use observer_common::{Header, SwitchIn, SwitchOut, Waking};
+    use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
 
     use super::super::{RequestId, Threads};
     use super::*;
@@ -353,6 +358,21 @@ mod tests {
         assert_eq!(doing(&threads, 350).0, Owner::WokenFor(SERVED));
         assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
         assert_eq!(doing(&threads, 475), (Owner::Nobody, Task::new(9)));
+    }
+
+    #[test]
+    fn a_job_is_not_over_before_its_poll_is() {
+        let mut threads = woken_for_a_job();
+        threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
+        threads.seen(&Seen {
+            header: header(OF_POOL, 350),
+            tgid: PID,
+            task: task::NONE,
+            ..Seen::zeroed()
+        });
+        threads.turned_to(OF_POOL, PID, 0, 400, Task::NONE);
+        assert_eq!(doing(&threads, 375), (Owner::WokenFor(SERVED), Task::new(8)));
+        assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
     }
 
     #[test]

@@ -336,6 +336,7 @@ impl Threads {
             thread.lost_until_ns = self.lost_until_ns;
             thread.owner = Owner::Nobody;
             thread.task = Task::UNKNOWN;
+            thread.polled = Task::UNKNOWN;
             thread.state = NOTHING;
             thread.role.lost();
         }

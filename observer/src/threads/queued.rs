@@ -72,10 +72,11 @@ impl Threads {
 
     /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
     pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
-        if !task.is_known() {
+        let Some((thread, tasks, _)) = self.known(tid, pid) else {
             return;
-        }
-        if let Some((thread, tasks, _)) = self.known(tid, pid) {
+        };
+        thread.polled = task;
+        if task.is_known() {
             thread.seen_running(at_ns, cpu, None);
             let task = thread.task_in(task);
             thread.turned_to(at_ns, task, tasks);

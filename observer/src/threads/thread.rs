@@ -30,6 +30,8 @@ pub struct Thread {
     pub(super) task: Task,
     /// When it was last seen in that task without anything else being recorded, ns.
     pub(super) seen_ns: u64,
+    /// Task whose poll it is in, where polls are recorded.
+    pub(super) polled: Task,
     /// The task that a worker of tokio's multi-threaded runtime itself is: it is in it between those that it runs.
     pub(super) worker_task: Task,
     /// The owner's last operation was a send: what follows may already be another's.
@@ -65,6 +67,7 @@ impl Thread {
             owner: Owner::Nobody,
             task: Task::UNKNOWN,
             seen_ns: 0,
+            polled: Task::UNKNOWN,
             worker_task: Task::UNKNOWN,
             owner_sent: false,
             serves: false,
