@@ -67,4 +67,4 @@ pub const SAMPLES_BEFORE_LONG: u32 = 2;
 pub const SAMPLES_A_STACK: u32 = 10;
 
 /// Of so many samples of other threads one has a stack: who is quicker keeps nobody waiting for long.
-pub const SAMPLES_A_STACK_OF_OTHERS: u32 = 100;
+pub const SAMPLES_A_STACK_OF_OTHERS: u32 = 200;
