@@ -10,7 +10,8 @@ pub mod flags {
     pub const DRAINED: u32 = 1 << 1;
     /// [`super::Receive`]: the bytes were only looked at (`MSG_PEEK`).
     pub const PEEK: u32 = 1 << 2;
-    /// [`super::Process`]: the whole process is gone, not only the thread.
+    /// [`super::Process`]: the whole process is gone, not only the thread. Of threads that end at the same moment each can
+    /// find the others gone.
     pub const GROUP_DEAD: u32 = 1 << 3;
     /// [`super::Connection`]: first seen in the middle of its life.
     pub const FOUND: u32 = 1 << 4;

@@ -451,8 +451,11 @@ impl Pipeline {
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
+                let Some(place) = self.targets.iter().position(|pid| *pid == event.tgid) else {
+                    return Ok(());
+                };
+                self.targets.remove(place);
                 self.process_ended(event.tgid);
-                self.targets.retain(|pid| *pid != event.tgid);
                 sink.process(&line(ProcessEvent::Exit, event.tgid, None))
             }
             None => Ok(()),

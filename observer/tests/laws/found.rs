@@ -214,6 +214,28 @@ fn amounts_too_large_to_add_up_do_no_harm() -> Law {
     lines_add_up(&lines(&stream)?)
 }
 
+/// Of its last two threads each found the other gone.
+#[test]
+fn a_process_ends_once() -> Law {
+    let exit = |tid| Process {
+        header: Header {
+            tid,
+            ..header(Kind::Process, 1_000)
+        },
+        tgid: PID,
+        change: ProcessChange::Exit as u32,
+        flags: flags::GROUP_DEAD,
+        ..Process::zeroed()
+    };
+    let stream = Stream::default().record(&exit(PID)).record(&exit(PID + 1));
+    let lines = lines(&stream)?;
+    let ends = String::from_utf8_lossy(&lines)
+        .matches(r#""event":"exit""#)
+        .count();
+    prop_assert_eq!(ends, 1);
+    Ok(())
+}
+
 /// Nobody's clock does this; but where a request says it was, nothing may be lost.
 #[test]
 fn a_request_without_length_can_be_incomplete() -> Law {
