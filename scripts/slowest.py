@@ -17,7 +17,7 @@ PLACES = 40
 LETTERS = {
     "accept_queue": "A", "run_queue": "Q", "throttled": "H", "worker_busy": "W", "worker_blocked": "B",
     "task_queue": "T", "lock": "L", "syscall": "S", "downstream": "D", "timer": "Z", "page_fault": "F",
-    "runtime": "G", "send_blocked": "N", "on_cpu": "#", "unexplained": "?",
+    "runtime": "G", "client": "C", "send_blocked": "N", "stolen": "V", "held_back": "K", "on_cpu": "#", "unexplained": "?",
 }
 UNKNOWN = "*"
 

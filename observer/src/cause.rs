@@ -29,8 +29,14 @@ pub enum Cause {
     PageFault,
     /// The language runtime itself.
     Runtime,
+    /// The client: the rest of the request has not arrived.
+    Client,
     /// Room in its socket's send buffer.
     SendBlocked,
+    /// A hypervisor, which had the CPU while its thread was on it.
+    Stolen,
+    /// TCP, which kept the last bytes of the response after the last send had returned.
+    HeldBack,
     /// Nothing: it was running.
     OnCpu,
     /// What evidence does not cover.
@@ -39,7 +45,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order in which people read them: queues first, own work last.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::AcceptQueue,
         Self::RunQueue,
         Self::Throttled,
@@ -52,7 +58,10 @@ impl Cause {
         Self::Timer,
         Self::PageFault,
         Self::Runtime,
+        Self::Client,
         Self::SendBlocked,
+        Self::Stolen,
+        Self::HeldBack,
         Self::OnCpu,
         Self::Unexplained,
     ];
@@ -73,7 +82,10 @@ impl Cause {
             Self::Timer => "timer",
             Self::PageFault => "page_fault",
             Self::Runtime => "runtime",
+            Self::Client => "client",
             Self::SendBlocked => "send_blocked",
+            Self::Stolen => "stolen",
+            Self::HeldBack => "held_back",
             Self::OnCpu => "on_cpu",
             Self::Unexplained => "unexplained",
         }

@@ -20,7 +20,10 @@ pub(super) const fn letter(cause: Cause) -> &'static str {
         Cause::Timer => "Z",
         Cause::PageFault => "F",
         Cause::Runtime => "G",
+        Cause::Client => "C",
         Cause::SendBlocked => "N",
+        Cause::Stolen => "V",
+        Cause::HeldBack => "K",
         Cause::OnCpu => "#",
         Cause::Unexplained => "?",
     }
@@ -30,9 +33,9 @@ pub(super) const fn letter(cause: Cause) -> &'static str {
 pub(super) const fn style(cause: Cause) -> Style {
     match cause {
         Cause::WorkerBlocked | Cause::WorkerBusy => colour(AnsiColor::Red),
-        Cause::RunQueue | Cause::Throttled => colour(AnsiColor::Yellow),
+        Cause::RunQueue | Cause::Throttled | Cause::Stolen => colour(AnsiColor::Yellow),
         Cause::OnCpu => colour(AnsiColor::Green),
-        Cause::Downstream | Cause::SendBlocked => colour(AnsiColor::Blue),
+        Cause::Downstream | Cause::Client | Cause::SendBlocked | Cause::HeldBack => colour(AnsiColor::Blue),
         Cause::Syscall | Cause::PageFault | Cause::Timer => colour(AnsiColor::Cyan),
         Cause::AcceptQueue | Cause::TaskQueue | Cause::Lock | Cause::Runtime => colour(AnsiColor::Magenta),
         Cause::Unexplained => Style::new().dimmed(),
