@@ -33,7 +33,8 @@ use load::{Load, Server};
 #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench --part pairs --path /ping --rounds 15
-  cargo xtask bench --part pairs --subject empty --subject observer")]
+  cargo xtask bench --part pairs --subject empty --subject observer
+  cargo xtask bench --part pairs --path /ping --subject observer --against ../before/target/release/observer")]
 pub(crate) struct Arguments {
     /// Measure only this; may be given several times
     #[arg(long = "part", value_name = "PART", value_enum)]
@@ -47,6 +48,9 @@ pub(crate) struct Arguments {
     /// Pairs: only this subject, and nothing beside it; may be given several times
     #[arg(long = "subject", value_name = "NAME", value_parser = subject::names())]
     subjects: Vec<String>,
+    /// Pairs: compare with this other build of observer, in place of nothing
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 }
 
 /// A request that costs the server some microseconds, one of 100 us and one of 1 ms.
@@ -71,6 +75,7 @@ enum Part {
 /// What every part needs.
 struct Bench {
     observer: PathBuf,
+    against: Option<PathBuf>,
     load: Load,
     interrupt: Interrupt,
     rounds: u16,
@@ -102,7 +107,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         rounds,
         paths,
         subjects,
+        against,
     } = arguments;
+    if let Some(against) = against.as_ref().filter(|against| !against.is_file()) {
+        bail!(
+            "--against {}: no such file: give the program of the other build",
+            against.display()
+        );
+    }
     setup::ensure()?;
     let observer = build::observer("release", &["faulty-server", "empty-hooks"])?;
     if !privilege::is_root() {
@@ -110,6 +122,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let bench = Bench {
         observer,
+        against: against.clone(),
         load: Load::find()?,
         interrupt: Interrupt::listen()?,
         rounds: *rounds,

@@ -8,8 +8,8 @@ use super::subject::{self, Tools};
 use super::{Bench, CONNECTIONS, report};
 
 pub(super) fn run(bench: &Bench, paths: &[String], subjects: &[String]) -> Result<()> {
-    let tools = Tools::beside(&bench.observer);
-    let subjects = subject::chosen(subjects);
+    let tools = Tools::beside(&bench.observer, bench.against.as_deref());
+    let subjects = subject::chosen(subjects, &tools);
     for path in paths {
         // A server for each path: what the last one left in its memory is not the next one's.
         let server = Server::start(&bench.observer, 1)?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::figures::{Round, Spent, Spread, ratios};
-use super::subject::{NOTHING, Subject};
+use super::subject::{AGAINST, NOTHING, Subject};
 use crate::command;
 
 /// When and on what this was measured.
@@ -30,7 +30,8 @@ pub(super) fn heading() -> Result<String> {
     ))
 }
 
-/// One path's table. Ratios are to the same round's turn without anything: median, and quartiles.
+/// One path's table. Ratios are to the same round's turn of the other build, where there is one, else to that without
+/// anything: median, and quartiles.
 pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -> String {
     let mut text = format!(
         "\n`{path}`, 50 connections, {} rounds\n\n\
@@ -38,13 +39,16 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
          |---|---|---|---|---|---|---|---|---|\n",
         measured.first().map_or(0, Vec::len),
     );
-    let Some(nothing) = subjects.iter().position(|subject| subject.name == NOTHING) else {
+    let turns_of = |name| {
+        let place = subjects.iter().position(|subject| subject.name == name);
+        place.map(|place| &measured[place])
+    };
+    let Some(base) = turns_of(AGAINST).or_else(|| turns_of(NOTHING)) else {
         return text;
     };
-    let nothing = &measured[nothing];
     for (subject, rounds) in subjects.iter().zip(measured) {
         let median = |figure: &dyn Fn(&Round) -> f64| Spread::of(rounds.iter().map(figure)).median;
-        let cpu = ratios(rounds, nothing, |round| round.spent.cpu_us());
+        let cpu = ratios(rounds, base, |round| round.spent.cpu_us());
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
@@ -52,7 +56,7 @@ pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -
             subject.what,
             median(&|round| round.spent.cpu_us()),
             ratio(cpu),
-            ratio(ratios(rounds, nothing, |round| round.spent.rate())),
+            ratio(ratios(rounds, base, |round| round.spent.rate())),
             median(&|round| round.latency.p50_us as f64),
             median(&|round| round.latency.p99_us as f64),
             median(&|round| round.latency.p999_us as f64),

@@ -26,7 +26,7 @@ const TURN: Duration = Duration::from_secs(1);
 const WARM_UP: Duration = Duration::from_secs(4);
 
 pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
-    let tools = Tools::beside(&bench.observer);
+    let tools = Tools::beside(&bench.observer, None);
     println!("{}", report::SAMPLES_HEADING);
     for path in paths {
         for subject in &WRITES_NONE_AND_ALL {

@@ -13,6 +13,9 @@ use crate::child::Child;
 /// The turn without anything, to which all others are compared.
 pub(super) const NOTHING: &str = "nothing";
 
+/// The turn of another build of observer, to which all others are compared where one is given.
+pub(super) const AGAINST: &str = "against";
+
 /// Times every system call of the process, by number.
 const SYSCALL_TIMES: &str = "tracepoint:raw_syscalls:sys_enter /pid == $1/ { @start[tid] = nsecs; } \
     tracepoint:raw_syscalls:sys_exit /pid == $1 && @start[tid]/ \
@@ -57,7 +60,7 @@ pub(super) const WRITES_NONE_AND_ALL: [Subject; 2] = [
     },
 ];
 
-const SUBJECTS: [Subject; 12] = [
+const SUBJECTS: [Subject; 13] = [
     Subject {
         name: NOTHING,
         what: "nothing",
@@ -84,6 +87,17 @@ const SUBJECTS: [Subject; 12] = [
         what: "`observer attach`",
         program: None,
         command: |tools, pid| Some(tools.observer(&["attach", "--pid", pid])),
+        announces: 1,
+    },
+    Subject {
+        name: AGAINST,
+        what: "`observer attach` of the other build",
+        program: None,
+        command: |tools, pid| {
+            let mut command = Command::new(tools.against.as_ref()?);
+            command.args(["attach", "--pid", pid]);
+            Some(command)
+        },
         announces: 1,
     },
     Subject {
@@ -144,9 +158,11 @@ const SUBJECTS: [Subject; 12] = [
     },
 ];
 
-/// Names on the command line.
+/// Names on the command line. The other build is chosen by naming its file.
 pub(super) fn names() -> Vec<&'static str> {
-    SUBJECTS.iter().map(|subject| subject.name).collect()
+    let mut names: Vec<_> = SUBJECTS.iter().map(|subject| subject.name).collect();
+    names.retain(|&name| name != AGAINST);
+    names
 }
 
 /// A program of the distribution, which may need the kernel's tracing file system. Where it is not mounted, the
@@ -161,10 +177,13 @@ fn installed(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Those of these names, or all; and nothing, first, always. Those that are not installed are left out, and said.
-pub(super) fn chosen(names: &[String]) -> Vec<Subject> {
-    let wanted = |subject: &&Subject| {
-        subject.name == NOTHING || names.is_empty() || names.iter().any(|name| name == subject.name)
+/// Those of these names, or all; and nothing, first, always, and the other build where there is one. Those that are not
+/// installed are left out, and said.
+pub(super) fn chosen(names: &[String], tools: &Tools) -> Vec<Subject> {
+    let wanted = |subject: &&Subject| match subject.name {
+        NOTHING => true,
+        AGAINST => tools.against.is_some(),
+        name => names.is_empty() || names.iter().any(|wanted| wanted == name),
     };
     let there = |subject: &&Subject| match subject.program {
         Some(program) if is_missing(program) => {
@@ -180,13 +199,16 @@ pub(super) fn chosen(names: &[String]) -> Vec<Subject> {
 pub(super) struct Tools {
     observer: PathBuf,
     empty_hooks: PathBuf,
+    /// Another build of observer.
+    against: Option<PathBuf>,
 }
 
 impl Tools {
-    pub(super) fn beside(observer: &Path) -> Self {
+    pub(super) fn beside(observer: &Path, against: Option<&Path>) -> Self {
         Self {
             observer: observer.to_owned(),
             empty_hooks: observer.with_file_name("examples").join("empty-hooks"),
+            against: against.map(Path::to_owned),
         }
     }
 
