@@ -20,6 +20,7 @@ use crate::polls::Polls;
 use crate::runtimes::Runtimes;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
+use crate::syscall;
 use crate::threads::{RequestId, Samples, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -143,6 +144,10 @@ impl Pipeline {
             Event::Waking(event) => {
                 if let Some(id) = self.threads.woken(event) {
                     self.connections.touched(id, event.header.tid);
+                }
+                // Who wakes a futex does so also where the network has just interrupted it.
+                if !syscall::is_futex(event.waker_syscall) {
+                    self.connections.woke(event.conn, event.header.tid);
                 }
             }
             Event::PollStart(event) => self.poll_started(event),
@@ -444,7 +449,7 @@ impl Pipeline {
                 let comm = event::text(&event.comm);
                 if let Some(id) = self
                     .threads
-                    .started(event.header.tid, event.tgid, event.child_tid, &comm)
+                    .started(&event.header, event.tgid, event.child_tid, &comm)
                 {
                     self.connections.touched(id, event.child_tid);
                 }
