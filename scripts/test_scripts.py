@@ -87,16 +87,19 @@ class Figures(unittest.TestCase):
     def test_the_slowest_come_first_each_with_its_strip(self):
         lines = [
             request("/quick", ("on_cpu", 1)),
+            request("/new", ("accept_queue", 35, {"syscall": "read", "culprit": {
+                "pid": 7, "tid": 9, "comm": "worker-1", "request": "GET /slow", "syscall": "read"}}), ("client", 10)),
             request("/slow", ("accept_queue", 10), ("lock", 20, {"syscall": "futex"}), ("on_cpu", 10)),
             request("/slower", ("new_cause", 25), ("unexplained", 25), complete=False),
         ]
-        del lines[1]["http"]
-        out, errors = run("slowest.py", text(*lines), "-n", "2")
+        del lines[2]["http"]
+        out, errors = run("slowest.py", text(*lines), "-n", "3")
         self.assertEqual(errors, "")
         self.assertEqual(out, f"""\
       50.00 ms |{"*" * 20}{"?" * 20}| GET /slower 200 (records lost): new_cause 25.00 ms
+      45.00 ms |{"A" * 31}{"C" * 9}| GET /new 200: accept_queue 35.00 ms in read behind GET /slow (worker-1)
       40.00 ms |{"A" * 10}{"L" * 20}{"#" * 10}| (not HTTP): lock 20.00 ms in futex
-A accept_queue  L lock  # on_cpu  ? unexplained  * unknown here
+A accept_queue  L lock  C client  # on_cpu  ? unexplained  * unknown here
 """)
 
     def test_rss_against_latency_is_a_picture(self):

@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod layout;
+pub mod http;
 pub mod limits;
 pub mod names;
 mod offsets;

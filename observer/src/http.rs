@@ -1,5 +1,7 @@
 //! Method, path and status out of the first bytes of an HTTP/1.x message.
 
+use observer_common::http;
+
 use crate::request::Http;
 
 /// Method and target of a request.
@@ -64,9 +66,24 @@ impl From<RequestLine<'_>> for Http {
     }
 }
 
-/// Reads the status out of a response head.
+/// An interim response of status 100 is shorter than this, and one with a final response behind it is not, bytes.
+const INTERIM_BYTES: u64 = 44;
+
+/// Whether a send of so many bytes that begins with `head` is an interim response by itself: the answer is still to come,
+/// and perhaps the rest of the request.
 #[must_use]
-pub fn status(head: &[u8]) -> Option<u16> {
+pub fn is_interim(head: &[u8], bytes: u64) -> bool {
+    http::is_interim(head) && bytes < INTERIM_BYTES
+}
+
+/// Reads the status of the final response out of a response head.
+#[must_use]
+pub fn final_status(head: &[u8]) -> Option<u16> {
+    status(head).filter(|_| !http::is_interim(head))
+}
+
+/// Reads the status out of a response head.
+fn status(head: &[u8]) -> Option<u16> {
     let rest = head.strip_prefix(b"HTTP/1.")?;
     let digits = rest.get(2..5)?;
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
@@ -105,6 +122,24 @@ mod tests {
         assert_eq!(RequestLine::read(b"\x16\x03\x01\x02\x00\x01"), None);
         assert_eq!(RequestLine::read(b"*1\r\n$4\r\nPING\r\n"), None);
         assert_eq!(RequestLine::read(b""), None);
+    }
+
+    #[test]
+    fn an_interim_response_is_not_the_answer() {
+        assert_eq!(final_status(b"HTTP/1.1 100 Con"), None);
+        assert_eq!(final_status(b"HTTP/1.1 103 Ear"), None);
+        assert_eq!(
+            final_status(b"HTTP/1.1 101 Swi"),
+            Some(101),
+            "what follows is no HTTP"
+        );
+        assert_eq!(final_status(b"HTTP/1.1 201 Cre"), Some(201));
+        let alone = b"HTTP/1.1 100 Continue\r\n\r\n";
+        assert!(is_interim(&alone[..16], alone.len() as u64));
+        let both = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        assert!(!is_interim(&both[..16], both.len() as u64));
+        assert!(!is_interim(b"HTTP/2.0 100 Con", 25));
+        assert!(!is_interim(b"", 25), "what was not seen is an answer");
     }
 
     #[test]

@@ -15,11 +15,12 @@ use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
-use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink};
+use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
 use crate::polls::Polls;
 use crate::runtimes::Runtimes;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
+use crate::syscall;
 use crate::threads::{RequestId, Samples, Task, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -144,6 +145,10 @@ impl Pipeline {
                 if let Some(id) = self.threads.woken(event) {
                     self.connections.touched(id, event.header.tid);
                 }
+                // Who wakes a futex does so also where the network has just interrupted it.
+                if !syscall::is_futex(event.waker_syscall) {
+                    self.connections.woke(event.conn, event.header.tid);
+                }
             }
             Event::PollStart(event) => self.poll_started(event),
             Event::PollEnd(event) => self.poll_ended(event),
@@ -237,7 +242,8 @@ impl Pipeline {
             if self.settled.is_full() && self.is_wanted(id) {
                 continue;
             }
-            if let Some(explained) = self.explain(id) {
+            let before = self.settled.take(id.conn);
+            if let Some(explained) = self.explain(id, before) {
                 self.settled.keep(explained);
             }
         }
@@ -266,10 +272,14 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let settled = self.settled.take(id.conn).filter(|explained| {
+        let holds = |explained: &Explained| {
             explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
-        });
-        let Some(explained) = settled.or_else(|| self.explain(id)) else {
+        };
+        let explained = match self.settled.take(id.conn) {
+            Some(explained) if holds(&explained) => Some(explained),
+            before => self.explain(id, before),
+        };
+        let Some(explained) = explained else {
             return Ok(());
         };
         let name = self
@@ -286,7 +296,8 @@ impl Pipeline {
         }
     }
 
-    fn explain(&mut self, id: RequestId) -> Option<Explained> {
+    /// Explains a turn; `before` is what was found out about it before it went on.
+    fn explain(&mut self, id: RequestId, before: Option<Explained>) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -296,9 +307,16 @@ impl Pipeline {
         };
         let complete = self.is_complete(turn);
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
-        let why = self
-            .selection
-            .choose(id, latency_ns, self.summary.tail_threshold_ns());
+        let before = before.filter(|before| before.id == id && before.is_of_tail());
+        // It has its place in the tail, and takes no other.
+        let (why, told_spans) = match before {
+            Some(before) => (Some(Why::Tail), before.spans()),
+            None => (
+                self.selection
+                    .choose(id, latency_ns, self.summary.tail_threshold_ns()),
+                0,
+            ),
+        };
         let keep = if why.is_some() { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, complete, keep);
         let explained = Explained {
@@ -308,7 +326,8 @@ impl Pipeline {
             longest_wait: self.explainer.longest_wait(evidence),
             written: why.map(|why| (why, Box::new(self.explainer.request(turn, figures, evidence)))),
         };
-        self.selection.told(why, explained.spans());
+        self.selection
+            .told(why, explained.spans().saturating_sub(told_spans));
         Some(explained)
     }
 
@@ -430,7 +449,7 @@ impl Pipeline {
                 let comm = event::text(&event.comm);
                 if let Some(id) = self
                     .threads
-                    .started(event.header.tid, event.tgid, event.child_tid, &comm)
+                    .started(&event.header, event.tgid, event.child_tid, &comm)
                 {
                     self.connections.touched(id, event.child_tid);
                 }
@@ -462,3 +481,6 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

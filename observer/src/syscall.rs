@@ -20,6 +20,8 @@ pub enum Wait {
         /// It was to end by itself after so many milliseconds, where that is known and not never.
         timeout_ms: Option<u32>,
     },
+    /// A new connection: the thread had nothing else to do.
+    Accept,
     /// A futex that is no contended mutex: a parked worker, a condition variable, a join.
     Park {
         /// It was to end by itself after a time.
@@ -55,6 +57,7 @@ impl Wait {
             Some(
                 Sysno::epoll_pwait2 | Sysno::ppoll | Sysno::select | Sysno::pselect6 | Sysno::io_uring_enter,
             ) => Self::EventLoop { timeout_ms: None },
+            Some(Sysno::accept | Sysno::accept4) => Self::Accept,
             Some(Sysno::futex) => match args[1] & futex::COMMAND_MASK {
                 futex::LOCK_PI => Self::Mutex,
                 futex::WAIT | futex::WAIT_BITSET if args[2] & 0xffff_ffff == futex::CONTENDED => Self::Mutex,
@@ -75,7 +78,7 @@ impl Wait {
     /// Whether the thread had nothing to do: what it waited for is the reason, never the call.
     #[must_use]
     pub const fn is_idle(self) -> bool {
-        matches!(self, Self::EventLoop { .. } | Self::Park { .. })
+        matches!(self, Self::EventLoop { .. } | Self::Accept | Self::Park { .. })
     }
 
     /// An `int` of milliseconds; negative waits for ever.

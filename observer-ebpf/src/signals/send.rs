@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fexit},
     programs::{BtfTracePointContext, FExitContext},
 };
-use observer_common::{Kind, Send, SendHead};
+use observer_common::{Kind, Send, SendHead, http};
 
 use crate::{
     kernel::{Sock, Task},
@@ -52,7 +52,8 @@ fn send(sock: Sock, result: i32) -> i32 {
     let Some(state) = socket::track(sock, tid, tgid, at_ns, true) else {
         return 0;
     };
-    let first = result > 0 && state.direction != DIRECTION_OUT;
+    let before = state.direction;
+    let first = result > 0 && before != DIRECTION_OUT;
     if result > 0 {
         state.direction = DIRECTION_OUT;
     }
@@ -85,6 +86,11 @@ fn send(sock: Sock, result: i32) -> i32 {
         let rest = unsafe { &raw mut (*slot).send };
         // SAFETY: `head` is writable; every byte of it is written.
         record.head_bytes = unsafe { user::read_head(head, registers, result) };
+        // SAFETY: `head` was written just now.
+        if http::is_interim(unsafe { &*head }) {
+            // The answer is still to come, and perhaps more of the request.
+            state.direction = before;
+        }
         // SAFETY: `rest` is writable and aligned.
         unsafe { rest.write(record) };
         ring::submit(entry);

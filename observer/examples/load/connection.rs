@@ -72,6 +72,31 @@ impl Connection {
         Ok(times)
     }
 
+    /// Sends the head of a request, waits until the server wants the body, and sends that after a pause.
+    pub(crate) async fn ask_and_send(&mut self, head: &[u8], body: &[u8], manner: &Manner) -> Result<Times> {
+        let send_ns = clock::now_ns();
+        let written = self.stream.write_all(head).await;
+        written.context("cannot send the request's head")?;
+        let sent_ns = clock::now_ns();
+        while !self.buffer[..self.filled].ends_with(b"\r\n\r\n") {
+            self.read().await?;
+        }
+        ensure!(
+            self.buffer.starts_with(b"HTTP/1.1 100 "),
+            "the server does not ask for the body"
+        );
+        self.filled = 0;
+        let withheld_ns = pause(manner.piece_pause).await;
+        let written = self.stream.write_all(body).await;
+        written.context("cannot send the request's body")?;
+        Ok(Times {
+            send_ns,
+            sent_ns,
+            withheld_ns,
+            ..Times::default()
+        })
+    }
+
     /// Reads the next answer to its last byte. After an error the connection is of no more use.
     pub(crate) async fn receive(&mut self, manner: &Manner, times: &mut Times) -> Result<Answer> {
         if self.filled == 0 {

@@ -166,8 +166,15 @@ async fn exchange(run: &Run, open: &mut Option<Connection>, begin: Instant) -> R
     let ids: Vec<_> = (0..run.manner.pipeline)
         .map(|_| run.log.as_ref().map(Log::next_id))
         .collect();
-    let requests: String = ids.iter().map(|id| run.url.request(*id)).collect();
-    let mut times = connection.send(requests.as_bytes(), &run.manner).await?;
+    let body = vec![b'b'; run.manner.body_bytes as usize];
+    let request = |id: &Option<u64>| [run.url.request(*id, &run.manner).into_bytes(), body.clone()];
+    let mut times = if run.manner.expect_continue {
+        let [head, body] = request(&ids[0]);
+        connection.ask_and_send(&head, &body, &run.manner).await?
+    } else {
+        let requests: Vec<u8> = ids.iter().flat_map(request).flatten().collect();
+        connection.send(&requests, &run.manner).await?
+    };
     let mut keeps_open = !run.manner.reconnect;
     for id in ids {
         let answer = connection.receive(&run.manner, &mut times).await?;

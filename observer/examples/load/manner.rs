@@ -10,9 +10,15 @@ pub(crate) struct Manner {
     /// Send each request in this many pieces, with pauses between
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
     pub(crate) pieces: u16,
-    /// The pause between two pieces
+    /// The pause between two pieces, or before a body that was asked for
     #[arg(long, default_value = "10ms", value_name = "TIME", value_parser = duration::parse)]
     pub(crate) piece_pause: Duration,
+    /// Send a body of so many bytes with each request
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1 << 20))]
+    pub(crate) body_bytes: u32,
+    /// Ask whether to send the body, wait for the answer to that, pause, and send it
+    #[arg(long, requires = "body_bytes", conflicts_with_all = ["pieces", "pipeline"])]
+    pub(crate) expect_continue: bool,
     /// Pause after the first bytes of each answer, before the rest is read
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) read_pause: Option<Duration>,

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::manner::Manner;
+
 /// A parsed `http://HOST[:PORT]/PATH`.
 #[derive(Clone)]
 pub(crate) struct Url {
@@ -13,14 +15,24 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    /// A request as it is sent; with an id, that is added to its query.
-    pub(crate) fn request(&self, id: Option<u64>) -> String {
+    /// A request as it is sent; with an id, that is added to its query. Where it has a body, this is its head.
+    pub(crate) fn request(&self, id: Option<u64>, manner: &Manner) -> String {
         let Self { host, target, .. } = self;
         let query = id.map_or_else(String::new, |id| {
             let joint = if target.contains('?') { '&' } else { '?' };
             format!("{joint}id={id}")
         });
-        format!("GET {target}{query} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+        let expect = if manner.expect_continue {
+            "Expect: 100-continue\r\n"
+        } else {
+            ""
+        };
+        match manner.body_bytes {
+            0 => format!("GET {target}{query} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            bytes => format!(
+                "POST {target}{query} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {bytes}\r\n{expect}\r\n"
+            ),
+        }
     }
 }
 

@@ -13,7 +13,12 @@ pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) ->
     let to_ns = from_ns.saturating_add(span.dur_ns);
     let most_seen = |pid, tid| evidence.samples.most_seen(pid, tid, from_ns, to_ns);
     let (seen, name) = match (&mut span.culprit, span.tid) {
-        (Some(culprit), _) if matches!(span.cause, Cause::WorkerBusy | Cause::RunQueue) => {
+        (Some(culprit), _)
+            if matches!(
+                span.cause,
+                Cause::AcceptQueue | Cause::WorkerBusy | Cause::RunQueue
+            ) =>
+        {
             (most_seen(culprit.pid, culprit.tid), &mut culprit.function)
         }
         (None, Some(tid)) if span.cause == Cause::OnCpu => {

@@ -8,6 +8,8 @@
 //! Figures are made for every request; names, and the timeline that carries them, only for those that are
 //! written.
 
+mod accepting;
+mod client;
 mod functions;
 mod names;
 mod path;
@@ -16,16 +18,14 @@ mod resumption;
 mod service;
 mod waiting;
 
-use observer_common::conn;
-
 use crate::cause::Cause;
 use crate::connections::{Connections, Turn};
 use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
-use crate::threads::{Samples, State, Thread, Threads};
+use crate::threads::{Samples, Thread, Threads};
 
 pub use names::Names;
 pub use path::Keep;
-use path::{Path, Reason};
+use path::Path;
 
 /// What an explanation may look at.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ impl Explainer {
         let path = &mut self.path;
         path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns), keep);
         service::walk(&evidence, turn, path);
-        wait_for_first_read(&evidence, turn, path);
+        accepting::walk(&evidence, turn, path);
         path.end();
         let partial = path.is_partial() || !turn.arrival_seen || !complete;
         let (minor, major) = path.faults();
@@ -126,7 +126,10 @@ impl Explainer {
         let connection = evidence.connections.get(turn.id.conn);
         let mut timeline: Vec<Span> = Vec::new();
         for step in self.path.steps() {
-            let span = names::span(&evidence, turn.arrival_ns, step);
+            let mut span = names::span(&evidence, turn.arrival_ns, step);
+            if span.cause == Cause::AcceptQueue && turn.accepted.is_some_and(|accepted| !accepted.seen) {
+                span.detail.note.get_or_insert(accepting::NOT_SEEN);
+            }
             match timeline.last_mut() {
                 // A worker that served a hundred requests of one path is one span, not a hundred.
                 Some(before) if before.says_the_same(&span) => before.extend(&span),
@@ -150,41 +153,4 @@ impl Explainer {
             timeline,
         }
     }
-}
-
-/// From the arrival to the first read: why nobody read.
-fn wait_for_first_read(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
-    let Some((accepted_ns, bound)) = turn.accepted else {
-        waiting::walk(evidence, turn, turn.read_tid, turn.arrival_ns, path);
-        return;
-    };
-    let accepted_ns = accepted_ns.min(path.cursor_ns());
-    waiting::walk(evidence, turn, turn.read_tid, accepted_ns, path);
-    if let Some(woken_ns) = woken_to_accept(evidence, turn, accepted_ns) {
-        waiting::walk(evidence, turn, turn.read_tid, woken_ns, path);
-    }
-    let reason = if bound {
-        Reason::Note("until the first read: when it was accepted was not seen")
-    } else {
-        Reason::Plain
-    };
-    path.charge_until(turn.arrival_ns, Cause::AcceptQueue, None, None, reason);
-}
-
-/// When the thread that read first was woken because its listener had a connection, if it did nothing for others from
-/// then until it accepted: all that it waited for since then, it waited for a CPU.
-fn woken_to_accept(evidence: &Evidence<'_>, turn: &Turn, accepted_ns: u64) -> Option<u64> {
-    let thread = evidence.threads.get(turn.read_tid)?;
-    for slice in thread.back_from(accepted_ns) {
-        match slice.state {
-            State::Runnable { .. } => {}
-            State::Running { owner, .. } if owner.request().is_none_or(|id| id == turn.id) => {}
-            State::Blocked(block) if block.wait.is_idle() => {
-                let listener = block.wake.is_some_and(|wake| wake.conn == conn::LISTENER);
-                return listener.then_some(slice.to_ns.max(turn.arrival_ns));
-            }
-            _ => return None,
-        }
-    }
-    None
 }

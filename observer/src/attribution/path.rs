@@ -176,8 +176,9 @@ impl Path {
         }
     }
 
-    /// Charges from `from_ns` to the cursor in one step what a worker did, of which only sums are known.
-    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: Sums) {
+    /// Charges from `from_ns` to the cursor in one step what a worker did, of which only sums are known: what it ran to
+    /// `busy`, what it was blocked to `blocked`.
+    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
         let Sums {
             ran_ns,
             runnable_ns,
@@ -187,10 +188,10 @@ impl Path {
         let mut left_ns = self.cursor_ns.saturating_sub(from_ns);
         self.cursor_ns = self.cursor_ns.min(from_ns);
         for (cause, ns) in [
-            (Cause::WorkerBusy, ran_ns),
+            (busy, ran_ns),
             (Cause::RunQueue, runnable_ns),
             (Cause::Throttled, throttled_ns),
-            (Cause::WorkerBlocked, blocked_ns),
+            (blocked, blocked_ns),
         ] {
             let ns = ns.min(left_ns);
             self.budget.charge(cause, ns);

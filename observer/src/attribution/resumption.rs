@@ -42,7 +42,7 @@ impl Walk<'_, '_> {
         let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
             (
                 Cause::Unexplained,
-                Reason::Note("waiting for the client's next bytes"),
+                Reason::Note("put aside: bytes of its client woke the worker, and were not read"),
             )
         } else if let Some(sure) = self.reason_to_resume(run, slice, block) {
             sure
@@ -193,7 +193,7 @@ impl Walk<'_, '_> {
     }
 
     /// The last idle time of the thread, or of the one that handed work to it, if it ended after `ran_ns`.
-    fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
+    pub(super) fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
         let (mut tid, mut at_ns) = (self.tid, self.path.cursor_ns());
         for _ in 0..MAX_HOPS {
             let (idle, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;

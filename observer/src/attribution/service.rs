@@ -122,7 +122,7 @@ impl Walk<'_, '_> {
                 if let Began::Received { conn, arrived_ns } = began
                     && slice.from_ns > read_ns
                 {
-                    self.answered(conn, arrived_ns);
+                    self.received(conn, arrived_ns);
                 }
                 if began == Began::HandedOff
                     && let Some(handed_off) = &mut self.handed_off
@@ -271,15 +271,20 @@ impl Walk<'_, '_> {
             (Wait::PageFault, _) => Cause::PageFault,
             (Wait::Unknown, _) => Cause::Unexplained,
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
-            (_, Some((from, _))) if receives && from == self.turn.id.conn => {
-                self.path
-                    .unexplained_until(from_ns, Some(self.tid), "waiting for the client's next bytes");
-                return;
-            }
+            _ if self.waits_for_client(block) => Cause::Client,
             _ => Cause::Syscall,
         };
         self.path
             .charge_until(from_ns, cause, Some(self.tid), None, reason);
+    }
+
+    /// The request went on with bytes that were received on `conn` at the cursor.
+    fn received(&mut self, conn: u64, arrived_ns: u64) {
+        if conn != self.turn.id.conn {
+            self.answered(conn, arrived_ns);
+        } else if arrived_ns > 0 {
+            self.client_went_on(arrived_ns);
+        }
     }
 
     /// The request went on because `conn`, which the process opened, had bytes: from their arrival on they

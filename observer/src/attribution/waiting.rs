@@ -1,5 +1,5 @@
-//! Explains why something that was ready was not yet taken: bytes of a request before its first read, or a
-//! peer's answer before it was received. Everything a worker did meanwhile is evidence.
+//! Explains why something that was ready was not yet taken: bytes of a request before its first read, a peer's answer
+//! before it was received, or a connection before it was accepted. Everything a worker did meanwhile is evidence.
 
 use observer_common::limits::NETWORK_MARK_NS;
 
@@ -19,17 +19,37 @@ const MAX_TOLD: usize = 64;
 
 const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short");
 
+const IDLE: &str = "the thread that accepts had nothing to do meanwhile";
+
+const NOT_KNOWN: &str = "who accepts is not known";
+
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
-    walk_with(evidence, turn, tid, ready_ns, false, path);
+    walk_with(evidence, turn, tid, ready_ns, Ready::Bytes, path);
 }
 
 /// The same where it is recorded that the request's task was queued at `ready_ns`: no worker took it that was idle.
 pub(super) fn walk_queue(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
-    walk_with(evidence, turn, tid, ready_ns, true, path);
+    walk_with(evidence, turn, tid, ready_ns, Ready::Task, path);
 }
 
-fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, queued: bool, path: &mut Path) {
+/// The same for a connection that thread `tid` accepted at the cursor: whatever that did is `accept_queue`.
+pub(super) fn walk_to_accept(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+    walk_with(evidence, turn, tid, ready_ns, Ready::Connection, path);
+}
+
+/// What was ready.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    /// Bytes on a socket.
+    Bytes,
+    /// A task in the runtime's queue.
+    Task,
+    /// A connection in its listener's queue.
+    Connection,
+}
+
+fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, ready: Ready, path: &mut Path) {
     let mut wait = Wait {
         evidence,
         request: turn.id,
@@ -40,7 +60,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, queu
         // What a thread did for a request before it read it comes right before the read.
         none_of_ours_left: false,
         unread: path.cursor_ns() <= turn.read_ns,
-        queued,
+        ready,
     };
     'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
         let mut back = thread.back_from(path.cursor_ns());
@@ -56,7 +76,10 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, queu
                 && block.wait.is_idle()
                 && slice.to_ns <= path.cursor_ns()
                 && let Some(waker) = hand_off(evidence, &block)
-                && evidence.threads.get(waker).is_some_and(Thread::is_worker)
+                && evidence
+                    .threads
+                    .get(waker)
+                    .is_some_and(|thread| wait.takes_up(waker, thread))
             {
                 // From the wakeup backwards, what the waker did is the reason; unless it is one that would not have taken
                 // the request up itself, as a thread of a blocking pool.
@@ -69,8 +92,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, queu
         break;
     }
     if path.cursor_ns() > ready_ns {
-        path.mark_partial();
-        path.unexplained_until(ready_ns, Some(wait.tid), "no record of the thread");
+        wait.not_seen(ready_ns, "no record of the thread", path);
     }
 }
 
@@ -87,24 +109,46 @@ struct Wait<'a, 'b> {
     none_of_ours_left: bool,
     /// The request was not yet read.
     unread: bool,
-    /// Its task was in the runtime's queue all the time.
-    queued: bool,
+    ready: Ready,
 }
 
 impl Wait<'_, '_> {
+    /// Whether another thread, which woke this one, would have taken up what was ready itself, as one of a blocking pool
+    /// would not.
+    fn takes_up(&self, tid: u32, thread: &Thread) -> bool {
+        thread.is_worker()
+            || self.ready == Ready::Connection && self.evidence.threads.acceptors(thread.pid).contains(&tid)
+    }
+
+    /// What is charged where a worker that does this is waited for.
+    fn instead_of(&self, cause: Cause) -> Cause {
+        match self.ready {
+            Ready::Connection => Cause::AcceptQueue,
+            Ready::Bytes | Ready::Task => cause,
+        }
+    }
+
+    /// It is not known what the thread did. That a connection was not accepted is.
+    fn not_seen(&self, from_ns: u64, note: &'static str, path: &mut Path) {
+        if self.ready == Ready::Connection {
+            path.charge_until(from_ns, Cause::AcceptQueue, None, None, Reason::Note(NOT_KNOWN));
+        } else {
+            path.mark_partial();
+            path.unexplained_until(from_ns, Some(self.tid), note);
+        }
+    }
+
     /// Whether the request's task was ready in a slice in which a worker was in none.
     fn is_ready(&self, slice: &Slice) -> bool {
-        !self.unread || self.evidence.threads.queued(self.tid, slice.to_ns).is_some()
+        self.ready != Ready::Connection
+            && (!self.unread || self.evidence.threads.queued(self.tid, slice.to_ns).is_some())
     }
 
     fn charge(&mut self, pid: u32, slice: &Slice, path: &mut Path) {
         let from_ns = slice.from_ns.max(self.ready_ns);
         let on = Some(self.tid);
         match slice.state {
-            State::Unknown { .. } => {
-                path.mark_partial();
-                path.unexplained_until(from_ns, on, "what the thread did was not seen");
-            }
+            State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen", path),
             State::Running { cpu, owner, .. } if owner.request() == Some(self.request) => {
                 path.add_faults(slice.faults);
                 path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
@@ -133,7 +177,8 @@ impl Wait<'_, '_> {
                 } else {
                     BEHIND_MANY
                 };
-                path.charge_telling(from_ns, Cause::WorkerBusy, on, Some(cpu), reason, told);
+                let cause = self.instead_of(Cause::WorkerBusy);
+                path.charge_telling(from_ns, cause, on, Some(cpu), reason, told);
             }
             State::Runnable { .. } => run_queue(self.evidence, self.tid, slice, from_ns, path),
             State::Blocked(block) if block.wait.is_idle() => {
@@ -148,18 +193,20 @@ impl Wait<'_, '_> {
                         Reason::Note("waking the thread"),
                     );
                 }
-                if self.queued {
-                    path.charge_until(from_ns, Cause::TaskQueue, on, None, Reason::Plain);
-                } else {
-                    path.unexplained_until(from_ns, on, "the thread was idle meanwhile");
-                }
+                let (cause, reason) = match self.ready {
+                    Ready::Bytes => (Cause::Unexplained, Reason::Note("the thread was idle meanwhile")),
+                    Ready::Task => (Cause::TaskQueue, Reason::Plain),
+                    Ready::Connection => (Cause::AcceptQueue, Reason::Note(IDLE)),
+                };
+                path.charge_until(from_ns, cause, on, None, reason);
             }
             State::Blocked(block) => {
                 if !slice.task.is_known() {
                     path.mark_by_order();
                 }
                 let reason = Reason::BlockedFor(call(pid, &block), block.owner, slice.task);
-                path.charge_until(from_ns, Cause::WorkerBlocked, on, None, reason);
+                let cause = self.instead_of(Cause::WorkerBlocked);
+                path.charge_until(from_ns, cause, on, None, reason);
             }
         }
     }
@@ -184,7 +231,9 @@ impl Wait<'_, '_> {
             path.mark_by_order();
         }
         if !keeps_steps {
-            path.charge_sums(stretch.from_ns, stretch.sums);
+            let [busy, blocked] =
+                [Cause::WorkerBusy, Cause::WorkerBlocked].map(|cause| self.instead_of(cause));
+            path.charge_sums(stretch.from_ns, stretch.sums, busy, blocked);
             if stretch.longest_ns <= path.longest_wait_ns() {
                 return true;
             }
@@ -194,10 +243,13 @@ impl Wait<'_, '_> {
         let (cause, reason) = match longest.state {
             State::Running { cpu, owner, .. } => {
                 on = Some(cpu);
-                (Cause::WorkerBusy, Reason::RanFor(owner, longest.task))
+                (
+                    self.instead_of(Cause::WorkerBusy),
+                    Reason::RanFor(owner, longest.task),
+                )
             }
             State::Blocked(block) => (
-                Cause::WorkerBlocked,
+                self.instead_of(Cause::WorkerBlocked),
                 Reason::BlockedFor(call(pid, &block), block.owner, longest.task),
             ),
             State::Runnable {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::accepted::Accepted;
 use super::turn::Turn;
 use crate::http::RequestLine;
 use crate::threads::RequestId;
@@ -65,7 +66,9 @@ pub struct Connection {
     /// It is over.
     pub(super) closed: bool,
     pub(super) nth: u64,
-    pub(super) accepted: Option<(u64, bool)>,
+    /// When it was seen to come into its listener's queue, ns. One that was there before waits for no accept.
+    pub(super) established_ns: Option<u64>,
+    pub(super) accepted: Option<Accepted>,
     fd: i32,
     pub(super) turn: Option<Box<Turn>>,
     last: Option<Box<Turn>>,
@@ -86,12 +89,42 @@ impl Connection {
             used_ns: 0,
             closed: false,
             nth: 0,
+            established_ns: None,
             accepted: None,
             fd: -1,
             turn: None,
             last: None,
             names: VecDeque::new(),
             spare: None,
+        }
+    }
+
+    /// Thread `tid` took it out of its listener's queue.
+    pub(super) fn was_accepted(&mut self, at_ns: u64, tid: u32) {
+        self.accepted = Some(Accepted {
+            at_ns,
+            tid,
+            established_ns: self.established_ns.unwrap_or(0),
+            seen: true,
+        });
+    }
+
+    /// Thread `tid` knows of it, so it was accepted by then.
+    pub(super) fn is_known_to(&mut self, tid: u32, at_ns: u64) {
+        if let (None, Some(established_ns)) = (self.accepted, self.established_ns) {
+            self.accepted = Some(Accepted {
+                at_ns,
+                tid,
+                established_ns,
+                seen: false,
+            });
+        }
+    }
+
+    /// Thread `tid` was woken because bytes had come: it had been accepted before they came.
+    pub(super) fn is_watched_by(&mut self, tid: u32) {
+        if let Some(established_ns) = self.established_ns {
+            self.is_known_to(tid, established_ns);
         }
     }
 

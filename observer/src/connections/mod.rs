@@ -5,6 +5,7 @@
 //! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
 //! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
+mod accepted;
 mod connection;
 mod turn;
 
@@ -14,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use observer_common::{self as common, flags, tcp};
 use rustc_hash::FxHashMap;
 
+pub use accepted::Accepted;
 pub use connection::{Connection, OutboundSend, Role};
 pub use turn::Turn;
 
@@ -95,6 +97,13 @@ impl Connections {
         }
     }
 
+    /// Bytes that came on a connection woke thread `tid`.
+    pub fn woke(&mut self, conn: u64, tid: u32) {
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.is_watched_by(tid);
+        }
+    }
+
     /// A watched process listens on `port`.
     pub fn listens(&mut self, port: u16) {
         self.ports.insert(port);
@@ -148,8 +157,11 @@ impl Connections {
                 request: owner,
             });
         }
+        if (event.old_state, event.new_state) == (tcp::SYN_RECV, tcp::ESTABLISHED) {
+            connection.established_ns = Some(event.header.at_ns);
+        }
         if event.flags & flags::ACCEPTED != 0 {
-            connection.accepted = Some((event.header.at_ns, false));
+            connection.was_accepted(event.header.at_ns, event.header.tid);
         }
         let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
         if this_side_closes {
@@ -211,9 +223,7 @@ impl Connections {
         let Some(connection) = self.used(event.conn, at_ns, event.result) else {
             return (None, None);
         };
-        if connection.accepted.is_none() {
-            connection.accepted = Some((at_ns, true));
-        }
+        connection.is_known_to(event.header.tid, at_ns);
         if event.result <= 0 || event.flags & flags::PEEK != 0 {
             return (None, None);
         }
@@ -286,6 +296,15 @@ impl Connections {
             connection.role = Role::Outbound;
         }
         let outbound = connection.role == Role::Outbound;
+        let sent_bytes = u64::from(event.result.max(0).unsigned_abs());
+        if let Some(turn) = connection.turn.as_mut().filter(|_| !outbound)
+            && http::is_interim(head, sent_bytes)
+        {
+            // It is not the answer, and what its receive has said of the thread still holds.
+            turn.bytes_out += sent_bytes;
+            turn.touched_by(event.header.tid);
+            return None;
+        }
         let mut late = false;
         let request = if outbound {
             if event.result > 0 {
@@ -299,13 +318,11 @@ impl Connections {
         } else if let Some(turn) = &mut connection.turn {
             turn.touched_by(event.header.tid);
             if event.result > 0 {
-                if turn.sent_tid == 0 {
-                    turn.status = http::status(head);
-                }
+                turn.status = turn.status.or_else(|| http::final_status(head));
                 turn.sent_ns = at_ns;
                 turn.sent_tid = event.header.tid;
                 turn.sent_task = Task::new(event.task);
-                turn.bytes_out += u64::from(event.result.unsigned_abs());
+                turn.bytes_out += sent_bytes;
                 turn.rss_end = event.rss_pages;
             }
             Some(turn.id)

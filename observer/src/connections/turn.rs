@@ -2,6 +2,7 @@
 
 use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 
+use super::accepted::Accepted;
 use crate::http::RequestLine;
 use crate::threads::{RequestId, Task};
 
@@ -25,8 +26,8 @@ pub struct Turn {
     pub read_tid: u32,
     /// Runtime task that read first.
     pub read_task: Task,
-    /// When the connection was accepted, when that was after the arrival: ns, and whether it is only a bound.
-    pub accepted: Option<(u64, bool)>,
+    /// How the connection was accepted, when that was after the arrival.
+    pub accepted: Option<Accepted>,
     /// End of the last send, ns.
     pub sent_ns: u64,
     /// Thread that sent last; 0 before the first send.
@@ -50,7 +51,7 @@ pub struct Turn {
 
 impl Turn {
     /// The turn that this receive starts, on a connection that was accepted then.
-    pub(super) fn begin(id: RequestId, event: &Receive, accepted: Option<(u64, bool)>) -> Self {
+    pub(super) fn begin(id: RequestId, event: &Receive, accepted: Option<Accepted>) -> Self {
         let read_ns = event.header.at_ns;
         let arrival_seen = event.arrived_ns > 0;
         let arrival_ns = if arrival_seen {
@@ -66,7 +67,7 @@ impl Turn {
             read_ns,
             read_tid: event.header.tid,
             read_task: Task::new(event.task),
-            accepted: accepted.filter(|&(at_ns, _)| id.nth == 1 && at_ns > arrival_ns),
+            accepted: accepted.filter(|accepted| id.nth == 1 && accepted.at_ns > arrival_ns),
             sent_ns: 0,
             sent_tid: 0,
             sent_task: Task::UNKNOWN,

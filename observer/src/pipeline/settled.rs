@@ -35,6 +35,11 @@ pub(super) struct Settled {
 }
 
 impl Explained {
+    /// Whether it was chosen as one of the tail.
+    pub(super) fn is_of_tail(&self) -> bool {
+        self.written.as_ref().is_some_and(|(why, _)| *why == Why::Tail)
+    }
+
     pub(super) fn spans(&self) -> usize {
         self.written
             .as_ref()

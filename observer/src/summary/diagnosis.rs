@@ -18,7 +18,7 @@ const MOST: f64 = 0.5;
 
 /// What is wrong, judged from the requests at the p99.
 pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosis> {
-    let part = |cause| p99.budget_ns.get(cause) as f64 / p99.latency_ns.max(1) as f64;
+    let part = |cause| p99.budget_ns.get(cause) as f64 / p99.latency_ns.max(1) as f64 + to_accept(p99, cause);
     let worst = [
         Cause::Throttled,
         Cause::RunQueue,
@@ -29,7 +29,10 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
     .filter(|worst| part(*worst) >= LARGE)?;
     let of_latency = format!("{:.0} % of the latency at the p99", 100.0 * part(worst));
-    let culprit = p99.waited_for.iter().find(|waited| waited.cause == worst);
+    let culprit = p99
+        .waited_for
+        .iter()
+        .find(|waited| waited.cause == worst || is_worker_to_accept(waited, worst));
     let (kind, text) = match worst {
         Cause::Throttled => (
             Trouble::Quota,
@@ -53,6 +56,28 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         },
     };
     Some(Diagnosis { kind, text })
+}
+
+/// Whether a connection waited to be accepted by a worker that was blocked or busy, as `cause` has it, for a request.
+fn is_worker_to_accept(waited: &WaitedFor, cause: Cause) -> bool {
+    let kept_by = match waited.syscall {
+        Some(_) => Cause::WorkerBlocked,
+        None => Cause::WorkerBusy,
+    };
+    waited.cause == Cause::AcceptQueue && waited.request.is_some() && cause == kept_by
+}
+
+/// Part of the latency in such waits, as far as each was the longest of its request.
+fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
+    let waits = p99
+        .waited_for
+        .iter()
+        .filter(|waited| is_worker_to_accept(waited, cause));
+    let waited_ns: f64 = waits
+        .map(|waited| waited.requests as f64 * waited.mean_ns as f64)
+        .sum();
+    let mean_ns = waited_ns / p99.requests.max(1) as f64;
+    mean_ns.min(p99.budget_ns.get(Cause::AcceptQueue) as f64) / p99.latency_ns.max(1) as f64
 }
 
 /// Whether it was not a watched process that was waited behind.
@@ -229,6 +254,31 @@ mod tests {
             text,
             "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
         );
+    }
+
+    #[test]
+    fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
+        let to_accept = |syscall, request: Option<&str>| WaitedFor {
+            mean_ns: 50,
+            syscall,
+            request: request.map(str::to_owned),
+            ..behind(Cause::AcceptQueue, 7, "srv")
+        };
+        let parts = [
+            (Cause::AcceptQueue, 50),
+            (Cause::WorkerBlocked, 10),
+            (Cause::OnCpu, 40),
+        ];
+        let busy = workers(&[(0.98, 0.0), (0.95, 0.0)]);
+        let blocked = to_accept(Some("clock_nanosleep"), Some("GET /slow"));
+        assert_eq!(
+            of(&p99(&parts, vec![blocked]), &busy).unwrap().text,
+            "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
+        );
+        let computing = p99(&parts, vec![to_accept(None, Some("GET /slow"))]);
+        assert_eq!(of(&computing, &busy).unwrap().kind, Trouble::Saturated);
+        // A thread that serves nobody is no worker.
+        assert_eq!(of(&p99(&parts, vec![to_accept(None, None)]), &busy), None);
     }
 
     #[test]

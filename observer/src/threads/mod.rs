@@ -4,7 +4,9 @@
 //! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
 //! a request needs from before that is `unexplained`.
 
+mod acceptors;
 mod availability;
+mod begun;
 mod comms;
 mod index;
 mod judgement;
@@ -21,7 +23,7 @@ mod usage;
 
 use std::rc::Rc;
 
-use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, flags};
+use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, conn, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use comms::Comm;
@@ -36,6 +38,7 @@ pub use tasks::Task;
 pub use thread::Thread;
 pub use usage::{Longest, Usage};
 
+use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
 use self::occupancy::Occupancy;
@@ -76,6 +79,7 @@ pub struct Threads {
     comms: Comms,
     tasks: Tasks,
     queue: Queue,
+    acceptors: Acceptors,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
@@ -238,6 +242,9 @@ impl Threads {
             pid: event.waker_tgid,
             comm: self.comms.number(&event.waker_comm),
         };
+        if event.conn == conn::LISTENER {
+            self.acceptors.woken(event.tgid, event.header.tid);
+        }
         let (thread, ..) = self.known(event.header.tid, event.tgid)?;
         let handed_off = thread.woken(event, by, waker_owner);
         let woken_for = match thread.owner {
@@ -292,17 +299,6 @@ impl Threads {
         availability.map_or(0, Availability::take_waited_ns)
     }
 
-    /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
-    /// the request, if that is one.
-    pub fn started(&mut self, tid: u32, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
-        let owner = self.get(tid)?.owner.request();
-        let (child, ..) = self.known(child_tid, pid)?;
-        child.comm = Some(comm.into());
-        child.task = Task::NONE;
-        child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
-        owner
-    }
-
     /// A thread's name.
     pub fn named(&mut self, tid: u32, pid: u32, comm: &str) {
         if let Some((thread, ..)) = self.known(tid, pid) {
@@ -315,6 +311,7 @@ impl Threads {
         let Some(thread) = self.threads.remove(&tid) else {
             return;
         };
+        self.acceptors.ended(thread.pid, tid);
         if let Some(availability) = self.availability.get_mut(&thread.pid) {
             availability.change(at_ns, thread.counted_free, None);
             if availability.is_empty() {

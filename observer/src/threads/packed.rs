@@ -72,6 +72,7 @@ pub(super) enum PackedBegan {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PackedWait {
     EventLoop,
+    Accept,
     Park,
     TimedPark,
     Condition,
@@ -304,6 +305,7 @@ impl PackedWait {
     fn pack(wait: Wait, arg0: u32) -> (Self, u32) {
         match wait {
             Wait::EventLoop { timeout_ms } => (Self::EventLoop, timeout_ms.unwrap_or(FOR_EVER)),
+            Wait::Accept => (Self::Accept, arg0),
             Wait::Park { timeout: false } => (Self::Park, arg0),
             Wait::Park { timeout: true } => (Self::TimedPark, arg0),
             Wait::Condition { timeout: false } => (Self::Condition, arg0),
@@ -323,6 +325,7 @@ impl PackedWait {
                 let timeout_ms = (detail != FOR_EVER).then_some(detail);
                 return (Wait::EventLoop { timeout_ms }, 0);
             }
+            Self::Accept => Wait::Accept,
             Self::Park => Wait::Park { timeout: false },
             Self::TimedPark => Wait::Park { timeout: true },
             Self::Condition => Wait::Condition { timeout: false },
@@ -338,7 +341,10 @@ impl PackedWait {
 
     /// As [`Wait::is_idle`].
     pub(super) const fn is_idle(self) -> bool {
-        matches!(self, Self::EventLoop | Self::Park | Self::TimedPark)
+        matches!(
+            self,
+            Self::EventLoop | Self::Accept | Self::Park | Self::TimedPark
+        )
     }
 }
 
@@ -392,6 +398,7 @@ mod tests {
         let waits = [
             Wait::EventLoop { timeout_ms: None },
             Wait::EventLoop { timeout_ms: Some(0) },
+            Wait::Accept,
             Wait::Park { timeout: false },
             Wait::Park { timeout: true },
             Wait::Condition { timeout: false },

@@ -38,6 +38,8 @@ pub struct Thread {
     pub(super) owner_sent: bool,
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
+    /// Thread that began it, and when, ns.
+    pub(super) begun_by: Option<(u32, u64)>,
     /// It had nothing to do, and did nothing since that was recorded.
     pub(super) free: bool,
     /// Whether it was free when that was counted.
@@ -48,7 +50,7 @@ pub struct Thread {
     used_from_ns: u64,
     faults: Option<(u32, u32)>,
     /// What CPU quotas had kept waiting when it became runnable, ns.
-    throttled_ns: u64,
+    pub(super) throttled_ns: u64,
     /// A wakeup that came while it was still on its way to sleep: the waker does not wait for the switch.
     early_wake: Option<Wake>,
     /// Up to here events may be missing: what began before that is not known to have gone on, ns.
@@ -71,6 +73,7 @@ impl Thread {
             worker_task: Task::UNKNOWN,
             owner_sent: false,
             serves: false,
+            begun_by: None,
             free: false,
             counted_free: None,
             usage: Meter::default(),
@@ -206,6 +209,8 @@ impl Thread {
         let wait = match wait {
             // A worker parks between tasks.
             Wait::Park { timeout } if task.id().is_some() => Wait::Condition { timeout },
+            // One in a task keeps its worker waiting.
+            Wait::Accept if task.id().is_some() => Wait::Call,
             _ => wait,
         };
         self.seen_in(at_ns, task, Some(faults), tasks);

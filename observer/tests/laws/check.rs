@@ -7,6 +7,7 @@ use std::io;
 
 use observer::cause::{Budget, Cause};
 use observer::event::Event;
+use observer::http;
 use observer::output::{
     Header, JsonLines, Options, ProcessLine, Requests, RuntimeLine, Sink, TargetInfo, Why,
 };
@@ -236,15 +237,20 @@ fn conserves(request: &Request) -> Law {
         "no timeline: {request:?}"
     );
     let mut budget = Budget::default();
-    let mut at_ns = 0;
+    let (mut at_ns, mut only_queued) = (0, true);
     for span in &request.timeline {
         prop_assert_eq!(span.at_ns, at_ns, "gap or overlap in {:?}", request);
         prop_assert!(span.dur_ns > 0, "empty span in {request:?}");
         budget.charge(span.cause, span.dur_ns);
         at_ns += span.dur_ns;
-        // Before a connection was accepted nothing of it was read: only its first request, and at its start.
+        // Before a connection was accepted nothing of it was read: only its first request, and only what kept the thread
+        // that accepts from it before that.
+        only_queued &= matches!(
+            span.cause,
+            Cause::AcceptQueue | Cause::RunQueue | Cause::Throttled | Cause::OnCpu
+        );
         prop_assert!(
-            span.cause != Cause::AcceptQueue || (request.conn.nth == 1 && span.at_ns == 0),
+            span.cause != Cause::AcceptQueue || (request.conn.nth == 1 && only_queued),
             "{request:?}"
         );
     }
@@ -297,7 +303,11 @@ pub(crate) fn turns(stream: &Stream) -> BTreeMap<u64, u64> {
             Event::Receive(event, _) if event.result > 0 && event.flags & flags::PEEK == 0 => {
                 read.insert(event.conn, true);
             }
-            Event::Send(event, _) if event.result > 0 && !machine::is_outbound(event.conn) => {
+            Event::Send(event, head)
+                if event.result > 0
+                    && !machine::is_outbound(event.conn)
+                    && !http::is_interim(head, event.result.unsigned_abs().into()) =>
+            {
                 let begins = read.insert(event.conn, false) == Some(true);
                 *turns.entry(event.conn).or_default() += u64::from(begins);
             }

@@ -8,8 +8,8 @@ use observer::cause::Cause;
 use observer::event::{self, Event};
 use observer::request::{Confidence, Request, Span};
 use observer::syscall;
-use observer_common::flags;
 use observer_common::limits::NETWORK_MARK_NS;
+use observer_common::{Header, ProcessChange, flags};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -29,6 +29,8 @@ pub(crate) struct Truth {
     threads: HashMap<u32, Vec<(u64, Doing)>>,
     /// Runtime tasks in which a thread was seen, as they were recorded.
     tasks: HashSet<(u32, u64)>,
+    /// Bytes that were received: connection, and when they had come.
+    received: HashSet<(u64, u64)>,
     /// When which thread was seen in which function.
     functions: HashSet<(u32, u64, String)>,
 }
@@ -51,6 +53,9 @@ impl Truth {
                     .or_default()
                     .push((event.header.at_ns, running));
             }
+            if let Event::Receive(event, _) = event {
+                truth.received.insert((event.conn, event.arrived_ns));
+            }
             match event {
                 Event::Function(event) => {
                     names.insert(event.number, event::text(&event.name));
@@ -64,6 +69,16 @@ impl Truth {
                 _ => {}
             }
             let (header, doing) = match event {
+                // A thread that was begun can run from then on.
+                Event::Process(event)
+                    if event.change == ProcessChange::Fork as u32 && event.child_tgid == event.tgid =>
+                {
+                    let of_child = Header {
+                        tid: event.child_tid,
+                        ..event.header
+                    };
+                    (of_child, Doing::Runnable)
+                }
                 Event::SwitchIn(event) => (
                     event.header,
                     Doing::Running {
@@ -133,6 +148,13 @@ impl Truth {
                 self.throughout(tid, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             self.supports_functions(span, from_ns)?;
+            if span.cause == Cause::Client && span.tid.is_none() {
+                let came = (request.conn.id, from_ns + span.dur_ns);
+                prop_assert!(
+                    self.received.contains(&came),
+                    "nothing came then: {span:?}\nof {request:?}"
+                );
+            }
             prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
             if let Some(culprit) = &span.culprit
                 && let Some(task) = culprit.task
@@ -178,6 +200,13 @@ fn agrees(span: &Span, doing: Doing) -> bool {
             span.cpu == Some(cpu)
         }
         (Cause::RunQueue | Cause::Throttled, Doing::Runnable) => true,
+        // Who is named did something else, or waited for a CPU.
+        (Cause::AcceptQueue, doing) => match (&span.culprit, doing) {
+            (None, _) => true,
+            (Some(culprit), Doing::Blocked { syscall }) => culprit.syscall == syscall::name(syscall),
+            (Some(culprit), Doing::Running { cpu }) => culprit.syscall.is_none() && span.cpu == Some(cpu),
+            (Some(_), Doing::Runnable) => false,
+        },
         // Data was ready, and the wakeup that it caused was on its way: never for longer than the kernel half
         // waits for it.
         (Cause::RunQueue, Doing::Blocked { .. }) => {
@@ -189,6 +218,7 @@ fn agrees(span: &Span, doing: Doing) -> bool {
             | Cause::Lock
             | Cause::PageFault
             | Cause::SendBlocked
+            | Cause::Client
             | Cause::Downstream,
             Doing::Blocked { syscall },
         ) => span.detail.syscall == syscall::name(syscall),

@@ -10,6 +10,7 @@
     reason = "in a test a panic is the message"
 )]
 
+mod accepting;
 mod client;
 mod counts;
 mod crowds;
@@ -39,4 +40,5 @@ mod server;
 mod short_lived;
 mod tasks;
 mod together;
+mod uploads;
 mod waits;

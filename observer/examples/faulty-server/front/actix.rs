@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data};
+use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 use anyhow::{Context as _, Result};
 
@@ -29,7 +29,8 @@ pub(super) fn serve(listener: TcpListener, threads: &Threads, shared: Arc<Shared
         .context("the server stopped")
 }
 
-async fn handler(shared: Data<Shared>, request: HttpRequest) -> HttpResponse {
+/// The request's body is read first, as a handler does that takes one.
+async fn handler(shared: Data<Shared>, request: HttpRequest, _body: Bytes) -> HttpResponse {
     let Answer { status, body } = answer(&shared, request.path(), request.query_string()).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).body(body)

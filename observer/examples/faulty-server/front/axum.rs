@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
@@ -17,7 +17,8 @@ pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) -> Result<()>
     axum::serve(incoming, router).await.context("the server stopped")
 }
 
-async fn handler(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+/// The request's body is read first, as a handler does that takes one.
+async fn handler(State(shared): State<Arc<Shared>>, uri: Uri, _body: Bytes) -> Response {
     let Answer { status, body } = answer(&shared, uri.path(), uri.query().unwrap_or_default()).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, Body::from(body)).into_response()

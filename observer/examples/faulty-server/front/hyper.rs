@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::serve::Listener as _;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming as Body};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,7 +25,10 @@ pub(super) async fn serve(mut incoming: Incoming, shared: Arc<Shared>) -> Result
 }
 
 async fn handler(shared: Arc<Shared>, request: Request<Body>) -> http::Result<Response<Full<Bytes>>> {
-    let query = request.uri().query().unwrap_or_default();
-    let Answer { status, body } = answer(&shared, request.uri().path(), query).await;
+    let (head, body) = request.into_parts();
+    // Without a body there is nothing to read. A client that breaks off gets an answer that it does not read.
+    let _ = body.collect().await;
+    let query = head.uri.query().unwrap_or_default();
+    let Answer { status, body } = answer(&shared, head.uri.path(), query).await;
     Response::builder().status(status).body(Full::from(body))
 }

@@ -135,7 +135,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         object: object.as_deref(),
         peer: *peer,
         behind,
-        holds: *cause == Cause::WorkerBlocked,
+        holds: matches!(cause, Cause::AcceptQueue | Cause::WorkerBlocked),
         request: request.as_deref(),
         function: function.as_deref(),
         note: pool.then_some("a thread of the blocking pool"),
@@ -203,6 +203,11 @@ mod tests {
                 "behind hog (77)"
             ]
         );
+        let to_be_accepted = WaitedFor {
+            cause: Cause::AcceptQueue,
+            ..band.waited_for[0].clone()
+        };
+        assert_eq!(of_several(&to_be_accepted), words[0]);
         let job = WaitedFor {
             pool: true,
             ..band.waited_for[0].clone()

@@ -1,5 +1,6 @@
 //! What connections do: open, get bytes, are read, written and closed.
 
+use observer::http;
 use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 use observer_common::{Connection, Kind, Receive, ReceiveHead, Send, SendHead, conn, flags, tcp};
 
@@ -21,7 +22,13 @@ const REQUESTS: [&[u8]; 6] = [
 ];
 
 /// What servers say first.
-const RESPONSES: [&[u8]; 4] = [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 503 Ser", b"\x16\x03\x03", b""];
+const RESPONSES: [&[u8]; 5] = [
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 503 Ser",
+    b"\x16\x03\x03",
+    b"",
+    b"HTTP/1.1 100 Con",
+];
 
 /// One TCP connection.
 #[derive(Clone, Copy, Debug)]
@@ -301,6 +308,9 @@ impl Machine {
         }
         if let Some(socket) = self.socket(socket.cookie)
             && result > 0
+            && !(begins
+                && !super::is_outbound(socket.cookie)
+                && http::is_interim(head, u64::from(result.unsigned_abs())))
         {
             (socket.read, socket.answered) = (true, true);
             // What was said on it has made known what it is.

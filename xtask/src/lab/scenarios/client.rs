@@ -18,13 +18,28 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "sends-in-pieces",
-            about: "The client sends the request in three pieces. The request began with the first of them, and the \
-                    list of causes has none for a client that does not go on: `unexplained`, with a note.",
+            about: "The client sends the request in three pieces. The request began with the first of them: `client`.",
             known: None,
-            expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["unexplained"])]),
+            expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["client"])]),
             cases: vec![
-                case("2ms", Server::workers(1), in_pieces("2ms")),
-                short(case("20ms", Server::workers(1), in_pieces("20ms"))),
+                case("2ms", Server::workers(1), in_pieces("2ms", 0)),
+                short(case("20ms", Server::workers(1), in_pieces("20ms", 0))),
+                case("20ms-body", Server::workers(2), in_pieces("20ms", 3000)),
+            ],
+        },
+        Scenario {
+            name: "asks-before-it-sends",
+            about: "The client sends the head with `Expect: 100-continue`, and the body some time after the server has \
+                    asked for it: one request, `client`.",
+            known: None,
+            expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["client"])]),
+            cases: vec![
+                short(case("20ms", Server::workers(1), asks_first(&[]))),
+                case(
+                    "20ms-hyper",
+                    Server::workers(2).with(&["--framework", "hyper"]),
+                    asks_first(&["--reconnect"]),
+                ),
             ],
         },
     ]
@@ -34,6 +49,25 @@ fn reads_late(pause: &str) -> Vec<Load> {
     vec![Load::closed("/large?kib=8192", 1).with(&["--read-pause", pause])]
 }
 
-fn in_pieces(pause: &str) -> Vec<Load> {
-    vec![Load::rate("/ping", 4, 30).with(&["--pieces", "3", "--piece-pause", pause])]
+fn in_pieces(pause: &str, body_bytes: u32) -> Vec<Load> {
+    let pieces = [
+        "--pieces",
+        "3",
+        "--piece-pause",
+        pause,
+        "--body-bytes",
+        &body_bytes.to_string(),
+    ];
+    vec![Load::rate("/ping", 4, 30).with(&pieces)]
+}
+
+fn asks_first(more: &[&str]) -> Vec<Load> {
+    let asks = [
+        "--body-bytes",
+        "3000",
+        "--expect-continue",
+        "--piece-pause",
+        "20ms",
+    ];
+    vec![Load::rate("/ping", 4, 30).with(&asks).with(more)]
 }

@@ -2,7 +2,7 @@
 
 use super::super::scenario::{Culprit, Expected, Injected, Load, Part, Scenario, Server};
 use super::super::truth::Kind;
-use super::{case, short, sized};
+use super::{case, own_cpu, short, sized};
 
 pub(super) const SLEEPS: &[&str] = &["clock_nanosleep"];
 /// What writing a file to the disk may wait in.
@@ -127,6 +127,71 @@ pub(super) fn all() -> Vec<Scenario> {
                 case("200ms", Server::workers(1), not_accepting(200_000, 2)),
             ],
         },
+        Scenario {
+            name: "accept-behind-sleep",
+            about: "Every small request comes on a new connection, while all workers sleep in the handlers of others: \
+                    `accept_queue`, or `worker_blocked` once it is accepted, with the call and that request's name.",
+            known: None,
+            expected: Expected::Parts(vec![
+                own_sleep(),
+                Part::new(
+                    Injected::Behind(&[Kind::Sleep], 1),
+                    &["accept_queue", "worker_blocked"],
+                )
+                .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
+            ]),
+            cases: vec![
+                case("2ms", Server::workers(1), new_beside("/blocking?us=2000", 1, 100)),
+                short(case(
+                    "20ms",
+                    Server::workers(1),
+                    new_beside("/blocking?us=20000", 1, 15),
+                )),
+                case(
+                    "200ms",
+                    Server::workers(1),
+                    new_beside("/blocking?us=200000", 1, 2),
+                ),
+            ],
+        },
+        Scenario {
+            name: "accept-behind-computing",
+            about: "The same while the one worker computes for another: `accept_queue`, or `worker_busy` once it is \
+                    accepted, behind that request.",
+            known: None,
+            expected: Expected::Parts(vec![
+                own_cpu(),
+                Part::new(
+                    Injected::Behind(&[Kind::Cpu], 1),
+                    &["accept_queue", "worker_busy"],
+                )
+                .by(Culprit::request("GET /burn")),
+            ]),
+            cases: vec![short(case(
+                "20ms",
+                Server::workers(1),
+                new_beside("/burn?us=20000", 1, 15),
+            ))],
+        },
+        Scenario {
+            name: "accept-crowd",
+            about: "Sixty connections at once, each for one request that computes for a millisecond, again and again: \
+                    `accept_queue` and `worker_busy`, behind those that came before.",
+            known: None,
+            expected: Expected::Parts(vec![
+                own_cpu(),
+                Part::new(
+                    Injected::Behind(&[Kind::Cpu], 1),
+                    &["accept_queue", "worker_busy"],
+                )
+                .by(Culprit::request("GET /burn")),
+            ]),
+            cases: vec![short(case(
+                "60",
+                Server::workers(1),
+                vec![Load::closed("/burn?us=1000", 60).with(&["--reconnect"])],
+            ))],
+        },
     ]
 }
 
@@ -152,6 +217,14 @@ fn not_accepting(us: u64, rate: u64) -> Vec<Load> {
     vec![
         Load::rate("/ping", 8, 150).with(&["--reconnect"]),
         Load::rate(&format!("/not-accepting?us={us}"), 1, rate),
+    ]
+}
+
+/// Small requests on new connections, beside others on so many that are kept.
+fn new_beside(path: &str, connections: u16, rate: u64) -> Vec<Load> {
+    vec![
+        Load::rate("/ping", 8, 200).with(&["--reconnect"]),
+        Load::rate(path, connections, rate),
     ]
 }
 

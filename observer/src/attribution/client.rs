@@ -1,0 +1,105 @@
+//! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its client.
+
+use super::path::Reason;
+use super::service::{LastRun, Walk};
+use super::waiting;
+use crate::cause::Cause;
+use crate::syscall;
+use crate::threads::{Block, Slice, State};
+
+impl Walk<'_, '_> {
+    /// The request went on at the cursor, where bytes of its client's were received that had come at `arrived_ns`: from
+    /// then on they waited for this thread; before, the request waited for them, from where it was last worked on. Charges
+    /// both, if that is so.
+    pub(super) fn client_went_on(&mut self, arrived_ns: u64) {
+        let arrived_ns = arrived_ns.min(self.path.cursor_ns());
+        let work = self.last_work(arrived_ns);
+        if work.end_ns >= arrived_ns || self.is_blocked_for_client(arrived_ns) {
+            return;
+        }
+        match self.last_idle(work.end_ns) {
+            Some((_, block)) if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) => {}
+            // It slept on when they came: it did not wait for these.
+            Some((idle, _)) if idle.to_ns > arrived_ns => return,
+            _ => self.path.mark_by_order(),
+        }
+        waiting::walk(self.evidence, self.turn, self.tid, arrived_ns, self.path);
+        self.path
+            .charge_until(work.end_ns, Cause::Client, None, None, Reason::Plain);
+        self.tid = work.tid;
+        self.handed_off = None;
+    }
+
+    /// Whether the thread was in a call that waits for the client's bytes when they came: then the call itself tells.
+    fn is_blocked_for_client(&self, at_ns: u64) -> bool {
+        let thread = self.evidence.threads.get(self.tid);
+        // The slice in which they came ends after that.
+        let slices = thread
+            .into_iter()
+            .flat_map(|thread| thread.back_from(self.path.cursor_ns()));
+        let mut slices = slices.skip_while(|slice| slice.from_ns >= at_ns);
+        slices.next().is_some_and(|slice| match slice.state {
+            State::Blocked(block) => self.waits_for_client(&block),
+            _ => false,
+        })
+    }
+
+    /// Whether a thread that was blocked for the request waited for the request's own bytes.
+    pub(super) fn waits_for_client(&self, block: &Block) -> bool {
+        let fd = syscall::blocking_fd(block.syscall, block.arg0);
+        let connection = fd.and_then(|fd| self.evidence.connections.by_fd(self.turn.pid, fd));
+        syscall::receives(block.syscall) && connection.is_some_and(|(conn, _)| conn == self.turn.id.conn)
+    }
+
+    /// Where the request was last worked on before `before_ns`, by a thread that ran for it, could have, or was blocked in a
+    /// call of its own; its first read at the latest.
+    fn last_work(&self, before_ns: u64) -> LastRun {
+        let read_ns = self.turn.read_ns;
+        let first_read = LastRun {
+            end_ns: read_ns,
+            tid: self.turn.read_tid,
+            stalled: false,
+        };
+        let works = self.turn.tids().filter_map(|tid| {
+            let thread = self.evidence.threads.get(tid)?;
+            let slices = thread
+                .back_from(before_ns)
+                .take_while(|slice| slice.to_ns > read_ns);
+            let end_ns = self.end_of_work(slices)?.min(before_ns);
+            Some(LastRun {
+                end_ns,
+                tid,
+                stalled: false,
+            })
+        });
+        works
+            .chain([first_read])
+            .max_by_key(|work| work.end_ns)
+            .unwrap_or(first_read)
+    }
+
+    /// The end of the first of these slices, which go back in time, in which a thread worked for the request.
+    fn end_of_work(&self, slices: impl Iterator<Item = Slice>) -> Option<u64> {
+        let mut could_run_until_ns = None;
+        for slice in slices {
+            let is_work = match slice.state {
+                State::Runnable { .. } => {
+                    could_run_until_ns = could_run_until_ns.or(Some(slice.to_ns));
+                    continue;
+                }
+                State::Running { owner, .. } => owner.request() == Some(self.turn.id),
+                State::Blocked(block) => {
+                    !block.wait.is_idle()
+                        && block.owner.request() == Some(self.turn.id)
+                        && !self.waits_for_client(&block)
+                }
+                State::Unknown { .. } => false,
+            };
+            if is_work {
+                return could_run_until_ns.or(Some(slice.to_ns));
+            }
+            could_run_until_ns = None;
+        }
+        None
+    }
+}

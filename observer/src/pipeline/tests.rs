@@ -1,0 +1,130 @@
+//! Tests of what a window may write, with turns that go on after they were explained.
+
+use bytemuck::{Zeroable as _, bytes_of};
+use observer_common::{Header as RecordHeader, Kind, Receive, Send};
+
+use super::*;
+use crate::event::Tick;
+use crate::output::{Options, Requests, Why};
+use crate::request::Request;
+use crate::summary::{End, Window};
+
+const MS: u64 = 1_000_000;
+
+/// The connection whose requests are quick.
+const QUICK: u64 = 1;
+
+/// Counts the lines of the tail, but for those of quick requests.
+#[derive(Default)]
+struct Tail(usize);
+
+impl Sink for Tail {
+    fn header(&mut self, _: &Header) -> io::Result<()> {
+        Ok(())
+    }
+    fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
+        self.0 += usize::from(request.conn.id > QUICK && why == Why::Tail);
+        Ok(())
+    }
+    fn window(&mut self, _: &Window) -> io::Result<()> {
+        Ok(())
+    }
+    fn process(&mut self, _: &ProcessLine) -> io::Result<()> {
+        Ok(())
+    }
+    fn runtime(&mut self, _: &RuntimeLine) -> io::Result<()> {
+        Ok(())
+    }
+    fn end(&mut self, _: &End) -> io::Result<()> {
+        Ok(())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn header() -> Header {
+    Header {
+        observer_version: String::new(),
+        kernel: String::new(),
+        machine: String::new(),
+        started_unix_ns: 0,
+        unix_offset_ns: 0,
+        page_bytes: 4096,
+        targets: Vec::new(),
+        signals: Vec::new(),
+        options: Options {
+            requests: Requests::Tail,
+            sample_one_in: 100,
+            with_query: false,
+            ring_bytes: 4096,
+            polls: false,
+            sample_hz: 0,
+        },
+        replay: false,
+    }
+}
+
+fn record(kind: Kind, at_ns: u64) -> RecordHeader {
+    RecordHeader {
+        at_ns,
+        tid: 1,
+        kind: kind as u16,
+        cpu: 0,
+    }
+}
+
+/// A receive of bytes that had come so long before.
+fn receives(batch: &mut Batch, conn: u64, at_ns: u64, waited_ns: u64) {
+    batch.push(bytes_of(&Receive {
+        header: record(Kind::Receive, at_ns),
+        tgid: 1,
+        conn,
+        arrived_ns: at_ns - waited_ns,
+        result: 5,
+        ..Receive::zeroed()
+    }));
+}
+
+fn sends(batch: &mut Batch, conn: u64, at_ns: u64) {
+    batch.push(bytes_of(&Send {
+        header: record(Kind::Send, at_ns),
+        tgid: 1,
+        conn,
+        result: 5,
+        ..Send::zeroed()
+    }));
+}
+
+#[test]
+fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail() {
+    // As many as one window writes.
+    const SLOW: u64 = 1_000;
+    let mut pipeline = Pipeline::new(&header());
+    let mut tail = Tail::default();
+    let mut batch = Batch::default();
+    // Quick ones: from then on it is known what is slow.
+    let quick = (1..=1_000).map(|nth| MS + nth * 1_000);
+    for at_ns in quick {
+        receives(&mut batch, QUICK, at_ns, 100);
+        sends(&mut batch, QUICK, at_ns + 100);
+    }
+    batch.push(bytes_of(&Tick::new(WINDOW_NS + 10 * MS)));
+    // Each of the slow ones pauses for so long that it is taken for over, and then goes on.
+    let begin_ns = WINDOW_NS + 20 * MS;
+    for conn in 2..2 + SLOW {
+        receives(&mut batch, conn, begin_ns + conn, 10 * MS);
+        sends(&mut batch, conn, begin_ns + conn + 1);
+    }
+    for tick in 1..=4 {
+        batch.push(bytes_of(&Tick::new(begin_ns + 30 * MS + tick)));
+    }
+    for conn in 2..2 + SLOW {
+        sends(&mut batch, conn, begin_ns + 40 * MS + conn);
+    }
+    for conn in 2..2 + SLOW {
+        receives(&mut batch, conn, begin_ns + 50 * MS + conn, 100);
+    }
+    pipeline.batch(&batch, &mut tail).unwrap();
+    assert_eq!(tail.0, SLOW as usize);
+}

@@ -1,0 +1,76 @@
+//! Threads that were seen to be begun by others: they can run from then on, and work for whom the other did.
+
+use observer_common::Header;
+
+use super::state::{Occupant, Owner, RequestId, State};
+use super::{Task, Thread, Threads};
+
+impl Threads {
+    /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
+    /// the request, if that is one.
+    pub fn started(&mut self, by: &Header, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
+        let owner = self.get(by.tid).and_then(|thread| thread.owner.request());
+        let (child, ..) = self.known(child_tid, pid)?;
+        child.begins(by.at_ns, by.cpu, by.tid);
+        child.comm = Some(comm.into());
+        child.task = Task::NONE;
+        child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
+        owner
+    }
+}
+
+impl Thread {
+    /// The thread that began it, and when, ns, where that was seen.
+    #[must_use]
+    pub fn begun_by(&self) -> Option<(u32, u64)> {
+        self.begun_by
+    }
+
+    /// Thread `by` began it on `cpu`: from then on it can run.
+    pub(super) fn begins(&mut self, at_ns: u64, cpu: u16, by: u32) {
+        self.begun_by = Some((by, at_ns));
+        // What its quota had kept waiting by then is not recorded: none of its first wait is charged to that.
+        self.throttled_ns = u64::MAX;
+        let runnable = State::Runnable {
+            cpu,
+            behind: Occupant::default(),
+            behind_ran_ns: 0,
+            preempted: false,
+            throttled_ns: 0,
+        };
+        self.close(at_ns, self.state, runnable, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use observer_common::SwitchIn;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_was_begun_waits_for_a_cpu_until_it_has_one() {
+        let mut threads = Threads::default();
+        let header = |tid, at_ns| Header {
+            at_ns,
+            tid,
+            ..Header::zeroed()
+        };
+        threads.started(&header(1, 100), 1, 2, "child");
+        threads.switch_in(&SwitchIn {
+            header: header(2, 150),
+            tgid: 1,
+            throttled_ns: 9_000_000,
+            ..SwitchIn::zeroed()
+        });
+        let child = threads.get(2).unwrap();
+        assert_eq!(child.begun_by(), Some((1, 100)));
+        let waited = child.before(150).unwrap();
+        assert_eq!((waited.from_ns, waited.to_ns), (100, 150));
+        assert!(
+            matches!(waited.state, State::Runnable { throttled_ns: 0, .. }),
+            "{waited:?}"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! New connections that nobody accepts, because who accepts does something else.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::client::{self, Connection};
+use crate::kernel;
+use crate::laws::{number, spans, waited};
+use crate::observation::Observation;
+use crate::server::{Server, example, load};
+
+const MS: u64 = 1_000_000;
+
+/// Each on a connection of its own.
+const PINGS: [&str; 7] = [
+    "--connections",
+    "16",
+    "--rate",
+    "200",
+    "--reconnect",
+    "--duration",
+    "1500ms",
+];
+
+/// What a connection waits for before its first request is in its handler: to be accepted, and then for a worker.
+const QUEUES: [&str; 3] = ["accept_queue", "worker_blocked", "worker_busy"];
+
+/// Requests `path` ten times from so many connections at once on a server with these arguments, beside pings that each
+/// come on a new connection. Gives those that waited for long, whatever for.
+fn beside(arguments: &[&str], path: &str, connections: usize) -> Vec<Value> {
+    let server = Server::faulty(arguments);
+    let mut observation = Observation::of(server.pid(), &[]);
+    thread::scope(|scope| {
+        let load = scope.spawn(|| load(&server.url("/ping"), &PINGS));
+        observation.wait_for_line("request", |line| line["type"] == "request");
+        let mut kept: Vec<_> = (0..connections)
+            .map(|_| Connection::open(server.address))
+            .collect();
+        for _ in 0..10 {
+            kept.iter_mut().for_each(|one| one.send(&client::request(path)));
+            kept.iter_mut().for_each(|one| _ = one.answer());
+            // Until the server has served what has queued up.
+            thread::sleep(Duration::from_millis(40));
+        }
+        load.join().unwrap();
+    });
+    let lines = observation.finish();
+    lines.without_loss();
+    let long = |ping: &&Value| QUEUES.iter().map(|cause| waited(ping, cause)).sum::<u64>() >= 15 * MS;
+    let victims: Vec<_> = lines.of_path("/ping").into_iter().filter(long).cloned().collect();
+    assert!(victims.len() >= 10, "{} victims", victims.len());
+    victims
+}
+
+/// How long requests waited to be accepted, ns.
+#[derive(Debug, Default)]
+struct Waited {
+    total_ns: u64,
+    /// Of this, behind somebody who is named, or in the crowd of those that waited behind many.
+    explained_ns: u64,
+    /// Of this, behind whom is asked for.
+    behind_ns: u64,
+}
+
+fn behind(requests: &[Value], is_asked_for: impl Fn(&Value) -> bool) -> Waited {
+    let mut waited = Waited::default();
+    for span in requests.iter().flat_map(|request| spans(request, "accept_queue")) {
+        let (ns, culprit) = (number(&span["dur_ns"]), &span["culprit"]);
+        let note = span["note"].as_str().unwrap_or_default();
+        waited.total_ns += ns;
+        if culprit.is_object() || note.starts_with("behind many others") {
+            waited.explained_ns += ns;
+        }
+        if is_asked_for(culprit) {
+            waited.behind_ns += ns;
+        }
+    }
+    waited
+}
+
+impl Waited {
+    /// All of it is explained, and so much of it, percent, is behind whom was asked for.
+    #[track_caller]
+    fn mostly(&self, percent: u64, requests: &[Value]) {
+        let Self {
+            total_ns,
+            explained_ns,
+            behind_ns,
+        } = *self;
+        assert!(total_ns > 0, "{}", requests[0]);
+        assert!(explained_ns * 10 >= total_ns * 9, "{self:?}: {}", requests[0]);
+        assert!(behind_ns * 100 >= total_ns * percent, "{self:?}: {}", requests[0]);
+    }
+}
+
+#[test]
+fn a_connection_that_a_blocked_worker_does_not_accept_waits_behind_its_call_and_request() {
+    let Some(_turn) = kernel::turn() else { return };
+    let victims = beside(&["--workers", "1"], "/blocking?ms=30", 1);
+    let waited = behind(&victims, |culprit| {
+        culprit["request"] == "GET /blocking" && culprit["syscall"] == "clock_nanosleep"
+    });
+    waited.mostly(80, &victims);
+    assert!(waited.total_ns > 10 * MS * victims.len() as u64, "{waited:?}");
+}
+
+#[test]
+fn with_every_worker_in_a_handler_a_connection_waits_behind_one_of_them() {
+    let Some(_turn) = kernel::turn() else { return };
+    let victims = beside(&["--workers", "2"], "/blocking?ms=30", 2);
+    behind(&victims, |culprit| culprit["request"] == "GET /blocking").mostly(80, &victims);
+}
+
+#[test]
+fn behind_a_worker_that_computes_the_request_that_it_computes_for_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    let victims = beside(&["--workers", "1"], "/burn?us=30000", 1);
+    // Where a hypervisor takes the CPU away a ping looks as if it ran for long.
+    behind(&victims, |culprit| culprit["request"] == "GET /burn").mostly(60, &victims);
+}
+
+#[test]
+fn of_connections_that_come_at_once_each_waits_behind_those_before_it() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&["--workers", "1"]);
+    let mut observation = Observation::of(server.pid(), &[]);
+    client::get(server.address, "/ping");
+    observation.wait_for_line("request", |line| line["type"] == "request");
+    let mut busy = Connection::open(server.address);
+    busy.get("/ping");
+    busy.send(&client::request("/blocking?ms=100"));
+    let begin = |_| {
+        let mut stream = client::connect(server.address);
+        let request = b"GET /burn?us=200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).unwrap();
+        stream
+    };
+    let mut crowd: Vec<_> = (0..300).map(begin).collect();
+    for stream in &mut crowd {
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    busy.answer();
+    let lines = observation.finish();
+    lines.without_loss();
+    let crowd: Vec<_> = lines.of_path("/burn").into_iter().cloned().collect();
+    assert_eq!(crowd.len(), 300);
+    let sleep = behind(&crowd, |culprit| culprit["request"] == "GET /blocking");
+    let others = behind(&crowd, |culprit| culprit["request"] == "GET /burn");
+    sleep.mostly(1, &crowd);
+    others.mostly(1, &crowd);
+}
+
+#[test]
+fn behind_a_thread_that_only_accepts_what_that_thread_was_in_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    // It sleeps after each accept, and another thread reads.
+    let server = Server::start(Command::new(example("slow-peer")).args(["--accept-pause", "30ms"]));
+    let observation = Observation::of(server.pid(), &[]);
+    for _ in 0..5 {
+        // The first is accepted at once, the others one by one.
+        let mut crowd: Vec<_> = (0..4).map(|_| client::connect(server.address)).collect();
+        let mut write = |stream: &mut TcpStream| stream.write_all(b"0\n").unwrap();
+        crowd.iter_mut().for_each(&mut write);
+        for stream in &mut crowd {
+            assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
+        }
+    }
+    let lines = observation.finish();
+    assert_eq!(lines.without_loss().count(), 20);
+    let waited = behind(&lines.requests, |culprit| {
+        culprit["syscall"] == "clock_nanosleep" && culprit["tid"] == server.pid()
+    });
+    waited.mostly(80, &lines.requests);
+    // Of the four 30 ms, 60 ms and 90 ms, and each what the server sleeps after its accept.
+    assert!(waited.total_ns > 5 * 200 * MS, "{waited:?}");
+}
