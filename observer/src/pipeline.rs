@@ -145,6 +145,7 @@ impl Pipeline {
                     self.connections.touched(id, event.header.tid);
                 }
             }
+            Event::Stolen(event) => self.threads.stolen(event),
             Event::PollStart(event) => self.poll_started(event),
             Event::PollEnd(event) => self.poll_ended(event),
             Event::Receive(event, head) => {

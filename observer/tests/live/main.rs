@@ -38,5 +38,6 @@ mod runtimes;
 mod server;
 mod short_lived;
 mod tasks;
+mod theft;
 mod together;
 mod waits;
