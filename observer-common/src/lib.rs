@@ -23,6 +23,6 @@ pub mod tcp;
 pub use offsets::{Offsets, rss};
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
-    Receive, ReceiveHead, Seen, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,
+    Receive, ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,
 };
 pub use stack::{Stack, StackHead};

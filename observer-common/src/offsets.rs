@@ -5,7 +5,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 152 {
+    Offsets: 168 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -26,6 +26,15 @@ records! {
         task_runtime: u32,
         /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns (fair class only).
         task_runtime_at_pick: u32,
+        /// `task_struct.se.cfs_rq`: the queue of its group on its CPU; absent where stolen time is not accounted, as are the
+        /// three that follow.
+        task_cfs_rq: u32,
+        /// `cfs_rq.rq`: the CPU's queue.
+        cfs_rq_rq: u32,
+        /// `rq.clock`: when it was last brought up to date, ns of the scheduler's clock.
+        rq_clock: u32,
+        /// `rq.prev_steal_time_rq`: what the hypervisor had taken of the CPU by then, ns.
+        rq_stolen: u32,
         /// `task_struct.sched_task_group`; absent in kernels without CPU quotas.
         task_group: u32,
         /// `task_group.parent`.
@@ -112,6 +121,10 @@ impl Offsets {
         task_maj_flt: 0,
         task_runtime: 0,
         task_runtime_at_pick: 0,
+        task_cfs_rq: 0,
+        cfs_rq_rq: 0,
+        rq_clock: 0,
+        rq_stolen: 0,
         task_group: 0,
         group_parent: 0,
         group_throttled: 0,

@@ -63,6 +63,8 @@ pub enum Kind {
     PollStart = 12,
     /// [`PollEnd`].
     PollEnd = 13,
+    /// [`Stolen`].
+    Stolen = 14,
 }
 
 impl Kind {
@@ -84,6 +86,7 @@ impl Kind {
             11 => Self::Seen,
             12 => Self::PollStart,
             13 => Self::PollEnd,
+            14 => Self::Stolen,
             _ => return None,
         })
     }
@@ -106,6 +109,7 @@ impl Kind {
             Self::Seen => size_of::<Seen>(),
             Self::PollStart => size_of::<PollStart>(),
             Self::PollEnd => size_of::<PollEnd>(),
+            Self::Stolen => size_of::<Stolen>(),
         }
     }
 }
@@ -365,6 +369,22 @@ records! {
         reserved: u32,
         /// That of its start.
         frame: u64,
+    }
+
+    /// A hypervisor had the CPU on which a watched thread was running.
+    Stolen: 48 {
+        /// `tid`: the thread.
+        header: Header,
+        /// Its process.
+        tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// Not before this, ns. The thread was on the CPU from here on.
+        from_ns: u64,
+        /// Not after this, ns.
+        to_ns: u64,
+        /// For how long in between, ns.
+        stolen_ns: u64,
     }
 }
 

@@ -124,6 +124,24 @@ impl Task {
         runtime.saturating_sub(at_pick)
     }
 
+    /// What is known of the CPU that it is on, unless the kernel does not account what a hypervisor takes.
+    #[inline(always)]
+    pub(crate) fn cpu_clock(self) -> Option<CpuClock> {
+        if offset!(task_cfs_rq) == Offsets::ABSENT {
+            return None;
+        }
+        // SAFETY: pointer field of a task, followed by the verifier; reads through null give 0.
+        let cfs_rq: *const c_void = unsafe { read(self.0, offset!(task_cfs_rq)) };
+        // SAFETY: pointer field of a `cfs_rq`, followed by the verifier; reads through null give 0.
+        let rq: *const c_void = unsafe { read(cfs_rq, offset!(cfs_rq_rq)) };
+        Some(CpuClock {
+            // SAFETY: `u64` of an `rq`.
+            updated_ns: unsafe { read(rq, offset!(rq_clock)) },
+            // SAFETY: `u64` of an `rq`.
+            stolen_ns: unsafe { read(rq, offset!(rq_stolen)) },
+        })
+    }
+
     /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs. The kernel adds
     /// a stretch when it ends.
     #[inline(always)]
@@ -190,6 +208,15 @@ impl Task {
         // SAFETY: a task pointer that the verifier knows.
         Registers(unsafe { bpf_task_pt_regs(self.0.cast_mut().cast()) } as *const c_void)
     }
+}
+
+/// What the scheduler knew of a CPU when it last looked at its clocks: at switches and ticks.
+#[derive(Clone, Copy)]
+pub(crate) struct CpuClock {
+    /// When that was, ns of the scheduler's own clock, which runs as fast as `CLOCK_MONOTONIC`.
+    pub(crate) updated_ns: u64,
+    /// What the hypervisor had taken of the CPU by then, ns since the machine began; 0 where it does not tell.
+    pub(crate) stolen_ns: u64,
 }
 
 /// A `struct pt_regs *`: which system call a thread is in, and with which arguments.

@@ -16,6 +16,7 @@ mod ring;
 mod signals;
 mod socket;
 mod target;
+mod theft;
 mod user;
 
 /// The kernel's name for "may use helpers that are GPL-only"; without it the loader would have to guess.

@@ -33,7 +33,7 @@ pub enum Cause {
     Client,
     /// Room in its socket's send buffer.
     SendBlocked,
-    /// A hypervisor, which had the CPU while its thread was on it.
+    /// A hypervisor, which had the CPU while its thread, or the worker that it waited for, was on it.
     Stolen,
     /// TCP, which kept the last bytes of the response after the last send had returned.
     HeldBack,

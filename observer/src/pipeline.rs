@@ -150,6 +150,7 @@ impl Pipeline {
                     self.connections.woke(event.conn, event.header.tid);
                 }
             }
+            Event::Stolen(event) => self.threads.stolen(event),
             Event::PollStart(event) => self.poll_started(event),
             Event::PollEnd(event) => self.poll_ended(event),
             Event::Receive(event, head) => {

@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Seen, Stack, StackHead, limits, task};
 
-use crate::{kernel::Task, ring, target};
+use crate::{kernel::Task, ring, target, theft};
 
 /// Userspace sets its size.
 #[btf_map]
@@ -85,6 +85,7 @@ fn sample(ctx: PerfEventContext) -> u32 {
     };
     let thread = Task::current();
     let at_ns = ring::now();
+    theft::look(thread, tid, tgid, at_ns);
     let runtime_task = target.current_task(thread);
     if runtime_task != task::UNKNOWN {
         ring::write(

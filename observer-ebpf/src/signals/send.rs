@@ -12,7 +12,7 @@ use crate::{
     kernel::{Sock, Task},
     ring,
     socket::{self, DIRECTION_OUT},
-    target, user,
+    target, theft, user,
 };
 
 /// `sock_send_length(struct sock *sk, int ret, int flags)`
@@ -58,6 +58,7 @@ fn send(sock: Sock, result: i32) -> i32 {
         state.direction = DIRECTION_OUT;
     }
     let task = Task::current();
+    theft::look(task, tid, tgid, at_ns);
     let registers = task.registers();
     let mut record = Send {
         header: ring::header(if first { Kind::SendHead } else { Kind::Send }, tid, at_ns),

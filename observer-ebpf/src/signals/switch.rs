@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
-use crate::{kernel::Task, ring, target::Target, user};
+use crate::{kernel::Task, ring, target::Target, theft, user};
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
@@ -88,6 +88,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
             // SAFETY: this CPU's slot; switches do not nest.
             unsafe { contended.write(Contended::since(at_ns)) };
         }
+        theft::look(prev, prev.tid(), prev_tgid, at_ns);
         // It is still the current thread, with its memory.
         let task = target.current_task(prev);
         let in_task = task != task::UNKNOWN && task != task::NONE;
@@ -130,6 +131,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
             // SAFETY: as above.
             unsafe { contended.write(Contended::NOBODY) };
         }
+        theft::begin(next, next.tid(), at_ns);
         ring::write(
             at_ns,
             SwitchIn {

@@ -23,12 +23,12 @@ pub(crate) const WAKEUP_NS: u64 = 20_000;
 /// is the second stretch.
 pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T) -> (T, [Stretch; 2]) {
     let from_ns = clock::now_ns();
-    let (queued_ns, on_cpu_ns) = (run_queue_ns(), on_cpu_ns());
+    let (queued_ns, before) = (run_queue_ns(), Ran::so_far());
     let result = work();
-    let on_cpu_ns = self::on_cpu_ns().saturating_sub(on_cpu_ns);
+    let ran = Ran::so_far().since(before);
     let queued_ns = run_queue_ns().saturating_sub(queued_ns);
     let to_ns = clock::now_ns();
-    let most_ns = to_ns.saturating_sub(from_ns + on_cpu_ns + queued_ns);
+    let most_ns = to_ns.saturating_sub(from_ns + ran.on_cpu_ns + queued_ns);
     let blocked = Stretch {
         kind,
         from_ns,
@@ -39,24 +39,49 @@ pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T)
     };
     let computed = Stretch {
         kind: Kind::Cpu,
-        least_ns: on_cpu_ns,
-        most_ns: on_cpu_ns,
+        least_ns: ran.computed_ns,
+        most_ns: ran.on_cpu_ns,
         ..blocked
     };
     (result, [blocked, computed])
 }
 
-/// Time that the calling thread has had a CPU since it first asked. The call is a system call.
-///
-/// It is perf's `task-clock`, by the clock on the wall. The thread's own CPU clock leaves out what a hypervisor takes
-/// away meanwhile, which is no wait in this kernel; where the kernel refuses the counter, that clock is read.
-pub(crate) fn on_cpu_ns() -> u64 {
-    thread_local! {
-        static TASK_CLOCK: RefCell<Option<Counter>> =
-            RefCell::new(Builder::new(Software::TASK_CLOCK).enabled(true).build().ok());
+/// What the kernel counts of the calling thread's time on CPUs.
+#[derive(Clone, Copy)]
+pub(crate) struct Ran {
+    /// It had one, by the clock on the wall: perf's `task-clock`.
+    pub(crate) on_cpu_ns: u64,
+    /// The same without what a hypervisor took of it meanwhile, which is no wait in this kernel: the thread's own CPU
+    /// clock. Where the kernel accounts the time of interrupts, it leaves out that too.
+    pub(crate) computed_ns: u64,
+}
+
+impl Ran {
+    /// Since the thread first asked. These are system calls. Where the kernel refuses the counter, what was taken is not
+    /// known.
+    pub(crate) fn so_far() -> Self {
+        thread_local! {
+            static TASK_CLOCK: RefCell<Option<Counter>> =
+                RefCell::new(Builder::new(Software::TASK_CLOCK).enabled(true).build().ok());
+        }
+        let counted = TASK_CLOCK.with_borrow_mut(|counter| counter.as_mut()?.read().ok());
+        let computed_ns = clock::read(libc::CLOCK_THREAD_CPUTIME_ID);
+        Self {
+            on_cpu_ns: counted.unwrap_or(computed_ns),
+            computed_ns,
+        }
     }
-    let counted = TASK_CLOCK.with_borrow_mut(|counter| counter.as_mut()?.read().ok());
-    counted.unwrap_or_else(|| clock::read(libc::CLOCK_THREAD_CPUTIME_ID))
+
+    /// What came after `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        let on_cpu_ns = self.on_cpu_ns.saturating_sub(before.on_cpu_ns);
+        let computed_ns = self.computed_ns.saturating_sub(before.computed_ns);
+        Self {
+            on_cpu_ns,
+            // Two readings one after the other.
+            computed_ns: computed_ns.min(on_cpu_ns),
+        }
+    }
 }
 
 /// Time that the calling thread has waited for a CPU so far; 0 from a kernel that does not count it. The call is a

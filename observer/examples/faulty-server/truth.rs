@@ -57,6 +57,8 @@ pub(crate) enum Kind {
     Cpu,
     /// Ready to compute, without a CPU.
     OffCpu,
+    /// On a CPU that a hypervisor had.
+    Stolen,
     /// A sleep in the kernel.
     Sleep,
     /// A sleep of the runtime's.

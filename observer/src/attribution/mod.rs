@@ -16,6 +16,7 @@ mod path;
 mod queued;
 mod resumption;
 mod service;
+mod stolen;
 mod waiting;
 
 use crate::cause::Cause;
@@ -60,7 +61,9 @@ impl Explainer {
     /// Charges the time of `turn`. `complete` tells whether no record was lost inside its window.
     pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool, keep: Keep) -> Figures {
         let path = &mut self.path;
-        path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns), keep);
+        let end_ns = turn.sent_ns.max(turn.arrival_ns);
+        let thefts = evidence.threads.thefts(turn.arrival_ns, end_ns);
+        path.begin(turn.arrival_ns, end_ns, keep, thefts);
         service::walk(&evidence, turn, path);
         accepting::walk(&evidence, turn, path);
         path.end();

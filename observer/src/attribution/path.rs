@@ -4,8 +4,9 @@
 //! and no overlap whatever the walk does, and what the walk leaves over is unexplained. A step holds what its
 //! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
+use super::stolen::Stolen;
 use crate::cause::{Budget, Cause};
-use crate::threads::{Occupant, Owner, Sums, Task};
+use crate::threads::{Occupant, Owner, Sums, Task, Theft};
 
 /// The system call that a thread blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub(super) struct Path {
     cursor_ns: u64,
     budget: Budget,
     longest_wait: Option<Step>,
+    stolen: Stolen,
     /// The last one first.
     steps: Vec<Step>,
     faults: (u64, u64),
@@ -83,14 +85,23 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// Starts anew: from `arrival_ns` to `end_ns`, of which nothing is charged yet.
-    pub(super) fn begin(&mut self, arrival_ns: u64, end_ns: u64, keep: Keep) {
+    /// Starts anew: from `arrival_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` of that time.
+    pub(super) fn begin<'a>(
+        &mut self,
+        arrival_ns: u64,
+        end_ns: u64,
+        keep: Keep,
+        thefts: impl Iterator<Item = &'a Theft>,
+    ) {
         let mut steps = std::mem::take(&mut self.steps);
         steps.clear();
+        let mut stolen = std::mem::take(&mut self.stolen);
+        stolen.begin(thefts);
         *self = Self {
             keep,
             arrival_ns,
             cursor_ns: end_ns,
+            stolen,
             steps,
             ..Self::default()
         };
@@ -168,17 +179,52 @@ impl Path {
             cpu,
             reason,
         };
-        self.cursor_ns = from_ns;
-        self.budget.charge(cause, step.dur_ns());
+        // All of it was waited for, also what a hypervisor took of it.
         self.consider(step);
+        let runs = matches!(cause, Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue);
+        if let Some(tid) = tid.filter(|_| runs) {
+            while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
+                self.charge_step(last_ns, Step { reason: told, ..step });
+                let cause = Cause::Stolen;
+                let reason = Reason::Plain;
+                self.charge_step(
+                    first_ns,
+                    Step {
+                        cause,
+                        reason,
+                        ..step
+                    },
+                );
+            }
+        }
+        self.charge_step(from_ns, Step { reason: told, ..step });
+    }
+
+    /// Charges the part of `step` from `from_ns` to the cursor.
+    fn charge_step(&mut self, from_ns: u64, step: Step) {
+        if from_ns >= self.cursor_ns {
+            return;
+        }
+        let part = Step {
+            from_ns,
+            to_ns: self.cursor_ns,
+            ..step
+        };
+        self.cursor_ns = from_ns;
+        self.budget.charge(part.cause, part.dur_ns());
         if self.keep == Keep::Steps {
-            self.keep_step(Step { reason: told, ..step });
+            self.keep_step(part);
         }
     }
 
+    /// The last theft from a thread that can have begun before the cursor.
+    pub(super) fn last_theft(&mut self, tid: u32) -> Option<Theft> {
+        self.stolen.last_before(tid, self.cursor_ns)
+    }
+
     /// Charges from `from_ns` to the cursor in one step what a worker did, of which only sums are known: what it ran to
-    /// `busy`, what it was blocked to `blocked`.
-    pub(super) fn charge_sums(&mut self, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
+    /// `busy`, what it was blocked to `blocked`. Where there is a theft it did nothing but run.
+    pub(super) fn charge_sums(&mut self, tid: u32, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
         let Sums {
             ran_ns,
             runnable_ns,
@@ -186,9 +232,15 @@ impl Path {
             blocked_ns,
         } = sums;
         let mut left_ns = self.cursor_ns.saturating_sub(from_ns);
+        let (mut to_ns, mut stolen_ns) = (self.cursor_ns, 0);
+        while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, to_ns) {
+            stolen_ns += last_ns - first_ns;
+            to_ns = first_ns;
+        }
         self.cursor_ns = self.cursor_ns.min(from_ns);
         for (cause, ns) in [
-            (busy, ran_ns),
+            (Cause::Stolen, stolen_ns),
+            (busy, ran_ns.saturating_sub(stolen_ns)),
             (Cause::RunQueue, runnable_ns),
             (Cause::Throttled, throttled_ns),
             (blocked, blocked_ns),

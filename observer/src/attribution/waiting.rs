@@ -224,7 +224,13 @@ impl Wait<'_, '_> {
             },
         };
         let keeps_steps = path.keep() == Keep::Steps;
-        let Some(stretch) = back.stretch(self.ready_ns, crossed) else {
+        // Up to a theft, and then through it only while the thread runs: that is what is stolen from.
+        let (since_ns, crossed) = match path.last_theft(self.tid) {
+            Some(theft) if theft.to_ns < path.cursor_ns() => (theft.to_ns, crossed),
+            Some(theft) => (theft.from_ns, crossed.only_runs()),
+            None => (0, crossed),
+        };
+        let Some(stretch) = back.stretch(self.ready_ns.max(since_ns), crossed) else {
             return false;
         };
         if stretch.by_order {
@@ -233,7 +239,7 @@ impl Wait<'_, '_> {
         if !keeps_steps {
             let [busy, blocked] =
                 [Cause::WorkerBusy, Cause::WorkerBlocked].map(|cause| self.instead_of(cause));
-            path.charge_sums(stretch.from_ns, stretch.sums, busy, blocked);
+            path.charge_sums(self.tid, stretch.from_ns, stretch.sums, busy, blocked);
             if stretch.longest_ns <= path.longest_wait_ns() {
                 return true;
             }

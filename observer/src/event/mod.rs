@@ -39,6 +39,8 @@ pub enum Event<'a> {
     PollStart(&'a common::PollStart),
     /// A poll is over.
     PollEnd(&'a common::PollEnd),
+    /// A hypervisor had the CPU of a watched thread.
+    Stolen(&'a common::Stolen),
     /// Records were lost.
     Lost(&'a Lost),
     /// The name of a watched thread.
@@ -129,6 +131,7 @@ impl<'a> Event<'a> {
             Kind::Seen => Self::Seen(view(bytes)?),
             Kind::PollStart => Self::PollStart(view(bytes)?),
             Kind::PollEnd => Self::PollEnd(view(bytes)?),
+            Kind::Stolen => Self::Stolen(view(bytes)?),
         })
     }
 }

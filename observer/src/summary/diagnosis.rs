@@ -24,6 +24,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         Cause::RunQueue,
         Cause::WorkerBlocked,
         Cause::WorkerBusy,
+        Cause::Stolen,
     ]
     .into_iter()
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
@@ -37,6 +38,10 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         Cause::Throttled => (
             Trouble::Quota,
             format!("the CPU quota was used up: {of_latency} was throttled"),
+        ),
+        Cause::Stolen => (
+            Trouble::Stolen,
+            format!("the hypervisor took CPUs away: {of_latency} was stolen from running threads"),
         ),
         Cause::RunQueue => {
             let taken_by = culprit.filter(|culprit| is_other(culprit, workers))?;
@@ -237,6 +242,7 @@ mod tests {
             ),
             of(Cause::WorkerBusy, vec![], busy),
             of(Cause::WorkerBusy, vec![], &[(0.98, 0.0), (0.1, 0.9)]),
+            of(Cause::Stolen, vec![], busy),
         ];
         let kinds = found.each_ref().map(|found| found.as_ref().unwrap().kind);
         assert_eq!(
@@ -246,7 +252,8 @@ mod tests {
                 Trouble::CpuTaken,
                 Trouble::BlockedWorkers,
                 Trouble::Saturated,
-                Trouble::Imbalanced
+                Trouble::Imbalanced,
+                Trouble::Stolen
             ]
         );
         let text = &found[2].as_ref().unwrap().text;

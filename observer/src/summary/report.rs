@@ -343,6 +343,8 @@ pub enum Trouble {
     Imbalanced,
     /// Jobs wait for a thread of the blocking pool.
     PoolExhausted,
+    /// A hypervisor takes the CPUs away.
+    Stolen,
 }
 
 /// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.

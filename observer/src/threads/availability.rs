@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::Threads;
+
 /// Stretches, and gaps between waits, that are remembered, each.
 const MAX_REMEMBERED: usize = 4096;
 
@@ -99,6 +101,15 @@ impl Availability {
     /// Whether the process has workers.
     pub(super) fn is_empty(&self) -> bool {
         self.workers == 0
+    }
+}
+
+impl Threads {
+    /// How long requests of process `pid` waited to be read while none of its workers was free, since this was asked
+    /// last, ns.
+    pub fn take_waited_ns(&mut self, pid: u32) -> u64 {
+        let availability = self.availability.get_mut(&pid);
+        availability.map_or(0, Availability::take_waited_ns)
     }
 }
 

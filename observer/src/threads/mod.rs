@@ -18,6 +18,7 @@ mod roles;
 mod samples;
 mod state;
 mod tasks;
+mod thefts;
 mod thread;
 mod usage;
 
@@ -35,6 +36,7 @@ pub use roles::{Counted, Flavour, Roles, Workers};
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
 pub use tasks::Task;
+pub use thefts::Theft;
 pub use thread::Thread;
 pub use usage::{Longest, Usage};
 
@@ -45,6 +47,7 @@ use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
 use self::tasks::Tasks;
+use self::thefts::Thefts;
 use self::thread::NOTHING;
 use crate::syscall::Wait;
 
@@ -76,6 +79,7 @@ pub struct Threads {
     pub refused: u64,
     lost_until_ns: u64,
     occupancy: Occupancy,
+    thefts: Thefts,
     comms: Comms,
     tasks: Tasks,
     queue: Queue,
@@ -290,13 +294,6 @@ impl Threads {
             .collect();
         used.sort_unstable_by_key(|&(tid, _)| tid);
         used
-    }
-
-    /// How long requests of process `pid` waited to be read while none of its workers was free, since this was asked
-    /// last, ns.
-    pub fn take_waited_ns(&mut self, pid: u32) -> u64 {
-        let availability = self.availability.get_mut(&pid);
-        availability.map_or(0, Availability::take_waited_ns)
     }
 
     /// A thread's name.

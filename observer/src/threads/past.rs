@@ -43,6 +43,17 @@ pub enum Crossed {
     },
 }
 
+impl Crossed {
+    /// The same, but only slices in which the thread ran.
+    #[must_use]
+    pub const fn only_runs(self) -> Self {
+        match self {
+            Self::Work { .. } => Self::ShortRuns { below_ns: u64::MAX },
+            Self::ShortRuns { .. } => self,
+        }
+    }
+}
+
 /// The slices of one thread, the oldest first. Each begins where the one before it ended.
 #[derive(Debug, Default)]
 pub(super) struct Past {

@@ -9,11 +9,12 @@ use observer::event::{self, Event};
 use observer::request::{Confidence, Request, Span};
 use observer::syscall;
 use observer_common::limits::NETWORK_MARK_NS;
-use observer_common::{Header, ProcessChange, flags};
+use observer_common::{Header, ProcessChange, Stolen, flags};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::stream::Stream;
+use super::theft;
 
 /// What a thread does from some time on.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Truth {
     received: HashSet<(u64, u64)>,
     /// When which thread was seen in which function.
     functions: HashSet<(u32, u64, String)>,
+    /// What a hypervisor took.
+    thefts: Vec<Stolen>,
 }
 
 impl Truth {
@@ -66,6 +69,7 @@ impl Truth {
                         .functions
                         .extend(name.map(|name| (event.header.tid, event.sampled_ns, name)));
                 }
+                Event::Stolen(event) => truth.thefts.push(*event),
                 _ => {}
             }
             let (header, doing) = match event {
@@ -135,6 +139,7 @@ impl Truth {
 
     /// What a request is charged for its threads, they did.
     pub(crate) fn supports(&self, request: &Request) -> Result<(), TestCaseError> {
+        theft::supports(&self.thefts, request)?;
         if request.figures.confidence == Confidence::Exact {
             prop_assert!(request.task.is_some(), "no task is known of {request:?}");
         }
@@ -196,7 +201,7 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
 /// Whether a span of a thread may be charged to its cause while the thread does this.
 fn agrees(span: &Span, doing: Doing) -> bool {
     match (span.cause, doing) {
-        (Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue, Doing::Running { cpu }) => {
+        (Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue | Cause::Stolen, Doing::Running { cpu }) => {
             span.cpu == Some(cpu)
         }
         (Cause::RunQueue | Cause::Throttled, Doing::Runnable) => true,

@@ -12,9 +12,11 @@ use super::stream::Stream;
 mod network;
 mod processes;
 mod scheduler;
+mod theft;
 
 use network::Socket;
 use scheduler::Thread;
+use theft::Look;
 
 /// The processes that are watched.
 pub(crate) const PIDS: [u32; 2] = [100, 200];
@@ -74,6 +76,8 @@ const ACTIONS: &[Action] = &[
     Machine::block,
     Machine::preempt,
     Machine::see,
+    Machine::steal,
+    Machine::steal,
     Machine::wake,
     Machine::wake,
     Machine::wake,
@@ -126,6 +130,8 @@ struct Machine {
     threads: Vec<Thread>,
     /// Index of the thread on each CPU; others have it where there is none.
     running: [Option<usize>; CPUS],
+    /// On each CPU.
+    looks: [Look; CPUS],
     inbound: [Option<Socket>; 3],
     outbound: [Option<Socket>; 2],
     cookies: u64,
@@ -141,6 +147,7 @@ impl Machine {
             now_ns: START_NS,
             threads: Vec::new(),
             running: [Some(0), Some(1)],
+            looks: [Look::default(); CPUS],
             inbound: [const { None }; 3],
             outbound: [const { None }; 2],
             cookies: 0,

@@ -17,24 +17,24 @@ use super::evidence::Truth;
 use super::machine::START_NS;
 use super::stream::Stream;
 
-const PID: u32 = 100;
-const WORKER: u32 = 101;
+pub(crate) const PID: u32 = 100;
+pub(crate) const WORKER: u32 = 101;
 const PORT: u16 = 8080;
 
 /// Two clients and a peer, and the tasks of the clients' connections.
-const A: u64 = 1;
-const B: u64 = 2;
+pub(crate) const A: u64 = 1;
+pub(crate) const B: u64 = 2;
 const PEER: u64 = 1_000_000;
-const TASK_A: u64 = 11;
-const TASK_B: u64 = 12;
+pub(crate) const TASK_A: u64 = 11;
+pub(crate) const TASK_B: u64 = 12;
 /// A task that serves no client.
 const OTHER: u64 = 13;
 
 /// What the one worker does, beginning with its two connections.
-struct Script(Stream);
+pub(crate) struct Script(Stream);
 
 impl Script {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let mut script = Self(Stream::default());
         script.record(&SwitchIn {
             header: header(Kind::SwitchIn, 1),
@@ -56,11 +56,16 @@ impl Script {
         script
     }
 
-    fn record(&mut self, event: &impl bytemuck::NoUninit) {
+    /// What was recorded.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.0
+    }
+
+    pub(crate) fn record(&mut self, event: &impl bytemuck::NoUninit) {
         self.0.push(bytemuck::bytes_of(event));
     }
 
-    fn reads(mut self, at_us: u64, conn: u64, task: u64, arrived_us: u64) -> Self {
+    pub(crate) fn reads(mut self, at_us: u64, conn: u64, task: u64, arrived_us: u64) -> Self {
         self.record(&Receive {
             header: header(Kind::Receive, at_us),
             tgid: PID,
@@ -74,7 +79,7 @@ impl Script {
         self
     }
 
-    fn sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
+    pub(crate) fn sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
         self.record(&Send {
             header: header(Kind::Send, at_us),
             tgid: PID,
@@ -145,7 +150,7 @@ impl Script {
     }
 
     /// The request of a connection, of which there is one, with all laws held.
-    fn request(&self, conn: u64) -> Result<Request, TestCaseError> {
+    pub(crate) fn request(&self, conn: u64) -> Result<Request, TestCaseError> {
         let explained = explain(&self.0)?;
         explained.obeys_the_laws()?;
         let mut requests = explained.requests.iter().map(|(request, _)| request);
@@ -156,7 +161,7 @@ impl Script {
     }
 }
 
-fn header(kind: Kind, at_us: u64) -> Header {
+pub(crate) fn header(kind: Kind, at_us: u64) -> Header {
     Header {
         at_ns: START_NS + at_us * 1_000,
         tid: WORKER,
@@ -165,7 +170,7 @@ fn header(kind: Kind, at_us: u64) -> Header {
     }
 }
 
-fn charged_us(request: &Request, cause: Cause) -> u64 {
+pub(crate) fn charged_us(request: &Request, cause: Cause) -> u64 {
     request.figures.budget.get(cause) / 1_000
 }
 

@@ -39,6 +39,7 @@ mod runtimes;
 mod server;
 mod short_lived;
 mod tasks;
+mod theft;
 mod together;
 mod uploads;
 mod waits;

@@ -127,6 +127,7 @@ fn result(bench: &Bench, scenario: &Scenario, short: bool) -> Result<report::Res
         scenario: scenario.name,
         about: scenario.about,
         known: scenario.known,
+        causes: scenario.expected.first_causes(),
         cases: cases.collect::<Result<_>>()?,
     })
 }

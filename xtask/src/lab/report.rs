@@ -20,6 +20,8 @@ pub(super) struct Result {
     pub(super) scenario: &'static str,
     pub(super) about: &'static str,
     pub(super) known: Option<&'static str>,
+    /// The first causes of its parts.
+    pub(super) causes: Vec<&'static str>,
     /// By case.
     pub(super) cases: Vec<(String, Score)>,
 }
@@ -28,6 +30,13 @@ impl Result {
     /// Over all cases.
     pub(super) fn total(&self) -> Score {
         sum(self.cases.iter().map(|(_, score)| score))
+    }
+
+    /// Causes that were expected, and of which no judged request had enough.
+    fn never_judged(&self) -> impl Iterator<Item = &'static str> {
+        let judged = self.total().parts;
+        let causes = self.causes.iter().copied();
+        causes.filter(move |cause| !judged.contains_key(*cause))
     }
 
     /// What is under the floor: too few right answers or names, a wrong name, or requests that only one side knows.
@@ -96,6 +105,13 @@ pub(super) fn text(results: &[Result]) -> String {
     for result in results {
         if let Some(known) = result.known {
             let _ = write!(text, "\n{} is known to fail: {known}", result.scenario);
+        }
+        for cause in result.never_judged() {
+            let _ = write!(
+                text,
+                "\n{}: {cause} was not judged: there was none",
+                result.scenario
+            );
         }
     }
     text.push('\n');
@@ -220,8 +236,20 @@ mod tests {
             scenario: "a",
             about: "",
             known,
+            causes: vec!["lock"],
             cases: vec![("b".to_owned(), score)],
         }
+    }
+
+    #[test]
+    fn a_cause_of_which_no_request_had_enough_is_told() {
+        let mut score = judged(1, 1);
+        assert_eq!(
+            result(score.clone(), None).never_judged().collect::<Vec<_>>(),
+            ["lock"]
+        );
+        score.parts.insert("lock".to_owned(), 1);
+        assert_eq!(result(score, None).never_judged().count(), 0);
     }
 
     fn judged(affected: u64, right: u64) -> Score {

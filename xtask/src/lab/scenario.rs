@@ -114,6 +114,16 @@ impl Case {
     }
 }
 
+impl Expected {
+    /// The first causes of the parts.
+    pub(super) fn first_causes(&self) -> Vec<&'static str> {
+        match self {
+            Self::Parts(parts) => parts.iter().map(|part| part.causes[0]).collect(),
+            Self::Nothing(_) => Vec::new(),
+        }
+    }
+}
+
 impl Part {
     pub(super) fn new(injected: Injected, causes: &'static [&'static str]) -> Self {
         Self {

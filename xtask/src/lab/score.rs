@@ -40,6 +40,8 @@ pub(super) struct Score {
     pub(super) right: u64,
     /// Judged requests by expected and by named top cause.
     pub(super) named: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Injected parts of judged requests, by their first cause.
+    pub(super) parts: BTreeMap<String, u64>,
     /// How far the charge for each injected part of a judged request is from the truth, ns; sorted on demand.
     #[serde(skip)]
     pub(super) errors_ns: Vec<u64>,
@@ -190,6 +192,7 @@ impl Judge<'_> {
             .iter()
             .filter_map(|cause| explained.budget_ns.get(*cause));
         let error_ns = range.distance_ns(charged.sum());
+        *self.score.parts.entry(part.causes[0].to_owned()).or_default() += 1;
         let within = error_ns <= TOLERANCE_NS.max(range.most_ns / 20);
         self.score.errors_ns.push(error_ns);
         self.score.within += u64::from(within);
@@ -268,6 +271,7 @@ impl Score {
             affected,
             right,
             named,
+            parts,
             errors_ns,
             within,
             culprits_right,
@@ -308,6 +312,9 @@ impl Score {
             *sum += more;
         }
         self.errors_ns.extend(errors_ns);
+        for (cause, count) in parts {
+            *self.parts.entry(cause.clone()).or_default() += count;
+        }
         for (expected, row) in named {
             let sums = self.named.entry(expected.clone()).or_default();
             for (cause, count) in row {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::size::{Time, Times};
 use super::waiting;
-use crate::blocked;
+use crate::blocked::Ran;
 use crate::clock;
 use crate::truth::{self, Kind, Stretch};
 use crate::visit::Visit;
@@ -30,24 +30,33 @@ pub(super) fn both(visit: &mut Visit, times: &Times) -> &'static str {
     "burned and blocked\n"
 }
 
-/// Computes; gives how long, and how long it was kept from it.
+/// Computes; gives how long, how long it was kept from it, and how long a hypervisor had its CPU.
 ///
 /// What the kernel counts as the thread's time on the CPU is the truth: a gap between two looks at the clock may be
-/// another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU.
-pub(super) fn burned(wanted: Duration) -> [Stretch; 2] {
+/// another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU. Of what a hypervisor took,
+/// observer charges the least that is proved: the rest counts as computing.
+pub(super) fn burned(wanted: Duration) -> [Stretch; 3] {
     let wanted_ns = u64::try_from(wanted.as_nanos()).unwrap_or(u64::MAX);
     let start_ns = clock::now_ns();
-    let on_cpu_ns = blocked::on_cpu_ns();
+    let before = Ran::so_far();
     let (mut burned_ns, mut last_ns) = (0, start_ns);
     while burned_ns < wanted_ns {
         let now_ns = clock::now_ns();
         burned_ns += now_ns.saturating_sub(last_ns).min(LONGEST_STEP_NS);
         last_ns = now_ns;
     }
-    let on_cpu_ns = blocked::on_cpu_ns().saturating_sub(on_cpu_ns);
+    let Ran {
+        on_cpu_ns,
+        computed_ns,
+    } = Ran::so_far().since(before);
     // Last of all: the CPU may well be taken away on the way out of a system call.
     let off_cpu_ns = clock::now_ns().saturating_sub(start_ns + on_cpu_ns);
     let task = truth::current_task();
-    [(Kind::Cpu, on_cpu_ns), (Kind::OffCpu, off_cpu_ns)]
-        .map(|(kind, took_ns)| Stretch::exactly(kind, start_ns, took_ns).by(task))
+    let computed = Stretch {
+        least_ns: computed_ns,
+        ..Stretch::exactly(Kind::Cpu, start_ns, on_cpu_ns)
+    };
+    let stolen = Stretch::exactly(Kind::Stolen, start_ns, on_cpu_ns - computed_ns);
+    let off_cpu = Stretch::exactly(Kind::OffCpu, start_ns, off_cpu_ns);
+    [computed, off_cpu, stolen].map(|stretch| stretch.by(task))
 }

@@ -27,7 +27,7 @@ struct Job {
 
 struct Done {
     queued: Stretch,
-    computed: [Stretch; 2],
+    computed: [Stretch; 3],
 }
 
 impl Clerk {
@@ -89,7 +89,7 @@ pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str,
     visit.injected(Stretch::exactly(Kind::OffCpu, from_ns, queued_ns));
     let (computed, waited) = tokio::join!(computing, waiting);
     waited.map_err(unavailable)?;
-    let [computed, _] = computed.map_err(unavailable)?;
+    let [computed, ..] = computed.map_err(unavailable)?;
     visit.injected(Stretch {
         least_ns: computed.least_ns.saturating_sub(queued_ns),
         ..computed

@@ -15,7 +15,7 @@ use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
-use super::{direct, offsets, rings};
+use super::{direct, offsets, rings, stolen};
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -131,6 +131,7 @@ impl KernelHalf {
         };
         // The maps stay alive through the programs that use them.
         let mut outcomes = signals::attach(&mut attacher);
+        outcomes.push(stolen::outcome(&resolved));
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
         let mut links = attacher.links;

@@ -14,6 +14,7 @@ mod rings;
 pub mod runtime;
 pub mod signals;
 mod stacks;
+mod stolen;
 pub mod target;
 
 pub use drain::LiveSource;

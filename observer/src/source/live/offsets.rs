@@ -32,6 +32,7 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
     let regs = |path: &str| field(btf, "pt_regs", path);
     let ([mm_rss_file, mm_rss_anon, mm_rss_shmem], mm_rss_access) = resident_memory(btf)?;
     let quota = |structure: &str, path: &str| field(btf, structure, path).unwrap_or(Offsets::ABSENT);
+    let [task_cfs_rq, cfs_rq_rq, rq_clock, rq_stolen] = stolen_time(btf).unwrap_or([Offsets::ABSENT; 4]);
     let group_throttled = quota("task_group", "cfs_bandwidth.throttled_time");
     Ok(Offsets {
         task_pid: task("pid")?,
@@ -44,6 +45,10 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         task_maj_flt: task("maj_flt")?,
         task_runtime: task("se.sum_exec_runtime")?,
         task_runtime_at_pick: task("se.prev_sum_exec_runtime")?,
+        task_cfs_rq,
+        cfs_rq_rq,
+        rq_clock,
+        rq_stolen,
         task_group: if group_throttled == Offsets::ABSENT {
             Offsets::ABSENT
         } else {
@@ -99,6 +104,17 @@ pub fn parameters(btf: &Btf, function: &str) -> Option<usize> {
             },
             _ => None,
         })
+}
+
+/// The way from a thread to what a hypervisor took of its CPU. Kernels without `CONFIG_PARAVIRT_TIME_ACCOUNTING` do not
+/// account that.
+fn stolen_time(btf: &Btf) -> Result<[u32; 4]> {
+    Ok([
+        field(btf, "task_struct", "se.cfs_rq")?,
+        field(btf, "cfs_rq", "rq")?,
+        field(btf, "rq", "clock")?,
+        field(btf, "rq", "prev_steal_time_rq")?,
+    ])
 }
 
 /// The resident-memory counters and how to read them: an array of `percpu_counter` since Linux 6.2, of

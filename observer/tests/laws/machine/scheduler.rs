@@ -210,6 +210,7 @@ impl Machine {
             prev_comm,
         };
         self.record(&event);
+        self.begin_to_look(thread.tid, cpu);
         self.threads[index].activity = Activity::Running { cpu };
         self.running[cpu] = Some(index);
     }

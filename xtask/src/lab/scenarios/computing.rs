@@ -59,6 +59,21 @@ pub(super) fn all() -> Vec<Scenario> {
             }),
         },
         Scenario {
+            name: "stolen",
+            about: "The handler computes on a virtual machine. What the hypervisor took meanwhile is `stolen`: what the \
+                    thread had a CPU for, by the clock on the wall, less what its own CPU clock counts. Theft cannot be \
+                    made from within: where there was none only the computing is judged, and that is said.",
+            known: None,
+            expected: Expected::Parts(vec![
+                own_cpu(),
+                Part::new(Injected::Own(&[Kind::Stolen]), &["stolen"]),
+            ]),
+            cases: vec![
+                short(case("20ms", Server::workers(1), burn(20_000, 25))),
+                case("100ms", Server::workers(1), burn(100_000, 5)),
+            ],
+        },
+        Scenario {
             name: "minor-faults",
             about: "The handler touches fresh memory, a minor fault a page. That is work of its own: `on_cpu`.",
             known: None,
@@ -98,6 +113,10 @@ fn in_a_quota() -> Vec<Case> {
         if us == 15_000 { short(case) } else { case }
     });
     cases.into()
+}
+
+fn burn(us: u64, rate: u64) -> Vec<Load> {
+    vec![Load::rate(&format!("/burn?us={us}"), 1, rate)]
 }
 
 fn touch(kib: u64, rate: u64) -> Vec<Load> {

@@ -1,0 +1,82 @@
+//! Time that a hypervisor took while a watched thread was on its CPU.
+//!
+//! The hypervisor's own count of it is looked at by the scheduler when a thread is switched and when the CPU's clock
+//! ticks, and kept with the CPU's queue. Here it is compared with what it was when the thread got the CPU or was looked at
+//! last; only where it grew is there a record. So a theft lies between two looks of the scheduler: how exactly is told.
+
+use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
+use observer_common::{Kind, Stolen};
+
+use crate::{kernel::Task, ring};
+
+/// What was found when the thread that has this CPU was looked at last.
+#[repr(C)]
+struct Last {
+    /// The thread; 0 for none that is watched.
+    tid: u64,
+    /// What had been taken of the CPU by the scheduler's last look, ns.
+    stolen_ns: u64,
+    /// When that look was, ns.
+    looked_ns: u64,
+    /// What is to be added to the scheduler's clock for `CLOCK_MONOTONIC`, ns; wraps.
+    offset_ns: u64,
+}
+
+#[btf_map]
+static LAST_THEFT: PerCpuArray<Last, 1> = PerCpuArray::new();
+
+/// A watched thread gets the CPU now; the scheduler has just looked.
+#[inline(always)]
+pub(crate) fn begin(thread: Task, tid: u32, at_ns: u64) {
+    if let Some(clock) = thread.cpu_clock()
+        && let Some(last) = LAST_THEFT.get_ptr_mut(0)
+    {
+        let begun = Last {
+            tid: u64::from(tid),
+            stolen_ns: clock.stolen_ns,
+            looked_ns: at_ns,
+            offset_ns: at_ns.wrapping_sub(clock.updated_ns),
+        };
+        // SAFETY: this CPU's slot; no thread that is looked at runs while threads are switched.
+        unsafe { last.write(begun) };
+    }
+}
+
+/// Records what was taken of the CPU while this thread, which is watched and still on it, was there.
+#[inline(always)]
+pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
+    let Some(clock) = thread.cpu_clock() else {
+        return;
+    };
+    let Some(last) = LAST_THEFT.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: this CPU's slot. A clock's tick may look in the middle of this; the count only grows, so that what it found
+    // is at most told twice, for the same time, in which no more can be charged than fits.
+    let last = unsafe { &mut *last };
+    if last.tid != u64::from(tid) {
+        // It had the CPU before it was watched.
+        return;
+    }
+    let to_ns = clock.updated_ns.wrapping_add(last.offset_ns).min(at_ns);
+    let (from_ns, stolen_ns) = (last.looked_ns, clock.stolen_ns.saturating_sub(last.stolen_ns));
+    if to_ns <= from_ns {
+        return;
+    }
+    last.looked_ns = to_ns;
+    if stolen_ns == 0 {
+        return;
+    }
+    last.stolen_ns = clock.stolen_ns;
+    ring::write(
+        at_ns,
+        Stolen {
+            header: ring::header(Kind::Stolen, tid, at_ns),
+            tgid,
+            reserved: 0,
+            from_ns,
+            to_ns,
+            stolen_ns,
+        },
+    );
+}
