@@ -1,5 +1,6 @@
 //! Record layouts. `repr(C)`, no padding, integers only; sizes are asserted at compile time.
 
+use crate::held::{Held, Left};
 use crate::limits::{COMM_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 
 /// Bits of the `flags` fields.
@@ -23,6 +24,10 @@ pub mod flags {
     pub const FIRST_KIND: u32 = 1 << 7;
     /// [`super::SwitchOut`]: the same for the second kind.
     pub const SECOND_KIND: u32 = 1 << 8;
+    /// [`crate::Left`]: it can have been earlier.
+    pub const AT_THE_LATEST: u32 = 1 << 9;
+    /// [`crate::Left`]: as exact as the ticks of the kernel's clock, which come 100 to 1000 times a second.
+    pub const TO_A_TICK: u32 = 1 << 10;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -63,6 +68,10 @@ pub enum Kind {
     PollStart = 12,
     /// [`PollEnd`].
     PollEnd = 13,
+    /// [`Held`].
+    Held = 14,
+    /// [`Left`].
+    Left = 15,
 }
 
 impl Kind {
@@ -84,6 +93,8 @@ impl Kind {
             11 => Self::Seen,
             12 => Self::PollStart,
             13 => Self::PollEnd,
+            14 => Self::Held,
+            15 => Self::Left,
             _ => return None,
         })
     }
@@ -106,6 +117,8 @@ impl Kind {
             Self::Seen => size_of::<Seen>(),
             Self::PollStart => size_of::<PollStart>(),
             Self::PollEnd => size_of::<PollEnd>(),
+            Self::Held => size_of::<Held>(),
+            Self::Left => size_of::<Left>(),
         }
     }
 }

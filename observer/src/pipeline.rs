@@ -170,6 +170,8 @@ impl Pipeline {
                     self.finish_turn(turn, sink)?;
                 }
             }
+            Event::Held(event) => self.connections.held(event),
+            Event::Left(event) => self.connections.left(event),
             Event::Connection(event) => {
                 let owner = self.threads.owner(event.header.tid);
                 if let Some(turn) = self.connections.changed(event, owner) {
@@ -267,7 +269,7 @@ impl Pipeline {
         };
         let complete = self.is_complete(turn);
         let settled = self.settled.take(id.conn).filter(|explained| {
-            explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
+            explained.id == id && explained.end_ns == turn.end_ns() && explained.figures.complete == complete
         });
         let Some(explained) = settled.or_else(|| self.explain(id)) else {
             return Ok(());
@@ -295,7 +297,7 @@ impl Pipeline {
             samples: &self.samples,
         };
         let complete = self.is_complete(turn);
-        let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
+        let latency_ns = turn.end_ns().saturating_sub(turn.arrival_ns);
         let why = self
             .selection
             .choose(id, latency_ns, self.summary.tail_threshold_ns());
@@ -303,7 +305,7 @@ impl Pipeline {
         let figures = self.explainer.explain(turn, evidence, complete, keep);
         let explained = Explained {
             id,
-            sent_ns: turn.sent_ns,
+            end_ns: turn.end_ns(),
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
             written: why.map(|why| (why, Box::new(self.explainer.request(turn, figures, evidence)))),
@@ -315,7 +317,7 @@ impl Pipeline {
     /// Whether the request would be written, as far as is known.
     fn is_wanted(&self, id: RequestId) -> bool {
         let turn = self.connections.turn(id);
-        let latency_ns = turn.map(|turn| turn.sent_ns.saturating_sub(turn.arrival_ns));
+        let latency_ns = turn.map(|turn| turn.end_ns().saturating_sub(turn.arrival_ns));
         let wanted = |latency_ns| {
             self.selection
                 .wants(id, latency_ns, self.summary.tail_threshold_ns())
@@ -327,7 +329,7 @@ impl Pipeline {
     fn is_complete(&self, turn: &Turn) -> bool {
         !self
             .losses
-            .overlap(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns))
+            .overlap(turn.arrival_ns, turn.end_ns().max(turn.arrival_ns))
     }
 
     fn runtime(&self, event: &event::Runtime) -> RuntimeLine {

@@ -55,6 +55,7 @@ fn send(sock: Sock, result: i32) -> i32 {
     let first = result > 0 && state.direction != DIRECTION_OUT;
     if result > 0 {
         state.direction = DIRECTION_OUT;
+        state.sent(sock, tgid, tid, at_ns);
     }
     let task = Task::current();
     let registers = task.registers();

@@ -5,6 +5,7 @@
 //! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
 use crate::cause::{Budget, Cause};
+use crate::connections::Held;
 use crate::threads::{Occupant, Owner, Sums, Task};
 
 /// The system call that a thread blocked in.
@@ -37,6 +38,8 @@ pub(super) enum Reason {
     Blocked(Call),
     /// The same, until this thread woke it.
     WokenBy(Call, Occupant),
+    /// TCP had these bytes.
+    Held(Held),
 }
 
 /// One stretch of the path.

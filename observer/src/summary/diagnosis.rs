@@ -3,6 +3,7 @@
 
 use super::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
 use crate::cause::Cause;
+use crate::connections::HeldBy;
 
 /// Part of the latency at the p99 from which on a cause is told.
 const LARGE: f64 = 0.25;
@@ -24,6 +25,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         Cause::RunQueue,
         Cause::WorkerBlocked,
         Cause::WorkerBusy,
+        Cause::HeldBack,
     ]
     .into_iter()
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
@@ -46,6 +48,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
                 ),
             )
         }
+        Cause::HeldBack => (Trouble::HeldBack, held_back(culprit?.held_by?, &of_latency)),
         _ => match behind_pool(culprit, workers) {
             Some(pool) => exhausted(pool?, &of_latency)?,
             None if worst == Cause::WorkerBlocked => blocked(culprit?, &of_latency),
@@ -53,6 +56,22 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         },
     };
     Some(Diagnosis { kind, text })
+}
+
+/// What kept TCP from sending the last bytes, and what can be done where it is the server's doing.
+fn held_back(by: HeldBy, of_latency: &str) -> String {
+    let why = match by {
+        HeldBy::Nagle => {
+            "without TCP_NODELAY, Nagle's algorithm keeps what is sent last, less than a segment, until the client has \
+             acknowledged what was sent before, such as head and body in two sends"
+        }
+        HeldBy::Cork => "the server set TCP_CORK, and TCP waits for a full segment",
+        HeldBy::ClientWindow => "clients read their answers more slowly than the server sends them",
+        HeldBy::CongestionWindow => "the congestion window is smaller than the answers",
+        HeldBy::Pacing => "the congestion control spreads answers over time",
+        HeldBy::Unknown => "what kept them is not known",
+    };
+    format!("TCP held back the last bytes of answers for {of_latency}: {why}")
 }
 
 /// Whether it was not a watched process that was waited behind.
@@ -173,6 +192,7 @@ mod tests {
             request: Some("GET /slow".to_owned()),
             pool: false,
             function: None,
+            held_by: (cause == Cause::HeldBack).then_some(HeldBy::Nagle),
         }
     }
 
@@ -212,6 +232,7 @@ mod tests {
             ),
             of(Cause::WorkerBusy, vec![], busy),
             of(Cause::WorkerBusy, vec![], &[(0.98, 0.0), (0.1, 0.9)]),
+            of(Cause::HeldBack, vec![behind(Cause::HeldBack, 7, "srv")], busy),
         ];
         let kinds = found.each_ref().map(|found| found.as_ref().unwrap().kind);
         assert_eq!(
@@ -221,13 +242,19 @@ mod tests {
                 Trouble::CpuTaken,
                 Trouble::BlockedWorkers,
                 Trouble::Saturated,
-                Trouble::Imbalanced
+                Trouble::Imbalanced,
+                Trouble::HeldBack
             ]
         );
         let text = &found[2].as_ref().unwrap().text;
         assert_eq!(
             text,
             "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
+        );
+        let text = &found[5].as_ref().unwrap().text;
+        assert!(
+            text.contains("for 60 % of the latency") && text.contains("without TCP_NODELAY"),
+            "{text}"
         );
     }
 
