@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod layout;
+mod held;
 pub mod http;
 pub mod limits;
 pub mod names;
@@ -20,7 +21,8 @@ mod stack;
 pub mod task;
 pub mod tcp;
 
-pub use offsets::{Offsets, rss};
+pub use held::{Held, Left};
+pub use offsets::{Offsets, SendingOffsets, rss};
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
     Receive, ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,

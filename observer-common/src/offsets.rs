@@ -5,7 +5,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 168 {
+    Offsets: 232 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -91,6 +91,45 @@ records! {
         mm_rss_access: u32,
         /// Zero.
         reserved: u32,
+        /// What tells of bytes that TCP has not sent.
+        sending: SendingOffsets,
+    }
+
+    /// Fields of `tcp_sock`, and one of `sock`, that tell what TCP has not sent yet, and when it sent last. All of them
+    /// are [`Offsets::ABSENT`] where this kernel lacks one.
+    SendingOffsets: 64 {
+        /// `write_seq`: sequence number after the last byte that the application gave.
+        write_seq: u32,
+        /// `snd_nxt`: sequence number after the last byte that left.
+        snd_nxt: u32,
+        /// `snd_una`: sequence number after the last byte that was acknowledged.
+        snd_una: u32,
+        /// `snd_wnd`: bytes after that which the peer has room for.
+        snd_wnd: u32,
+        /// `snd_cwnd`: congestion window, segments.
+        snd_cwnd: u32,
+        /// `packets_out`: segments in flight.
+        packets_out: u32,
+        /// `mss_cache`: bytes of a full segment.
+        mss_cache: u32,
+        /// The byte of the bit field `nonagle`.
+        nonagle: u32,
+        /// By how many bits that is shifted there.
+        nonagle_shift: u32,
+        /// `segs_out`: segments that left, wraps.
+        segs_out: u32,
+        /// `data_segs_out`: those of them that had data, wraps.
+        data_segs_out: u32,
+        /// `total_retrans`: those that left again.
+        total_retrans: u32,
+        /// `tcp_wstamp_ns`: when the last segment left, ns. Where a rate is kept, when the next may.
+        wstamp_ns: u32,
+        /// `first_tx_mstamp`: when the segment left that was acknowledged last, us.
+        first_tx_us: u32,
+        /// `sock.sk_pacing_status`: 0 where no rate is kept.
+        pacing_status: u32,
+        /// Zero.
+        reserved: u32,
     }
 }
 
@@ -152,6 +191,29 @@ impl Offsets {
         regs_sp: 0,
         regs_bp: 0,
         mm_rss_access: rss::NONE,
+        reserved: 0,
+        sending: SendingOffsets::ABSENT,
+    };
+}
+
+impl SendingOffsets {
+    /// What this kernel does not tell.
+    pub const ABSENT: Self = Self {
+        write_seq: Offsets::ABSENT,
+        snd_nxt: Offsets::ABSENT,
+        snd_una: Offsets::ABSENT,
+        snd_wnd: Offsets::ABSENT,
+        snd_cwnd: Offsets::ABSENT,
+        packets_out: Offsets::ABSENT,
+        mss_cache: Offsets::ABSENT,
+        nonagle: Offsets::ABSENT,
+        nonagle_shift: 0,
+        segs_out: Offsets::ABSENT,
+        data_segs_out: Offsets::ABSENT,
+        total_retrans: Offsets::ABSENT,
+        wstamp_ns: Offsets::ABSENT,
+        first_tx_us: Offsets::ABSENT,
+        pacing_status: Offsets::ABSENT,
         reserved: 0,
     };
 }

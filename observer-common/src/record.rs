@@ -1,5 +1,6 @@
 //! Record layouts. `repr(C)`, no padding, integers only; sizes are asserted at compile time.
 
+use crate::held::{Held, Left};
 use crate::limits::{COMM_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 
 /// Bits of the `flags` fields.
@@ -23,6 +24,10 @@ pub mod flags {
     pub const FIRST_KIND: u32 = 1 << 7;
     /// [`super::SwitchOut`]: the same for the second kind.
     pub const SECOND_KIND: u32 = 1 << 8;
+    /// [`crate::Left`]: it can have been earlier.
+    pub const AT_THE_LATEST: u32 = 1 << 9;
+    /// [`crate::Left`]: as exact as the ticks of the kernel's clock, which come 100 to 1000 times a second.
+    pub const TO_A_TICK: u32 = 1 << 10;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -65,6 +70,10 @@ pub enum Kind {
     PollEnd = 13,
     /// [`Stolen`].
     Stolen = 14,
+    /// [`Held`].
+    Held = 15,
+    /// [`Left`].
+    Left = 16,
 }
 
 impl Kind {
@@ -87,6 +96,8 @@ impl Kind {
             12 => Self::PollStart,
             13 => Self::PollEnd,
             14 => Self::Stolen,
+            15 => Self::Held,
+            16 => Self::Left,
             _ => return None,
         })
     }
@@ -110,6 +121,8 @@ impl Kind {
             Self::PollStart => size_of::<PollStart>(),
             Self::PollEnd => size_of::<PollEnd>(),
             Self::Stolen => size_of::<Stolen>(),
+            Self::Held => size_of::<Held>(),
+            Self::Left => size_of::<Left>(),
         }
     }
 }

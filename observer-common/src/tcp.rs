@@ -29,3 +29,11 @@ pub const NEW_SYN_RECV: u8 = 12;
 pub const AF_INET: u16 = 2;
 /// `AF_INET6`.
 pub const AF_INET6: u16 = 10;
+
+/// Bits of `tcp_sock.nonagle` (`include/linux/tcp.h`).
+pub mod nagle {
+    /// `TCP_NODELAY`: Nagle's algorithm is off.
+    pub const OFF: u32 = 1;
+    /// `TCP_CORK`: only full segments may leave.
+    pub const CORK: u32 = 2;
+}

@@ -23,10 +23,14 @@ static OFFSETS: Offsets = Offsets::UNSET;
 
 /// The value of one field of [`OFFSETS`].
 macro_rules! offset {
-    ($field:ident) => {
-        constant(&raw const OFFSETS.$field)
+    ($($field:ident).+) => {
+        constant(&raw const OFFSETS.$($field).+)
     };
 }
+
+mod sending;
+
+pub(crate) use sending::Sending;
 
 /// Reads a load-time constant so that the compiler does not fold its placeholder in.
 #[inline(always)]
@@ -364,14 +368,18 @@ impl Sock {
         self.v6(offset!(sock_remote_v6))
     }
 
+    /// The same socket as a `struct tcp_sock *`, if it is one.
+    #[inline(always)]
+    fn tcp(self) -> Option<*const c_void> {
+        // SAFETY: a socket pointer that the verifier knows.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(self.as_ptr()) } as *const c_void;
+        (!tcp.is_null()).then_some(tcp)
+    }
+
     /// Sequence numbers of the receive queue: what the application took up to, and what has come up to.
     #[inline(always)]
     pub(crate) fn receive_sequence(self) -> Option<ReceiveSequence> {
-        // SAFETY: a socket pointer that the verifier knows.
-        let tcp = unsafe { bpf_skc_to_tcp_sock(self.as_ptr()) } as *const c_void;
-        if tcp.is_null() {
-            return None;
-        }
+        let tcp = self.tcp()?;
         Some(ReceiveSequence {
             // SAFETY: `u32` of a `tcp_sock`.
             copied: unsafe { read(tcp, offset!(tcp_copied_seq)) },

@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Connection, Kind, LostReason, flags, tcp};
 
-use crate::{kernel::Sock, ring};
+use crate::{held::Mark, kernel::Sock, ring};
 
 /// State of one socket.
 #[repr(C)]
@@ -27,6 +27,8 @@ pub(crate) struct SocketState {
     pub(crate) direction: u32,
     /// Bytes received since the last send.
     pub(crate) turn_bytes: u64,
+    /// What the last send left unsent.
+    pub(crate) held: Mark,
 }
 
 /// Nothing was received or sent yet.
@@ -145,12 +147,7 @@ pub(crate) fn record(
     tgid: u32,
     at_ns: u64,
 ) {
-    let family = sock.family();
-    let (local_addr, remote_addr) = if family == tcp::AF_INET6 {
-        (sock.local_v6(), sock.remote_v6())
-    } else {
-        (widen(sock.local_v4()), widen(sock.remote_v4()))
-    };
+    let (local_addr, remote_addr) = addresses(sock);
     ring::write(
         at_ns,
         Connection {
@@ -159,7 +156,7 @@ pub(crate) fn record(
             tgid,
             old_state,
             new_state,
-            family,
+            family: sock.family(),
             local_port: sock.local_port(),
             remote_port: sock.remote_port(),
             flags,
@@ -168,6 +165,16 @@ pub(crate) fn record(
             reserved: 0,
         },
     );
+}
+
+/// The local and the remote address; IPv4 in the first four bytes.
+#[inline(always)]
+pub(crate) fn addresses(sock: Sock) -> ([u8; 16], [u8; 16]) {
+    if sock.family() == tcp::AF_INET6 {
+        (sock.local_v6(), sock.remote_v6())
+    } else {
+        (widen(sock.local_v4()), widen(sock.remote_v4()))
+    }
 }
 
 #[inline(always)]

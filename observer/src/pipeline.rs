@@ -176,6 +176,8 @@ impl Pipeline {
                     self.finish_turn(turn, sink)?;
                 }
             }
+            Event::Held(event) => self.connections.held(event),
+            Event::Left(event) => self.connections.left(event),
             Event::Connection(event) => {
                 let owner = self.threads.owner(event.header.tid);
                 if let Some(turn) = self.connections.changed(event, owner) {
@@ -274,7 +276,7 @@ impl Pipeline {
         };
         let complete = self.is_complete(turn);
         let holds = |explained: &Explained| {
-            explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
+            explained.id == id && explained.end_ns == turn.end_ns() && explained.figures.complete == complete
         };
         let explained = match self.settled.take(id.conn) {
             Some(explained) if holds(&explained) => Some(explained),
@@ -307,7 +309,7 @@ impl Pipeline {
             samples: &self.samples,
         };
         let complete = self.is_complete(turn);
-        let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
+        let latency_ns = turn.end_ns().saturating_sub(turn.arrival_ns);
         let before = before.filter(|before| before.id == id && before.is_of_tail());
         // It has its place in the tail, and takes no other.
         let (why, told_spans) = match before {
@@ -322,7 +324,7 @@ impl Pipeline {
         let figures = self.explainer.explain(turn, evidence, complete, keep);
         let explained = Explained {
             id,
-            sent_ns: turn.sent_ns,
+            end_ns: turn.end_ns(),
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
             written: why.map(|why| (why, Box::new(self.explainer.request(turn, figures, evidence)))),
@@ -335,7 +337,7 @@ impl Pipeline {
     /// Whether the request would be written, as far as is known.
     fn is_wanted(&self, id: RequestId) -> bool {
         let turn = self.connections.turn(id);
-        let latency_ns = turn.map(|turn| turn.sent_ns.saturating_sub(turn.arrival_ns));
+        let latency_ns = turn.map(|turn| turn.end_ns().saturating_sub(turn.arrival_ns));
         let wanted = |latency_ns| {
             self.selection
                 .wants(id, latency_ns, self.summary.tail_threshold_ns())
@@ -347,7 +349,7 @@ impl Pipeline {
     fn is_complete(&self, turn: &Turn) -> bool {
         !self
             .losses
-            .overlap(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns))
+            .overlap(turn.arrival_ns, turn.end_ns().max(turn.arrival_ns))
     }
 
     fn runtime(&self, event: &event::Runtime) -> RuntimeLine {

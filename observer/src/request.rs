@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::cause::{Budget, Cause};
+use crate::connections::HeldBy;
 
 /// What is known of every request, written or not: numbers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub struct Figures {
     pub status: Option<u16>,
     /// Arrival of the first byte, ns of `CLOCK_MONOTONIC`.
     pub arrival_ns: u64,
-    /// Arrival to the return of the last send of the response, ns.
+    /// Arrival until the last byte of the response left: the return of the last send, or later where TCP had bytes
+    /// unsent then, ns.
     pub latency_ns: u64,
     /// Arrival to the first read, ns. A phase, not a cause.
     pub receive_queue_ns: u64,
@@ -24,6 +26,8 @@ pub struct Figures {
     pub bytes_in: u64,
     /// Bytes sent in this turn.
     pub bytes_out: u64,
+    /// Bytes that TCP had not sent at the end of the last send, where it was not seen when they left; or 0.
+    pub unsent_bytes: u32,
     /// How sure the attribution is.
     pub confidence: Confidence,
     /// False when records were lost inside its window.
@@ -200,8 +204,19 @@ pub struct Detail {
     pub function: Option<Rc<str>>,
     /// Peer that was waited for.
     pub peer: Option<SocketAddr>,
+    /// What TCP had after the last send.
+    pub held: Option<HeldBack>,
     /// A remark for people, where a cause alone would mislead.
     pub note: Option<&'static str>,
+}
+
+/// Bytes that TCP had after the last send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// What kept them.
+    pub by: HeldBy,
+    /// How many.
+    pub unsent_bytes: u32,
 }
 
 /// What a wait waited behind.

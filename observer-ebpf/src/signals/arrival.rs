@@ -41,6 +41,7 @@ fn arrival(sock: Sock) -> i32 {
     };
     if let Some(state) = tracked {
         let at_ns = ring::now();
+        state.look_at_held(sock, at_ns);
         state.arrived(sock, at_ns);
         socket::mark(state.conn, at_ns);
     }

@@ -41,6 +41,7 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
             // The peer has answered, one way or the other: who waits for the connection is woken next.
             socket::mark(state.conn, at_ns);
         }
+        state.look_at_held(sock, at_ns);
         socket::record(sock, state.conn, old_state, new_state, 0, tid, tgid, at_ns);
     }
     0

@@ -56,6 +56,7 @@ fn send(sock: Sock, result: i32) -> i32 {
     let first = result > 0 && before != DIRECTION_OUT;
     if result > 0 {
         state.direction = DIRECTION_OUT;
+        state.sent(sock, tgid, tid, at_ns);
     }
     let task = Task::current();
     theft::look(task, tid, tgid, at_ns);

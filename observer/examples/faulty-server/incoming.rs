@@ -103,9 +103,6 @@ impl Listener for Incoming {
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             if let Ok(stream) = self.stream().await {
-                // With Nagle's algorithm a large response would wait for the client's delayed acknowledgement: a second
-                // fault. Slower without it, but served.
-                let _ = stream.set_nodelay(true);
                 if let Ok(peer) = stream.peer_addr() {
                     return (stream, peer);
                 }

@@ -19,7 +19,8 @@ mod server;
 mod truth;
 mod visit;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,6 +51,9 @@ struct Arguments {
     /// Threads of each blocking pool, at most
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=512))]
     pool_threads: u16,
+    /// Leave Nagle's algorithm on: no TCP_NODELAY
+    #[arg(long)]
+    nagle: bool,
     /// The peer that /downstream asks: a `slow-peer`
     #[arg(long, value_name = "HOST:PORT")]
     downstream: Option<String>,
@@ -81,6 +85,7 @@ fn main() -> Result<()> {
         runtime,
         workers,
         pool_threads,
+        nagle,
         downstream,
         downstream_connections,
         downstream_reconnects,
@@ -94,6 +99,7 @@ fn main() -> Result<()> {
     polls.map(polled::keep).transpose()?;
     let listener = TcpListener::bind(("127.0.0.1", common.port))
         .with_context(|| format!("cannot listen on port {}", common.port))?;
+    let listener = with_nodelay(listener, !nagle)?;
     listener
         .set_nonblocking(true)
         .context("cannot keep the listener from blocking")?;
@@ -116,4 +122,13 @@ fn main() -> Result<()> {
         pool: pool_threads,
     };
     front::serve(framework, runtime, &threads, listener, &gate, Arc::new(shared))
+}
+
+/// Connections have it from their listener. Without it, what an answer sends last waits for the client's delayed
+/// acknowledgement: a second fault of every endpoint.
+fn with_nodelay(listener: TcpListener, nodelay: bool) -> Result<TcpListener> {
+    // The standard library sets it on connections only; to the kernel both are sockets.
+    let socket = TcpStream::from(OwnedFd::from(listener));
+    socket.set_nodelay(nodelay).context("cannot set TCP_NODELAY")?;
+    Ok(OwnedFd::from(socket).into())
 }

@@ -1,5 +1,5 @@
-//! Explains one finished turn: walks its path through the threads backwards, from its last send to its
-//! arrival, and charges every nanosecond to a cause.
+//! Explains one finished turn: charges what TCP held back, walks its path through the threads backwards, from its last
+//! send to its arrival, and charges every nanosecond to a cause.
 //!
 //! Where the runtime's task ids are known, they tell whose work a thread did all along the path:
 //! [`Confidence::Exact`]. Elsewhere it is judged from the order of events on threads and sockets:
@@ -61,15 +61,17 @@ impl Explainer {
     /// Charges the time of `turn`. `complete` tells whether no record was lost inside its window.
     pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool, keep: Keep) -> Figures {
         let path = &mut self.path;
-        let end_ns = turn.sent_ns.max(turn.arrival_ns);
-        let thefts = evidence.threads.thefts(turn.arrival_ns, end_ns);
-        path.begin(turn.arrival_ns, end_ns, keep, thefts);
+        let thefts = evidence.threads.thefts(turn.arrival_ns, turn.sent_ns);
+        path.begin(turn.arrival_ns, turn.end_ns().max(turn.arrival_ns), keep, thefts);
+        if let Some(held) = turn.held {
+            path.charge_until(turn.sent_ns, Cause::HeldBack, None, None, Reason::Held(held));
+        }
         service::walk(&evidence, turn, path);
         accepting::walk(&evidence, turn, path);
         path.end();
         let partial = path.is_partial() || !turn.arrival_seen || !complete;
         let (minor, major) = path.faults();
-        let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
+        let latency_ns = turn.end_ns().saturating_sub(turn.arrival_ns);
         Figures {
             pid: turn.pid,
             status: turn.status,
@@ -79,6 +81,10 @@ impl Explainer {
             receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns).min(latency_ns),
             bytes_in: turn.bytes_in,
             bytes_out: turn.bytes_out,
+            unsent_bytes: match turn.held {
+                Some(held) if turn.is_held() => held.unsent_bytes,
+                _ => 0,
+            },
             confidence: if partial {
                 Confidence::Partial
             } else if path.is_by_order() || turn.read_task.id().is_none() || turn.sent_task.id().is_none() {

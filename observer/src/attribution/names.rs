@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::Evidence;
 use super::path::{Call, Reason, Step};
-use crate::request::{Culprit, Detail, Span};
+use crate::connections::{Exactness, Held};
+use crate::request::{Culprit, Detail, HeldBack, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner, Task};
 
@@ -53,6 +54,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 ..thread(evidence, tid, owner, task)
             });
         }
+        Reason::Held(held) => detail = held_detail(&held),
         Reason::Blocked(call) => detail = call_detail(evidence, &call),
         Reason::WokenBy(call, by) => {
             detail = call_detail(evidence, &call);
@@ -67,6 +69,22 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         cpu: step.cpu,
         detail,
         culprit,
+    }
+}
+
+/// What TCP had, and why.
+fn held_detail(held: &Held) -> Detail {
+    Detail {
+        held: Some(HeldBack {
+            by: held.by,
+            unsent_bytes: held.unsent_bytes,
+        }),
+        note: held.left.and_then(|left| match left.exactness {
+            Exactness::Exact => None,
+            Exactness::Tick => Some("when the last byte left is known to a tick of the kernel's clock"),
+            Exactness::AtTheLatest => Some("the last byte left then at the latest"),
+        }),
+        ..Detail::default()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::stolen::Stolen;
 use crate::cause::{Budget, Cause};
+use crate::connections::Held;
 use crate::threads::{Occupant, Owner, Sums, Task, Theft};
 
 /// The system call that a thread blocked in.
@@ -38,6 +39,8 @@ pub(super) enum Reason {
     Blocked(Call),
     /// The same, until this thread woke it.
     WokenBy(Call, Occupant),
+    /// TCP had these bytes.
+    Held(Held),
 }
 
 /// One stretch of the path.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::accepted::Accepted;
+use super::held::Held;
 use super::turn::Turn;
 use crate::http::RequestLine;
 use crate::threads::RequestId;
@@ -71,6 +72,8 @@ pub struct Connection {
     pub(super) accepted: Option<Accepted>,
     fd: i32,
     pub(super) turn: Option<Box<Turn>>,
+    /// What the send that comes next left unsent.
+    pub(super) held: Option<Held>,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
     names: VecDeque<Name>,
@@ -93,6 +96,7 @@ impl Connection {
             accepted: None,
             fd: -1,
             turn: None,
+            held: None,
             last: None,
             names: VecDeque::new(),
             spare: None,

@@ -1,12 +1,13 @@
 //! Where each request begins and ends on its socket.
 //!
 //! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
-//! byte. The end of a turn is known only when something follows it: the next request, a close, or a second of
+//! byte. Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next request, a close, or a second of
 //! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
 //! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
 mod accepted;
 mod connection;
+mod held;
 mod turn;
 
 use std::collections::{HashSet, VecDeque};
@@ -17,6 +18,7 @@ use rustc_hash::FxHashMap;
 
 pub use accepted::Accepted;
 pub use connection::{Connection, OutboundSend, Role};
+pub use held::{Exactness, Held, HeldBy};
 pub use turn::Turn;
 
 use crate::http;
@@ -45,7 +47,7 @@ pub struct Connections {
     fds: FxHashMap<(u32, i32), u64>,
     /// Those that are over, the oldest first.
     closed: VecDeque<u64>,
-    /// Turns that have an end which is not yet certain, oldest first: (last send seen, connection).
+    /// Turns that have an end which is not yet certain, oldest first: (when it was last heard of, connection).
     quiet: VecDeque<(u64, u64)>,
     /// The same, as long as they are not settled.
     settling: VecDeque<(u64, u64)>,
@@ -164,7 +166,8 @@ impl Connections {
             connection.was_accepted(event.header.at_ns, event.header.tid);
         }
         let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
-        if this_side_closes {
+        let is_held = connection.turn.as_ref().is_some_and(|turn| turn.is_held());
+        if this_side_closes && !is_held {
             connection.end_turn()
         } else {
             None
@@ -320,6 +323,8 @@ impl Connections {
             if event.result > 0 {
                 turn.status = turn.status.or_else(|| http::final_status(head));
                 turn.sent_ns = at_ns;
+                turn.heard_ns = at_ns;
+                turn.held = connection.held.take().filter(|held| held.sent_ns == at_ns);
                 turn.sent_tid = event.header.tid;
                 turn.sent_task = Task::new(event.task);
                 turn.bytes_out += sent_bytes;
@@ -355,8 +360,8 @@ impl Connections {
 
     /// Takes one turn that has probably ended at `now_ns`. It goes on being the current one.
     pub fn take_settled(&mut self, now_ns: u64) -> Option<RequestId> {
-        while let Some(&(sent_ns, conn)) = self.settling.front() {
-            if sent_ns.saturating_add(SETTLED_NS) > now_ns {
+        while let Some(&(heard_ns, conn)) = self.settling.front() {
+            if heard_ns.saturating_add(SETTLED_NS) > now_ns {
                 return None;
             }
             self.settling.pop_front();
@@ -364,7 +369,7 @@ impl Connections {
                 .connections
                 .get(&conn)
                 .and_then(|connection| connection.turn.as_ref());
-            if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns) {
+            if let Some(turn) = turn.filter(|turn| turn.heard_ns == heard_ns && !turn.is_held()) {
                 return Some(turn.id);
             }
         }
@@ -374,8 +379,8 @@ impl Connections {
     /// Takes one turn whose end is certain at `now_ns`, because it was quiet since; with `all`, any that has
     /// an end.
     pub fn take_quiet(&mut self, now_ns: u64, all: bool) -> Option<RequestId> {
-        while let Some(&(sent_ns, conn)) = self.quiet.front() {
-            if !all && sent_ns.saturating_add(QUIET_NS) > now_ns {
+        while let Some(&(heard_ns, conn)) = self.quiet.front() {
+            if !all && heard_ns.saturating_add(QUIET_NS) > now_ns {
                 return None;
             }
             self.quiet.pop_front();
@@ -385,7 +390,7 @@ impl Connections {
             if connection
                 .turn
                 .as_ref()
-                .is_some_and(|turn| turn.sent_ns == sent_ns)
+                .is_some_and(|turn| turn.heard_ns == heard_ns)
             {
                 return connection.end_turn();
             }

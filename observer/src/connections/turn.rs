@@ -3,6 +3,7 @@
 use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 
 use super::accepted::Accepted;
+use super::held::Held;
 use crate::http::RequestLine;
 use crate::threads::{RequestId, Task};
 
@@ -30,6 +31,10 @@ pub struct Turn {
     pub accepted: Option<Accepted>,
     /// End of the last send, ns.
     pub sent_ns: u64,
+    /// What that left unsent.
+    pub held: Option<Held>,
+    /// When its end was last heard of, ns.
+    pub(super) heard_ns: u64,
     /// Thread that sent last; 0 before the first send.
     pub sent_tid: u32,
     /// Runtime task that sent last.
@@ -69,6 +74,8 @@ impl Turn {
             read_task: Task::new(event.task),
             accepted: accepted.filter(|accepted| id.nth == 1 && accepted.at_ns > arrival_ns),
             sent_ns: 0,
+            held: None,
+            heard_ns: 0,
             sent_tid: 0,
             sent_task: Task::UNKNOWN,
             bytes_in: 0,
@@ -80,6 +87,19 @@ impl Turn {
             head: [0; REQUEST_HEAD_BYTES],
             head_bytes: 0,
         }
+    }
+
+    /// When the last byte of the response left, as far as that is known, ns.
+    #[must_use]
+    pub fn end_ns(&self) -> u64 {
+        let left = self.held.and_then(|held| held.left);
+        left.map_or(self.sent_ns, |left| left.at_ns.max(self.sent_ns))
+    }
+
+    /// Whether TCP still has bytes of it, as far as is known.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.is_some_and(|held| held.left.is_none())
     }
 
     /// Its first bytes.

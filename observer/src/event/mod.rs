@@ -31,6 +31,10 @@ pub enum Event<'a> {
     Receive(&'a common::Receive, &'a [u8]),
     /// A send call returned; the bytes are the first of a response, if it is the first.
     Send(&'a common::Send, &'a [u8]),
+    /// TCP has bytes unsent of the send call that returns now.
+    Held(&'a common::Held),
+    /// These have left, or have not.
+    Left(&'a common::Left),
     /// A connection changed.
     Connection(&'a common::Connection),
     /// A process changed.
@@ -132,6 +136,8 @@ impl<'a> Event<'a> {
             Kind::PollStart => Self::PollStart(view(bytes)?),
             Kind::PollEnd => Self::PollEnd(view(bytes)?),
             Kind::Stolen => Self::Stolen(view(bytes)?),
+            Kind::Held => Self::Held(view(bytes)?),
+            Kind::Left => Self::Left(view(bytes)?),
         })
     }
 }

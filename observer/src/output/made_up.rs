@@ -94,6 +94,7 @@ pub(super) fn blocked(nth: u64) -> Request {
             receive_queue_ns: 31_002_112,
             bytes_in: 71,
             bytes_out: 142,
+            unsent_bytes: 0,
             confidence: Confidence::Exact,
             complete: true,
             rss: Rss {
@@ -126,6 +127,7 @@ pub(super) fn totals(requests: u64) -> Totals {
         incomplete: 0,
         unanswered: 2,
         late_sends: 1,
+        unsent: 0,
         clamped: 0,
         confidence: ByConfidence {
             exact: requests,
@@ -213,6 +215,7 @@ fn at() -> AtQuantiles {
             request: Some("GET /blocking".to_owned()),
             pool: false,
             function: None,
+            held_by: None,
         },
         WaitedFor {
             cause: Cause::RunQueue,
@@ -226,6 +229,7 @@ fn at() -> AtQuantiles {
             request: None,
             pool: false,
             function: None,
+            held_by: None,
         },
     ];
     let tail_faults = FaultMeans {

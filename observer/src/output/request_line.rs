@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{SCHEMA_VERSION, Why};
 use crate::cause::{Budget, Cause};
+use crate::connections::HeldBy;
 use crate::request::{Culprit, Figures, Http, Request, Span};
 use crate::summary::without_query;
 
@@ -28,6 +29,8 @@ pub(super) struct RequestLine<'a> {
     receive_queue_ns: u64,
     bytes_in: u64,
     bytes_out: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    unsent_bytes: u32,
     why: Why,
     confidence: &'static str,
     complete: bool,
@@ -70,6 +73,11 @@ struct FaultsView {
     major: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 struct Timeline<'a> {
     spans: &'a [Span],
     with_query: bool,
@@ -92,6 +100,10 @@ struct SpanView<'a> {
     function: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<HeldBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsent_bytes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,6 +151,7 @@ impl<'a> RequestLine<'a> {
             receive_queue_ns,
             bytes_in,
             bytes_out,
+            unsent_bytes,
             confidence,
             complete,
             rss,
@@ -163,6 +176,7 @@ impl<'a> RequestLine<'a> {
             receive_queue_ns: *receive_queue_ns,
             bytes_in: *bytes_in,
             bytes_out: *bytes_out,
+            unsent_bytes: *unsent_bytes,
             why,
             confidence: confidence.name(),
             complete: *complete,
@@ -229,6 +243,8 @@ impl<'a> SpanView<'a> {
             object: detail.object.as_deref(),
             function: detail.function.as_deref(),
             peer: detail.peer,
+            held_by: detail.held.map(|held| held.by),
+            unsent_bytes: detail.held.map(|held| held.unsent_bytes),
             note: detail.note,
             culprit: culprit
                 .as_ref()

@@ -16,7 +16,7 @@ const MAX_SETTLED_SPANS: usize = 16_384;
 pub(super) struct Explained {
     pub(super) id: RequestId,
     /// End of the turn, as far as it was known then; it was explained too early if that was not the end.
-    pub(super) sent_ns: u64,
+    pub(super) end_ns: u64,
     pub(super) figures: Figures,
     pub(super) longest_wait: Option<LongestWait>,
     /// Boxed, because few are written and thousands can be settled at once.

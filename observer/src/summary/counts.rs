@@ -8,6 +8,7 @@ pub(super) struct Counted {
     pub(super) incomplete: u64,
     pub(super) unanswered: u64,
     pub(super) late_sends: u64,
+    pub(super) unsent: u64,
     pub(super) confidence: ByConfidence,
     pub(super) status: ByStatus,
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
@@ -18,6 +19,7 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) fn request(&mut self, figures: &Figures) {
         self.incomplete += u64::from(!figures.complete);
+        self.unsent += u64::from(figures.unsent_bytes > 0);
         *match figures.confidence {
             Confidence::Exact => &mut self.confidence.exact,
             Confidence::Inferred => &mut self.confidence.inferred,
@@ -62,6 +64,7 @@ impl Counted {
         self.incomplete += window.incomplete;
         self.unanswered += window.unanswered;
         self.late_sends += window.late_sends;
+        self.unsent += window.unsent;
         self.confidence.exact += window.confidence.exact;
         self.confidence.inferred += window.confidence.inferred;
         self.confidence.partial += window.confidence.partial;

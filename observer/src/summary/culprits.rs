@@ -12,6 +12,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::report::WaitedFor;
 use crate::cause::Cause;
+use crate::connections::HeldBy;
 use crate::request::LongestWait;
 
 /// Different things waited for that are told apart in a run.
@@ -94,6 +95,7 @@ struct Key<'a> {
     comm: Option<&'a str>,
     request: Option<&'a str>,
     pool: bool,
+    held_by: Option<HeldBy>,
 }
 
 impl<'a> Key<'a> {
@@ -115,6 +117,7 @@ impl<'a> Key<'a> {
             comm: culprit.as_ref().and_then(|culprit| culprit.comm.as_deref()),
             request: culprit.as_ref().and_then(|culprit| culprit.request.as_deref()),
             pool: *behind_pool,
+            held_by: detail.held.map(|held| held.by),
         }
     }
 }
@@ -137,6 +140,7 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
             .map(str::to_owned),
         pool: wait.behind_pool,
         function: None,
+        held_by: wait.detail.held.map(|held| held.by),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
 use crate::cause::Cause;
+use crate::connections::HeldBy;
 
 /// Part of the latency at the p99 from which on a cause is told.
 const LARGE: f64 = 0.25;
@@ -25,6 +26,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         Cause::WorkerBlocked,
         Cause::WorkerBusy,
         Cause::Stolen,
+        Cause::HeldBack,
     ]
     .into_iter()
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
@@ -54,6 +56,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
                 ),
             )
         }
+        Cause::HeldBack => (Trouble::HeldBack, held_back(culprit?.held_by?, &of_latency)),
         _ => match behind_pool(culprit, workers) {
             Some(pool) => exhausted(pool?, &of_latency)?,
             None if worst == Cause::WorkerBlocked => blocked(culprit?, &of_latency),
@@ -83,6 +86,20 @@ fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
         .sum();
     let mean_ns = waited_ns / p99.requests.max(1) as f64;
     mean_ns.min(p99.budget_ns.get(Cause::AcceptQueue) as f64) / p99.latency_ns.max(1) as f64
+/// What kept TCP from sending the last bytes, and what can be done where it is the server's doing.
+fn held_back(by: HeldBy, of_latency: &str) -> String {
+    let why = match by {
+        HeldBy::Nagle => {
+            "without TCP_NODELAY, Nagle's algorithm keeps what is sent last, less than a segment, until the client has \
+             acknowledged what was sent before, such as head and body in two sends"
+        }
+        HeldBy::Cork => "the server set TCP_CORK, and TCP waits for a full segment",
+        HeldBy::ClientWindow => "clients read their answers more slowly than the server sends them",
+        HeldBy::CongestionWindow => "the congestion window is smaller than the answers",
+        HeldBy::Pacing => "the congestion control spreads answers over time",
+        HeldBy::Unknown => "what kept them is not known",
+    };
+    format!("TCP held back the last bytes of answers for {of_latency}: {why}")
 }
 
 /// Whether it was not a watched process that was waited behind.
@@ -203,6 +220,7 @@ mod tests {
             request: Some("GET /slow".to_owned()),
             pool: false,
             function: None,
+            held_by: (cause == Cause::HeldBack).then_some(HeldBy::Nagle),
         }
     }
 
@@ -243,6 +261,7 @@ mod tests {
             of(Cause::WorkerBusy, vec![], busy),
             of(Cause::WorkerBusy, vec![], &[(0.98, 0.0), (0.1, 0.9)]),
             of(Cause::Stolen, vec![], busy),
+            of(Cause::HeldBack, vec![behind(Cause::HeldBack, 7, "srv")], busy),
         ];
         let kinds = found.each_ref().map(|found| found.as_ref().unwrap().kind);
         assert_eq!(
@@ -253,13 +272,19 @@ mod tests {
                 Trouble::BlockedWorkers,
                 Trouble::Saturated,
                 Trouble::Imbalanced,
-                Trouble::Stolen
+                Trouble::Stolen,
+                Trouble::HeldBack
             ]
         );
         let text = &found[2].as_ref().unwrap().text;
         assert_eq!(
             text,
             "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
+        );
+        let text = &found[5].as_ref().unwrap().text;
+        assert!(
+            text.contains("for 60 % of the latency") && text.contains("without TCP_NODELAY"),
+            "{text}"
         );
     }
 

@@ -241,6 +241,7 @@ impl Part {
             incomplete: self.counted.incomplete,
             unanswered: self.counted.unanswered,
             late_sends: self.counted.late_sends,
+            unsent: self.counted.unsent,
             clamped: self.latency.clamped(),
             confidence: self.counted.confidence,
             status: self.counted.status,

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use crate::cause::{Budget, Cause};
+use crate::connections::HeldBy;
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -47,6 +48,8 @@ pub struct Totals {
     pub unanswered: u64,
     /// Sends that belong to no request: it was taken for finished, or there was none.
     pub late_sends: u64,
+    /// Of `requests`, those of which TCP had bytes unsent after the last send, where it was not seen when they left.
+    pub unsent: u64,
     /// Of `requests`, those whose latency was outside 1 ns..1 h and was counted at the bound.
     pub clamped: u64,
     /// Requests by how sure their attribution is.
@@ -199,6 +202,9 @@ pub struct WaitedFor {
     /// Function that it was seen running in the most of these waits, over the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
+    /// What kept TCP from sending the last bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<HeldBy>,
 }
 
 /// Mean resident memory of the process at both ends of a request, bytes.
@@ -345,6 +351,8 @@ pub enum Trouble {
     PoolExhausted,
     /// A hypervisor takes the CPUs away.
     Stolen,
+    /// TCP holds the last bytes of responses back.
+    HeldBack,
 }
 
 /// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.

@@ -71,6 +71,8 @@ const ACTIONS: &[Action] = &[
     Machine::peer_answers,
     Machine::peer_answers,
     Machine::shut,
+    Machine::bytes_leave,
+    Machine::bytes_leave,
     Machine::block,
     Machine::block,
     Machine::block,

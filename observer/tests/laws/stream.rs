@@ -94,7 +94,7 @@ impl Stream {
                 *place >= start
                     && *place < start + 32
                     && hole.missing >> (place - start) & 1 == 1
-                    && kind(entry) <= observer_common::Kind::Process as u16
+                    && observer_common::Kind::from_u16(kind(entry)).is_some()
             };
             let lost: Vec<_> = self
                 .0

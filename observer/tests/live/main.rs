@@ -20,6 +20,7 @@ mod full_disks;
 mod functions;
 mod garbage;
 mod go;
+mod held;
 mod kernel;
 mod laws;
 mod lifecycle;

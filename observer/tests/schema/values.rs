@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 
 use observer::cause::{Budget, Cause};
+use observer::connections::HeldBy;
 use observer::output::{
     Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeAtWork, RuntimeInfo, RuntimeLine,
     RuntimeThread, SignalInfo, Sink as _, TargetInfo, Why,
 };
-use observer::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
+use observer::request::{
+    Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, Http, Request, Rss, Span,
+};
 use observer::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
     OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
@@ -146,6 +149,10 @@ fn full_request() -> Request {
         object: Some("/srv/data".into()),
         function: Some("app::report".into()),
         peer: address,
+        held: Some(HeldBack {
+            by: HeldBy::Nagle,
+            unsent_bytes: 1,
+        }),
         note: Some("sure"),
     };
     let span = |cause| Span {
@@ -170,6 +177,7 @@ fn full_request() -> Request {
             receive_queue_ns: 1,
             bytes_in: 1,
             bytes_out: 1,
+            unsent_bytes: 1,
             confidence: Confidence::Exact,
             complete: true,
             rss: Rss {
@@ -210,6 +218,7 @@ fn full_totals() -> Totals {
         request: Some("GET /slow".to_owned()),
         pool: true,
         function: Some("app::report".to_owned()),
+        held_by: Some(HeldBy::Nagle),
     };
     let band = BandMeans {
         requests: 1,
@@ -231,6 +240,7 @@ fn full_totals() -> Totals {
         incomplete: 1,
         unanswered: 2,
         late_sends: 1,
+        unsent: 1,
         clamped: 1,
         confidence: ByConfidence::default(),
         status: ByStatus::default(),

@@ -95,6 +95,10 @@ impl<'a> Stretches<'a> {
                 let Range { least_ns, .. } = self.behind(&[Kind::NotAccepting], 1, served, sent).length;
                 Truth::length(least_ns, served.start_ns.saturating_sub(sent.send_ns))
             }
+            Injected::Answering(at_most_ns) => {
+                let most_ns = sent.answered_ns.saturating_sub(served.end_ns);
+                Truth::length(most_ns.saturating_sub(*at_most_ns), most_ns)
+            }
             // After its pause the client may still read more slowly than the server can send.
             Injected::Unread => Truth::length(sent.unread_ns, sent.answered_ns.saturating_sub(served.end_ns)),
         }

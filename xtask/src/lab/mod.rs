@@ -3,6 +3,7 @@
 //! Each scenario injects one fault of known kind, size and victim into a server that writes down what it really did.
 //! Observer, which never sees that, explains the requests. `score` joins the two.
 
+mod agree;
 mod injected;
 mod names;
 mod polls;
@@ -34,7 +35,7 @@ use score::Score;
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask lab --list\n  cargo xtask lab --only behind-sleep\n  \
-                        cargo xtask lab --short --json lab.json\n  cargo xtask lab --polls"
+                        cargo xtask lab --short --json lab.json\n  cargo xtask lab --polls\n  cargo xtask lab --agree"
 )]
 pub(crate) struct Arguments {
     /// One small run of each scenario; fails where too few requests are explained rightly
@@ -49,6 +50,13 @@ pub(crate) struct Arguments {
     /// Judge what observer says of polls, by a server that keeps each poll of its tasks itself, and nothing else
     #[arg(long, conflicts_with_all = ["only", "list"])]
     polls: bool,
+    /// Hold the latency that observer tells against what a client sees on real servers, as far as this machine has them,
+    /// and do nothing else
+    #[arg(long, conflicts_with_all = ["only", "list", "polls", "short"])]
+    agree: bool,
+    /// Get the servers that are missing there by `cargo install` and `go install`, below target/lab
+    #[arg(long, requires = "agree")]
+    install: bool,
     /// Also write all figures into this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -60,6 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         only,
         list,
         polls,
+        agree,
+        install,
         json,
     } = arguments;
     let scenarios = chosen(only)?;
@@ -89,6 +99,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         command::run(Command::new("sudo").arg("-v")).context("the lab needs root, or sudo")?;
     }
     bench.prepare()?;
+    if *agree {
+        let results = agree::run(&bench, *install)?;
+        return json.as_ref().map_or(Ok(()), |path| write_json(path, &results));
+    }
     if *polls {
         let results = polls::run(&bench, *short)?;
         return json.as_ref().map_or(Ok(()), |path| write_json(path, &results));

@@ -26,7 +26,7 @@ const WARM_UP: &str = "200ms";
 /// They end after this in any case: on some kernels nothing can be learned.
 const MOST_WARM_UP: Duration = Duration::from_secs(3);
 /// After this, something that should have happened by itself has not.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 /// Events come in bursts while a whole CPU is taken from observer: rings that are large enough lose none.
 const RING_KIB: &str = "16384";
@@ -174,7 +174,7 @@ impl Bench {
     }
 
     /// Observer, once it is attached: that is when it writes its first line.
-    fn attach(&self, pid: u32, output: &Path, arguments: &[&str]) -> Result<Child> {
+    pub(super) fn attach(&self, pid: u32, output: &Path, arguments: &[&str]) -> Result<Child> {
         let file = File::create(output).with_context(|| format!("cannot create {}", output.display()))?;
         let mut attach = privilege::as_root(&self.observer);
         attach.args(["attach", "--pid", &pid.to_string()]).args(arguments);
@@ -233,7 +233,7 @@ impl Bench {
 }
 
 /// Starts one of the example servers; gives it with its address.
-fn listening(name: &'static str, command: &mut Command) -> Result<(Child, String)> {
+pub(super) fn listening(name: &'static str, command: &mut Command) -> Result<(Child, String)> {
     command.args(["--port", "0", "--until-stdin-closes"]);
     let child = Child::start(name, command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
     let line = child.line(PATIENCE)?;

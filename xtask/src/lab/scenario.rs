@@ -51,6 +51,8 @@ pub(super) enum Injected {
     Withheld,
     /// The client left the answer lying.
     Unread,
+    /// From its handler's end until the client had all of the answer, less what sending takes, at most so much.
+    Answering(u64),
 }
 
 /// What the longest span of a right cause has to name. What is `None` is not asked for.

@@ -168,11 +168,16 @@ pub(super) fn read(
     loads: &[impl AsRef<Path>],
     observer: &Path,
 ) -> Result<Observed> {
-    let mut observed = Observed {
+    Ok(Observed {
         served: lines(server)?,
         warm_up,
-        ..Observed::default()
-    };
+        ..of_client(loads, observer)?
+    })
+}
+
+/// The same, of a server that writes nothing.
+pub(super) fn of_client(loads: &[impl AsRef<Path>], observer: &Path) -> Result<Observed> {
+    let mut observed = Observed::default();
     for load in loads {
         observed.sent.extend(lines::<Sent>(load.as_ref())?);
     }

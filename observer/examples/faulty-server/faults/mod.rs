@@ -31,6 +31,8 @@ pub(crate) struct Answer {
     /// Of HTTP.
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+    /// The head is sent before the body is there.
+    pub(crate) in_halves: bool,
 }
 
 /// What is answered instead.
@@ -99,6 +101,10 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
         "/ping" => "pong".into(),
         "/task" => own_task().into(),
         "/yields" => yields(&read(query)?).await.into(),
+        "/halves" => Answer {
+            in_halves: true,
+            .."the second half\n".into()
+        },
         // More than the socket may take at once.
         "/large" => read::<Kibibytes>(query)?.filler().into(),
         "/burn" => computing::burn(visit, &read(query)?).into(),
@@ -153,6 +159,7 @@ impl Failure {
         Self(Answer {
             status,
             body: format!("{why:#}\n").into(),
+            in_halves: false,
         })
     }
 }
@@ -162,6 +169,7 @@ impl<T: Into<Vec<u8>>> From<T> for Answer {
         Self {
             status: 200,
             body: body.into(),
+            in_halves: false,
         }
     }
 }

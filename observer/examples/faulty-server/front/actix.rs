@@ -8,7 +8,8 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt};
 use anyhow::{Context as _, Result};
 
-use crate::faults::{Answer, Shared, answer};
+use super::body::Content;
+use crate::faults::{Shared, answer};
 use crate::runtimes::Threads;
 
 pub(super) fn serve(listener: TcpListener, threads: &Threads, shared: Arc<Shared>) -> Result<()> {
@@ -20,7 +21,6 @@ pub(super) fn serve(listener: TcpListener, threads: &Threads, shared: Arc<Shared
     })
     .workers(threads.workers.into())
     .worker_max_blocking_threads(threads.pool.into())
-    .tcp_nodelay(true)
     .disable_signals()
     .listen(listener)
     .context("actix-web does not take the listener")?;
@@ -30,8 +30,8 @@ pub(super) fn serve(listener: TcpListener, threads: &Threads, shared: Arc<Shared
 }
 
 /// The request's body is read first, as a handler does that takes one.
-async fn handler(shared: Data<Shared>, request: HttpRequest, _body: Bytes) -> HttpResponse {
-    let Answer { status, body } = answer(&shared, request.path(), request.query_string()).await;
+async fn handler(shared: Data<Shared>, request: HttpRequest, _body: Bytes) -> HttpResponse<Content> {
+    let (status, content) = Content::of(answer(&shared, request.path(), request.query_string()).await);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse::build(status).body(body)
+    HttpResponse::with_body(status, content)
 }

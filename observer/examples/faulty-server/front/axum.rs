@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::faults::{Answer, Shared, answer};
+use super::body::Content;
+use crate::faults::{Shared, answer};
 use crate::incoming::Incoming;
 
 pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) -> Result<()> {
@@ -19,7 +20,7 @@ pub(super) async fn serve(incoming: Incoming, shared: Arc<Shared>) -> Result<()>
 
 /// The request's body is read first, as a handler does that takes one.
 async fn handler(State(shared): State<Arc<Shared>>, uri: Uri, _body: Bytes) -> Response {
-    let Answer { status, body } = answer(&shared, uri.path(), uri.query().unwrap_or_default()).await;
+    let (status, content) = Content::of(answer(&shared, uri.path(), uri.query().unwrap_or_default()).await);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Body::from(body)).into_response()
+    (status, Body::new(content)).into_response()
 }

@@ -3,6 +3,7 @@
 
 mod actix;
 mod axum;
+mod body;
 mod hyper;
 
 use std::net::TcpListener;

@@ -16,6 +16,10 @@ pub(super) fn line(run: &Totals) -> Line {
     };
     let doubts = joined([
         (run.confidence.partial, "requests with gaps in the evidence"),
+        (
+            run.unsent,
+            "requests of which it was not seen when TCP sent the last bytes",
+        ),
         (run.clamped, "latencies outside 1 ns to 1 h"),
     ]);
     if doubts.is_empty() {

@@ -6,6 +6,8 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 
 use crate::cause::Cause;
+use crate::connections::HeldBy;
+use crate::output::words;
 use crate::request::{Culprit, Detail, Span};
 use crate::summary::{WaitedFor, without_query};
 
@@ -20,6 +22,7 @@ struct Words<'a> {
     holds: bool,
     request: Option<&'a str>,
     function: Option<&'a str>,
+    held: Option<String>,
     note: Option<&'a str>,
 }
 
@@ -37,6 +40,7 @@ impl Words<'_> {
             call + &behind
         };
         add(&mut words, "for", self.request);
+        add(&mut words, "", self.held.as_deref());
         if let Some(function) = self.function {
             words.push_str(if words.is_empty() { "" } else { ":" });
             add(&mut words, "", Some(function));
@@ -62,6 +66,7 @@ pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
         syscall,
         object,
         peer,
+        held,
         note,
         function,
     } = &span.detail;
@@ -69,6 +74,13 @@ pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
         syscall: *syscall,
         object: object.as_deref(),
         peer: *peer,
+        held: held.map(|held| {
+            format!(
+                "{} unsent, {}",
+                words::bytes(held.unsent_bytes.into()),
+                held_by(held.by)
+            )
+        }),
         note: *note,
         function: function.as_deref(),
         ..Words::default()
@@ -97,6 +109,18 @@ pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
     words.join()
 }
 
+/// What kept the last bytes.
+const fn held_by(by: HeldBy) -> &'static str {
+    match by {
+        HeldBy::ClientWindow => "no room at the client",
+        HeldBy::CongestionWindow => "congestion window full",
+        HeldBy::Pacing => "paced",
+        HeldBy::Nagle => "Nagle's algorithm, no TCP_NODELAY",
+        HeldBy::Cork => "TCP_CORK",
+        HeldBy::Unknown => "why is not known",
+    }
+}
+
 /// Threads of the same process tend to have one name: it says something of others only.
 fn who(culprit: &Culprit, pid: u32) -> String {
     match &culprit.comm {
@@ -123,6 +147,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         request,
         pool,
         function,
+        held_by: by,
     } = waited;
     let behind = match (comm, pid) {
         (_, Some(0)) => Some("an idle CPU".to_owned()),
@@ -138,6 +163,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         holds: matches!(cause, Cause::AcceptQueue | Cause::WorkerBlocked),
         request: request.as_deref(),
         function: function.as_deref(),
+        held: (*cause == Cause::HeldBack).then(|| held_by(by.unwrap_or(HeldBy::Unknown)).to_owned()),
         note: pool.then_some("a thread of the blocking pool"),
     };
     words.join()

@@ -8,6 +8,7 @@ use bytemuck::Zeroable as _;
 use observer_common::{Header, Losses, LostReason};
 
 use super::facts::{Facts, clock};
+use super::held::HeldBack;
 use super::kernel_half::{KernelHalf, Options};
 use super::program_time::ProgramTime;
 use super::runtime::{Found, Runtimes};
@@ -37,6 +38,7 @@ pub struct LiveSource {
     kernel_half: KernelHalf,
     facts: Facts,
     runtimes: Runtimes,
+    held: HeldBack,
     program_time: ProgramTime,
     merge: Merge,
     losses: Vec<Losses>,
@@ -73,6 +75,7 @@ impl LiveSource {
             kernel_half,
             facts: Facts::new(options.pids.clone()),
             runtimes: Runtimes::new(runtimes),
+            held: HeldBack::default(),
             program_time: ProgramTime::default(),
             merge,
             losses,
@@ -133,6 +136,7 @@ impl LiveSource {
             kernel_half,
             facts,
             runtimes,
+            held,
             merge,
             records,
             released_ns,
@@ -158,8 +162,10 @@ impl LiveSource {
             if let Some(stacks) = stacks {
                 stacks.on_event(&event);
             }
+            held.on_event(&event);
             merge.push(record);
         });
+        held.ask(now_ns, merge);
         runtimes.step(kernel_half, now_ns, merge)?;
         if let Some(stacks) = &mut kernel_half.stacks {
             stacks.drain(*released_ns, merge);

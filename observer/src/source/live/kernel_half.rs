@@ -132,6 +132,9 @@ impl KernelHalf {
         // The maps stay alive through the programs that use them.
         let mut outcomes = signals::attach(&mut attacher);
         outcomes.push(stolen::outcome(&resolved));
+        if let Err(error) = offsets::sending(&kernel) {
+            outcomes.push(signals::without_held(&error));
+        }
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
         let mut links = attacher.links;

@@ -5,6 +5,7 @@
 mod direct;
 mod drain;
 mod facts;
+mod held;
 mod kernel_half;
 pub mod offsets;
 pub mod polls;
@@ -13,6 +14,7 @@ mod program_time;
 mod rings;
 pub mod runtime;
 pub mod signals;
+mod socket_info;
 mod stacks;
 mod stolen;
 pub mod target;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use btf_rs::{Btf, Struct, Type};
-use observer_common::{Offsets, rss};
+use observer_common::{Offsets, SendingOffsets, rss};
 
 /// Where the kernel publishes its types (`CONFIG_DEBUG_INFO_BTF`).
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -81,6 +81,34 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         regs_bp: regs("bp")?,
         mm_rss_access,
         reserved: 0,
+        sending: sending(btf).unwrap_or(SendingOffsets::ABSENT),
+    })
+}
+
+/// What tells of bytes that TCP has not sent.
+///
+/// # Errors
+/// Names the first field that this kernel does not have.
+pub fn sending(btf: &Btf) -> Result<SendingOffsets> {
+    let tcp = |path: &str| field(btf, "tcp_sock", path);
+    let nonagle = bits(btf, "tcp_sock", "nonagle")?;
+    Ok(SendingOffsets {
+        write_seq: tcp("write_seq")?,
+        snd_nxt: tcp("snd_nxt")?,
+        snd_una: tcp("snd_una")?,
+        snd_wnd: tcp("snd_wnd")?,
+        snd_cwnd: tcp("snd_cwnd")?,
+        packets_out: tcp("packets_out")?,
+        mss_cache: tcp("mss_cache")?,
+        nonagle: nonagle / 8,
+        nonagle_shift: nonagle % 8,
+        segs_out: tcp("segs_out")?,
+        data_segs_out: tcp("data_segs_out")?,
+        total_retrans: tcp("total_retrans")?,
+        wstamp_ns: tcp("tcp_wstamp_ns")?,
+        first_tx_us: tcp("first_tx_mstamp")?,
+        pacing_status: field(btf, "sock", "sk_pacing_status")?,
+        reserved: 0,
     })
 }
 
@@ -147,6 +175,11 @@ fn structure(btf: &Btf, name: &str) -> Result<Struct> {
 
 /// Offset of `path` (`member.member`) from the start of structure `name`, bytes.
 fn field(btf: &Btf, name: &str, path: &str) -> Result<u32> {
+    Ok(bits(btf, name, path)? / 8)
+}
+
+/// The same, bits.
+fn bits(btf: &Btf, name: &str, path: &str) -> Result<u32> {
     let mut current = structure(btf, name)?;
     let mut bits = 0;
     let mut parts = path.split('.').peekable();
@@ -161,7 +194,7 @@ fn field(btf: &Btf, name: &str, path: &str) -> Result<u32> {
             current = inner;
         }
     }
-    Ok(bits / 8)
+    Ok(bits)
 }
 
 /// Bit offset and type of a member, also through unnamed structures and unions.
@@ -210,6 +243,7 @@ mod tests {
         let offsets = resolve(&btf).unwrap();
         assert_ne!(offsets.task_tgid, offsets.task_pid);
         assert!(offsets.mm_rss_file < offsets.mm_rss_anon && offsets.mm_rss_anon < offsets.mm_rss_shmem);
+        assert!(sending(&btf).is_ok_and(|sending| sending.snd_nxt != sending.write_seq));
         assert!(resolve(&btf).is_ok() && field(&btf, "task_struct", "no_such_field").is_err());
     }
 }

@@ -255,6 +255,17 @@ pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
         .collect()
 }
 
+/// What tells of bytes that TCP holds after the last send needs no hook of its own, but fields that this kernel lacks.
+pub(super) fn without_held(error: &anyhow::Error) -> Outcome {
+    Outcome {
+        signal: "held",
+        hook: None,
+        note: Some("bytes that TCP holds after the last send are not seen: latency ends with that send"),
+        refused: vec![("tcp_sock".to_owned(), reason(error))],
+        usable: true,
+    }
+}
+
 /// Fails unless every needed signal has a hook.
 ///
 /// # Errors

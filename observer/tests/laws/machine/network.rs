@@ -1,8 +1,9 @@
 //! What connections do: open, get bytes, are read, written and closed.
 
+use bytemuck::Zeroable as _;
 use observer::http;
 use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
-use observer_common::{Connection, Kind, Receive, ReceiveHead, Send, SendHead, conn, flags, tcp};
+use observer_common::{Connection, Held, Kind, Left, Receive, ReceiveHead, Send, SendHead, conn, flags, tcp};
 
 use super::{Machine, PORT, pick};
 
@@ -43,6 +44,8 @@ pub(super) struct Socket {
     read: bool,
     /// Something was sent since the last read: what is read next begins a turn.
     answered: bool,
+    /// The last send, if it left bytes unsent, ns.
+    held_ns: Option<u64>,
 }
 
 /// The descriptor of a connection.
@@ -110,6 +113,7 @@ impl Machine {
             accepted: false,
             read: false,
             answered: true,
+            held_ns: None,
         }
     }
 
@@ -287,6 +291,8 @@ impl Machine {
         let head_bytes = head.len().min(bytes.len());
         bytes[..head_bytes].copy_from_slice(&head[..head_bytes]);
         let task = self.turn_to(index, socket.cookie, how);
+        let held_ns =
+            (result > 0 && how.is_multiple_of(3)).then(|| self.holds(socket.cookie, thread.tid, how));
         let send = Send {
             header: self.header(if begins { Kind::SendHead } else { Kind::Send }, thread.tid, cpu),
             tgid: thread.pid,
@@ -313,12 +319,60 @@ impl Machine {
                 && http::is_interim(head, u64::from(result.unsigned_abs())))
         {
             (socket.read, socket.answered) = (true, true);
+            socket.held_ns = held_ns;
             // What was said on it has made known what it is.
             socket.state = if socket.state == tcp::CLOSE {
                 tcp::ESTABLISHED
             } else {
                 socket.state
             };
+        }
+    }
+
+    /// The send that comes next leaves bytes unsent. Gives when it will have ended, ns.
+    fn holds(&mut self, cookie: u64, tid: u32, how: u8) -> u64 {
+        let header = self.header(Kind::Held, tid, 0);
+        let sent_ns = header.at_ns + 1;
+        self.record(&Held {
+            header,
+            conn: cookie,
+            sent_ns,
+            unsent_bytes: 1 + u32::from(how),
+            window_bytes: u32::from(how % 5) * 100,
+            in_flight: u32::from(how % 4),
+            congestion_window: u32::from(how % 7),
+            segment_bytes: 128,
+            nagle: u32::from(how % 3),
+            paced: u32::from(how % 2),
+            ..Held::zeroed()
+        });
+        sent_ns
+    }
+
+    /// What a connection held has left some time ago; or it has not, and is asked about.
+    pub(super) fn bytes_leave(&mut self, who: u8, how: u8) {
+        let sockets = self.inbound.iter().chain(&self.outbound).flatten();
+        let holding: Vec<_> = sockets
+            .filter_map(|socket| Some((socket.cookie, socket.held_ns?)))
+            .collect();
+        let Some((cookie, sent_ns)) = pick(&holding, who) else {
+            return;
+        };
+        let header = self.header(Kind::Left, 0, 0);
+        let has_left = !how.is_multiple_of(4);
+        let part = (header.at_ns - sent_ns) / 16 * u64::from(how % 17);
+        self.record(&Left {
+            header,
+            conn: cookie,
+            sent_ns,
+            left_ns: if has_left { sent_ns + part } else { 0 },
+            flags: [0, flags::AT_THE_LATEST, flags::TO_A_TICK][usize::from(how % 3)],
+            reserved: 0,
+        });
+        if let Some(socket) = self.socket(cookie)
+            && has_left
+        {
+            socket.held_ns = None;
         }
     }
 
