@@ -26,7 +26,7 @@ use crate::threads::{Samples, Thread, Threads};
 
 pub use names::Names;
 pub use path::Keep;
-use path::Path;
+use path::{Path, Reason};
 
 /// What an explanation may look at.
 #[derive(Clone, Copy, Debug)]

@@ -86,6 +86,8 @@ fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
         .sum();
     let mean_ns = waited_ns / p99.requests.max(1) as f64;
     mean_ns.min(p99.budget_ns.get(Cause::AcceptQueue) as f64) / p99.latency_ns.max(1) as f64
+}
+
 /// What kept TCP from sending the last bytes, and what can be done where it is the server's doing.
 fn held_back(by: HeldBy, of_latency: &str) -> String {
     let why = match by {
