@@ -13,7 +13,8 @@ pub mod map {
     pub const SCHEDULER_WORDS: &str = "SCHEDULER_WORDS";
     /// Where they keep the kind of the runtime that they are in, as [`TASK_WORDS`].
     pub const KIND_WORDS: &str = "KIND_WORDS";
-    /// Local TCP ports on which watched processes listen (array over all ports).
+    /// Local TCP ports on which watched processes listen: the number of the network namespace where they do,
+    /// [`crate::limits::ANY_NETWORK`] where that is more than one, 0 for others (array over all ports).
     pub const PORTS: &str = "PORTS";
     /// What is sought in each watched process, see [`crate::seek`]. By slot (array).
     pub const SEEKS: &str = "SEEKS";

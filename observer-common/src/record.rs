@@ -23,6 +23,10 @@ pub mod flags {
     pub const FIRST_KIND: u32 = 1 << 7;
     /// [`super::SwitchOut`]: the same for the second kind.
     pub const SECOND_KIND: u32 = 1 << 8;
+    /// [`super::Connection`], [`super::Receive`], [`super::Send`]: the peer opened the connection, as its socket tells.
+    pub const INBOUND: u32 = 1 << 9;
+    /// The same: this side opened it. With neither, the socket does not tell.
+    pub const OUTBOUND: u32 = 1 << 10;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -237,7 +241,7 @@ records! {
         task: u64,
         /// Bytes received; 0 at the end of the stream; a negative errno.
         result: i32,
-        /// [`flags::DRAINED`], [`flags::PEEK`].
+        /// [`flags::DRAINED`], [`flags::PEEK`], [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Minor faults of the thread so far (wraps).
         min_flt: u32,
@@ -271,7 +275,7 @@ records! {
         task: u64,
         /// Bytes taken by the kernel; a negative errno.
         result: i32,
-        /// None defined.
+        /// [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Minor faults of the thread so far (wraps).
         min_flt: u32,
@@ -309,7 +313,7 @@ records! {
         local_port: u16,
         /// Remote port.
         remote_port: u16,
-        /// [`flags::FOUND`], [`flags::ACCEPTED`].
+        /// [`flags::FOUND`], [`flags::ACCEPTED`], [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Local address; IPv4 in the first four bytes.
         local_addr: [u8; 16],

@@ -13,7 +13,7 @@ use aya_ebpf::helpers::generated::{
 };
 use observer_common::{
     Offsets,
-    limits::{COMM_BYTES, QUOTA_GROUPS},
+    limits::{ANY_NETWORK, COMM_BYTES, QUOTA_GROUPS},
     rss,
 };
 
@@ -314,6 +314,21 @@ impl Sock {
         unsafe { read::<u32>(self.0, offset!(sock_remote_v4)) }.to_ne_bytes()
     }
 
+    /// The number of its network namespace.
+    #[inline(always)]
+    pub(crate) fn network(self) -> u32 {
+        if offset!(sock_net) == Offsets::ABSENT {
+            return ANY_NETWORK;
+        }
+        // SAFETY: pointer field of a `sock_common`, followed by the verifier; reads through null give 0.
+        let network: *const c_void = unsafe { read(self.0, offset!(sock_net)) };
+        if network.is_null() {
+            return ANY_NETWORK;
+        }
+        // SAFETY: `unsigned int` of a `net`.
+        unsafe { read(network, offset!(net_inum)) }
+    }
+
     #[inline(always)]
     fn v6(self, offset: u32) -> [u8; 16] {
         let mut words = [0_u32; 4];
@@ -335,6 +350,37 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn remote_v6(self) -> [u8; 16] {
         self.v6(offset!(sock_remote_v6))
+    }
+
+    /// The backlog of the listener that it came from, or that it is: a connection that was accepted is a copy of its
+    /// listener. 0 where it was opened by this side, and where the listener's is.
+    #[inline(always)]
+    pub(crate) fn backlog(self) -> u32 {
+        // SAFETY: `u32` of a `sock`.
+        unsafe { read(self.0, offset!(sock_backlog)) }
+    }
+
+    /// How many sequence numbers it has sent that were no bytes: one for the request to connect, where this side has
+    /// connected, and one for the end, where this side has ended.
+    #[inline(always)]
+    pub(crate) fn control_numbers(self) -> Option<u32> {
+        // SAFETY: a socket pointer that the verifier knows.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(self.as_ptr()) } as *const c_void;
+        if tcp.is_null() {
+            return None;
+        }
+        // SAFETY: `u64` of a `tcp_sock`; the low half is enough for a difference.
+        let sent = unsafe { read::<u64>(tcp, offset!(tcp_bytes_sent)) } as u32;
+        // SAFETY: as above.
+        let again = unsafe { read::<u64>(tcp, offset!(tcp_bytes_retrans)) } as u32;
+        // SAFETY: as above.
+        let acknowledged = unsafe { read::<u64>(tcp, offset!(tcp_bytes_acked)) } as u32;
+        // SAFETY: `u32` of a `tcp_sock`.
+        let first_open: u32 = unsafe { read(tcp, offset!(tcp_snd_una)) };
+        // SAFETY: `u32` of a `tcp_sock`.
+        let next: u32 = unsafe { read(tcp, offset!(tcp_snd_nxt)) };
+        let numbers = acknowledged.wrapping_add(next.wrapping_sub(first_open));
+        Some(numbers.wrapping_sub(sent.wrapping_sub(again)))
     }
 
     /// Sequence numbers of the receive queue: what the application took up to, and what has come up to.

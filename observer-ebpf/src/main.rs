@@ -11,6 +11,7 @@
     reason = "the program macros hand the context over by value"
 )]
 
+mod direction;
 mod kernel;
 mod ring;
 mod signals;

@@ -8,9 +8,9 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
     macros::btf_map,
 };
-use observer_common::{Connection, Kind, LostReason, flags, tcp};
+use observer_common::{Connection, Kind, LostReason, flags, limits::ANY_NETWORK, tcp};
 
-use crate::{kernel::Sock, ring};
+use crate::{direction, kernel::Sock, ring};
 
 /// State of one socket.
 #[repr(C)]
@@ -27,6 +27,9 @@ pub(crate) struct SocketState {
     pub(crate) direction: u32,
     /// Bytes received since the last send.
     pub(crate) turn_bytes: u64,
+    /// Which side opened it, see [`direction::of`].
+    pub(crate) opened: u32,
+    reserved: u32,
 }
 
 /// Nothing was received or sent yet.
@@ -41,7 +44,8 @@ pub(crate) const DIRECTION_TRIED: u32 = 3;
 #[btf_map]
 static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 
-/// Local ports on which watched processes listen: a socket is known before its process has touched it.
+/// Local ports on which watched processes listen, and in which network: a socket is known before its process has touched
+/// it. See [`observer_common::names::map::PORTS`].
 #[btf_map]
 static PORTS: Array<u32, 65536> = Array::new();
 
@@ -74,18 +78,27 @@ pub(crate) fn mark(conn: u64, at_ns: u64) {
     }
 }
 
-/// Whether a watched process listens on this local port.
+/// Whether a watched process listens on the local port of this socket.
 #[inline(always)]
-pub(crate) fn is_watched_port(port: u16) -> bool {
-    PORTS.get(u32::from(port)).is_some_and(|watched| *watched != 0)
+pub(crate) fn is_watched_port(sock: Sock) -> bool {
+    match PORTS.get(u32::from(sock.local_port())) {
+        Some(&network) => network != 0 && (network == ANY_NETWORK || network == sock.network()),
+        None => false,
+    }
 }
 
-/// From now on, connections to this port are tracked from their first byte.
+/// From now on, connections to the local port of this socket are tracked from their first byte.
 #[inline(always)]
-pub(crate) fn watch_port(port: u16) {
-    if let Some(slot) = PORTS.get_ptr_mut(u32::from(port)) {
-        // SAFETY: an aligned word that is only ever set.
-        unsafe { ptr::write_volatile(slot, 1) };
+pub(crate) fn watch_port(sock: Sock) {
+    if let Some(slot) = PORTS.get_ptr_mut(u32::from(sock.local_port())) {
+        // SAFETY: an aligned word. Of two that set it at once one can win for itself, until the next.
+        let before = unsafe { ptr::read_volatile(slot) };
+        let network = sock.network();
+        if before != network && before != ANY_NETWORK {
+            let after = if before == 0 { network } else { ANY_NETWORK };
+            // SAFETY: as above.
+            unsafe { ptr::write_volatile(slot, after) };
+        }
     }
 }
 
@@ -124,9 +137,10 @@ pub(crate) fn track(
     if state.conn == 0 {
         // SAFETY: a socket that the verifier knows.
         state.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
+        state.opened = direction::of(sock);
         if announce {
             let now = sock.state();
-            record(sock, state.conn, now, now, flags::FOUND, tid, tgid, at_ns);
+            record(sock, state, now, now, flags::FOUND, tid, tgid, at_ns);
         }
     }
     Some(state)
@@ -137,7 +151,7 @@ pub(crate) fn track(
 #[inline(always)]
 pub(crate) fn record(
     sock: Sock,
-    conn: u64,
+    state: &SocketState,
     old_state: u8,
     new_state: u8,
     flags: u32,
@@ -155,14 +169,14 @@ pub(crate) fn record(
         at_ns,
         Connection {
             header: ring::header(Kind::Connection, tid, at_ns),
-            conn,
+            conn: state.conn,
             tgid,
             old_state,
             new_state,
             family,
             local_port: sock.local_port(),
             remote_port: sock.remote_port(),
-            flags,
+            flags: flags | state.opened,
             local_addr,
             remote_addr,
             reserved: 0,

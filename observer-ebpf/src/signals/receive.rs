@@ -54,7 +54,7 @@ fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
         state.direction = DIRECTION_TRIED;
     }
     let peek = call_flags & limits::MSG_PEEK != 0;
-    let mut record_flags = if peek { flags::PEEK } else { 0 };
+    let mut record_flags = state.opened | if peek { flags::PEEK } else { 0 };
     let mut arrived_ns = 0;
     if result > 0 && !peek {
         let (since, drained) = state.taken(sock, at_ns);

@@ -43,7 +43,11 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         pids,
         ports: targets
             .iter()
-            .flat_map(|target| target.ports.iter().copied())
+            .flat_map(|target| target.ports.iter().map(|&port| (port, target.network)))
+            .collect(),
+        listeners: targets
+            .iter()
+            .flat_map(|target| target.listeners.iter().map(|&port| (target.pid, port)))
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
         polls,

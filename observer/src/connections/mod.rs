@@ -6,6 +6,7 @@
 //! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
 mod connection;
+mod role;
 mod turn;
 
 use std::collections::{HashSet, VecDeque};
@@ -14,7 +15,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use observer_common::{self as common, flags, tcp};
 use rustc_hash::FxHashMap;
 
-pub use connection::{Connection, OutboundSend, Role};
+use connection::Stray;
+pub use connection::{Connection, OutboundSend};
+pub use role::Role;
 pub use turn::Turn;
 
 use crate::http;
@@ -39,7 +42,8 @@ const MAX_CLOSED: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Connections {
     connections: FxHashMap<u64, Connection>,
-    ports: HashSet<u16>,
+    /// Where somebody listens, as far as is known: process, local port.
+    ports: HashSet<(u32, u16)>,
     fds: FxHashMap<(u32, i32), u64>,
     /// Those that are over, the oldest first.
     closed: VecDeque<u64>,
@@ -64,6 +68,10 @@ pub struct Counts {
     pub late_sends: u64,
     /// Requests that were never answered.
     pub unanswered: u64,
+    /// Answers to requests that had been read before their connection was first seen.
+    pub begun_before: u64,
+    /// Connections that were used while nobody could tell who had opened them.
+    pub unknown_direction: u64,
 }
 
 impl Connections {
@@ -95,9 +103,21 @@ impl Connections {
         }
     }
 
-    /// A watched process listens on `port`.
-    pub fn listens(&mut self, port: u16) {
-        self.ports.insert(port);
+    /// In the network of a watched process, somebody listens on `port`.
+    pub fn listens(&mut self, pid: u32, port: u16) {
+        self.ports.insert((pid, port));
+    }
+
+    /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on its
+    /// port, or else by `bytes`.
+    fn role(&self, conn: u64, pid: u32, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
+        Role::of(flags).or_else(|| match self.connections.get(&conn) {
+            Some(known) if known.role != Role::Unknown => known.role,
+            Some(Connection {
+                local: Some(local), ..
+            }) if self.ports.contains(&(pid, local.port())) => Role::Inbound,
+            _ => bytes(),
+        })
     }
 
     /// The request that uses an outbound connection, as long as it was not answered itself: as a rule nobody else
@@ -116,7 +136,7 @@ impl Connections {
     /// A connection changed, in the context of a thread that ran for `owner`. Returns the turn that this ended.
     pub fn changed(&mut self, event: &common::Connection, owner: Option<RequestId>) -> Option<RequestId> {
         if event.new_state == tcp::LISTEN {
-            self.ports.insert(event.local_port);
+            self.listens(event.tgid, event.local_port);
             return None;
         }
         if event.new_state == tcp::CLOSE {
@@ -130,17 +150,13 @@ impl Connections {
         let role = match (event.old_state, event.new_state) {
             (tcp::SYN_RECV, tcp::ESTABLISHED) => Role::Inbound,
             (tcp::CLOSE, tcp::SYN_SENT) => Role::Outbound,
-            _ if event.flags & flags::ACCEPTED != 0 => Role::Inbound,
-            _ if self.ports.contains(&event.local_port) => Role::Inbound,
-            _ => Role::Unknown,
+            _ => self.role(event.conn, event.tgid, event.flags, || Role::Unknown),
         };
         let connection = self.known(event.conn, role, event.header.at_ns)?;
-        if connection.role == Role::Unknown {
-            connection.role = role;
-        }
+        connection.found |= event.flags & flags::FOUND != 0;
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
-        if event.new_state == tcp::SYN_SENT {
+        if event.new_state == tcp::SYN_SENT && event.flags & flags::FOUND == 0 {
             // What asks for the connection is the first thing that the peer is sent.
             connection.sent_to_peer(OutboundSend {
                 at_ns: event.header.at_ns,
@@ -208,7 +224,8 @@ impl Connections {
         head: &[u8],
     ) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
-        let Some(connection) = self.used(event.conn, at_ns, event.result) else {
+        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
+        let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
             return (None, None);
         };
         if connection.accepted.is_none() {
@@ -217,13 +234,13 @@ impl Connections {
         if event.result <= 0 || event.flags & flags::PEEK != 0 {
             return (None, None);
         }
-        if connection.role == Role::Unknown {
-            connection.role = Role::Inbound;
-        }
         let is_new_fd = connection.uses(event.fd);
+        let is_unknown = connection.is_used_unknown();
         let outbound = connection.role == Role::Outbound;
         let mut ended = None;
-        let request = if outbound {
+        let request = if connection.role == Role::Unknown {
+            None
+        } else if outbound {
             connection.used_for
         } else {
             ended = connection.end_turn();
@@ -233,7 +250,9 @@ impl Connections {
                     conn: event.conn,
                     nth: connection.nth,
                 };
-                connection.begin_turn(Turn::begin(id, event, connection.accepted));
+                let mut turn = Turn::begin(id, event, connection.accepted);
+                turn.arrival_seen &= !connection.may_have_begun_before(head);
+                connection.begin_turn(turn);
             }
             if let Some(turn) = &mut connection.turn {
                 turn.bytes_in += u64::from(event.result.unsigned_abs());
@@ -257,6 +276,7 @@ impl Connections {
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
         };
+        self.counts.unknown_direction += u64::from(is_unknown);
         if is_new_fd {
             self.remember_fd(event.tgid, event.fd, event.conn);
         }
@@ -273,20 +293,17 @@ impl Connections {
         owner: impl FnOnce() -> Option<RequestId>,
     ) -> Option<Operation> {
         let at_ns = event.header.at_ns;
-        let known = self.connections.get(&event.conn);
-        let owner = if known.is_some_and(|connection| connection.role == Role::Inbound) {
+        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_sent(head));
+        let owner = if role == Role::Inbound {
             None
         } else {
             // One that has its answer can have given the connection to another before it answers itself.
             served().or_else(|| self.open_user(event.conn)).or_else(owner)
         };
-        let connection = self.used(event.conn, at_ns, event.result)?;
-        if connection.role == Role::Unknown && event.result > 0 {
-            // The first to speak on a connection that was there before: a client speaks first.
-            connection.role = Role::Outbound;
-        }
+        let connection = self.used(event.conn, role, at_ns, event.result)?;
         let outbound = connection.role == Role::Outbound;
-        let mut late = false;
+        let is_unknown = event.result > 0 && connection.is_used_unknown();
+        let mut stray = None;
         let request = if outbound {
             if event.result > 0 {
                 connection.sent_to_peer(OutboundSend {
@@ -310,12 +327,16 @@ impl Connections {
             }
             Some(turn.id)
         } else {
-            late = event.result > 0;
+            if connection.role == Role::Inbound && event.result > 0 {
+                stray = Some(connection.sent_without_turn(at_ns));
+            }
             None
         };
         let is_new_fd = connection.uses(event.fd);
-        let has_end = !outbound && event.result > 0 && !late;
-        self.counts.late_sends += u64::from(late);
+        let has_end = !outbound && event.result > 0 && request.is_some();
+        self.counts.late_sends += u64::from(stray == Some(Stray::Late));
+        self.counts.begun_before += u64::from(stray == Some(Stray::BegunBefore));
+        self.counts.unknown_direction += u64::from(is_unknown);
         if has_end {
             self.quiet.push_back((at_ns, event.conn));
             self.settling.push_back((at_ns, event.conn));
@@ -378,11 +399,11 @@ impl Connections {
 
     /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,
     /// and nothing would ever tell of its end again.
-    fn used(&mut self, conn: u64, at_ns: u64, result: i32) -> Option<&mut Connection> {
+    fn used(&mut self, conn: u64, role: Role, at_ns: u64, result: i32) -> Option<&mut Connection> {
         if result <= 0 && !self.connections.contains_key(&conn) {
             return None;
         }
-        self.known(conn, Role::Unknown, at_ns)
+        self.known(conn, role, at_ns)
     }
 
     fn known(&mut self, conn: u64, role: Role, at_ns: u64) -> Option<&mut Connection> {
@@ -393,11 +414,9 @@ impl Connections {
             self.counts.refused_connections += 1;
             return None;
         }
-        let connection = self
-            .connections
-            .entry(conn)
-            .or_insert_with(|| Connection::new(role));
+        let connection = self.connections.entry(conn).or_insert_with(Connection::new);
         connection.used_ns = at_ns;
+        connection.role = connection.role.or_else(|| role);
         Some(connection)
     }
 

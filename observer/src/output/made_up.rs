@@ -126,6 +126,8 @@ pub(super) fn totals(requests: u64) -> Totals {
         incomplete: 0,
         unanswered: 2,
         late_sends: 1,
+        begun_before: 6,
+        unknown_direction: 1,
         clamped: 0,
         confidence: ByConfidence {
             exact: requests,

@@ -47,6 +47,11 @@ pub struct Totals {
     pub unanswered: u64,
     /// Sends that belong to no request: it was taken for finished, or there was none.
     pub late_sends: u64,
+    /// Requests that were read before their connection was first seen: only their answer was. `requests` leaves them out.
+    pub begun_before: u64,
+    /// Connections that were used while nobody could tell which side had opened them. Nothing of theirs is in `requests`
+    /// until something tells.
+    pub unknown_direction: u64,
     /// Of `requests`, those whose latency was outside 1 ns..1 h and was counted at the bound.
     pub clamped: u64,
     /// Requests by how sure their attribution is.

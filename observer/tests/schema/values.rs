@@ -231,6 +231,8 @@ fn full_totals() -> Totals {
         incomplete: 1,
         unanswered: 2,
         late_sends: 1,
+        begun_before: 6,
+        unknown_direction: 1,
         clamped: 1,
         confidence: ByConfidence::default(),
         status: ByStatus::default(),

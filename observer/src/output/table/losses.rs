@@ -17,6 +17,14 @@ pub(super) fn line(run: &Totals) -> Line {
     let doubts = joined([
         (run.confidence.partial, "requests with gaps in the evidence"),
         (run.clamped, "latencies outside 1 ns to 1 h"),
+        (
+            run.begun_before,
+            "requests begun before they were watched, not counted",
+        ),
+        (
+            run.unknown_direction,
+            "connections of unknown direction, not followed",
+        ),
     ]);
     if doubts.is_empty() {
         line
