@@ -72,6 +72,8 @@ pub mod program {
     pub const EXEC: &str = "exec";
     /// Signal `process`: BTF tracepoint `sched_process_exit`.
     pub const EXIT: &str = "exit";
+    /// Signal `found`: iterator over the files of tasks.
+    pub const FOUND: &str = "found";
     /// Search for the task's id, while a thread receives: BTF tracepoint `sock_recv_length` (Linux 6.3).
     pub const SEEK_RECEIVE_TRACEPOINT: &str = "seek_receive_tracepoint";
     /// Search for the task's id, while a thread receives: exit of `tcp_recvmsg`.

@@ -301,7 +301,7 @@ records! {
         header: Header,
         /// Socket cookie.
         conn: u64,
-        /// Process of the current thread.
+        /// Process of the current thread; of a connection that was found with the process that holds it, that one.
         tgid: u32,
         /// State before, of [`crate::tcp`].
         old_state: u8,

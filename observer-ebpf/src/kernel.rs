@@ -9,7 +9,8 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_skc_to_tcp_sock, bpf_task_pt_regs,
+    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_skc_to_tcp_sock, bpf_sock_from_file,
+    bpf_task_pt_regs,
 };
 use observer_common::{
     Offsets,
@@ -259,6 +260,22 @@ impl Sock {
     #[inline(always)]
     pub(crate) unsafe fn new(pointer: *const c_void) -> Self {
         Self(pointer)
+    }
+
+    /// The socket behind a file, if it is one.
+    ///
+    /// # Safety
+    /// `file` must be a file argument of an iterator, and not null.
+    #[inline(always)]
+    pub(crate) unsafe fn of_file(file: *const c_void) -> Option<Self> {
+        // SAFETY: a file that the verifier knows, as promised by the caller.
+        let socket = unsafe { bpf_sock_from_file(file.cast_mut().cast()) } as *const c_void;
+        if socket.is_null() {
+            return None;
+        }
+        // SAFETY: pointer field of a `socket`, followed by the verifier.
+        let sock: *const c_void = unsafe { read(socket, offset!(socket_sock)) };
+        (!sock.is_null()).then_some(Self(sock))
     }
 
     #[inline(always)]

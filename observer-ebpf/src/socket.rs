@@ -17,7 +17,7 @@ use crate::{direction, kernel::Sock, ring};
 pub(crate) struct SocketState {
     /// Socket cookie; 0 until the first event.
     pub(crate) conn: u64,
-    /// When the oldest unread byte became ready; 0 when nothing is unread.
+    /// When the oldest unread byte became ready; 0 when nothing is unread, [`NOT_SEEN`].
     unread_since_ns: u64,
     /// When the first byte at or after `unread_mark` became ready; 0 when there is none.
     later_since_ns: u64,
@@ -29,8 +29,12 @@ pub(crate) struct SocketState {
     pub(crate) turn_bytes: u64,
     /// Which side opened it, see [`direction::of`].
     pub(crate) opened: u32,
-    reserved: u32,
+    /// The process with which it was found, while its first record is to come, which tells that; else 0.
+    found_with: u32,
 }
+
+/// In place of a time: before the socket was tracked.
+const NOT_SEEN: u64 = 1;
 
 /// Nothing was received or sent yet.
 pub(crate) const DIRECTION_NONE: u32 = 0;
@@ -134,24 +138,52 @@ pub(crate) fn track(
         ring::lost(LostReason::SocketState, at_ns);
         return None;
     };
+    let mut owed = state.found_with != 0;
     if state.conn == 0 {
-        // SAFETY: a socket that the verifier knows.
-        state.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
-        state.opened = direction::of(sock);
-        if announce {
-            let now = sock.state();
-            record(sock, state, now, now, flags::FOUND, tid, tgid, at_ns);
+        state.begin(sock);
+        owed = announce;
+        if announce && tgid != 0 && state.opened == flags::INBOUND {
+            // Accepted from a listener that its process does not hold itself, or was not seen to make.
+            watch_port(sock);
         }
+    }
+    if owed {
+        let now = sock.state();
+        record(sock, state, now, now, flags::FOUND, tid, tgid, at_ns);
     }
     Some(state)
 }
 
-/// Writes a [`Connection`] record.
+/// Tracks a socket that a watched process holds already, if it is not tracked yet.
+#[inline(always)]
+pub(crate) fn find(sock: Sock, tgid: u32) {
+    let Some(state) = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) else {
+        ring::lost(LostReason::SocketState, ring::now());
+        return;
+    };
+    if state.conn != 0 {
+        return;
+    }
+    state.begin(sock);
+    state.found_with = tgid;
+    if let Some(sequence) = sock.receive_sequence()
+        && !sequence.drained()
+        && state.unread_since_ns == 0
+    {
+        state.unread_mark = sequence.received;
+        state.unread_since_ns = NOT_SEEN;
+    }
+    if state.opened == flags::INBOUND {
+        watch_port(sock);
+    }
+}
+
+/// Writes a [`Connection`] record; the first of one that was found is flagged as such.
 #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
 #[inline(always)]
 pub(crate) fn record(
     sock: Sock,
-    state: &SocketState,
+    state: &mut SocketState,
     old_state: u8,
     new_state: u8,
     flags: u32,
@@ -159,6 +191,11 @@ pub(crate) fn record(
     tgid: u32,
     at_ns: u64,
 ) {
+    let (found, tgid) = match state.found_with {
+        0 => (0, tgid),
+        holder => (flags::FOUND, holder),
+    };
+    state.found_with = 0;
     let family = sock.family();
     let (local_addr, remote_addr) = if family == tcp::AF_INET6 {
         (sock.local_v6(), sock.remote_v6())
@@ -176,7 +213,7 @@ pub(crate) fn record(
             family,
             local_port: sock.local_port(),
             remote_port: sock.remote_port(),
-            flags: flags | state.opened,
+            flags: flags | found | state.opened,
             local_addr,
             remote_addr,
             reserved: 0,
@@ -195,6 +232,14 @@ fn widen(v4: [u8; 4]) -> [u8; 16] {
 }
 
 impl SocketState {
+    /// It is seen for the first time.
+    #[inline(always)]
+    fn begin(&mut self, sock: Sock) {
+        // SAFETY: a socket that the verifier knows.
+        self.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
+        self.opened = direction::of(sock);
+    }
+
     /// Data became ready. The oldest unread byte keeps its time, and so does the oldest byte that came after
     /// the segment it came with: a read that takes only the first leaves the second's time known.
     #[inline(always)]
@@ -213,7 +258,10 @@ impl SocketState {
     /// anything is left.
     #[inline(always)]
     pub(crate) fn taken(&mut self, sock: Sock, at_ns: u64) -> (u64, bool) {
-        let since = self.unread_since_ns;
+        let since = match self.unread_since_ns {
+            NOT_SEEN => 0,
+            since => since,
+        };
         let Some(sequence) = sock.receive_sequence() else {
             return (since, true);
         };

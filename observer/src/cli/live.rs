@@ -60,7 +60,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
     }
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
-        target::look_at(target.pid)
+        target::require(target.pid)
             .with_context(|| format!("{} ended before it was watched", target.comm))?;
     }
     let unix_offset_ns = LiveSource::unix_offset_ns();

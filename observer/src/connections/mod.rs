@@ -9,7 +9,7 @@ mod connection;
 mod role;
 mod turn;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use observer_common::{self as common, flags, tcp};
@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 
 use connection::Stray;
 pub use connection::{Connection, OutboundSend};
+use role::Listeners;
 pub use role::Role;
 pub use turn::Turn;
 
@@ -42,8 +43,7 @@ const MAX_CLOSED: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Connections {
     connections: FxHashMap<u64, Connection>,
-    /// Where somebody listens, as far as is known: process, local port.
-    ports: HashSet<(u32, u16)>,
+    listeners: Listeners,
     fds: FxHashMap<(u32, i32), u64>,
     /// Those that are over, the oldest first.
     closed: VecDeque<u64>,
@@ -105,19 +105,17 @@ impl Connections {
 
     /// In the network of a watched process, somebody listens on `port`.
     pub fn listens(&mut self, pid: u32, port: u16) {
-        self.ports.insert((pid, port));
+        self.listeners.add(pid, port);
     }
 
     /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on its
     /// port, or else by `bytes`.
     fn role(&self, conn: u64, pid: u32, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
-        Role::of(flags).or_else(|| match self.connections.get(&conn) {
-            Some(known) if known.role != Role::Unknown => known.role,
-            Some(Connection {
-                local: Some(local), ..
-            }) if self.ports.contains(&(pid, local.port())) => Role::Inbound,
-            _ => bytes(),
-        })
+        let known = || self.connections.get(&conn);
+        Role::of(flags)
+            .or_else(|| known().map_or(Role::Unknown, |known| known.role))
+            .or_else(|| self.listeners.role(pid, known().and_then(|known| known.local)))
+            .or_else(bytes)
     }
 
     /// The request that uses an outbound connection, as long as it was not answered itself: as a rule nobody else
@@ -153,7 +151,11 @@ impl Connections {
             _ => self.role(event.conn, event.tgid, event.flags, || Role::Unknown),
         };
         let connection = self.known(event.conn, role, event.header.at_ns)?;
-        connection.found |= event.flags & flags::FOUND != 0;
+        if event.flags & flags::FOUND != 0 {
+            connection.found = true;
+            // Found with its process it had been accepted, else it may be in its listener's queue.
+            connection.accepted = connection.accepted.or((event.tgid != 0).then_some((0, false)));
+        }
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
         if event.new_state == tcp::SYN_SENT && event.flags & flags::FOUND == 0 {

@@ -3,6 +3,9 @@
 //! As a rule its socket does, and every record says so. Where the socket does not, a listener on its port or the first bytes
 //! that are HTTP can; that somebody sends first is no evidence: it can be the answer to what was read before.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
 use observer_common::flags;
 
 use crate::http::{self, RequestLine};
@@ -56,10 +59,34 @@ impl Role {
     }
 }
 
-/// Whether these bytes are the beginning of an HTTP/1.x request: a method in capitals, then a path. Other bytes can look
-/// like a method.
+/// Listeners that are known. Nobody needs more: they decide only where a socket does not tell who opened it.
+const MAX_LISTENERS: usize = 65_536;
+
+/// Where somebody listens, as far as is known: process in whose network that is, port.
+#[derive(Debug, Default)]
+pub(super) struct Listeners(HashSet<(u32, u16)>);
+
+impl Listeners {
+    pub(super) fn add(&mut self, pid: u32, port: u16) {
+        if self.0.len() < MAX_LISTENERS {
+            self.0.insert((pid, port));
+        }
+    }
+
+    /// What they tell of a connection of process `pid` with this local address.
+    pub(super) fn role(&self, pid: u32, local: Option<SocketAddr>) -> Role {
+        match local {
+            Some(local) if self.0.contains(&(pid, local.port())) => Role::Inbound,
+            _ => Role::Unknown,
+        }
+    }
+}
+
+/// Whether these bytes are the beginning of an HTTP/1.x request: a method in capitals, then a path or, to a proxy, a URL.
+/// Other bytes can look like a method.
 pub(super) fn begins_request(head: &[u8]) -> bool {
     RequestLine::read(head).is_some_and(|line| {
-        line.method.bytes().all(|byte| byte.is_ascii_uppercase()) && line.target.starts_with('/')
+        line.method.bytes().all(|byte| byte.is_ascii_uppercase())
+            && (line.target.starts_with('/') || line.target.starts_with("http"))
     })
 }

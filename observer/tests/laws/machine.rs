@@ -66,6 +66,7 @@ const ACTIONS: &[Action] = &[
     Machine::send,
     Machine::send,
     Machine::connect,
+    Machine::find_mid_turn,
     Machine::peer_answers,
     Machine::peer_answers,
     Machine::shut,

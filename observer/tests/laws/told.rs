@@ -30,6 +30,15 @@ const TASK_B: u64 = 12;
 /// A task that serves no client.
 const OTHER: u64 = 13;
 
+/// Which side opened a connection, as its socket tells.
+const fn opened(conn: u64) -> u32 {
+    if conn == PEER {
+        flags::OUTBOUND
+    } else {
+        flags::INBOUND
+    }
+}
+
 /// What the one worker does, beginning with its two connections.
 struct Script(Stream);
 
@@ -69,6 +78,7 @@ impl Script {
             arrived_ns: START_NS + arrived_us * 1_000,
             task,
             result: 5,
+            flags: opened(conn),
             ..Receive::zeroed()
         });
         self
@@ -82,6 +92,7 @@ impl Script {
             conn,
             task,
             result: 5,
+            flags: opened(conn),
             ..Send::zeroed()
         });
         self

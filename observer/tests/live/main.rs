@@ -10,6 +10,7 @@
     reason = "in a test a panic is the message"
 )]
 
+mod attach;
 mod client;
 mod counts;
 mod crowds;

@@ -139,6 +139,7 @@ impl KernelHalf {
             btf: &btf,
             kernel: &kernel,
             direct,
+            pids: &options.pids,
             sample_hz: options.sample_hz,
             links: Vec::new(),
         };

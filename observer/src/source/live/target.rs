@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use procfs::process::{FDTarget, Process, StatFlags};
+use procfs::process::{FDTarget, Process, StatFlags, Status};
 
 use super::runtime;
 
@@ -34,6 +34,29 @@ pub struct Target {
 /// # Errors
 /// When there is no such process, it is a thread of another, has ended, or belongs to the kernel.
 pub fn look_at(pid: u32) -> Result<Target> {
+    let (process, status) = running(pid)?;
+    let (ports, listeners) = listening_ports(&process);
+    Ok(Target {
+        pid,
+        comm: status.name,
+        exe: process.exe().ok().map(|path| path.display().to_string()),
+        threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
+        ports,
+        listeners,
+        network: network(pid),
+        runtime: runtime::look_at(pid),
+    })
+}
+
+/// Makes sure that process `pid` can be watched, or still can.
+///
+/// # Errors
+/// As [`look_at`].
+pub fn require(pid: u32) -> Result<()> {
+    running(pid).map(|_| ())
+}
+
+fn running(pid: u32) -> Result<(Process, Status)> {
     let gone = || format!("no process has pid {pid}; `pgrep -n NAME` finds one by name");
     let process = Process::new(i32::try_from(pid).ok().with_context(gone)?).with_context(gone)?;
     let status = process.status().with_context(gone)?;
@@ -53,17 +76,7 @@ pub fn look_at(pid: u32) -> Result<Target> {
         // It gives its memory back before it is a zombie.
         bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
     }
-    let (ports, listeners) = listening_ports(&process);
-    Ok(Target {
-        pid,
-        comm,
-        exe: process.exe().ok().map(|path| path.display().to_string()),
-        threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
-        ports,
-        listeners,
-        network: network(pid),
-        runtime: runtime::look_at(pid),
-    })
+    Ok((process, status))
 }
 
 /// Ports of the listening sockets among the process's descriptors, and of all in its network.
