@@ -22,6 +22,9 @@ pub const MAX_CPUS: u32 = 1024;
 /// At about 300 bytes a request this holds some 14,000 requests between two drains.
 pub const RING_BYTES: u32 = 4 << 20;
 
+/// Where a network namespace is expected: any of them. The kernel numbers them from 0xf0000000 on.
+pub const ANY_NETWORK: u32 = 1;
+
 /// A data-ready mark explains a wakeup that follows on the same CPU, in the same context, within this time.
 ///
 /// `sk_data_ready` runs just before the wakeup that it causes; what comes later has another cause.

@@ -13,7 +13,8 @@ pub mod map {
     pub const SCHEDULER_WORDS: &str = "SCHEDULER_WORDS";
     /// Where they keep the kind of the runtime that they are in, as [`TASK_WORDS`].
     pub const KIND_WORDS: &str = "KIND_WORDS";
-    /// Local TCP ports on which watched processes listen (array over all ports).
+    /// Local TCP ports on which watched processes listen: the number of the network namespace where they do,
+    /// [`crate::limits::ANY_NETWORK`] where that is more than one, 0 for others (array over all ports).
     pub const PORTS: &str = "PORTS";
     /// What is sought in each watched process, see [`crate::seek`]. By slot (array).
     pub const SEEKS: &str = "SEEKS";
@@ -71,6 +72,8 @@ pub mod program {
     pub const EXEC: &str = "exec";
     /// Signal `process`: BTF tracepoint `sched_process_exit`.
     pub const EXIT: &str = "exit";
+    /// Signal `found`: iterator over the files of tasks.
+    pub const FOUND: &str = "found";
     /// Search for the task's id, while a thread receives: BTF tracepoint `sock_recv_length` (Linux 6.3).
     pub const SEEK_RECEIVE_TRACEPOINT: &str = "seek_receive_tracepoint";
     /// Search for the task's id, while a thread receives: exit of `tcp_recvmsg`.

@@ -5,7 +5,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 232 {
+    Offsets: 264 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -65,12 +65,30 @@ records! {
         sock_local_v6: u32,
         /// `sock_common.skc_v6_daddr`.
         sock_remote_v6: u32,
+        /// `sock_common.skc_net.net`; absent in kernels without network namespaces.
+        sock_net: u32,
+        /// `net.ns.inum`: the number of a network namespace.
+        net_inum: u32,
         /// `sock.sk_protocol`.
         sock_protocol: u32,
+        /// `sock.sk_max_ack_backlog`: what `listen` was called with, which accepted connections inherit.
+        sock_backlog: u32,
+        /// `socket.sk`.
+        socket_sock: u32,
         /// `tcp_sock.rcv_nxt`: sequence number after the last byte received in order.
         tcp_rcv_nxt: u32,
         /// `tcp_sock.copied_seq`: sequence number after the last byte that the application took.
         tcp_copied_seq: u32,
+        /// `tcp_sock.snd_una`: sequence number after the last byte that the peer has acknowledged.
+        tcp_snd_una: u32,
+        /// `tcp_sock.snd_nxt`: sequence number after the last byte that was sent.
+        tcp_snd_nxt: u32,
+        /// `tcp_sock.bytes_acked`: sequence numbers that the peer has acknowledged so far.
+        tcp_bytes_acked: u32,
+        /// `tcp_sock.bytes_sent`: bytes sent so far, those sent again included.
+        tcp_bytes_sent: u32,
+        /// `tcp_sock.bytes_retrans`: bytes sent again so far.
+        tcp_bytes_retrans: u32,
         /// `pt_regs.orig_ax`: system call number.
         regs_syscall: u32,
         /// `pt_regs.di`: first argument.
@@ -89,8 +107,6 @@ records! {
         regs_bp: u32,
         /// How the `mm_rss` counters are read: an [`rss`] value.
         mm_rss_access: u32,
-        /// Zero.
-        reserved: u32,
         /// What tells of bytes that TCP has not sent.
         sending: SendingOffsets,
     }
@@ -179,9 +195,18 @@ impl Offsets {
         sock_remote_v4: 0,
         sock_local_v6: 0,
         sock_remote_v6: 0,
+        sock_net: 0,
+        net_inum: 0,
         sock_protocol: 0,
+        sock_backlog: 0,
+        socket_sock: 0,
         tcp_rcv_nxt: 0,
         tcp_copied_seq: 0,
+        tcp_snd_una: 0,
+        tcp_snd_nxt: 0,
+        tcp_bytes_acked: 0,
+        tcp_bytes_sent: 0,
+        tcp_bytes_retrans: 0,
         regs_syscall: 0,
         regs_arg0: 0,
         regs_arg1: 0,
@@ -191,7 +216,6 @@ impl Offsets {
         regs_sp: 0,
         regs_bp: 0,
         mm_rss_access: rss::NONE,
-        reserved: 0,
         sending: SendingOffsets::ABSENT,
     };
 }

@@ -28,6 +28,10 @@ pub mod flags {
     pub const AT_THE_LATEST: u32 = 1 << 9;
     /// [`crate::Left`]: as exact as the ticks of the kernel's clock, which come 100 to 1000 times a second.
     pub const TO_A_TICK: u32 = 1 << 10;
+    /// [`super::Connection`], [`super::Receive`], [`super::Send`]: the peer opened the connection, as its socket tells.
+    pub const INBOUND: u32 = 1 << 9;
+    /// The same: this side opened it. With neither, the socket does not tell.
+    pub const OUTBOUND: u32 = 1 << 10;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -254,7 +258,7 @@ records! {
         task: u64,
         /// Bytes received; 0 at the end of the stream; a negative errno.
         result: i32,
-        /// [`flags::DRAINED`], [`flags::PEEK`].
+        /// [`flags::DRAINED`], [`flags::PEEK`], [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Minor faults of the thread so far (wraps).
         min_flt: u32,
@@ -288,7 +292,7 @@ records! {
         task: u64,
         /// Bytes taken by the kernel; a negative errno.
         result: i32,
-        /// None defined.
+        /// [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Minor faults of the thread so far (wraps).
         min_flt: u32,
@@ -314,7 +318,7 @@ records! {
         header: Header,
         /// Socket cookie.
         conn: u64,
-        /// Process of the current thread.
+        /// Process of the current thread; of a connection that was found with the process that holds it, that one.
         tgid: u32,
         /// State before, of [`crate::tcp`].
         old_state: u8,
@@ -326,7 +330,7 @@ records! {
         local_port: u16,
         /// Remote port.
         remote_port: u16,
-        /// [`flags::FOUND`], [`flags::ACCEPTED`].
+        /// [`flags::FOUND`], [`flags::ACCEPTED`], [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Local address; IPv4 in the first four bytes.
         local_addr: [u8; 16],

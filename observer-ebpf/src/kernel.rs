@@ -9,11 +9,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_skc_to_tcp_sock, bpf_task_pt_regs,
+    bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_skc_to_tcp_sock, bpf_sock_from_file,
+    bpf_task_pt_regs,
 };
 use observer_common::{
     Offsets,
-    limits::{COMM_BYTES, QUOTA_GROUPS},
+    limits::{ANY_NETWORK, COMM_BYTES, QUOTA_GROUPS},
     rss,
 };
 
@@ -292,6 +293,22 @@ impl Sock {
         Self(pointer)
     }
 
+    /// The socket behind a file, if it is one.
+    ///
+    /// # Safety
+    /// `file` must be a file argument of an iterator, and not null.
+    #[inline(always)]
+    pub(crate) unsafe fn of_file(file: *const c_void) -> Option<Self> {
+        // SAFETY: a file that the verifier knows, as promised by the caller.
+        let socket = unsafe { bpf_sock_from_file(file.cast_mut().cast()) } as *const c_void;
+        if socket.is_null() {
+            return None;
+        }
+        // SAFETY: pointer field of a `socket`, followed by the verifier.
+        let sock: *const c_void = unsafe { read(socket, offset!(socket_sock)) };
+        (!sock.is_null()).then_some(Self(sock))
+    }
+
     #[inline(always)]
     pub(crate) fn as_ptr(self) -> *mut c_void {
         self.0.cast_mut()
@@ -345,6 +362,21 @@ impl Sock {
         unsafe { read::<u32>(self.0, offset!(sock_remote_v4)) }.to_ne_bytes()
     }
 
+    /// The number of its network namespace.
+    #[inline(always)]
+    pub(crate) fn network(self) -> u32 {
+        if offset!(sock_net) == Offsets::ABSENT {
+            return ANY_NETWORK;
+        }
+        // SAFETY: pointer field of a `sock_common`, followed by the verifier; reads through null give 0.
+        let network: *const c_void = unsafe { read(self.0, offset!(sock_net)) };
+        if network.is_null() {
+            return ANY_NETWORK;
+        }
+        // SAFETY: `unsigned int` of a `net`.
+        unsafe { read(network, offset!(net_inum)) }
+    }
+
     #[inline(always)]
     fn v6(self, offset: u32) -> [u8; 16] {
         let mut words = [0_u32; 4];
@@ -374,6 +406,33 @@ impl Sock {
         // SAFETY: a socket pointer that the verifier knows.
         let tcp = unsafe { bpf_skc_to_tcp_sock(self.as_ptr()) } as *const c_void;
         (!tcp.is_null()).then_some(tcp)
+    }
+
+    /// The backlog of the listener that it came from, or that it is: a connection that was accepted is a copy of its
+    /// listener. 0 where it was opened by this side, and where the listener's is.
+    #[inline(always)]
+    pub(crate) fn backlog(self) -> u32 {
+        // SAFETY: `u32` of a `sock`.
+        unsafe { read(self.0, offset!(sock_backlog)) }
+    }
+
+    /// How many sequence numbers it has sent that were no bytes: one for the request to connect, where this side has
+    /// connected, and one for the end, where this side has ended.
+    #[inline(always)]
+    pub(crate) fn control_numbers(self) -> Option<u32> {
+        let tcp = self.tcp()?;
+        // SAFETY: `u64` of a `tcp_sock`; the low half is enough for a difference.
+        let sent = unsafe { read::<u64>(tcp, offset!(tcp_bytes_sent)) } as u32;
+        // SAFETY: as above.
+        let again = unsafe { read::<u64>(tcp, offset!(tcp_bytes_retrans)) } as u32;
+        // SAFETY: as above.
+        let acknowledged = unsafe { read::<u64>(tcp, offset!(tcp_bytes_acked)) } as u32;
+        // SAFETY: `u32` of a `tcp_sock`.
+        let first_open: u32 = unsafe { read(tcp, offset!(tcp_snd_una)) };
+        // SAFETY: `u32` of a `tcp_sock`.
+        let next: u32 = unsafe { read(tcp, offset!(tcp_snd_nxt)) };
+        let numbers = acknowledged.wrapping_add(next.wrapping_sub(first_open));
+        Some(numbers.wrapping_sub(sent.wrapping_sub(again)))
     }
 
     /// Sequence numbers of the receive queue: what the application took up to, and what has come up to.

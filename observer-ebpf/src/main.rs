@@ -11,6 +11,7 @@
     reason = "the program macros hand the context over by value"
 )]
 
+mod direction;
 mod held;
 mod kernel;
 mod ring;

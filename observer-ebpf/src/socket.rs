@@ -8,16 +8,16 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
     macros::btf_map,
 };
-use observer_common::{Connection, Kind, LostReason, flags, tcp};
+use observer_common::{Connection, Kind, LostReason, flags, limits::ANY_NETWORK, tcp};
 
-use crate::{held::Mark, kernel::Sock, ring};
+use crate::{direction, held::Mark, kernel::Sock, ring};
 
 /// State of one socket.
 #[repr(C)]
 pub(crate) struct SocketState {
     /// Socket cookie; 0 until the first event.
     pub(crate) conn: u64,
-    /// When the oldest unread byte became ready; 0 when nothing is unread.
+    /// When the oldest unread byte became ready; 0 when nothing is unread, [`NOT_SEEN`].
     unread_since_ns: u64,
     /// When the first byte at or after `unread_mark` became ready; 0 when there is none.
     later_since_ns: u64,
@@ -29,7 +29,14 @@ pub(crate) struct SocketState {
     pub(crate) turn_bytes: u64,
     /// What the last send left unsent.
     pub(crate) held: Mark,
+    /// Which side opened it, see [`direction::of`].
+    pub(crate) opened: u32,
+    /// The process with which it was found, while its first record is to come, which tells that; else 0.
+    found_with: u32,
 }
+
+/// In place of a time: before the socket was tracked.
+const NOT_SEEN: u64 = 1;
 
 /// Nothing was received or sent yet.
 pub(crate) const DIRECTION_NONE: u32 = 0;
@@ -43,7 +50,8 @@ pub(crate) const DIRECTION_TRIED: u32 = 3;
 #[btf_map]
 static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 
-/// Local ports on which watched processes listen: a socket is known before its process has touched it.
+/// Local ports on which watched processes listen, and in which network: a socket is known before its process has touched
+/// it. See [`observer_common::names::map::PORTS`].
 #[btf_map]
 static PORTS: Array<u32, 65536> = Array::new();
 
@@ -76,18 +84,27 @@ pub(crate) fn mark(conn: u64, at_ns: u64) {
     }
 }
 
-/// Whether a watched process listens on this local port.
+/// Whether a watched process listens on the local port of this socket.
 #[inline(always)]
-pub(crate) fn is_watched_port(port: u16) -> bool {
-    PORTS.get(u32::from(port)).is_some_and(|watched| *watched != 0)
+pub(crate) fn is_watched_port(sock: Sock) -> bool {
+    match PORTS.get(u32::from(sock.local_port())) {
+        Some(&network) => network != 0 && (network == ANY_NETWORK || network == sock.network()),
+        None => false,
+    }
 }
 
-/// From now on, connections to this port are tracked from their first byte.
+/// From now on, connections to the local port of this socket are tracked from their first byte.
 #[inline(always)]
-pub(crate) fn watch_port(port: u16) {
-    if let Some(slot) = PORTS.get_ptr_mut(u32::from(port)) {
-        // SAFETY: an aligned word that is only ever set.
-        unsafe { ptr::write_volatile(slot, 1) };
+pub(crate) fn watch_port(sock: Sock) {
+    if let Some(slot) = PORTS.get_ptr_mut(u32::from(sock.local_port())) {
+        // SAFETY: an aligned word. Of two that set it at once one can win for itself, until the next.
+        let before = unsafe { ptr::read_volatile(slot) };
+        let network = sock.network();
+        if before != network && before != ANY_NETWORK {
+            let after = if before == 0 { network } else { ANY_NETWORK };
+            // SAFETY: as above.
+            unsafe { ptr::write_volatile(slot, after) };
+        }
     }
 }
 
@@ -123,23 +140,52 @@ pub(crate) fn track(
         ring::lost(LostReason::SocketState, at_ns);
         return None;
     };
+    let mut owed = state.found_with != 0;
     if state.conn == 0 {
-        // SAFETY: a socket that the verifier knows.
-        state.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
-        if announce {
-            let now = sock.state();
-            record(sock, state.conn, now, now, flags::FOUND, tid, tgid, at_ns);
+        state.begin(sock);
+        owed = announce;
+        if announce && tgid != 0 && state.opened == flags::INBOUND {
+            // Accepted from a listener that its process does not hold itself, or was not seen to make.
+            watch_port(sock);
         }
+    }
+    if owed {
+        let now = sock.state();
+        record(sock, state, now, now, flags::FOUND, tid, tgid, at_ns);
     }
     Some(state)
 }
 
-/// Writes a [`Connection`] record.
+/// Tracks a socket that a watched process holds already, if it is not tracked yet.
+#[inline(always)]
+pub(crate) fn find(sock: Sock, tgid: u32) {
+    let Some(state) = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) else {
+        ring::lost(LostReason::SocketState, ring::now());
+        return;
+    };
+    if state.conn != 0 {
+        return;
+    }
+    state.begin(sock);
+    state.found_with = tgid;
+    if let Some(sequence) = sock.receive_sequence()
+        && !sequence.drained()
+        && state.unread_since_ns == 0
+    {
+        state.unread_mark = sequence.received;
+        state.unread_since_ns = NOT_SEEN;
+    }
+    if state.opened == flags::INBOUND {
+        watch_port(sock);
+    }
+}
+
+/// Writes a [`Connection`] record; the first of one that was found is flagged as such.
 #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
 #[inline(always)]
 pub(crate) fn record(
     sock: Sock,
-    conn: u64,
+    state: &mut SocketState,
     old_state: u8,
     new_state: u8,
     flags: u32,
@@ -147,19 +193,24 @@ pub(crate) fn record(
     tgid: u32,
     at_ns: u64,
 ) {
+    let (found, tgid) = match state.found_with {
+        0 => (0, tgid),
+        holder => (flags::FOUND, holder),
+    };
+    state.found_with = 0;
     let (local_addr, remote_addr) = addresses(sock);
     ring::write(
         at_ns,
         Connection {
             header: ring::header(Kind::Connection, tid, at_ns),
-            conn,
+            conn: state.conn,
             tgid,
             old_state,
             new_state,
             family: sock.family(),
             local_port: sock.local_port(),
             remote_port: sock.remote_port(),
-            flags,
+            flags: flags | found | state.opened,
             local_addr,
             remote_addr,
             reserved: 0,
@@ -188,6 +239,14 @@ fn widen(v4: [u8; 4]) -> [u8; 16] {
 }
 
 impl SocketState {
+    /// It is seen for the first time.
+    #[inline(always)]
+    fn begin(&mut self, sock: Sock) {
+        // SAFETY: a socket that the verifier knows.
+        self.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
+        self.opened = direction::of(sock);
+    }
+
     /// Data became ready. The oldest unread byte keeps its time, and so does the oldest byte that came after
     /// the segment it came with: a read that takes only the first leaves the second's time known.
     #[inline(always)]
@@ -206,7 +265,10 @@ impl SocketState {
     /// anything is left.
     #[inline(always)]
     pub(crate) fn taken(&mut self, sock: Sock, at_ns: u64) -> (u64, bool) {
-        let since = self.unread_since_ns;
+        let since = match self.unread_since_ns {
+            NOT_SEEN => 0,
+            since => since,
+        };
         let Some(sequence) = sock.receive_sequence() else {
             return (since, true);
         };

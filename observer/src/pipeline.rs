@@ -205,7 +205,7 @@ impl Pipeline {
             ),
             Event::Port(event) => {
                 if let Ok(port) = u16::try_from(event.port) {
-                    self.connections.listens(port);
+                    self.connections.listens(event.header.tid, port);
                 }
             }
             Event::Runtime(event) => {
@@ -386,10 +386,14 @@ impl Pipeline {
             refused_connections,
             late_sends,
             unanswered,
+            begun_before,
+            unknown_direction,
         } = std::mem::take(&mut self.connections.counts);
         let refused_threads = std::mem::take(&mut self.threads.refused);
         self.summary.unanswered(unanswered);
         self.summary.late_sends(late_sends);
+        self.summary.begun_before(begun_before);
+        self.summary.unknown_direction(unknown_direction);
         self.summary
             .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
         self.summary

@@ -38,7 +38,8 @@ fn accepted(child: *const c_void) -> i32 {
     let at_ns = ring::now();
     if let Some(state) = socket::track(child, tid, tgid, at_ns, false) {
         let now = child.state();
-        socket::record(child, state.conn, now, now, flags::ACCEPTED, tid, tgid, at_ns);
+        state.opened = flags::INBOUND;
+        socket::record(child, state, now, now, flags::ACCEPTED, tid, tgid, at_ns);
     }
     0
 }

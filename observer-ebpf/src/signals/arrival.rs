@@ -30,7 +30,7 @@ fn arrival_fentry(ctx: FEntryContext) -> i32 {
 fn arrival(sock: Sock) -> i32 {
     let tracked = match socket::tracked(sock) {
         Some(state) => Some(state),
-        None if sock.is_tcp() && socket::is_watched_port(sock.local_port()) => {
+        None if sock.is_tcp() && socket::is_watched_port(sock) => {
             if sock.state() == tcp::LISTEN {
                 socket::mark(conn::LISTENER, ring::now());
                 return 0;

@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_common::tcp;
+use observer_common::{flags, tcp};
 
 use crate::{kernel::Sock, ring, socket, target};
 
@@ -21,7 +21,7 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
         None if !sock.is_tcp() => None,
         // Listening and connecting are done by the process itself; what it inherits is found at its first use.
         None if new_state == tcp::LISTEN && current.is_some() => {
-            socket::watch_port(sock.local_port());
+            socket::watch_port(sock);
             socket::track(sock, tid, tgid, ring::now(), false)
         }
         None if new_state == tcp::SYN_SENT && current.is_some() => {
@@ -29,7 +29,7 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
         }
         None if old_state == tcp::SYN_RECV
             && new_state == tcp::ESTABLISHED
-            && socket::is_watched_port(sock.local_port()) =>
+            && socket::is_watched_port(sock) =>
         {
             socket::track(sock, 0, 0, ring::now(), false)
         }
@@ -37,12 +37,16 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
     };
     if let Some(state) = state {
         let at_ns = ring::now();
+        if new_state == tcp::SYN_SENT {
+            // The socket may have been another connection's, or a listener.
+            state.opened = flags::OUTBOUND;
+        }
         if old_state == tcp::SYN_SENT {
             // The peer has answered, one way or the other: who waits for the connection is woken next.
             socket::mark(state.conn, at_ns);
         }
         state.look_at_held(sock, at_ns);
-        socket::record(sock, state.conn, old_state, new_state, 0, tid, tgid, at_ns);
+        socket::record(sock, state, old_state, new_state, 0, tid, tgid, at_ns);
     }
     0
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod arrival;
 mod connection;
+mod found;
 mod polls;
 mod process;
 mod receive;

@@ -55,7 +55,7 @@ fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
     }
     state.look_at_held(sock, at_ns);
     let peek = call_flags & limits::MSG_PEEK != 0;
-    let mut record_flags = if peek { flags::PEEK } else { 0 };
+    let mut record_flags = state.opened | if peek { flags::PEEK } else { 0 };
     let mut arrived_ns = 0;
     if result > 0 && !peek {
         let (since, drained) = state.taken(sock, at_ns);

@@ -11,13 +11,14 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, FExitContext},
 };
 use observer_common::{
-    conn, limits,
+    conn, flags, limits,
     seek::{Sample, SampleHead, Seek, WINDOW_BYTES},
 };
 
 use crate::{
+    direction,
     kernel::{Sock, Task},
-    ring, socket,
+    ring,
     target::Target,
     user,
 };
@@ -59,7 +60,7 @@ fn received(sock: Sock) -> i32 {
     let task = Task::current();
     if let Some(target) = Target::find(task.tgid())
         && sock.is_tcp()
-        && socket::is_watched_port(sock.local_port())
+        && direction::of(sock) == flags::INBOUND
     {
         // SAFETY: a socket that the verifier knows.
         let conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };

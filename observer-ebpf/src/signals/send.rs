@@ -72,7 +72,7 @@ fn send(sock: Sock, result: i32) -> i32 {
         conn: state.conn,
         task: target.current_task(task),
         result,
-        flags: 0,
+        flags: state.opened,
         min_flt: task.min_flt(),
         maj_flt: task.maj_flt(),
         rss_pages: task.rss_pages(),

@@ -41,6 +41,7 @@ pub(crate) fn run() -> Result<Ending> {
     let options = Options {
         pids: vec![u32::MAX],
         ports: Vec::new(),
+        listeners: Vec::new(),
         ring_bytes: limits::RING_BYTES,
         polls: Vec::new(),
         sample_hz: limits::SAMPLE_HZ,

@@ -43,7 +43,11 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         pids,
         ports: targets
             .iter()
-            .flat_map(|target| target.ports.iter().copied())
+            .flat_map(|target| target.ports.iter().map(|&port| (port, target.network)))
+            .collect(),
+        listeners: targets
+            .iter()
+            .flat_map(|target| target.listeners.iter().map(|&port| (target.pid, port)))
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
         polls,
@@ -56,7 +60,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
     }
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
-        target::look_at(target.pid)
+        target::require(target.pid)
             .with_context(|| format!("{} ended before it was watched", target.comm))?;
     }
     let unix_offset_ns = LiveSource::unix_offset_ns();

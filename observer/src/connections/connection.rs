@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::QUIET_NS;
 use super::accepted::Accepted;
 use super::held::Held;
+use super::role::{self, Role};
 use super::turn::Turn;
 use crate::http::RequestLine;
 use crate::threads::RequestId;
@@ -17,17 +19,6 @@ const MAX_NAMES: usize = 8;
 /// connection goes on, and others may have used this one since.
 const MAX_SENDS: usize = 64;
 
-/// Who opened a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Not known before its first bytes.
-    Unknown,
-    /// A client; the process accepted it.
-    Inbound,
-    /// The process.
-    Outbound,
-}
-
 /// Bytes sent to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboundSend {
@@ -37,6 +28,17 @@ pub struct OutboundSend {
     pub tid: u32,
     /// Request for which it was, where known.
     pub request: Option<RequestId>,
+}
+
+/// What bytes are that were sent while there was no turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stray {
+    /// The answer to a request that was read before the connection was first seen.
+    BegunBefore,
+    /// More of that.
+    GoesOn,
+    /// Nobody knows.
+    Late,
 }
 
 /// What turns in a row were for.
@@ -70,6 +72,12 @@ pub struct Connection {
     /// When it was seen to come into its listener's queue, ns. One that was there before waits for no accept.
     pub(super) established_ns: Option<u64>,
     pub(super) accepted: Option<Accepted>,
+    /// It was open when it was first seen.
+    pub(super) found: bool,
+    /// When something was sent last that answers what was read before it was first seen, ns.
+    answered_unread_ns: Option<u64>,
+    /// It was used while nobody could tell who had opened it.
+    used_unknown: bool,
     fd: i32,
     pub(super) turn: Option<Box<Turn>>,
     /// What the send that comes next left unsent.
@@ -82,9 +90,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(role: Role) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            role,
+            role: Role::Unknown,
             local: None,
             peer: None,
             used_for: None,
@@ -94,6 +102,9 @@ impl Connection {
             nth: 0,
             established_ns: None,
             accepted: None,
+            found: false,
+            answered_unread_ns: None,
+            used_unknown: false,
             fd: -1,
             turn: None,
             held: None,
@@ -135,6 +146,28 @@ impl Connection {
     /// It was used by this descriptor. Tells whether that is another than before.
     pub(super) fn uses(&mut self, fd: i32) -> bool {
         std::mem::replace(&mut self.fd, fd) != fd
+    }
+
+    /// It is used, and nobody can tell who opened it. Tells whether that is so for the first time.
+    pub(super) fn is_used_unknown(&mut self) -> bool {
+        self.role == Role::Unknown && !std::mem::replace(&mut self.used_unknown, true)
+    }
+
+    /// Inbound: bytes were sent, and there is no turn.
+    pub(super) fn sent_without_turn(&mut self, at_ns: u64) -> Stray {
+        if !self.found || self.nth > 0 {
+            return Stray::Late;
+        }
+        match self.answered_unread_ns.replace(at_ns) {
+            None => Stray::BegunBefore,
+            Some(before_ns) if before_ns.saturating_add(QUIET_NS) > at_ns => Stray::GoesOn,
+            Some(_) => Stray::Late,
+        }
+    }
+
+    /// Whether a turn that begins with `head` can be the rest of one that had begun before the connection was first seen.
+    pub(super) fn may_have_begun_before(&self, head: &[u8]) -> bool {
+        self.found && self.nth == 1 && self.answered_unread_ns.is_none() && !role::begins_request(head)
     }
 
     /// Outbound: bytes were sent.

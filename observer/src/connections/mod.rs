@@ -8,17 +8,21 @@
 mod accepted;
 mod connection;
 mod held;
+mod role;
 mod turn;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use observer_common::{self as common, flags, tcp};
 use rustc_hash::FxHashMap;
 
 pub use accepted::Accepted;
-pub use connection::{Connection, OutboundSend, Role};
+use connection::Stray;
+pub use connection::{Connection, OutboundSend};
 pub use held::{Exactness, Held, HeldBy};
+use role::Listeners;
+pub use role::Role;
 pub use turn::Turn;
 
 use crate::http;
@@ -43,7 +47,7 @@ const MAX_CLOSED: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Connections {
     connections: FxHashMap<u64, Connection>,
-    ports: HashSet<u16>,
+    listeners: Listeners,
     fds: FxHashMap<(u32, i32), u64>,
     /// Those that are over, the oldest first.
     closed: VecDeque<u64>,
@@ -68,6 +72,10 @@ pub struct Counts {
     pub late_sends: u64,
     /// Requests that were never answered.
     pub unanswered: u64,
+    /// Answers to requests that had been read before their connection was first seen.
+    pub begun_before: u64,
+    /// Connections that were used while nobody could tell who had opened them.
+    pub unknown_direction: u64,
 }
 
 impl Connections {
@@ -106,9 +114,19 @@ impl Connections {
         }
     }
 
-    /// A watched process listens on `port`.
-    pub fn listens(&mut self, port: u16) {
-        self.ports.insert(port);
+    /// In the network of a watched process, somebody listens on `port`.
+    pub fn listens(&mut self, pid: u32, port: u16) {
+        self.listeners.add(pid, port);
+    }
+
+    /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on its
+    /// port, or else by `bytes`.
+    fn role(&self, conn: u64, pid: u32, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
+        let known = || self.connections.get(&conn);
+        Role::of(flags)
+            .or_else(|| known().map_or(Role::Unknown, |known| known.role))
+            .or_else(|| self.listeners.role(pid, known().and_then(|known| known.local)))
+            .or_else(bytes)
     }
 
     /// The request that uses an outbound connection, as long as it was not answered itself: as a rule nobody else
@@ -127,7 +145,7 @@ impl Connections {
     /// A connection changed, in the context of a thread that ran for `owner`. Returns the turn that this ended.
     pub fn changed(&mut self, event: &common::Connection, owner: Option<RequestId>) -> Option<RequestId> {
         if event.new_state == tcp::LISTEN {
-            self.ports.insert(event.local_port);
+            self.listens(event.tgid, event.local_port);
             return None;
         }
         if event.new_state == tcp::CLOSE {
@@ -141,17 +159,17 @@ impl Connections {
         let role = match (event.old_state, event.new_state) {
             (tcp::SYN_RECV, tcp::ESTABLISHED) => Role::Inbound,
             (tcp::CLOSE, tcp::SYN_SENT) => Role::Outbound,
-            _ if event.flags & flags::ACCEPTED != 0 => Role::Inbound,
-            _ if self.ports.contains(&event.local_port) => Role::Inbound,
-            _ => Role::Unknown,
+            _ => self.role(event.conn, event.tgid, event.flags, || Role::Unknown),
         };
         let connection = self.known(event.conn, role, event.header.at_ns)?;
-        if connection.role == Role::Unknown {
-            connection.role = role;
+        if event.flags & flags::FOUND != 0 {
+            connection.found = true;
+            // Found with its process it had been accepted, else it may be in its listener's queue.
+            connection.accepted = connection.accepted.or((event.tgid != 0).then_some((0, false)));
         }
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
-        if event.new_state == tcp::SYN_SENT {
+        if event.new_state == tcp::SYN_SENT && event.flags & flags::FOUND == 0 {
             // What asks for the connection is the first thing that the peer is sent.
             connection.sent_to_peer(OutboundSend {
                 at_ns: event.header.at_ns,
@@ -223,20 +241,21 @@ impl Connections {
         head: &[u8],
     ) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
-        let Some(connection) = self.used(event.conn, at_ns, event.result) else {
+        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
+        let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
             return (None, None);
         };
         connection.is_known_to(event.header.tid, at_ns);
         if event.result <= 0 || event.flags & flags::PEEK != 0 {
             return (None, None);
         }
-        if connection.role == Role::Unknown {
-            connection.role = Role::Inbound;
-        }
         let is_new_fd = connection.uses(event.fd);
+        let is_unknown = connection.is_used_unknown();
         let outbound = connection.role == Role::Outbound;
         let mut ended = None;
-        let request = if outbound {
+        let request = if connection.role == Role::Unknown {
+            None
+        } else if outbound {
             connection.used_for
         } else {
             ended = connection.end_turn();
@@ -246,7 +265,9 @@ impl Connections {
                     conn: event.conn,
                     nth: connection.nth,
                 };
-                connection.begin_turn(Turn::begin(id, event, connection.accepted));
+                let mut turn = Turn::begin(id, event, connection.accepted);
+                turn.arrival_seen &= !connection.may_have_begun_before(head);
+                connection.begin_turn(turn);
             }
             if let Some(turn) = &mut connection.turn {
                 turn.bytes_in += u64::from(event.result.unsigned_abs());
@@ -270,6 +291,7 @@ impl Connections {
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
         };
+        self.counts.unknown_direction += u64::from(is_unknown);
         if is_new_fd {
             self.remember_fd(event.tgid, event.fd, event.conn);
         }
@@ -286,18 +308,14 @@ impl Connections {
         owner: impl FnOnce() -> Option<RequestId>,
     ) -> Option<Operation> {
         let at_ns = event.header.at_ns;
-        let known = self.connections.get(&event.conn);
-        let owner = if known.is_some_and(|connection| connection.role == Role::Inbound) {
+        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_sent(head));
+        let owner = if role == Role::Inbound {
             None
         } else {
             // One that has its answer can have given the connection to another before it answers itself.
             served().or_else(|| self.open_user(event.conn)).or_else(owner)
         };
-        let connection = self.used(event.conn, at_ns, event.result)?;
-        if connection.role == Role::Unknown && event.result > 0 {
-            // The first to speak on a connection that was there before: a client speaks first.
-            connection.role = Role::Outbound;
-        }
+        let connection = self.used(event.conn, role, at_ns, event.result)?;
         let outbound = connection.role == Role::Outbound;
         let sent_bytes = u64::from(event.result.max(0).unsigned_abs());
         if let Some(turn) = connection.turn.as_mut().filter(|_| !outbound)
@@ -308,7 +326,8 @@ impl Connections {
             turn.touched_by(event.header.tid);
             return None;
         }
-        let mut late = false;
+        let is_unknown = event.result > 0 && connection.is_used_unknown();
+        let mut stray = None;
         let request = if outbound {
             if event.result > 0 {
                 connection.sent_to_peer(OutboundSend {
@@ -332,12 +351,16 @@ impl Connections {
             }
             Some(turn.id)
         } else {
-            late = event.result > 0;
+            if connection.role == Role::Inbound && event.result > 0 {
+                stray = Some(connection.sent_without_turn(at_ns));
+            }
             None
         };
         let is_new_fd = connection.uses(event.fd);
-        let has_end = !outbound && event.result > 0 && !late;
-        self.counts.late_sends += u64::from(late);
+        let has_end = !outbound && event.result > 0 && request.is_some();
+        self.counts.late_sends += u64::from(stray == Some(Stray::Late));
+        self.counts.begun_before += u64::from(stray == Some(Stray::BegunBefore));
+        self.counts.unknown_direction += u64::from(is_unknown);
         if has_end {
             self.quiet.push_back((at_ns, event.conn));
             self.settling.push_back((at_ns, event.conn));
@@ -400,11 +423,11 @@ impl Connections {
 
     /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,
     /// and nothing would ever tell of its end again.
-    fn used(&mut self, conn: u64, at_ns: u64, result: i32) -> Option<&mut Connection> {
+    fn used(&mut self, conn: u64, role: Role, at_ns: u64, result: i32) -> Option<&mut Connection> {
         if result <= 0 && !self.connections.contains_key(&conn) {
             return None;
         }
-        self.known(conn, Role::Unknown, at_ns)
+        self.known(conn, role, at_ns)
     }
 
     fn known(&mut self, conn: u64, role: Role, at_ns: u64) -> Option<&mut Connection> {
@@ -415,11 +438,9 @@ impl Connections {
             self.counts.refused_connections += 1;
             return None;
         }
-        let connection = self
-            .connections
-            .entry(conn)
-            .or_insert_with(|| Connection::new(role));
+        let connection = self.connections.entry(conn).or_insert_with(Connection::new);
         connection.used_ns = at_ns;
+        connection.role = connection.role.or_else(|| role);
         Some(connection)
     }
 

@@ -1,4 +1,7 @@
-//! Tests of the bounds, as strangers open as many connections as they like, and of who uses a connection to a peer.
+//! Tests of the bounds, as strangers open as many connections as they like, of who uses a connection to a peer, and of
+//! connections that were there before.
+
+mod found;
 
 use bytemuck::Zeroable as _;
 use observer_common::Header;
@@ -27,6 +30,7 @@ fn receive(conn: u64, at_ns: u64, result: i32) -> common::Receive {
         header: header(at_ns),
         conn,
         result,
+        flags: flags::INBOUND,
         ..common::Receive::zeroed()
     }
 }
@@ -36,6 +40,7 @@ fn send(conn: u64, at_ns: u64, result: i32) -> common::Send {
         header: header(at_ns),
         conn,
         result,
+        flags: flags::INBOUND,
         ..common::Send::zeroed()
     }
 }
@@ -143,7 +148,11 @@ fn a_connection_to_a_peer_is_used_by_the_request_whose_task_sends_before_the_for
     };
     connections.changed(&event, None);
     let mut user_of_send = |at_ns, served, owner| {
-        let sent = connections.sent(&send(PEER, at_ns, 5), b"", || served, || owner);
+        let sent = common::Send {
+            flags: flags::OUTBOUND,
+            ..send(PEER, at_ns, 5)
+        };
+        let sent = connections.sent(&sent, b"", || served, || owner);
         sent.and_then(|operation| operation.request)
     };
     assert_eq!(user_of_send(3, first, None), first);

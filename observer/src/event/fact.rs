@@ -188,7 +188,7 @@ impl Memory {
     }
 }
 
-/// A local port that a watched process listened on when observing began.
+/// A local port on which somebody listened, in the network of a watched process, when observing began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Port {
@@ -201,7 +201,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Process `pid` listens on `port`.
+    /// In the network of process `pid`, somebody listens on `port`.
     #[must_use]
     pub const fn new(at_ns: u64, pid: u32, port: u16) -> Self {
         Self {

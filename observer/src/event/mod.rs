@@ -53,7 +53,7 @@ pub enum Event<'a> {
     FdName(&'a FdName),
     /// A snapshot of a process's memory.
     Memory(&'a Memory),
-    /// A port that a watched process listens on.
+    /// A port on which somebody listens in the network of a watched process.
     Port(&'a Port),
     /// Whether a process tells the ids of its tasks.
     Runtime(&'a Runtime),

@@ -128,6 +128,8 @@ pub(super) fn totals(requests: u64) -> Totals {
         unanswered: 2,
         late_sends: 1,
         unsent: 0,
+        begun_before: 6,
+        unknown_direction: 1,
         clamped: 0,
         confidence: ByConfidence {
             exact: requests,

@@ -9,6 +9,8 @@ pub(super) struct Counted {
     pub(super) unanswered: u64,
     pub(super) late_sends: u64,
     pub(super) unsent: u64,
+    pub(super) begun_before: u64,
+    pub(super) unknown_direction: u64,
     pub(super) confidence: ByConfidence,
     pub(super) status: ByStatus,
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
@@ -65,6 +67,8 @@ impl Counted {
         self.unanswered += window.unanswered;
         self.late_sends += window.late_sends;
         self.unsent += window.unsent;
+        self.begun_before += window.begun_before;
+        self.unknown_direction += window.unknown_direction;
         self.confidence.exact += window.confidence.exact;
         self.confidence.inferred += window.confidence.inferred;
         self.confidence.partial += window.confidence.partial;

@@ -156,6 +156,16 @@ impl Summary {
         self.window.counted.late_sends += count;
     }
 
+    /// Counts requests that had begun before their connection was first seen: only their answer was.
+    pub fn begun_before(&mut self, count: u64) {
+        self.window.counted.begun_before += count;
+    }
+
+    /// Counts connections that were used while nobody could tell which side had opened them.
+    pub fn unknown_direction(&mut self, count: u64) {
+        self.window.counted.unknown_direction += count;
+    }
+
     /// Adds what the observer itself cost since the last call.
     pub fn cost(&mut self, cost: OwnCost) {
         self.window.counted.cost(cost);
@@ -242,6 +252,8 @@ impl Part {
             unanswered: self.counted.unanswered,
             late_sends: self.counted.late_sends,
             unsent: self.counted.unsent,
+            begun_before: self.counted.begun_before,
+            unknown_direction: self.counted.unknown_direction,
             clamped: self.latency.clamped(),
             confidence: self.counted.confidence,
             status: self.counted.status,

@@ -50,6 +50,11 @@ pub struct Totals {
     pub late_sends: u64,
     /// Of `requests`, those of which TCP had bytes unsent after the last send, where it was not seen when they left.
     pub unsent: u64,
+    /// Requests that were read before their connection was first seen: only their answer was. `requests` leaves them out.
+    pub begun_before: u64,
+    /// Connections that were used while nobody could tell which side had opened them. Nothing of theirs is in `requests`
+    /// until something tells.
+    pub unknown_direction: u64,
     /// Of `requests`, those whose latency was outside 1 ns..1 h and was counted at the bound.
     pub clamped: u64,
     /// Requests by how sure their attribution is.

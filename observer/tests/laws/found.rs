@@ -91,6 +91,7 @@ impl Stream {
             conn: CONN,
             arrived_ns,
             result: 5,
+            flags: flags::INBOUND,
             ..Receive::zeroed()
         })
     }
@@ -103,6 +104,7 @@ impl Stream {
             fd: 9,
             conn: CONN,
             result: 5,
+            flags: flags::INBOUND,
             ..Send::zeroed()
         })
     }

@@ -68,6 +68,7 @@ const ACTIONS: &[Action] = &[
     Machine::send,
     Machine::send,
     Machine::connect,
+    Machine::find_mid_turn,
     Machine::peer_answers,
     Machine::peer_answers,
     Machine::shut,

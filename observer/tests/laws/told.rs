@@ -30,6 +30,15 @@ pub(crate) const TASK_B: u64 = 12;
 /// A task that serves no client.
 const OTHER: u64 = 13;
 
+/// Which side opened a connection, as its socket tells.
+const fn opened(conn: u64) -> u32 {
+    if conn == PEER {
+        flags::OUTBOUND
+    } else {
+        flags::INBOUND
+    }
+}
+
 /// What the one worker does, beginning with its two connections.
 pub(crate) struct Script(Stream);
 
@@ -74,6 +83,7 @@ impl Script {
             arrived_ns: START_NS + arrived_us * 1_000,
             task,
             result: 5,
+            flags: opened(conn),
             ..Receive::zeroed()
         });
         self
@@ -87,6 +97,7 @@ impl Script {
             conn,
             task,
             result: 5,
+            flags: opened(conn),
             ..Send::zeroed()
         });
         self

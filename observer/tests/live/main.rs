@@ -11,6 +11,7 @@
 )]
 
 mod accepting;
+mod attach;
 mod client;
 mod counts;
 mod crowds;

@@ -241,6 +241,8 @@ fn full_totals() -> Totals {
         unanswered: 2,
         late_sends: 1,
         unsent: 1,
+        begun_before: 6,
+        unknown_direction: 1,
         clamped: 1,
         confidence: ByConfidence::default(),
         status: ByStatus::default(),

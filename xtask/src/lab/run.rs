@@ -21,6 +21,8 @@ use crate::privilege;
 
 /// How long each load goes on.
 const LOADED: Duration = Duration::from_secs(3);
+/// A load that begins before observer is in full swing after this.
+const BEFORE_ATTACH: Duration = Duration::from_millis(500);
 /// Each load before those that count.
 const WARM_UP: &str = "200ms";
 /// They end after this in any case: on some kernels nothing can be learned.
@@ -89,16 +91,21 @@ impl Bench {
             .map(|(quota_us, period_us)| Quota::on(server.pid(), quota_us, period_us));
         let quota = quota.transpose()?;
         let hogs = self.hogs(case)?;
-        let observer = self.attach(server.pid(), &at(EXPLAINED), arguments)?;
-
-        let warm_up = self.warm_up(&address, &at(EXPLAINED))?;
         let logs: Vec<_> = (0..case.loads.len())
             .map(|index| at(&format!("load-{index}.jsonl")))
             .collect();
-        let loads = case.loads.iter().zip(&logs).enumerate();
-        let loads = loads.map(|(index, (load, log))| self.load(load, &address, log, index * IDS + 1));
-        for load in loads.collect::<Result<Vec<_>>>()? {
-            let report = load.finish(LOADED + PATIENCE, &self.interrupt)?;
+        let attach = || self.attach(server.pid(), &at(EXPLAINED), arguments);
+        let (observer, warm_up, loads) = if case.attached_late {
+            let loads = self.loads(case, &address, &logs)?;
+            thread::sleep(BEFORE_ATTACH);
+            (attach()?, 0, loads)
+        } else {
+            let observer = attach()?;
+            let warm_up = self.warm_up(&address, &at(EXPLAINED))?;
+            (observer, warm_up, self.loads(case, &address, &logs)?)
+        };
+        for load in loads {
+            let report = load.finish(2 * LOADED + PATIENCE, &self.interrupt)?;
             if !report.contains("\"errors\":0,") {
                 bail!("not every request was answered: {}", report.trim_end());
             }
@@ -211,9 +218,25 @@ impl Bench {
         Ok(requests)
     }
 
-    fn load(&self, load: &Load, address: &str, log: &Path, first_id: usize) -> Result<Child> {
+    /// Starts all loads of a case.
+    fn loads(&self, case: &Case, address: &str, logs: &[PathBuf]) -> Result<Vec<Child>> {
+        let duration = if case.attached_late { 2 * LOADED } else { LOADED };
+        let loads = case.loads.iter().zip(logs).enumerate();
+        loads
+            .map(|(index, (load, log))| self.load(load, address, duration, log, index * IDS + 1))
+            .collect()
+    }
+
+    fn load(
+        &self,
+        load: &Load,
+        address: &str,
+        duration: Duration,
+        log: &Path,
+        first_id: usize,
+    ) -> Result<Child> {
         let url = format!("http://{address}{}", load.path);
-        let duration = format!("{}ms", LOADED.as_millis());
+        let duration = format!("{}ms", duration.as_millis());
         let mut command = Command::new(self.example("load"));
         command.args([
             "--url",

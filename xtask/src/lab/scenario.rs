@@ -88,6 +88,8 @@ pub(super) struct Case {
     pub(super) loads: Vec<Load>,
     /// Requests that the client sends at once: observer takes them for one.
     pub(super) pipelined: u64,
+    /// Observer attaches in the middle of the loads, which go on for twice as long then.
+    pub(super) attached_late: bool,
 }
 
 /// The server and what surrounds it.

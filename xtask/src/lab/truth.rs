@@ -1,6 +1,6 @@
 //! What the server and the client wrote about each request, and what observer said of it, as they stand in files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -161,6 +161,16 @@ impl Explained {
     }
 }
 
+impl Observed {
+    /// Leaves out the requests that were sent before this time, whatever observer says of them.
+    fn leave_out_before(&mut self, at_ns: u64) {
+        let before = self.sent.extract_if(.., |sent| sent.send_ns < at_ns);
+        let before: BTreeSet<u64> = before.map(|sent| sent.id).collect();
+        self.explained
+            .retain(|explained| explained.id.is_none_or(|id| !before.contains(&id)));
+    }
+}
+
 /// Reads what a run left behind: the server's file, each load's, and observer's.
 pub(super) fn read(
     server: &Path,
@@ -181,9 +191,13 @@ pub(super) fn of_client(loads: &[impl AsRef<Path>], observer: &Path) -> Result<O
     for load in loads {
         observed.sent.extend(lines::<Sent>(load.as_ref())?);
     }
-    let mut ended = false;
+    let (mut ended, mut attached_ns) = (false, 0);
     for line in lines::<Value>(observer)? {
         match line["type"].as_str() {
+            Some("header") => {
+                let time = |name: &str| line[name].as_u64().unwrap_or_default();
+                attached_ns = time("started_unix_ns").saturating_sub(time("unix_offset_ns"));
+            }
             Some("request") => {
                 let explained = Explained::parse(line);
                 observed
@@ -198,6 +212,7 @@ pub(super) fn of_client(loads: &[impl AsRef<Path>], observer: &Path) -> Result<O
             _ => {}
         }
     }
+    observed.leave_out_before(attached_ns);
     anyhow::ensure!(
         ended,
         "{} has no `end` line: observer did not finish",

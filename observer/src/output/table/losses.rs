@@ -21,6 +21,14 @@ pub(super) fn line(run: &Totals) -> Line {
             "requests of which it was not seen when TCP sent the last bytes",
         ),
         (run.clamped, "latencies outside 1 ns to 1 h"),
+        (
+            run.begun_before,
+            "requests begun before they were watched, not counted",
+        ),
+        (
+            run.unknown_direction,
+            "connections of unknown direction, not followed",
+        ),
     ]);
     if doubts.is_empty() {
         line

@@ -63,6 +63,11 @@ impl Programs {
             ),
             Hook::Entry(name) => (bpf_attach_type::BPF_TRACE_FENTRY, name.to_owned(), BtfKind::Func),
             Hook::Exit(name, _) => (bpf_attach_type::BPF_TRACE_FEXIT, name.to_owned(), BtfKind::Func),
+            Hook::Iterator(name) => (
+                bpf_attach_type::BPF_TRACE_ITER,
+                format!("bpf_iter_{name}"),
+                BtfKind::Func,
+            ),
             Hook::Clock => {
                 let kind = bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT;
                 return load(instructions, &program.license, kind, 0, 0)

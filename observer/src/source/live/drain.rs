@@ -63,10 +63,9 @@ impl LiveSource {
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
         let mut merge = Merge::default();
-        for &pid in &options.pids {
-            for &port in &options.ports {
-                merge.push(bytemuck::bytes_of(&event::Port::new(now_ns, pid, port)));
-            }
+        for &(pid, port) in &options.listeners {
+            let listens = event::Port::new(kernel_half.began_ns, pid, port);
+            merge.push(bytemuck::bytes_of(&listens));
         }
         // Counting began with the programs, at nothing.
         let losses = vec![Losses::zeroed(); kernel_half.losses()?.len()];

@@ -10,6 +10,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
+use super::facts::clock;
 use super::polls::{self, Functions};
 use super::rings::Rings;
 use super::runtime::Seekers;
@@ -25,8 +26,10 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observe
 pub struct Options {
     /// Watched processes.
     pub pids: Vec<u32>,
-    /// Ports on which they listen.
-    pub ports: Vec<u16>,
+    /// Ports on which they listen, each with the number of the network namespace, where known.
+    pub ports: Vec<(u16, Option<u32>)>,
+    /// Ports on which somebody listens in the network of a watched process.
+    pub listeners: Vec<(u32, u16)>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
     /// Functions of watched processes whose runtime's polls are recorded.
@@ -51,6 +54,8 @@ pub struct KernelHalf {
     pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
     pub outcomes: Vec<signals::Outcome>,
+    /// Nothing was recorded before, ns.
+    pub(super) began_ns: u64,
 }
 
 /// [`Losses`] as aya reads map values.
@@ -108,9 +113,16 @@ impl KernelHalf {
             })?;
         }
         let mut ports: Array<_, u32> = map(&mut ebpf, names::map::PORTS)?;
-        for port in &options.ports {
+        for &(port, network) in &options.ports {
+            let slot = u32::from(port);
+            let network = network.unwrap_or(limits::ANY_NETWORK);
+            let networks = match ports.get(&slot, 0).unwrap_or(0) {
+                0 => network,
+                before if before == network => network,
+                _ => limits::ANY_NETWORK,
+            };
             ports
-                .set(u32::from(*port), 1, 0)
+                .set(slot, networks, 0)
                 .with_context(|| format!("cannot watch port {port}"))?;
         }
         let losses = map(&mut ebpf, names::map::LOSSES)?;
@@ -121,11 +133,13 @@ impl KernelHalf {
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
         );
+        let began_ns = clock(libc::CLOCK_MONOTONIC);
         let mut attacher = Attacher {
             ebpf: &mut ebpf,
             btf: &btf,
             kernel: &kernel,
             direct,
+            pids: &options.pids,
             sample_hz: options.sample_hz,
             links: Vec::new(),
         };
@@ -161,6 +175,7 @@ impl KernelHalf {
             seekers,
             stacks,
             outcomes,
+            began_ns,
         })
     }
 

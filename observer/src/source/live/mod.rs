@@ -5,6 +5,7 @@
 mod direct;
 mod drain;
 mod facts;
+mod found;
 mod held;
 mod kernel_half;
 pub mod offsets;

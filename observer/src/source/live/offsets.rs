@@ -29,6 +29,7 @@ pub fn kernel_btf() -> Result<Btf> {
 pub fn resolve(btf: &Btf) -> Result<Offsets> {
     let task = |path: &str| field(btf, "task_struct", path);
     let sock = |path: &str| field(btf, "sock_common", path);
+    let tcp = |path: &str| field(btf, "tcp_sock", path);
     let regs = |path: &str| field(btf, "pt_regs", path);
     let ([mm_rss_file, mm_rss_anon, mm_rss_shmem], mm_rss_access) = resident_memory(btf)?;
     let quota = |structure: &str, path: &str| field(btf, structure, path).unwrap_or(Offsets::ABSENT);
@@ -68,9 +69,18 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         sock_remote_v4: sock("skc_daddr")?,
         sock_local_v6: sock("skc_v6_rcv_saddr")?,
         sock_remote_v6: sock("skc_v6_daddr")?,
+        sock_net: sock("skc_net.net").unwrap_or(Offsets::ABSENT),
+        net_inum: field(btf, "net", "ns.inum")?,
         sock_protocol: field(btf, "sock", "sk_protocol")?,
-        tcp_rcv_nxt: field(btf, "tcp_sock", "rcv_nxt")?,
-        tcp_copied_seq: field(btf, "tcp_sock", "copied_seq")?,
+        sock_backlog: field(btf, "sock", "sk_max_ack_backlog")?,
+        socket_sock: field(btf, "socket", "sk")?,
+        tcp_rcv_nxt: tcp("rcv_nxt")?,
+        tcp_copied_seq: tcp("copied_seq")?,
+        tcp_snd_una: tcp("snd_una")?,
+        tcp_snd_nxt: tcp("snd_nxt")?,
+        tcp_bytes_acked: tcp("bytes_acked")?,
+        tcp_bytes_sent: tcp("bytes_sent")?,
+        tcp_bytes_retrans: tcp("bytes_retrans")?,
         regs_syscall: regs("orig_ax")?,
         regs_arg0: regs("di")?,
         regs_arg1: regs("si")?,
@@ -80,7 +90,6 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         regs_sp: regs("sp")?,
         regs_bp: regs("bp")?,
         mm_rss_access,
-        reserved: 0,
         sending: sending(btf).unwrap_or(SendingOffsets::ABSENT),
     })
 }

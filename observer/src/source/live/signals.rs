@@ -9,7 +9,7 @@ use observer_common::limits;
 use observer_common::names::program;
 
 use super::stacks::clock;
-use super::{direct, offsets};
+use super::{direct, found, offsets};
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Hook {
     /// Exit of this kernel function. Its result stands after its last parameter, so the program is made for this
     /// number of parameters.
     Exit(&'static str, usize),
+    /// Iterator over kernel objects of this kind, which is run once.
+    Iterator(&'static str),
     /// A clock of each CPU.
     Clock,
 }
@@ -31,6 +33,7 @@ impl Hook {
             Self::Tracepoint(name) => format!("tp_btf:{name}"),
             Self::Entry(name) => format!("fentry:{name}"),
             Self::Exit(name, _) => format!("fexit:{name}"),
+            Self::Iterator(name) => format!("iter:{name}"),
             Self::Clock => "perf_event:cpu-clock".to_owned(),
         }
     }
@@ -180,6 +183,17 @@ const SIGNALS: &[Signal] = &[
         fallback: None,
         only_with: None,
     },
+    // After all others: what is opened meanwhile is seen by them.
+    Signal {
+        name: "found",
+        alternatives: &[Alternative {
+            program: program::FOUND,
+            hook: Hook::Iterator("task_file"),
+            note: None,
+        }],
+        fallback: Some("connections that were open before are known when they are first used"),
+        only_with: None,
+    },
     Signal {
         name: SAMPLE,
         alternatives: &[Alternative {
@@ -226,6 +240,8 @@ pub(super) struct Attacher<'a> {
     pub(super) kernel: &'a btf_rs::Btf,
     /// Where aya is not to load the programs itself.
     pub(super) direct: Option<direct::Programs>,
+    /// Whose sockets are found.
+    pub(super) pids: &'a [u32],
     /// How often a second the clocks tick; 0 leaves the signal out.
     pub(super) sample_hz: u32,
     /// What keeps programs attached that aya did not attach.
@@ -239,6 +255,7 @@ pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Ou
         btf,
         kernel,
         direct: None,
+        pids: &[],
         sample_hz: limits::SAMPLE_HZ,
         links: Vec::new(),
     })
@@ -332,12 +349,13 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
     let btf = attacher.btf;
     if let Some(programs) = &attacher.direct {
         let program = programs.load(alternative.program, alternative.hook, btf)?;
-        if alternative.hook == Hook::Clock {
-            attacher
-                .links
-                .extend(clock::run(program.as_fd(), attacher.sample_hz)?);
-        } else {
-            attacher.links.push(direct::attach(&program)?);
+        match alternative.hook {
+            Hook::Clock => {
+                let clocks = clock::run(program.as_fd(), attacher.sample_hz)?;
+                attacher.links.extend(clocks);
+            }
+            Hook::Iterator(_) => found::run(program.as_fd(), attacher.pids)?,
+            _ => attacher.links.push(direct::attach(&program)?),
         }
         return Ok(());
     }
@@ -345,6 +363,7 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
         Program::BtfTracePoint(program) => program.attach().map(|_| ())?,
         Program::FEntry(program) => program.attach().map(|_| ())?,
         Program::FExit(program) => program.attach().map(|_| ())?,
+        Program::Iter(program) => found::run(program.fd()?.as_fd(), attacher.pids)?,
         Program::PerfEvent(program) => {
             let clocks = clock::run(program.fd()?.as_fd(), attacher.sample_hz)?;
             attacher.links.extend(clocks);
@@ -362,6 +381,7 @@ fn load_by_aya<'a>(ebpf: &'a mut Ebpf, btf: &Btf, alternative: &Alternative) -> 
         (Program::BtfTracePoint(program), Hook::Tracepoint(name)) => program.load(name, btf)?,
         (Program::FEntry(program), Hook::Entry(name)) => program.load(name, btf)?,
         (Program::FExit(program), Hook::Exit(name, _)) => program.load(name, btf)?,
+        (Program::Iter(program), Hook::Iterator(name)) => program.load(name, btf)?,
         (Program::PerfEvent(program), Hook::Clock) => program.load()?,
         (_, hook) => bail!(
             "program {} does not fit hook {}",

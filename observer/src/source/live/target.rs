@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use procfs::process::{FDTarget, Process, StatFlags};
+use procfs::process::{FDTarget, Process, StatFlags, Status};
 
 use super::runtime;
 
@@ -21,6 +21,10 @@ pub struct Target {
     pub threads: u32,
     /// TCP ports on which it listens.
     pub ports: Vec<u16>,
+    /// TCP ports on which somebody listens in its network.
+    pub listeners: Vec<u16>,
+    /// Number of its network namespace, where it can be read.
+    pub network: Option<u32>,
     /// The language runtime in it, where one was found.
     pub runtime: Option<runtime::Found>,
 }
@@ -30,6 +34,29 @@ pub struct Target {
 /// # Errors
 /// When there is no such process, it is a thread of another, has ended, or belongs to the kernel.
 pub fn look_at(pid: u32) -> Result<Target> {
+    let (process, status) = running(pid)?;
+    let (ports, listeners) = listening_ports(&process);
+    Ok(Target {
+        pid,
+        comm: status.name,
+        exe: process.exe().ok().map(|path| path.display().to_string()),
+        threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
+        ports,
+        listeners,
+        network: network(pid),
+        runtime: runtime::look_at(pid),
+    })
+}
+
+/// Makes sure that process `pid` can be watched, or still can.
+///
+/// # Errors
+/// As [`look_at`].
+pub fn require(pid: u32) -> Result<()> {
+    running(pid).map(|_| ())
+}
+
+fn running(pid: u32) -> Result<(Process, Status)> {
     let gone = || format!("no process has pid {pid}; `pgrep -n NAME` finds one by name");
     let process = Process::new(i32::try_from(pid).ok().with_context(gone)?).with_context(gone)?;
     let status = process.status().with_context(gone)?;
@@ -49,35 +76,37 @@ pub fn look_at(pid: u32) -> Result<Target> {
         // It gives its memory back before it is a zombie.
         bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
     }
-    Ok(Target {
-        pid,
-        comm,
-        exe: process.exe().ok().map(|path| path.display().to_string()),
-        threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
-        ports: listening_ports(&process).unwrap_or_default(),
-        runtime: runtime::look_at(pid),
-    })
+    Ok((process, status))
 }
 
-/// Ports of the listening sockets among the process's descriptors.
-fn listening_ports(process: &Process) -> Result<Vec<u16>> {
-    let sockets: BTreeSet<u64> = process
-        .fd()?
-        .flatten()
+/// Ports of the listening sockets among the process's descriptors, and of all in its network.
+fn listening_ports(process: &Process) -> (Vec<u16>, Vec<u16>) {
+    let descriptors = process.fd().into_iter().flatten().flatten();
+    let sockets: BTreeSet<u64> = descriptors
         .filter_map(|fd| match fd.target {
             FDTarget::Socket(inode) => Some(inode),
             _ => None,
         })
         .collect();
-    let mut ports = BTreeSet::new();
+    let (mut own, mut all) = (BTreeSet::new(), BTreeSet::new());
     for table in [process.tcp(), process.tcp6()] {
         for entry in table.unwrap_or_default() {
-            if entry.state == procfs::net::TcpState::Listen && sockets.contains(&entry.inode) {
-                ports.insert(entry.local_address.port());
+            if entry.state == procfs::net::TcpState::Listen {
+                all.insert(entry.local_address.port());
+                if sockets.contains(&entry.inode) {
+                    own.insert(entry.local_address.port());
+                }
             }
         }
     }
-    Ok(ports.into_iter().collect())
+    (own.into_iter().collect(), all.into_iter().collect())
+}
+
+/// Number of the network namespace that a process is in.
+fn network(pid: u32) -> Option<u32> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
+    let number = link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?;
+    number.parse().ok()
 }
 
 /// Name of a thread, as the kernel keeps it.

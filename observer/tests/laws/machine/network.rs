@@ -57,6 +57,15 @@ pub(super) const fn fd(cookie: u64) -> i32 {
     }) as i32
 }
 
+/// Which side opened a connection, as its socket tells in every record.
+const fn opened(cookie: u64) -> u32 {
+    if cookie < FIRST_OUTBOUND {
+        flags::INBOUND
+    } else {
+        flags::OUTBOUND
+    }
+}
+
 impl Machine {
     /// All open connections.
     pub(super) fn conns(&self) -> Vec<u64> {
@@ -78,6 +87,7 @@ impl Machine {
 
     fn changes(&mut self, socket: Socket, new_state: u8, tid: u32, flags: u32) {
         let outbound = socket.cookie >= FIRST_OUTBOUND;
+        let flags = flags | opened(socket.cookie);
         let event = Connection {
             header: self.header(Kind::Connection, tid, 0),
             conn: socket.cookie,
@@ -124,17 +134,9 @@ impl Machine {
             let socket = self.new_socket(tcp::SYN_RECV, 0);
             self.inbound[slot] = Some(socket);
             match how % 8 {
-                // It was there before, and what it is has to be seen from its first bytes.
+                // It was there before, and nothing is announced of it.
                 0 => {}
-                1 | 2 => self.changes(
-                    Socket {
-                        state: tcp::ESTABLISHED,
-                        ..socket
-                    },
-                    tcp::ESTABLISHED,
-                    0,
-                    flags::FOUND,
-                ),
+                1 | 2 => self.find(socket),
                 _ => {
                     self.changes(socket, tcp::ESTABLISHED, 0, 0);
                     if how & 8 != 0 {
@@ -145,6 +147,30 @@ impl Machine {
         }
         if let Some(Socket { cookie, .. }) = self.inbound[slot] {
             self.ready(cookie, who / 4, how);
+        }
+    }
+
+    /// It was there before.
+    fn find(&mut self, socket: Socket) {
+        let state = tcp::ESTABLISHED;
+        self.changes(Socket { state, ..socket }, state, 0, flags::FOUND);
+    }
+
+    /// A client's connection was there before, and its request had been read: an answer is the first that is seen.
+    pub(super) fn find_mid_turn(&mut self, _who: u8, how: u8) {
+        let Some(slot) = self.inbound.iter().position(Option::is_none) else {
+            return;
+        };
+        let socket = self.new_socket(tcp::ESTABLISHED, 0);
+        let socket = Socket {
+            accepted: true,
+            read: true,
+            answered: false,
+            ..socket
+        };
+        self.inbound[slot] = Some(socket);
+        if !how.is_multiple_of(4) {
+            self.find(socket);
         }
     }
 
@@ -196,7 +222,10 @@ impl Machine {
         };
         let socket = self.new_socket(tcp::CLOSE, FIRST_OUTBOUND);
         self.outbound[slot] = Some(socket);
-        if !how.is_multiple_of(4) {
+        // Or it was there before, in the middle of something.
+        if how % 8 == 4 {
+            self.find(socket);
+        } else if !how.is_multiple_of(4) {
             self.changes(socket, tcp::SYN_SENT, thread.tid, 0);
             self.changes(
                 Socket {
@@ -215,11 +244,8 @@ impl Machine {
         let Some((index, thread, cpu)) = self.running(who) else {
             return;
         };
-        // On a connection that nobody announced and that was not used, a read would make it inbound.
         let sockets = self.inbound.iter().chain(&self.outbound).flatten();
-        let usable =
-            sockets.filter(|socket| !(super::is_outbound(socket.cookie) && socket.state == tcp::CLOSE));
-        let (full, empty): (Vec<_>, Vec<_>) = usable.copied().partition(|socket| socket.unread > 0);
+        let (full, empty): (Vec<_>, Vec<_>) = sockets.copied().partition(|socket| socket.unread > 0);
         let from = if full.is_empty() || how.is_multiple_of(8) {
             &empty
         } else {
@@ -248,7 +274,9 @@ impl Machine {
             arrived_ns: if how % 16 == 1 { 0 } else { socket.ready_ns },
             task,
             result,
-            flags: if drained { flags::DRAINED } else { 0 } | if peek { flags::PEEK } else { 0 },
+            flags: opened(socket.cookie)
+                | if drained { flags::DRAINED } else { 0 }
+                | if peek { flags::PEEK } else { 0 },
             min_flt: thread.faults,
             maj_flt: thread.faults / 8,
             rss_pages: 4_000 + u32::from(how),
@@ -300,7 +328,7 @@ impl Machine {
             conn: socket.cookie,
             task,
             result,
-            flags: 0,
+            flags: opened(socket.cookie),
             min_flt: thread.faults + 1,
             maj_flt: thread.faults / 8,
             rss_pages: 4_000 + u32::from(how),
@@ -320,12 +348,6 @@ impl Machine {
         {
             (socket.read, socket.answered) = (true, true);
             socket.held_ns = held_ns;
-            // What was said on it has made known what it is.
-            socket.state = if socket.state == tcp::CLOSE {
-                tcp::ESTABLISHED
-            } else {
-                socket.state
-            };
         }
     }
 

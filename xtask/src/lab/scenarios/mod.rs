@@ -2,6 +2,7 @@
 //!
 //! One file for each kind of trouble. The sizes and loads that most of them share are here.
 
+mod attached;
 mod client;
 mod computing;
 mod controls;
@@ -36,6 +37,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(queues::all());
     all.extend(waits::all());
     all.extend(client::all());
+    all.extend(attached::all());
     all.extend(tasks::all());
     all.extend(frameworks::all());
     all
@@ -73,6 +75,7 @@ fn case(name: &str, server: Server, loads: Vec<Load>) -> Case {
         server,
         loads,
         pipelined: 1,
+        attached_late: false,
     }
 }
 
