@@ -83,7 +83,8 @@ pub fn final_status(head: &[u8]) -> Option<u16> {
 }
 
 /// Reads the status out of a response head.
-fn status(head: &[u8]) -> Option<u16> {
+#[must_use]
+pub fn status(head: &[u8]) -> Option<u16> {
     let rest = head.strip_prefix(b"HTTP/1.")?;
     let digits = rest.get(2..5)?;
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;

@@ -102,10 +102,10 @@ impl Listener for Incoming {
 
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
-            if let Ok(stream) = self.stream().await {
-                if let Ok(peer) = stream.peer_addr() {
-                    return (stream, peer);
-                }
+            if let Ok(stream) = self.stream().await
+                && let Ok(peer) = stream.peer_addr()
+            {
+                return (stream, peer);
             }
         }
     }

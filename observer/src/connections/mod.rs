@@ -165,7 +165,9 @@ impl Connections {
         if event.flags & flags::FOUND != 0 {
             connection.found = true;
             // Found with its process it had been accepted, else it may be in its listener's queue.
-            connection.accepted = connection.accepted.or((event.tgid != 0).then_some((0, false)));
+            if event.tgid == 0 {
+                connection.established_ns = connection.established_ns.or(Some(event.header.at_ns));
+            }
         }
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
