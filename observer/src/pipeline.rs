@@ -15,7 +15,7 @@ use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
-use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink};
+use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
 use crate::polls::Polls;
 use crate::runtimes::Runtimes;
 use crate::source::Batch;
@@ -236,10 +236,19 @@ impl Pipeline {
             };
             // One that would be written is explained when it is finished then; there is room for those that are only
             // counted.
-            if self.settled.is_full() && self.is_wanted(id) {
+            if self.settled.is_full() && self.wanted(id).is_some() {
                 continue;
             }
-            if let Some(explained) = self.explain(id) {
+            let turn = self.connections.turn(id);
+            // What TCP has of it can take for long.
+            let latency_ns = turn.map_or(0, |turn| {
+                if turn.is_held() {
+                    u64::MAX
+                } else {
+                    turn.latency_ns()
+                }
+            });
+            if let Some(explained) = self.explain(id, latency_ns) {
                 self.settled.keep(explained);
             }
         }
@@ -268,10 +277,18 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let settled = self.settled.take(id.conn).filter(|explained| {
-            explained.id == id && explained.end_ns == turn.end_ns() && explained.figures.complete == complete
-        });
-        let Some(explained) = settled.or_else(|| self.explain(id)) else {
+        let latency_ns = turn.latency_ns();
+        let why = self.wanted(id);
+        let settled = self
+            .settled
+            .take(id.conn)
+            .filter(|explained| {
+                explained.id == id
+                    && explained.sent_ns == turn.sent_ns
+                    && explained.figures.complete == complete
+            })
+            .and_then(|explained| explained.until_the_end(turn, why));
+        let Some(explained) = settled.or_else(|| self.explain(id, latency_ns)) else {
             return Ok(());
         };
         let name = self
@@ -288,7 +305,8 @@ impl Pipeline {
         }
     }
 
-    fn explain(&mut self, id: RequestId) -> Option<Explained> {
+    /// Explains a turn that has taken, or will have taken, so long.
+    fn explain(&mut self, id: RequestId, latency_ns: u64) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -297,7 +315,6 @@ impl Pipeline {
             samples: &self.samples,
         };
         let complete = self.is_complete(turn);
-        let latency_ns = turn.end_ns().saturating_sub(turn.arrival_ns);
         let why = self
             .selection
             .choose(id, latency_ns, self.summary.tail_threshold_ns());
@@ -305,6 +322,7 @@ impl Pipeline {
         let figures = self.explainer.explain(turn, evidence, complete, keep);
         let explained = Explained {
             id,
+            sent_ns: turn.sent_ns,
             end_ns: turn.end_ns(),
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
@@ -314,15 +332,11 @@ impl Pipeline {
         Some(explained)
     }
 
-    /// Whether the request would be written, as far as is known.
-    fn is_wanted(&self, id: RequestId) -> bool {
+    /// Whether and why the request would be written, as far as is known.
+    fn wanted(&self, id: RequestId) -> Option<Why> {
         let turn = self.connections.turn(id);
-        let latency_ns = turn.map(|turn| turn.end_ns().saturating_sub(turn.arrival_ns));
-        let wanted = |latency_ns| {
-            self.selection
-                .wants(id, latency_ns, self.summary.tail_threshold_ns())
-        };
-        latency_ns.and_then(wanted).is_some()
+        let threshold_ns = self.summary.tail_threshold_ns();
+        turn.and_then(|turn| self.selection.wants(id, turn.latency_ns(), threshold_ns))
     }
 
     /// Whether no record was lost inside the turn's window.

@@ -2,6 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::attribution::held_back;
+use crate::connections::Turn;
 use crate::output::Why;
 use crate::request::{Figures, LongestWait, Request};
 use crate::threads::RequestId;
@@ -15,7 +17,9 @@ const MAX_SETTLED_SPANS: usize = 16_384;
 /// A turn with what was found out about it.
 pub(super) struct Explained {
     pub(super) id: RequestId,
-    /// End of the turn, as far as it was known then; it was explained too early if that was not the end.
+    /// Its last send, as far as it was known then, ns.
+    pub(super) sent_ns: u64,
+    /// End of the turn, as far as it was known then, ns: TCP can have had bytes of it.
     pub(super) end_ns: u64,
     pub(super) figures: Figures,
     pub(super) longest_wait: Option<LongestWait>,
@@ -35,6 +39,42 @@ pub(super) struct Settled {
 }
 
 impl Explained {
+    /// The same of the turn as it ended, where it was explained while TCP had bytes of it: with that time as its last
+    /// stretch. `None` where it was explained with another end. `why` tells whether it is written, as it is known now.
+    pub(super) fn until_the_end(mut self, turn: &Turn, why: Option<Why>) -> Option<Self> {
+        if self.end_ns == turn.end_ns() {
+            if turn.is_held() {
+                self.written = self.written.zip(why).map(|((_, request), why)| (why, request));
+            }
+            return Some(self);
+        }
+        let span = held_back(turn).filter(|_| self.end_ns == turn.sent_ns)?;
+        let figures = &mut self.figures;
+        figures.latency_ns += span.dur_ns;
+        figures.unsent_bytes = 0;
+        figures.budget.charge(span.cause, span.dur_ns);
+        if self
+            .longest_wait
+            .as_ref()
+            .is_none_or(|longest| longest.dur_ns < span.dur_ns)
+        {
+            self.longest_wait = Some(LongestWait {
+                cause: span.cause,
+                dur_ns: span.dur_ns,
+                detail: span.detail.clone(),
+                culprit: None,
+                function_seen_ns: 0,
+                behind_pool: false,
+            });
+        }
+        self.written = self.written.zip(why).map(|((_, mut request), why)| {
+            request.figures = self.figures;
+            request.timeline.push(span);
+            (why, request)
+        });
+        Some(self)
+    }
+
     pub(super) fn spans(&self) -> usize {
         self.written
             .as_ref()
