@@ -23,7 +23,6 @@ pub(crate) struct Mark {
     without_data: u32,
     /// Segments that had left again.
     retransmitted: u32,
-    reserved: u32,
 }
 
 impl SocketState {
@@ -43,7 +42,6 @@ impl SocketState {
             end,
             without_data: sending.segments_without_data(),
             retransmitted: sending.total_retrans(),
-            reserved: 0,
         };
         let room_end = sending.snd_una().wrapping_add(sending.snd_wnd());
         let left = end.wrapping_sub(unsent_bytes);

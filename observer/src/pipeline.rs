@@ -240,13 +240,22 @@ impl Pipeline {
             let Some(id) = self.connections.take_settled(self.now_ns) else {
                 break;
             };
+            let Some(turn) = self.connections.turn(id) else {
+                continue;
+            };
+            // What TCP has of it can take for long.
+            let latency_ns = if turn.is_held() {
+                u64::MAX
+            } else {
+                turn.latency_ns()
+            };
+            let wanted = self.wanted(id, latency_ns).is_some();
             // One that would be written is explained when it is finished then; there is room for those that are only
             // counted.
-            if self.settled.is_full() && self.is_wanted(id) {
+            if self.settled.is_full() && wanted {
                 continue;
             }
-            let before = self.settled.take(id.conn);
-            if let Some(explained) = self.explain(id, before) {
+            if let Some(explained) = self.explain(id, wanted) {
                 self.settled.keep(explained);
             }
         }
@@ -275,14 +284,17 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let holds = |explained: &Explained| {
-            explained.id == id && explained.end_ns == turn.end_ns() && explained.figures.complete == complete
-        };
-        let explained = match self.settled.take(id.conn) {
-            Some(explained) if holds(&explained) => Some(explained),
-            before => self.explain(id, before),
-        };
-        let Some(explained) = explained else {
+        let why = self.wanted(id, turn.latency_ns());
+        let settled = self
+            .settled
+            .take(id.conn)
+            .filter(|explained| {
+                explained.id == id
+                    && explained.sent_ns == turn.sent_ns
+                    && explained.figures.complete == complete
+            })
+            .and_then(|explained| explained.until_the_end(turn));
+        let Some(explained) = settled.or_else(|| self.explain(id, why.is_some())) else {
             return Ok(());
         };
         let name = self
@@ -293,14 +305,17 @@ impl Pipeline {
         let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
-        match explained.written {
-            Some((why, request)) => sink.request(&request, why),
+        match explained.line.zip(why) {
+            Some((request, why)) => {
+                self.selection.wrote(why, request.timeline.len());
+                sink.request(&request, why)
+            }
             None => Ok(()),
         }
     }
 
-    /// Explains a turn; `before` is what was found out about it before it went on.
-    fn explain(&mut self, id: RequestId, before: Option<Explained>) -> Option<Explained> {
+    /// Explains a turn, with a line of it or only to be counted.
+    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -309,40 +324,22 @@ impl Pipeline {
             samples: &self.samples,
         };
         let complete = self.is_complete(turn);
-        let latency_ns = turn.end_ns().saturating_sub(turn.arrival_ns);
-        let before = before.filter(|before| before.id == id && before.is_of_tail());
-        // It has its place in the tail, and takes no other.
-        let (why, told_spans) = match before {
-            Some(before) => (Some(Why::Tail), before.spans()),
-            None => (
-                self.selection
-                    .choose(id, latency_ns, self.summary.tail_threshold_ns()),
-                0,
-            ),
-        };
-        let keep = if why.is_some() { Keep::Steps } else { Keep::Sums };
+        let keep = if with_line { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, complete, keep);
-        let explained = Explained {
+        Some(Explained {
             id,
+            sent_ns: turn.sent_ns,
             end_ns: turn.end_ns(),
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
-            written: why.map(|why| (why, Box::new(self.explainer.request(turn, figures, evidence)))),
-        };
-        self.selection
-            .told(why, explained.spans().saturating_sub(told_spans));
-        Some(explained)
+            line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
+        })
     }
 
-    /// Whether the request would be written, as far as is known.
-    fn is_wanted(&self, id: RequestId) -> bool {
-        let turn = self.connections.turn(id);
-        let latency_ns = turn.map(|turn| turn.end_ns().saturating_sub(turn.arrival_ns));
-        let wanted = |latency_ns| {
-            self.selection
-                .wants(id, latency_ns, self.summary.tail_threshold_ns())
-        };
-        latency_ns.and_then(wanted).is_some()
+    /// Whether and why a request that took so long would be written.
+    fn wanted(&self, id: RequestId, latency_ns: u64) -> Option<Why> {
+        let threshold_ns = self.summary.tail_threshold_ns();
+        self.selection.wants(id, latency_ns, threshold_ns)
     }
 
     /// Whether no record was lost inside the turn's window.

@@ -24,7 +24,7 @@ use crate::connections::{Connections, Turn};
 use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
 use crate::threads::{Samples, Thread, Threads};
 
-pub use names::Names;
+pub use names::{Names, held_back};
 pub use path::Keep;
 use path::{Path, Reason};
 
@@ -71,7 +71,7 @@ impl Explainer {
         path.end();
         let partial = path.is_partial() || !turn.arrival_seen || !complete;
         let (minor, major) = path.faults();
-        let latency_ns = turn.end_ns().saturating_sub(turn.arrival_ns);
+        let latency_ns = turn.latency_ns();
         Figures {
             pid: turn.pid,
             status: turn.status,

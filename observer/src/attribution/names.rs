@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::Evidence;
 use super::path::{Call, Reason, Step};
-use crate::connections::{Exactness, Held};
+use crate::cause::Cause;
+use crate::connections::{Exactness, Held, Turn};
 use crate::request::{Culprit, Detail, HeldBack, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner, Task};
@@ -70,6 +71,23 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         detail,
         culprit,
     }
+}
+
+/// The last stretch of a turn: TCP had bytes of it.
+#[must_use]
+pub fn held_back(turn: &Turn) -> Option<Span> {
+    let from_ns = turn.sent_ns.max(turn.arrival_ns);
+    let dur_ns = turn.end_ns().saturating_sub(from_ns);
+    let held = turn.held.filter(|_| dur_ns > 0)?;
+    Some(Span {
+        at_ns: from_ns - turn.arrival_ns,
+        dur_ns,
+        cause: Cause::HeldBack,
+        tid: None,
+        cpu: None,
+        detail: held_detail(&held),
+        culprit: None,
+    })
 }
 
 /// What TCP had, and why.

@@ -3,7 +3,9 @@
 //! Judged from what the kernel knew of the connection at that moment. Later, of a large answer, it can have been
 //! something else.
 
-use observer_common::{self as common, flags, tcp::nagle};
+use observer_common as common;
+use observer_common::flags::{AT_THE_LATEST, TO_A_TICK};
+use observer_common::tcp::nagle;
 use serde::{Serialize, Serializer};
 
 use super::Connections;
@@ -69,6 +71,22 @@ impl Held {
     }
 }
 
+impl Left {
+    /// What a record tells, if they have left.
+    fn new(event: &common::Left) -> Option<Self> {
+        (event.left_ns > 0).then(|| Self {
+            at_ns: event
+                .left_ns
+                .clamp(event.sent_ns, event.header.at_ns.max(event.sent_ns)),
+            exactness: match event.flags {
+                flags if flags & AT_THE_LATEST != 0 => Exactness::AtTheLatest,
+                flags if flags & TO_A_TICK != 0 => Exactness::Tick,
+                _ => Exactness::Exact,
+            },
+        })
+    }
+}
+
 impl HeldBy {
     /// In the order in which the kernel asks before it sends (`tcp_write_xmit`).
     fn of(event: &common::Held) -> Self {
@@ -124,19 +142,158 @@ impl Connections {
             return;
         };
         let Some(held) = &mut turn.held else { return };
+        let left = Left::new(event);
+        // The kernel half can have told before userspace asked, and knows it better.
+        if left.is_some_and(|left| left.exactness == Exactness::Tick) && held.left.is_some() {
+            return;
+        }
         let at_ns = event.header.at_ns;
         turn.heard_ns = at_ns;
         self.quiet.push_back((at_ns, event.conn));
-        if event.left_ns > 0 {
-            held.left = Some(Left {
-                at_ns: event.left_ns.clamp(event.sent_ns, at_ns.max(event.sent_ns)),
-                exactness: match event.flags {
-                    flags if flags & flags::AT_THE_LATEST != 0 => Exactness::AtTheLatest,
-                    flags if flags & flags::TO_A_TICK != 0 => Exactness::Tick,
-                    _ => Exactness::Exact,
-                },
-            });
-            self.settling.push_back((at_ns, event.conn));
+        held.left = left.or(held.left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use observer_common::{Header, tcp};
+
+    use super::super::{Connections, QUIET_NS};
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn header(at_ns: u64) -> Header {
+        Header {
+            at_ns,
+            tid: 1,
+            ..Header::zeroed()
         }
+    }
+
+    /// A request that was answered at the time 10, with bytes unsent.
+    fn answered() -> Connections {
+        let mut connections = Connections::default();
+        let receive = common::Receive {
+            header: header(5),
+            conn: 1,
+            result: 5,
+            ..common::Receive::zeroed()
+        };
+        connections.received(&receive, b"");
+        connections.held(&common::Held {
+            header: header(10),
+            conn: 1,
+            sent_ns: 10,
+            unsent_bytes: 7,
+            ..common::Held::zeroed()
+        });
+        let send = common::Send {
+            header: header(10),
+            conn: 1,
+            result: 5,
+            ..common::Send::zeroed()
+        };
+        connections.sent(&send, b"", || None, || None);
+        connections
+    }
+
+    fn told(connections: &mut Connections, at_ns: u64, left_ns: u64, flags: u32) {
+        connections.left(&common::Left {
+            header: header(at_ns),
+            conn: 1,
+            sent_ns: 10,
+            left_ns,
+            flags,
+            reserved: 0,
+        });
+    }
+
+    fn end_ns(connections: &Connections) -> Option<u64> {
+        let connection = connections.get(1)?;
+        connection.turn(1).map(super::super::Turn::end_ns)
+    }
+
+    #[test]
+    fn a_turn_has_no_end_before_its_bytes_have_left() {
+        let mut connections = answered();
+        told(&mut connections, 900 * MS, 0, TO_A_TICK);
+        assert_eq!(
+            connections.take_quiet(QUIET_NS + 20, false),
+            None,
+            "it was asked about"
+        );
+        told(&mut connections, QUIET_NS, 950 * MS, TO_A_TICK);
+        assert_eq!(end_ns(&connections), Some(950 * MS));
+        told(&mut connections, QUIET_NS + 1, 940 * MS, 0);
+        told(&mut connections, QUIET_NS + 2, 950 * MS, TO_A_TICK);
+        assert_eq!(end_ns(&connections), Some(940 * MS), "a tick tells less");
+        assert!(connections.take_quiet(3 * QUIET_NS, false).is_some());
+    }
+
+    #[test]
+    fn a_turn_of_which_nothing_is_heard_ends_with_its_last_send() {
+        let mut connections = answered();
+        assert!(connections.take_quiet(QUIET_NS + 10, false).is_some());
+        assert_eq!(end_ns(&connections), Some(10));
+    }
+
+    #[test]
+    fn a_server_that_closes_has_not_sent_everything() {
+        let mut connections = answered();
+        let becomes = |new_state| common::Connection {
+            header: header(20),
+            conn: 1,
+            new_state,
+            ..common::Connection::zeroed()
+        };
+        assert_eq!(connections.changed(&becomes(tcp::FIN_WAIT1), None), None);
+        told(&mut connections, 30, 25, 0);
+        assert!(connections.changed(&becomes(tcp::CLOSE), None).is_some());
+        assert_eq!(end_ns(&connections), Some(25));
+    }
+
+    #[test]
+    fn what_kept_the_bytes_is_told_by_what_the_kernel_asks_first() {
+        let nagle = common::Held {
+            unsent_bytes: 200,
+            window_bytes: 60_000,
+            in_flight: 1,
+            congestion_window: 10,
+            segment_bytes: 1_448,
+            ..common::Held::zeroed()
+        };
+        assert_eq!(HeldBy::of(&nagle), HeldBy::Nagle);
+        let of = |held: common::Held| HeldBy::of(&held);
+        assert_eq!(
+            of(common::Held {
+                nagle: nagle::OFF,
+                ..nagle
+            }),
+            HeldBy::Unknown
+        );
+        assert_eq!(
+            of(common::Held {
+                nagle: nagle::CORK,
+                ..nagle
+            }),
+            HeldBy::Cork
+        );
+        assert_eq!(
+            of(common::Held {
+                window_bytes: 100,
+                ..nagle
+            }),
+            HeldBy::ClientWindow
+        );
+        assert_eq!(
+            of(common::Held {
+                in_flight: 10,
+                ..nagle
+            }),
+            HeldBy::CongestionWindow
+        );
+        assert_eq!(of(common::Held { paced: 1, ..nagle }), HeldBy::Pacing);
     }
 }

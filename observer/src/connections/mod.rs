@@ -53,7 +53,7 @@ pub struct Connections {
     closed: VecDeque<u64>,
     /// Turns that have an end which is not yet certain, oldest first: (when it was last heard of, connection).
     quiet: VecDeque<(u64, u64)>,
-    /// The same, as long as they are not settled.
+    /// The same, as long as they are not settled: (last send, connection).
     settling: VecDeque<(u64, u64)>,
     /// Connections that were over before their request was answered, oldest first: (when, connection).
     leaving: VecDeque<(u64, u64)>,
@@ -385,8 +385,8 @@ impl Connections {
 
     /// Takes one turn that has probably ended at `now_ns`. It goes on being the current one.
     pub fn take_settled(&mut self, now_ns: u64) -> Option<RequestId> {
-        while let Some(&(heard_ns, conn)) = self.settling.front() {
-            if heard_ns.saturating_add(SETTLED_NS) > now_ns {
+        while let Some(&(sent_ns, conn)) = self.settling.front() {
+            if sent_ns.saturating_add(SETTLED_NS) > now_ns {
                 return None;
             }
             self.settling.pop_front();
@@ -394,7 +394,7 @@ impl Connections {
                 .connections
                 .get(&conn)
                 .and_then(|connection| connection.turn.as_ref());
-            if let Some(turn) = turn.filter(|turn| turn.heard_ns == heard_ns && !turn.is_held()) {
+            if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns) {
                 return Some(turn.id);
             }
         }

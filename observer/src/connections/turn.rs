@@ -96,6 +96,12 @@ impl Turn {
         left.map_or(self.sent_ns, |left| left.at_ns.max(self.sent_ns))
     }
 
+    /// From its arrival to its end, as far as that is known, ns.
+    #[must_use]
+    pub fn latency_ns(&self) -> u64 {
+        self.end_ns().saturating_sub(self.arrival_ns)
+    }
+
     /// Whether TCP still has bytes of it, as far as is known.
     #[must_use]
     pub fn is_held(&self) -> bool {

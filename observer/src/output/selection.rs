@@ -78,13 +78,6 @@ impl Selection {
         self.spans_left = MAX_TAIL_SPANS;
     }
 
-    /// A request that was chosen has so many spans.
-    pub fn told(&mut self, why: Option<Why>, spans: usize) {
-        if why == Some(Why::Tail) {
-            self.spans_left = self.spans_left.saturating_sub(spans);
-        }
-    }
-
     /// Tells whether and why a request would be written. `threshold_ns` is the live p99, where there is one yet.
     #[must_use]
     pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
@@ -97,12 +90,12 @@ impl Selection {
         }
     }
 
-    /// The same, of one that is written then.
-    #[must_use]
-    pub fn choose(&mut self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
-        let why = self.wants(id, latency_ns, threshold_ns);
-        self.tail_left -= u32::from(why == Some(Why::Tail));
-        why
+    /// A request was written, with so many spans.
+    pub fn wrote(&mut self, why: Why, spans: usize) {
+        if why == Why::Tail {
+            self.tail_left = self.tail_left.saturating_sub(1);
+            self.spans_left = self.spans_left.saturating_sub(spans);
+        }
     }
 }
 
@@ -123,22 +116,23 @@ const fn mix(value: u64) -> u64 {
 mod tests {
     use super::*;
 
+    /// Asks for one request, and writes it with so many spans if it is wanted.
+    fn write(selection: &mut Selection, nth: u64, spans: usize) -> Option<Why> {
+        let why = selection.wants(RequestId { conn: 1, nth }, 9, Some(5))?;
+        selection.wrote(why, spans);
+        Some(why)
+    }
+
     #[test]
     fn of_a_tail_without_end_a_window_writes_some_whole_and_draws_of_the_rest() {
         let mut selection = Selection::new(Requests::Tail);
-        let mut choose = |count: u64| {
-            let mut whys = (0..count).map(|nth| selection.choose(RequestId { conn: 1, nth }, 9, Some(5)));
-            let tail = whys.by_ref().take_while(|why| *why == Some(Why::Tail)).count();
-            (tail, whys.flatten().filter(|why| *why == Why::Sample).count())
-        };
-        let (tail, drawn) = choose(101_000);
+        let mut whys = (0..101_000).map(|nth| write(&mut selection, nth, 1));
+        let tail = whys.by_ref().take_while(|why| *why == Some(Why::Tail)).count();
+        let drawn = whys.flatten().filter(|why| *why == Why::Sample).count();
         assert_eq!(tail, MAX_TAIL_LINES as usize);
         assert!((800..1200).contains(&drawn), "{drawn} of 100,000");
         selection.next_window();
-        assert_eq!(
-            selection.choose(RequestId { conn: 2, nth: 1 }, 9, Some(5)),
-            Some(Why::Tail)
-        );
+        assert_eq!(write(&mut selection, 0, 1), Some(Why::Tail));
     }
 
     #[test]
@@ -146,14 +140,12 @@ mod tests {
         let mut selection = Selection::new(Requests::Tail);
         let mut tail = 0;
         for nth in 0..1000 {
-            let why = selection.choose(RequestId { conn: 1, nth }, 9, Some(5));
-            tail += usize::from(why == Some(Why::Tail));
             // Samples stay unbiased: what they take changes nothing.
-            selection.told(why, MAX_TAIL_SPANS / 10);
+            let why = write(&mut selection, nth, MAX_TAIL_SPANS / 10);
+            tail += usize::from(why == Some(Why::Tail));
         }
         assert_eq!(tail, 11);
         selection.next_window();
-        let id = RequestId { conn: 2, nth: 1 };
-        assert_eq!(selection.choose(id, 9, Some(5)), Some(Why::Tail));
+        assert_eq!(write(&mut selection, 0, 1), Some(Why::Tail));
     }
 }

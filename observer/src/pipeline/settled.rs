@@ -2,7 +2,8 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::output::Why;
+use crate::attribution::held_back;
+use crate::connections::Turn;
 use crate::request::{Figures, LongestWait, Request};
 use crate::threads::RequestId;
 
@@ -15,12 +16,14 @@ const MAX_SETTLED_SPANS: usize = 16_384;
 /// A turn with what was found out about it.
 pub(super) struct Explained {
     pub(super) id: RequestId,
-    /// End of the turn, as far as it was known then; it was explained too early if that was not the end.
+    /// Its last send, as far as it was known then, ns.
+    pub(super) sent_ns: u64,
+    /// End of the turn, as far as it was known then, ns: TCP can have had bytes of it.
     pub(super) end_ns: u64,
     pub(super) figures: Figures,
     pub(super) longest_wait: Option<LongestWait>,
-    /// Boxed, because few are written and thousands can be settled at once.
-    pub(super) written: Option<(Why, Box<Request>)>,
+    /// What is written of it, if it is. Boxed, because few are and thousands can be settled at once.
+    pub(super) line: Option<Box<Request>>,
 }
 
 /// Turns that were explained and are not finished, by connection.
@@ -35,15 +38,40 @@ pub(super) struct Settled {
 }
 
 impl Explained {
-    /// Whether it was chosen as one of the tail.
-    pub(super) fn is_of_tail(&self) -> bool {
-        self.written.as_ref().is_some_and(|(why, _)| *why == Why::Tail)
+    /// The same of the turn as it ended, where it was explained while TCP had bytes of it: with that time as its last
+    /// stretch. `None` where it was explained with another end.
+    pub(super) fn until_the_end(mut self, turn: &Turn) -> Option<Self> {
+        if self.end_ns == turn.end_ns() {
+            return Some(self);
+        }
+        let span = held_back(turn).filter(|_| self.end_ns == turn.sent_ns)?;
+        let figures = &mut self.figures;
+        figures.latency_ns += span.dur_ns;
+        figures.unsent_bytes = 0;
+        figures.budget.charge(span.cause, span.dur_ns);
+        if self
+            .longest_wait
+            .as_ref()
+            .is_none_or(|longest| longest.dur_ns < span.dur_ns)
+        {
+            self.longest_wait = Some(LongestWait {
+                cause: span.cause,
+                dur_ns: span.dur_ns,
+                detail: span.detail.clone(),
+                culprit: None,
+                function_seen_ns: 0,
+                behind_pool: false,
+            });
+        }
+        if let Some(request) = &mut self.line {
+            request.figures = self.figures;
+            request.timeline.push(span);
+        }
+        Some(self)
     }
 
-    pub(super) fn spans(&self) -> usize {
-        self.written
-            .as_ref()
-            .map_or(0, |(_, request)| request.timeline.len())
+    fn spans(&self) -> usize {
+        self.line.as_ref().map_or(0, |request| request.timeline.len())
     }
 }
 
@@ -55,14 +83,14 @@ impl Settled {
     pub(super) fn keep(&mut self, explained: Explained) {
         let conn = explained.id.conn;
         self.take(conn);
-        self.lines += usize::from(explained.written.is_some());
+        self.lines += usize::from(explained.line.is_some());
         self.spans += explained.spans();
         self.turns.insert(conn, Box::new(explained));
     }
 
     pub(super) fn take(&mut self, conn: u64) -> Option<Explained> {
         let explained = self.turns.remove(&conn)?;
-        self.lines -= usize::from(explained.written.is_some());
+        self.lines -= usize::from(explained.line.is_some());
         self.spans -= explained.spans();
         Some(*explained)
     }

@@ -330,6 +330,7 @@ pub(crate) fn bare() -> Lines {
     } = &mut lines.request;
     // The name of a process comes from the lines before, which do not have this one.
     figures.pid = 6;
+    figures.unsent_bytes = 0;
     figures.rss = Rss::default();
     (conn.local, conn.peer) = (None, None);
     *task = None;

@@ -173,6 +173,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
 mod tests {
     use super::*;
     use crate::output::made_up;
+    use crate::request::HeldBack;
 
     #[test]
     fn a_blocked_worker_is_told_with_what_blocked_it() {
@@ -208,6 +209,23 @@ mod tests {
             ..Detail::default()
         };
         assert_eq!(of_span(&span, 77, false), "in futex behind tid 77 (made up)");
+    }
+
+    #[test]
+    fn what_tcp_held_is_told_with_its_reason() {
+        let mut span = made_up::blocked(1).timeline[0].clone();
+        span.culprit = None;
+        span.detail = Detail {
+            held: Some(HeldBack {
+                by: HeldBy::Nagle,
+                unsent_bytes: 200,
+            }),
+            ..Detail::default()
+        };
+        assert_eq!(
+            of_span(&span, 7, false),
+            "200 B unsent, Nagle's algorithm, no TCP_NODELAY"
+        );
     }
 
     #[test]
