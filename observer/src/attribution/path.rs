@@ -184,23 +184,20 @@ impl Path {
         };
         // All of it was waited for, also what a hypervisor took of it.
         self.consider(step);
+        let stolen = Step {
+            cause: Cause::Stolen,
+            reason: Reason::Plain,
+            ..step
+        };
+        let told = Step { reason: told, ..step };
         let runs = matches!(cause, Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue);
         if let Some(tid) = tid.filter(|_| runs) {
             while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
-                self.charge_step(last_ns, Step { reason: told, ..step });
-                let cause = Cause::Stolen;
-                let reason = Reason::Plain;
-                self.charge_step(
-                    first_ns,
-                    Step {
-                        cause,
-                        reason,
-                        ..step
-                    },
-                );
+                self.charge_step(last_ns, told);
+                self.charge_step(first_ns, stolen);
             }
         }
-        self.charge_step(from_ns, Step { reason: told, ..step });
+        self.charge_step(from_ns, told);
     }
 
     /// Charges the part of `step` from `from_ns` to the cursor.
