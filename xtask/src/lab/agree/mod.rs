@@ -29,8 +29,10 @@ const LARGE_BYTES: usize = 4 << 20;
 /// How long each load goes on.
 const LOADED: Duration = Duration::from_secs(3);
 
-/// Connections, and requests a second of all of them: with Nagle's algorithm a request takes 45 ms.
-const LOADS: [(u16, u32); 2] = [(1, 15), (8, 60)];
+/// Connections, and requests a second of all of them. A client that pauses for 40 ms acknowledges the next answer at once:
+/// small answers come more often than that, so that Nagle's algorithm shows.
+const SMALL_LOADS: [(u16, u32); 2] = [(1, 100), (8, 400)];
+const LARGE_LOADS: [(u16, u32); 2] = [(1, 30), (8, 60)];
 
 /// Before, so that connections and caches are warm, and what observer learns is learned.
 const WARM_UP: u32 = 20;
@@ -71,8 +73,11 @@ fn agreements(bench: &Bench, server: &Server, ready: Ready, directory: &Path) ->
     let warm_up = format!("http://{address}{}", server.small);
     load(bench, &warm_up, &["--requests", &WARM_UP.to_string()])?;
     let mut results = Vec::new();
-    for (size, path) in [("3 B", &server.small), ("4 MB", &server.large)] {
-        for (connections, rate) in LOADS {
+    for (size, path, loads) in [
+        ("small", &server.small, SMALL_LOADS),
+        ("4 MiB", &server.large, LARGE_LOADS),
+    ] {
+        for (connections, rate) in loads {
             let case = directory.join(format!("{}-{connections}", size.replace(' ', "")));
             fs::create_dir_all(&case).with_context(|| format!("cannot create {}", case.display()))?;
             let url = format!("http://{address}{path}");

@@ -43,7 +43,7 @@ impl Agreement {
     pub(super) fn line(&self) -> String {
         let ms = |ns: u64| format!("{:.2}", ns as f64 / 1e6);
         format!(
-            "{:<13} {:>5} {:>11} {:>8} {:>7} {:>9} {:>11} {:>9}  {}",
+            "{:<13} {:>6} {:>11} {:>8} {:>7} {:>9} {:>11} {:>9}  {}",
             self.server,
             self.size,
             self.connections,
@@ -59,7 +59,7 @@ impl Agreement {
 
 pub(super) fn text(results: &[Agreement]) -> String {
     let mut text = format!(
-        "\n{:<13} {:>5} {:>11} {:>8} {:>7} {:>9} {:>11} {:>9}  agree\n",
+        "\n{:<13} {:>6} {:>11} {:>8} {:>7} {:>9} {:>11} {:>9}  agree\n",
         "server", "size", "connections", "requests", "missing", "client ms", "observer ms", "held ms"
     );
     for result in results {
@@ -94,7 +94,7 @@ mod tests {
     fn of(client_ns: u64, observer_ns: u64, to_a_tick: bool) -> Agreement {
         Agreement {
             server: "s",
-            size: "3 B",
+            size: "small",
             connections: 1,
             requests: 1,
             missing: 0,
