@@ -154,6 +154,7 @@ fn observed(bench: &Bench, mix: &Mix, name: &str, polls: bool, options: &[&str])
         server,
         loads: (mix.loads)(),
         pipelined: 1,
+        attached_late: false,
     };
     let recording = recording(&directory);
     let mut arguments = options.to_vec();

@@ -51,6 +51,7 @@ fn case(pipelined: u64) -> Case {
         server: Server::default(),
         loads: Vec::new(),
         pipelined,
+        attached_late: false,
     }
 }
 
