@@ -263,6 +263,34 @@ mod tests {
     }
 
     #[test]
+    fn requests_from_before_the_attach_are_left_out() {
+        let sent = |id, send_ns| -> Sent {
+            let text = format!(
+                r#"{{"id":{id},"send_ns":{send_ns},"sent_ns":0,"answered_ns":0,"withheld_ns":0,"unread_ns":0}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let explained = |id| {
+            let line = format!(r#"{{"latency_ns":5,"budget_ns":{{}},"http":{{"path":"/x?id={id}"}}}}"#);
+            Explained::parse(serde_json::from_str(&line).unwrap()).unwrap()
+        };
+        let mut observed = Observed {
+            sent: vec![sent(1, 10), sent(2, 20)],
+            explained: vec![explained(1), explained(2), explained(3)],
+            ..Observed::default()
+        };
+        observed.leave_out_before(20);
+        assert!(observed.sent.iter().map(|sent| sent.id).eq([2]));
+        assert!(
+            observed
+                .explained
+                .iter()
+                .map(|line| line.id)
+                .eq([Some(2), Some(3)])
+        );
+    }
+
+    #[test]
     fn the_top_cause_is_the_largest() {
         let line = r#"{"latency_ns":5,"budget_ns":{"on_cpu":1,"lock":4},"http":{"path":"/x?id=1"}}"#;
         let explained = Explained::parse(serde_json::from_str(line).unwrap()).unwrap();
