@@ -79,7 +79,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, read
                 && evidence
                     .threads
                     .get(waker)
-                    .is_some_and(|thread| wait.takes_up(waker, thread))
+                    .is_some_and(|thread| wait.comes_first(thread))
             {
                 // From the wakeup backwards, what the waker did is the reason; unless it is one that would not have taken
                 // the request up itself, as a thread of a blocking pool.
@@ -113,11 +113,13 @@ struct Wait<'a, 'b> {
 }
 
 impl Wait<'_, '_> {
-    /// Whether another thread, which woke this one, would have taken up what was ready itself, as one of a blocking pool
-    /// would not.
-    fn takes_up(&self, tid: u32, thread: &Thread) -> bool {
-        thread.is_worker()
-            || self.ready == Ready::Connection && self.evidence.threads.acceptors(thread.pid).contains(&tid)
+    /// Whether another thread, which woke this one, had to come first: one that would have taken up what was ready itself, or
+    /// that accepted the connection and handed it over. A thread of a blocking pool does neither.
+    fn comes_first(&self, waker: &Thread) -> bool {
+        match self.ready {
+            Ready::Connection => !waker.is_of_pool(),
+            Ready::Bytes | Ready::Task => waker.is_worker(),
+        }
     }
 
     /// What is charged where a worker that does this is waited for.
