@@ -157,6 +157,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable as _;
+    use observer_common::flags::INBOUND;
     use observer_common::{Header, tcp};
 
     use super::super::{Connections, QUIET_NS};
@@ -179,6 +180,7 @@ mod tests {
             header: header(5),
             conn: 1,
             result: 5,
+            flags: INBOUND,
             ..common::Receive::zeroed()
         };
         connections.received(&receive, b"");
@@ -193,6 +195,7 @@ mod tests {
             header: header(10),
             conn: 1,
             result: 5,
+            flags: INBOUND,
             ..common::Send::zeroed()
         };
         connections.sent(&send, b"", || None, || None);

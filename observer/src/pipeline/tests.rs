@@ -82,6 +82,7 @@ fn receives(batch: &mut Batch, conn: u64, at_ns: u64, waited_ns: u64) {
         conn,
         arrived_ns: at_ns - waited_ns,
         result: 5,
+        flags: flags::INBOUND,
         ..Receive::zeroed()
     }));
 }
@@ -92,6 +93,7 @@ fn sends(batch: &mut Batch, conn: u64, at_ns: u64) {
         tgid: 1,
         conn,
         result: 5,
+        flags: flags::INBOUND,
         ..Send::zeroed()
     }));
 }

@@ -283,7 +283,7 @@ mod tests {
             text,
             "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
         );
-        let text = &found[5].as_ref().unwrap().text;
+        let text = &found[6].as_ref().unwrap().text;
         assert!(
             text.contains("for 60 % of the latency") && text.contains("without TCP_NODELAY"),
             "{text}"
