@@ -13,6 +13,7 @@ mod layout;
 pub mod limits;
 pub mod names;
 mod offsets;
+mod presence;
 mod record;
 pub mod seek;
 mod stack;
@@ -20,6 +21,7 @@ pub mod task;
 pub mod tcp;
 
 pub use offsets::{Offsets, rss};
+pub use presence::Presence;
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
     Receive, ReceiveHead, Seen, Send, SendHead, SwitchIn, SwitchOut, Waking, conn, flags,

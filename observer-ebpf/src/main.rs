@@ -12,6 +12,7 @@
 )]
 
 mod kernel;
+mod presence;
 mod ring;
 mod signals;
 mod socket;

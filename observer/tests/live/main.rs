@@ -11,6 +11,7 @@
 )]
 
 mod client;
+mod clocks;
 mod counts;
 mod crowds;
 mod endurance;

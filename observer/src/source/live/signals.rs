@@ -8,7 +8,7 @@ use aya::{Btf, Ebpf, programs::Program};
 use observer_common::limits;
 use observer_common::names::program;
 
-use super::stacks::clock;
+use super::stacks::clock::Clocks;
 use super::{direct, offsets};
 
 /// How a program is attached.
@@ -228,6 +228,8 @@ pub(super) struct Attacher<'a> {
     pub(super) direct: Option<direct::Programs>,
     /// How often a second the clocks tick; 0 leaves the signal out.
     pub(super) sample_hz: u32,
+    /// The clocks, which rest.
+    pub(super) clocks: Option<Clocks>,
     /// What keeps programs attached that aya did not attach.
     pub(super) links: Vec<OwnedFd>,
 }
@@ -240,6 +242,7 @@ pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Ou
         kernel,
         direct: None,
         sample_hz: limits::SAMPLE_HZ,
+        clocks: None,
         links: Vec::new(),
     })
 }
@@ -322,9 +325,7 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
     if let Some(programs) = &attacher.direct {
         let program = programs.load(alternative.program, alternative.hook, btf)?;
         if alternative.hook == Hook::Clock {
-            attacher
-                .links
-                .extend(clock::run(program.as_fd(), attacher.sample_hz)?);
+            attacher.clocks = Some(Clocks::new(program.as_fd(), attacher.sample_hz)?);
         } else {
             attacher.links.push(direct::attach(&program)?);
         }
@@ -335,8 +336,8 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
         Program::FEntry(program) => program.attach().map(|_| ())?,
         Program::FExit(program) => program.attach().map(|_| ())?,
         Program::PerfEvent(program) => {
-            let clocks = clock::run(program.fd()?.as_fd(), attacher.sample_hz)?;
-            attacher.links.extend(clocks);
+            let clocks = Clocks::new(program.fd()?.as_fd(), attacher.sample_hz)?;
+            attacher.clocks = Some(clocks);
         }
         _ => bail!("program {} is of another type", alternative.program),
     }
