@@ -15,6 +15,7 @@ pub mod http;
 pub mod limits;
 pub mod names;
 mod offsets;
+mod presence;
 mod record;
 pub mod seek;
 mod stack;
@@ -23,6 +24,7 @@ pub mod tcp;
 
 pub use held::{Held, Left};
 pub use offsets::{Offsets, SendingOffsets, rss};
+pub use presence::Presence;
 pub use record::{
     Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
     Receive, ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,

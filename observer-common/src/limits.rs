@@ -59,6 +59,9 @@ pub const STACK_STEP_BYTES: usize = 512;
 /// or never be seen.
 pub const SAMPLE_HZ: u32 = 990;
 
+/// Size of the ring buffer in which each CPU can say at once that a watched thread came to it, bytes.
+pub const DOORBELL_BYTES: u32 = MAX_CPUS * 16;
+
 /// Samples a second that may be asked for.
 pub const MAX_SAMPLE_HZ: u32 = 10_000;
 

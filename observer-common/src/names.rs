@@ -30,6 +30,14 @@ pub mod map {
     pub const STACKS: &str = "STACKS";
     /// Samples for which there was no room (per-CPU array of one).
     pub const SAMPLES_LOST: &str = "SAMPLES_LOST";
+    /// Whether a watched thread is on a CPU, see [`crate::Presence`] (per-CPU array of one).
+    pub const PRESENCE: &str = "PRESENCE";
+    /// Whether the sampling clock of a CPU rests (array over all CPUs).
+    pub const RESTS: &str = "RESTS";
+    /// CPUs to which a watched thread came while their clock rested (ring buffer).
+    pub const DOORBELL: &str = "DOORBELL";
+    /// Ticks of the clocks that found threads that are not watched (per-CPU array of one).
+    pub const TICKS_ON_OTHERS: &str = "TICKS_ON_OTHERS";
 }
 
 /// Load-time constants of the kernel half.

@@ -14,6 +14,7 @@
 mod direction;
 mod held;
 mod kernel;
+mod presence;
 mod ring;
 mod signals;
 mod socket;

@@ -226,6 +226,7 @@ impl Pipeline {
             Event::Samples(event) => self.summary.cost(OwnCost {
                 samples: Some(event.taken),
                 samples_lost: Some(event.lost),
+                ticks_on_others: Some(event.ticks_on_others),
                 ..OwnCost::default()
             }),
             Event::Tick(event) => self.tick(event.header.at_ns, sink)?,

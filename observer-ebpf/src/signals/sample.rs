@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Seen, Stack, StackHead, limits, task};
 
-use crate::{kernel::Task, ring, target, theft};
+use crate::{kernel::Task, presence, ring, target, theft};
 
 /// Userspace sets its size.
 #[btf_map]
@@ -81,8 +81,10 @@ impl Last {
 #[perf_event]
 fn sample(ctx: PerfEventContext) -> u32 {
     let Some((target, tgid, tid)) = target::current() else {
+        presence::found_another();
         return 0;
     };
+    presence::found();
     let thread = Task::current();
     let at_ns = ring::now();
     theft::look(thread, tid, tgid, at_ns);

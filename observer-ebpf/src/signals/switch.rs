@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
-use crate::{kernel::Task, ring, target::Target, theft, user};
+use crate::{kernel::Task, presence, ring, target::Target, theft, user};
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
@@ -125,6 +125,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
         );
     }
     if enters {
+        presence::came();
         if leaves.is_none()
             && let Some(contended) = contended
         {
@@ -145,6 +146,8 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 prev_comm: prev.comm(),
             },
         );
+    } else {
+        presence::left();
     }
     0
 }

@@ -84,16 +84,19 @@ pub struct Samples {
     pub taken: u64,
     /// Samples for which there was no room or no time.
     pub lost: u64,
+    /// Ticks of the clocks that found threads that are not watched.
+    pub ticks_on_others: u64,
 }
 
 impl Samples {
     /// What was sampled up to `at_ns`.
     #[must_use]
-    pub const fn new(at_ns: u64, taken: u64, lost: u64) -> Self {
+    pub const fn new(at_ns: u64, taken: u64, lost: u64, ticks_on_others: u64) -> Self {
         Self {
             header: header(Kind::Samples, at_ns, 0),
             taken,
             lost,
+            ticks_on_others,
         }
     }
 }

@@ -180,6 +180,7 @@ pub(super) fn totals(requests: u64) -> Totals {
             probes: None,
             samples: Some(31),
             samples_lost: Some(0),
+            ticks_on_others: Some(0),
         }),
     }
 }

@@ -60,6 +60,7 @@ impl Counted {
         }
         sum.samples = sum_of_known(sum.samples, more.samples);
         sum.samples_lost = sum_of_known(sum.samples_lost, more.samples_lost);
+        sum.ticks_on_others = sum_of_known(sum.ticks_on_others, more.ticks_on_others);
     }
 
     pub(super) fn add(&mut self, window: &Self) {

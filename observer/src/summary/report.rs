@@ -428,6 +428,9 @@ pub struct OwnCost {
     /// Samples for which there was no room or no time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_lost: Option<u64>,
+    /// Ticks of the clocks that interrupted threads that are not watched; absent where no samples are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticks_on_others: Option<u64>,
     /// Probes on polls; absent without them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<ProbeCost>,

@@ -13,6 +13,7 @@
 mod accepting;
 mod attach;
 mod client;
+mod clocks;
 mod counts;
 mod crowds;
 mod endurance;

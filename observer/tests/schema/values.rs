@@ -309,6 +309,7 @@ fn full_totals() -> Totals {
             }),
             samples: Some(1),
             samples_lost: Some(1),
+            ticks_on_others: Some(20),
         }),
     }
 }

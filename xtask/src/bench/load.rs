@@ -12,7 +12,7 @@ use crate::child::{Child, Interrupt};
 use crate::workspace;
 
 /// The server has a CPU, and everything else the other.
-const SERVER_CPU: u16 = 0;
+pub(super) const SERVER_CPU: u16 = 0;
 const CLIENT_CPU: u16 = 1;
 
 /// How long the server is loaded before a turn, and in it. wrk takes whole seconds.

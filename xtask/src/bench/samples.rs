@@ -1,4 +1,5 @@
-//! What samples cost: their clocks are turned off and on again under one observer, turn by turn.
+//! What samples cost: the clock of the server's CPU is turned off and on again under one observer, turn by turn. The others
+//! rest meanwhile: nobody who is watched runs there.
 //!
 //! Two observers, one after the other, differ by more than that: by what the machine does meanwhile. And a request is
 //! written by default if it is slow for the run. With samples all are a little slower, so turns with them would have most
@@ -9,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use rustix::ioctl::{self, NoArg, Opcode};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -43,7 +44,7 @@ fn measure(bench: &Bench, tools: &Tools, path: &str, subject: &Subject) -> Resul
     let server = Server::start(&bench.observer, 1)?;
     let observer = subject.start(tools, server.pid())?;
     let observer = observer.context("observer was not started")?;
-    let clocks = Clocks::of(observer.pid())?;
+    let clock = Clock::of(observer.pid())?;
     let pairs = bench.rounds.saturating_mul(PAIRS_A_ROUND);
     let (mut with, mut without) = (Vec::new(), Vec::new());
     let at_most = (WARM_UP + TURN * 2 * u32::from(pairs)) * 2;
@@ -54,7 +55,7 @@ fn measure(bench: &Bench, tools: &Tools, path: &str, subject: &Subject) -> Resul
         // What drifts from turn to turn is for the one as often as for the other.
         let first = pair % 2 == 0;
         for on in [first, !first] {
-            clocks.set(on)?;
+            clock.set(on)?;
             let turns = if on { &mut with } else { &mut without };
             turns.push(turn(&server, &observer)?);
         }
@@ -83,11 +84,11 @@ fn turn(server: &Server, observer: &Child) -> Result<Spent> {
     })
 }
 
-/// The clocks on which a process has programs run.
-struct Clocks(Vec<OwnedFd>);
+/// The clock of observer's on which a CPU has a program run.
+struct Clock(OwnedFd);
 
-impl Clocks {
-    /// Those of a process of ours: its descriptors of them, which are copied.
+impl Clock {
+    /// The one of the server's CPU, of a process of ours: its descriptor of it, which is copied.
     fn of(pid: u32) -> Result<Self> {
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let process = pidfd_open(process.context("no process has this id")?, PidfdFlags::empty())
@@ -95,17 +96,18 @@ impl Clocks {
         let mut clocks = Vec::new();
         for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
             let entry = entry?;
-            if fs::read_link(entry.path())?.as_os_str() != "anon_inode:[perf_event]" {
-                continue;
+            if fs::read_link(entry.path())?.as_os_str() == "anon_inode:[perf_event]" {
+                let name = entry.file_name();
+                let descriptor = name.to_str().and_then(|name| name.parse::<i32>().ok());
+                clocks.push(descriptor.context("a descriptor has no number")?);
             }
-            let name = entry.file_name();
-            let descriptor = name.to_str().and_then(|name| name.parse().ok());
-            let descriptor = descriptor.context("a descriptor has no number")?;
-            let copied = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty());
-            clocks.push(copied.context("cannot copy a descriptor of observer's")?);
         }
-        ensure!(!clocks.is_empty(), "observer has no clocks: samples are off");
-        Ok(Self(clocks))
+        // They were made CPU by CPU.
+        clocks.sort_unstable();
+        let clock = clocks.get(usize::from(load::SERVER_CPU)).copied();
+        let clock = clock.context("observer has no clock on the server's CPU: samples are off")?;
+        let copied = pidfd_getfd(&process, clock, PidfdGetfdFlags::empty());
+        Ok(Self(copied.context("cannot copy a descriptor of observer's")?))
     }
 
     /// `PERF_EVENT_IOC_ENABLE` and `PERF_EVENT_IOC_DISABLE` of `linux/perf_event.h`.
@@ -120,13 +122,10 @@ impl Clocks {
     }
 
     fn ask<const REQUEST: Opcode>(&self) -> Result<()> {
-        for clock in &self.0 {
-            // SAFETY: neither request takes an argument.
-            let request = unsafe { NoArg::<REQUEST>::new() };
-            // SAFETY: they write no memory.
-            let asked = unsafe { ioctl::ioctl(clock, request) };
-            asked.context("cannot turn a clock of observer's on or off")?;
-        }
-        Ok(())
+        // SAFETY: neither request takes an argument.
+        let request = unsafe { NoArg::<REQUEST>::new() };
+        // SAFETY: they write no memory.
+        let asked = unsafe { ioctl::ioctl(&self.0, request) };
+        asked.context("cannot turn a clock of observer's on or off")
     }
 }

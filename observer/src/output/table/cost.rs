@@ -14,6 +14,7 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
         probes,
         samples,
         samples_lost,
+        ticks_on_others,
     } = cost?;
     let of_a_cpu = |ns| format!("{} of a CPU", words::small_share(ns, over_ns));
     let ebpf = ebpf_ns.map_or_else(|| "not known".to_owned(), of_a_cpu);
@@ -30,6 +31,9 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
     }
     if let Some(lost) = samples_lost.filter(|lost| *lost > 0) {
         text.push_str(&format!(" (lost {})", words::rate(lost, over_ns)));
+    }
+    if let Some(ticks) = ticks_on_others.filter(|ticks| *ticks > 0) {
+        text.push_str(&format!(", ticks on others {}", words::rate(ticks, over_ns)));
     }
     Some(Line::new().text(STRONG, "own cost ").text(PLAIN, &text))
 }
@@ -54,10 +58,14 @@ mod tests {
         let cost = OwnCost {
             samples: Some(190),
             samples_lost: Some(8),
+            ticks_on_others: Some(20),
             ..OwnCost::default()
         };
         let text = plain(&[line(Some(cost), 1_000_000_000).unwrap()]);
-        assert!(text.ends_with("samples 190/s (lost 8.00/s)\n"), "{text}");
+        assert!(
+            text.ends_with("samples 190/s (lost 8.00/s), ticks on others 20.0/s\n"),
+            "{text}"
+        );
         let text = plain(&[line(Some(OwnCost::default()), 1).unwrap()]);
         assert!(!text.contains("samples"), "none are taken: {text}");
     }

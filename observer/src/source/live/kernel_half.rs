@@ -141,6 +141,7 @@ impl KernelHalf {
             direct,
             pids: &options.pids,
             sample_hz: options.sample_hz,
+            clocks: None,
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
@@ -151,15 +152,12 @@ impl KernelHalf {
         }
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
-        let mut links = attacher.links;
+        let (mut links, clocks) = (attacher.links, attacher.clocks);
         if let Some(programs) = for_polls {
             outcomes.push(polls::attach(&programs, &options.polls, &mut links));
         }
-        let sampled = outcomes
-            .iter()
-            .any(|outcome| outcome.signal == signals::SAMPLE && outcome.hook.is_some());
-        let stacks = sampled
-            .then(|| Stacks::begin(&mut ebpf, &options.pids))
+        let stacks = clocks
+            .map(|clocks| Stacks::begin(&mut ebpf, &options.pids, clocks))
             .transpose()?;
         drop((kernel, btf));
         give_back();

@@ -8,7 +8,7 @@ use aya::{Btf, Ebpf, programs::Program};
 use observer_common::limits;
 use observer_common::names::program;
 
-use super::stacks::clock;
+use super::stacks::clock::Clocks;
 use super::{direct, found, offsets};
 
 /// How a program is attached.
@@ -244,6 +244,8 @@ pub(super) struct Attacher<'a> {
     pub(super) pids: &'a [u32],
     /// How often a second the clocks tick; 0 leaves the signal out.
     pub(super) sample_hz: u32,
+    /// The clocks, which rest.
+    pub(super) clocks: Option<Clocks>,
     /// What keeps programs attached that aya did not attach.
     pub(super) links: Vec<OwnedFd>,
 }
@@ -257,6 +259,7 @@ pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Ou
         direct: None,
         pids: &[],
         sample_hz: limits::SAMPLE_HZ,
+        clocks: None,
         links: Vec::new(),
     })
 }
@@ -350,10 +353,7 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
     if let Some(programs) = &attacher.direct {
         let program = programs.load(alternative.program, alternative.hook, btf)?;
         match alternative.hook {
-            Hook::Clock => {
-                let clocks = clock::run(program.as_fd(), attacher.sample_hz)?;
-                attacher.links.extend(clocks);
-            }
+            Hook::Clock => attacher.clocks = Some(Clocks::new(program.as_fd(), attacher.sample_hz)?),
             Hook::Iterator(_) => found::run(program.as_fd(), attacher.pids)?,
             _ => attacher.links.push(direct::attach(&program)?),
         }
@@ -365,8 +365,8 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
         Program::FExit(program) => program.attach().map(|_| ())?,
         Program::Iter(program) => found::run(program.fd()?.as_fd(), attacher.pids)?,
         Program::PerfEvent(program) => {
-            let clocks = clock::run(program.fd()?.as_fd(), attacher.sample_hz)?;
-            attacher.links.extend(clocks);
+            let clocks = Clocks::new(program.fd()?.as_fd(), attacher.sample_hz)?;
+            attacher.clocks = Some(clocks);
         }
         _ => bail!("program {} is of another type", alternative.program),
     }

@@ -6,6 +6,7 @@
 mod cell;
 pub(super) mod clock;
 mod debug;
+mod follow;
 mod image;
 mod known;
 mod naming;
@@ -24,6 +25,8 @@ use bytemuck::pod_read_unaligned;
 use observer_common::{ProcessChange, Stack, StackHead, flags, limits, names};
 use rustc_hash::FxHashMap;
 
+use self::clock::Clocks;
+use self::follow::Follower;
 use self::known::Known;
 use self::worker::{Named, Work};
 use crate::event::{self, Event};
@@ -49,8 +52,9 @@ pub(super) fn ring_bytes(hz: u32, cpus: u32) -> u32 {
 /// Samples of all CPUs.
 pub(super) struct Stacks {
     ring: RingBuf<MapData>,
-    lost_in_kernel: PerCpuArray<MapData, u64>,
-    lost_before: u64,
+    lost_in_kernel: Counter,
+    ticks_on_others: Counter,
+    _follower: Follower,
     known: Arc<Mutex<Known>>,
     /// Processes that are to be forgotten before anything is said of another stack.
     gone: Vec<u32>,
@@ -64,14 +68,11 @@ pub(super) struct Stacks {
 }
 
 impl Stacks {
-    /// Samples of these processes, by the programs of `ebpf`.
-    pub(super) fn begin(ebpf: &mut Ebpf, pids: &[u32]) -> Result<Self> {
+    /// Samples of these processes, by the programs of `ebpf`, when these clocks tick.
+    pub(super) fn begin(ebpf: &mut Ebpf, pids: &[u32], clocks: Clocks) -> Result<Self> {
         let ring = ebpf
             .take_map(names::map::STACKS)
             .context("the compiled object has no map STACKS")?;
-        let lost = ebpf
-            .take_map(names::map::SAMPLES_LOST)
-            .context("the compiled object has no map SAMPLES_LOST")?;
         let (work, asked) = sync_channel(MAX_WAITING.max(pids.len()));
         let (done, named) = channel();
         let known = Arc::<Mutex<Known>>::default();
@@ -85,8 +86,9 @@ impl Stacks {
         }
         Ok(Self {
             ring: ring.try_into().context("map STACKS is of another type")?,
-            lost_in_kernel: lost.try_into().context("map SAMPLES_LOST is of another type")?,
-            lost_before: 0,
+            lost_in_kernel: Counter::take(ebpf, names::map::SAMPLES_LOST)?,
+            ticks_on_others: Counter::take(ebpf, names::map::TICKS_ON_OTHERS)?,
+            _follower: Follower::begin(ebpf, clocks)?,
             known,
             gone: Vec::new(),
             work,
@@ -166,16 +168,40 @@ impl Stacks {
 
     /// What was sampled since the last call.
     pub(super) fn count(&mut self, now_ns: u64) -> event::Samples {
-        let lost = self
-            .lost_in_kernel
-            .get(&0, 0)
-            .map_or(self.lost_before, |counts| counts.iter().sum());
-        self.lost += lost.saturating_sub(self.lost_before);
-        self.lost_before = lost;
+        self.lost += self.lost_in_kernel.since_last();
         event::Samples::new(
             now_ns,
             std::mem::take(&mut self.taken),
             std::mem::take(&mut self.lost),
+            self.ticks_on_others.since_last(),
         )
+    }
+}
+
+/// What the kernel half counts on each CPU.
+struct Counter {
+    map: PerCpuArray<MapData, u64>,
+    before: u64,
+}
+
+impl Counter {
+    fn take(ebpf: &mut Ebpf, name: &str) -> Result<Self> {
+        let map = ebpf
+            .take_map(name)
+            .with_context(|| format!("the compiled object has no map {name}"))?;
+        Ok(Self {
+            map: map
+                .try_into()
+                .with_context(|| format!("map {name} is of another type"))?,
+            before: 0,
+        })
+    }
+
+    fn since_last(&mut self) -> u64 {
+        let all = self
+            .map
+            .get(&0, 0)
+            .map_or(self.before, |counts| counts.iter().sum());
+        all.saturating_sub(std::mem::replace(&mut self.before, all))
     }
 }
