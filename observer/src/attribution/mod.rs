@@ -69,6 +69,7 @@ impl Explainer {
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
         Figures {
             pid: turn.pid,
+            protocol: turn.protocol,
             status: turn.status,
             arrival_ns: turn.arrival_ns,
             latency_ns,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::speech::Speech;
 use super::turn::Turn;
 use crate::http::RequestLine;
 use crate::threads::RequestId;
@@ -68,6 +69,7 @@ pub struct Connection {
     pub(super) accepted: Option<(u64, bool)>,
     fd: i32,
     pub(super) turn: Option<Box<Turn>>,
+    pub(super) speech: Speech,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
     names: VecDeque<Name>,
@@ -89,6 +91,7 @@ impl Connection {
             accepted: None,
             fd: -1,
             turn: None,
+            speech: Speech::default(),
             last: None,
             names: VecDeque::new(),
             spare: None,

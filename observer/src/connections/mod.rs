@@ -6,6 +6,7 @@
 //! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
 mod connection;
+mod speech;
 mod turn;
 
 use std::collections::{HashSet, VecDeque};
@@ -18,6 +19,7 @@ pub use connection::{Connection, OutboundSend, Role};
 pub use turn::Turn;
 
 use crate::http;
+use crate::protocol::Protocol;
 use crate::threads::{Direction, Operation, RequestId, Task};
 
 /// A response is over when nothing was sent for this long, ns.
@@ -62,8 +64,20 @@ pub struct Counts {
     pub refused_connections: u64,
     /// Sends after their request's end was taken for certain, or on a connection without a request.
     pub late_sends: u64,
-    /// Requests that were never answered.
-    pub unanswered: u64,
+    /// Requests that were never answered, in the order of [`Protocol::ALL`].
+    pub unanswered: [u64; Protocol::ALL.len()],
+}
+
+impl Counts {
+    /// Counts the current turn of a connection if it was not answered. Tells whether.
+    fn unanswered(&mut self, connection: &Connection) -> bool {
+        let turn = connection.turn.as_ref().filter(|_| connection.is_unanswered());
+        let protocol = turn.map(|turn| connection.speech.of(turn).unwrap_or_default());
+        if let Some(protocol) = protocol {
+            self.unanswered[protocol as usize] += 1;
+        }
+        protocol.is_some()
+    }
 }
 
 impl Connections {
@@ -170,9 +184,9 @@ impl Connections {
     }
 
     fn forget(&mut self, conn: u64) {
-        let connection = self.connections.remove(&conn);
-        let unanswered = connection.is_some_and(|connection| connection.is_unanswered());
-        self.counts.unanswered += u64::from(unanswered);
+        if let Some(connection) = self.connections.remove(&conn) {
+            self.counts.unanswered(&connection);
+        }
     }
 
     /// The turn of a connection that was over before the call that answered it had ended: where the client has left,
@@ -193,9 +207,8 @@ impl Connections {
         {
             self.leaving.pop_front();
             if let Some(connection) = self.connections.get_mut(&conn)
-                && connection.is_unanswered()
+                && self.counts.unanswered(connection)
             {
-                self.counts.unanswered += 1;
                 connection.retire_turn();
             }
         }
@@ -301,6 +314,7 @@ impl Connections {
             if event.result > 0 {
                 if turn.sent_tid == 0 {
                     turn.status = http::status(head);
+                    connection.speech.answered(turn);
                 }
                 turn.sent_ns = at_ns;
                 turn.sent_tid = event.header.tid;
@@ -333,6 +347,21 @@ impl Connections {
             stalled: event.result <= 0,
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
+        })
+    }
+
+    /// How many connections have a turn at the moment: one that was answered, and one that was not.
+    pub(crate) fn open_turns(&self) -> (u64, u64) {
+        let turns = self
+            .connections
+            .values()
+            .filter_map(|connection| connection.turn.as_ref());
+        turns.fold((0, 0), |(answered, unanswered), turn| {
+            let is_answered = turn.sent_tid != 0;
+            (
+                answered + u64::from(is_answered),
+                unanswered + u64::from(!is_answered),
+            )
         })
     }
 

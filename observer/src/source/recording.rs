@@ -16,7 +16,7 @@ use crate::output::Header;
 pub const MAGIC: &[u8; 8] = b"observer";
 
 /// Version of the layout. A reader takes its own version only.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.
 const MAX_HEADER: usize = 1 << 20;

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::stream::Stream;
 
 /// Kinds, those that make requests several times.
-const KINDS: [u16; 33] = [
+const KINDS: [u16; 37] = [
     1, 1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 11, 100, 101, 102, 103, 104, 105, 106, 107,
-    108, 109, 110, 111,
+    108, 109, 110, 111, 120, 121, 122, 123,
 ];
 
 /// Around this time most things happen, ns.

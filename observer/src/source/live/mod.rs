@@ -12,7 +12,9 @@ pub mod privilege;
 mod program_time;
 mod rings;
 pub mod runtime;
+mod serving;
 pub mod signals;
+mod sockets;
 mod stacks;
 pub mod target;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use procfs::process::{FDTarget, Process, StatFlags};
+use procfs::process::{Process, StatFlags};
 
-use super::runtime;
+use super::{runtime, sockets};
 
 /// A process that can be watched.
 #[derive(Clone, Debug)]
@@ -54,30 +54,20 @@ pub fn look_at(pid: u32) -> Result<Target> {
         comm,
         exe: process.exe().ok().map(|path| path.display().to_string()),
         threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
-        ports: listening_ports(&process).unwrap_or_default(),
+        ports: listening_ports(&process),
         runtime: runtime::look_at(pid),
     })
 }
 
 /// Ports of the listening sockets among the process's descriptors.
-fn listening_ports(process: &Process) -> Result<Vec<u16>> {
-    let sockets: BTreeSet<u64> = process
-        .fd()?
-        .flatten()
-        .filter_map(|fd| match fd.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
+fn listening_ports(process: &Process) -> Vec<u16> {
+    let held = u32::try_from(process.pid).map(sockets::held).unwrap_or_default();
+    let listening = sockets::tcp_listening(process).into_iter();
+    let ports: BTreeSet<u16> = listening
+        .filter(|(inode, _)| held.sockets.contains(inode))
+        .map(|(_, port)| port)
         .collect();
-    let mut ports = BTreeSet::new();
-    for table in [process.tcp(), process.tcp6()] {
-        for entry in table.unwrap_or_default() {
-            if entry.state == procfs::net::TcpState::Listen && sockets.contains(&entry.inode) {
-                ports.insert(entry.local_address.port());
-            }
-        }
-    }
-    Ok(ports.into_iter().collect())
+    ports.into_iter().collect()
 }
 
 /// Name of a thread, as the kernel keeps it.
