@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections import defaultdict
 
 VERSION = 1
 PATIENCE_S = 2
@@ -15,8 +16,14 @@ PATIENCE_S = 2
 SAMPLE_ONE_IN = 100
 
 
+# The protocol of request lines that name none.
+HTTP_1 = "http/1"
+
+
 def each_request(take):
-    """Calls take(request, weight) for each request until the input ends; it stands for weight requests."""
+    """Calls take(request, weight) for each request until the input ends; it stands for weight requests.
+
+    All are of one protocol, as in observer's totals: HTTP/1 if there is a request of it, else the one with most turns."""
     told = set()
 
     def tell(number, problem, detail=""):
@@ -26,20 +33,39 @@ def each_request(take):
             print(f"{program}: line {number} left out: {problem}{safe(detail)}", file=sys.stderr)
 
     sample_one_in = SAMPLE_ONE_IN
-    for number, raw in enumerate(until_interrupted(sys.stdin.buffer), 1):
+    seen_http_1, waiting = False, defaultdict(list)
+
+    def use(number, line):
+        nonlocal sample_one_in, seen_http_1
         try:
-            line = json.loads(raw)
             if line["v"] != VERSION:
                 tell(number, f"only version {VERSION} of the schema is known here, not ", line["v"])
             elif line["type"] == "header":
                 sample_one_in = int(line["options"]["sample_one_in"])
             elif line["type"] == "request":
-                take(line, sample_one_in if line["why"] == "sample" else 1)
+                weight = sample_one_in if line["why"] == "sample" else 1
+                protocol = line.get("protocol", HTTP_1)
+                if protocol == HTTP_1:
+                    take(line, weight)
+                    seen_http_1 = True
+                elif not seen_http_1:
+                    waiting[protocol].append((number, line, weight))
+        except (AttributeError, LookupError, TypeError, ArithmeticError) as error:
+            tell(number, "not as docs/schema.md has it: ", repr(error))
+
+    for number, raw in enumerate(until_interrupted(sys.stdin.buffer), 1):
+        try:
+            use(number, json.loads(raw))
         except (ValueError, RecursionError):
             if raw.strip():
                 tell(number, "not JSON" if raw.endswith(b"\n") else "the last line is cut")
-        except (AttributeError, LookupError, TypeError, ArithmeticError) as error:
-            tell(number, "not as docs/schema.md has it: ", repr(error))
+    if waiting and not seen_http_1:
+        leading = max(waiting, key=lambda protocol: sum(weight for _, _, weight in waiting[protocol]))
+        for number, line, weight in waiting[leading]:
+            try:
+                take(line, weight)
+            except (AttributeError, LookupError, TypeError, ArithmeticError) as error:
+                tell(number, "not as docs/schema.md has it: ", repr(error))
 
 
 def until_interrupted(stream):

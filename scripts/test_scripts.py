@@ -124,6 +124,15 @@ A accept_queue  L lock  C client  # on_cpu  ? unexplained  * unknown here
         # The frame and the two places.
         self.assertEqual(len(drawn.findall("{http://www.w3.org/2000/svg}rect")), 3)
 
+    def test_turns_of_other_protocols_are_not_among_requests(self):
+        others = [request("/", ("on_cpu", 90), protocol="tls")] * 3
+        others += [request("/", ("on_cpu", 70), protocol="http/2")] * 2
+        http_1 = [request("/", ("on_cpu", 1))]
+        for program in PROGRAMS:
+            expected = run(program, text(*http_1))
+            self.assertEqual(run(program, text(*others, *http_1, *others)), expected, program)
+            self.assertEqual(run(program, text(*others)), run(program, text(*others[:3])), program)
+
     def test_a_sample_without_a_header_stands_for_what_observer_takes(self):
         out, _ = run("rss_latency.py", text(request("/", ("on_cpu", 1), why="sample")))
         self.assertTrue(out.endswith("\n100 requests shown, 0 without RSS not shown\n"), out)

@@ -5,6 +5,7 @@
 
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
@@ -13,6 +14,7 @@ use observer::output::escape::is_unsafe;
 use observer::output::table::{Size, Style};
 use observer::output::{Header, JsonLines, ProcessLine, Requests, RuntimeLine, Sink, Table, Why};
 use observer::pipeline::Pipeline;
+use observer::protocol::Protocol;
 use observer::request::Request;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
@@ -34,8 +36,7 @@ fuzz_target!(|recording: &[u8]| {
     header.options.requests = Requests::All;
     let (mut json, mut text) = (Vec::new(), Vec::new());
     let mut sink = Checked {
-        requests: 0,
-        incomplete: 0,
+        turns: BTreeMap::new(),
         json: JsonLines::new(&mut json),
         table: Table::new(&mut text, STYLE),
     };
@@ -56,7 +57,7 @@ fn replay(reader: &mut Reader<&[u8]>, header: &Header, sink: &mut Checked<'_>) -
         let status = reader.next(&mut batch).expect("memory can be read");
         pipeline.batch(&batch, sink)?;
         if status != Status::More {
-            return pipeline.finish(sink);
+            return pipeline.finish(sink).map(drop);
         }
     }
 }
@@ -69,8 +70,8 @@ fn shows_safely(written: &[u8]) {
 
 /// Both outputs, with the laws checked on everything that goes there.
 struct Checked<'a> {
-    requests: u64,
-    incomplete: u64,
+    /// By protocol, and how many of them are incomplete.
+    turns: BTreeMap<Protocol, (u64, u64)>,
     json: JsonLines<&'a mut Vec<u8>>,
     table: Table<&'a mut Vec<u8>>,
 }
@@ -113,8 +114,9 @@ impl Sink for Checked<'_> {
 
     fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
         conserves(request);
-        self.requests += 1;
-        self.incomplete += u64::from(!request.figures.complete);
+        let (turns, incomplete) = self.turns.entry(request.figures.protocol).or_default();
+        *turns += 1;
+        *incomplete += u64::from(!request.figures.complete);
         self.json.request(request, why)?;
         self.table.request(request, why)
     }
@@ -138,8 +140,18 @@ impl Sink for Checked<'_> {
 
     fn end(&mut self, end: &End) -> io::Result<()> {
         add_up(&end.totals);
-        assert_eq!(end.totals.requests, self.requests, "every request is counted");
-        assert_eq!(end.totals.incomplete, self.incomplete);
+        let Totals {
+            protocol,
+            requests,
+            incomplete,
+            other_protocols,
+            ..
+        } = &end.totals;
+        let leading = protocol.and_then(|protocol| self.turns.get(&protocol));
+        assert_eq!((*requests, *incomplete), leading.copied().unwrap_or_default());
+        let others: u64 = other_protocols.iter().map(|other| other.turns).sum();
+        let all: u64 = self.turns.values().map(|(turns, _)| turns).sum();
+        assert_eq!(requests + others, all, "every turn is counted");
         self.json.end(end)?;
         self.table.end(end)
     }

@@ -3,21 +3,26 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
 
+mod hints;
 mod polls;
+mod processes;
 mod settled;
 
 use std::io;
 
-use observer_common::{ProcessChange, flags, tcp};
+use observer_common::tcp;
 
 use self::settled::{Explained, Settled};
 use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
+use crate::hint::Hint;
 use crate::losses::{self, Losses};
 use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
 use crate::polls::Polls;
+use crate::protocol::Protocol;
 use crate::runtimes::Runtimes;
+use crate::serving::Serving;
 use crate::source::Batch;
 use crate::summary::{self, OwnCost, Summary, WorkerUsage};
 use crate::syscall;
@@ -43,6 +48,9 @@ pub struct Pipeline {
     explainer: Explainer,
     losses: Losses,
     runtimes: Runtimes,
+    serving: Serving,
+    /// Hints that were not taken yet.
+    new_hints: Vec<Hint>,
     /// Turns that have probably ended, by connection.
     settled: Settled,
     summary: Summary,
@@ -68,11 +76,18 @@ impl Pipeline {
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
             runtimes: Runtimes::default(),
+            serving: Serving::new(
+                header
+                    .targets
+                    .iter()
+                    .map(|target| (target.pid, target.comm.clone())),
+            ),
+            new_hints: Vec::new(),
             settled: Settled::default(),
             summary: if header.options.polls {
-                Summary::new().with_polls()
+                Summary::default().with_polls()
             } else {
-                Summary::new()
+                Summary::default()
             },
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
@@ -94,6 +109,7 @@ impl Pipeline {
                 comm: Some(target.comm.clone()),
                 parent: None,
                 exe: target.exe.clone(),
+                successors: Vec::new(),
             })?;
         }
         sink.flush()
@@ -111,17 +127,17 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Whether every watched process has ended.
+    /// Whether every watched process has ended, and it is known who took over.
     #[must_use]
     pub fn targets_gone(&self) -> bool {
-        self.targets.is_empty()
+        self.targets.is_empty() && !self.serving.is_waiting()
     }
 
-    /// Explains what has an end, and closes the output.
+    /// Explains what has an end, and closes the output. Gives the hints that were not taken before.
     ///
     /// # Errors
     /// When the sink fails.
-    pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<()> {
+    pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<Vec<Hint>> {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
             self.finish_turn(turn, sink)?;
         }
@@ -130,9 +146,15 @@ impl Pipeline {
         self.count_workers(self.now_ns);
         self.tell_runtimes(sink)?;
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
-        let end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
+        for line in self.serving.left() {
+            sink.process(&line)?;
+        }
+        let mut end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
+        end.hints = self.hints();
+        self.new_hints.extend(self.serving.tell(&end.hints));
         sink.end(&end)?;
-        sink.flush()
+        sink.flush()?;
+        Ok(self.new_hints)
     }
 
     fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) -> io::Result<()> {
@@ -229,6 +251,14 @@ impl Pipeline {
                 ticks_on_others: Some(event.ticks_on_others),
                 ..OwnCost::default()
             }),
+            Event::Listener(event) => self.serving.listener(event),
+            Event::Looked(event) => self.serving.looked(event),
+            Event::Successor(event) => self.serving.successor(event),
+            Event::Ended(event) => {
+                if let Some(line) = self.serving.ended(event) {
+                    sink.process(&line)?;
+                }
+            }
             Event::Tick(event) => self.tick(event.header.at_ns, sink)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
         }
@@ -250,7 +280,7 @@ impl Pipeline {
             } else {
                 turn.latency_ns()
             };
-            let wanted = self.wanted(id, latency_ns).is_some();
+            let wanted = self.wanted(turn, latency_ns).is_some();
             // One that would be written is explained when it is finished then; there is room for those that are only
             // counted.
             if self.settled.is_full() && wanted {
@@ -264,13 +294,15 @@ impl Pipeline {
             self.finish_turn(turn, sink)?;
         }
         self.connections.count_unanswered(self.now_ns);
+        self.find_hints();
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {
             self.count_not_followed();
             self.count_workers(self.now_ns);
-            let window = self
+            let mut window = self
                 .summary
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
+            window.hints = self.hints_of_window();
             self.window_start_ns = self.now_ns;
             self.selection.next_window();
             self.tell_runtimes(sink)?;
@@ -285,7 +317,7 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let why = self.wanted(id, turn.latency_ns());
+        let why = self.wanted(turn, turn.latency_ns());
         let settled = self
             .settled
             .take(id.conn)
@@ -337,10 +369,10 @@ impl Pipeline {
         })
     }
 
-    /// Whether and why a request that took so long would be written.
-    fn wanted(&self, id: RequestId, latency_ns: u64) -> Option<Why> {
-        let threshold_ns = self.summary.tail_threshold_ns();
-        self.selection.wants(id, latency_ns, threshold_ns)
+    /// Whether and why a turn that took so long would be written.
+    fn wanted(&self, turn: &Turn, latency_ns: u64) -> Option<Why> {
+        let threshold_ns = self.summary.tail_threshold_ns(turn.protocol);
+        self.selection.wants(turn.id, latency_ns, threshold_ns)
     }
 
     /// Whether no record was lost inside the turn's window.
@@ -388,7 +420,9 @@ impl Pipeline {
             unknown_direction,
         } = std::mem::take(&mut self.connections.counts);
         let refused_threads = std::mem::take(&mut self.threads.refused);
-        self.summary.unanswered(unanswered);
+        for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
+            self.summary.unanswered(protocol, count);
+        }
         self.summary.late_sends(late_sends);
         self.summary.begun_before(begun_before);
         self.summary.unknown_direction(unknown_direction);
@@ -428,61 +462,6 @@ impl Pipeline {
         self.threads.lost(event.to_ns);
         if let Some(polls) = &mut self.polls {
             polls.lost();
-        }
-    }
-
-    fn process_ended(&mut self, pid: u32) {
-        self.runtimes.forget(pid);
-        self.threads.process_ended(pid);
-        if let Some(polls) = &mut self.polls {
-            polls.process_ended(pid);
-        }
-    }
-
-    fn process(&mut self, event: &observer_common::Process, sink: &mut dyn Sink) -> io::Result<()> {
-        let unix_ns = self.unix_ns(event.header.at_ns);
-        let line = |change, pid, parent| ProcessLine {
-            unix_ns,
-            event: change,
-            pid,
-            comm: Some(event::text(&event.comm)),
-            parent,
-            exe: None,
-        };
-        match ProcessChange::from_u32(event.change) {
-            Some(ProcessChange::Fork) if event.child_tgid == event.tgid => {
-                let comm = event::text(&event.comm);
-                if let Some(id) = self
-                    .threads
-                    .started(&event.header, event.tgid, event.child_tid, &comm)
-                {
-                    self.connections.touched(id, event.child_tid);
-                }
-                Ok(())
-            }
-            Some(ProcessChange::Fork) => {
-                sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
-            }
-            Some(ProcessChange::Exec) => {
-                self.process_ended(event.tgid);
-                sink.process(&line(ProcessEvent::Exec, event.tgid, None))
-            }
-            Some(ProcessChange::Exit) => {
-                self.threads.ended(event.header.tid, event.header.at_ns);
-                if let Some(polls) = &mut self.polls {
-                    polls.thread_ended(event.header.tid);
-                }
-                if event.flags & flags::GROUP_DEAD == 0 {
-                    return Ok(());
-                }
-                let Some(place) = self.targets.iter().position(|pid| *pid == event.tgid) else {
-                    return Ok(());
-                };
-                self.targets.remove(place);
-                self.process_ended(event.tgid);
-                sink.process(&line(ProcessEvent::Exit, event.tgid, None))
-            }
-            None => Ok(()),
         }
     }
 }

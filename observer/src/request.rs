@@ -7,12 +7,15 @@ use std::rc::Rc;
 
 use crate::cause::{Budget, Cause};
 use crate::connections::HeldBy;
+use crate::protocol::Protocol;
 
 /// What is known of every request, written or not: numbers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Process that answered it.
     pub pid: u32,
+    /// What its connection spoke.
+    pub protocol: Protocol,
     /// HTTP status, where a response head was seen.
     pub status: Option<u16>,
     /// Arrival of the first byte, ns of `CLOCK_MONOTONIC`.

@@ -74,6 +74,7 @@ impl Explainer {
         let latency_ns = turn.latency_ns();
         Figures {
             pid: turn.pid,
+            protocol: turn.protocol,
             status: turn.status,
             arrival_ns: turn.arrival_ns,
             latency_ns,

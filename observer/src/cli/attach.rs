@@ -10,7 +10,7 @@ use observer::source::recording::Writer;
 
 use super::args::{Attach, Watch};
 use super::exit::Ending;
-use super::{live, sinks};
+use super::{hints, live, sinks};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
             writer.write(batch).with_context(|| sinks::cannot_write(path))?;
         }
         pipeline.batch(batch, &mut *sink).with_context(failed)?;
+        hints::say(&pipeline.take_hints(), &arguments.print);
         Ok(if pipeline.targets_gone() {
             ControlFlow::Break(())
         } else {
@@ -53,6 +54,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if let Some((writer, path)) = recording {
         writer.finish().with_context(|| sinks::cannot_write(path))?;
     }
-    pipeline.finish(&mut *sink).with_context(failed)?;
+    let last = pipeline.finish(&mut *sink).with_context(failed)?;
+    hints::say(&last, &arguments.print);
     Ok(Ending::Normal)
 }

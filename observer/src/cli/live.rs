@@ -10,7 +10,8 @@ use observer::polls::PROBE_NS;
 use observer::source::live::polls::{self, Functions};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
 use observer::source::{Batch, Source as _};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::args::Watch;
@@ -18,6 +19,9 @@ use super::args::Watch;
 /// A run that is attached and not yet drained.
 pub(crate) struct Attached {
     source: LiveSource,
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
     duration: Option<Duration>,
     /// What the run is about.
     pub(crate) header: Header,
@@ -78,8 +82,20 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
     };
     let runtimes = targets.iter().map(|target| (target.pid, target.runtime.clone()));
     let source = LiveSource::new(kernel_half, &load, runtimes)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    // Whoever reads that it is attached may end it: from then on that is a normal end.
+    let in_runtime = runtime.enter();
+    let interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+    let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    drop(in_runtime);
     Ok(Attached {
         source,
+        runtime,
+        interrupt,
+        terminate,
         duration: watch.duration,
         header,
     })
@@ -87,23 +103,25 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
 
 impl Attached {
     /// Drains until Ctrl-C, the end of the duration, or `each` says to stop; then once more.
-    pub(crate) fn run(mut self, mut each: impl FnMut(&Batch) -> Result<ControlFlow<()>>) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the event loop")?;
+    pub(crate) fn run(self, mut each: impl FnMut(&Batch) -> Result<ControlFlow<()>>) -> Result<()> {
+        let Self {
+            mut source,
+            runtime,
+            mut interrupt,
+            mut terminate,
+            duration,
+            ..
+        } = self;
         let mut batch = Batch::default();
         runtime.block_on(async {
-            let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
-            let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-            let deadline = self.duration.map(|duration| Instant::now() + duration);
+            let deadline = duration.map(|duration| Instant::now() + duration);
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => break,
                     _ = terminate.recv() => break,
                     () = reached(deadline) => break,
-                    () = sleep(self.source.poll_interval()) => {
-                        self.source.next(&mut batch)?;
+                    () = sleep(source.poll_interval()) => {
+                        source.next(&mut batch)?;
                         if each(&batch)?.is_break() {
                             break;
                         }
@@ -112,7 +130,7 @@ impl Attached {
             }
             anyhow::Ok(())
         })?;
-        self.source.finish(&mut batch)?;
+        source.finish(&mut batch)?;
         let _ = each(&batch)?;
         Ok(())
     }

@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod attach;
 pub(crate) mod doctor;
 pub(crate) mod exit;
+mod hints;
 mod live;
 pub(crate) mod record;
 pub(crate) mod replay;

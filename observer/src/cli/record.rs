@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 use observer::event::Event;
 use observer::output::{Options, Requests, SAMPLE_ONE_IN};
 use observer::source::recording::Writer;
-use observer_common::{ProcessChange, flags};
 
 use super::args::Record;
 use super::exit::Ending;
@@ -36,11 +35,8 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     attached.run(|batch| {
         writer.write(batch).with_context(failed)?;
         for event in batch.events().flatten() {
-            if let Event::Process(event) = event
-                && event.change == ProcessChange::Exit as u32
-                && event.flags & flags::GROUP_DEAD != 0
-            {
-                targets.retain(|pid| *pid != event.tgid);
+            if let Event::Ended(event) = event {
+                targets.retain(|pid| *pid != event.header.tid);
             }
         }
         Ok(if targets.is_empty() {

@@ -10,7 +10,7 @@ use observer::source::{Batch, Source as _, Status};
 
 use super::args::Replay;
 use super::exit::Ending;
-use super::sinks;
+use super::{hints, sinks};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     let ending = loop {
         let status = source.next(&mut batch)?;
         pipeline.batch(&batch, &mut *sink).with_context(failed)?;
+        hints::say(&pipeline.take_hints(), &arguments.print);
         match status {
             Status::More => {}
             Status::End => break Ending::Normal,
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
             }
         }
     };
-    pipeline.finish(&mut *sink).with_context(failed)?;
+    let last = pipeline.finish(&mut *sink).with_context(failed)?;
+    hints::say(&last, &arguments.print);
     Ok(ending)
 }

@@ -43,9 +43,18 @@ pub(crate) fn cannot_write(path: &Path) -> String {
     format!("cannot write to {}", path.display())
 }
 
+/// Whether the output is a table on a terminal.
+pub(crate) fn is_drawn(print: &Print) -> bool {
+    is_terminal(print) && print.format != Some(Format::Jsonl)
+}
+
+fn is_terminal(print: &Print) -> bool {
+    print.output.is_none() && io::stdout().is_terminal()
+}
+
 /// The sink for `print`.
 pub(crate) fn open(print: &Print) -> Result<Box<dyn Sink>> {
-    let terminal = print.output.is_none() && io::stdout().is_terminal();
+    let terminal = is_terminal(print);
     let writer: Box<dyn Write> = match &print.output {
         Some(path) => Box::new(File::create(path).with_context(|| cannot_write(path))?),
         None => Box::new(io::stdout()),

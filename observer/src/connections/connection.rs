@@ -8,6 +8,7 @@ use super::QUIET_NS;
 use super::accepted::Accepted;
 use super::held::Held;
 use super::role::{self, Role};
+use super::speech::Speech;
 use super::turn::Turn;
 use crate::http::RequestLine;
 use crate::threads::RequestId;
@@ -82,6 +83,7 @@ pub struct Connection {
     pub(super) turn: Option<Box<Turn>>,
     /// What the send that comes next left unsent.
     pub(super) held: Option<Held>,
+    pub(super) speech: Speech,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
     names: VecDeque<Name>,
@@ -108,6 +110,7 @@ impl Connection {
             fd: -1,
             turn: None,
             held: None,
+            speech: Speech::default(),
             last: None,
             names: VecDeque::new(),
             spare: None,

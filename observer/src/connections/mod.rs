@@ -9,6 +9,7 @@ mod accepted;
 mod connection;
 mod held;
 mod role;
+mod speech;
 mod turn;
 
 use std::collections::VecDeque;
@@ -26,6 +27,7 @@ pub use role::Role;
 pub use turn::Turn;
 
 use crate::http;
+use crate::protocol::Protocol;
 use crate::threads::{Direction, Operation, RequestId, Task};
 
 /// A response is over when nothing was sent for this long, ns.
@@ -70,12 +72,24 @@ pub struct Counts {
     pub refused_connections: u64,
     /// Sends after their request's end was taken for certain, or on a connection without a request.
     pub late_sends: u64,
-    /// Requests that were never answered.
-    pub unanswered: u64,
+    /// Requests that were never answered, in the order of [`Protocol::ALL`].
+    pub unanswered: [u64; Protocol::ALL.len()],
     /// Answers to requests that had been read before their connection was first seen.
     pub begun_before: u64,
     /// Connections that were used while nobody could tell who had opened them.
     pub unknown_direction: u64,
+}
+
+impl Counts {
+    /// Counts the current turn of a connection if it was not answered. Tells whether.
+    fn unanswered(&mut self, connection: &Connection) -> bool {
+        let turn = connection.turn.as_ref().filter(|_| connection.is_unanswered());
+        let protocol = turn.map(|turn| connection.speech.of(turn).unwrap_or_default());
+        if let Some(protocol) = protocol {
+            self.unanswered[protocol as usize] += 1;
+        }
+        protocol.is_some()
+    }
 }
 
 impl Connections {
@@ -205,9 +219,9 @@ impl Connections {
     }
 
     fn forget(&mut self, conn: u64) {
-        let connection = self.connections.remove(&conn);
-        let unanswered = connection.is_some_and(|connection| connection.is_unanswered());
-        self.counts.unanswered += u64::from(unanswered);
+        if let Some(connection) = self.connections.remove(&conn) {
+            self.counts.unanswered(&connection);
+        }
     }
 
     /// The turn of a connection that was over before the call that answered it had ended: where the client has left,
@@ -228,9 +242,8 @@ impl Connections {
         {
             self.leaving.pop_front();
             if let Some(connection) = self.connections.get_mut(&conn)
-                && connection.is_unanswered()
+                && self.counts.unanswered(connection)
             {
-                self.counts.unanswered += 1;
                 connection.retire_turn();
             }
         }
@@ -343,6 +356,9 @@ impl Connections {
             turn.touched_by(event.header.tid);
             if event.result > 0 {
                 turn.status = turn.status.or_else(|| http::final_status(head));
+                if turn.sent_tid == 0 {
+                    connection.speech.answered(turn);
+                }
                 turn.sent_ns = at_ns;
                 turn.heard_ns = at_ns;
                 turn.held = connection.held.take().filter(|held| held.sent_ns == at_ns);
@@ -380,6 +396,21 @@ impl Connections {
             stalled: event.result <= 0,
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
+        })
+    }
+
+    /// How many connections have a turn at the moment: one that was answered, and one that was not.
+    pub(crate) fn open_turns(&self) -> (u64, u64) {
+        let turns = self
+            .connections
+            .values()
+            .filter_map(|connection| connection.turn.as_ref());
+        turns.fold((0, 0), |(answered, unanswered), turn| {
+            let is_answered = turn.sent_tid != 0;
+            (
+                answered + u64::from(is_answered),
+                unanswered + u64::from(!is_answered),
+            )
         })
     }
 

@@ -5,6 +5,7 @@ use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 use super::accepted::Accepted;
 use super::held::Held;
 use crate::http::RequestLine;
+use crate::protocol::Protocol;
 use crate::threads::{RequestId, Task};
 
 /// Threads that are remembered of a request.
@@ -49,6 +50,8 @@ pub struct Turn {
     pub rss_end: u32,
     /// HTTP status, where the first bytes sent were a response head.
     pub status: Option<u16>,
+    /// What its connection spoke, once it was answered.
+    pub protocol: Protocol,
     tids: [u32; MAX_TIDS],
     head: [u8; REQUEST_HEAD_BYTES],
     head_bytes: usize,
@@ -83,6 +86,7 @@ impl Turn {
             rss_start: event.rss_pages,
             rss_end: event.rss_pages,
             status: None,
+            protocol: Protocol::default(),
             tids: [0; MAX_TIDS],
             head: [0; REQUEST_HEAD_BYTES],
             head_bytes: 0,

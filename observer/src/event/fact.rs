@@ -1,6 +1,6 @@
 //! Facts that userspace adds to the stream, so that a replay sees what the live run saw.
 
-use super::{Function, Sample, Samples};
+use super::{Ended, Function, Listener, Looked, Sample, Samples, Successor};
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
@@ -23,6 +23,10 @@ pub(super) enum Kind {
     Function = 109,
     Sample = 110,
     Samples = 111,
+    Listener = 120,
+    Looked = 121,
+    Successor = 122,
+    Ended = 123,
 }
 
 impl Kind {
@@ -40,6 +44,10 @@ impl Kind {
             109 => Self::Function,
             110 => Self::Sample,
             111 => Self::Samples,
+            120 => Self::Listener,
+            121 => Self::Looked,
+            122 => Self::Successor,
+            123 => Self::Ended,
             _ => return None,
         })
     }
@@ -58,6 +66,10 @@ impl Kind {
             Self::Function => size_of::<Function>(),
             Self::Sample => size_of::<Sample>(),
             Self::Samples => size_of::<Samples>(),
+            Self::Listener => size_of::<Listener>(),
+            Self::Looked => size_of::<Looked>(),
+            Self::Successor => size_of::<Successor>(),
+            Self::Ended => size_of::<Ended>(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod fact;
 mod sample;
+mod serving;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
@@ -13,6 +14,7 @@ pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
 pub use sample::{Function, Sample, Samples};
+pub use serving::{Ended, Listener, Looked, Successor};
 
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +67,14 @@ pub enum Event<'a> {
     Sample(&'a Sample),
     /// How many such samples there were.
     Samples(&'a Samples),
+    /// Who listens on a socket.
+    Listener(&'a Listener),
+    /// What else is known of a watched process.
+    Looked(&'a Looked),
+    /// Who listens where a watched process did that ended.
+    Successor(&'a Successor),
+    /// A watched process ended, and that is known.
+    Ended(&'a Ended),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -104,6 +114,10 @@ impl<'a> Event<'a> {
                 fact::Kind::Function => Self::Function(view(bytes)?),
                 fact::Kind::Sample => Self::Sample(view(bytes)?),
                 fact::Kind::Samples => Self::Samples(view(bytes)?),
+                fact::Kind::Listener => Self::Listener(view(bytes)?),
+                fact::Kind::Looked => Self::Looked(view(bytes)?),
+                fact::Kind::Successor => Self::Successor(view(bytes)?),
+                fact::Kind::Ended => Self::Ended(view(bytes)?),
                 fact::Kind::Tick => Self::Tick(view(bytes)?),
                 fact::Kind::End => Self::End(view(bytes)?),
             },

@@ -3,11 +3,13 @@
 
 use super::{Header, Options, ProcessEvent, ProcessLine, Requests, SAMPLE_ONE_IN, SignalInfo, TargetInfo};
 use crate::cause::{Budget, Cause};
+use crate::hint::{Hint, HintKind};
+use crate::protocol::Protocol;
 use crate::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 use crate::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, Quantiles, RssMeans, Totals, Trouble, WaitedFor,
-    Window, WorkerTotals,
+    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, ProtocolTotals, Quantiles, RssMeans, Totals,
+    Trouble, WaitedFor, Window, WorkerTotals,
 };
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
@@ -56,6 +58,7 @@ pub(super) fn process() -> ProcessLine {
         comm: Some("axum-srv".to_owned()),
         parent: None,
         exe: None,
+        successors: Vec::new(),
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) fn blocked(nth: u64) -> Request {
     Request {
         figures: Figures {
             pid: PID,
+            protocol: Protocol::Http1,
             status: Some(200),
             arrival_ns: 6 * SECOND_NS,
             latency_ns: budget.total(),
@@ -123,6 +127,7 @@ pub(super) fn blocked(nth: u64) -> Request {
 /// The totals of so many requests, all of them well.
 pub(super) fn totals(requests: u64) -> Totals {
     Totals {
+        protocol: Some(Protocol::Http1),
         requests,
         incomplete: 0,
         unanswered: 2,
@@ -157,6 +162,13 @@ pub(super) fn totals(requests: u64) -> Totals {
         }],
         paths_other: 180,
         paths_overflow: 0,
+        other_protocols: vec![ProtocolTotals {
+            protocol: Protocol::Http2,
+            turns: 4_983,
+            unanswered: 0,
+            p50_ns: Some(210_000),
+            p99_ns: Some(9_800_000),
+        }],
         workers: vec![workers()],
         diagnosis: Some(Diagnosis {
             kind: Trouble::BlockedWorkers,
@@ -191,6 +203,7 @@ pub(super) fn window() -> Window {
         start_unix_ns: STARTED_UNIX_NS + SECOND_NS,
         duration_ns: SECOND_NS,
         totals: totals(130),
+        hints: Vec::new(),
         run: totals(1_180),
     }
 }
@@ -201,6 +214,16 @@ pub(super) fn end() -> End {
         start_unix_ns: STARTED_UNIX_NS,
         duration_ns: 12 * SECOND_NS,
         totals: totals(12_345),
+        hints: vec![Hint {
+            kind: HintKind::Children,
+            pid: PID,
+            pids: vec![4121],
+            text:
+                "what its child 4121 answers is not counted: 4121 holds the same socket that listens on port \
+                   8080 as axum-srv (4120)"
+                    .to_owned(),
+            remedy: "sudo observer attach --pid 4120 --pid 4121".to_owned(),
+        }],
     }
 }
 

@@ -25,7 +25,7 @@ mod words;
 
 pub use header::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
 pub use jsonl::JsonLines;
-pub use process::{ProcessEvent, ProcessLine};
+pub use process::{ProcessEvent, ProcessLine, Successor};
 pub use runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
 pub use selection::{Requests, SAMPLE_ONE_IN, Selection};
 pub use table::Table;

@@ -22,6 +22,21 @@ pub struct ProcessLine {
     /// Its executable, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
+    /// Of one that ended: who listens where it did.
+    pub successors: Vec<Successor>,
+}
+
+/// A process that listens where one did that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Successor {
+    /// Process.
+    pub pid: u32,
+    /// Its name in the kernel.
+    pub comm: String,
+    /// The port.
+    pub port: u16,
+    /// It holds the same socket; otherwise another one on the same port.
+    pub same_socket: bool,
 }
 
 /// What happened to a process.

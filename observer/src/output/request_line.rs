@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::{SCHEMA_VERSION, Why};
 use crate::cause::{Budget, Cause};
 use crate::connections::HeldBy;
+use crate::protocol::Protocol;
 use crate::request::{Culprit, Figures, Http, Request, Span};
 use crate::summary::without_query;
 
@@ -22,6 +23,8 @@ pub(super) struct RequestLine<'a> {
     conn: ConnView,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<u64>,
+    #[serde(skip_serializing_if = "is_http1")]
+    protocol: Protocol,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<HttpView<'a>>,
     start_unix_ns: u64,
@@ -39,6 +42,11 @@ pub(super) struct RequestLine<'a> {
     faults: FaultsView,
     budget_ns: &'a Budget,
     timeline: Timeline<'a>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_http1(protocol: &Protocol) -> bool {
+    *protocol == Protocol::Http1
 }
 
 #[derive(Serialize)]
@@ -145,6 +153,7 @@ impl<'a> RequestLine<'a> {
         } = request;
         let Figures {
             pid,
+            protocol,
             status,
             arrival_ns,
             latency_ns,
@@ -170,6 +179,7 @@ impl<'a> RequestLine<'a> {
                 nth: conn.nth,
             },
             task: *task,
+            protocol: *protocol,
             http: http.as_ref().map(|http| HttpView::new(http, *status, with_query)),
             start_unix_ns: arrival_ns.saturating_add(unix_offset_ns),
             latency_ns: *latency_ns,

@@ -5,9 +5,12 @@
 //! in its place, one part of the table a file. It asks no clock, and asks the terminal for its size only
 //! through the function that it was given.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::{Header, ProcessLine, RuntimeLine, Sink, Why};
+use crate::hint::Hint;
+use crate::protocol::Protocol;
 use crate::request::Request;
 use crate::summary::{End, OwnCost, Totals, Window};
 
@@ -16,12 +19,14 @@ mod causes;
 mod cost;
 mod events;
 mod heading;
+mod hints;
 mod latency;
 mod line;
 mod losses;
 mod memory;
 mod paths;
 mod polls;
+mod protocols;
 mod runtimes;
 mod screen;
 mod slowest;
@@ -63,7 +68,8 @@ pub struct Table<W: Write> {
     size_now: fn() -> Option<Size>,
     header: Option<Header>,
     heading: Heading,
-    slowest: Slowest,
+    /// By protocol: which of them leads is known later.
+    slowest: BTreeMap<Protocol, Slowest>,
     runtimes: Runtimes,
     events: Events,
     screen: Screen,
@@ -75,6 +81,7 @@ struct Figures<'a> {
     elapsed_ns: u64,
     run: &'a Totals,
     window: Option<(&'a Totals, u64)>,
+    hints: &'a [Hint],
     cost: Option<OwnCost>,
     cost_over_ns: u64,
 }
@@ -88,7 +95,7 @@ impl<W: Write> Table<W> {
             size_now: || None,
             header: None,
             heading: Heading::default(),
-            slowest: Slowest::default(),
+            slowest: BTreeMap::new(),
             runtimes: Runtimes::default(),
             events: Events::default(),
             screen: Screen::default(),
@@ -118,6 +125,11 @@ impl<W: Write> Table<W> {
         }
         let cost = cost::line(figures.cost, figures.cost_over_ns);
         let started_unix_ns = self.started_unix_ns();
+        let leading = figures
+            .run
+            .protocol
+            .and_then(|protocol| self.slowest.get(&protocol));
+        let slowest = leading.map(Slowest::lines).unwrap_or_default();
         // In the order of reading; the numbers say who gets room first.
         vec![
             Section::new(0, self.heading.lines(figures.elapsed_ns)),
@@ -125,9 +137,11 @@ impl<W: Write> Table<W> {
                 1,
                 latency::lines((figures.run, figures.elapsed_ns), figures.window),
             ),
+            Section::new(2, protocols::lines(figures.run)),
             Section::new(2, vec![losses::line(figures.run)]),
+            Section::new(2, hints::lines(figures.hints)),
             Section::titled(3, budget),
-            Section::titled(6, self.slowest.lines()),
+            Section::titled(6, slowest),
             Section::titled(7, paths::lines(figures.run)),
             Section::new(5, self.runtimes.lines(name)),
             Section::new(4, workers::lines(figures.run, name)),
@@ -169,7 +183,8 @@ impl<W: Write> Sink for Table<W> {
             .header
             .as_ref()
             .is_some_and(|header| header.options.with_query);
-        self.slowest.add(request, with_query);
+        let slowest = self.slowest.entry(request.figures.protocol).or_default();
+        slowest.add(request, with_query);
         Ok(())
     }
 
@@ -182,6 +197,7 @@ impl<W: Write> Sink for Table<W> {
             elapsed_ns: end_unix_ns.saturating_sub(self.started_unix_ns()),
             run: &window.run,
             window: Some((&window.totals, window.duration_ns)),
+            hints: &window.hints,
             cost: window.totals.cost,
             cost_over_ns: window.duration_ns,
         });
@@ -206,6 +222,7 @@ impl<W: Write> Sink for Table<W> {
             elapsed_ns: end.duration_ns,
             run: &end.totals,
             window: None,
+            hints: &end.hints,
             cost: end.totals.cost,
             cost_over_ns: end.duration_ns,
         });

@@ -1,18 +1,24 @@
-//! What is merely counted: requests by confidence and status, losses by reason, the observer's own cost.
+//! What is merely counted: turns by confidence and status, and beside them losses by reason and the observer's own cost.
 
 use super::report::{ByConfidence, ByStatus, OwnCost};
 use crate::request::{Confidence, Figures};
 
+/// Counts of turns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     pub(super) incomplete: u64,
     pub(super) unanswered: u64,
-    pub(super) late_sends: u64,
     pub(super) unsent: u64,
-    pub(super) begun_before: u64,
-    pub(super) unknown_direction: u64,
     pub(super) confidence: ByConfidence,
     pub(super) status: ByStatus,
+}
+
+/// Counts of what belongs to no turn.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beside {
+    pub(super) late_sends: u64,
+    pub(super) begun_before: u64,
+    pub(super) unknown_direction: u64,
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
     pub(super) lost: Vec<(&'static str, u64)>,
     pub(super) cost: Option<OwnCost>,
@@ -37,6 +43,23 @@ impl Counted {
         } += 1;
     }
 
+    pub(super) fn add(&mut self, window: &Self) {
+        self.incomplete += window.incomplete;
+        self.unanswered += window.unanswered;
+        self.unsent += window.unsent;
+        self.confidence.exact += window.confidence.exact;
+        self.confidence.inferred += window.confidence.inferred;
+        self.confidence.partial += window.confidence.partial;
+        self.status.informational += window.status.informational;
+        self.status.success += window.status.success;
+        self.status.redirect += window.status.redirect;
+        self.status.client_error += window.status.client_error;
+        self.status.server_error += window.status.server_error;
+        self.status.unknown += window.status.unknown;
+    }
+}
+
+impl Beside {
     pub(super) fn lost(&mut self, reason: &'static str, count: u64) {
         if count == 0 {
             return;
@@ -64,21 +87,9 @@ impl Counted {
     }
 
     pub(super) fn add(&mut self, window: &Self) {
-        self.incomplete += window.incomplete;
-        self.unanswered += window.unanswered;
         self.late_sends += window.late_sends;
-        self.unsent += window.unsent;
         self.begun_before += window.begun_before;
         self.unknown_direction += window.unknown_direction;
-        self.confidence.exact += window.confidence.exact;
-        self.confidence.inferred += window.confidence.inferred;
-        self.confidence.partial += window.confidence.partial;
-        self.status.informational += window.status.informational;
-        self.status.success += window.status.success;
-        self.status.redirect += window.status.redirect;
-        self.status.client_error += window.status.client_error;
-        self.status.server_error += window.status.server_error;
-        self.status.unknown += window.status.unknown;
         for &(reason, count) in &window.lost {
             self.lost(reason, count);
         }

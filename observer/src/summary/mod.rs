@@ -3,8 +3,8 @@
 //! It is fed values and asked for figures. It knows no clock, no file and no format: the same calls give
 //! the same figures. All its state is bounded, and what a bound turns away is counted.
 //!
-//! A request touches the window only, apart from the histogram behind the live p99; a window is added to
-//! the run when it closes. In the steady state [`Summary::request`] allocates nothing.
+//! What is known of turns is kept for each protocol apart. One of them leads: its figures are the totals, those of the
+//! others stand beside them.
 
 mod bands;
 mod buckets;
@@ -16,26 +16,27 @@ mod memory;
 mod paths;
 mod polls;
 mod report;
+mod turns;
 mod workers;
 
-use bands::BucketSums;
-use counts::Counted;
-use culprits::Known;
-use latency::{Latency, Threshold};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use counts::Beside;
 use memory::Memory;
 pub(crate) use paths::without_query;
-use paths::{Listed, Paths};
 use polls::PollSums;
 pub use report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
-    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, ProtocolTotals,
+    Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
-
+use turns::{Over, Turns};
 pub use workers::WorkerUsage;
 use workers::Workers;
 
 use crate::polls::Poll;
+use crate::protocol::Protocol;
 use crate::request::{Figures, LongestWait};
 
 /// Shortest latency that is told apart, ns.
@@ -45,48 +46,25 @@ pub const MIN_LATENCY_NS: u64 = 1;
 pub const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 
 /// The totals of the run and of the current window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
+    /// Of the protocols that were seen.
+    turns: BTreeMap<Protocol, Turns>,
     window: Part,
     run: Part,
-    threshold: Threshold,
-    paths: Paths,
     memory: Memory,
-    known: Known,
     workers: Workers,
 }
 
-/// What is kept alike for a window and for the run.
-#[derive(Clone, Debug)]
+/// What is kept alike for a window and for the run, beside the turns.
+#[derive(Clone, Debug, Default)]
 struct Part {
-    latency: Latency,
-    bands: BucketSums,
-    counted: Counted,
+    beside: Beside,
     /// Where they are recorded.
     polls: Option<PollSums>,
 }
 
-impl Default for Summary {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Summary {
-    /// Nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            window: Part::new(),
-            run: Part::new(),
-            threshold: Threshold::new(),
-            paths: Paths::default(),
-            memory: Memory::default(),
-            known: Known::default(),
-            workers: Workers::default(),
-        }
-    }
-
     /// Counts polls too.
     #[must_use]
     pub fn with_polls(mut self) -> Self {
@@ -112,18 +90,10 @@ impl Summary {
         }
     }
 
-    /// Counts a finished request, with its path where it was HTTP. Every request comes here, whether it is
-    /// written or not.
+    /// Counts a finished turn, with its path where it was HTTP/1. Every turn comes here, whether it is written or not.
     pub fn request(&mut self, figures: &Figures, path: Option<&str>, longest_wait: Option<&LongestWait>) {
-        self.window.latency.record(figures.latency_ns);
-        self.run.latency.record(figures.latency_ns);
-        self.threshold.follow(&self.run.latency);
-        let wait = longest_wait.and_then(|wait| Some((self.known.number(wait)?, wait.dur_ns)));
-        self.window.bands.record(figures, wait);
-        self.window.counted.request(figures);
-        if let Some(path) = path {
-            self.paths.record(path, figures.latency_ns);
-        }
+        let turns = self.turns.entry(figures.protocol).or_default();
+        turns.record(figures, path, longest_wait);
     }
 
     /// Takes a look at a process's memory. The fault counters are totals since the process started.
@@ -143,65 +113,87 @@ impl Summary {
 
     /// Counts `count` more losses for a reason.
     pub fn lost(&mut self, reason: &'static str, count: u64) {
-        self.window.counted.lost(reason, count);
+        self.window.beside.lost(reason, count);
     }
 
-    /// Counts requests whose connection was closed before anything was sent.
-    pub fn unanswered(&mut self, count: u64) {
-        self.window.counted.unanswered += count;
+    /// Counts turns whose connection was closed before anything was sent.
+    pub fn unanswered(&mut self, protocol: Protocol, count: u64) {
+        if count > 0 {
+            self.turns.entry(protocol).or_default().unanswered(count);
+        }
     }
 
     /// Counts sends that belong to no request: it was taken for finished, or there was none.
     pub fn late_sends(&mut self, count: u64) {
-        self.window.counted.late_sends += count;
+        self.window.beside.late_sends += count;
     }
 
     /// Counts requests that had begun before their connection was first seen: only their answer was.
     pub fn begun_before(&mut self, count: u64) {
-        self.window.counted.begun_before += count;
+        self.window.beside.begun_before += count;
     }
 
     /// Counts connections that were used while nobody could tell which side had opened them.
     pub fn unknown_direction(&mut self, count: u64) {
-        self.window.counted.unknown_direction += count;
+        self.window.beside.unknown_direction += count;
     }
 
     /// Adds what the observer itself cost since the last call.
     pub fn cost(&mut self, cost: OwnCost) {
-        self.window.counted.cost(cost);
+        self.window.beside.cost(cost);
     }
 
-    /// The p99 of the run so far, ns; `None` before the hundredth request. It follows the run in steps of a
-    /// sixteenth of its requests.
+    /// The protocol whose figures are the totals: HTTP/1, as soon as there was a request of it, else the one with most
+    /// turns.
     #[must_use]
-    pub const fn tail_threshold_ns(&self) -> Option<u64> {
-        self.threshold.ns()
+    pub fn leading(&self) -> Option<Protocol> {
+        let rank = |(protocol, turns): (&Protocol, &Turns)| {
+            let seen = turns.seen();
+            (
+                *protocol == Protocol::Http1 && seen.0 > 0,
+                seen,
+                Reverse(*protocol),
+            )
+        };
+        let Reverse(protocol) = self.turns.iter().map(rank).max()?.2;
+        Some(protocol)
+    }
+
+    /// The p99 of the run so far of a protocol's turns, ns, where it leads: of the others none is looked for. `None` before
+    /// the hundredth turn. It follows the run in steps of a sixteenth of its turns.
+    #[must_use]
+    pub fn tail_threshold_ns(&self, protocol: Protocol) -> Option<u64> {
+        let leads = self.leading() == Some(protocol);
+        self.turns.get(&protocol).filter(|_| leads)?.threshold_ns()
+    }
+
+    /// Turns of the run so far, of all protocols: those that were answered, and those that were not.
+    #[must_use]
+    pub fn turns_seen(&self) -> (u64, u64) {
+        let all = self.turns.values().map(Turns::seen);
+        all.fold((0, 0), |sum, turns| (sum.0 + turns.0, sum.1 + turns.1))
+    }
+
+    /// Sends of the run so far that belong to no request.
+    #[must_use]
+    pub const fn late_sends_seen(&self) -> u64 {
+        self.run.beside.late_sends + self.window.beside.late_sends
     }
 
     /// Ends the current window and starts the next.
     pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
-        let totals = self.window.totals(
-            &self.known,
-            self.paths.window(),
-            self.memory.window(),
-            self.workers.window(),
-        );
-        self.run.bands.add(&self.window.bands);
-        self.run.counted.add(&self.window.counted);
+        let totals = self.totals(Over::Window);
+        self.turns.values_mut().for_each(Turns::close_window);
+        self.run.beside.add(&self.window.beside);
         self.window.clear();
-        self.paths.close_window();
-        let run = self.run.totals(
-            &self.known,
-            self.paths.run(),
-            self.memory.run(),
-            self.workers.run(),
-        );
+        let run = self.totals(Over::Run);
         self.memory.close_window();
         self.workers.close_window();
         Window {
             start_unix_ns,
             duration_ns,
             totals,
+            hints: Vec::new(),
             run,
         }
     }
@@ -214,60 +206,62 @@ impl Summary {
             start_unix_ns,
             duration_ns,
             totals,
+            hints: Vec::new(),
+        }
+    }
+
+    fn totals(&self, over: Over) -> Totals {
+        let (part, memory, workers) = match over {
+            Over::Window => (&self.window, self.memory.window(), self.workers.window()),
+            Over::Run => (&self.run, self.memory.run(), self.workers.run()),
+        };
+        let leading = self.leading();
+        let turns = leading.and_then(|protocol| self.turns.get(&protocol));
+        let others = self
+            .turns
+            .iter()
+            .filter(|(protocol, _)| Some(**protocol) != leading);
+        let of_turns = turns
+            .map(|turns| turns.totals(over, &workers))
+            .unwrap_or_default();
+        Totals {
+            protocol: leading,
+            other_protocols: others
+                .filter_map(|(protocol, turns)| beside(*protocol, turns, over))
+                .collect(),
+            late_sends: part.beside.late_sends,
+            begun_before: part.beside.begun_before,
+            unknown_direction: part.beside.unknown_direction,
+            memory,
+            workers,
+            polls: part.polls.as_ref().map(PollSums::totals),
+            lost: part.beside.lost.clone(),
+            cost: part.beside.cost,
+            ..of_turns
         }
     }
 }
 
-impl Part {
-    fn new() -> Self {
-        Self {
-            latency: Latency::new(),
-            bands: BucketSums::new(),
-            counted: Counted::default(),
-            polls: None,
-        }
-    }
+/// A line of [`Totals::other_protocols`], unless there was no turn.
+fn beside(protocol: Protocol, turns: &Turns, over: Over) -> Option<ProtocolTotals> {
+    let (turns, unanswered, quantiles) = turns.beside(over);
+    (turns + unanswered > 0).then(|| ProtocolTotals {
+        protocol,
+        turns,
+        unanswered,
+        p50_ns: quantiles.map(|(p50, _)| p50),
+        p99_ns: quantiles.map(|(_, p99)| p99),
+    })
+}
 
+impl Part {
     fn clear(&mut self) {
-        self.latency.clear();
-        self.bands.clear();
-        self.counted.clear();
+        self.beside.clear();
         if let Some(polls) = &mut self.polls {
             polls.clear();
         }
     }
-
-    fn totals(
-        &self,
-        known: &Known,
-        paths: Listed,
-        memory: Vec<ProcessMemory>,
-        workers: Vec<ProcessWorkers>,
-    ) -> Totals {
-        let at = self.bands.at_quantiles(known);
-        let diagnosis = at.as_ref().and_then(|at| diagnosis::of(&at.p99, &workers));
-        Totals {
-            requests: self.latency.requests(),
-            incomplete: self.counted.incomplete,
-            unanswered: self.counted.unanswered,
-            late_sends: self.counted.late_sends,
-            unsent: self.counted.unsent,
-            begun_before: self.counted.begun_before,
-            unknown_direction: self.counted.unknown_direction,
-            clamped: self.latency.clamped(),
-            confidence: self.counted.confidence,
-            status: self.counted.status,
-            latency_ns: self.latency.quantiles(),
-            at,
-            paths: paths.paths,
-            paths_other: paths.other,
-            paths_overflow: paths.overflow,
-            memory,
-            workers,
-            diagnosis,
-            polls: self.polls.as_ref().map(PollSums::totals),
-            lost: self.counted.lost.clone(),
-            cost: self.counted.cost,
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

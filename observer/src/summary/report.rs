@@ -9,6 +9,8 @@ use serde::{Serialize, Serializer};
 
 use crate::cause::{Budget, Cause};
 use crate::connections::HeldBy;
+use crate::hint::Hint;
+use crate::protocol::Protocol;
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -20,6 +22,8 @@ pub struct Window {
     /// What happened in the window.
     #[serde(flatten)]
     pub totals: Totals,
+    /// What is missing from the run by then, and what to do.
+    pub hints: Vec<Hint>,
     /// What happened from the start of the run to the end of the window. For people: the line leaves it out.
     #[serde(skip)]
     pub run: Totals,
@@ -35,11 +39,16 @@ pub struct End {
     /// What happened in the run.
     #[serde(flatten)]
     pub totals: Totals,
+    /// What is missing from the run, and what to do.
+    pub hints: Vec<Hint>,
 }
 
 /// Counts and figures over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Totals {
+    /// Whose turns the requests are; absent while there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
     /// Requests finished, each one counted, written or not.
     pub requests: u64,
     /// Of these, requests with records lost inside their window.
@@ -73,6 +82,8 @@ pub struct Totals {
     pub paths_other: u64,
     /// Of these, requests whose path was not even counted by itself, because the table of paths was full.
     pub paths_overflow: u64,
+    /// Turns of other protocols, none of which is among the requests.
+    pub other_protocols: Vec<ProtocolTotals>,
     /// Memory of the watched processes, by pid.
     pub memory: Vec<ProcessMemory>,
     /// What the workers of each process did, by pid.
@@ -241,6 +252,23 @@ pub struct PathTotals {
     pub p50_ns: u64,
     /// 99 % of its requests took at most about this, ns.
     pub p99_ns: u64,
+}
+
+/// Turns of a protocol that is not the leading one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ProtocolTotals {
+    /// Which.
+    pub protocol: Protocol,
+    /// Turns finished.
+    pub turns: u64,
+    /// Turns whose connection was closed before anything was sent. `turns` leaves them out.
+    pub unanswered: u64,
+    /// Half of the turns took at most this, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
 }
 
 /// Memory of one process.

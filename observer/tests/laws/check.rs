@@ -12,7 +12,8 @@ use observer::output::{
     Header, JsonLines, Options, ProcessLine, Requests, RuntimeLine, Sink, TargetInfo, Why,
 };
 use observer::pipeline::Pipeline;
-use observer::request::Request;
+use observer::protocol::Protocol;
+use observer::request::{Figures, Request};
 use observer::source::recording::{Reader, Writer};
 use observer::source::{Batch, Source as _, Status};
 use observer::summary::{End, Totals, Window};
@@ -180,20 +181,30 @@ impl Explained {
         }
         prop_assert_eq!(self.ends.len(), 1);
         let totals = self.totals();
+        let leading = |figures: &Figures| Some(figures.protocol) == totals.protocol;
         let incomplete = self
             .requests
             .iter()
-            .filter(|(request, _)| !request.figures.complete)
+            .filter(|(request, _)| leading(&request.figures) && !request.figures.complete)
             .count();
-        prop_assert_eq!(totals.requests, self.requests.len() as u64);
+        let mut by_protocol = BTreeMap::new();
+        for (request, _) in &self.requests {
+            *by_protocol.entry(request.figures.protocol).or_default() += 1;
+        }
+        prop_assert_eq!(
+            by_protocol,
+            counted(&totals),
+            "every turn is counted, by its protocol"
+        );
         prop_assert_eq!(totals.incomplete, incomplete as u64);
         let confidence = totals.confidence;
         prop_assert_eq!(
             confidence.exact + confidence.inferred + confidence.partial,
             totals.requests
         );
-        let in_windows: u64 = self.windows.iter().map(|window| window.totals.requests).sum();
-        prop_assert!(in_windows <= totals.requests);
+        let all = |totals: &Totals| counted(totals).values().sum::<u64>();
+        let in_windows: u64 = self.windows.iter().map(|window| all(&window.totals)).sum();
+        prop_assert!(in_windows <= all(&totals));
         for band in totals.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
             prop_assert_eq!(band.budget_ns.total(), band.latency_ns);
         }
@@ -218,6 +229,16 @@ impl Explained {
         }
         turns
     }
+}
+
+/// Turns of each protocol that totals count.
+fn counted(totals: &Totals) -> BTreeMap<Protocol, u64> {
+    let leading = totals.protocol.map(|protocol| (protocol, totals.requests));
+    let others = totals.other_protocols.iter();
+    let mut counted: BTreeMap<_, _> = others.map(|other| (other.protocol, other.turns)).collect();
+    counted.extend(leading);
+    counted.retain(|_, turns| *turns > 0);
+    counted
 }
 
 /// The budget and the timeline are the latency, each once.
@@ -286,12 +307,19 @@ pub(crate) fn lines_add_up(lines: &[u8]) -> Law {
                 requests += 1;
                 prop_assert_eq!(sum(&line["budget_ns"]), line["latency_ns"].as_u64());
             }
-            Some("end") => counted = line["requests"].as_u64(),
+            Some("end") => counted = turns_counted(&line),
             _ => {}
         }
     }
     prop_assert_eq!(counted, Some(requests));
     Ok(())
+}
+
+/// Turns that an `end` line counts, of all protocols.
+fn turns_counted(end: &serde_json::Value) -> Option<u64> {
+    let others = end["other_protocols"].as_array()?.iter();
+    let others: Option<u64> = others.map(|other| other["turns"].as_u64()).sum();
+    Some(end["requests"].as_u64()? + others?)
 }
 
 /// How many turns each inbound connection of a machine's stream had: bytes in, then bytes out.

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use super::stream::Stream;
 
 /// Kinds, those that make requests several times.
-const KINDS: [u16; 37] = [
+const KINDS: [u16; 41] = [
     1, 1, 2, 2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 8, 8, 9, 11, 14, 15, 15, 16, 100, 101, 102, 103, 104,
-    105, 106, 107, 108, 109, 110, 111,
+    105, 106, 107, 108, 109, 110, 111, 120, 121, 122, 123,
 ];
 
 /// Around this time most things happen, ns.

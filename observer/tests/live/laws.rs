@@ -57,9 +57,27 @@ pub(crate) fn check_request(request: &Value) {
     );
 }
 
+/// The protocol of a line: HTTP/1 is not named in `request` lines.
+pub(crate) fn protocol(line: &Value) -> &str {
+    line["protocol"].as_str().unwrap_or("http/1")
+}
+
 /// The totals count every request, in each of the ways in which they count.
 pub(crate) fn check_end(end: &Value, requests: &[Value]) {
     let count = number(&end["requests"]);
+    for other in end["other_protocols"].as_array().unwrap() {
+        let lines = requests.iter().filter(|line| protocol(line) == other["protocol"]);
+        assert_eq!(
+            lines.count() as u64,
+            number(&other["turns"]),
+            "every turn is a line: {end}"
+        );
+    }
+    let leading: Vec<_> = requests
+        .iter()
+        .filter(|line| protocol(line) == protocol(end))
+        .collect();
+    let requests = leading;
     assert_eq!(requests.len() as u64, count, "every request is a line");
     for by in ["confidence", "status"] {
         let sum: u64 = end[by].as_object().unwrap().values().map(number).sum();

@@ -30,6 +30,8 @@ pub(crate) struct Lines {
     pub(crate) processes: Vec<Value>,
     pub(crate) runtimes: Vec<Value>,
     pub(crate) end: Value,
+    /// What was said on standard error.
+    pub(crate) hints: Vec<String>,
 }
 
 impl Observation {
@@ -147,12 +149,17 @@ impl Observation {
             }
         };
         let stderr = String::from_utf8(self.stderr.recv_timeout(DEADLINE).unwrap()).unwrap();
-        // With --polls it tells the price.
-        let complaint = stderr
+        let (hints, others): (Vec<_>, Vec<_>) = stderr
             .lines()
+            .partition(|line| line.starts_with("observer: hint: "));
+        // With --polls it tells the price.
+        let complaint = others
+            .into_iter()
             .find(|line| !line.starts_with("observer: --polls probes "));
         assert_eq!((code, complaint), (Some(0), None));
-        Lines::new(std::mem::take(&mut self.written))
+        let mut lines = Lines::new(std::mem::take(&mut self.written));
+        lines.hints = hints.into_iter().map(str::to_owned).collect();
+        lines
     }
 
     /// Kills it, so that it can clean nothing up.
@@ -160,6 +167,12 @@ impl Observation {
         self.running.0.kill().unwrap();
         self.running.status(Duration::from_secs(5));
     }
+}
+
+/// Turns that a line counts, of all protocols.
+fn turns(line: &Value) -> u64 {
+    let others = line["other_protocols"].as_array().unwrap().iter();
+    laws::number(&line["requests"]) + others.map(|other| laws::number(&other["turns"])).sum::<u64>()
 }
 
 impl Lines {
@@ -171,6 +184,7 @@ impl Lines {
             runtimes: Vec::new(),
             end: Value::Null,
             written: Vec::new(),
+            hints: Vec::new(),
         };
         let (mut windows, mut all) = (0, true);
         for (index, text) in written.iter().enumerate() {
@@ -184,7 +198,7 @@ impl Lines {
                 "request" => lines.requests.push(line),
                 "process" => lines.processes.push(line),
                 "runtime" => lines.runtimes.push(line),
-                "window" => windows += laws::number(&line["requests"]),
+                "window" => windows += turns(&line),
                 "end" => lines.end = line,
                 other => panic!("a line of type {other}"),
             }
@@ -197,9 +211,9 @@ impl Lines {
             assert_eq!(lines.requests.len(), 0);
         }
         assert!(
-            windows <= lines.count(),
-            "the windows count {windows} requests, the run {}",
-            lines.count()
+            windows <= turns(&lines.end),
+            "the windows count {windows} turns, the run {}",
+            turns(&lines.end)
         );
         lines
     }

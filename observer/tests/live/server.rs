@@ -77,6 +77,13 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: libc::c_int) {
+        // SAFETY: kill reads and writes no memory of this process; the child was not waited for, so the number is still
+        // its own.
+        assert_eq!(unsafe { libc::kill(self.pid().cast_signed(), signal) }, 0);
+    }
+
     /// Kills it.
     pub(crate) fn kill(&mut self) {
         self.running.0.kill().unwrap();

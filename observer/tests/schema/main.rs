@@ -15,8 +15,10 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use observer::cause::Cause;
+use observer::hint::HintKind;
 use observer::losses::reason;
 use observer::output::{ProcessEvent, Requests, SCHEMA_VERSION, Why};
+use observer::protocol::Protocol;
 use observer::request::Confidence;
 use serde_json::Value;
 
@@ -127,6 +129,8 @@ fn every_word_that_a_field_may_hold_is_in_its_row() {
     let events = json(&events.map(|event| serde_json::to_value(event).unwrap()));
     let confidence = [Confidence::Exact, Confidence::Inferred, Confidence::Partial].map(Confidence::name);
     let confidence = confidence.map(str::to_owned).to_vec();
+    let protocols = Protocol::ALL.map(|protocol| protocol.name().to_owned()).to_vec();
+    let hints = json(&HintKind::ALL.map(|kind| serde_json::to_value(kind).unwrap()));
     for (kind, path, words) in [
         (
             "header",
@@ -137,6 +141,8 @@ fn every_word_that_a_field_may_hold_is_in_its_row() {
         ("request", "why", why.clone()),
         ("request", "confidence", confidence),
         ("process", "event", events),
+        ("end", "protocol", protocols),
+        ("end", "hints[].kind", hints),
     ] {
         let meaning = &fields_of(kind)[path].meaning;
         for word in words {

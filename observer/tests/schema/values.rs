@@ -7,17 +7,19 @@ use std::collections::BTreeMap;
 
 use observer::cause::{Budget, Cause};
 use observer::connections::HeldBy;
+use observer::hint::{Hint, HintKind};
 use observer::output::{
     Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeAtWork, RuntimeInfo, RuntimeLine,
-    RuntimeThread, SignalInfo, Sink as _, TargetInfo, Why,
+    RuntimeThread, SignalInfo, Sink as _, Successor, TargetInfo, Why,
 };
+use observer::protocol::Protocol;
 use observer::request::{
     Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, Http, Request, Rss, Span,
 };
 use observer::summary::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, Quantiles,
-    RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, ProtocolTotals,
+    Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
 use observer::threads::Flavour;
 use serde_json::Value;
@@ -96,6 +98,7 @@ pub(crate) fn full() -> Lines {
             start_unix_ns: 2,
             duration_ns: 1,
             totals: totals.clone(),
+            hints: vec![hint()],
             run: totals.clone(),
         },
         process: ProcessLine {
@@ -105,6 +108,12 @@ pub(crate) fn full() -> Lines {
             comm: Some("server".to_owned()),
             parent: Some(7),
             exe: Some("/srv/server".to_owned()),
+            successors: vec![Successor {
+                pid: 9,
+                comm: "server".to_owned(),
+                port: 80,
+                same_socket: true,
+            }],
         },
         runtime: RuntimeLine {
             unix_ns: 3,
@@ -128,7 +137,18 @@ pub(crate) fn full() -> Lines {
             start_unix_ns: 2,
             duration_ns: 1,
             totals,
+            hints: vec![hint()],
         },
+    }
+}
+
+fn hint() -> Hint {
+    Hint {
+        kind: HintKind::Children,
+        pid: 7,
+        pids: vec![8],
+        text: "its child".to_owned(),
+        remedy: "watch it".to_owned(),
     }
 }
 
@@ -171,6 +191,7 @@ fn full_request() -> Request {
     Request {
         figures: Figures {
             pid: 7,
+            protocol: Protocol::Http2,
             status: Some(200),
             arrival_ns: 1,
             latency_ns: budget.total(),
@@ -236,6 +257,7 @@ fn full_totals() -> Totals {
         waited_for: vec![waited_for],
     };
     Totals {
+        protocol: Some(Protocol::Http1),
         requests: 1,
         incomplete: 1,
         unanswered: 2,
@@ -255,6 +277,13 @@ fn full_totals() -> Totals {
         paths: vec![PathTotals::default()],
         paths_other: 1,
         paths_overflow: 1,
+        other_protocols: vec![ProtocolTotals {
+            protocol: Protocol::Tls,
+            turns: 1,
+            unanswered: 1,
+            p50_ns: Some(1),
+            p99_ns: Some(1),
+        }],
         workers: vec![ProcessWorkers {
             pid: 7,
             count: 1,
@@ -332,6 +361,7 @@ pub(crate) fn bare() -> Lines {
     // The name of a process comes from the lines before, which do not have this one.
     figures.pid = 6;
     figures.unsent_bytes = 0;
+    figures.protocol = Protocol::Http1;
     figures.rss = Rss::default();
     (conn.local, conn.peer) = (None, None);
     *task = None;
@@ -347,7 +377,8 @@ pub(crate) fn bare() -> Lines {
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.polls, totals.cost) = (None, None, None, None);
-        totals.diagnosis = None;
+        (totals.diagnosis, totals.protocol) = (None, None);
+        (totals.other_protocols[0].p50_ns, totals.other_protocols[0].p99_ns) = (None, None);
         totals.workers[0].pool = None;
         for worker in &mut totals.workers[0].threads {
             (worker.comm, worker.longest) = (None, None);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::line::{Line, PLAIN, STRONG};
-use crate::output::{ProcessEvent, ProcessLine, words};
+use crate::output::{ProcessEvent, ProcessLine, Successor, words};
 
 /// Events that are remembered.
 const KEPT: usize = 3;
@@ -43,6 +43,7 @@ fn sentence(line: &ProcessLine) -> String {
         comm,
         parent,
         exe,
+        successors,
     } = line;
     let who = comm
         .as_ref()
@@ -53,7 +54,19 @@ fn sentence(line: &ProcessLine) -> String {
         ProcessEvent::Start => format!("{who} is watched"),
         ProcessEvent::Fork => format!("{who} was forked{from}"),
         ProcessEvent::Exec => format!("{who} runs another program{to}"),
-        ProcessEvent::Exit => format!("{who} ended"),
+        ProcessEvent::Exit => format!("{who} ended{}", taken_over(successors)),
+    }
+}
+
+/// Who listens where it did.
+fn taken_over(by: &[Successor]) -> String {
+    let names: Vec<String> = by
+        .iter()
+        .map(|successor| format!("{} ({})", successor.comm, successor.pid))
+        .collect();
+    match by.first() {
+        Some(first) => format!("; on port {} now {}", first.port, names.join(", ")),
+        None => String::new(),
     }
 }
 
@@ -77,6 +90,21 @@ mod tests {
         assert!(
             text.starts_with("event    after 7.0 s: axum-srv (3) ended\n"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn who_took_over_is_named() {
+        let mut line = made_up::process();
+        line.successors = vec![Successor {
+            pid: 4131,
+            comm: "axum-srv".to_owned(),
+            port: 8080,
+            same_socket: true,
+        }];
+        assert_eq!(
+            sentence(&line),
+            "axum-srv (4120) ended; on port 8080 now axum-srv (4131)"
         );
     }
 }

@@ -12,6 +12,7 @@ use super::held::HeldBack;
 use super::kernel_half::{KernelHalf, Options};
 use super::program_time::ProgramTime;
 use super::runtime::{Found, Runtimes};
+use super::serving::Serving;
 use crate::event::{self, Event, Tick};
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -37,6 +38,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub struct LiveSource {
     kernel_half: KernelHalf,
     facts: Facts,
+    serving: Serving,
     runtimes: Runtimes,
     held: HeldBack,
     program_time: ProgramTime,
@@ -73,6 +75,7 @@ impl LiveSource {
         let mut source = Self {
             kernel_half,
             facts: Facts::new(options.pids.clone()),
+            serving: Serving::new(&options.pids, now_ns),
             runtimes: Runtimes::new(runtimes),
             held: HeldBack::default(),
             program_time: ProgramTime::default(),
@@ -122,6 +125,8 @@ impl LiveSource {
         self.program_time.end(self.kernel_half.ebpf(), now_ns);
         batch.clear();
         self.each_second();
+        self.serving.look(now_ns, &mut self.merge);
+        self.serving.search(now_ns, true, &mut self.merge);
         self.merge.release(u64::MAX, batch);
         batch.push(bytemuck::bytes_of(&Tick::new(self.drained_ns)));
         batch.push(bytemuck::bytes_of(&event::End::new(self.drained_ns)));
@@ -134,6 +139,7 @@ impl LiveSource {
         let Self {
             kernel_half,
             facts,
+            serving,
             runtimes,
             held,
             merge,
@@ -157,6 +163,7 @@ impl LiveSource {
                 return;
             }
             facts.on_event(&event, merge);
+            serving.on_event(&event);
             runtimes.on_event(&event);
             if let Some(stacks) = stacks {
                 stacks.on_event(&event);
@@ -188,6 +195,7 @@ impl LiveSource {
         }
         self.facts
             .each_second(self.drained_ns, records, ebpf_ns, &mut self.merge);
+        self.serving.each_second(self.drained_ns, &mut self.merge);
         self.program_time.begin(self.kernel_half.ebpf(), self.drained_ns);
     }
 
@@ -222,6 +230,7 @@ impl Source for LiveSource {
         if now_ns.saturating_sub(self.second_ns) >= SECOND_NS {
             self.each_second();
         }
+        self.serving.search(now_ns, false, &mut self.merge);
         let watermark_ns = now_ns.saturating_sub(SLACK_NS);
         batch.clear();
         self.merge.release(watermark_ns, batch);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
-use procfs::process::{FDTarget, Process, StatFlags, Status};
+use procfs::process::{Process, StatFlags, Status};
 
-use super::runtime;
+use super::{runtime, sockets};
 
 /// A process that can be watched.
 #[derive(Clone, Debug)]
@@ -81,22 +81,12 @@ fn running(pid: u32) -> Result<(Process, Status)> {
 
 /// Ports of the listening sockets among the process's descriptors, and of all in its network.
 fn listening_ports(process: &Process) -> (Vec<u16>, Vec<u16>) {
-    let descriptors = process.fd().into_iter().flatten().flatten();
-    let sockets: BTreeSet<u64> = descriptors
-        .filter_map(|fd| match fd.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
+    let held = u32::try_from(process.pid).map(sockets::held).unwrap_or_default();
     let (mut own, mut all) = (BTreeSet::new(), BTreeSet::new());
-    for table in [process.tcp(), process.tcp6()] {
-        for entry in table.unwrap_or_default() {
-            if entry.state == procfs::net::TcpState::Listen {
-                all.insert(entry.local_address.port());
-                if sockets.contains(&entry.inode) {
-                    own.insert(entry.local_address.port());
-                }
-            }
+    for (inode, port) in sockets::tcp_listening(process) {
+        all.insert(port);
+        if held.sockets.contains(&inode) {
+            own.insert(port);
         }
     }
     (own.into_iter().collect(), all.into_iter().collect())

@@ -1,7 +1,10 @@
 //! Processes and what is told about them from outside the kernel half.
 
 use bytemuck::Zeroable as _;
-use observer::event::{Cost, FdName, Function, Lost, Memory, Port, Runtime, Sample, ThreadName, Tick};
+use observer::event::{
+    Cost, Ended, FdName, Function, Listener, Looked, Lost, Memory, Port, Runtime, Sample, Successor,
+    ThreadName, Tick,
+};
 use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
 use syscalls::Sysno;
 
@@ -35,6 +38,19 @@ impl Machine {
             ..Runtime::new(self.at_ns(), PIDS[0], "tokio", "1.48.0", "made up")
         };
         self.record(&runtime);
+        self.look(PIDS[0]);
+    }
+
+    /// A process is looked at: it listens, and so does a child of its.
+    fn look(&mut self, pid: u32) {
+        let own = Listener::tcp(self.at_ns(), pid, pid, 1, PORT);
+        self.record(&own.of(1, "server"));
+        let childs = Listener::tcp(self.at_ns(), pid + 1, pid, 1, PORT);
+        self.record(&childs.of(pid, "worker"));
+        let unix = Listener::unix(self.at_ns(), pid, pid, 2, "/run/\x1b.sock");
+        self.record(&unix.of(1, "server"));
+        let looked = Looked::new(self.at_ns(), pid, "server", 3, false);
+        self.record(&looked);
     }
 
     fn new_thread(&mut self, pid: u32, activity: Activity) -> u32 {
@@ -85,6 +101,10 @@ impl Machine {
         if change == ProcessChange::Exit {
             // The kernel tells of the end first, and then the thread leaves its CPU for the last time.
             self.leave(index, Activity::Ended, (Sysno::exit as i32, [0; 4], DEAD), how);
+            let successor = Successor::new(self.at_ns(), thread.pid, 7_000, "server", PORT, how & 32 != 0);
+            self.record(&successor);
+            let ended = Ended::new(self.at_ns(), thread.pid, PORT, 1);
+            self.record(&ended);
         }
     }
 
@@ -102,10 +122,11 @@ impl Machine {
     pub(super) fn tell_fact(&mut self, who: u8, how: u8) {
         let (at_ns, pid) = (self.at_ns(), PIDS[usize::from(who) % PIDS.len()]);
         let amount = u64::from(how);
-        match how % 4 {
+        match how % 5 {
             0 => self.record(&FdName::new(at_ns, pid, 7, "/var/lib/data")),
             1 => self.record(&FdName::new(at_ns, pid, i32::from(how), "socket:[4026]")),
             2 => self.record(&Memory::new(at_ns, pid, amount << 12, amount, amount / 9)),
+            3 => self.look(pid),
             _ => self.record(&Cost::new(at_ns, amount, amount, amount << 12, amount)),
         }
     }

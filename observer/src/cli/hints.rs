@@ -1,0 +1,19 @@
+//! Says on standard error what is missing from a run, and what to do.
+
+use std::io::{self, IsTerminal as _};
+
+use observer::hint::Hint;
+use observer::output::escape::escape;
+
+use super::args::Print;
+use super::sinks;
+
+/// Says these, unless a table has them on the same terminal: its next picture would be drawn over them.
+pub(crate) fn say(hints: &[Hint], print: &Print) {
+    if sinks::is_drawn(print) && io::stderr().is_terminal() {
+        return;
+    }
+    for hint in hints {
+        eprintln!("observer: hint: {}", escape(&hint.sentence()));
+    }
+}

@@ -1,0 +1,153 @@
+//! Facts about who serves, from procfs: the sockets on which watched processes and those that they started listen, and who
+//! took over when one ended.
+
+use bytemuck::{Pod, Zeroable};
+use observer_common::Header;
+
+use super::fact::{Kind, TEXT_BYTES, header, text_field};
+
+/// A socket that listens, and a process that holds it: a watched one, or one that it started. What it accepts there is not
+/// known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Listener {
+    /// `tid`: the process that holds it.
+    pub header: Header,
+    /// The watched process: itself, or the one that started it, or started the one that did.
+    pub watched: u32,
+    /// Its parent.
+    pub parent: u32,
+    /// Number of the socket.
+    pub inode: u64,
+    /// TCP port; 0 for a Unix stream socket.
+    pub port: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Name of the process that holds it, NUL-padded.
+    pub comm: [u8; observer_common::limits::COMM_BYTES],
+    /// Path of a Unix socket, NUL-padded; it begins with `@` where it is abstract, and is empty where it has no name.
+    pub path: [u8; TEXT_BYTES],
+}
+
+impl Listener {
+    /// Process `pid`, which is `watched` itself, holds socket `inode`, which listens on `port`.
+    #[must_use]
+    pub const fn tcp(at_ns: u64, pid: u32, watched: u32, inode: u64, port: u16) -> Self {
+        Self {
+            header: header(Kind::Listener, at_ns, pid),
+            watched,
+            parent: 0,
+            inode,
+            port: port as u32,
+            reserved: 0,
+            comm: [0; observer_common::limits::COMM_BYTES],
+            path: [0; TEXT_BYTES],
+        }
+    }
+
+    /// The same of a Unix stream socket.
+    #[must_use]
+    pub fn unix(at_ns: u64, pid: u32, watched: u32, inode: u64, path: &str) -> Self {
+        Self {
+            path: text_field(path),
+            ..Self::tcp(at_ns, pid, watched, inode, 0)
+        }
+    }
+
+    /// The same, held by a process of this parent and name.
+    #[must_use]
+    pub fn of(self, parent: u32, comm: &str) -> Self {
+        Self {
+            parent,
+            comm: text_field(comm),
+            ..self
+        }
+    }
+}
+
+/// A watched process was looked at. Its [`Listener`]s stand before this, and take the place of those of the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Looked {
+    /// `tid`: the watched process.
+    pub header: Header,
+    /// TCP connections that it holds.
+    pub connections: u32,
+    /// 1 when it has an `io_uring`.
+    pub io_uring: u32,
+    /// Its name, NUL-padded.
+    pub comm: [u8; observer_common::limits::COMM_BYTES],
+}
+
+impl Looked {
+    /// What process `pid` holds beside its listeners.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: u32, comm: &str, connections: u32, io_uring: bool) -> Self {
+        Self {
+            header: header(Kind::Looked, at_ns, pid),
+            connections,
+            io_uring: u32::from(io_uring),
+            comm: text_field(comm),
+        }
+    }
+}
+
+/// A process that listens on a port of a watched one that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Successor {
+    /// `tid`: the process that ended.
+    pub header: Header,
+    /// The one that listens now.
+    pub pid: u32,
+    /// The port.
+    pub port: u32,
+    /// 1 when it is the same socket, 0 when it is another one on the same port.
+    pub same_socket: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Its name, NUL-padded.
+    pub comm: [u8; observer_common::limits::COMM_BYTES],
+}
+
+impl Successor {
+    /// Process `pid` listens where `ended` did.
+    #[must_use]
+    pub fn new(at_ns: u64, ended: u32, pid: u32, comm: &str, port: u16, same_socket: bool) -> Self {
+        Self {
+            header: header(Kind::Successor, at_ns, ended),
+            pid,
+            port: port.into(),
+            same_socket: same_socket.into(),
+            reserved: 0,
+            comm: text_field(comm),
+        }
+    }
+}
+
+/// A watched process has ended, and its [`Successor`]s are all told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Ended {
+    /// `tid`: the process that ended.
+    pub header: Header,
+    /// A TCP port on which it listened; 0 where it listened on none, and nobody was looked for.
+    pub port: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// How long was waited for a successor, ns.
+    pub waited_ns: u64,
+}
+
+impl Ended {
+    /// Process `pid` has ended, and for so long somebody was looked for who listens on its ports.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: u32, port: u16, waited_ns: u64) -> Self {
+        Self {
+            header: header(Kind::Ended, at_ns, pid),
+            port: port.into(),
+            reserved: 0,
+            waited_ns,
+        }
+    }
+}

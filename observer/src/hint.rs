@@ -1,0 +1,59 @@
+//! What a user should know who looks at a run, and what to do about it: a value for outputs.
+
+use serde::Serialize;
+
+/// Something that is known to be missing from a run, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hint {
+    /// Which of the known ones.
+    pub kind: HintKind,
+    /// The watched process that it is about.
+    pub pid: u32,
+    /// Other processes that it names.
+    pub pids: Vec<u32>,
+    /// What is known, in a sentence.
+    pub text: String,
+    /// What to do, in words or as a command.
+    pub remedy: String,
+}
+
+/// Hints that are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HintKind {
+    /// It ended, and others listen where it did.
+    Successor,
+    /// Processes that it started listen, and are not watched.
+    Children,
+    /// It listens on a Unix socket.
+    UnixSocket,
+    /// It has an `io_uring`.
+    IoUring,
+    /// It was sent something or sent something itself, and nothing of it was a turn.
+    NoTurns,
+    /// It listens, and there was no traffic.
+    NoTraffic,
+    /// It listens nowhere.
+    NotListening,
+}
+
+impl HintKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Successor,
+        Self::Children,
+        Self::UnixSocket,
+        Self::IoUring,
+        Self::NoTurns,
+        Self::NoTraffic,
+        Self::NotListening,
+    ];
+}
+
+impl Hint {
+    /// All of it in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{}: {}", self.text, self.remedy)
+    }
+}

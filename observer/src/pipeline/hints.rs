@@ -1,0 +1,51 @@
+//! When there is something to tell a user beside the figures.
+
+use super::Pipeline;
+use crate::hint::Hint;
+use crate::serving::Traffic;
+
+/// A run that saw nothing for so long says what it did see, ns.
+const SILENCE_NS: u64 = 2_000_000_000;
+
+/// By so much the look at the processes can come before the end of the silence, ns.
+const SLACK_NS: u64 = 200_000_000;
+
+impl Pipeline {
+    /// Takes the hints that came up since the last time. Each comes once in a run.
+    pub fn take_hints(&mut self) -> Vec<Hint> {
+        std::mem::take(&mut self.new_hints)
+    }
+
+    /// Judges what was looked up, once after each look.
+    pub(super) fn find_hints(&mut self) {
+        if self.is_time_for_hints() && self.serving.take_news() {
+            let hints = self.hints();
+            self.new_hints.extend(self.serving.tell(&hints));
+        }
+    }
+
+    /// What is to be told in a window that ends now.
+    pub(super) fn hints_of_window(&self) -> Vec<Hint> {
+        if self.is_time_for_hints() {
+            self.hints()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn is_time_for_hints(&self) -> bool {
+        self.now_ns >= self.started_ns.saturating_add(SILENCE_NS - SLACK_NS)
+    }
+
+    /// All that is to be told by now.
+    pub(super) fn hints(&self) -> Vec<Hint> {
+        let (open_answered, open_unanswered) = self.connections.open_turns();
+        let (answered, unanswered) = self.summary.turns_seen();
+        let counts = &self.connections.counts;
+        self.serving.hints(Traffic {
+            turns: answered + open_answered,
+            unanswered: unanswered + open_unanswered + counts.unanswered.iter().sum::<u64>(),
+            late_sends: self.summary.late_sends_seen() + counts.late_sends,
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! What a user is told of a run in which something is missing: which of what is known matters, and in which words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Ended, Listener, Place, Serving, Traffic, Watched};
+use crate::hint::{Hint, HintKind};
+use crate::output::Successor;
+
+const WHO_SERVES: &str = "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
+
+/// Processes that a sentence names.
+const NAMED: usize = 8;
+
+impl Serving {
+    /// What there is to tell, after this traffic.
+    pub(crate) fn hints(&self, traffic: Traffic) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        for (&pid, watched) in &self.watched {
+            if let Some(ended) = watched.ended {
+                hints.extend(watched.replaced(pid, ended));
+                if traffic.turns == 0 && ended.port.is_none() {
+                    hints.push(watched.hint(
+                        HintKind::NotListening,
+                        pid,
+                        "it listened on no TCP port, and ended",
+                        WHO_SERVES,
+                    ));
+                }
+            } else if watched.leaving.is_none() && watched.looked {
+                let children = watched.children(pid, traffic);
+                if traffic.turns == 0 && children.is_none() {
+                    hints.extend(watched.silent(pid));
+                }
+                hints.extend(children);
+            }
+        }
+        if traffic.turns == 0 {
+            hints.extend(self.without_turns(traffic));
+        }
+        hints
+    }
+
+    /// There was traffic, and no turn in it.
+    fn without_turns(&self, traffic: Traffic) -> Option<Hint> {
+        let mut parts = Vec::new();
+        if traffic.unanswered > 0 {
+            parts.push(format!(
+                "{} times bytes came in and none were sent",
+                traffic.unanswered
+            ));
+        }
+        if traffic.late_sends > 0 {
+            parts.push(format!(
+                "{} times bytes were sent that answered none",
+                traffic.late_sends
+            ));
+        }
+        let pid = *self.watched.keys().next()?;
+        (!parts.is_empty()).then(|| Hint {
+            kind: HintKind::NoTurns,
+            pid,
+            pids: Vec::new(),
+            text: format!("no request was seen: {}", parts.join(", ")),
+            remedy:
+                "a request is bytes that come in and bytes that are sent then; where only one side speaks, \
+                     observer counts none"
+                    .to_owned(),
+        })
+    }
+}
+
+impl Watched {
+    /// Its name and number.
+    fn name(&self, pid: u32) -> String {
+        named(&self.comm, pid)
+    }
+
+    /// There was no request, and this is why.
+    fn hint(&self, kind: HintKind, pid: u32, why: &str, remedy: &str) -> Hint {
+        Hint {
+            kind,
+            pid,
+            pids: Vec::new(),
+            text: format!("no request of {} was seen: {why}", self.name(pid)),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    /// Others listen where it did.
+    fn replaced(&self, pid: u32, ended: Ended) -> Option<Hint> {
+        let port = ended.port?;
+        let name = self.name(pid);
+        let Some(first) = self.successors.first() else {
+            return Some(Hint {
+                kind: HintKind::Successor,
+                pid,
+                pids: Vec::new(),
+                text: format!(
+                    "{name} ended, and in {:.1} s no other process was seen to listen on its port {port}",
+                    ended.waited_ns as f64 / 1e9
+                ),
+                remedy: "what serves there later has another pid: `sudo ss -ltnp` lists who listens"
+                    .to_owned(),
+            });
+        };
+        let pids: Vec<u32> = self.successors.iter().map(|successor| successor.pid).collect();
+        let Successor {
+            comm,
+            port,
+            same_socket,
+            ..
+        } = first;
+        let verb = if pids.len() == 1 { "listens" } else { "listen" };
+        let how = if *same_socket {
+            format!("{verb} on the same socket of port {port}")
+        } else {
+            format!("{verb} on its port {port} now")
+        };
+        Some(Hint {
+            kind: HintKind::Successor,
+            pid,
+            text: format!("{name} ended, and {} ({comm}) {how}", listed(&pids)),
+            remedy: attach(&pids),
+            pids,
+        })
+    }
+
+    /// Processes that it started hold its own listening socket, or, where there was no request, another one.
+    fn children(&self, pid: u32, traffic: Traffic) -> Option<Hint> {
+        let silent = traffic.turns == 0;
+        let own: BTreeSet<u64> = self.own(pid).map(|listener| listener.inode).collect();
+        let others = self.listeners.iter().filter(|listener| {
+            let matters = silent || own.contains(&listener.inode);
+            listener.pid != pid && listener.port().is_some() && matters
+        });
+        let others: Vec<&Listener> = others.collect();
+        let first = others.first()?;
+        let (port, same_socket) = (first.port()?, own.contains(&first.inode));
+        // Of several ports the first is enough to find them.
+        let alike = others
+            .iter()
+            .filter(|other| other.on == first.on && own.contains(&other.inode) == same_socket);
+        let alike: BTreeMap<u32, u32> = alike.map(|other| (other.pid, other.parent)).collect();
+        let pids: Vec<u32> = alike.keys().copied().collect();
+        let (name, numbers) = (self.name(pid), listed(&pids));
+        let many = pids.len() > 1;
+        let who = match (alike.values().all(|parent| *parent == pid), many) {
+            (true, false) => "its child",
+            (true, true) => "its children",
+            (false, false) => "its descendant",
+            (false, true) => "its descendants",
+        };
+        let hold = match (same_socket, many) {
+            (true, false) => "holds the same socket that listens on port",
+            (true, true) => "hold the same socket that listens on port",
+            (false, false) => "listens on port",
+            (false, true) => "listen on port",
+        };
+        let (text, watch) = if silent {
+            let text = format!("no request of {name} was seen, but {who} {numbers} {hold} {port}");
+            (text, pids.clone())
+        } else {
+            let answer = if many { "answer" } else { "answers" };
+            let text =
+                format!("what {who} {numbers} {answer} is not counted: {numbers} {hold} {port} as {name}");
+            (text, [vec![pid], pids.clone()].concat())
+        };
+        Some(Hint {
+            kind: HintKind::Children,
+            pid,
+            pids,
+            text,
+            remedy: attach(&watch),
+        })
+    }
+
+    /// There was no request: what it does instead, as far as that is known.
+    fn silent(&self, pid: u32) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        let paths: Vec<&str> = self.own(pid).filter_map(Listener::path).take(NAMED).collect();
+        if !paths.is_empty() {
+            let sockets = if paths.len() == 1 { "socket" } else { "sockets" };
+            let paths = paths.join(", ");
+            let why = format!("it listens on the Unix {sockets} {paths}, which observer does not follow");
+            let remedy = "attach to the process in front of it, which takes its clients' TCP connections";
+            hints.push(self.hint(HintKind::UnixSocket, pid, &why, remedy));
+        }
+        if self.io_uring {
+            let why = "it has an io_uring, and what goes through that is not seen";
+            let remedy = "let it use its sockets by system calls while it is observed";
+            hints.push(self.hint(HintKind::IoUring, pid, why, remedy));
+        }
+        if hints.is_empty() {
+            hints.push(self.unused(pid));
+        }
+        hints
+    }
+
+    /// Nobody asks it, or not where it is seen.
+    fn unused(&self, pid: u32) -> Hint {
+        let connections = match self.connections {
+            0 => "has no TCP connection".to_owned(),
+            1 => "has one TCP connection, on which no request came".to_owned(),
+            many => format!("has {many} TCP connections, on which no request came"),
+        };
+        let ports: BTreeSet<u16> = self.own(pid).filter_map(Listener::port).collect();
+        if ports.is_empty() {
+            let why = format!("it listens on no TCP port and {connections}");
+            return self.hint(HintKind::NotListening, pid, &why, WHO_SERVES);
+        }
+        let ports: Vec<String> = ports.iter().take(NAMED).map(u16::to_string).collect();
+        let why = format!("it listens on port {} and {connections}", joined(&ports));
+        let remedy = "send it requests, or see with `sudo ss -ltnp` who else listens where they go";
+        self.hint(HintKind::NoTraffic, pid, &why, remedy)
+    }
+
+    /// Its own listeners.
+    fn own(&self, pid: u32) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(move |listener| listener.pid == pid)
+    }
+}
+
+impl Listener {
+    fn path(&self) -> Option<&str> {
+        match &self.on {
+            Place::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
+            Place::Port(_) => None,
+        }
+    }
+
+    const fn port(&self) -> Option<u16> {
+        match self.on {
+            Place::Port(port) => Some(port),
+            Place::Path(_) => None,
+        }
+    }
+}
+
+fn named(comm: &str, pid: u32) -> String {
+    format!("{comm} ({pid})")
+}
+
+/// The command that watches these processes.
+fn attach(pids: &[u32]) -> String {
+    let pids: Vec<String> = pids.iter().map(|pid| format!("--pid {pid}")).collect();
+    format!("sudo observer attach {}", pids.join(" "))
+}
+
+/// Numbers of processes, in words.
+fn listed(pids: &[u32]) -> String {
+    let mut words: Vec<String> = pids.iter().take(NAMED).map(u32::to_string).collect();
+    let more = pids.len().saturating_sub(NAMED);
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    joined(&words)
+}
+
+fn joined(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [all @ .., last] => format!("{} and {last}", all.join(", ")),
+    }
+}

@@ -1,0 +1,208 @@
+//! Who serves, as the source's looks tell it: watched processes, those that they started, and those that took over.
+//!
+//! It keeps what was looked up and asks nobody. What follows from it for a user is judged in [`hints`].
+
+mod hints;
+
+use std::collections::BTreeMap;
+
+use crate::event;
+use crate::hint::{Hint, HintKind};
+use crate::output::{ProcessLine, Successor};
+
+/// Listeners that are kept of a watched process and those that it started, at most.
+const MAX_LISTENERS: usize = 1024;
+
+/// Successors that are kept of a process, at most.
+const MAX_SUCCESSORS: usize = 64;
+
+/// What is known of who serves.
+#[derive(Debug, Default)]
+pub(crate) struct Serving {
+    /// By watched process; those that ended stay.
+    watched: BTreeMap<u32, Watched>,
+    /// Something was told that was not judged yet.
+    has_news: bool,
+    /// Hints that were given.
+    told: Vec<(HintKind, u32)>,
+}
+
+/// What the run saw of its processes' sockets so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Turns that were answered, whether their end is certain or not.
+    pub(crate) turns: u64,
+    /// Turns that were not answered.
+    pub(crate) unanswered: u64,
+    /// Sends that belong to no turn.
+    pub(crate) late_sends: u64,
+}
+
+/// One watched process.
+#[derive(Debug, Default)]
+struct Watched {
+    comm: String,
+    looked: bool,
+    /// TCP connections at the last look.
+    connections: u32,
+    io_uring: bool,
+    listeners: Vec<Listener>,
+    /// Those of the look that is being told.
+    coming: Vec<Listener>,
+    /// Its last line, until it is known who took over.
+    leaving: Option<ProcessLine>,
+    successors: Vec<Successor>,
+    ended: Option<Ended>,
+}
+
+/// A socket that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listener {
+    /// Who holds it: the watched process, or one that it started.
+    pid: u32,
+    parent: u32,
+    comm: String,
+    inode: u64,
+    on: Place,
+}
+
+/// Where a socket listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Port(u16),
+    Path(String),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ended {
+    /// A port on which it listened.
+    port: Option<u16>,
+    waited_ns: u64,
+}
+
+impl Serving {
+    /// Nothing is known of these processes yet.
+    pub(crate) fn new(targets: impl Iterator<Item = (u32, String)>) -> Self {
+        let watched = |(pid, comm)| {
+            let watched = Watched {
+                comm,
+                ..Watched::default()
+            };
+            (pid, watched)
+        };
+        Self {
+            watched: targets.map(watched).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A listener of the look that is being told.
+    pub(crate) fn listener(&mut self, event: &event::Listener) {
+        let Some(watched) = self.watched.get_mut(&event.watched) else {
+            return;
+        };
+        let on = match u16::try_from(event.port) {
+            Ok(0) => Place::Path(event::text(&event.path)),
+            Ok(port) => Place::Port(port),
+            Err(_) => return,
+        };
+        if watched.coming.len() < MAX_LISTENERS {
+            watched.coming.push(Listener {
+                pid: event.header.tid,
+                parent: event.parent,
+                comm: event::text(&event.comm),
+                inode: event.inode,
+                on,
+            });
+        }
+    }
+
+    /// A look was told.
+    pub(crate) fn looked(&mut self, event: &event::Looked) {
+        if let Some(watched) = self.watched.get_mut(&event.header.tid) {
+            watched.listeners = std::mem::take(&mut watched.coming);
+            watched.looked = true;
+            watched.connections = event.connections;
+            watched.io_uring = event.io_uring != 0;
+            watched.comm = event::text(&event.comm);
+            self.has_news = true;
+        }
+    }
+
+    /// A process ended, and this is to be written of it once it is known who took over.
+    pub(crate) fn leaves(&mut self, line: ProcessLine) {
+        if let Some(watched) = self.watched.get_mut(&line.pid) {
+            watched.leaving = Some(line);
+        }
+    }
+
+    /// One that took over.
+    pub(crate) fn successor(&mut self, event: &event::Successor) {
+        let (Some(watched), Ok(port)) = (self.watched.get_mut(&event.header.tid), u16::try_from(event.port))
+        else {
+            return;
+        };
+        if watched.successors.len() < MAX_SUCCESSORS {
+            watched.successors.push(Successor {
+                pid: event.pid,
+                comm: event::text(&event.comm),
+                port,
+                same_socket: event.same_socket != 0,
+            });
+        }
+    }
+
+    /// Who took over is known. Gives the last line of the process.
+    pub(crate) fn ended(&mut self, event: &event::Ended) -> Option<ProcessLine> {
+        let watched = self.watched.get_mut(&event.header.tid)?;
+        let line = watched.last_line()?;
+        watched.ended = Some(Ended {
+            port: u16::try_from(event.port).ok().filter(|port| *port != 0),
+            waited_ns: event.waited_ns,
+        });
+        self.has_news = true;
+        Some(line)
+    }
+
+    /// Whether of a process that ended it is not known yet who took over.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.watched.values().any(|watched| watched.leaving.is_some())
+    }
+
+    /// The last lines of processes of which that will not be known: the stream breaks off.
+    pub(crate) fn left(&mut self) -> Vec<ProcessLine> {
+        self.watched.values_mut().filter_map(Watched::last_line).collect()
+    }
+
+    /// Whether there is something to judge that was told since the last time.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    /// Those of `hints` that were not given before.
+    pub(crate) fn tell(&mut self, hints: &[Hint]) -> Vec<Hint> {
+        let new = hints.iter().filter(|hint| {
+            let key = (hint.kind, hint.pid);
+            let is_new = !self.told.contains(&key);
+            if is_new {
+                self.told.push(key);
+            }
+            is_new
+        });
+        new.cloned().collect()
+    }
+}
+
+impl Watched {
+    fn last_line(&mut self) -> Option<ProcessLine> {
+        let line = self.leaving.take()?;
+        Some(ProcessLine {
+            successors: self.successors.clone(),
+            ..line
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! What is told of what was looked up, in which words.
+
+use super::*;
+use crate::event::{Ended as EndedFact, Listener as ListenerFact, Looked, Successor as SuccessorFact};
+use crate::output::ProcessEvent;
+
+const PID: u32 = 4120;
+
+/// What was looked up of process [`PID`]: these listeners, so many connections.
+fn looked(listeners: &[ListenerFact], connections: u32, io_uring: bool) -> Serving {
+    let mut serving = Serving::new(std::iter::once((PID, "server".to_owned())));
+    for listener in listeners {
+        serving.listener(listener);
+    }
+    serving.looked(&Looked::new(1, PID, "server", connections, io_uring));
+    serving
+}
+
+fn own(inode: u64, port: u16) -> ListenerFact {
+    ListenerFact::tcp(1, PID, PID, inode, port).of(1, "server")
+}
+
+fn child(pid: u32, inode: u64, port: u16) -> ListenerFact {
+    ListenerFact::tcp(1, pid, PID, inode, port).of(PID, "worker")
+}
+
+/// The kinds and the sentences, after this traffic.
+fn told(serving: &Serving, traffic: Traffic) -> Vec<(HintKind, String)> {
+    let hints = serving.hints(traffic);
+    hints.iter().map(|hint| (hint.kind, hint.sentence())).collect()
+}
+
+const SILENCE: Traffic = Traffic {
+    turns: 0,
+    unanswered: 0,
+    late_sends: 0,
+};
+
+const REQUESTS: Traffic = Traffic { turns: 9, ..SILENCE };
+
+#[test]
+fn children_on_the_same_socket_are_named_with_the_command_that_watches_them() {
+    let serving = looked(
+        &[own(7, 8080), child(4121, 7, 8080), child(4122, 7, 8080)],
+        0,
+        false,
+    );
+    assert_eq!(
+        told(&serving, SILENCE),
+        [(
+            HintKind::Children,
+            "no request of server (4120) was seen, but its children 4121 and 4122 hold the same socket that listens on \
+             port 8080: sudo observer attach --pid 4121 --pid 4122"
+                .to_owned()
+        )]
+    );
+    assert_eq!(
+        told(&serving, REQUESTS),
+        [(
+            HintKind::Children,
+            "what its children 4121 and 4122 answer is not counted: 4121 and 4122 hold the same socket that \
+             listens on port 8080 as server (4120): sudo observer attach --pid 4120 --pid 4121 --pid 4122"
+                .to_owned()
+        )]
+    );
+}
+
+#[test]
+fn a_child_with_a_socket_of_its_own_matters_only_where_there_is_no_request() {
+    let mut grandchild = child(4122, 8, 8080);
+    grandchild.parent = 4121;
+    let serving = looked(&[grandchild], 0, false);
+    let silent = told(&serving, SILENCE);
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(
+        silent[0]
+            .1
+            .contains("but its descendant 4122 listens on port 8080: sudo observer attach --pid 4122"),
+        "{silent:?}"
+    );
+    assert_eq!(told(&serving, REQUESTS), []);
+}
+
+#[test]
+fn a_unix_socket_is_named_by_its_path_where_there_is_no_request() {
+    let unix = ListenerFact::unix(1, PID, PID, 9, "/run/app.sock");
+    let serving = looked(&[own(7, 8080), unix], 0, false);
+    let silent = told(&serving, SILENCE);
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert_eq!(silent[0].0, HintKind::UnixSocket);
+    assert!(
+        silent[0]
+            .1
+            .contains("the Unix socket /run/app.sock, which observer does not follow"),
+        "{silent:?}"
+    );
+    assert_eq!(told(&serving, REQUESTS), []);
+}
+
+#[test]
+fn a_server_that_nobody_asks_and_one_that_is_none_are_told_apart() {
+    for (listeners, connections, io_uring, kind, words) in [
+        (
+            &[own(7, 8080)][..],
+            0,
+            false,
+            HintKind::NoTraffic,
+            "it listens on port 8080 and has no TCP connection",
+        ),
+        (
+            &[own(7, 8080)],
+            3,
+            false,
+            HintKind::NoTraffic,
+            "and has 3 TCP connections, on which no request came",
+        ),
+        (&[own(7, 8080)], 3, true, HintKind::IoUring, "it has an io_uring"),
+        (
+            &[],
+            0,
+            false,
+            HintKind::NotListening,
+            "it listens on no TCP port and has no TCP connection",
+        ),
+    ] {
+        let silent = told(&looked(listeners, connections, io_uring), SILENCE);
+        assert_eq!(silent.len(), 1, "{silent:?}");
+        assert_eq!(silent[0].0, kind);
+        assert!(silent[0].1.contains(words), "{silent:?}");
+    }
+}
+
+#[test]
+fn traffic_without_a_turn_is_told_by_what_it_was() {
+    let traffic = Traffic {
+        unanswered: 2,
+        late_sends: 5,
+        ..SILENCE
+    };
+    let silent = told(&looked(&[own(7, 25)], 2, false), traffic);
+    let (_, sentence) = silent
+        .iter()
+        .find(|(kind, _)| *kind == HintKind::NoTurns)
+        .unwrap();
+    assert!(
+        sentence
+            .contains("2 times bytes came in and none were sent, 5 times bytes were sent that answered none"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn of_a_process_that_was_not_looked_at_nothing_is_told() {
+    let serving = Serving::new(std::iter::once((PID, "server".to_owned())));
+    assert_eq!(told(&serving, SILENCE), []);
+}
+
+fn exit() -> ProcessLine {
+    ProcessLine {
+        unix_ns: 1,
+        event: ProcessEvent::Exit,
+        pid: PID,
+        comm: None,
+        parent: None,
+        exe: None,
+        successors: Vec::new(),
+    }
+}
+
+#[test]
+fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
+    let mut serving = looked(&[own(7, 8080)], 0, false);
+    serving.leaves(exit());
+    assert!(serving.is_waiting());
+    assert_eq!(told(&serving, SILENCE), [], "it is not known yet");
+    serving.successor(&SuccessorFact::new(2, PID, 4131, "worker", 8080, true));
+    let line = serving.ended(&EndedFact::new(2, PID, 8080, 5)).unwrap();
+    assert_eq!(
+        (line.pid, line.successors[0].pid, line.successors[0].port),
+        (PID, 4131, 8080)
+    );
+    assert!(!serving.is_waiting());
+    assert_eq!(
+        serving.ended(&EndedFact::new(3, PID, 8080, 5)),
+        None,
+        "it ends once"
+    );
+    let (kind, sentence) = &told(&serving, REQUESTS)[0];
+    assert_eq!(*kind, HintKind::Successor);
+    assert_eq!(
+        sentence,
+        "server (4120) ended, and 4131 (worker) listens on the same socket of port 8080: \
+         sudo observer attach --pid 4131"
+    );
+}
+
+#[test]
+fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
+    for (port, expected) in [(8080, 1), (0, 0)] {
+        let mut serving = looked(&[], 0, false);
+        serving.leaves(exit());
+        assert!(
+            serving
+                .ended(&EndedFact::new(2, PID, port, 2_000_000_000))
+                .is_some()
+        );
+        let hints = told(&serving, REQUESTS);
+        assert_eq!(hints.len(), expected, "{hints:?}");
+        assert!(
+            hints
+                .iter()
+                .all(|(_, sentence)| sentence.contains("in 2.0 s no other process"))
+        );
+    }
+}
+
+#[test]
+fn of_a_process_that_served_nothing_and_ended_that_is_told() {
+    let mut serving = looked(&[], 0, false);
+    serving.leaves(exit());
+    serving.ended(&EndedFact::new(2, PID, 0, 0));
+    let silent = told(&serving, SILENCE);
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert_eq!(silent[0].0, HintKind::NotListening);
+    assert!(
+        silent[0].1.contains("it listened on no TCP port, and ended"),
+        "{silent:?}"
+    );
+}
+
+#[test]
+fn a_stream_that_breaks_off_still_tells_that_a_process_ended() {
+    let mut serving = looked(&[], 0, false);
+    serving.leaves(exit());
+    assert_eq!(serving.left(), [exit()]);
+    assert_eq!(serving.left(), []);
+}
+
+#[test]
+fn a_hint_is_given_once() {
+    let mut serving = looked(&[own(7, 8080)], 0, false);
+    assert!(serving.take_news() && !serving.take_news());
+    let hints = serving.hints(SILENCE);
+    assert_eq!(serving.tell(&hints).len(), 1);
+    assert_eq!(serving.tell(&hints).len(), 0);
+}
+
+#[test]
+fn strangers_cannot_make_it_grow() {
+    let mut serving = looked(&[], 0, false);
+    for inode in 0..5_000 {
+        serving.listener(&own(inode, 8080));
+        serving.successor(&SuccessorFact::new(2, PID, 1, "w", 80, true));
+        serving.listener(&ListenerFact::tcp(1, 1, 1, inode, 80));
+    }
+    let watched = &serving.watched[&PID];
+    assert_eq!(
+        (watched.coming.len(), watched.successors.len()),
+        (MAX_LISTENERS, MAX_SUCCESSORS)
+    );
+    assert_eq!(serving.watched.len(), 1);
+}
