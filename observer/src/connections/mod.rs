@@ -7,6 +7,7 @@
 
 mod accepted;
 mod connection;
+mod endings;
 mod held;
 mod role;
 mod speech;
@@ -208,44 +209,9 @@ impl Connections {
         }
     }
 
-    /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
-    pub fn closed(&mut self, conn: u64) {
-        if self.closed.len() == MAX_CLOSED
-            && let Some(oldest) = self.closed.pop_front()
-        {
-            self.forget(oldest);
-        }
-        self.closed.push_back(conn);
-    }
-
     fn forget(&mut self, conn: u64) {
         if let Some(connection) = self.connections.remove(&conn) {
             self.counts.unanswered(&connection);
-        }
-    }
-
-    /// The turn of a connection that was over before the call that answered it had ended: where the client has left,
-    /// its refusal comes back within that call.
-    pub fn answered_too_late(&mut self, conn: u64) -> Option<RequestId> {
-        let connection = self.connections.get_mut(&conn)?;
-        if connection.closed {
-            connection.end_turn()
-        } else {
-            None
-        }
-    }
-
-    /// Counts the requests that are certain at `now_ns` never to be answered.
-    pub fn count_unanswered(&mut self, now_ns: u64) {
-        while let Some(&(left_ns, conn)) = self.leaving.front()
-            && left_ns.saturating_add(SETTLED_NS) <= now_ns
-        {
-            self.leaving.pop_front();
-            if let Some(connection) = self.connections.get_mut(&conn)
-                && self.counts.unanswered(connection)
-            {
-                connection.retire_turn();
-            }
         }
     }
 
@@ -397,61 +363,6 @@ impl Connections {
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
         })
-    }
-
-    /// How many connections have a turn at the moment: one that was answered, and one that was not.
-    pub(crate) fn open_turns(&self) -> (u64, u64) {
-        let turns = self
-            .connections
-            .values()
-            .filter_map(|connection| connection.turn.as_ref());
-        turns.fold((0, 0), |(answered, unanswered), turn| {
-            let is_answered = turn.sent_tid != 0;
-            (
-                answered + u64::from(is_answered),
-                unanswered + u64::from(!is_answered),
-            )
-        })
-    }
-
-    /// Takes one turn that has probably ended at `now_ns`. It goes on being the current one.
-    pub fn take_settled(&mut self, now_ns: u64) -> Option<RequestId> {
-        while let Some(&(sent_ns, conn)) = self.settling.front() {
-            if sent_ns.saturating_add(SETTLED_NS) > now_ns {
-                return None;
-            }
-            self.settling.pop_front();
-            let turn = self
-                .connections
-                .get(&conn)
-                .and_then(|connection| connection.turn.as_ref());
-            if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns) {
-                return Some(turn.id);
-            }
-        }
-        None
-    }
-
-    /// Takes one turn whose end is certain at `now_ns`, because it was quiet since; with `all`, any that has
-    /// an end.
-    pub fn take_quiet(&mut self, now_ns: u64, all: bool) -> Option<RequestId> {
-        while let Some(&(heard_ns, conn)) = self.quiet.front() {
-            if !all && heard_ns.saturating_add(QUIET_NS) > now_ns {
-                return None;
-            }
-            self.quiet.pop_front();
-            let Some(connection) = self.connections.get_mut(&conn) else {
-                continue;
-            };
-            if connection
-                .turn
-                .as_ref()
-                .is_some_and(|turn| turn.heard_ns == heard_ns)
-            {
-                return connection.end_turn();
-            }
-        }
-        None
     }
 
     /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,

@@ -1,7 +1,7 @@
 //! Tests of what a window may write, with turns that go on after they were explained.
 
 use bytemuck::{Zeroable as _, bytes_of};
-use observer_common::{Header as RecordHeader, Kind, Receive, Send};
+use observer_common::{Header as RecordHeader, Kind, Receive, Send, flags};
 
 use super::*;
 use crate::event::Tick;

@@ -17,6 +17,7 @@ fn add(summary: &mut Summary, protocol: Protocol, turns: u64, latency_ns: u64) {
         receive_queue_ns: 0,
         bytes_in: 1,
         bytes_out: 1,
+        unsent_bytes: 0,
         confidence: Confidence::Inferred,
         complete: true,
         rss: Rss::default(),
