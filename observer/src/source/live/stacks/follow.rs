@@ -22,6 +22,9 @@ const SETTLES: Duration = Duration::from_micros(200);
 /// How often it is looked whether a clock that runs is still to run. To look takes some microseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// The first time after it was started sooner: most stay for less.
+const LOOK_FIRST: Duration = Duration::from_millis(3);
+
 /// Watched threads that come to a CPU more often than this keep its clock running: to be rung for each of them would cost
 /// more.
 const OFTEN: Duration = Duration::from_millis(10);
@@ -79,14 +82,17 @@ struct Cpu {
     runs: bool,
     looked: Instant,
     visits: u64,
+    /// When it is to be looked at again, if its clock runs.
+    looks: Instant,
 }
 
 impl Cpu {
-    const fn new(now: Instant) -> Self {
+    fn new(now: Instant) -> Self {
         Self {
             runs: false,
             looked: now,
             visits: 0,
+            looks: now + LOOK_EVERY,
         }
     }
 
@@ -96,6 +102,7 @@ impl Cpu {
         let visits = u32::try_from(visits).unwrap_or(u32::MAX);
         let often = OFTEN.saturating_mul(visits) >= now.duration_since(self.looked);
         (self.visits, self.looked) = (presence.visits, now);
+        self.looks = now + if self.runs { LOOK_EVERY } else { LOOK_FIRST };
         presence.is_here != 0 || (visits > 0 && often)
     }
 }
@@ -111,10 +118,10 @@ impl State {
     /// Until the other end of the pipe is closed.
     fn follow(&mut self, ends: &PipeReader) {
         hurry();
-        let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
-            let running = self.cpus.iter().any(|cpu| cpu.runs);
-            let patience = running.then(|| next_look.saturating_duration_since(Instant::now()));
+            let running = self.cpus.iter().filter(|cpu| cpu.runs);
+            let next_look = running.map(|cpu| cpu.looks).min();
+            let patience = next_look.map(|next| next.saturating_duration_since(Instant::now()));
             if wait(self.doorbell.as_raw_fd(), ends.as_raw_fd(), patience) {
                 return;
             }
@@ -124,11 +131,10 @@ impl State {
                 rang.extend(self.rang());
             }
             let now = Instant::now();
-            if now >= next_look {
-                next_look = now + LOOK_EVERY;
-                let running = (0..).zip(&self.cpus).filter(|(_, cpu)| cpu.runs);
-                rang.extend(running.map(|(number, _)| number));
-            }
+            let due = (0..)
+                .zip(&self.cpus)
+                .filter(|(_, cpu)| cpu.runs && cpu.looks <= now);
+            rang.extend(due.map(|(number, _)| number));
             self.look(&rang, now);
         }
     }
