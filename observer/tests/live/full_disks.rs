@@ -13,7 +13,7 @@ use crate::server::{Loading, Server, load};
 
 /// Runs observer under load until it fails. Gives what it said, in one line, and that the server answered all.
 fn fails(server: &Server, command: &mut Command) -> String {
-    let loading = Loading::start(&server.url("/ping"), &["--connections", "4", "--duration", "3s"]);
+    let loading = Loading::start(&server.url("/ping"), &["--connections", "4", "--duration", "6s"]);
     let child = command
         .args(["--pid", &server.pid().to_string()])
         .stdin(Stdio::null())
