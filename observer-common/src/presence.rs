@@ -3,7 +3,7 @@
 records! {
     /// Watched threads on one CPU.
     Presence: 16 {
-        /// Times that one came, for good.
+        /// How often one came, counted since the start.
         visits: u64,
         /// 1 while one is here.
         is_here: u64,

@@ -24,14 +24,14 @@ pub mod flags {
     pub const FIRST_KIND: u32 = 1 << 7;
     /// [`super::SwitchOut`]: the same for the second kind.
     pub const SECOND_KIND: u32 = 1 << 8;
-    /// [`crate::Left`]: it can have been earlier.
-    pub const AT_THE_LATEST: u32 = 1 << 11;
-    /// [`crate::Left`]: as exact as the ticks of the kernel's clock, which come 100 to 1000 times a second.
-    pub const TO_A_TICK: u32 = 1 << 12;
     /// [`super::Connection`], [`super::Receive`], [`super::Send`]: the peer opened the connection, as its socket tells.
     pub const INBOUND: u32 = 1 << 9;
     /// The same: this side opened it. With neither, the socket does not tell.
     pub const OUTBOUND: u32 = 1 << 10;
+    /// [`crate::Left`]: it can have been earlier.
+    pub const AT_THE_LATEST: u32 = 1 << 11;
+    /// [`crate::Left`]: as exact as the ticks of the kernel's clock, which come 100 to 1000 times a second.
+    pub const TO_A_TICK: u32 = 1 << 12;
 }
 
 /// Values of `conn` fields that are not a connection.

@@ -1,6 +1,7 @@
 //! Method, path and status out of the first bytes of an HTTP/1.x message.
 
-use observer_common::http;
+use observer_common::http::begins_interim;
+pub use observer_common::http::is_interim;
 
 use crate::request::Http;
 
@@ -66,20 +67,10 @@ impl From<RequestLine<'_>> for Http {
     }
 }
 
-/// An interim response of status 100 is shorter than this, and one with a final response behind it is not, bytes.
-const INTERIM_BYTES: u64 = 44;
-
-/// Whether a send of so many bytes that begins with `head` is an interim response by itself: the answer is still to come,
-/// and perhaps the rest of the request.
-#[must_use]
-pub fn is_interim(head: &[u8], bytes: u64) -> bool {
-    http::is_interim(head) && bytes < INTERIM_BYTES
-}
-
 /// Reads the status of the final response out of a response head.
 #[must_use]
 pub fn final_status(head: &[u8]) -> Option<u16> {
-    status(head).filter(|_| !http::is_interim(head))
+    status(head).filter(|_| !begins_interim(head))
 }
 
 /// Reads the status out of a response head.

@@ -24,7 +24,7 @@ use crate::protocol::Protocol;
 use crate::runtimes::Runtimes;
 use crate::serving::Serving;
 use crate::source::Batch;
-use crate::summary::{self, OwnCost, Summary, WorkerUsage};
+use crate::summary::{self, NoTurns, OwnCost, Summary, WorkerUsage};
 use crate::syscall;
 use crate::threads::{RequestId, Samples, Task, Threads};
 
@@ -274,19 +274,17 @@ impl Pipeline {
             let Some(turn) = self.connections.turn(id) else {
                 continue;
             };
-            // What TCP has of it can take for long.
-            let latency_ns = if turn.is_held() {
-                u64::MAX
-            } else {
-                turn.latency_ns()
-            };
-            let wanted = self.wanted(turn, latency_ns).is_some();
+            // How long TCP keeps what it has of it is not known yet: it can be one of the tail.
+            let judged = !turn.is_held();
+            let latency_ns = if judged { turn.latency_ns() } else { u64::MAX };
+            let why = self.wanted(turn, latency_ns);
             // One that would be written is explained when it is finished then; there is room for those that are only
             // counted.
-            if self.settled.is_full() && wanted {
+            if self.settled.is_full() && why.is_some() {
                 continue;
             }
-            if let Some(explained) = self.explain(id, wanted) {
+            if let Some(mut explained) = self.explain(id, why.is_some()) {
+                explained.why = Some(why).filter(|_| judged);
                 self.settled.keep(explained);
             }
         }
@@ -317,19 +315,18 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let why = self.wanted(turn, turn.latency_ns());
-        let settled = self
-            .settled
-            .take(id.conn)
-            .filter(|explained| {
-                explained.id == id
-                    && explained.sent_ns == turn.sent_ns
-                    && explained.figures.complete == complete
-            })
-            .and_then(|explained| explained.until_the_end(turn));
+        let settled = self.settled.take(id.conn).filter(|explained| {
+            explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
+        });
+        let judged = settled.as_ref().and_then(|explained| explained.why);
+        let why = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
         let Some(explained) = settled.or_else(|| self.explain(id, why.is_some())) else {
             return Ok(());
         };
+        let Some(turn) = self.connections.turn(id) else {
+            return Ok(());
+        };
+        let explained = explained.until_the_end(turn);
         let name = self
             .connections
             .get(id.conn)
@@ -362,7 +359,7 @@ impl Pipeline {
         Some(Explained {
             id,
             sent_ns: turn.sent_ns,
-            end_ns: turn.end_ns(),
+            why: None,
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
             line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
@@ -423,9 +420,11 @@ impl Pipeline {
         for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
             self.summary.unanswered(protocol, count);
         }
-        self.summary.late_sends(late_sends);
-        self.summary.begun_before(begun_before);
-        self.summary.unknown_direction(unknown_direction);
+        self.summary.no_turns(NoTurns {
+            late_sends,
+            begun_before,
+            unknown_direction,
+        });
         self.summary
             .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
         self.summary

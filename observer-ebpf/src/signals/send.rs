@@ -89,7 +89,7 @@ fn send(sock: Sock, result: i32) -> i32 {
         // SAFETY: `head` is writable; every byte of it is written.
         record.head_bytes = unsafe { user::read_head(head, registers, result) };
         // SAFETY: `head` was written just now.
-        if http::is_interim(unsafe { &*head }) {
+        if http::is_interim(unsafe { &*head }, result as u64) {
             // The answer is still to come, and perhaps more of the request.
             state.direction = before;
         }

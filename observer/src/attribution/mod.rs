@@ -26,7 +26,7 @@ use crate::threads::{Samples, Thread, Threads};
 
 pub use names::{Names, held_back};
 pub use path::Keep;
-use path::{Path, Reason};
+use path::Path;
 
 /// What an explanation may look at.
 #[derive(Clone, Copy, Debug)]
@@ -58,20 +58,17 @@ impl Explainer {
         }
     }
 
-    /// Charges the time of `turn`. `complete` tells whether no record was lost inside its window.
+    /// Charges the time of `turn` up to its last send. `complete` tells whether no record was lost inside its window.
     pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool, keep: Keep) -> Figures {
         let path = &mut self.path;
         let thefts = evidence.threads.thefts(turn.arrival_ns, turn.sent_ns);
-        path.begin(turn.arrival_ns, turn.end_ns().max(turn.arrival_ns), keep, thefts);
-        if let Some(held) = turn.held {
-            path.charge_until(turn.sent_ns, Cause::HeldBack, None, None, Reason::Held(held));
-        }
+        path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns), keep, thefts);
         service::walk(&evidence, turn, path);
         accepting::walk(&evidence, turn, path);
         path.end();
         let partial = path.is_partial() || !turn.arrival_seen || !complete;
         let (minor, major) = path.faults();
-        let latency_ns = turn.latency_ns();
+        let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
         Figures {
             pid: turn.pid,
             protocol: turn.protocol,
@@ -82,10 +79,7 @@ impl Explainer {
             receive_queue_ns: turn.read_ns.saturating_sub(turn.arrival_ns).min(latency_ns),
             bytes_in: turn.bytes_in,
             bytes_out: turn.bytes_out,
-            unsent_bytes: match turn.held {
-                Some(held) if turn.is_held() => held.unsent_bytes,
-                _ => 0,
-            },
+            unsent_bytes: 0,
             confidence: if partial {
                 Confidence::Partial
             } else if path.is_by_order() || turn.read_task.id().is_none() || turn.sent_task.id().is_none() {

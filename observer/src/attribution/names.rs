@@ -55,7 +55,6 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 ..thread(evidence, tid, owner, task)
             });
         }
-        Reason::Held(held) => detail = held_detail(&held),
         Reason::Blocked(call) => detail = call_detail(evidence, &call),
         Reason::WokenBy(call, by) => {
             detail = call_detail(evidence, &call);

@@ -6,7 +6,6 @@
 
 use super::stolen::Stolen;
 use crate::cause::{Budget, Cause};
-use crate::connections::Held;
 use crate::threads::{Occupant, Owner, Sums, Task, Theft};
 
 /// The system call that a thread blocked in.
@@ -39,8 +38,6 @@ pub(super) enum Reason {
     Blocked(Call),
     /// The same, until this thread woke it.
     WokenBy(Call, Occupant),
-    /// TCP had these bytes.
-    Held(Held),
 }
 
 /// One stretch of the path.
@@ -190,7 +187,12 @@ impl Path {
             ..step
         };
         let told = Step { reason: told, ..step };
-        let runs = matches!(cause, Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue);
+        let runs = match cause {
+            Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue => true,
+            // The thread that accepts ran for others.
+            Cause::AcceptQueue => cpu.is_some(),
+            _ => false,
+        };
         if let Some(tid) = tid.filter(|_| runs) {
             while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
                 self.charge_step(last_ns, told);

@@ -143,8 +143,17 @@ impl Connections {
         };
         let Some(held) = &mut turn.held else { return };
         let left = Left::new(event);
-        // The kernel half can have told before userspace asked, and knows it better.
-        if left.is_some_and(|left| left.exactness == Exactness::Tick) && held.left.is_some() {
+        // The kernel half can have told before userspace asked, and knows it better; but a bound is no better than what is
+        // known unless it is lower.
+        let is_no_news = |left: Left, known: Left| match left.exactness {
+            Exactness::Exact => false,
+            Exactness::Tick => true,
+            Exactness::AtTheLatest => known.at_ns <= left.at_ns,
+        };
+        if left
+            .zip(held.left)
+            .is_some_and(|(left, known)| is_no_news(left, known))
+        {
             return;
         }
         let at_ns = event.header.at_ns;

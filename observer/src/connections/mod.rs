@@ -1,8 +1,8 @@
 //! Where each request begins and ends on its socket.
 //!
 //! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
-//! byte. Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next request, a close, or a second of
-//! quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
+//! byte. Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next
+//! request, a close, or a second of quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
 //! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
 
 mod accepted;
@@ -335,7 +335,7 @@ impl Connections {
             }
             Some(turn.id)
         } else {
-            if connection.role == Role::Inbound && event.result > 0 {
+            if connection.role == Role::Inbound && event.result > 0 && !http::is_interim(head, sent_bytes) {
                 stray = Some(connection.sent_without_turn(at_ns));
             }
             None

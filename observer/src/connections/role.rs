@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 
 use observer_common::flags;
 
-use crate::http::{self, RequestLine};
+use crate::http;
+use crate::protocol::Protocol;
 
 /// Who opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +83,7 @@ impl Listeners {
     }
 }
 
-/// Whether these bytes are the beginning of an HTTP/1.x request: a method in capitals, then a path or, to a proxy, a URL.
-/// Other bytes can look like a method.
+/// Whether these bytes are the beginning of an HTTP/1.x request.
 pub(super) fn begins_request(head: &[u8]) -> bool {
-    RequestLine::read(head).is_some_and(|line| {
-        line.method.bytes().all(|byte| byte.is_ascii_uppercase())
-            && (line.target.starts_with('/') || line.target.starts_with("http"))
-    })
+    Protocol::told_by(head) == Some(Protocol::Http1)
 }

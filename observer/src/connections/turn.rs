@@ -112,6 +112,13 @@ impl Turn {
         self.held.is_some_and(|held| held.left.is_none())
     }
 
+    /// Bytes of it that TCP still has, as far as is known.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> u32 {
+        let held = self.held.filter(|held| held.left.is_none());
+        held.map_or(0, |held| held.unsent_bytes)
+    }
+
     /// Its first bytes.
     pub(super) fn head(&self) -> &[u8] {
         &self.head[..self.head_bytes]

@@ -73,7 +73,7 @@ pub enum Event<'a> {
     Looked(&'a Looked),
     /// Who listens where a watched process did that ended.
     Successor(&'a Successor),
-    /// A watched process ended, and that is known.
+    /// A watched process ended, and who took over was looked for.
     Ended(&'a Ended),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),

@@ -45,7 +45,9 @@ impl Pipeline {
         self.serving.hints(Traffic {
             turns: answered + open_answered,
             unanswered: unanswered + open_unanswered + counts.unanswered.iter().sum::<u64>(),
-            late_sends: self.summary.late_sends_seen() + counts.late_sends,
+            late_sends: self.summary.seen().late_sends + counts.late_sends,
+            begun_before: self.summary.seen().begun_before + counts.begun_before,
+            unknown_direction: self.summary.seen().unknown_direction + counts.unknown_direction,
         })
     }
 }

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::attribution::held_back;
 use crate::connections::Turn;
+use crate::output::Why;
 use crate::request::{Figures, LongestWait, Request};
 use crate::threads::RequestId;
 
@@ -18,8 +19,8 @@ pub(super) struct Explained {
     pub(super) id: RequestId,
     /// Its last send, as far as it was known then, ns.
     pub(super) sent_ns: u64,
-    /// End of the turn, as far as it was known then, ns: TCP can have had bytes of it.
-    pub(super) end_ns: u64,
+    /// Whether and why it is written, once that was judged: not before it is known how long it took.
+    pub(super) why: Option<Option<Why>>,
     pub(super) figures: Figures,
     pub(super) longest_wait: Option<LongestWait>,
     /// What is written of it, if it is. Boxed, because few are and thousands can be settled at once.
@@ -38,36 +39,31 @@ pub(super) struct Settled {
 }
 
 impl Explained {
-    /// The same of the turn as it ended, where it was explained while TCP had bytes of it: with that time as its last
-    /// stretch. `None` where it was explained with another end.
-    pub(super) fn until_the_end(mut self, turn: &Turn) -> Option<Self> {
-        if self.end_ns == turn.end_ns() {
-            return Some(self);
-        }
-        let span = held_back(turn).filter(|_| self.end_ns == turn.sent_ns)?;
+    /// The same of the whole turn: what TCP held back comes after the last send, and may be known only now.
+    pub(super) fn until_the_end(mut self, turn: &Turn) -> Self {
         let figures = &mut self.figures;
-        figures.latency_ns += span.dur_ns;
-        figures.unsent_bytes = 0;
-        figures.budget.charge(span.cause, span.dur_ns);
-        if self
-            .longest_wait
-            .as_ref()
-            .is_none_or(|longest| longest.dur_ns < span.dur_ns)
-        {
-            self.longest_wait = Some(LongestWait {
-                cause: span.cause,
-                dur_ns: span.dur_ns,
-                detail: span.detail.clone(),
-                culprit: None,
-                function_seen_ns: 0,
-                behind_pool: false,
-            });
+        figures.unsent_bytes = turn.unsent_bytes();
+        let span = held_back(turn);
+        if let Some(span) = &span {
+            figures.latency_ns += span.dur_ns;
+            figures.budget.charge(span.cause, span.dur_ns);
+            let longest_ns = self.longest_wait.as_ref().map_or(0, |longest| longest.dur_ns);
+            if longest_ns < span.dur_ns {
+                self.longest_wait = Some(LongestWait {
+                    cause: span.cause,
+                    dur_ns: span.dur_ns,
+                    detail: span.detail.clone(),
+                    culprit: None,
+                    function_seen_ns: 0,
+                    behind_pool: false,
+                });
+            }
         }
         if let Some(request) = &mut self.line {
             request.figures = self.figures;
-            request.timeline.push(span);
+            request.timeline.extend(span);
         }
-        Some(self)
+        self
     }
 
     fn spans(&self) -> usize {

@@ -15,6 +15,7 @@ impl Serving {
     /// What there is to tell, after this traffic.
     pub(crate) fn hints(&self, traffic: Traffic) -> Vec<Hint> {
         let mut hints = Vec::new();
+        let without_turns = self.without_turns(traffic).filter(|_| traffic.turns == 0);
         for (&pid, watched) in &self.watched {
             if let Some(ended) = watched.ended {
                 hints.extend(watched.replaced(pid, ended));
@@ -29,14 +30,12 @@ impl Serving {
             } else if watched.leaving.is_none() && watched.looked {
                 let children = watched.children(pid, traffic);
                 if traffic.turns == 0 && children.is_none() {
-                    hints.extend(watched.silent(pid));
+                    hints.extend(watched.silent(pid, without_turns.is_some()));
                 }
                 hints.extend(children);
             }
         }
-        if traffic.turns == 0 {
-            hints.extend(self.without_turns(traffic));
-        }
+        hints.extend(without_turns);
         hints
     }
 
@@ -53,6 +52,18 @@ impl Serving {
             parts.push(format!(
                 "{} times bytes were sent that answered none",
                 traffic.late_sends
+            ));
+        }
+        if traffic.begun_before > 0 {
+            parts.push(format!(
+                "{} answers to requests that had come before observer attached",
+                traffic.begun_before
+            ));
+        }
+        if traffic.unknown_direction > 0 {
+            parts.push(format!(
+                "{} connections of which nothing tells who opened them",
+                traffic.unknown_direction
             ));
         }
         let pid = *self.watched.keys().next()?;
@@ -174,8 +185,8 @@ impl Watched {
         })
     }
 
-    /// There was no request: what it does instead, as far as that is known.
-    fn silent(&self, pid: u32) -> Vec<Hint> {
+    /// There was no request: what it does instead, as far as that is known. `is_used` tells that there was traffic.
+    fn silent(&self, pid: u32, is_used: bool) -> Vec<Hint> {
         let mut hints = Vec::new();
         let paths: Vec<&str> = self.own(pid).filter_map(Listener::path).take(NAMED).collect();
         if !paths.is_empty() {
@@ -190,7 +201,7 @@ impl Watched {
             let remedy = "let it use its sockets by system calls while it is observed";
             hints.push(self.hint(HintKind::IoUring, pid, why, remedy));
         }
-        if hints.is_empty() {
+        if hints.is_empty() && !is_used {
             hints.push(self.unused(pid));
         }
         hints

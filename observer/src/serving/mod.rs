@@ -36,6 +36,10 @@ pub(crate) struct Traffic {
     pub(crate) unanswered: u64,
     /// Sends that belong to no turn.
     pub(crate) late_sends: u64,
+    /// Answers to requests that had come before their connection was first seen.
+    pub(crate) begun_before: u64,
+    /// Connections that were used while nobody could tell who had opened them.
+    pub(crate) unknown_direction: u64,
 }
 
 /// One watched process.

@@ -34,6 +34,8 @@ const SILENCE: Traffic = Traffic {
     turns: 0,
     unanswered: 0,
     late_sends: 0,
+    begun_before: 0,
+    unknown_direction: 0,
 };
 
 const REQUESTS: Traffic = Traffic { turns: 9, ..SILENCE };
@@ -137,11 +139,10 @@ fn traffic_without_a_turn_is_told_by_what_it_was() {
         late_sends: 5,
         ..SILENCE
     };
-    let silent = told(&looked(&[own(7, 25)], 2, false), traffic);
-    let (_, sentence) = silent
-        .iter()
-        .find(|(kind, _)| *kind == HintKind::NoTurns)
-        .unwrap();
+    // That nobody asks is not said beside it.
+    let [(HintKind::NoTurns, sentence)] = &told(&looked(&[own(7, 25)], 2, false), traffic)[..] else {
+        panic!("one hint");
+    };
     assert!(
         sentence
             .contains("2 times bytes came in and none were sent, 5 times bytes were sent that answered none"),

@@ -1,5 +1,7 @@
 //! What is merely counted: turns by confidence and status, and beside them losses by reason and the observer's own cost.
 
+use std::ops::{Add, AddAssign};
+
 use super::report::{ByConfidence, ByStatus, OwnCost};
 use crate::request::{Confidence, Figures};
 
@@ -13,12 +15,38 @@ pub(super) struct Counted {
     pub(super) status: ByStatus,
 }
 
+/// Traffic that belongs to no turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoTurns {
+    /// Sends of which nobody knows what they answer: their turn was taken for finished, or there was none.
+    pub late_sends: u64,
+    /// Answers to requests that had come before their connection was first seen.
+    pub begun_before: u64,
+    /// Connections that were used while nobody could tell who had opened them.
+    pub unknown_direction: u64,
+}
+
+impl AddAssign for NoTurns {
+    fn add_assign(&mut self, more: Self) {
+        self.late_sends += more.late_sends;
+        self.begun_before += more.begun_before;
+        self.unknown_direction += more.unknown_direction;
+    }
+}
+
+impl Add for NoTurns {
+    type Output = Self;
+
+    fn add(mut self, more: Self) -> Self {
+        self += more;
+        self
+    }
+}
+
 /// Counts of what belongs to no turn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beside {
-    pub(super) late_sends: u64,
-    pub(super) begun_before: u64,
-    pub(super) unknown_direction: u64,
+    pub(super) no_turns: NoTurns,
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
     pub(super) lost: Vec<(&'static str, u64)>,
     pub(super) cost: Option<OwnCost>,
@@ -87,9 +115,7 @@ impl Beside {
     }
 
     pub(super) fn add(&mut self, window: &Self) {
-        self.late_sends += window.late_sends;
-        self.begun_before += window.begun_before;
-        self.unknown_direction += window.unknown_direction;
+        self.no_turns += window.no_turns;
         for &(reason, count) in &window.lost {
             self.lost(reason, count);
         }

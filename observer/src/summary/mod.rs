@@ -23,6 +23,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use counts::Beside;
+pub use counts::NoTurns;
 use memory::Memory;
 pub(crate) use paths::without_query;
 use polls::PollSums;
@@ -123,19 +124,9 @@ impl Summary {
         }
     }
 
-    /// Counts sends that belong to no request: it was taken for finished, or there was none.
-    pub fn late_sends(&mut self, count: u64) {
-        self.window.beside.late_sends += count;
-    }
-
-    /// Counts requests that had begun before their connection was first seen: only their answer was.
-    pub fn begun_before(&mut self, count: u64) {
-        self.window.beside.begun_before += count;
-    }
-
-    /// Counts connections that were used while nobody could tell which side had opened them.
-    pub fn unknown_direction(&mut self, count: u64) {
-        self.window.beside.unknown_direction += count;
+    /// Counts what belongs to no turn.
+    pub fn no_turns(&mut self, counted: NoTurns) {
+        self.window.beside.no_turns += counted;
     }
 
     /// Adds what the observer itself cost since the last call.
@@ -174,10 +165,10 @@ impl Summary {
         all.fold((0, 0), |sum, turns| (sum.0 + turns.0, sum.1 + turns.1))
     }
 
-    /// Sends of the run so far that belong to no request.
+    /// What was counted in the run so far that belongs to no turn.
     #[must_use]
-    pub const fn late_sends_seen(&self) -> u64 {
-        self.run.beside.late_sends + self.window.beside.late_sends
+    pub fn seen(&self) -> NoTurns {
+        self.run.beside.no_turns + self.window.beside.no_turns
     }
 
     /// Ends the current window and starts the next.
@@ -229,9 +220,9 @@ impl Summary {
             other_protocols: others
                 .filter_map(|(protocol, turns)| beside(*protocol, turns, over))
                 .collect(),
-            late_sends: part.beside.late_sends,
-            begun_before: part.beside.begun_before,
-            unknown_direction: part.beside.unknown_direction,
+            late_sends: part.beside.no_turns.late_sends,
+            begun_before: part.beside.no_turns.begun_before,
+            unknown_direction: part.beside.no_turns.unknown_direction,
             memory,
             workers,
             polls: part.polls.as_ref().map(PollSums::totals),

@@ -268,7 +268,7 @@ fn conserves(request: &Request) -> Law {
         // that accepts from it before that.
         only_queued &= matches!(
             span.cause,
-            Cause::AcceptQueue | Cause::RunQueue | Cause::Throttled | Cause::OnCpu
+            Cause::AcceptQueue | Cause::RunQueue | Cause::Throttled | Cause::OnCpu | Cause::Stolen
         );
         prop_assert!(
             span.cause != Cause::AcceptQueue || (request.conn.nth == 1 && only_queued),

@@ -23,11 +23,10 @@ pub(crate) fn supports(thefts: &[Stolen], request: &Request) -> Result<(), TestC
         within.saturating_sub(from_ns.max(theft.from_ns)) * u64::from(of)
     };
     for theft in thefts {
-        let ran = request.timeline.iter().filter(|span| {
-            matches!(
-                span.cause,
-                Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue | Cause::Stolen
-            )
+        let ran = request.timeline.iter().filter(|span| match span.cause {
+            Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue | Cause::Stolen => true,
+            Cause::AcceptQueue => span.cpu.is_some(),
+            _ => false,
         });
         let with_it_ns: u64 = ran.map(|span| overlap(theft, span)).sum();
         let elsewhere_ns = theft.to_ns - theft.from_ns - with_it_ns;
