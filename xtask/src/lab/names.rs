@@ -74,6 +74,9 @@ impl Names {
 }
 
 /// The same for the runtime's task that is named. Nothing also where the truth knows none.
+///
+/// Behind several tasks none has to be named: what they did one after the other for requests of one path is told in one span,
+/// with the path.
 pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explained) -> Option<Named> {
     if right.is_empty() {
         return None;
@@ -82,7 +85,7 @@ pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explain
         span.pointer("/culprit/task").and_then(Value::as_u64)
     })?;
     Some(match named {
-        None if part.nameless => return None,
+        None if part.nameless || right.len() > 1 => return None,
         None => Named::Absent,
         Some(task) if right.contains(&task) => Named::Right,
         Some(task) => Named::Wrong(format!("the task is {task} and none of {right:?}")),

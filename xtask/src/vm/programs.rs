@@ -8,7 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::{command, workspace};
+use crate::{build, command, workspace};
 
 /// Live tests that run nowhere here, and why.
 const SKIPPED: &[(&str, &str)] = &[
@@ -79,23 +79,18 @@ pub(super) struct Programs {
 impl Programs {
     /// Builds them.
     pub(super) fn build() -> Result<Self> {
+        let examples = ["faulty-server", "load", "slow-peer", "hog"];
+        let observer = build::observer("release", &examples)?;
         let mut cargo = workspace::cargo("test");
-        // With the test come the program and the examples that it runs.
-        cargo.args(["--release", "--package", "observer", "--test", "live", "--bins"]);
-        cargo.args([
-            "--examples",
-            "--no-run",
-            "--message-format",
-            "json-render-diagnostics",
-        ]);
+        cargo.args(["--release", "--package", "observer", "--test", "live", "--no-run"]);
+        cargo.args(["--message-format", "json-render-diagnostics"]);
         cargo.stderr(Stdio::inherit());
         let messages = command::text(&mut cargo)?;
         let tests = executable(&messages, "live").context("cargo built no test `live`")?;
-        let release = workspace::target_dir()?.join("release");
-        let examples = ["faulty-server", "load", "slow-peer", "hog"];
+        let beside = observer.with_file_name("examples");
         Ok(Self {
-            observer: release.join("observer"),
-            examples: examples.map(|name| release.join("examples").join(name)).to_vec(),
+            examples: examples.map(|name| beside.join(name)).to_vec(),
+            observer,
             tests,
         })
     }
