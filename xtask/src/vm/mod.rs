@@ -34,7 +34,7 @@ Examples:
 
 /// Run the kernel tests on real distribution kernels in QEMU, and on this machine's own
 ///
-/// Takes eight to fifteen minutes after the build: the CPUs are emulated. Downloads Debian's newest cloud kernels of the
+/// Takes ten to twenty minutes after the build: the CPUs are emulated. Downloads Debian's newest cloud kernels of the
 /// series 6.1 and 6.12 and installs QEMU if it is missing. The machine's own kernel is checked as root; without root
 /// and without a sudo that asks for no password it is left out, which with CI=true in the environment is a failure.
 #[derive(clap::Args)]

@@ -40,6 +40,11 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "waits::waiting_for_a_connection_to_a_peer_is_downstream_with_its_address",
         "an emulated CPU takes longer from the answer to the wakeup than the two are held to belong together",
     ),
+    ("accepting::", LOAD),
+    (
+        "attach::connections_in_the_middle_of_a_request_and_of_a_question_to_a_peer_go_on_as_what_they_are",
+        LOAD,
+    ),
     ("crowds::", LOAD),
     ("pools::a_pool_that_is_exhausted_is_the_finding", LOAD),
     (
@@ -47,6 +52,14 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         LOAD,
     ),
     ("endurance::", LOAD),
+    (
+        "held::a_body_sent_after_its_head_without_nodelay_is_held_back_by_nagle",
+        LOAD,
+    ),
+    (
+        "held::of_a_client_that_is_silent_afterwards_the_end_is_known_to_a_tick",
+        LOAD,
+    ),
     ("overload::", LOAD),
     ("short_lived::", LOAD),
     ("together::", LOAD),

@@ -19,8 +19,8 @@ pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 /// The Debian package of [`PROGRAM`].
 pub(super) const PACKAGE: &str = "qemu-system-x86";
 
-/// A run takes two to three minutes on two slow cores. One that hangs is ended after this.
-const PATIENCE: Duration = Duration::from_secs(420);
+/// A run takes three to six minutes on two slow cores. One that hangs is ended after this.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often the machine is asked whether it has turned itself off.
 const POLL: Duration = Duration::from_millis(100);
