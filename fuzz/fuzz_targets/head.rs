@@ -6,10 +6,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use observer::http::{self, RequestLine};
+use observer::connections::protocol::http1::{self, RequestLine};
 
 fuzz_target!(|head: &[u8]| {
-    if let Some(status) = http::final_status(head) {
+    if let Some(status) = http1::final_status(head) {
         assert!((100..600).contains(&status) && head.starts_with(b"HTTP/1."));
     }
     let Some(whole) = RequestLine::read(head) else {

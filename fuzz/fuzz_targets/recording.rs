@@ -9,16 +9,19 @@ use std::collections::BTreeMap;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use observer::cause::Budget;
+use observer::model::cause::Budget;
 use observer::output::escape::is_unsafe;
 use observer::output::table::{Size, Style};
-use observer::output::{Header, JsonLines, ProcessLine, Requests, RuntimeLine, Sink, Table, Why};
+use observer::model::header::{Header, Requests};
+use observer::output::{JsonLines, Sink, Table, Why};
+use observer::model::process::ProcessLine;
+use observer::model::runtime::RuntimeLine;
 use observer::pipeline::Pipeline;
-use observer::protocol::Protocol;
-use observer::request::Request;
+use observer::model::protocol::Protocol;
+use observer::model::request::Request;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
-use observer::summary::{End, Totals, Window};
+use observer::model::report::{End, Totals, Window};
 
 const STYLE: Style = Style {
     terminal: false,

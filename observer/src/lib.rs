@@ -2,20 +2,17 @@
 //!
 //! Events come from a [`source`], the live kernel or a recording; the [`pipeline`] follows [`threads`] and
 //! [`connections`], explains each finished turn ([`attribution`]), counts it ([`summary`]) and hands it to an
-//! [`output`]. No later stage is known to an earlier one. See ARCHITECTURE.md.
+//! [`output`]. What they say to each other are values of the [`model`]. No later stage is known to an earlier one, which
+//! `cargo xtask tidy` checks. See ARCHITECTURE.md.
 
 pub mod attribution;
-pub mod cause;
 pub mod connections;
 pub mod event;
-pub mod hint;
-pub mod http;
 pub mod losses;
+pub mod model;
 pub mod output;
 pub mod pipeline;
 pub mod polls;
-pub mod protocol;
-pub mod request;
 mod runtimes;
 mod serving;
 pub mod source;

@@ -16,17 +16,22 @@ use self::settled::{Explained, Settled};
 use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, Turn};
 use crate::event::{self, Event};
-use crate::hint::Hint;
 use crate::losses::{self, Losses};
-use crate::output::{Header, ProcessEvent, ProcessLine, RuntimeLine, Selection, Sink, Why};
+use crate::model::header::Header;
+use crate::model::hint::Hint;
+use crate::model::id::{RequestId, Task};
+use crate::model::process::{ProcessEvent, ProcessLine};
+use crate::model::protocol::Protocol;
+use crate::model::report::OwnCost;
+use crate::model::runtime::RuntimeLine;
+use crate::output::{Selection, Sink, Why};
 use crate::polls::Polls;
-use crate::protocol::Protocol;
 use crate::runtimes::Runtimes;
 use crate::serving::Serving;
 use crate::source::Batch;
-use crate::summary::{self, NoTurns, OwnCost, Summary, WorkerUsage};
+use crate::summary::{self, NoTurns, Summary, WorkerUsage};
 use crate::syscall;
-use crate::threads::{RequestId, Samples, Task, Threads};
+use crate::threads::{Samples, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 

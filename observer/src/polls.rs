@@ -8,37 +8,18 @@
 use observer_common::{PollEnd, PollStart};
 use rustc_hash::FxHashMap;
 
-use crate::summary::ProbeCost;
-use crate::threads::Task;
+use crate::model::id::Task;
+use crate::model::poll::Poll;
+use crate::model::report::ProbeCost;
 
 /// What a probe costs each time that a thread comes by it, ns: the trap, mostly. Measured, see `docs/cost.md`.
 pub const PROBE_NS: u64 = 3_800;
-
-/// A poll that takes longer holds its worker for long, ns: the runtime's other tasks wait meanwhile.
-pub const LONG_POLL_NS: u64 = 1_000_000;
 
 /// Polls inside one another that are followed on a thread, at most. The kernel follows no more.
 const MAX_DEPTH: usize = 64;
 
 /// Threads that are followed at once, at most; when there are more, all are forgotten.
 const MAX_THREADS: usize = 16_384;
-
-/// A poll that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Poll {
-    /// Its task, as far as it is proved.
-    pub task: Task,
-    /// Process.
-    pub pid: u32,
-    /// Thread.
-    pub tid: u32,
-    /// When it began, ns.
-    pub start_ns: u64,
-    /// How long it took, ns.
-    pub dur_ns: u64,
-    /// How long its task had been queued before, ns, where that was seen. A job of the blocking pool is never queued.
-    pub queued_for_ns: Option<u64>,
-}
 
 /// A poll that is not over.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::output::{RuntimeAtWork, RuntimeLine, RuntimeThread};
+use crate::model::runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
 use crate::threads::{Roles, Workers};
 
 /// Threads of a runtime that are listed.
@@ -121,7 +121,7 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::threads::Flavour;
+    use crate::model::runtime::Flavour;
 
     const PID: u32 = 7;
 

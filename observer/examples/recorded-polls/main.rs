@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser as _;
 use observer::event::Event;
-use observer::polls::{Poll, Polls};
+use observer::model::id::Task;
+use observer::model::poll::Poll;
+use observer::polls::Polls;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
-use observer::threads::Task;
 use serde::Serialize;
 
 /// Print each poll in a recording

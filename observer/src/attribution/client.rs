@@ -3,7 +3,7 @@
 use super::path::Reason;
 use super::service::{LastRun, Walk};
 use super::waiting;
-use crate::cause::Cause;
+use crate::model::cause::Cause;
 use crate::syscall;
 use crate::threads::{Block, Slice, State};
 

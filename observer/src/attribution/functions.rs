@@ -4,8 +4,8 @@
 //! that is seen here and there would tear them apart again.
 
 use super::Evidence;
-use crate::cause::Cause;
-use crate::request::Span;
+use crate::model::cause::Cause;
+use crate::model::request::Span;
 
 /// Adds what was seen in `span`, whose times count from `arrival_ns`; gives how much time that stands for, ns.
 pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) -> u64 {

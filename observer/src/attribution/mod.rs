@@ -19,9 +19,9 @@ mod service;
 mod stolen;
 mod waiting;
 
-use crate::cause::Cause;
 use crate::connections::{Connections, Turn};
-use crate::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
+use crate::model::cause::Cause;
+use crate::model::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
 use crate::threads::{Samples, Thread, Threads};
 
 pub use names::{Names, held_back};

@@ -6,11 +6,12 @@ use rustc_hash::FxHashMap;
 
 use super::Evidence;
 use super::path::{Call, Reason, Step};
-use crate::cause::Cause;
 use crate::connections::{Exactness, Held, Turn};
-use crate::request::{Culprit, Detail, HeldBack, Span};
+use crate::model::cause::Cause;
+use crate::model::id::Task;
+use crate::model::request::{Culprit, Detail, HeldBack, Span};
 use crate::syscall;
-use crate::threads::{Occupant, Owner, Task};
+use crate::threads::{Occupant, Owner};
 
 /// Descriptors whose names are kept.
 const MAX_NAMES: usize = 65_536;

@@ -5,8 +5,9 @@
 //! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
 use super::stolen::Stolen;
-use crate::cause::{Budget, Cause};
-use crate::threads::{Occupant, Owner, Sums, Task, Theft};
+use crate::model::cause::{Budget, Cause};
+use crate::model::id::Task;
+use crate::threads::{Occupant, Owner, Sums, Theft};
 
 /// The system call that a thread blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

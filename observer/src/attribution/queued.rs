@@ -2,7 +2,8 @@
 
 use super::service::Walk;
 use super::waiting;
-use crate::threads::{Owner, Slice, State, Task};
+use crate::model::id::Task;
+use crate::threads::{Owner, Slice, State};
 
 impl Walk<'_, '_> {
     /// Whether it is recorded that a thread that ran for `owner` in `task` had not begun with what it did next.

@@ -6,8 +6,8 @@ use observer_common::conn;
 use super::path::Reason;
 use super::service::{LastRun, Walk};
 use super::waiting;
-use crate::cause::Cause;
 use crate::connections::Role;
+use crate::model::cause::Cause;
 use crate::threads::{Block, Owner, Slice, State};
 
 /// Hand-offs that are followed to find what woke a row of workers, at most.

@@ -7,10 +7,11 @@
 
 use super::path::{Call, Path, Reason};
 use super::{Evidence, waiting};
-use crate::cause::Cause;
 use crate::connections::{Role, Turn};
+use crate::model::cause::Cause;
+use crate::model::id::Task;
 use crate::syscall::{self, Wait};
-use crate::threads::{Began, Block, Owner, State, Task};
+use crate::threads::{Began, Block, Owner, State};
 
 /// Slices looked at for one request, at most.
 const MAX_STEPS: usize = 20_000;

@@ -5,9 +5,10 @@ use observer_common::limits::NETWORK_MARK_NS;
 
 use super::Evidence;
 use super::path::{Call, Keep, Path, Reason, Step};
-use crate::cause::Cause;
 use crate::connections::Turn;
-use crate::threads::{Back, Block, Crossed, MAX_SLICES, Owner, RequestId, Slice, State, Task, Thread};
+use crate::model::cause::Cause;
+use crate::model::id::{RequestId, Task};
+use crate::threads::{Back, Block, Crossed, MAX_SLICES, Owner, Slice, State, Thread};
 
 /// Slices looked at for one stretch, at most.
 const MAX_STEPS: usize = MAX_SLICES;

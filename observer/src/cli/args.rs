@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use observer::output::Requests;
+use observer::model::header::Requests;
 use observer_common::limits;
 
 /// Explains each slow request of a running server, from the kernel, without a rebuild or restart.

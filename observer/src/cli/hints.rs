@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use observer::hint::Hint;
+use observer::model::hint::Hint;
 use observer::output::escape::escape;
 
 use super::args::Print;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use observer::output::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
+use observer::model::header::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::polls::PROBE_NS;
 use observer::source::live::polls::{self, Functions};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};

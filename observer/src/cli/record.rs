@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context as _, Result};
 use observer::event::Event;
-use observer::output::{Options, Requests, SAMPLE_ONE_IN};
+use observer::model::header::{Options, Requests};
+use observer::output::SAMPLE_ONE_IN;
 use observer::source::recording::Writer;
 
 use super::args::Record;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 
 use anyhow::{Context as _, Result, bail};
-use observer::output::Options;
+use observer::model::header::Options;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};

@@ -6,8 +6,9 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use observer::model::header::Options;
 use observer::output::table::{Size, Style};
-use observer::output::{JsonLines, Options, SAMPLE_ONE_IN, Sink, Table};
+use observer::output::{JsonLines, SAMPLE_ONE_IN, Sink, Table};
 use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};

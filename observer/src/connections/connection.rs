@@ -7,11 +7,11 @@ use std::rc::Rc;
 use super::QUIET_NS;
 use super::accepted::Accepted;
 use super::held::Held;
+use super::protocol::http1::RequestLine;
 use super::role::{self, Role};
 use super::speech::Speech;
 use super::turn::Turn;
-use crate::http::RequestLine;
-use crate::threads::RequestId;
+use crate::model::id::RequestId;
 
 /// Names of a connection's turns that are remembered. One can be that of many turns in a row.
 const MAX_NAMES: usize = 8;

@@ -3,7 +3,7 @@
 //! It does not know what ends a turn at once, which is the next one.
 
 use super::{Connections, MAX_CLOSED, QUIET_NS, SETTLED_NS};
-use crate::threads::RequestId;
+use crate::model::id::RequestId;
 
 impl Connections {
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.

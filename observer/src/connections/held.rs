@@ -6,26 +6,9 @@
 use observer_common as common;
 use observer_common::flags::{AT_THE_LATEST, TO_A_TICK};
 use observer_common::tcp::nagle;
-use serde::{Serialize, Serializer};
 
 use super::Connections;
-
-/// What kept the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HeldBy {
-    /// The client has no room.
-    ClientWindow,
-    /// As many segments as the congestion window allows are on their way.
-    CongestionWindow,
-    /// The congestion control spreads segments over time.
-    Pacing,
-    /// Less than a segment, while others are not acknowledged: Nagle's algorithm, without `TCP_NODELAY`.
-    Nagle,
-    /// Less than a segment, and the server asked for full ones: `TCP_CORK`.
-    Cork,
-    /// None of these.
-    Unknown,
-}
+use crate::model::request::HeldBy;
 
 /// Bytes that were unsent when a send returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +48,7 @@ impl Held {
         Self {
             sent_ns: event.sent_ns,
             unsent_bytes: event.unsent_bytes,
-            by: HeldBy::of(event),
+            by: kept_by(event),
             left: None,
         }
     }
@@ -87,42 +70,21 @@ impl Left {
     }
 }
 
-impl HeldBy {
-    /// In the order in which the kernel asks before it sends (`tcp_write_xmit`).
-    fn of(event: &common::Held) -> Self {
-        let less_than_a_segment = event.unsent_bytes < event.segment_bytes;
-        if event.paced != 0 {
-            Self::Pacing
-        } else if event.in_flight >= event.congestion_window {
-            Self::CongestionWindow
-        } else if event.window_bytes < event.unsent_bytes.min(event.segment_bytes) {
-            Self::ClientWindow
-        } else if less_than_a_segment && event.nagle & nagle::CORK != 0 {
-            Self::Cork
-        } else if less_than_a_segment && event.nagle & nagle::OFF == 0 && event.in_flight > 0 {
-            Self::Nagle
-        } else {
-            Self::Unknown
-        }
-    }
-
-    /// The name in records.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClientWindow => "client_window",
-            Self::CongestionWindow => "congestion_window",
-            Self::Pacing => "pacing",
-            Self::Nagle => "nagle",
-            Self::Cork => "cork",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl Serialize for HeldBy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+/// What kept the bytes, in the order in which the kernel asks before it sends (`tcp_write_xmit`).
+fn kept_by(event: &common::Held) -> HeldBy {
+    let less_than_a_segment = event.unsent_bytes < event.segment_bytes;
+    if event.paced != 0 {
+        HeldBy::Pacing
+    } else if event.in_flight >= event.congestion_window {
+        HeldBy::CongestionWindow
+    } else if event.window_bytes < event.unsent_bytes.min(event.segment_bytes) {
+        HeldBy::ClientWindow
+    } else if less_than_a_segment && event.nagle & nagle::CORK != 0 {
+        HeldBy::Cork
+    } else if less_than_a_segment && event.nagle & nagle::OFF == 0 && event.in_flight > 0 {
+        HeldBy::Nagle
+    } else {
+        HeldBy::Unknown
     }
 }
 
@@ -276,8 +238,8 @@ mod tests {
             segment_bytes: 1_448,
             ..common::Held::zeroed()
         };
-        assert_eq!(HeldBy::of(&nagle), HeldBy::Nagle);
-        let of = |held: common::Held| HeldBy::of(&held);
+        assert_eq!(kept_by(&nagle), HeldBy::Nagle);
+        let of = |held: common::Held| kept_by(&held);
         assert_eq!(
             of(common::Held {
                 nagle: nagle::OFF,

@@ -9,6 +9,7 @@ mod accepted;
 mod connection;
 mod endings;
 mod held;
+pub mod protocol;
 mod role;
 mod speech;
 mod turn;
@@ -22,14 +23,15 @@ use rustc_hash::FxHashMap;
 pub use accepted::Accepted;
 use connection::Stray;
 pub use connection::{Connection, OutboundSend};
-pub use held::{Exactness, Held, HeldBy};
+pub use held::{Exactness, Held};
 use role::Listeners;
 pub use role::Role;
 pub use turn::Turn;
 
-use crate::http;
-use crate::protocol::Protocol;
-use crate::threads::{Direction, Operation, RequestId, Task};
+use self::protocol::http1;
+use crate::model::id::{RequestId, Task};
+use crate::model::protocol::Protocol;
+use crate::threads::{Direction, Operation};
 
 /// A response is over when nothing was sent for this long, ns.
 pub const QUIET_NS: u64 = 1_000_000_000;
@@ -300,7 +302,7 @@ impl Connections {
         let outbound = connection.role == Role::Outbound;
         let sent_bytes = u64::from(event.result.max(0).unsigned_abs());
         if let Some(turn) = connection.turn.as_mut().filter(|_| !outbound)
-            && http::is_interim(head, sent_bytes)
+            && http1::is_interim(head, sent_bytes)
         {
             // It is not the answer, and what its receive has said of the thread still holds.
             turn.bytes_out += sent_bytes;
@@ -321,7 +323,7 @@ impl Connections {
         } else if let Some(turn) = &mut connection.turn {
             turn.touched_by(event.header.tid);
             if event.result > 0 {
-                turn.status = turn.status.or_else(|| http::final_status(head));
+                turn.status = turn.status.or_else(|| http1::final_status(head));
                 if turn.sent_tid == 0 {
                     connection.speech.answered(turn);
                 }
@@ -335,7 +337,7 @@ impl Connections {
             }
             Some(turn.id)
         } else {
-            if connection.role == Role::Inbound && event.result > 0 && !http::is_interim(head, sent_bytes) {
+            if connection.role == Role::Inbound && event.result > 0 && !http1::is_interim(head, sent_bytes) {
                 stray = Some(connection.sent_without_turn(at_ns));
             }
             None

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 
 use observer_common::flags;
 
-use crate::http;
-use crate::protocol::Protocol;
+use super::protocol::{http1, told_by};
+use crate::model::protocol::Protocol;
 
 /// Who opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Role {
     pub(super) fn of_received(head: &[u8]) -> Self {
         if begins_request(head) {
             Self::Inbound
-        } else if http::status(head).is_some() {
+        } else if http1::status(head).is_some() {
             Self::Outbound
         } else {
             Self::Unknown
@@ -85,5 +85,5 @@ impl Listeners {
 
 /// Whether these bytes are the beginning of an HTTP/1.x request.
 pub(super) fn begins_request(head: &[u8]) -> bool {
-    Protocol::told_by(head) == Some(Protocol::Http1)
+    told_by(head) == Some(Protocol::Http1)
 }

@@ -1,7 +1,8 @@
 //! What a connection speaks, as its turns tell it one after the other.
 
+use super::protocol::told_by;
 use super::turn::Turn;
-use crate::protocol::Protocol;
+use crate::model::protocol::Protocol;
 
 /// The protocol of a connection, as soon as the bytes of one of its turns were of a protocol for certain.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +15,7 @@ impl Speech {
     /// HTTP/1 tells it too.
     pub(super) fn of(self, turn: &Turn) -> Option<Protocol> {
         self.0
-            .or_else(|| Protocol::told_by(turn.head()))
+            .or_else(|| told_by(turn.head()))
             .or_else(|| turn.status.map(|_| Protocol::Http1))
     }
 
@@ -42,7 +43,7 @@ mod tests {
     use observer_common::Receive;
 
     use super::*;
-    use crate::threads::RequestId;
+    use crate::model::id::RequestId;
 
     /// What turns that begin so, and are answered with such a status, are taken for one after the other.
     fn spoken(turns: &[(&[u8], Option<u16>)]) -> Vec<Protocol> {

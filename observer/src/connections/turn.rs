@@ -4,9 +4,9 @@ use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 
 use super::accepted::Accepted;
 use super::held::Held;
-use crate::http::RequestLine;
-use crate::protocol::Protocol;
-use crate::threads::{RequestId, Task};
+use super::protocol::http1::RequestLine;
+use crate::model::id::{RequestId, Task};
+use crate::model::protocol::Protocol;
 
 /// Threads that are remembered of a request.
 const MAX_TIDS: usize = 8;

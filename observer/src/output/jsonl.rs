@@ -11,9 +11,12 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::escape::is_unsafe;
 use super::request_line::RequestLine;
-use super::{Header, ProcessLine, RuntimeLine, SCHEMA_VERSION, Sink, Why};
-use crate::request::Request;
-use crate::summary::{End, Window};
+use super::{SCHEMA_VERSION, Sink, Why};
+use crate::model::header::Header;
+use crate::model::process::ProcessLine;
+use crate::model::report::{End, Window};
+use crate::model::request::Request;
+use crate::model::runtime::RuntimeLine;
 
 /// Holds about a hundred requests with their timelines: few system calls at full rate.
 const BUFFER_BYTES: usize = 64 << 10;

@@ -1,16 +1,18 @@
 //! Values for the tests of the outputs: one run of one server, made up, in figures that agree with each
 //! other.
 
-use super::{Header, Options, ProcessEvent, ProcessLine, Requests, SAMPLE_ONE_IN, SignalInfo, TargetInfo};
-use crate::cause::{Budget, Cause};
-use crate::hint::{Hint, HintKind};
-use crate::protocol::Protocol;
-use crate::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
-use crate::summary::{
+use super::SAMPLE_ONE_IN;
+use crate::model::cause::{Budget, Cause};
+use crate::model::header::{Header, Options, Requests, SignalInfo, TargetInfo};
+use crate::model::hint::{Hint, HintKind};
+use crate::model::process::{ProcessEvent, ProcessLine};
+use crate::model::protocol::Protocol;
+use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
     PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, ProtocolTotals, Quantiles, RssMeans, Totals,
     Trouble, WaitedFor, Window, WorkerTotals,
 };
+use crate::model::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;

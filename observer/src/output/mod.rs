@@ -8,26 +8,23 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::request::Request;
-use crate::summary::{End, Window};
+use crate::model::header::Header;
+use crate::model::process::ProcessLine;
+use crate::model::report::{End, Window};
+use crate::model::request::Request;
+use crate::model::runtime::RuntimeLine;
 
 pub mod escape;
-mod header;
 mod jsonl;
 #[cfg(test)]
 mod made_up;
-mod process;
 mod request_line;
-mod runtime;
 mod selection;
 pub mod table;
 mod words;
 
-pub use header::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
 pub use jsonl::JsonLines;
-pub use process::{ProcessEvent, ProcessLine, Successor};
-pub use runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
-pub use selection::{Requests, SAMPLE_ONE_IN, Selection};
+pub use selection::{SAMPLE_ONE_IN, Selection};
 pub use table::Table;
 
 /// The version that opens every line of JSON Lines.

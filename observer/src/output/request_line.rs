@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use super::{SCHEMA_VERSION, Why};
-use crate::cause::{Budget, Cause};
-use crate::connections::HeldBy;
-use crate::protocol::Protocol;
-use crate::request::{Culprit, Figures, Http, Request, Span};
+use crate::model::cause::{Budget, Cause};
+use crate::model::protocol::Protocol;
+use crate::model::request::HeldBy;
+use crate::model::request::{Culprit, Figures, Http, Request, Span};
 use crate::summary::without_query;
 
 #[derive(Serialize)]

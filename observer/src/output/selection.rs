@@ -7,12 +7,9 @@
 //! A written request therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`],
 //! and for `sample_one_in` requests when it is [`Why::Sample`]; sums weighted so are unbiased.
 
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 use super::Why;
-use crate::threads::RequestId;
+use crate::model::header::Requests;
+use crate::model::id::RequestId;
 
 /// One request in this many is drawn below the tail.
 pub const SAMPLE_ONE_IN: u64 = 100;
@@ -24,32 +21,6 @@ pub(super) const MAX_TAIL_LINES: u32 = 1000;
 /// Spans that the timelines of these may have together before the next is not written any more: some 16 MiB. One that
 /// waited behind ten thousand, on a CPU that its worker had to share, has a thousand.
 pub(super) const MAX_TAIL_SPANS: usize = 131_072;
-
-/// What `--requests` asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Requests {
-    /// Those at or above the live p99, and a sample of the others.
-    #[default]
-    Tail,
-    /// Every one.
-    All,
-    /// None.
-    None,
-}
-
-impl FromStr for Requests {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "tail" => Ok(Self::Tail),
-            "all" => Ok(Self::All),
-            "none" => Ok(Self::None),
-            _ => Err(format!("`{text}` is not one of tail, all, none")),
-        }
-    }
-}
 
 /// Chooses the requests that become lines.
 #[derive(Clone, Copy, Debug)]

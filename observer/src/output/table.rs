@@ -8,11 +8,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::{Header, ProcessLine, RuntimeLine, Sink, Why};
-use crate::hint::Hint;
-use crate::protocol::Protocol;
-use crate::request::Request;
-use crate::summary::{End, OwnCost, Totals, Window};
+use super::{Sink, Why};
+use crate::model::header::Header;
+use crate::model::hint::Hint;
+use crate::model::process::ProcessLine;
+use crate::model::protocol::Protocol;
+use crate::model::report::{End, OwnCost, Totals, Window};
+use crate::model::request::Request;
+use crate::model::runtime::RuntimeLine;
 
 mod budget;
 mod causes;

@@ -1,7 +1,7 @@
 //! When there is something to tell a user beside the figures.
 
 use super::Pipeline;
-use crate::hint::Hint;
+use crate::model::hint::Hint;
 use crate::serving::Traffic;
 
 /// A run that saw nothing for so long says what it did see, ns.

@@ -4,9 +4,11 @@ use observer_common::{Header, PollEnd, PollStart};
 
 use super::Pipeline;
 use crate::connections::Connections;
-use crate::polls::Poll;
-use crate::summary::{LongPoll, without_query};
-use crate::threads::{Task, Threads};
+use crate::model::id::Task;
+use crate::model::poll::Poll;
+use crate::model::report::LongPoll;
+use crate::summary::without_query;
+use crate::threads::Threads;
 
 impl Pipeline {
     pub(super) fn seen_in(&mut self, header: &Header, pid: u32, task: u64) {

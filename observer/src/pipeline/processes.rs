@@ -6,7 +6,8 @@ use observer_common::{ProcessChange, flags};
 
 use super::Pipeline;
 use crate::event;
-use crate::output::{ProcessEvent, ProcessLine, Sink};
+use crate::model::process::{ProcessEvent, ProcessLine};
+use crate::output::Sink;
 
 impl Pipeline {
     fn process_ended(&mut self, pid: u32) {

@@ -4,9 +4,9 @@ use rustc_hash::FxHashMap;
 
 use crate::attribution::held_back;
 use crate::connections::Turn;
+use crate::model::id::RequestId;
+use crate::model::request::{Figures, LongestWait, Request};
 use crate::output::Why;
-use crate::request::{Figures, LongestWait, Request};
-use crate::threads::RequestId;
 
 /// Turns that are kept with all that a line says of them; others are explained when they are finished.
 const MAX_SETTLED_LINES: usize = 256;

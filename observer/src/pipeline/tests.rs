@@ -5,9 +5,10 @@ use observer_common::{Header as RecordHeader, Kind, Receive, Send, flags};
 
 use super::*;
 use crate::event::Tick;
-use crate::output::{Options, Requests, Why};
-use crate::request::Request;
-use crate::summary::{End, Window};
+use crate::model::header::{Options, Requests};
+use crate::model::report::{End, Window};
+use crate::model::request::Request;
+use crate::output::Why;
 
 const MS: u64 = 1_000_000;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ended, Listener, Place, Serving, Traffic, Watched};
-use crate::hint::{Hint, HintKind};
-use crate::output::Successor;
+use crate::model::hint::{Hint, HintKind};
+use crate::model::process::Successor;
 
 const WHO_SERVES: &str = "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
 

@@ -7,8 +7,8 @@ mod hints;
 use std::collections::BTreeMap;
 
 use crate::event;
-use crate::hint::{Hint, HintKind};
-use crate::output::{ProcessLine, Successor};
+use crate::model::hint::{Hint, HintKind};
+use crate::model::process::{ProcessLine, Successor};
 
 /// Listeners that are kept of a watched process and those that it started, at most.
 const MAX_LISTENERS: usize = 1024;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{Ended as EndedFact, Listener as ListenerFact, Looked, Successor as SuccessorFact};
-use crate::output::ProcessEvent;
+use crate::model::process::ProcessEvent;
 
 const PID: u32 = 4120;
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{Batch, Source, Status};
 use crate::event::{self, Event};
-use crate::output::Header;
+use crate::model::header::Header;
 
 /// First bytes of every recording.
 pub const MAGIC: &[u8; 8] = b"observer";
@@ -188,7 +188,7 @@ impl<R: Read> Source for Reader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Options;
+    use crate::model::header::Options;
 
     fn header() -> Header {
         Header {
@@ -201,7 +201,7 @@ mod tests {
             targets: Vec::new(),
             signals: Vec::new(),
             options: Options {
-                requests: crate::output::Requests::None,
+                requests: crate::model::header::Requests::None,
                 sample_one_in: 1,
                 with_query: false,
                 ring_bytes: 0,

@@ -15,9 +15,9 @@
 
 use super::buckets::{BUCKETS, index};
 use super::culprits::{Known, Waits};
-use super::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
-use crate::cause::{Budget, Cause};
-use crate::request::Figures;
+use crate::model::cause::{Budget, Cause};
+use crate::model::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
+use crate::model::request::Figures;
 
 /// Parts of a rank: bands begin and end at multiples of 0.05 % of the requests.
 const PARTS: u128 = 10_000;

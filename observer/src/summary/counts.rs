@@ -2,8 +2,8 @@
 
 use std::ops::{Add, AddAssign};
 
-use super::report::{ByConfidence, ByStatus, OwnCost};
-use crate::request::{Confidence, Figures};
+use crate::model::report::{ByConfidence, ByStatus, OwnCost};
+use crate::model::request::{Confidence, Figures};
 
 /// Counts of turns.
 #[derive(Clone, Debug, Default)]

@@ -10,10 +10,10 @@ use std::rc::Rc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::report::WaitedFor;
-use crate::cause::Cause;
-use crate::connections::HeldBy;
-use crate::request::LongestWait;
+use crate::model::cause::Cause;
+use crate::model::report::WaitedFor;
+use crate::model::request::HeldBy;
+use crate::model::request::LongestWait;
 
 /// Different things waited for that are told apart in a run.
 const MAX_KNOWN: usize = 1024;
@@ -220,7 +220,7 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Culprit, Detail};
+    use crate::model::request::{Culprit, Detail};
 
     fn behind(comm: &str, dur_ns: u64) -> LongestWait {
         LongestWait {

@@ -1,9 +1,9 @@
 //! One sentence on what is wrong, where the evidence is clear: what most of the time at the p99 went to, and what the
 //! workers did meanwhile.
 
-use super::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
-use crate::cause::Cause;
-use crate::connections::HeldBy;
+use crate::model::cause::Cause;
+use crate::model::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
+use crate::model::request::HeldBy;
 
 /// Part of the latency at the p99 from which on a cause is told.
 const LARGE: f64 = 0.25;
@@ -194,8 +194,8 @@ fn busy(process: &ProcessWorkers, of_latency: &str) -> Option<(Trouble, String)>
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::WorkerTotals;
     use super::*;
+    use crate::model::report::WorkerTotals;
 
     fn p99(parts: &[(Cause, u64)], waited_for: Vec<WaitedFor>) -> BandMeans {
         let mut band = BandMeans {

@@ -5,8 +5,8 @@
 
 use hdrhistogram::Histogram;
 
-use super::report::Quantiles;
 use super::{MAX_LATENCY_NS, MIN_LATENCY_NS};
+use crate::model::report::Quantiles;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
 

@@ -3,7 +3,7 @@
 //! It is told totals since the start of each process, and keeps what was added in this window and since
 //! the first look. It does not know where the figures come from.
 
-use super::report::ProcessMemory;
+use crate::model::report::ProcessMemory;
 
 /// Most processes that are told apart; beyond, the one that was not seen for longest makes room.
 const MAX_PROCESSES: usize = 256;

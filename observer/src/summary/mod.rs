@@ -15,7 +15,6 @@ mod latency;
 mod memory;
 mod paths;
 mod polls;
-mod report;
 mod turns;
 mod workers;
 
@@ -27,18 +26,14 @@ pub use counts::NoTurns;
 use memory::Memory;
 pub(crate) use paths::without_query;
 use polls::PollSums;
-pub use report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, ProtocolTotals,
-    Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
-};
 use turns::{Over, Turns};
 pub use workers::WorkerUsage;
 use workers::Workers;
 
-use crate::polls::Poll;
-use crate::protocol::Protocol;
-use crate::request::{Figures, LongestWait};
+use crate::model::poll::Poll;
+use crate::model::protocol::Protocol;
+use crate::model::report::{End, LongPoll, OwnCost, ProtocolTotals, Totals, Window};
+use crate::model::request::{Figures, LongestWait};
 
 /// Shortest latency that is told apart, ns.
 pub const MIN_LATENCY_NS: u64 = 1;

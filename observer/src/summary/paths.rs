@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::buckets::Counts;
-use super::report::PathTotals;
+use crate::model::report::PathTotals;
 
 /// Most paths that are told apart at once.
 const MAX_PATHS: usize = 256;

@@ -1,8 +1,8 @@
 //! Polls of runtime tasks: how long they took, how long their tasks were queued before, and the longest.
 
 use super::latency::Latency;
-use super::report::{LongPoll, PollTotals};
-use crate::polls::{LONG_POLL_NS, Poll};
+use crate::model::poll::{LONG_POLL_NS, Poll};
+use crate::model::report::{LongPoll, PollTotals};
 
 /// Longest polls that are named. A worker has fewer than a thousand long ones a second.
 const NAMED: usize = 256;
@@ -80,7 +80,7 @@ impl PollSums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::threads::Task;
+    use crate::model::id::Task;
 
     fn poll(dur_ns: u64, queued_for_ns: Option<u64>) -> Poll {
         Poll {

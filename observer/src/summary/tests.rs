@@ -1,8 +1,8 @@
 //! Which turns the totals are of.
 
 use super::*;
-use crate::cause::{Budget, Cause};
-use crate::request::{Confidence, Faults, Rss};
+use crate::model::cause::{Budget, Cause};
+use crate::model::request::{Confidence, Faults, Rss};
 
 /// So many turns of a protocol, each of this latency.
 fn add(summary: &mut Summary, protocol: Protocol, turns: u64, latency_ns: u64) {

@@ -8,8 +8,8 @@ use super::culprits::Known;
 use super::diagnosis;
 use super::latency::{Latency, Threshold};
 use super::paths::Paths;
-use super::report::{ProcessWorkers, Totals};
-use crate::request::{Figures, LongestWait};
+use crate::model::report::{ProcessWorkers, Totals};
+use crate::model::request::{Figures, LongestWait};
 
 /// Over which time figures are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

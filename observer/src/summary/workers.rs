@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
+use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
 use crate::syscall;
 use crate::threads::{Counted, Usage};
 

@@ -2,8 +2,10 @@
 
 use observer_common::Header;
 
-use super::state::{Occupant, Owner, RequestId, State};
-use super::{Task, Thread, Threads};
+use super::state::{Occupant, Owner, State};
+use super::{Thread, Threads};
+use crate::model::id::RequestId;
+use crate::model::id::Task;
 
 impl Threads {
     /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns

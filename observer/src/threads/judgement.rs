@@ -2,8 +2,9 @@
 
 use super::packed::What;
 use super::state::{Began, Direction, Operation, Owner, State};
-use super::tasks::{Task, Tasks};
+use super::tasks::Tasks;
 use super::thread::Thread;
+use crate::model::id::Task;
 use crate::syscall::Wait;
 
 /// So soon after an answer a thread is done with what it does for it.
@@ -272,8 +273,9 @@ mod tests {
     use bytemuck::Zeroable;
     use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
 
-    use super::super::{RequestId, Threads};
+    use super::super::Threads;
     use super::*;
+    use crate::model::id::RequestId;
 
     const PID: u32 = 40;
     const WORKER: u32 = 41;

@@ -32,10 +32,9 @@ pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::{Back, Crossed, MAX_SLICES, Stretch};
 pub use queued::Queued;
-pub use roles::{Counted, Flavour, Roles, Workers};
+pub use roles::{Counted, Roles, Workers};
 pub use samples::Samples;
-pub use state::{Began, Block, Direction, Occupant, Operation, Owner, RequestId, Slice, State, Wake};
-pub use tasks::Task;
+pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
 pub use thefts::Theft;
 pub use thread::Thread;
 pub use usage::{Longest, Usage};
@@ -49,6 +48,7 @@ use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
 use self::thread::NOTHING;
+use crate::model::id::{RequestId, Task};
 use crate::syscall::Wait;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.

@@ -3,8 +3,9 @@
 //! Nothing that is asked of a slice is lost in it. Slices follow each other, so a slice begins where the one before
 //! it ended; only what runs has page faults; and the numbers of system calls are small.
 
-use super::state::{Began, Block, Occupant, Owner, RequestId, Slice, State, Wake};
-use super::tasks::Task;
+use super::state::{Began, Block, Occupant, Owner, Slice, State, Wake};
+use crate::model::id::RequestId;
+use crate::model::id::Task;
 use crate::syscall::Wait;
 
 const _: () = assert!(size_of::<Packed>() <= 64);

@@ -294,8 +294,8 @@ impl Iterator for Back<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::state::{Began, Owner, State};
-    use super::super::tasks::Task;
     use super::*;
+    use crate::model::id::Task;
 
     const ANY: Crossed = Crossed::Work { longest_ns: 0 };
 

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use observer_common::PollStart;
 
-use super::{Task, Threads};
+use super::Threads;
+use crate::model::id::Task;
 
 /// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
 const MAX_POLLS: usize = 32_768;

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use observer_common::{SwitchOut, flags};
-use serde::Serialize;
 
 use super::Threads;
-use super::tasks::Task;
 use super::thread::Thread;
+use crate::model::id::Task;
+use crate::model::runtime::Flavour;
 use crate::syscall::{self, Wait};
 
 /// What one thread is.
@@ -160,16 +160,6 @@ pub struct Workers {
     pub in_tasks: u64,
     /// Its threads, by id, with their names where known.
     pub threads: BTreeMap<u32, Option<std::rc::Rc<str>>>,
-}
-
-/// Kinds of tokio's runtimes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Flavour {
-    /// Workers that steal from each other: each is a task itself, in which it looks for events.
-    MultiThread,
-    /// One thread that looks for events outside of any task.
-    CurrentThread,
 }
 
 impl Threads {

@@ -1,17 +1,8 @@
 //! What a thread can be doing, and for whom.
 
 use super::comms::Comm;
-use super::tasks::Task;
+use crate::model::id::{RequestId, Task};
 use crate::syscall::{self, Wait};
-
-/// Identity of a request: its connection and its place on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct RequestId {
-    /// Connection.
-    pub conn: u64,
-    /// Place on the connection, from 1.
-    pub nth: u64,
-}
 
 /// For whom a thread ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,9 +4,11 @@ use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::past::{Back, Crossed, Past};
 use super::roles::Role;
-use super::state::{Began, Block, Occupant, Owner, RequestId, Slice, State, Wake};
-use super::tasks::{Task, Tasks};
+use super::state::{Began, Block, Occupant, Owner, Slice, State, Wake};
+use super::tasks::Tasks;
 use super::usage::{Meter, Usage};
+use crate::model::id::RequestId;
+use crate::model::id::Task;
 use crate::syscall::Wait;
 
 /// What is known of a thread before its first event, and across a loss.

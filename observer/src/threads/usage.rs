@@ -2,7 +2,7 @@
 
 use super::roles::Counted;
 use super::state::{Owner, State};
-use super::tasks::Task;
+use crate::model::id::Task;
 
 /// What a worker did since it was asked last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 use bytemuck::bytes_of;
 use observer::event::{End, Port, ThreadName, Tick, text_field};
-use observer::output::{Header, Options, Requests, SAMPLE_ONE_IN, TargetInfo};
+use observer::model::header::{Header, Options, Requests, TargetInfo};
+use observer::output::SAMPLE_ONE_IN;
 use observer::source::Batch;
 use observer::source::recording::Writer;
 use observer_common::{self as common, Kind, flags, tcp};

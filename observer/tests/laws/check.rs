@@ -5,18 +5,19 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use observer::cause::{Budget, Cause};
+use observer::connections::protocol::http1;
 use observer::event::Event;
-use observer::http;
-use observer::output::{
-    Header, JsonLines, Options, ProcessLine, Requests, RuntimeLine, Sink, TargetInfo, Why,
-};
+use observer::model::cause::{Budget, Cause};
+use observer::model::header::{Header, Options, Requests, TargetInfo};
+use observer::model::process::ProcessLine;
+use observer::model::protocol::Protocol;
+use observer::model::report::{End, Totals, Window};
+use observer::model::request::{Figures, Request};
+use observer::model::runtime::RuntimeLine;
+use observer::output::{JsonLines, Sink, Why};
 use observer::pipeline::Pipeline;
-use observer::protocol::Protocol;
-use observer::request::{Figures, Request};
 use observer::source::recording::{Reader, Writer};
 use observer::source::{Batch, Source as _, Status};
-use observer::summary::{End, Totals, Window};
 use observer_common::{flags, tcp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -334,7 +335,7 @@ pub(crate) fn turns(stream: &Stream) -> BTreeMap<u64, u64> {
             Event::Send(event, head)
                 if event.result > 0
                     && !machine::is_outbound(event.conn)
-                    && !http::is_interim(head, event.result.unsigned_abs().into()) =>
+                    && !http1::is_interim(head, event.result.unsigned_abs().into()) =>
             {
                 let begins = read.insert(event.conn, false) == Some(true);
                 *turns.entry(event.conn).or_default() += u64::from(begins);

@@ -4,9 +4,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use observer::cause::Cause;
 use observer::event::{self, Event};
-use observer::request::{Confidence, Request, Span};
+use observer::model::cause::Cause;
+use observer::model::request::{Confidence, Request, Span};
 use observer::syscall;
 use observer_common::limits::NETWORK_MARK_NS;
 use observer_common::{Header, ProcessChange, Stolen, flags};

@@ -13,9 +13,9 @@ mod stream;
 mod theft;
 mod told;
 
-use observer::cause::{Budget, Cause};
 use observer::event::Event;
-use observer::output::Requests;
+use observer::model::cause::{Budget, Cause};
+use observer::model::header::Requests;
 use observer::source::{Batch, Merge, Status};
 use observer::threads::MAX_THREADS;
 use observer_common::flags;

@@ -1,9 +1,9 @@
 //! Held against the records of thefts: a request is charged no more than they prove, and all of it where they are told in
 //! time.
 
-use observer::cause::Cause;
-use observer::output::Requests;
-use observer::request::{Request, Span};
+use observer::model::cause::Cause;
+use observer::model::header::Requests;
+use observer::model::request::{Request, Span};
 use observer_common::{Kind, Stolen};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

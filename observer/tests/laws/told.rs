@@ -3,8 +3,8 @@
 //! Times are in microseconds after [`START_NS`].
 
 use bytemuck::Zeroable as _;
-use observer::cause::Cause;
-use observer::request::{Confidence, Request};
+use observer::model::cause::Cause;
+use observer::model::request::{Confidence, Request};
 use observer_common::{
     Connection, Header, Kind, Receive, Seen, Send, SwitchIn, SwitchOut, Waking, flags, task, tcp,
 };

@@ -82,7 +82,7 @@ struct Waited {
 
 /// Of all that `requests` waited to be accepted.
 fn behind(requests: &[Value], is_asked_for: impl Fn(&Value) -> bool) -> Waited {
-    behind_during(requests, &[0..u64::MAX], is_asked_for)
+    behind_during(requests, std::slice::from_ref(&(0..u64::MAX)), is_asked_for)
 }
 
 /// Of what they waited in these periods, which do not overlap.

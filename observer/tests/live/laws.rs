@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use observer::cause::Cause;
+use observer::model::cause::Cause;
 use serde_json::Value;
 
 /// A count or a time.

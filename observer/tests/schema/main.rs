@@ -14,12 +14,14 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observer::cause::Cause;
-use observer::hint::HintKind;
 use observer::losses::reason;
-use observer::output::{ProcessEvent, Requests, SCHEMA_VERSION, Why};
-use observer::protocol::Protocol;
-use observer::request::Confidence;
+use observer::model::cause::Cause;
+use observer::model::header::Requests;
+use observer::model::hint::HintKind;
+use observer::model::process::ProcessEvent;
+use observer::model::protocol::Protocol;
+use observer::model::request::Confidence;
+use observer::output::{SCHEMA_VERSION, Why};
 use serde_json::Value;
 
 use page::{always, examples, fields_of, rows};

@@ -5,23 +5,23 @@
 
 use std::collections::BTreeMap;
 
-use observer::cause::{Budget, Cause};
-use observer::connections::HeldBy;
-use observer::hint::{Hint, HintKind};
-use observer::output::{
-    Header, JsonLines, Options, ProcessEvent, ProcessLine, Requests, RuntimeAtWork, RuntimeInfo, RuntimeLine,
-    RuntimeThread, SignalInfo, Sink as _, Successor, TargetInfo, Why,
-};
-use observer::protocol::Protocol;
-use observer::request::{
-    Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, Http, Request, Rss, Span,
-};
-use observer::summary::{
+use observer::model::cause::{Budget, Cause};
+use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
+use observer::model::hint::{Hint, HintKind};
+use observer::model::process::{ProcessEvent, ProcessLine, Successor};
+use observer::model::protocol::Protocol;
+use observer::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
     OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, ProtocolTotals,
     Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
-use observer::threads::Flavour;
+use observer::model::request::HeldBy;
+use observer::model::request::{
+    Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, Http, Request, Rss, Span,
+};
+use observer::model::runtime::Flavour;
+use observer::model::runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
+use observer::output::{JsonLines, Sink as _, Why};
 use serde_json::Value;
 
 /// One value for each kind of line.

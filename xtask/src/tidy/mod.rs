@@ -3,6 +3,7 @@
 //! One function a rule, in `source` and `documents`. A rule sees one file's text and nothing else of the world;
 //! walking the tree and asking the built program what it understands happen here.
 
+mod arrows;
 mod catalog;
 mod documents;
 mod mask;
@@ -65,6 +66,7 @@ fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
             for rule in source::RUST {
                 findings.extend(rule(text));
             }
+            findings.extend(arrows::lead_down(path, text));
         }
         // A change log names what is gone, too.
         Some("md") if path.file_name().is_none_or(|name| name != "CHANGELOG.md") => {

@@ -7,9 +7,9 @@ use anstyle::Style;
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
 use super::{causes, wait};
-use crate::cause::Cause;
+use crate::model::cause::Cause;
+use crate::model::report::{AtQuantiles, BandMeans, WaitedFor};
 use crate::output::words::{self, NOTHING};
-use crate::summary::{AtQuantiles, BandMeans, WaitedFor};
 
 const LABEL: usize = 17;
 const TIME: usize = 11;

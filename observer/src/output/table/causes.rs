@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::line::colour;
-use crate::cause::Cause;
+use crate::model::cause::Cause;
 
 /// The letter that stands for a cause in a strip.
 pub(super) const fn letter(cause: Cause) -> &'static str {

@@ -1,8 +1,8 @@
 //! What the observer itself costs.
 
 use super::line::{Line, PLAIN, STRONG};
+use crate::model::report::OwnCost;
 use crate::output::words;
-use crate::summary::OwnCost;
 
 /// A line, where the cost was measured. `over_ns` is how long it was.
 pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::line::{Line, PLAIN, STRONG};
-use crate::output::{ProcessEvent, ProcessLine, Successor, words};
+use crate::model::process::{ProcessEvent, ProcessLine, Successor};
+use crate::output::words;
 
 /// Events that are remembered.
 const KEPT: usize = 3;

@@ -1,7 +1,8 @@
 //! The heading: what is observed, for how long by now, and what this kernel makes less exact.
 
 use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
-use crate::output::{Header, words};
+use crate::model::header::Header;
+use crate::output::words;
 
 /// The part of the heading that stays the same for a run.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What is missing from the run, and what to do.
 
 use super::line::{ALARM, Line, PLAIN, STRONG};
-use crate::hint::Hint;
+use crate::model::hint::Hint;
 
 /// Two lines for each hint: a command is not cut off with the sentence before it.
 pub(super) fn lines(hints: &[Hint]) -> Vec<Line> {

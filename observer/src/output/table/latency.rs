@@ -1,8 +1,8 @@
 //! How many requests there were and how long they took: in the last window, and in the run.
 
 use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
+use crate::model::report::{ByStatus, Quantiles, Totals};
 use crate::output::words::{self, NOTHING};
-use crate::summary::{ByStatus, Quantiles, Totals};
 
 const LABEL: usize = 9;
 const COUNT: usize = 12;

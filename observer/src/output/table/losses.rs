@@ -2,8 +2,8 @@
 //! that it is nothing.
 
 use super::line::{ALARM, FAINT, Line, PLAIN};
+use crate::model::report::Totals;
 use crate::output::words;
-use crate::summary::Totals;
 
 pub(super) fn line(run: &Totals) -> Line {
     let requests = (run.incomplete, "requests incomplete");
@@ -50,7 +50,7 @@ fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str)>) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::summary::ByConfidence;
+    use crate::model::report::ByConfidence;
 
     #[test]
     fn each_loss_is_told_with_its_reason() {

@@ -2,8 +2,8 @@
 
 use super::budget;
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::report::{AtQuantiles, ProcessMemory, Totals};
 use crate::output::words::{self, NOTHING};
-use crate::summary::{AtQuantiles, ProcessMemory, Totals};
 
 /// Most processes that get a line.
 const LISTED: usize = 3;

@@ -1,8 +1,8 @@
 //! The paths with the most requests.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::report::{PathTotals, Totals};
 use crate::output::words;
-use crate::summary::{PathTotals, Totals};
 
 const COUNT: usize = 12;
 const TIME: usize = 9;

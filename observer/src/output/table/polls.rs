@@ -1,8 +1,8 @@
 //! How long polls of runtime tasks took and how long their tasks were queued, where polls are recorded.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::report::{LongPoll, PollTotals};
 use crate::output::words;
-use crate::summary::{LongPoll, PollTotals};
 
 /// Longest polls of which each is told by itself, at most.
 const TOLD: usize = 3;

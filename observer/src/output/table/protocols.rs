@@ -1,9 +1,9 @@
 //! What the figures are of, where that is not HTTP/1, and the turns of other protocols, which are not among them.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::protocol::Protocol;
+use crate::model::report::{ProtocolTotals, Totals};
 use crate::output::words;
-use crate::protocol::Protocol;
-use crate::summary::{ProtocolTotals, Totals};
 
 /// A line for the leading protocol, if a turn of it is no request, and one for each other.
 pub(super) fn lines(run: &Totals) -> Vec<Line> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
-use crate::output::RuntimeLine;
-use crate::threads::Flavour;
+use crate::model::runtime::Flavour;
+use crate::model::runtime::RuntimeLine;
 
 /// Most processes that get a line.
 const LISTED: usize = 3;
@@ -71,7 +71,7 @@ fn kinds(runtime: &RuntimeLine) -> Vec<String> {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::output::RuntimeAtWork;
+    use crate::model::runtime::RuntimeAtWork;
 
     fn told(runtimes: &[(Option<Flavour>, u64)], pool_threads: Option<u64>) -> String {
         let mut all = Runtimes::default();

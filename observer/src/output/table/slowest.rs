@@ -9,10 +9,10 @@ use super::causes;
 use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
 use super::strip::Strip;
 use super::wait;
-use crate::cause::Cause;
+use crate::model::cause::Cause;
+use crate::model::request::{Conn, Http, Request};
 use crate::output::escape::{columns, escape};
 use crate::output::words;
-use crate::request::{Conn, Http, Request};
 use crate::summary::without_query;
 
 /// Requests that are kept.
@@ -165,9 +165,9 @@ fn longest_wait(request: &Request, with_query: bool) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::cause::Budget;
+    use crate::model::cause::Budget;
+    use crate::model::request::Span;
     use crate::output::made_up;
-    use crate::request::Span;
 
     fn of(latencies_ms: impl IntoIterator<Item = u64>) -> Slowest {
         let mut slowest = Slowest::default();

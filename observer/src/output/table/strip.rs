@@ -2,8 +2,8 @@
 
 use super::causes;
 use super::line::{Line, PLAIN};
-use crate::cause::{Budget, Cause};
-use crate::request::Span;
+use crate::model::cause::{Budget, Cause};
+use crate::model::request::Span;
 
 /// Cells of a strip: on 80 columns there is still room for who was waited for.
 pub(super) const CELLS: usize = 12;
@@ -64,8 +64,8 @@ fn start_of(cell: usize, latency_ns: u64) -> u64 {
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::model::request::Detail;
     use crate::output::made_up;
-    use crate::request::Detail;
 
     fn spans(parts: &[(Cause, u64)]) -> (Vec<Span>, u64) {
         let mut end_ns = 0;

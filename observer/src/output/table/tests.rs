@@ -3,7 +3,7 @@
 use super::super::escape::{columns, is_unsafe};
 use super::super::made_up;
 use super::*;
-use crate::cause::Cause;
+use crate::model::cause::Cause;
 
 const SIZE: Size = Size {
     width: 80,

@@ -5,11 +5,12 @@
 use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 
-use crate::cause::Cause;
-use crate::connections::HeldBy;
+use crate::model::cause::Cause;
+use crate::model::report::WaitedFor;
+use crate::model::request::HeldBy;
+use crate::model::request::{Culprit, Detail, Span};
 use crate::output::words;
-use crate::request::{Culprit, Detail, Span};
-use crate::summary::{WaitedFor, without_query};
+use crate::summary::without_query;
 
 /// The words that may follow a wait, those that are known.
 #[derive(Default)]
@@ -172,8 +173,8 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::request::HeldBack;
     use crate::output::made_up;
-    use crate::request::HeldBack;
 
     #[test]
     fn a_blocked_worker_is_told_with_what_blocked_it() {

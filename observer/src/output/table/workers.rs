@@ -1,8 +1,8 @@
 //! What the workers did, and what is wrong where that is clear.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::report::{LongestTurn, ProcessWorkers, Totals, WorkerTotals};
 use crate::output::words;
-use crate::summary::{LongestTurn, ProcessWorkers, Totals, WorkerTotals};
 
 /// Most processes that get a line.
 const LISTED: usize = 3;

@@ -1,7 +1,7 @@
 //! What connections do: open, get bytes, are read, written and closed.
 
 use bytemuck::Zeroable as _;
-use observer::http;
+use observer::connections::protocol::http1;
 use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 use observer_common::{Connection, Held, Kind, Left, Receive, ReceiveHead, Send, SendHead, conn, flags, tcp};
 
@@ -344,7 +344,7 @@ impl Machine {
             && result > 0
             && !(begins
                 && !super::is_outbound(socket.cookie)
-                && http::is_interim(head, u64::from(result.unsigned_abs())))
+                && http1::is_interim(head, u64::from(result.unsigned_abs())))
         {
             (socket.read, socket.answered) = (true, true);
             socket.held_ns = held_ns;

@@ -2,9 +2,9 @@
 //!
 //! Plain values that survive a trip through a recording. Who finds them out is not known here.
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
-use super::selection::Requests;
+use serde::{Deserialize, Serialize};
 
 /// What a run is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,4 +90,30 @@ pub struct Options {
     /// How often a second what threads run is sampled, on each CPU; 0 for never.
     #[serde(default)]
     pub sample_hz: u32,
+}
+
+/// What `--requests` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requests {
+    /// Those at or above the live p99, and a sample of the others.
+    #[default]
+    Tail,
+    /// Every one.
+    All,
+    /// None.
+    None,
+}
+
+impl FromStr for Requests {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "tail" => Ok(Self::Tail),
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            _ => Err(format!("`{text}` is not one of tail, all, none")),
+        }
+    }
 }

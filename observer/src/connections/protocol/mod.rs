@@ -2,23 +2,10 @@
 //!
 //! It judges bytes and nothing else: what a connection was taken for before is remembered where connections are.
 
-use serde::{Serialize, Serializer};
+pub mod http1;
 
-use crate::http::RequestLine;
-
-/// What a connection speaks. In the order in which protocols are told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// HTTP/1.x in clear: one turn is one request.
-    Http1,
-    /// HTTP/2 in clear (gRPC too): requests share the connection, so a turn is none of them.
-    Http2,
-    /// TLS, whatever it carries: a turn may be a part of a handshake.
-    Tls,
-    /// Anything else, such as Redis or PostgreSQL, and what came without bytes that were seen.
-    #[default]
-    Other,
-}
+use self::http1::RequestLine;
+use crate::model::protocol::Protocol;
 
 /// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -26,42 +13,20 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// As much of the preface tells it: no other protocol has the method `PRI`.
 const PREFACE_TELLS: usize = 4;
 
-impl Protocol {
-    /// Every protocol, in their order.
-    pub const ALL: [Self; 4] = [Self::Http1, Self::Http2, Self::Tls, Self::Other];
-
-    /// The name in records.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Http1 => "http/1",
-            Self::Http2 => "http/2",
-            Self::Tls => "tls",
-            Self::Other => "other",
-        }
-    }
-
-    /// What the first inbound bytes of a turn are for certain; `None` where they are of no protocol that is known, as the
-    /// rest of a body is, which was being read when its response had been sent.
-    #[must_use]
-    pub fn told_by(head: &[u8]) -> Option<Self> {
-        if PREFACE.starts_with(&head[..head.len().min(PREFACE.len())]) && head.len() >= PREFACE_TELLS {
-            Some(Self::Http2)
-        } else if is_record(head) {
-            Some(Self::Tls)
-        } else if begins_request(head) {
-            Some(Self::Http1)
-        } else if are_frames(head) {
-            Some(Self::Http2)
-        } else {
-            None
-        }
-    }
-}
-
-impl Serialize for Protocol {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+/// What the first inbound bytes of a turn are for certain; `None` where they are of no protocol that is known, as the
+/// rest of a body is, which was being read when its response had been sent.
+#[must_use]
+pub(super) fn told_by(head: &[u8]) -> Option<Protocol> {
+    if PREFACE.starts_with(&head[..head.len().min(PREFACE.len())]) && head.len() >= PREFACE_TELLS {
+        Some(Protocol::Http2)
+    } else if is_record(head) {
+        Some(Protocol::Tls)
+    } else if begins_request(head) {
+        Some(Protocol::Http1)
+    } else if are_frames(head) {
+        Some(Protocol::Http2)
+    } else {
+        None
     }
 }
 
@@ -223,7 +188,7 @@ mod tests {
             ("a mail", b"EHLO example.org\r\n", None),
         ];
         for (what, head, expected) in cases {
-            assert_eq!(Protocol::told_by(head), expected, "{what}");
+            assert_eq!(told_by(head), expected, "{what}");
         }
     }
 
@@ -240,7 +205,7 @@ mod tests {
                 [frame(6, 0, 0, &[0; 8]), vec![0xff; 9]].concat(),
             ),
         ] {
-            assert_eq!(Protocol::told_by(&bytes), None, "{what}");
+            assert_eq!(told_by(&bytes), None, "{what}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use observer_common::http::begins_interim;
 pub use observer_common::http::is_interim;
 
-use crate::request::Http;
+use crate::model::request::Http;
 
 /// Method and target of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,6 @@
 
 use serde::Serialize;
 
-use crate::threads::Flavour;
-
 /// What is known of the runtime of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuntimeLine {
@@ -52,4 +50,14 @@ pub struct RuntimeThread {
     /// Its name, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
+}
+
+/// Kinds of tokio's runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flavour {
+    /// Workers that steal from each other: each is a task itself, in which it looks for events.
+    MultiThread,
+    /// One thread that looks for events outside of any task.
+    CurrentThread,
 }

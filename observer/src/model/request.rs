@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::cause::{Budget, Cause};
-use crate::connections::HeldBy;
-use crate::protocol::Protocol;
+use serde::{Serialize, Serializer};
+
+use super::cause::{Budget, Cause};
+use super::protocol::Protocol;
 
 /// What is known of every request, written or not: numbers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +221,44 @@ pub struct HeldBack {
     pub by: HeldBy,
     /// How many.
     pub unsent_bytes: u32,
+}
+
+/// What kept the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeldBy {
+    /// The client has no room.
+    ClientWindow,
+    /// As many segments as the congestion window allows are on their way.
+    CongestionWindow,
+    /// The congestion control spreads segments over time.
+    Pacing,
+    /// Less than a segment, while others are not acknowledged: Nagle's algorithm, without `TCP_NODELAY`.
+    Nagle,
+    /// Less than a segment, and the server asked for full ones: `TCP_CORK`.
+    Cork,
+    /// None of these.
+    Unknown,
+}
+
+impl HeldBy {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientWindow => "client_window",
+            Self::CongestionWindow => "congestion_window",
+            Self::Pacing => "pacing",
+            Self::Nagle => "nagle",
+            Self::Cork => "cork",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Serialize for HeldBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// What a wait waited behind.

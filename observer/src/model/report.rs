@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::cause::{Budget, Cause};
-use crate::connections::HeldBy;
-use crate::hint::Hint;
-use crate::protocol::Protocol;
+use super::cause::{Budget, Cause};
+use super::hint::Hint;
+use super::protocol::Protocol;
+use super::request::HeldBy;
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

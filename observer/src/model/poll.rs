@@ -1,0 +1,23 @@
+//! A poll of a runtime task, where polls are recorded.
+
+use super::id::Task;
+
+/// A poll that takes longer holds its worker for long, ns: the runtime's other tasks wait meanwhile.
+pub const LONG_POLL_NS: u64 = 1_000_000;
+
+/// A poll that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// Its task, as far as it is proved.
+    pub task: Task,
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// When it began, ns.
+    pub start_ns: u64,
+    /// How long it took, ns.
+    pub dur_ns: u64,
+    /// How long its task had been queued before, ns, where that was seen. A job of the blocking pool is never queued.
+    pub queued_for_ns: Option<u64>,
+}
