@@ -4,6 +4,8 @@
 //! that anything happens on it the kernel's own clocks of the socket tell when the last byte left: no hook watches it
 //! leave.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use observer_common::{Held, Kind, Left, flags};
 
 use crate::{
@@ -30,19 +32,18 @@ impl SocketState {
     #[inline(always)]
     pub(crate) fn sent(&mut self, sock: Sock, tgid: u32, tid: u32, at_ns: u64) {
         // An earlier one is no more the last.
-        self.held.sent_ns = 0;
+        self.held.forget();
+        if self.opened == flags::OUTBOUND {
+            // What is held of a request to a peer is part of waiting for its answer.
+            return;
+        }
         let Some(sending) = sock.sending() else { return };
         let end = sending.write_seq();
         let unsent_bytes = sending.unsent_before(end);
         if unsent_bytes == 0 {
             return;
         }
-        self.held = Mark {
-            sent_ns: at_ns,
-            end,
-            without_data: sending.segments_without_data(),
-            retransmitted: sending.total_retrans(),
-        };
+        self.held.set(at_ns, end, sending);
         let room_end = sending.snd_una().wrapping_add(sending.snd_wnd());
         let left = end.wrapping_sub(unsent_bytes);
         let (local_addr, remote_addr) = socket::addresses(sock);
@@ -76,6 +77,7 @@ impl SocketState {
         if self.held.sent_ns == 0 {
             return;
         }
+        compiler_fence(Ordering::Acquire);
         let Some(sending) = sock.sending() else { return };
         if sending.unsent_before(self.held.end) > 0 {
             return;
@@ -94,11 +96,28 @@ impl SocketState {
                 reserved: 0,
             },
         );
-        self.held.sent_ns = 0;
+        self.held.forget();
     }
 }
 
 impl Mark {
+    /// Marks what this send left. Something may happen on the socket meanwhile, on another CPU: it is marked when all of the
+    /// mark is there.
+    #[inline(always)]
+    fn set(&mut self, sent_ns: u64, end: u32, sending: Sending) {
+        self.end = end;
+        self.without_data = sending.segments_without_data();
+        self.retransmitted = sending.total_retrans();
+        compiler_fence(Ordering::Release);
+        self.sent_ns = sent_ns;
+    }
+
+    #[inline(always)]
+    fn forget(&mut self) {
+        self.sent_ns = 0;
+        compiler_fence(Ordering::Release);
+    }
+
     /// When the last byte left, and whether that is only a bound. All of them have.
     #[inline(always)]
     fn left(&self, sending: Sending) -> (u64, u32) {

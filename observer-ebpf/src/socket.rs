@@ -148,6 +148,9 @@ pub(crate) fn track(
             // Accepted from a listener that its process does not hold itself, or was not seen to make.
             watch_port(sock);
         }
+    } else if state.opened == 0 {
+        // It did not tell at first, in the middle of a send for example.
+        state.opened = direction::of(sock);
     }
     if owed {
         let now = sock.state();
@@ -159,7 +162,8 @@ pub(crate) fn track(
 /// Tracks a socket that a watched process holds already, if it is not tracked yet.
 #[inline(always)]
 pub(crate) fn find(sock: Sock, tgid: u32) {
-    let Some(state) = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) else {
+    let created = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE));
+    let Some(state) = created.or_else(|| tracked(sock)) else {
         ring::lost(LostReason::SocketState, ring::now());
         return;
     };

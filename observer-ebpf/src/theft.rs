@@ -52,7 +52,7 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
         return;
     };
     // SAFETY: this CPU's slot. A clock's tick may look in the middle of this; the count only grows, so that what it found
-    // is at most told twice, for the same time, in which no more can be charged than fits.
+    // is at most told twice, for the same time, and taken once.
     let last = unsafe { &mut *last };
     if last.tid != u64::from(tid) {
         // It had the CPU before it was watched.

@@ -285,7 +285,7 @@ impl Pipeline {
             let why = self.wanted(turn, latency_ns);
             // One that would be written is explained when it is finished then; there is room for those that are only
             // counted.
-            if self.settled.is_full() && why.is_some() {
+            if self.settled.is_full_for(judged) && why.is_some() {
                 continue;
             }
             if let Some(mut explained) = self.explain(id, why.is_some()) {
@@ -325,6 +325,8 @@ impl Pipeline {
         });
         let judged = settled.as_ref().and_then(|explained| explained.why);
         let why = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
+        // What TCP held back can make one of the tail of it.
+        let settled = settled.filter(|explained| explained.line.is_some() || why.is_none());
         let Some(explained) = settled.or_else(|| self.explain(id, why.is_some())) else {
             return Ok(());
         };

@@ -1,6 +1,6 @@
 //! Says on standard error what is missing from a run, and what to do.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use observer::model::hint::Hint;
 use observer::output::escape::escape;
@@ -14,6 +14,7 @@ pub(crate) fn say(hints: &[Hint], print: &Print) {
         return;
     }
     for hint in hints {
-        eprintln!("observer: hint: {}", escape(&hint.sentence()));
+        // Where standard error takes nothing there is nobody to tell.
+        let _ = writeln!(io::stderr(), "observer: hint: {}", escape(&hint.sentence()));
     }
 }

@@ -39,8 +39,12 @@ impl Pipeline {
 
     /// All that is to be told by now.
     pub(super) fn hints(&self) -> Vec<Hint> {
-        let (open_answered, open_unanswered) = self.connections.open_turns();
         let (answered, unanswered) = self.summary.turns_seen();
+        // It takes a while to look at all connections, and tells nothing new where there were turns.
+        let (open_answered, open_unanswered) = match answered {
+            0 => self.connections.open_turns(),
+            _ => (0, 0),
+        };
         let counts = &self.connections.counts;
         self.serving.hints(Traffic {
             turns: answered + open_answered,

@@ -38,8 +38,8 @@ fn who_is_not_watched_is_hardly_interrupted_while_the_watched_process_is_idle() 
         number(&window["cost"]["ticks_on_others"])
     };
     // The clocks run at first, until it is known who is not there.
-    let ticks = [(); 3].map(|()| ticks_of_a_second());
-    assert!(ticks[1] + ticks[2] < FULL / 20, "{ticks:?}");
+    let ticks = [(); 5].map(|()| ticks_of_a_second());
+    assert!(ticks[2..].iter().sum::<u64>() < FULL / 20, "{ticks:?}");
 }
 
 #[test]

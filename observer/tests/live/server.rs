@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::observation::OBSERVER;
-use crate::run::{DEADLINE, Running, read_all, run};
+use crate::run::{DEADLINE, Running, read_all, run, wait_for};
 
 /// A running server.
 pub(crate) struct Server {
@@ -75,6 +75,20 @@ impl Server {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Waits until one of its threads is in this system call.
+    pub(crate) fn wait_until_in(&self, syscall: libc::c_long) {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_in = |task: &Path| {
+            // One that ended meanwhile is in none.
+            let now = fs::read_to_string(task.join("syscall")).unwrap_or_default();
+            now.split(' ').next() == Some(syscall.to_string().as_str())
+        };
+        wait_for(&format!("a thread in system call {syscall}"), DEADLINE, || {
+            let mut tasks = fs::read_dir(&tasks).unwrap().flatten();
+            tasks.any(|task| is_in(&task.path())).then_some(())
+        });
     }
 
     /// Sends it a signal.

@@ -159,11 +159,11 @@ fn of_a_worker_that_is_replaced_the_new_ones_are_named() {
     server.signal(libc::SIGHUP);
     let lines = observation.ended();
     assert_eq!(lines.without_loss().count(), 1);
-    let new = children(server.pid());
-    assert_eq!(
-        (new.len(), new.iter().any(|pid| workers.contains(pid))),
-        (2, false)
-    );
+    // The old ones are children until the master has waited for them.
+    let new = wait_for("two new workers", DEADLINE, || {
+        let new = children(server.pid());
+        (new.len() == 2 && !new.iter().any(|pid| workers.contains(pid))).then_some(new)
+    });
     for worker in workers {
         let successors = exit(&lines, worker)["successors"].as_array().unwrap();
         let pids: Vec<&Value> = successors.iter().map(|successor| &successor["pid"]).collect();

@@ -43,26 +43,38 @@ struct Waiting {
 impl HeldBack {
     /// Follows which connections have unsent bytes.
     pub(super) fn on_event(&mut self, event: &Event<'_>) {
-        let (conn, sent_ns) = match event {
-            Event::Held(event) => {
-                if self.waiting.len() < MAX_WAITING {
-                    let waiting = Waiting {
-                        event: **event,
-                        due_ns: event.sent_ns.saturating_add(PATIENCE_NS),
-                    };
-                    self.waiting.insert(event.conn, waiting);
-                }
-                return;
+        match event {
+            Event::Held(event) => self.held(event),
+            // What it left unsent itself is told by a record of its own.
+            Event::Send(event, _) if event.result > 0 => {
+                self.is_over(event.conn, |sent_ns| sent_ns < event.header.at_ns);
             }
-            // What it left unsent itself was told just before.
-            Event::Send(event, _) if event.result > 0 => (event.conn, Some(event.header.at_ns)),
-            Event::Left(event) => (event.conn, None),
-            Event::Connection(event) if event.new_state == tcp::CLOSE => (event.conn, None),
-            _ => return,
-        };
+            Event::Left(event) => self.is_over(event.conn, |sent_ns| sent_ns == event.sent_ns),
+            Event::Connection(event) if event.new_state == tcp::CLOSE => self.is_over(event.conn, |_| true),
+            _ => {}
+        }
+    }
+
+    /// Waits for what a send left. Events come CPU by CPU: one of an earlier send can come later.
+    fn held(&mut self, event: &common::Held) {
+        let known = self.waiting.get(&event.conn);
+        let is_news = known.map_or(self.waiting.len() < MAX_WAITING, |known| {
+            known.event.sent_ns < event.sent_ns
+        });
+        if is_news {
+            let waiting = Waiting {
+                event: *event,
+                due_ns: event.sent_ns.saturating_add(PATIENCE_NS),
+            };
+            self.waiting.insert(event.conn, waiting);
+        }
+    }
+
+    /// Does not wait any more for what a connection's send left, if the time of that send is as asked.
+    fn is_over(&mut self, conn: u64, of_send: impl FnOnce(u64) -> bool) {
         if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.get(&conn)
-            && sent_ns != Some(waiting.event.sent_ns)
+            && of_send(waiting.event.sent_ns)
         {
             self.waiting.remove(&conn);
         }
@@ -113,5 +125,64 @@ fn answer(event: &common::Held, info: Info, now_ns: u64) -> common::Left {
         left_ns: if info.unsent_bytes == 0 { left_ns } else { 0 },
         flags: flags::TO_A_TICK,
         reserved: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_common::{Connection, Held, Left, Send};
+
+    use super::*;
+
+    /// For which send's bytes the only connection is waited for, after these events in their order.
+    fn waits_for(events: &[Event<'_>]) -> Option<u64> {
+        let mut held_back = HeldBack::default();
+        events.iter().for_each(|event| held_back.on_event(event));
+        held_back.waiting.get(&0).map(|waiting| waiting.event.sent_ns)
+    }
+
+    fn held(sent_ns: u64) -> Held {
+        Held {
+            sent_ns,
+            ..Held::zeroed()
+        }
+    }
+
+    fn send(at_ns: u64) -> Send {
+        let mut send = Send::zeroed();
+        send.header.at_ns = at_ns;
+        send.result = 1;
+        send
+    }
+
+    fn left(sent_ns: u64) -> Left {
+        Left {
+            sent_ns,
+            ..Left::zeroed()
+        }
+    }
+
+    #[test]
+    fn the_last_send_is_waited_for_in_whichever_order_the_cpus_tell() {
+        let (first, last) = (held(1), held(2));
+        let (first, last) = (Event::Held(&first), Event::Held(&last));
+        let (send_1, send_2) = (send(1), send(2));
+        let (send_1, send_2) = (Event::Send(&send_1, &[]), Event::Send(&send_2, &[]));
+        assert_eq!(waits_for(&[first, send_1, last, send_2]), Some(2));
+        assert_eq!(waits_for(&[last, send_2, first, send_1]), Some(2));
+    }
+
+    #[test]
+    fn what_left_or_was_followed_by_a_send_or_closed_is_not_waited_for() {
+        let held = held(2);
+        let held = Event::Held(&held);
+        let send = send(3);
+        let (earlier, this) = (left(1), left(2));
+        let mut closed = Connection::zeroed();
+        closed.new_state = tcp::CLOSE;
+        assert_eq!(waits_for(&[held, Event::Send(&send, &[])]), None);
+        assert_eq!(waits_for(&[held, Event::Left(&earlier)]), Some(2));
+        assert_eq!(waits_for(&[held, Event::Left(&this)]), None);
+        assert_eq!(waits_for(&[held, Event::Connection(&closed)]), None);
     }
 }
