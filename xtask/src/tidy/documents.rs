@@ -28,6 +28,27 @@ fn bare(word: &str) -> &str {
     word.trim_start_matches('[').trim_end_matches([']', ',', '.'])
 }
 
+/// Columns of a line of prose. Tables and what stands in fences are as wide as they are.
+const MAX_COLUMNS: usize = 120;
+
+pub(super) fn prose_fits(text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut fenced = false;
+    for (index, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        let columns = line.chars().count();
+        if !fenced && !line.starts_with('|') && columns > MAX_COLUMNS {
+            findings.push(Finding {
+                line: index + 1,
+                message: format!("{columns} columns: prose has {MAX_COLUMNS} at most"),
+            });
+        }
+    }
+    findings
+}
+
 /// Every file that a link names is there. `exists` is asked for paths relative to the document's directory.
 pub(super) fn links_lead_somewhere(text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -128,6 +149,14 @@ mod tests {
     fn prose_output_and_other_languages_are_not_commands() {
         let text = "cargo xtask bild\n```json\nobserver bild\n```\n```console\n$ observer attach\nobserver bild\n```\n";
         assert!(complaints(text).is_empty(), "{text}");
+    }
+
+    #[test]
+    fn prose_is_narrow_and_tables_and_output_are_as_wide_as_they_are() {
+        let wide = "word ".repeat(30);
+        let text = format!("{wide}\n| {wide} |\n```text\n{wide}\n```\n- {wide}\n");
+        let lines: Vec<_> = prose_fits(&text).iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [1, 6]);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
 fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
     let mut findings = source::whitespace(text);
     if path.extension().is_some_and(|ending| ending == "md") {
+        findings.extend(documents::prose_fits(text));
         let directory = workspace::root().join(path.parent().unwrap_or(Path::new("")));
         findings.extend(documents::links_lead_somewhere(text, |file| {
             directory.join(file).exists()
