@@ -2,21 +2,20 @@
 
 use observer_common::Header;
 
-use super::state::{Occupant, Owner, State};
+use super::judgement::Observation;
+use super::state::{Began, State};
 use super::{Thread, Threads};
 use crate::model::id::RequestId;
-use crate::model::id::Task;
 
 impl Threads {
     /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
     /// the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
-        let owner = self.get(by.tid).and_then(|thread| thread.owner.request());
+        let owner = self.get(by.tid).and_then(|thread| thread.held.owner.request());
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, by.tid);
         child.comm = Some(comm.into());
-        child.task = Task::NONE;
-        child.owner = owner.map_or(Owner::Nobody, Owner::WokenFor);
+        child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
         owner
     }
 }
@@ -32,15 +31,8 @@ impl Thread {
     pub(super) fn begins(&mut self, at_ns: u64, cpu: u16, by: u32) {
         self.begun_by = Some((by, at_ns));
         // What its quota had kept waiting by then is not recorded: none of its first wait is charged to that.
-        self.throttled_ns = u64::MAX;
-        let runnable = State::Runnable {
-            cpu,
-            behind: Occupant::default(),
-            behind_ran_ns: 0,
-            preempted: false,
-            throttled_ns: 0,
-        };
-        self.close(at_ns, self.state, runnable, None);
+        self.facts.throttled_ns = u64::MAX;
+        self.close(at_ns, self.facts.state, State::runnable(cpu, false), None);
     }
 }
 

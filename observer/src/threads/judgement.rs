@@ -1,397 +1,396 @@
-//! For whom a thread ran, judged at each event that tells: a socket operation, or the runtime task in which it is seen.
+//! For whom a thread works: what is held of it, what is observed now, and the verdict that follows.
+//!
+//! A pure function of the two, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
 
-use super::packed::What;
-use super::state::{Began, Direction, Operation, Owner, State};
-use super::tasks::Tasks;
-use super::thread::Thread;
-use crate::model::id::Task;
-use crate::syscall::Wait;
+use super::state::{Direction, Operation, Owner};
+use super::tasks::TaskFacts;
+use crate::model::id::{RequestId, Task};
 
 /// So soon after an answer a thread is done with what it does for it.
 const END_OF_ANSWER_NS: u64 = 50_000;
 
-impl Thread {
-    /// The task in which the thread was seen; none where it is between tasks. The runtime takes the id away before it
-    /// tells those who wait for the task, which the poll still does.
-    pub(super) fn task_in(&self, task: Task) -> Task {
-        let task = match self.polled {
-            polled if task == Task::NONE && polled.id().is_some() => polled,
-            _ => task,
-        };
-        if task.id().is_some() && task == self.worker_task {
-            Task::NONE
-        } else {
-            task
+/// What is held of whom a thread works for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) owner: Owner,
+    /// The owner was answered: what follows may already be another's.
+    pub(super) answered: bool,
+    /// Runtime task in which the thread was seen last.
+    pub(super) task: Task,
+    /// When it was last seen to be still in that task, ns.
+    pub(super) confirmed_ns: u64,
+}
+
+/// Something that tells for whom a thread works.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Observation<'a> {
+    /// It is in another task than before, or in none. Since when is not known.
+    InTask(Task, TaskFacts),
+    /// It is in the task in which it was before, or still in none.
+    StillInTask,
+    /// It turns to a task, or to none, just now: polls are recorded.
+    TurnsToTask(Task, TaskFacts),
+    /// It finished a socket operation in this task.
+    Operates(&'a Operation, Task),
+    /// It goes to wait for work, in this task.
+    GoesIdle(Task),
+    /// It leaves its CPU otherwise.
+    Leaves,
+    /// It had nothing to do, and a thread that works for this request woke it by what it did.
+    WokenFor(RequestId),
+    /// It woke another thread by what it did.
+    HandsOff,
+    /// A thread that works for this request, if for one, began it.
+    BegunFor(Option<RequestId>),
+    /// It runs on another CPU than before: it left that one unseen, and may have been idle since.
+    Moved,
+    /// Events were lost.
+    Lost,
+}
+
+/// When something is observed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) at_ns: u64,
+    /// Since when the thread runs, or did something else that is recorded, ns; nothing if it does not run.
+    pub(super) running_since_ns: Option<u64>,
+}
+
+/// What an observation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Whose the time is in which the thread ran until now, where the observation ends that interval.
+    pub(super) before: Option<Before>,
+    /// What is held from now on.
+    pub(super) after: Held,
+    /// The task is inferred to work for this request.
+    pub(super) task_works_for: Option<RequestId>,
+}
+
+/// Whose the time is until an observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Before {
+    pub(super) owner: Owner,
+    pub(super) task: Task,
+    /// Where the interval splits, ns: up to there it is as it was held.
+    pub(super) splits_ns: Option<u64>,
+    /// The owner has, too, what the thread did since it was idle that is nobody's and in no other task than this.
+    pub(super) claims: Option<Task>,
+}
+
+impl Held {
+    /// The request for which it works, if what it does next is that one's.
+    pub(super) fn works_for(&self) -> Option<RequestId> {
+        self.owner.request().filter(|_| !self.answered)
+    }
+
+    /// For whom it does something just before it turns to another task.
+    pub(super) fn ends_for(&self) -> Owner {
+        if self.answered { Owner::Others } else { self.owner }
+    }
+
+    /// Judges what is observed.
+    pub(super) fn judge(self, moment: Moment, observed: Observation<'_>) -> Verdict {
+        match observed {
+            Observation::InTask(task, facts) => self.in_task(moment, task, facts),
+            Observation::StillInTask => self.still_in_task(moment),
+            Observation::TurnsToTask(task, facts) => self.turns_to_task(task, facts),
+            Observation::Operates(operation, task) => self.operates(moment, operation, task),
+            Observation::GoesIdle(task) => self.goes_idle(moment, task),
+            Observation::Leaves => self.splits(self.as_held(), self),
+            Observation::HandsOff => self.hands_off(),
+            Observation::WokenFor(request) => self.becomes(Self {
+                owner: Owner::WokenFor(request),
+                ..self
+            }),
+            Observation::BegunFor(request) => self.becomes(Self {
+                owner: request.map_or(Owner::Nobody, Owner::WokenFor),
+                task: Task::NONE,
+                ..self
+            }),
+            Observation::Moved => self.becomes(Self {
+                owner: Owner::Nobody,
+                answered: false,
+                ..self
+            }),
+            Observation::Lost => self.becomes(Self {
+                owner: Owner::Nobody,
+                task: Task::UNKNOWN,
+                ..self
+            }),
         }
     }
 
-    /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex.
-    pub(super) fn learn_worker_task(&mut self, task: Task, wait: Wait, tasks: &Tasks) {
-        let is_worker = match wait {
-            Wait::EventLoop { .. } => true,
-            Wait::Park { .. } if task == Task::NONE => true,
-            Wait::Park { .. } if self.worker_task.id().is_none() => {
-                // Workers are begun before what they run.
-                let oldest = tasks.is_older_than_servers(self.pid, task);
-                tasks.serves(self.pid, task).is_none() && (oldest || self.task.differs_from(task))
-            }
-            _ => false,
-        };
-        if is_worker && task.is_known() {
-            self.worker_task = task;
-        }
-    }
-
-    /// The thread is seen to be in `task` now, or in none: judges for whom it ran until now.
-    pub(super) fn seen_in(&mut self, at_ns: u64, task: Task, faults: Option<(u32, u32)>, tasks: &mut Tasks) {
-        if task == self.task || !task.is_known() {
-            return;
-        }
-        let owner = match (
-            tasks.owner(self.pid, task, self.owner, self.owner_sent),
-            task.id(),
-        ) {
-            // Outside of tasks nothing is done for a request by itself.
+    fn in_task(self, moment: Moment, task: Task, facts: TaskFacts) -> Verdict {
+        let served = self.served_in(task, facts);
+        let owner = match (served, task.id()) {
             (Owner::Request(_), None) if self.task.id().is_some() => Owner::Nobody,
-            // Task ids begin to be read: nothing says that it left the request meanwhile.
-            (Owner::Nobody | Owner::WokenFor(_), Some(_)) if !self.task.is_known() && !self.owner_sent => {
-                self.owner
-            }
+            (Owner::Nobody | Owner::WokenFor(_), Some(_)) if self.ids_begin_to_be_read() => self.owner,
             (owner, _) => owner,
         };
-        if matches!(self.state, State::Running { .. }) {
-            let before = self.until(at_ns, task, owner, false);
-            self.split(at_ns, before, owner, Began::Plain, faults);
-        }
-        self.task = task;
-        self.owner = owner;
-        self.owner_sent = false;
+        let turned = self.task.differs_from(task);
+        let before = match (moment.running_since_ns, task.id()) {
+            (None, _) => None,
+            (_, None) => Some(self.until_it_left(moment)),
+            (_, Some(_)) => Some(self.until_seen_in(moment, task, owner, turned)),
+        };
+        self.serves(before, task, owner, served)
     }
 
-    /// The thread turns to `task` just now, or to none: what it did before is not touched by that.
-    pub(super) fn turned_to(&mut self, at_ns: u64, task: Task, tasks: &mut Tasks) {
-        if task == self.task {
-            return;
-        }
-        let owner = match (
-            tasks.owner(self.pid, task, self.owner, self.owner_sent),
-            task.id(),
-        ) {
-            _ if tasks.has_answered(self.pid, task) => Owner::Nobody,
-            // Outside of tasks nothing is done for a request by itself; the job for which it was woken is over.
+    /// What it did before is not touched by that.
+    fn turns_to_task(self, task: Task, facts: TaskFacts) -> Verdict {
+        let served = self.served_in(task, facts);
+        let owner = match (served, task.id()) {
+            _ if facts.has_answered() => Owner::Nobody,
             (Owner::Request(_), None) => Owner::Nobody,
             (Owner::WokenFor(_), None) if self.task.id().is_some() => Owner::Nobody,
             (owner, _) => owner,
         };
-        if matches!(owner, Owner::WokenFor(_)) && owner == self.owner && self.task.id().is_none() {
-            // What it did since it was woken was to find this.
-            self.claim_unowned(owner, task);
-            self.task = task;
-        }
-        if let running @ State::Running { cpu, .. } = self.state {
-            let next = State::Running {
-                cpu,
-                owner,
-                began: Began::Plain,
-            };
-            self.close(at_ns, running, next, None);
-        }
-        self.task = task;
-        self.owner = owner;
-        self.owner_sent = false;
+        let before = if self.was_woken_to_find(owner) {
+            self.claims(owner, task)
+        } else {
+            self.as_held()
+        };
+        self.serves(Some(before), task, owner, served)
     }
 
-    /// The thread is seen in the task in which it was seen last, or still in none: until now it ran for the same.
-    pub(super) fn still_in_task(&mut self, at_ns: u64) {
-        match self.state {
+    fn still_in_task(self, moment: Moment) -> Verdict {
+        if self.owner == Owner::Nobody && self.task == Task::NONE {
             // Whoever does something next did not do this.
-            State::Running {
-                owner: Owner::Nobody, ..
-            } if self.task == Task::NONE => {
-                self.split(at_ns, Owner::Others, Owner::Nobody, Began::Plain, None);
-            }
-            State::Running { .. } if self.task.id().is_some() => self.seen_ns = at_ns,
-            _ => {}
-        }
-    }
-
-    /// Splits the running slice where the thread was last seen in its task: only what came after is still to be judged.
-    fn settle(&mut self) {
-        if let State::Running { owner, began, .. } = self.state
-            && self.seen_ns > self.since_ns
-        {
-            let goes_on = match began {
-                Began::Stalled => Began::Stalled,
-                _ => Began::Plain,
+            let before = Before {
+                owner: Owner::Others,
+                ..self.as_held()
             };
-            self.split(self.seen_ns, owner, owner, goes_on, None);
+            return self.splits(before, self);
         }
+        let confirmed_ns = if self.task.id().is_some() {
+            moment.at_ns
+        } else {
+            self.confirmed_ns
+        };
+        self.becomes(Self { confirmed_ns, ..self })
     }
 
-    /// For whom the thread ran until it is seen in `task`, which works for `now`. Of a receive it is known that it is
-    /// the first thing that its task does.
-    fn until(&mut self, at_ns: u64, task: Task, now: Owner, receives: bool) -> Owner {
-        let turned = self.task.differs_from(task);
-        if task.id().is_none() || turned && receives {
-            return self.until_it_left(at_ns);
-        }
-        self.settle();
-        match self.owner {
-            Owner::Nobody | Owner::WokenFor(_) if !turned => {
-                self.claim_unowned(now, task);
-                self.task = task;
-                now
+    fn operates(self, moment: Moment, operation: &Operation, task: Task) -> Verdict {
+        let request = operation.request.map_or(Owner::Nobody, Owner::Request);
+        let sends = operation.direction == Direction::Out;
+        let before = if self.is_in_another_task(task) {
+            let turned = self.task.differs_from(task);
+            // A receive is the first thing that its task does.
+            if turned && !sends {
+                self.until_it_left(moment)
+            } else {
+                self.until_seen_in(moment, task, request, turned)
             }
-            owner if owner == now || owner == Owner::Others || self.owner_sent => {
-                self.task = task;
-                now
+        } else if self.owner.is_open() {
+            // The first operation since the thread was idle says for whom it ran until here.
+            let during = if self.task.id().is_none() { task } else { self.task };
+            Before {
+                task: during,
+                ..self.claims(request, task)
             }
-            // It turned to this task somewhere in between. Of a request's own task and one that was begun for it, the
-            // other is mostly the one that runs for long.
-            Owner::Request(before) if now == Owner::WokenFor(before) => {
-                self.task = task;
-                now
-            }
-            owner @ Owner::WokenFor(before) if now == Owner::Request(before) => owner,
-            _ => {
-                self.task = Task::NONE;
-                Owner::Mixed
-            }
-        }
+        } else if sends && request != Owner::Nobody && request != self.owner {
+            self.until_it_answers(request)
+        } else if !sends && !task.is_known() {
+            self.until_it_left(moment)
+        } else {
+            self.as_held()
+        };
+        let says_nothing = sends && operation.outbound && request == Owner::Nobody;
+        let after = Self {
+            owner: if says_nothing { before.owner } else { request },
+            // Where the socket had no room the answer is not yet sent.
+            answered: sends && !operation.outbound && !operation.stalled,
+            task,
+            ..self
+        };
+        self.splits(before, after)
     }
 
-    /// For whom the thread ran until it is seen to have left what it did. Nothing says when it did so; but a request
-    /// that was answered is probably done with, and what came next is not its doing.
-    pub(super) fn until_it_left(&mut self, at_ns: u64) -> Owner {
-        let known_until_ns = self.since_ns.max(self.seen_ns);
-        if !self.owner_sent || at_ns.saturating_sub(known_until_ns) <= END_OF_ANSWER_NS {
+    fn goes_idle(self, moment: Moment, task: Task) -> Verdict {
+        let before = match moment.running_since_ns {
+            Some(_) if !task.is_known() => self.until_it_left(moment),
+            _ => self.as_held(),
+        };
+        let after = Self {
+            owner: Owner::Nobody,
+            answered: false,
+            task: before.task,
+            ..self
+        };
+        self.splits(before, after)
+    }
+
+    /// A thread that was woken for a request may be done with it now.
+    fn hands_off(self) -> Verdict {
+        let owner = match self.owner {
+            Owner::WokenFor(_) => Owner::Nobody,
+            owner => owner,
+        };
+        self.splits(self.as_held(), Self { owner, ..self })
+    }
+
+    /// For whom a thread works in `task`, by what is known of that, and else by whom it worked for before.
+    fn served_in(&self, task: Task, facts: TaskFacts) -> Owner {
+        if task.id().is_none() {
             return self.owner;
         }
-        self.settle();
-        if self.task.is_known() {
-            self.task = Task::NONE;
+        match (facts.work, self.owner) {
+            (Some(work), _) if work.by_identity => Owner::Request(work.request),
+            // Also one that works for many in turn, such as that of a connection to a peer.
+            (_, Owner::WokenFor(request)) => Owner::WokenFor(request),
+            (Some(work), _) => Owner::WokenFor(work.request),
+            // It was begun lately, and runs where a request ran just before that is not answered.
+            (None, Owner::Request(request)) if facts.is_newest && !self.answered => Owner::WokenFor(request),
+            (None, _) => Owner::Nobody,
         }
-        Owner::Others
     }
 
-    /// Splits the running slice: until `at_ns` the thread ran for `before`, now it runs for `after`.
-    pub(super) fn split(
-        &mut self,
-        at_ns: u64,
-        before: Owner,
-        after: Owner,
-        next_began: Began,
-        faults: Option<(u32, u32)>,
-    ) {
-        let State::Running { cpu, began, .. } = self.state else {
-            return;
-        };
-        let running = |owner, began| State::Running { cpu, owner, began };
-        self.close(at_ns, running(before, began), running(after, next_began), faults);
-    }
-
-    /// Splits the running slice at a socket operation, and judges for whom the part before it and the part
-    /// after it ran.
-    pub(super) fn operated(&mut self, operation: &Operation) {
-        if !matches!(self.state, State::Running { .. }) {
-            return;
-        }
-        let request = operation.request.map_or(Owner::Nobody, Owner::Request);
-        let task = self.task_in(Task::new(operation.task));
-        let before = match (operation.direction, self.owner) {
-            (direction, _) if self.task.is_known() && self.task != task && task.id().is_some() => {
-                self.until(operation.at_ns, task, request, direction == Direction::In)
+    /// Until a thread is seen in a task that works for `now`: it turned to that somewhere in between, if it `turned`.
+    fn until_seen_in(self, moment: Moment, task: Task, now: Owner, turned: bool) -> Before {
+        let before = if !turned && self.owner.is_open() {
+            self.claims(now, task)
+        } else if self.owner == now || self.owner == Owner::Others || self.answered {
+            Before {
+                owner: now,
+                task,
+                ..self.as_held()
             }
-            // The first operation since the thread was idle says for whom it ran until here.
-            (_, Owner::Nobody | Owner::WokenFor(_)) => {
-                self.claim_unowned(request, task);
-                if self.task.id().is_none() {
-                    self.task = task;
-                }
-                request
-            }
-            (Direction::Out, owner) if request != Owner::Nobody && owner != request => {
-                // The turn of the former owner had ended; else it was put aside somewhere in between.
-                let ended = self.owner_sent || owner == Owner::Others;
-                if ended { request } else { Owner::Mixed }
-            }
-            (Direction::In, _) if !task.is_known() => self.until_it_left(operation.at_ns),
-            (_, owner) => owner,
-        };
-        let unused = operation.outbound && request == Owner::Nobody;
-        let after = if unused && operation.direction == Direction::Out {
-            before
         } else {
-            request
+            self.until_either(task, now)
         };
-        self.owner = after;
-        // Where the socket had no room the answer is not yet sent.
-        self.owner_sent = !operation.outbound && operation.direction == Direction::Out && !operation.stalled;
-        let found = match operation.direction {
-            Direction::In => Began::Received {
-                conn: operation.conn,
-                arrived_ns: operation.arrived_ns,
-            },
-            Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
-            Direction::Out => Began::Plain,
-        };
-        self.split(operation.at_ns, before, after, found, Some(operation.faults));
-        self.task = task;
-        self.free = false;
-        if operation.direction == Direction::In && !operation.outbound {
-            self.serves = true;
-            self.usage.end_run();
+        Before {
+            splits_ns: self.splits_ns(moment),
+            ..before
         }
     }
 
-    /// Gives the running slices since the thread was last idle to `owner`, as far as they are of no other task than
-    /// `task`.
-    fn claim_unowned(&mut self, owner: Owner, task: Task) {
-        let owner = owner.into();
-        for slice in self.past.iter_mut().rev() {
-            if slice.task.differs_from(task) {
-                return;
-            }
-            match &mut slice.what {
-                What::Running { owner: unowned, .. } if unowned.is_open() => {
-                    *unowned = owner;
-                    if slice.task == Task::NONE {
-                        slice.task = task;
-                    }
-                }
-                What::Running { .. } | What::Unknown { .. } => return,
-                What::Blocked { wait, .. } if wait.is_idle() => return,
-                What::Blocked { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
-                What::Blocked { .. } | What::Runnable { .. } => {}
-            }
+    /// Of a request's own task and one that was begun for it, the other is mostly the one that runs for long.
+    fn until_either(self, task: Task, now: Owner) -> Before {
+        match (self.owner, now) {
+            (Owner::Request(request), Owner::WokenFor(its)) if its == request => Before {
+                owner: now,
+                task,
+                ..self.as_held()
+            },
+            (Owner::WokenFor(request), Owner::Request(its)) if its == request => self.as_held(),
+            _ => Before {
+                owner: Owner::Mixed,
+                task: Task::NONE,
+                ..self.as_held()
+            },
+        }
+    }
+
+    /// Until a thread is seen to have left what it did. Nothing says when it did so; but a request that was answered
+    /// is probably done with, and what came next is not its doing.
+    fn until_it_left(self, moment: Moment) -> Before {
+        if !self.answered || self.unseen_ns(moment) <= END_OF_ANSWER_NS {
+            return self.as_held();
+        }
+        Before {
+            owner: Owner::Others,
+            task: if self.task.is_known() {
+                Task::NONE
+            } else {
+                self.task
+            },
+            splits_ns: self.splits_ns(moment),
+            claims: None,
+        }
+    }
+
+    /// Until a thread answers another request than it worked for: that one had ended, or else was suspended somewhere
+    /// in between.
+    fn until_it_answers(self, request: Owner) -> Before {
+        let ended = self.answered || self.owner == Owner::Others;
+        Before {
+            owner: if ended { request } else { Owner::Mixed },
+            ..self.as_held()
+        }
+    }
+
+    /// Nothing says that it left its request while task ids could not be read.
+    fn ids_begin_to_be_read(&self) -> bool {
+        !self.task.is_known() && !self.answered
+    }
+
+    /// What it did since it was woken for `owner` was to find a task of it.
+    fn was_woken_to_find(&self, owner: Owner) -> bool {
+        matches!(owner, Owner::WokenFor(_)) && owner == self.owner && self.task.id().is_none()
+    }
+
+    fn is_in_another_task(&self, task: Task) -> bool {
+        self.task.is_known() && self.task != task && task.id().is_some()
+    }
+
+    /// For how long nothing was seen of it, ns.
+    fn unseen_ns(&self, moment: Moment) -> u64 {
+        let since_ns = moment.running_since_ns.unwrap_or_default();
+        moment.at_ns.saturating_sub(since_ns.max(self.confirmed_ns))
+    }
+
+    /// Where it was last seen in its task: only what came after is still to be judged.
+    fn splits_ns(&self, moment: Moment) -> Option<u64> {
+        let since_ns = moment.running_since_ns?;
+        (self.confirmed_ns > since_ns).then_some(self.confirmed_ns)
+    }
+
+    /// It was as it is held until now.
+    fn as_held(&self) -> Before {
+        Before {
+            owner: self.owner,
+            task: self.task,
+            splits_ns: None,
+            claims: None,
+        }
+    }
+
+    /// It was `owner`'s in `task` until now, and before that since it was idle.
+    fn claims(&self, owner: Owner, task: Task) -> Before {
+        Before {
+            owner,
+            task,
+            splits_ns: None,
+            claims: Some(task),
+        }
+    }
+
+    /// It works for `owner` in `task` from now on.
+    fn serves(self, before: Option<Before>, task: Task, owner: Owner, served: Owner) -> Verdict {
+        Verdict {
+            before,
+            after: Self {
+                owner,
+                answered: false,
+                task,
+                ..self
+            },
+            task_works_for: match served {
+                Owner::WokenFor(request) if task.id().is_some() => Some(request),
+                _ => None,
+            },
+        }
+    }
+
+    fn splits(self, before: Before, after: Self) -> Verdict {
+        Verdict {
+            before: Some(before),
+            after,
+            task_works_for: None,
+        }
+    }
+
+    fn becomes(self, after: Self) -> Verdict {
+        Verdict {
+            before: None,
+            after,
+            task_works_for: None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytemuck::Zeroable;
-    use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
-
-    use super::super::Threads;
-    use super::*;
-    use crate::model::id::RequestId;
-
-    const PID: u32 = 40;
-    const WORKER: u32 = 41;
-    const OF_POOL: u32 = 42;
-    const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
-
-    fn header(tid: u32, at_ns: u64) -> Header {
-        Header {
-            at_ns,
-            tid,
-            ..Header::zeroed()
-        }
-    }
-
-    fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
-        Operation {
-            at_ns,
-            direction,
-            conn: request.conn,
-            arrived_ns: at_ns,
-            request: Some(request),
-            outbound: false,
-            stalled: false,
-            faults: (0, 0),
-            task: 5,
-        }
-    }
-
-    /// A thread of the blocking pool that was woken at 150 ns for a request and runs from 200 ns.
-    fn woken_for_a_job() -> Threads {
-        let mut threads = Threads::default();
-        threads.operated(WORKER, PID, 0, &operates(100, Direction::In, SERVED));
-        let futex = libc::SYS_futex as i32;
-        threads.switch_out(&SwitchOut {
-            header: header(OF_POOL, 120),
-            tgid: PID,
-            state: 1,
-            syscall: futex,
-            args: [0x7000, 137, 1, 0],
-            ..SwitchOut::zeroed()
-        });
-        threads.woken(&Waking {
-            header: header(OF_POOL, 150),
-            tgid: PID,
-            waker_tid: WORKER,
-            waker_tgid: PID,
-            waker_syscall: futex,
-            waker_task: 5,
-            ..Waking::zeroed()
-        });
-        threads.switch_in(&SwitchIn {
-            header: header(OF_POOL, 200),
-            tgid: PID,
-            ..SwitchIn::zeroed()
-        });
-        threads
-    }
-
-    fn doing(threads: &Threads, at_ns: u64) -> (Owner, Task) {
-        threads.get(OF_POOL).unwrap().owner_before(at_ns)
-    }
-
-    #[test]
-    fn a_thread_that_was_woken_for_a_job_is_in_it_from_then_on() {
-        let mut threads = woken_for_a_job();
-        threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
-        let job = (Owner::WokenFor(SERVED), Task::new(8));
-        assert_eq!((doing(&threads, 250), doing(&threads, 350)), (job, job));
-    }
-
-    #[test]
-    fn a_job_that_follows_is_not_for_whom_the_thread_was_woken() {
-        let mut threads = woken_for_a_job();
-        for (at_ns, task) in [
-            (300, Task::new(8)),
-            (400, Task::NONE),
-            (450, Task::new(9)),
-            (500, Task::NONE),
-        ] {
-            threads.turned_to(OF_POOL, PID, 0, at_ns, task);
-        }
-        assert_eq!(doing(&threads, 350).0, Owner::WokenFor(SERVED));
-        assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
-        assert_eq!(doing(&threads, 475), (Owner::Nobody, Task::new(9)));
-    }
-
-    #[test]
-    fn a_job_is_not_over_before_its_poll_is() {
-        let mut threads = woken_for_a_job();
-        threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
-        threads.seen(&Seen {
-            header: header(OF_POOL, 350),
-            tgid: PID,
-            task: task::NONE,
-            ..Seen::zeroed()
-        });
-        threads.turned_to(OF_POOL, PID, 0, 400, Task::NONE);
-        assert_eq!(doing(&threads, 375), (Owner::WokenFor(SERVED), Task::new(8)));
-        assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
-    }
-
-    #[test]
-    fn a_poll_in_which_a_next_request_began_was_for_the_one_that_took_most_of_it() {
-        let mut threads = Threads::default();
-        threads.turned_to(WORKER, PID, 0, 90, Task::new(5));
-        for (at_ns, direction, nth) in [
-            (100, Direction::In, 1),
-            (900, Direction::Out, 1),
-            (910, Direction::In, 2),
-            (950, Direction::Out, 2),
-        ] {
-            let request = RequestId { conn: 5, nth };
-            threads.operated(WORKER, PID, 0, &operates(at_ns, direction, request));
-        }
-        let worker = threads.get(WORKER).unwrap();
-        assert_eq!(worker.did_most_for(90, 960), Some(SERVED));
-        assert_eq!(worker.did_most_for(905, 960), Some(RequestId { conn: 5, nth: 2 }));
-    }
-}
+mod rules;
+#[cfg(test)]
+mod tests;

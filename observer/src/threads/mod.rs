@@ -8,6 +8,9 @@ mod acceptors;
 mod availability;
 mod begun;
 mod comms;
+mod facts;
+mod history;
+mod identity;
 mod index;
 mod judgement;
 mod occupancy;
@@ -42,12 +45,12 @@ pub use usage::{Longest, Usage};
 use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
+use self::judgement::Observation;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
-use self::thread::NOTHING;
 use crate::model::id::{RequestId, Task};
 use crate::syscall::Wait;
 
@@ -109,8 +112,7 @@ impl Threads {
     /// another's.
     #[must_use]
     pub fn owner(&self, tid: u32) -> Option<RequestId> {
-        let thread = self.get(tid)?;
-        thread.owner.request().filter(|_| !thread.owner_sent)
+        self.get(tid)?.held.works_for()
     }
 
     /// The name of a thread that had a CPU or woke another, where it is still known.
@@ -169,10 +171,10 @@ impl Threads {
     pub fn seen(&mut self, event: &Seen) {
         let at_ns = event.header.at_ns;
         if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
-            let task = thread.task_in(Task::new(event.task));
+            let task = thread.identity.task(Task::new(event.task));
             thread.seen_running(at_ns, event.header.cpu, None);
-            if task == thread.task {
-                thread.still_in_task(at_ns);
+            if task == thread.held.task {
+                thread.observe(at_ns, Observation::StillInTask, Began::Plain, None);
             } else {
                 thread.seen_in(at_ns, task, None, tasks);
             }
@@ -228,16 +230,17 @@ impl Threads {
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
         let waker_owner = match self.threads.get_mut(&event.waker_tid) {
             Some(waker) if waker.pid == event.waker_tgid => {
-                let (at_ns, task) = (event.header.at_ns, waker.task_in(Task::new(event.waker_task)));
+                let at_ns = event.header.at_ns;
+                let task = waker.identity.task(Task::new(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
-                // What ended just before the task did is still its doing.
-                let before = if waker.owner_sent {
-                    Owner::Others
-                } else {
-                    waker.owner
-                };
+                let before = waker.held.ends_for();
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
-                if task.id().is_some() { waker.owner } else { before }
+                // What ended just before the task did is still its doing.
+                if task.id().is_some() {
+                    waker.held.owner
+                } else {
+                    before
+                }
             }
             _ => Owner::Nobody,
         };
@@ -251,7 +254,7 @@ impl Threads {
         }
         let (thread, ..) = self.known(event.header.tid, event.tgid)?;
         let handed_off = thread.woken(event, by, waker_owner);
-        let woken_for = match thread.owner {
+        let woken_for = match thread.held.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,
         };
@@ -310,7 +313,7 @@ impl Threads {
         };
         self.acceptors.ended(thread.pid, tid);
         if let Some(availability) = self.availability.get_mut(&thread.pid) {
-            availability.change(at_ns, thread.counted_free, None);
+            availability.change(at_ns, thread.metering.counted_free, None);
             if availability.is_empty() {
                 self.availability.remove(&thread.pid);
             }
@@ -327,12 +330,7 @@ impl Threads {
     pub fn lost(&mut self, to_ns: u64) {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
         for thread in self.threads.values_mut() {
-            thread.lost_until_ns = self.lost_until_ns;
-            thread.owner = Owner::Nobody;
-            thread.task = Task::UNKNOWN;
-            thread.polled = Task::UNKNOWN;
-            thread.state = NOTHING;
-            thread.role.lost();
+            thread.lost(self.lost_until_ns);
         }
     }
 }
@@ -340,10 +338,10 @@ impl Threads {
 /// Keeps count of the workers that are free.
 fn count_free(thread: &mut Thread, availability: &mut Availabilities, at_ns: u64) {
     let free = thread.free();
-    if free != thread.counted_free {
+    if free != thread.metering.counted_free {
         let availability = availability.entry(thread.pid).or_default();
-        availability.change(at_ns, thread.counted_free, free);
-        thread.counted_free = free;
+        availability.change(at_ns, thread.metering.counted_free, free);
+        thread.metering.counted_free = free;
     }
 }
 

@@ -451,7 +451,7 @@ mod tests {
         }
         assert_eq!(
             OWNERS.map(|owner| PackedOwner::from(owner).is_open()),
-            [true, false, false, false, true]
+            OWNERS.map(Owner::is_open)
         );
     }
 }

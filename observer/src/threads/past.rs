@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use super::index::{Block, FAN, Index, Sums};
 use super::packed::{Packed, PackedBegan, What};
-use super::state::Slice;
+use super::state::{Owner, Slice};
+use crate::model::id::Task;
 
 /// Slices kept of one thread.
 ///
@@ -160,9 +161,27 @@ impl Past {
         )
     }
 
-    /// All slices, the oldest first, to be changed; their ends stay.
-    pub(super) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Packed> {
-        self.slices.iter_mut()
+    /// Gives the running slices since the thread was last idle to `owner`, as far as they are nobody's and of no other
+    /// task than `task`.
+    pub(super) fn claim_unowned(&mut self, owner: Owner, task: Task) {
+        let owner = owner.into();
+        for slice in self.slices.iter_mut().rev() {
+            if slice.task.differs_from(task) {
+                return;
+            }
+            match &mut slice.what {
+                What::Running { owner: unowned, .. } if unowned.is_open() => {
+                    *unowned = owner;
+                    if slice.task == Task::NONE {
+                        slice.task = task;
+                    }
+                }
+                What::Running { .. } | What::Unknown { .. } => return,
+                What::Blocked { wait, .. } if wait.is_idle() => return,
+                What::Blocked { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
+                What::Blocked { .. } | What::Runnable { .. } => {}
+            }
+        }
     }
 
     /// Slices that begin before `at_ns`, the newest first.

@@ -76,10 +76,10 @@ impl Threads {
         let Some((thread, tasks, _)) = self.known(tid, pid) else {
             return;
         };
-        thread.polled = task;
+        thread.identity.polled = task;
         if task.is_known() {
             thread.seen_running(at_ns, cpu, None);
-            let task = thread.task_in(task);
+            let task = thread.identity.task(task);
             thread.turned_to(at_ns, task, tasks);
         }
     }

@@ -30,6 +30,12 @@ impl Owner {
             Self::Nobody | Self::Mixed | Self::Others => None,
         }
     }
+
+    /// Whether it is not known, or only that the thread was woken for it.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Nobody | Self::WokenFor(_))
+    }
 }
 
 /// A thread that ran somewhere.

@@ -2,22 +2,35 @@
 
 use rustc_hash::FxHashMap;
 
-use super::state::Owner;
 use crate::model::id::{RequestId, Task};
 
 /// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
 const MAX_TASKS: usize = 32_768;
 
-/// What is known of one task.
+/// What one task works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Work {
-    /// For which request it works.
-    request: RequestId,
-    /// It received from or sent to the request's client. Otherwise it began to run for the request, by the order of
-    /// events.
-    by_identity: bool,
+pub(super) struct Work {
+    /// The request.
+    pub(super) request: RequestId,
+    /// It received from or sent to the request's client. Otherwise it is inferred that it began to run for the request.
+    pub(super) by_identity: bool,
     /// The last that it did on the client's connection was to send: what follows may already be for another request.
-    answered: bool,
+    pub(super) answered: bool,
+}
+
+/// What is known of a task in which a thread is seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TaskFacts {
+    pub(super) work: Option<Work>,
+    /// No newer task of its process was seen before.
+    pub(super) is_newest: bool,
+}
+
+impl TaskFacts {
+    /// Whether it answered the request that it served.
+    pub(super) fn has_answered(&self) -> bool {
+        self.work.is_some_and(|work| work.answered)
+    }
 }
 
 /// The tasks of all watched processes.
@@ -59,13 +72,6 @@ impl Tasks {
         work.by_identity.then_some(work.request)
     }
 
-    /// Whether a task of process `pid` answered the request that it served.
-    pub(super) fn has_answered(&self, pid: u32, task: Task) -> bool {
-        task.id()
-            .and_then(|id| self.get(pid, id))
-            .is_some_and(|work| work.answered)
-    }
-
     /// A task read a request or answered it.
     pub(super) fn took(&mut self, pid: u32, task: Task, request: RequestId, answered: bool) {
         let Some(id) = task.id() else { return };
@@ -83,32 +89,24 @@ impl Tasks {
         self.remember(pid, id, work);
     }
 
-    /// For whom a thread works that is seen in `task` and worked for `owner` before; `sent` tells whether that request
-    /// was answered.
-    pub(super) fn owner(&mut self, pid: u32, task: Task, owner: Owner, sent: bool) -> Owner {
-        let Some(id) = task.id() else {
-            return owner;
-        };
-        let newest = self.is_newest(pid, id);
-        let request = match (self.get(pid, id), owner) {
-            (Some(work), _) if work.by_identity => return Owner::Request(work.request),
-            // Also one that works for many in turn, such as that of a connection to a peer.
-            (_, Owner::WokenFor(request)) => request,
-            (Some(work), _) => work.request,
-            // It was begun lately, and runs where a request ran just before that is not answered.
-            (None, Owner::Request(request)) if newest && !sent => request,
-            (None, _) => return Owner::Nobody,
-        };
-        self.remember(
-            pid,
-            id,
-            Work {
+    /// What is known of a task in which a thread is seen now.
+    pub(super) fn facts(&mut self, pid: u32, task: Task) -> TaskFacts {
+        task.id().map_or_else(TaskFacts::default, |id| TaskFacts {
+            is_newest: self.is_newest(pid, id),
+            work: self.get(pid, id),
+        })
+    }
+
+    /// A task works for this request, if for one, by the order of events.
+    pub(super) fn infer(&mut self, pid: u32, task: Task, request: Option<RequestId>) {
+        if let (Some(id), Some(request)) = (task.id(), request) {
+            let work = Work {
                 request,
                 by_identity: false,
                 answered: false,
-            },
-        );
-        Owner::WokenFor(request)
+            };
+            self.remember(pid, id, work);
+        }
     }
 
     /// Whether a task was begun before all that were seen serving clients.

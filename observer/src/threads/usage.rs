@@ -1,7 +1,7 @@
-//! What a worker did over a stretch of time, and what kept it longest.
+//! What a worker did over an interval of time, and what kept it longest.
 
 use super::roles::Counted;
-use super::state::{Owner, State};
+use super::state::{Owner, Slice, State};
 use crate::model::id::Task;
 
 /// What a worker did since it was asked last.
@@ -36,18 +36,26 @@ pub struct Longest {
     pub syscall: Option<i32>,
 }
 
-/// Keeps a worker's usage.
+/// What is metered of a thread.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(super) struct Metering {
     usage: Usage,
+    /// From here on it was not yet asked what it did, ns.
+    from_ns: u64,
     /// What it runs now, and for how long it did, ns.
     run: (Task, u64),
+    /// It had nothing to do, and did nothing since that was recorded.
+    pub(super) free: bool,
+    /// Whether it was free when that was counted.
+    pub(super) counted_free: Option<bool>,
 }
 
-impl Meter {
-    /// The thread was in `state` for so long, in `task`.
-    pub(super) fn add(&mut self, state: &State, task: Task, ns: u64) {
-        match *state {
+impl Metering {
+    /// The thread did this.
+    pub(super) fn add(&mut self, slice: &Slice) {
+        let task = slice.task;
+        let ns = slice.to_ns.saturating_sub(slice.from_ns.max(self.from_ns));
+        match slice.state {
             State::Running { owner, .. } => {
                 self.usage.ran_ns = self.usage.ran_ns.saturating_add(ns);
                 if task.id().is_none() {
@@ -90,8 +98,9 @@ impl Meter {
         }
     }
 
-    /// What was done so far; begins anew.
-    pub(super) fn take(&mut self) -> Usage {
+    /// What was done until `now_ns`; begins anew.
+    pub(super) fn take(&mut self, now_ns: u64) -> Usage {
+        self.from_ns = self.from_ns.max(now_ns);
         std::mem::take(&mut self.usage)
     }
 }

@@ -1,0 +1,107 @@
+//! What is asked of a thread's past: what it did, for whom, and when last.
+
+use super::past::{Back, Crossed};
+use super::state::{Began, Block, Owner, Slice, State};
+use super::thread::Thread;
+use crate::model::id::{RequestId, Task};
+
+const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
+
+impl Thread {
+    /// When each slice of the past ended, ns.
+    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+        self.facts.past.ends()
+    }
+
+    /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
+    pub(super) fn forget(&mut self, until_ns: u64) {
+        self.facts.past.forget_until(until_ns);
+    }
+
+    /// The slices from `at_ns` back, as far as they follow each other without gap. The first is the one in
+    /// which the thread was just before `at_ns`; a slice that is not over reaches to `at_ns`.
+    pub fn back_from(&self, at_ns: u64) -> Back<'_> {
+        self.facts.back_from(at_ns, self.held.task)
+    }
+
+    /// The slice in which the thread was just before `at_ns`. A slice that is not over reaches to `at_ns`.
+    #[must_use]
+    pub fn before(&self, at_ns: u64) -> Option<Slice> {
+        self.back_from(at_ns).next()
+    }
+
+    /// For whom the thread ran, or last ran, just before `at_ns`, and in which task.
+    #[must_use]
+    pub fn owner_before(&self, at_ns: u64) -> (Owner, Task) {
+        let known = self.back_from(at_ns).find_map(|slice| match slice.state {
+            State::Running { owner, .. } | State::Unknown { owner } => Some((owner, slice.task)),
+            State::Blocked(block) => Some((block.owner, slice.task)),
+            State::Runnable { .. } => None,
+        });
+        known.unwrap_or_default()
+    }
+
+    /// The request for which the thread did most between two times, where known.
+    #[must_use]
+    pub fn did_most_for(&self, from_ns: u64, to_ns: u64) -> Option<RequestId> {
+        let mut done: Vec<(RequestId, u64)> = Vec::new();
+        for slice in self.back_from(to_ns).take_while(|slice| slice.to_ns > from_ns) {
+            let (State::Running { owner, .. } | State::Blocked(Block { owner, .. })) = slice.state else {
+                continue;
+            };
+            let Some(request) = owner.request() else { continue };
+            let took_ns = slice.to_ns.min(to_ns).saturating_sub(slice.from_ns.max(from_ns));
+            match done.iter_mut().find(|(of, _)| *of == request) {
+                Some((_, ns)) => *ns += took_ns,
+                None => done.push((request, took_ns)),
+            }
+        }
+        let (request, _) = done.into_iter().max_by_key(|(_, ns)| *ns)?;
+        Some(request)
+    }
+
+    /// The last idle time that ended before `at_ns`, as far as it is known what ended it.
+    #[must_use]
+    pub fn last_idle(&self, at_ns: u64) -> Option<(Slice, Block)> {
+        let mut back = self.back_from(at_ns);
+        loop {
+            // In a stretch at work there is nothing idle.
+            if back.stretch(0, ANY_WORK).is_some() {
+                continue;
+            }
+            let slice = back.next()?;
+            match slice.state {
+                State::Unknown { .. } => return None,
+                State::Blocked(block) if block.wait.is_idle() => {
+                    return (slice.to_ns <= at_ns && block.wake.is_some()).then_some((slice, block));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The end of the last slice, before `at_ns` and not before `since_ns`, in which the thread ran for
+    /// `request`, and whether that slice began with a send that found no room. With `sure`, not those of which it
+    /// is only known that the thread was woken for the request.
+    #[must_use]
+    pub fn last_ran_for(
+        &self,
+        request: RequestId,
+        sure: bool,
+        at_ns: u64,
+        since_ns: u64,
+    ) -> Option<(u64, bool)> {
+        self.facts
+            .past
+            .back_from(at_ns)
+            .take_while(|slice| slice.to_ns > since_ns)
+            .find_map(|slice| match slice.state {
+                State::Running { owner, began, .. }
+                    if owner == Owner::Request(request) || !sure && owner.request() == Some(request) =>
+                {
+                    Some((slice.to_ns.min(at_ns), began == Began::Stalled))
+                }
+                _ => None,
+            })
+    }
+}

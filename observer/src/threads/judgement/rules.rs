@@ -1,0 +1,339 @@
+//! Each rule of the judgement is a row; those of socket operations stand in [`super::tests`].
+
+use super::super::tasks::Work;
+use super::*;
+
+use Observation::{BegunFor, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask};
+use Owner::{Mixed, Nobody, Others, Request, WokenFor};
+
+pub(super) const A: RequestId = RequestId { conn: 1, nth: 1 };
+pub(super) const B: RequestId = RequestId { conn: 2, nth: 1 };
+pub(super) const OWN: Task = Task::new(11);
+pub(super) const OTHER: Task = Task::new(12);
+
+/// The thread runs since 1 ms, and was seen in its task at 2 ms.
+pub(super) const MOMENT: Moment = Moment {
+    at_ns: 3_000_000,
+    running_since_ns: Some(1_000_000),
+};
+const CONFIRMED_NS: u64 = 2_000_000;
+
+/// Of a thread that works for this owner, in this task.
+pub(super) fn held(owner: Owner, task: Task) -> Held {
+    Held {
+        owner,
+        answered: false,
+        task,
+        confirmed_ns: 0,
+    }
+}
+
+/// The same, after it answered.
+pub(super) fn answered(owner: Owner, task: Task) -> Held {
+    Held {
+        answered: true,
+        ..held(owner, task)
+    }
+}
+
+/// The same, with what is more.
+fn confirmed(held: Held) -> Held {
+    Held {
+        confirmed_ns: CONFIRMED_NS,
+        ..held
+    }
+}
+
+fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
+    TaskFacts {
+        work: Some(Work {
+            request,
+            by_identity,
+            answered: false,
+        }),
+        is_newest: false,
+    }
+}
+
+fn unknown(is_newest: bool) -> TaskFacts {
+    TaskFacts {
+        work: None,
+        is_newest,
+    }
+}
+
+pub(super) fn until_now(owner: Owner, task: Task) -> Before {
+    Before {
+        owner,
+        task,
+        splits_ns: None,
+        claims: None,
+    }
+}
+
+/// And since it was idle, in this task.
+pub(super) fn since_idle(owner: Owner, task: Task) -> Before {
+    Before {
+        claims: Some(task),
+        ..until_now(owner, task)
+    }
+}
+
+/// And before it was seen in its task last, what was held then.
+fn since_seen(before: Before) -> Before {
+    Before {
+        splits_ns: Some(CONFIRMED_NS),
+        ..before
+    }
+}
+
+/// A rule: what is held, what is observed, and the verdict: whose the time was, and what is held then.
+type Row<'a> = (&'a str, Held, Observation<'a>, Option<Before>, Held);
+
+pub(super) fn holds(rows: &[Row<'_>]) {
+    for &(rule, held, observed, before, after) in rows {
+        let verdict = held.judge(MOMENT, observed);
+        assert_eq!((verdict.before, verdict.after), (before, after), "{rule}");
+    }
+}
+
+#[test]
+fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
+    let (own, other) = (works_for(A, true), works_for(B, true));
+    holds(&[
+        (
+            "what was nobody's since it was idle is the task's",
+            held(Nobody, Task::NONE),
+            InTask(OWN, own),
+            Some(since_idle(Request(A), OWN)),
+            held(Request(A), OWN),
+        ),
+        (
+            "an answer ends a request: what follows is the next task's",
+            answered(Request(A), OWN),
+            InTask(OTHER, other),
+            Some(until_now(Request(B), OTHER)),
+            held(Request(B), OTHER),
+        ),
+        (
+            "without an answer it is not known which of both",
+            held(Request(A), OWN),
+            InTask(OTHER, other),
+            Some(until_now(Mixed, Task::NONE)),
+            held(Request(B), OTHER),
+        ),
+        (
+            "only what came after it was seen in its task is open",
+            confirmed(held(Request(A), OWN)),
+            InTask(OTHER, other),
+            Some(since_seen(until_now(Mixed, Task::NONE))),
+            confirmed(held(Request(B), OTHER)),
+        ),
+        (
+            "one that was begun for a request mostly runs for longer than the request's own",
+            held(Request(A), OWN),
+            InTask(OTHER, works_for(A, false)),
+            Some(until_now(WokenFor(A), OTHER)),
+            held(WokenFor(A), OTHER),
+        ),
+        (
+            "also where the request's own comes second",
+            held(WokenFor(A), OTHER),
+            InTask(OWN, own),
+            Some(until_now(WokenFor(A), OTHER)),
+            held(Request(A), OWN),
+        ),
+        (
+            "the newest task was begun by what ran before it",
+            held(Request(A), OWN),
+            InTask(OTHER, unknown(true)),
+            Some(until_now(WokenFor(A), OTHER)),
+            held(WokenFor(A), OTHER),
+        ),
+        (
+            "unless that had answered",
+            answered(Request(A), OWN),
+            InTask(OTHER, unknown(true)),
+            Some(until_now(Nobody, OTHER)),
+            held(Nobody, OTHER),
+        ),
+        (
+            "task ids begin to be read: it did not leave its request meanwhile",
+            held(WokenFor(A), Task::UNKNOWN),
+            InTask(OTHER, works_for(B, false)),
+            Some(since_idle(WokenFor(A), OTHER)),
+            held(WokenFor(A), OTHER),
+        ),
+        (
+            "outside of tasks nothing is done for a request by itself",
+            held(Request(A), OWN),
+            InTask(Task::NONE, TaskFacts::default()),
+            Some(until_now(Request(A), OWN)),
+            held(Nobody, Task::NONE),
+        ),
+        (
+            "long after an answer it was done with it",
+            answered(Request(A), OWN),
+            InTask(Task::NONE, TaskFacts::default()),
+            Some(until_now(Others, Task::NONE)),
+            held(Nobody, Task::NONE),
+        ),
+    ]);
+}
+
+#[test]
+fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
+    let done = TaskFacts {
+        work: works_for(A, true).work.map(|work| Work {
+            answered: true,
+            ..work
+        }),
+        is_newest: false,
+    };
+    holds(&[
+        (
+            "what it did before stays as it was",
+            held(Request(A), OWN),
+            TurnsToTask(OTHER, works_for(B, true)),
+            Some(until_now(Request(A), OWN)),
+            held(Request(B), OTHER),
+        ),
+        (
+            "unless it was woken to find this",
+            held(WokenFor(A), Task::NONE),
+            TurnsToTask(OTHER, unknown(true)),
+            Some(since_idle(WokenFor(A), OTHER)),
+            held(WokenFor(A), OTHER),
+        ),
+        (
+            "a job for which it was woken is over with its task",
+            held(WokenFor(A), OTHER),
+            TurnsToTask(Task::NONE, TaskFacts::default()),
+            Some(until_now(WokenFor(A), OTHER)),
+            held(Nobody, Task::NONE),
+        ),
+        (
+            "a task that answered may begin with another request",
+            held(Nobody, Task::NONE),
+            TurnsToTask(OWN, done),
+            Some(until_now(Nobody, Task::NONE)),
+            held(Nobody, OWN),
+        ),
+    ]);
+}
+
+#[test]
+fn a_thread_that_is_still_where_it_was_did_nothing_else() {
+    holds(&[
+        (
+            "whoever does something next did not do what it did in no task",
+            held(Nobody, Task::NONE),
+            StillInTask,
+            Some(until_now(Others, Task::NONE)),
+            held(Nobody, Task::NONE),
+        ),
+        (
+            "in a task, nothing ends",
+            held(Request(A), OWN),
+            StillInTask,
+            None,
+            Held {
+                confirmed_ns: MOMENT.at_ns,
+                ..held(Request(A), OWN)
+            },
+        ),
+    ]);
+}
+
+#[test]
+fn what_a_thread_does_with_others_tells_for_whom_it_runs() {
+    holds(&[
+        (
+            "idle, it works for nobody",
+            answered(Request(A), OWN),
+            GoesIdle(OWN),
+            Some(until_now(Request(A), OWN)),
+            held(Nobody, OWN),
+        ),
+        (
+            "idle long after an answer, it did something else in between",
+            confirmed(answered(Request(A), OWN)),
+            GoesIdle(Task::UNKNOWN),
+            Some(since_seen(until_now(Others, Task::NONE))),
+            confirmed(held(Nobody, Task::NONE)),
+        ),
+        (
+            "preempted or blocked, it goes on with the same",
+            answered(Request(A), OWN),
+            Leaves,
+            Some(until_now(Request(A), OWN)),
+            answered(Request(A), OWN),
+        ),
+        (
+            "woken from nothing to do, it works for the waker's request",
+            held(Nobody, Task::NONE),
+            Observation::WokenFor(A),
+            None,
+            held(WokenFor(A), Task::NONE),
+        ),
+        (
+            "the job for which it was woken may be over when it wakes another",
+            held(WokenFor(A), Task::NONE),
+            HandsOff,
+            Some(until_now(WokenFor(A), Task::NONE)),
+            held(Nobody, Task::NONE),
+        ),
+        (
+            "a request is not",
+            held(Request(A), OWN),
+            HandsOff,
+            Some(until_now(Request(A), OWN)),
+            held(Request(A), OWN),
+        ),
+        (
+            "begun by a request, it works for that",
+            Held::default(),
+            BegunFor(Some(A)),
+            None,
+            held(WokenFor(A), Task::NONE),
+        ),
+        (
+            "on another CPU it may have been idle since",
+            answered(Request(A), OWN),
+            Moved,
+            None,
+            held(Nobody, OWN),
+        ),
+        (
+            "after a loss nothing is known",
+            held(Request(A), OWN),
+            Lost,
+            None,
+            held(Nobody, Task::UNKNOWN),
+        ),
+    ]);
+}
+
+#[test]
+fn soon_after_an_answer_a_thread_is_still_at_it() {
+    let moment = Moment {
+        at_ns: CONFIRMED_NS + END_OF_ANSWER_NS,
+        ..MOMENT
+    };
+    let held = confirmed(answered(Request(A), OWN));
+    let verdict = held.judge(moment, GoesIdle(Task::UNKNOWN));
+    assert_eq!(verdict.before, Some(until_now(Request(A), OWN)));
+}
+
+#[test]
+fn a_task_is_inferred_to_work_for_whom_its_thread_was_woken() {
+    let infers = |held: Held, facts| held.judge(MOMENT, InTask(OTHER, facts)).task_works_for;
+    assert_eq!(infers(held(WokenFor(A), Task::NONE), unknown(false)), Some(A));
+    assert_eq!(infers(held(Request(A), OWN), unknown(true)), Some(A));
+    assert_eq!(infers(held(Request(A), OWN), unknown(false)), None);
+    assert_eq!(
+        infers(held(WokenFor(A), Task::NONE), works_for(B, true)),
+        None,
+        "it tells itself"
+    );
+}

@@ -1,0 +1,203 @@
+//! What socket operations make of a thread, and several events in a row.
+
+use bytemuck::Zeroable;
+use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
+
+use super::super::Threads;
+use super::rules::{A, B, MOMENT, OTHER, OWN, answered, held, holds, since_idle, until_now};
+use super::*;
+
+use Observation::Operates;
+use Owner::{Mixed, Nobody, Others, Request};
+
+const PID: u32 = 40;
+const WORKER: u32 = 41;
+const OF_POOL: u32 = 42;
+const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+
+/// An operation on the connection of this request.
+fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
+    Operation {
+        at_ns,
+        direction,
+        conn: request.conn,
+        arrived_ns: at_ns,
+        request: Some(request),
+        outbound: false,
+        stalled: false,
+        faults: (0, 0),
+        task: 5,
+    }
+}
+
+fn header(tid: u32, at_ns: u64) -> Header {
+    Header {
+        at_ns,
+        tid,
+        ..Header::zeroed()
+    }
+}
+
+#[test]
+fn a_socket_operation_tells_for_whom_a_thread_runs() {
+    let reads = |request| operates(MOMENT.at_ns, Direction::In, request);
+    let sends = |request| operates(MOMENT.at_ns, Direction::Out, request);
+    let to_peer = Operation {
+        request: None,
+        outbound: true,
+        ..sends(B)
+    };
+    let stalls = Operation {
+        stalled: true,
+        ..sends(A)
+    };
+    holds(&[
+        (
+            "the first one since it was idle says for whom it ran until then",
+            held(Nobody, Task::NONE),
+            Operates(&reads(A), OWN),
+            Some(since_idle(Request(A), OWN)),
+            held(Request(A), OWN),
+        ),
+        (
+            "a receive is the first thing that its task does",
+            held(Request(A), OWN),
+            Operates(&reads(B), OTHER),
+            Some(until_now(Request(A), OWN)),
+            held(Request(B), OTHER),
+        ),
+        (
+            "a send of another task may come from any time",
+            held(Request(A), OWN),
+            Operates(&sends(B), OTHER),
+            Some(until_now(Mixed, Task::NONE)),
+            answered(Request(B), OTHER),
+        ),
+        (
+            "without tasks a send for another is of both, too",
+            held(Request(A), Task::UNKNOWN),
+            Operates(&sends(B), Task::UNKNOWN),
+            Some(until_now(Mixed, Task::UNKNOWN)),
+            answered(Request(B), Task::UNKNOWN),
+        ),
+        (
+            "but not after an answer",
+            answered(Request(A), Task::UNKNOWN),
+            Operates(&sends(B), Task::UNKNOWN),
+            Some(until_now(Request(B), Task::UNKNOWN)),
+            answered(Request(B), Task::UNKNOWN),
+        ),
+        (
+            "a receive long after an answer ends what nobody saw",
+            answered(Request(A), Task::UNKNOWN),
+            Operates(&reads(B), Task::UNKNOWN),
+            Some(until_now(Others, Task::UNKNOWN)),
+            held(Request(B), Task::UNKNOWN),
+        ),
+        (
+            "where the socket had no room the answer is not yet sent",
+            held(Request(A), OWN),
+            Operates(&stalls, OWN),
+            Some(until_now(Request(A), OWN)),
+            held(Request(A), OWN),
+        ),
+        (
+            "bytes to a peer of nobody say nothing",
+            held(Request(A), OWN),
+            Operates(&to_peer, OWN),
+            Some(until_now(Request(A), OWN)),
+            held(Request(A), OWN),
+        ),
+    ]);
+}
+
+/// A thread of the blocking pool that was woken at 150 ns for a request and runs from 200 ns.
+fn woken_for_a_job() -> Threads {
+    let mut threads = Threads::default();
+    threads.operated(WORKER, PID, 0, &operates(100, Direction::In, SERVED));
+    let futex = libc::SYS_futex as i32;
+    threads.switch_out(&SwitchOut {
+        header: header(OF_POOL, 120),
+        tgid: PID,
+        state: 1,
+        syscall: futex,
+        args: [0x7000, 137, 1, 0],
+        ..SwitchOut::zeroed()
+    });
+    threads.woken(&Waking {
+        header: header(OF_POOL, 150),
+        tgid: PID,
+        waker_tid: WORKER,
+        waker_tgid: PID,
+        waker_syscall: futex,
+        waker_task: 5,
+        ..Waking::zeroed()
+    });
+    threads.switch_in(&SwitchIn {
+        header: header(OF_POOL, 200),
+        tgid: PID,
+        ..SwitchIn::zeroed()
+    });
+    threads
+}
+
+fn doing(threads: &Threads, at_ns: u64) -> (Owner, Task) {
+    threads.get(OF_POOL).unwrap().owner_before(at_ns)
+}
+
+#[test]
+fn a_thread_that_was_woken_for_a_job_is_in_it_from_then_on() {
+    let mut threads = woken_for_a_job();
+    threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
+    let job = (Owner::WokenFor(SERVED), Task::new(8));
+    assert_eq!((doing(&threads, 250), doing(&threads, 350)), (job, job));
+}
+
+#[test]
+fn a_job_that_follows_is_not_for_whom_the_thread_was_woken() {
+    let mut threads = woken_for_a_job();
+    for (at_ns, task) in [
+        (300, Task::new(8)),
+        (400, Task::NONE),
+        (450, Task::new(9)),
+        (500, Task::NONE),
+    ] {
+        threads.turned_to(OF_POOL, PID, 0, at_ns, task);
+    }
+    assert_eq!(doing(&threads, 350).0, Owner::WokenFor(SERVED));
+    assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
+    assert_eq!(doing(&threads, 475), (Owner::Nobody, Task::new(9)));
+}
+
+#[test]
+fn a_job_is_not_over_before_its_poll_is() {
+    let mut threads = woken_for_a_job();
+    threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
+    threads.seen(&Seen {
+        header: header(OF_POOL, 350),
+        tgid: PID,
+        task: task::NONE,
+        ..Seen::zeroed()
+    });
+    threads.turned_to(OF_POOL, PID, 0, 400, Task::NONE);
+    assert_eq!(doing(&threads, 375), (Owner::WokenFor(SERVED), Task::new(8)));
+    assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
+}
+
+#[test]
+fn a_poll_in_which_a_next_request_began_was_for_the_one_that_took_most_of_it() {
+    let mut threads = Threads::default();
+    threads.turned_to(WORKER, PID, 0, 90, Task::new(5));
+    for (at_ns, direction, nth) in [
+        (100, Direction::In, 1),
+        (900, Direction::Out, 1),
+        (910, Direction::In, 2),
+        (950, Direction::Out, 2),
+    ] {
+        let request = RequestId { conn: 5, nth };
+        threads.operated(WORKER, PID, 0, &operates(at_ns, direction, request));
+    }
+    let worker = threads.get(WORKER).unwrap();
+    assert_eq!(worker.did_most_for(90, 960), Some(SERVED));
+    assert_eq!(worker.did_most_for(905, 960), Some(RequestId { conn: 5, nth: 2 }));
+}
