@@ -41,7 +41,7 @@ fn first_sign(evidence: &Evidence<'_>, turn: &Turn, seen: Accepted, path: &mut P
     let mut accepted = began.map_or(seen, |(tid, at_ns)| Accepted { at_ns, tid, ..seen });
     for &tid in evidence.threads.acceptors(turn.pid) {
         if let Some(at_ns) = done_ns(evidence, tid, accepted).filter(|&at_ns| at_ns < accepted.at_ns) {
-            path.mark_by_order();
+            path.mark_inferred();
             accepted = Accepted {
                 at_ns,
                 tid,

@@ -1,42 +1,42 @@
 //! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its client.
 
-use super::path::Reason;
-use super::service::{LastRun, Walk};
-use super::waiting;
+use super::moves::{LastRun, Move, Position};
+use super::path::{Charge, Reason};
+use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::syscall;
 use crate::threads::{Block, Slice, State};
 
 impl Walk<'_, '_> {
-    /// The request went on at the cursor, where bytes of its client's were received that had come at `arrived_ns`: from
-    /// then on they waited for this thread; before, the request waited for them, from where it was last worked on. Charges
-    /// both, if that is so.
-    pub(super) fn client_went_on(&mut self, arrived_ns: u64) {
-        let arrived_ns = arrived_ns.min(self.path.cursor_ns());
+    /// The request went on now, where bytes of its client's were received that had come at `arrived_ns`: from then on they
+    /// waited for this thread; before, the request waited for them, from where it was last worked on.
+    pub(super) fn client_went_on(&self, arrived_ns: u64) -> Option<Move> {
+        let arrived_ns = arrived_ns.min(self.now_ns);
         let work = self.last_work(arrived_ns);
         if work.end_ns >= arrived_ns || self.is_blocked_for_client(arrived_ns) {
-            return;
+            return None;
         }
-        match self.last_idle(work.end_ns) {
-            Some((_, block)) if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) => {}
+        let inferred = match self.last_idle(work.end_ns) {
+            Some((_, block)) if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) => false,
             // It slept on when they came: it did not wait for these.
-            Some((idle, _)) if idle.to_ns > arrived_ns => return,
-            _ => self.path.mark_by_order(),
-        }
-        waiting::walk(self.evidence, self.turn, self.tid, arrived_ns, self.path);
-        self.path
-            .charge_until(work.end_ns, Cause::Client, None, None, Reason::Plain);
-        self.tid = work.tid;
-        self.handed_off = None;
+            Some((idle, _)) if idle.to_ns > arrived_ns => return None,
+            _ => true,
+        };
+        let charge = Charge::of(Cause::Client, Reason::Plain);
+        let step = Move::to(Position::on(work.tid)).charging(work.end_ns, charge);
+        Some(Move {
+            ready_ns: Some(arrived_ns),
+            ..step.inferred_if(inferred)
+        })
     }
 
     /// Whether the thread was in a call that waits for the client's bytes when they came: then the call itself tells.
     fn is_blocked_for_client(&self, at_ns: u64) -> bool {
-        let thread = self.evidence.threads.get(self.tid);
+        let thread = self.evidence.threads.get(self.at.tid);
         // The slice in which they came ends after that.
         let slices = thread
             .into_iter()
-            .flat_map(|thread| thread.back_from(self.path.cursor_ns()));
+            .flat_map(|thread| thread.back_from(self.now_ns));
         let mut slices = slices.skip_while(|slice| slice.from_ns >= at_ns);
         slices.next().is_some_and(|slice| match slice.state {
             State::Blocked(block) => self.waits_for_client(&block),
@@ -55,11 +55,6 @@ impl Walk<'_, '_> {
     /// call of its own; its first read at the latest.
     fn last_work(&self, before_ns: u64) -> LastRun {
         let read_ns = self.turn.read_ns;
-        let first_read = LastRun {
-            end_ns: read_ns,
-            tid: self.turn.read_tid,
-            stalled: false,
-        };
         let works = self.turn.tids().filter_map(|tid| {
             let thread = self.evidence.threads.get(tid)?;
             let slices = thread
@@ -73,9 +68,9 @@ impl Walk<'_, '_> {
             })
         });
         works
-            .chain([first_read])
+            .chain([self.first_read()])
             .max_by_key(|work| work.end_ns)
-            .unwrap_or(first_read)
+            .unwrap_or_else(|| self.first_read())
     }
 
     /// The end of the first of these slices, which go back in time, in which a thread worked for the request.

@@ -11,6 +11,7 @@
 mod accepting;
 mod client;
 mod functions;
+mod moves;
 mod names;
 mod path;
 mod queued;
@@ -82,7 +83,7 @@ impl Explainer {
             unsent_bytes: 0,
             confidence: if partial {
                 Confidence::Partial
-            } else if path.is_by_order() || turn.read_task.id().is_none() || turn.sent_task.id().is_none() {
+            } else if path.is_inferred() || turn.read_task.id().is_none() || turn.sent_task.id().is_none() {
                 Confidence::Inferred
             } else {
                 Confidence::Exact

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::Evidence;
-use super::path::{Call, Reason, Step};
+use super::path::{Call, Charge, Reason, Step};
 use crate::connections::{Exactness, Held, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::Task;
@@ -34,10 +34,16 @@ impl Names {
 
 /// A step in words.
 pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Span {
-    let tid = step.tid.unwrap_or_default();
+    let Charge {
+        cause,
+        tid,
+        cpu,
+        reason,
+    } = step.charge;
+    let on = tid.unwrap_or_default();
     let mut detail = Detail::default();
     let mut culprit = None;
-    match step.reason {
+    match reason {
         Reason::Plain => {}
         Reason::Note(note) => detail.note = Some(note),
         Reason::Peer(conn) => {
@@ -47,13 +53,13 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 .and_then(|connection| connection.peer);
         }
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
-        Reason::RanFor(owner, task) => culprit = Some(thread(evidence, tid, owner, task)),
+        Reason::RanFor(owner, task) => culprit = Some(thread(evidence, on, owner, task)),
         Reason::BlockedFor(call, owner, task) => {
             detail = call_detail(evidence, &call);
             culprit = Some(Culprit {
                 syscall: detail.syscall,
                 object: detail.object.clone(),
-                ..thread(evidence, tid, owner, task)
+                ..thread(evidence, on, owner, task)
             });
         }
         Reason::Blocked(call) => detail = call_detail(evidence, &call),
@@ -65,15 +71,15 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
     Span {
         at_ns: step.from_ns.saturating_sub(arrival_ns),
         dur_ns: step.dur_ns(),
-        cause: step.cause,
-        tid: step.tid,
-        cpu: step.cpu,
+        cause,
+        tid,
+        cpu,
         detail,
         culprit,
     }
 }
 
-/// The last stretch of a turn: TCP had bytes of it.
+/// The last interval of a turn: TCP had bytes of it.
 #[must_use]
 pub fn held_back(turn: &Turn) -> Option<Span> {
     let from_ns = turn.sent_ns.max(turn.arrival_ns);

@@ -41,15 +41,61 @@ pub(super) enum Reason {
     WokenBy(Call, Occupant),
 }
 
-/// One stretch of the path.
+/// What an interval of the path is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) from_ns: u64,
-    pub(super) to_ns: u64,
+pub(super) struct Charge {
     pub(super) cause: Cause,
     pub(super) tid: Option<u32>,
     pub(super) cpu: Option<u16>,
     pub(super) reason: Reason,
+}
+
+impl Charge {
+    /// To what no thread did.
+    pub(super) const fn of(cause: Cause, reason: Reason) -> Self {
+        Self {
+            cause,
+            tid: None,
+            cpu: None,
+            reason,
+        }
+    }
+
+    /// To what thread `tid` did, on a CPU if it had one.
+    pub(super) const fn on(tid: u32, cpu: Option<u16>, cause: Cause, reason: Reason) -> Self {
+        Self {
+            cause,
+            tid: Some(tid),
+            cpu,
+            reason,
+        }
+    }
+
+    /// To nothing that is known, with a remark for people.
+    pub(super) const fn unexplained(tid: Option<u32>, note: &'static str) -> Self {
+        Self {
+            tid,
+            ..Self::of(Cause::Unexplained, Reason::Note(note))
+        }
+    }
+
+    /// Whether a thread ran meanwhile, from which a hypervisor can have taken the CPU.
+    fn runs(&self) -> bool {
+        match self.cause {
+            Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue => true,
+            // The thread that accepts ran for others.
+            Cause::AcceptQueue => self.cpu.is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// One interval of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) from_ns: u64,
+    pub(super) to_ns: u64,
+    pub(super) charge: Charge,
 }
 
 impl Step {
@@ -82,7 +128,7 @@ pub(super) struct Path {
     steps: Vec<Step>,
     faults: (u64, u64),
     partial: bool,
-    by_order: bool,
+    inferred: bool,
 }
 
 impl Path {
@@ -127,13 +173,13 @@ impl Path {
         self.partial
     }
 
-    /// For whom a thread worked is told by the order of events alone.
-    pub(super) fn mark_by_order(&mut self) {
-        self.by_order = true;
+    /// For whom a thread worked is inferred from the order of events.
+    pub(super) fn mark_inferred(&mut self) {
+        self.inferred = true;
     }
 
-    pub(super) fn is_by_order(&self) -> bool {
-        self.by_order
+    pub(super) fn is_inferred(&self) -> bool {
+        self.inferred
     }
 
     /// Adds page faults that happened on the path.
@@ -147,76 +193,53 @@ impl Path {
     }
 
     /// Charges from `from_ns` (not before the arrival) to the cursor, and moves the cursor there.
-    pub(super) fn charge_until(
-        &mut self,
-        from_ns: u64,
-        cause: Cause,
-        tid: Option<u32>,
-        cpu: Option<u16>,
-        reason: Reason,
-    ) {
-        self.charge_telling(from_ns, cause, tid, cpu, reason, reason);
+    pub(super) fn charge(&mut self, from_ns: u64, charge: Charge) {
+        self.charge_reporting(from_ns, charge, charge.reason);
     }
 
     /// The same, where the timeline says something else: which requests are written must not change what is counted.
-    pub(super) fn charge_telling(
-        &mut self,
-        from_ns: u64,
-        cause: Cause,
-        tid: Option<u32>,
-        cpu: Option<u16>,
-        reason: Reason,
-        told: Reason,
-    ) {
+    pub(super) fn charge_reporting(&mut self, from_ns: u64, charge: Charge, reported: Reason) {
         let from_ns = from_ns.max(self.arrival_ns);
+        if from_ns >= self.cursor_ns {
+            return;
+        }
+        // All of it was waited for, also what a hypervisor took of it.
+        self.consider(Step {
+            from_ns,
+            to_ns: self.cursor_ns,
+            charge,
+        });
+        let stolen = Charge {
+            cause: Cause::Stolen,
+            reason: Reason::Plain,
+            ..charge
+        };
+        let reported = Charge {
+            reason: reported,
+            ..charge
+        };
+        if let Some(tid) = charge.tid.filter(|_| charge.runs()) {
+            while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
+                self.charge_part(last_ns, reported);
+                self.charge_part(first_ns, stolen);
+            }
+        }
+        self.charge_part(from_ns, reported);
+    }
+
+    fn charge_part(&mut self, from_ns: u64, charge: Charge) {
         if from_ns >= self.cursor_ns {
             return;
         }
         let step = Step {
             from_ns,
             to_ns: self.cursor_ns,
-            cause,
-            tid,
-            cpu,
-            reason,
-        };
-        // All of it was waited for, also what a hypervisor took of it.
-        self.consider(step);
-        let stolen = Step {
-            cause: Cause::Stolen,
-            reason: Reason::Plain,
-            ..step
-        };
-        let told = Step { reason: told, ..step };
-        let runs = match cause {
-            Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue => true,
-            // The thread that accepts ran for others.
-            Cause::AcceptQueue => cpu.is_some(),
-            _ => false,
-        };
-        if let Some(tid) = tid.filter(|_| runs) {
-            while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
-                self.charge_step(last_ns, told);
-                self.charge_step(first_ns, stolen);
-            }
-        }
-        self.charge_step(from_ns, told);
-    }
-
-    /// Charges the part of `step` from `from_ns` to the cursor.
-    fn charge_step(&mut self, from_ns: u64, step: Step) {
-        if from_ns >= self.cursor_ns {
-            return;
-        }
-        let part = Step {
-            from_ns,
-            to_ns: self.cursor_ns,
-            ..step
+            charge,
         };
         self.cursor_ns = from_ns;
-        self.budget.charge(part.cause, part.dur_ns());
+        self.budget.charge(charge.cause, step.dur_ns());
         if self.keep == Keep::Steps {
-            self.keep_step(part);
+            self.keep_step(step);
         }
     }
 
@@ -257,7 +280,7 @@ impl Path {
 
     /// Takes a step for the longest wait, if it is and says what for.
     pub(super) fn consider(&mut self, step: Step) {
-        let says_what_for = !matches!(step.reason, Reason::Plain | Reason::Note(_));
+        let says_what_for = !matches!(step.charge.reason, Reason::Plain | Reason::Note(_));
         if says_what_for && step.dur_ns() > self.longest_wait_ns() {
             self.longest_wait = Some(step);
         }
@@ -270,29 +293,17 @@ impl Path {
 
     fn keep_step(&mut self, step: Step) {
         match self.steps.last_mut() {
-            Some(later)
-                if (Step {
-                    from_ns: step.from_ns,
-                    ..*later
-                }) == (Step {
-                    to_ns: later.to_ns,
-                    ..step
-                }) =>
-            {
+            Some(later) if later.charge == step.charge && later.from_ns == step.to_ns => {
                 later.from_ns = step.from_ns;
             }
             _ => self.steps.push(step),
         }
     }
 
-    /// Charges from `from_ns` to the cursor as unexplained, with a remark for people.
-    pub(super) fn unexplained_until(&mut self, from_ns: u64, tid: Option<u32>, note: &'static str) {
-        self.charge_until(from_ns, Cause::Unexplained, tid, None, Reason::Note(note));
-    }
-
     /// Charges what is left. After it the budget sums to the latency.
     pub(super) fn end(&mut self) {
-        self.unexplained_until(self.arrival_ns, None, "the walk ended before the arrival");
+        let charge = Charge::unexplained(None, "the walk ended before the arrival");
+        self.charge(self.arrival_ns, charge);
     }
 
     /// The sum of the steps by cause.

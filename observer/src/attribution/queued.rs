@@ -1,9 +1,9 @@
-//! Where polls are recorded: a request that was put aside goes on from when its task was queued, and from who did it.
+//! Where polls are recorded: a request that was suspended goes on from when its task was queued, and from who did it.
 
+use super::moves::Move;
 use super::service::Walk;
-use super::waiting;
 use crate::model::id::Task;
-use crate::threads::{Owner, Slice, State};
+use crate::threads::{Owner, Queued, Slice, State};
 
 impl Walk<'_, '_> {
     /// Whether it is recorded that a thread that ran for `owner` in `task` had not begun with what it did next.
@@ -11,33 +11,21 @@ impl Walk<'_, '_> {
         owner == Owner::Nobody && task == Task::NONE && self.evidence.threads.tells_polls()
     }
 
-    /// Where it is recorded when the task that is polled at the cursor was queued: goes back to then. Tells whether the
-    /// walk goes on with who did it.
-    pub(super) fn came_from_who_queued(&mut self) -> bool {
-        let threads = self.evidence.threads;
-        let Some(queued) = threads.queued(self.tid, self.path.cursor_ns()) else {
-            return false;
-        };
-        if queued.at_ns <= self.turn.read_ns {
-            return false;
-        }
-        waiting::walk_queue(self.evidence, self.turn, self.tid, queued.at_ns, self.path);
-        let slice = threads
-            .get(queued.by)
-            .and_then(|thread| thread.before(queued.at_ns));
-        let Some(Slice { state, task, .. }) = slice else {
-            return false;
-        };
+    /// How the poll that begins now came about, where it is recorded.
+    pub(super) fn queued(&self) -> Option<Queued> {
+        let queued = self.evidence.threads.queued(self.at.tid, self.now_ns)?;
+        (queued.at_ns > self.turn.read_ns).then_some(queued)
+    }
+
+    /// Goes to who queued the request's task now, if that worked for the request, or for no other and so that it led to
+    /// this.
+    pub(super) fn by_who_queued(&self, queued: Queued) -> Option<Move> {
+        let thread = self.evidence.threads.get(queued.by)?;
+        let Slice { state, task, .. } = thread.before(queued.at_ns)?;
         let State::Running { owner, .. } = state else {
-            return false;
+            return None;
         };
-        // A task of no other request: what it did led to this.
         let is_ours = owner == Owner::Nobody || owner.request() == Some(self.turn.id);
-        if task.id().is_none() || !is_ours {
-            return false;
-        }
-        self.handed_off = Some(self.hand_off());
-        self.tid = queued.by;
-        true
+        (task.id().is_some() && is_ours).then(|| Move::to(self.handed_off_by(queued.by)))
     }
 }

@@ -1,10 +1,11 @@
-//! Explains why a request that had been put aside went on: what ended the idle time of its worker, or what the worker did
+//! Explains why a request that had been suspended went on: what ended the idle time of its worker, or what the worker did
 //! until it took the request up.
 
 use observer_common::conn;
 
-use super::path::Reason;
-use super::service::{LastRun, Walk};
+use super::moves::{LastRun, Move, Position};
+use super::path::{Charge, Reason};
+use super::service::Walk;
 use super::waiting;
 use crate::connections::Role;
 use crate::model::cause::Cause;
@@ -23,94 +24,110 @@ const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited 
 
 impl Walk<'_, '_> {
     /// The thread had nothing to do until it was woken: the waker is the reason.
-    pub(super) fn idle(&mut self, slice: &Slice, block: &Block) {
+    pub(super) fn idle(&self, slice: &Slice, block: &Block) -> Move {
         if let Some(waker) = waiting::hand_off(self.evidence, block) {
             // From the wakeup backwards, the waker's time is the request's. What lies between the wakeup and
-            // the cursor is nothing: a block ends at its wakeup.
-            let known = self
-                .evidence
-                .threads
-                .get(waker)
-                .is_some_and(|thread| thread.before(slice.to_ns).is_some());
-            if known && slice.to_ns >= self.path.cursor_ns() {
-                self.handed_off = Some(self.hand_off());
-                self.tid = waker;
-                return;
+            // now is nothing: a block ends at its wakeup.
+            let thread = self.evidence.threads.get(waker);
+            let known = thread.is_some_and(|thread| thread.before(slice.to_ns).is_some());
+            if known && slice.to_ns >= self.now_ns {
+                return Move::to(self.handed_off_by(waker));
             }
         }
         let run = self.last_run();
-        let (cause, reason) = if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
-            (
-                Cause::Unexplained,
-                Reason::Note("put aside: bytes of its client woke the worker, and were not read"),
-            )
-        } else if let Some(sure) = self.reason_to_resume(run, slice, block) {
-            sure
+        if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
+            let note = "put aside: bytes of its client woke the worker, and were not read";
+            return self.resumed(run, Cause::Unexplained, Reason::Note(note));
+        }
+        if let Some((cause, reason)) = self.reason_to_resume(run, slice, block) {
+            return self.resumed(run, cause, reason);
+        }
+        let step = if self.due_ns(run, slice, block).is_some() {
+            self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
-            self.path.mark_by_order();
-            if self.due_ns(run, slice, block).is_some() {
-                (Cause::Timer, Reason::Plain)
-            } else {
-                let note = "put aside: what woke the worker was not for it";
-                (Cause::Unexplained, Reason::Note(note))
-            }
+            let note = "put aside: what woke the worker was not for it";
+            self.resumed(run, Cause::Unexplained, Reason::Note(note))
         };
-        self.resume_from(run, cause, reason);
+        step.inferred_if(true)
     }
 
-    /// The thread took the request up again after it had worked for others. What ended the thread's last idle
-    /// time is the reason, as far as it concerns the request; from then on the request waited for the worker.
-    pub(super) fn put_aside(&mut self) {
-        if self.came_from_who_queued() {
-            return;
+    /// The thread took the request up again after it had worked for others. What is recorded of why its task was queued
+    /// is the reason.
+    pub(super) fn suspended(&self) -> Move {
+        let Some(queued) = self.queued() else {
+            return self.unqueued();
+        };
+        let then = self.back_to(queued.at_ns);
+        Move {
+            queued_ns: Some(queued.at_ns),
+            ..then.by_who_queued(queued).unwrap_or_else(|| then.unqueued())
         }
+    }
+
+    /// The same where nothing of that is recorded. What ended the thread's last idle time is the reason, as far as it
+    /// concerns the request; from then on the request waited for the worker.
+    fn unqueued(&self) -> Move {
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
         let reason = |(idle, block)| Some((self.reason_to_resume(run, &idle, &block)?, idle.to_ns));
-        if let Some((reason, woken_ns)) = woken.and_then(reason) {
-            self.resume_when_ready(woken_ns, reason);
-            return;
+        if let Some(((cause, reason), woken_ns)) = woken.and_then(reason) {
+            return self.resumed_when_ready(woken_ns, cause, reason);
         }
-        if self.was_done_elsewhere(run) {
-            return;
+        if let Some(step) = self.done_elsewhere(run) {
+            return step;
         }
-        if let Some(due_ns) = woken.and_then(|(idle, block)| self.due_ns(run, &idle, &block)) {
-            self.path.mark_by_order();
-            self.resume_when_ready(due_ns, (Cause::Timer, Reason::Plain));
-        } else if !self.was_behind(run.end_ns) {
-            self.path.mark_by_order();
-            self.resume_from(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED));
+        let due_ns = woken.and_then(|(idle, block)| self.due_ns(run, &idle, &block));
+        let step = if let Some(due_ns) = due_ns {
+            self.resumed_when_ready(due_ns, Cause::Timer, Reason::Plain)
+        } else if let Some((from_ns, charge)) = self.behind(run.end_ns) {
+            Move::to(self.at).charging(from_ns, charge)
+        } else {
+            self.resumed(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED))
+        };
+        step.inferred_if(true)
+    }
+
+    /// Goes to where the request last ran, charging what lies between.
+    fn resumed(&self, run: LastRun, cause: Cause, reason: Reason) -> Move {
+        if run.end_ns >= self.now_ns && run.tid == self.at.tid {
+            // No progress: it went on just here, on this thread, which says nothing about how.
+            let charge = Charge::unexplained(Some(run.tid), NOTHING_RECORDED);
+            return Move::to(self.at).charging(self.turn.read_ns, charge);
         }
+        Move::to(Position::on(run.tid)).charging(run.end_ns, Charge::of(cause, reason))
     }
 
     /// The request could go on from `ready_ns` on, and waited for its worker; before, it had to wait.
-    fn resume_when_ready(&mut self, ready_ns: u64, (cause, reason): (Cause, Reason)) {
-        waiting::walk(self.evidence, self.turn, self.tid, ready_ns, self.path);
-        self.resume_from(self.last_run(), cause, reason);
+    fn resumed_when_ready(&self, ready_ns: u64, cause: Cause, reason: Reason) -> Move {
+        let ready = self.back_to(ready_ns);
+        Move {
+            ready_ns: Some(ready_ns),
+            ..ready.resumed(ready.last_run(), cause, reason)
+        }
     }
 
-    /// Whether `run` was on a thread that was woken for the request, and is done with it: from then on the request
-    /// waited for its worker. Charges that, and goes there.
-    fn was_done_elsewhere(&mut self, run: LastRun) -> bool {
+    /// Goes to `run`, if that was on a thread that was woken for the request, and is done with it: from then on the
+    /// request waited for its worker.
+    fn done_elsewhere(&self, run: LastRun) -> Option<Move> {
         let own = self.last_run_that_is(true);
-        if run.tid == self.tid || run.end_ns <= own.end_ns || run.end_ns >= self.path.cursor_ns() {
-            return false;
+        if run.tid == self.at.tid || run.end_ns <= own.end_ns || run.end_ns >= self.now_ns {
+            return None;
         }
-        self.path.mark_by_order();
-        if !self.is_in_a_call(run.tid) {
-            waiting::walk(self.evidence, self.turn, self.tid, run.end_ns, self.path);
-        }
-        self.handed_off = Some(self.hand_off());
-        self.tid = run.tid;
-        true
+        let ready_ns = (!self.is_in_a_call(run.tid)).then_some(run.end_ns);
+        let ready = ready_ns.map_or(*self, |ready_ns| self.back_to(ready_ns));
+        let step = Move {
+            ready_ns,
+            ..Move::to(ready.handed_off_by(run.tid))
+        };
+        Some(step.inferred_if(true))
     }
 
-    /// Whether a thread was still in a call for the request at the cursor, or back from it without a CPU.
+    /// Whether a thread is still in a call for the request, or back from it without a CPU.
     fn is_in_a_call(&self, tid: u32) -> bool {
         let Some(thread) = self.evidence.threads.get(tid) else {
             return false;
         };
-        let mut back = thread.back_from(self.path.cursor_ns());
+        let mut back = thread.back_from(self.now_ns);
         let last = back.find(|slice| !matches!(slice.state, State::Runnable { .. }));
         last.is_some_and(|slice| match slice.state {
             State::Blocked(block) => !block.wait.is_idle() && block.owner.request() == Some(self.turn.id),
@@ -118,14 +135,12 @@ impl Walk<'_, '_> {
         })
     }
 
-    /// Whether the request went on right after another task of the same worker, one that serves no client itself: then
-    /// it waited for that one, or for the worker that was busy with it. Charges that, not before `since_ns`.
-    fn was_behind(&mut self, since_ns: u64) -> bool {
-        let Some(thread) = self.evidence.threads.get(self.tid) else {
-            return false;
-        };
+    /// What the request waited for, and since when, but not before `since_ns`, if it went on right after another task of
+    /// the same worker, one that serves no client itself: that one, or the worker that was busy with it.
+    fn behind(&self, since_ns: u64) -> Option<(u64, Charge)> {
+        let thread = self.evidence.threads.get(self.at.tid)?;
         let before = || {
-            let back = thread.back_from(self.path.cursor_ns());
+            let back = thread.back_from(self.now_ns);
             back.take_while(|slice| slice.to_ns > since_ns)
         };
         // Somewhere in a short slice of more than one the worker turned from one task to the other.
@@ -133,16 +148,12 @@ impl Walk<'_, '_> {
         let last = before().find_map(|slice| match slice.state {
             State::Runnable { .. } => None,
             State::Running { owner, .. } if turned(&slice, owner) => None,
-            State::Running {
-                owner: owner @ (Owner::Nobody | Owner::WokenFor(_)),
-                cpu,
-                ..
-            } => Some(slice.task.id().map(|_| (slice.task, owner, cpu))),
+            State::Running { owner, cpu, .. } if owner.is_open() => {
+                Some(slice.task.id().map(|_| (slice.task, owner, cpu)))
+            }
             _ => Some(None),
         });
-        let Some((task, owner, cpu)) = last.flatten() else {
-            return false;
-        };
+        let (task, owner, cpu) = last.flatten()?;
         let first = before()
             .take_while(|slice| match slice.state {
                 State::Running { owner, cpu: on, .. } => {
@@ -150,16 +161,10 @@ impl Walk<'_, '_> {
                 }
                 _ => false,
             })
-            .last();
-        let Some(first) = first else {
-            return false;
-        };
-        self.path.mark_by_order();
-        let from_ns = first.from_ns.max(since_ns);
+            .last()?;
         let reason = Reason::RanFor(owner, task);
-        self.path
-            .charge_until(from_ns, Cause::WorkerBusy, Some(self.tid), Some(cpu), reason);
-        true
+        let charge = Charge::on(self.at.tid, Some(cpu), Cause::WorkerBusy, reason);
+        Some((first.from_ns.max(since_ns), charge))
     }
 
     /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.
@@ -181,7 +186,7 @@ impl Walk<'_, '_> {
     /// the runtime looks for such timers whenever it is awake.
     fn due_ns(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<u64> {
         let due_ns = block.wait.due_ns(idle.from_ns)?;
-        let went_on_ns = self.path.cursor_ns();
+        let went_on_ns = self.now_ns;
         // The wait was for whole milliseconds, and its timer can be due within the last of them.
         let is_due = due_ns <= went_on_ns.saturating_add(TIMER_SLACK_NS);
         let ready_ns = if due_ns <= idle.to_ns.saturating_add(TIMER_SLACK_NS) {
@@ -194,7 +199,7 @@ impl Walk<'_, '_> {
 
     /// The last idle time of the thread, or of the one that handed work to it, if it ended after `ran_ns`.
     pub(super) fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
-        let (mut tid, mut at_ns) = (self.tid, self.path.cursor_ns());
+        let (mut tid, mut at_ns) = (self.at.tid, self.now_ns);
         for _ in 0..MAX_HOPS {
             let (idle, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
             if idle.to_ns <= ran_ns {
@@ -216,19 +221,6 @@ impl Walk<'_, '_> {
                     .last_send_for(self.turn.id, self.turn.read_ns, at_ns)
                     .is_some()
         })
-    }
-
-    /// Goes to where the request last ran, charging what lies between.
-    fn resume_from(&mut self, run: LastRun, cause: Cause, reason: Reason) {
-        if run.end_ns >= self.path.cursor_ns() && run.tid == self.tid {
-            // No progress: it went on just here, on this thread, which says nothing about how.
-            self.path
-                .unexplained_until(self.turn.read_ns, Some(self.tid), NOTHING_RECORDED);
-            return;
-        }
-        self.path.charge_until(run.end_ns, cause, None, None, reason);
-        self.tid = run.tid;
-        self.handed_off = None;
     }
 }
 

@@ -4,19 +4,19 @@
 use observer_common::limits::NETWORK_MARK_NS;
 
 use super::Evidence;
-use super::path::{Call, Keep, Path, Reason, Step};
+use super::path::{Call, Charge, Keep, Path, Reason, Step};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{RequestId, Task};
 use crate::threads::{Back, Block, Crossed, MAX_SLICES, Owner, Slice, State, Thread};
 
-/// Slices looked at for one stretch, at most.
+/// Slices examined for one wait, at most.
 const MAX_STEPS: usize = MAX_SLICES;
 
-/// Slices that are told each by itself, at most, and the part of the whole wait from which on one is told also
+/// Slices that are reported each by itself, at most, and the part of the whole wait from which on one is reported also
 /// beyond them. With ten thousand clients a request waits behind ten thousand others: to name them all would take
 /// longer than they did.
-const MAX_TOLD: usize = 64;
+const MAX_REPORTED: usize = 64;
 
 const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short");
 
@@ -56,7 +56,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, read
         request: turn.id,
         tid,
         ready_ns,
-        told_from_ns: path.cursor_ns().saturating_sub(ready_ns) / MAX_TOLD as u64,
+        reported_from_ns: path.cursor_ns().saturating_sub(ready_ns) / MAX_REPORTED as u64,
         steps: 0,
         // What a thread did for a request before it read it comes right before the read.
         none_of_ours_left: false,
@@ -66,7 +66,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, read
     'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
         let mut back = thread.back_from(path.cursor_ns());
         while path.cursor_ns() > ready_ns && wait.steps < MAX_STEPS {
-            if wait.unread && wait.none_of_ours_left && wait.charge_stretch(thread.pid, &mut back, path) {
+            if wait.unread && wait.none_of_ours_left && wait.charge_interval(thread.pid, &mut back, path) {
                 continue;
             }
             wait.steps += 1;
@@ -103,8 +103,8 @@ struct Wait<'a, 'b> {
     request: RequestId,
     tid: u32,
     ready_ns: u64,
-    /// A slice of this length is told by itself in any case, ns.
-    told_from_ns: u64,
+    /// A slice of this length is reported by itself in any case, ns.
+    reported_from_ns: u64,
     steps: usize,
     /// The thread ran for another request: if ours was not read yet, the thread did nothing for it before.
     none_of_ours_left: bool,
@@ -133,12 +133,13 @@ impl Wait<'_, '_> {
 
     /// It is not known what the thread did. That a connection was not accepted is.
     fn not_seen(&self, from_ns: u64, note: &'static str, path: &mut Path) {
-        if self.ready == Ready::Connection {
-            path.charge_until(from_ns, Cause::AcceptQueue, None, None, Reason::Note(NOT_KNOWN));
+        let charge = if self.ready == Ready::Connection {
+            Charge::of(Cause::AcceptQueue, Reason::Note(NOT_KNOWN))
         } else {
             path.mark_partial();
-            path.unexplained_until(from_ns, Some(self.tid), note);
-        }
+            Charge::unexplained(Some(self.tid), note)
+        };
+        path.charge(from_ns, charge);
     }
 
     /// Whether the request's task was ready in a slice in which a worker was in none.
@@ -149,152 +150,159 @@ impl Wait<'_, '_> {
 
     fn charge(&mut self, pid: u32, slice: &Slice, path: &mut Path) {
         let from_ns = slice.from_ns.max(self.ready_ns);
-        let on = Some(self.tid);
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen", path),
-            State::Running { cpu, owner, .. } if owner.request() == Some(self.request) => {
-                path.add_faults(slice.faults);
-                path.charge_until(from_ns, Cause::OnCpu, on, Some(cpu), Reason::Plain);
-                if slice.task.id().is_none() {
-                    path.mark_by_order();
-                }
-            }
-            // Its task was ready, and its worker in none, or in none that is known.
-            State::Running {
-                cpu,
-                owner: Owner::Nobody | Owner::Others,
-                ..
-            } if slice.task == Task::NONE && self.is_ready(slice) => {
-                path.charge_until(from_ns, Cause::TaskQueue, on, Some(cpu), Reason::Plain);
-            }
-            State::Running { cpu, owner, .. } => {
-                self.none_of_ours_left = true;
-                // Between two tasks that are known, a request that was not yet read can have done nothing.
-                let known = slice.task.is_known() && (self.unread || owner != Owner::Mixed);
-                if !known {
-                    path.mark_by_order();
-                }
-                let reason = Reason::RanFor(owner, slice.task);
-                let told = if self.steps <= MAX_TOLD || slice.duration_ns() >= self.told_from_ns {
-                    reason
-                } else {
-                    BEHIND_MANY
-                };
-                let cause = self.instead_of(Cause::WorkerBusy);
-                path.charge_telling(from_ns, cause, on, Some(cpu), reason, told);
-            }
+            State::Running { cpu, owner, .. } => self.ran(from_ns, slice, cpu, owner, path),
             State::Runnable { .. } => run_queue(self.evidence, self.tid, slice, from_ns, path),
-            State::Blocked(block) if block.wait.is_idle() => {
-                if woken_by(&block, self.request) && slice.to_ns <= path.cursor_ns() {
-                    // From data ready to the wakeup that it caused: the kernel on its way.
-                    let marked_ns = slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns);
-                    path.charge_until(
-                        marked_ns,
-                        Cause::RunQueue,
-                        on,
-                        None,
-                        Reason::Note("waking the thread"),
-                    );
-                }
-                let (cause, reason) = match self.ready {
-                    Ready::Bytes => (Cause::Unexplained, Reason::Note("the thread was idle meanwhile")),
-                    Ready::Task => (Cause::TaskQueue, Reason::Plain),
-                    Ready::Connection => (Cause::AcceptQueue, Reason::Note(IDLE)),
-                };
-                path.charge_until(from_ns, cause, on, None, reason);
-            }
+            State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, path),
             State::Blocked(block) => {
                 if !slice.task.is_known() {
-                    path.mark_by_order();
+                    path.mark_inferred();
                 }
-                let reason = Reason::BlockedFor(call(pid, &block), block.owner, slice.task);
-                let cause = self.instead_of(Cause::WorkerBlocked);
-                path.charge_until(from_ns, cause, on, None, reason);
+                path.charge(from_ns, self.blocked(pid, &block, slice.task));
             }
         }
     }
 
-    /// Charges in one step as many slices as are not to be told by themselves. The longest of them is still considered
-    /// as the longest wait.
-    fn charge_stretch(&self, pid: u32, back: &mut Back<'_>, path: &mut Path) -> bool {
+    /// The thread ran: for the request, for nobody while the request's task was ready, or for others.
+    fn ran(&mut self, from_ns: u64, slice: &Slice, cpu: u16, owner: Owner, path: &mut Path) {
+        let on = |cause, reason| Charge::on(self.tid, Some(cpu), cause, reason);
+        if owner.request() == Some(self.request) {
+            path.add_faults(slice.faults);
+            path.charge(from_ns, on(Cause::OnCpu, Reason::Plain));
+            if slice.task.id().is_none() {
+                path.mark_inferred();
+            }
+            return;
+        }
+        // Its task was ready, and its worker in none, or in none that is known.
+        let for_nobody = matches!(owner, Owner::Nobody | Owner::Others) && slice.task == Task::NONE;
+        if for_nobody && self.is_ready(slice) {
+            path.charge(from_ns, on(Cause::TaskQueue, Reason::Plain));
+            return;
+        }
+        // Between two tasks that are known, a request that was not yet read can have done nothing.
+        let known = slice.task.is_known() && (self.unread || owner != Owner::Mixed);
+        if !known {
+            path.mark_inferred();
+        }
+        let charge = on(
+            self.instead_of(Cause::WorkerBusy),
+            Reason::RanFor(owner, slice.task),
+        );
+        let is_reported = self.steps <= MAX_REPORTED || slice.duration_ns() >= self.reported_from_ns;
+        let reported = if is_reported { charge.reason } else { BEHIND_MANY };
+        path.charge_reporting(from_ns, charge, reported);
+        self.none_of_ours_left = true;
+    }
+
+    /// The thread had nothing to do.
+    fn idle(&self, from_ns: u64, slice: &Slice, block: &Block, path: &mut Path) {
+        let on = |cause, reason| Charge::on(self.tid, None, cause, reason);
+        if woken_by(block, self.request) && slice.to_ns <= path.cursor_ns() {
+            // From data ready to the wakeup that it caused: the kernel on its way.
+            let marked_ns = slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns);
+            path.charge(marked_ns, on(Cause::RunQueue, Reason::Note("waking the thread")));
+        }
+        let charge = match self.ready {
+            Ready::Bytes => Charge::unexplained(Some(self.tid), "the thread was idle meanwhile"),
+            Ready::Task => on(Cause::TaskQueue, Reason::Plain),
+            Ready::Connection => on(Cause::AcceptQueue, Reason::Note(IDLE)),
+        };
+        path.charge(from_ns, charge);
+    }
+
+    /// The thread was in a call for others.
+    fn blocked(&self, pid: u32, block: &Block, task: Task) -> Charge {
+        let call = Call {
+            pid,
+            syscall: block.syscall,
+            arg0: block.arg0,
+        };
+        let reason = Reason::BlockedFor(call, block.owner, task);
+        Charge::on(self.tid, None, self.instead_of(Cause::WorkerBlocked), reason)
+    }
+
+    /// What may be charged in one step, if anything, and not before when, ns.
+    fn crossed(&self, path: &mut Path) -> Option<(u64, Crossed)> {
         let crossed = match path.keep() {
             Keep::Sums => Crossed::Work {
                 longest_ns: path.longest_wait_ns(),
             },
-            Keep::Steps if self.steps < MAX_TOLD => return false,
+            Keep::Steps if self.steps < MAX_REPORTED => return None,
             Keep::Steps => Crossed::ShortRuns {
-                below_ns: self.told_from_ns,
+                below_ns: self.reported_from_ns,
             },
         };
-        let keeps_steps = path.keep() == Keep::Steps;
         // Up to a theft, and then through it only while the thread runs: that is what is stolen from.
         let (since_ns, crossed) = match path.last_theft(self.tid) {
             Some(theft) if theft.to_ns < path.cursor_ns() => (theft.to_ns, crossed),
             Some(theft) => (theft.from_ns, crossed.only_runs()),
             None => (0, crossed),
         };
-        let Some(stretch) = back.stretch(self.ready_ns.max(since_ns), crossed) else {
+        Some((since_ns.max(self.ready_ns), crossed))
+    }
+
+    /// Charges in one step as many slices as are not to be reported by themselves. The longest of them is still considered
+    /// as the longest wait.
+    fn charge_interval(&self, pid: u32, back: &mut Back<'_>, path: &mut Path) -> bool {
+        let interval = self
+            .crossed(path)
+            .and_then(|(since_ns, crossed)| back.interval(since_ns, crossed));
+        let Some(interval) = interval else {
             return false;
         };
-        if stretch.by_order {
-            path.mark_by_order();
+        if interval.inferred {
+            path.mark_inferred();
         }
+        let keeps_steps = path.keep() == Keep::Steps;
         if !keeps_steps {
             let [busy, blocked] =
                 [Cause::WorkerBusy, Cause::WorkerBlocked].map(|cause| self.instead_of(cause));
-            path.charge_sums(self.tid, stretch.from_ns, stretch.sums, busy, blocked);
-            if stretch.longest_ns <= path.longest_wait_ns() {
+            path.charge_sums(self.tid, interval.from_ns, interval.sums, busy, blocked);
+            if interval.longest_ns <= path.longest_wait_ns() {
                 return true;
             }
         }
-        let longest = back.longest(&stretch);
-        let (mut from_ns, mut on) = (longest.from_ns, None);
-        let (cause, reason) = match longest.state {
+        let longest = self.wait_in(pid, &back.longest(&interval));
+        if keeps_steps {
+            // A thread that runs on stays on its CPU.
+            let charge = Charge {
+                reason: BEHIND_MANY,
+                ..longest.charge
+            };
+            path.charge(interval.from_ns, charge);
+        }
+        path.consider(longest);
+        true
+    }
+
+    /// What of a slice is a wait, and for what.
+    fn wait_in(&self, pid: u32, slice: &Slice) -> Step {
+        let mut from_ns = slice.from_ns;
+        let charge = match slice.state {
             State::Running { cpu, owner, .. } => {
-                on = Some(cpu);
-                (
-                    self.instead_of(Cause::WorkerBusy),
-                    Reason::RanFor(owner, longest.task),
-                )
+                let reason = Reason::RanFor(owner, slice.task);
+                Charge::on(self.tid, Some(cpu), self.instead_of(Cause::WorkerBusy), reason)
             }
-            State::Blocked(block) => (
-                self.instead_of(Cause::WorkerBlocked),
-                Reason::BlockedFor(call(pid, &block), block.owner, longest.task),
-            ),
+            State::Blocked(block) => self.blocked(pid, &block, slice.task),
             State::Runnable {
                 behind, throttled_ns, ..
             } => {
                 from_ns = from_ns.saturating_add(throttled_ns);
-                (Cause::RunQueue, Reason::Occupied(behind))
+                Charge::on(self.tid, None, Cause::RunQueue, Reason::Occupied(behind))
             }
-            State::Unknown { .. } => (Cause::Unexplained, Reason::Plain),
+            State::Unknown { .. } => Charge::on(self.tid, None, Cause::Unexplained, Reason::Plain),
         };
-        let tid = Some(self.tid);
-        if keeps_steps {
-            // A thread that runs on stays on its CPU.
-            path.charge_until(stretch.from_ns, cause, tid, on, BEHIND_MANY);
-        }
-        path.consider(Step {
+        Step {
             from_ns,
-            to_ns: longest.to_ns,
-            cause,
-            tid,
-            cpu: None,
-            reason,
-        });
-        true
+            to_ns: slice.to_ns,
+            charge,
+        }
     }
 }
 
-fn call(pid: u32, block: &Block) -> Call {
-    Call {
-        pid,
-        syscall: block.syscall,
-        arg0: block.arg0,
-    }
-}
-
-/// Charges a runnable stretch: a CPU quota first, where one was used up; then who ran instead, as far as that was
+/// Charges a runnable slice: a CPU quota first, where one was used up; then who ran instead, as far as that was
 /// recorded: the last occupant of the CPU for as long as it had run, and those before it.
 pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
     let State::Runnable {
@@ -310,7 +318,7 @@ pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_n
     let throttled_until_ns = slice.from_ns.saturating_add(throttled_ns).min(slice.to_ns);
     let mut charge = |until_ns: u64, reason| {
         let until_ns = until_ns.max(from_ns).max(throttled_until_ns);
-        path.charge_until(until_ns, Cause::RunQueue, Some(tid), Some(cpu), reason);
+        path.charge(until_ns, Charge::on(tid, Some(cpu), Cause::RunQueue, reason));
     };
     let behind_since_ns = slice.to_ns.saturating_sub(behind_ran_ns);
     charge(behind_since_ns, Reason::Occupied(behind));
@@ -319,7 +327,8 @@ pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_n
         charge(before.from_ns, Reason::Occupied(before.by));
     }
     charge(from_ns, Reason::Plain);
-    path.charge_until(from_ns, Cause::Throttled, Some(tid), Some(cpu), Reason::Plain);
+    let throttled = Charge::on(tid, Some(cpu), Cause::Throttled, Reason::Plain);
+    path.charge(from_ns, throttled);
 }
 
 /// The thread of a watched process that woke this one by what it did, if one did.

@@ -65,8 +65,8 @@ impl Thread {
     pub fn last_idle(&self, at_ns: u64) -> Option<(Slice, Block)> {
         let mut back = self.back_from(at_ns);
         loop {
-            // In a stretch at work there is nothing idle.
-            if back.stretch(0, ANY_WORK).is_some() {
+            // In an interval at work there is nothing idle.
+            if back.interval(0, ANY_WORK).is_some() {
                 continue;
             }
             let slice = back.next()?;

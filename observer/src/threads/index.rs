@@ -1,4 +1,4 @@
-//! What a thread did in runs of its slices, so that a long stretch is crossed in few steps.
+//! What a thread did in runs of its slices, so that a long interval is crossed in few steps.
 //!
 //! A tree, of which only complete blocks are there: eight slices make a block, eight blocks one of the next level.
 //! Slices belong to blocks by their number.
@@ -39,7 +39,7 @@ pub(super) struct Block {
     /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten.
     pub(super) mixed: bool,
     /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
-    pub(super) by_order: bool,
+    pub(super) inferred: bool,
 }
 
 impl Block {
@@ -66,7 +66,7 @@ impl Block {
             }
             _ => return false,
         }
-        self.by_order |= slice.is_by_order();
+        self.inferred |= slice.is_inferred();
         self.consider(number, told_ns);
         true
     }
@@ -84,7 +84,7 @@ impl Block {
         self.sums.throttled_ns += throttled_ns;
         self.sums.blocked_ns += blocked_ns;
         self.mixed |= block.mixed;
-        self.by_order |= block.by_order;
+        self.inferred |= block.inferred;
         self.several_ns = self.several_ns.max(block.several_ns);
         self.consider(block.longest, block.longest_ns);
     }

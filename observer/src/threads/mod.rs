@@ -33,7 +33,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
-pub use past::{Back, Crossed, MAX_SLICES, Stretch};
+pub use past::{Back, Crossed, Interval, MAX_SLICES};
 pub use queued::Queued;
 pub use roles::{Counted, Roles, Workers};
 pub use samples::Samples;

@@ -213,7 +213,7 @@ impl Packed {
     }
 
     /// Whether the thread was at work and it is not known in which runtime task, or that it was in none or between two.
-    pub(super) const fn is_by_order(&self) -> bool {
+    pub(super) const fn is_inferred(&self) -> bool {
         match self.what {
             What::Running { .. } | What::Blocked { .. } => !self.task.is_known(),
             What::Runnable { .. } | What::Unknown { .. } => false,

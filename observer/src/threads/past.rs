@@ -1,4 +1,4 @@
-//! The past of one thread: its slices in the order of time, with an index that crosses long stretches of work in few
+//! The past of one thread: its slices in the order of time, with an index that crosses long intervals of work in few
 //! steps. On a saturated worker a request waits behind the slices of all others, thousands of them.
 
 use std::collections::VecDeque;
@@ -13,26 +13,26 @@ use crate::model::id::Task;
 /// A saturated worker makes some 200,000 a second, so this is a sixth of a second then, and 2 MiB.
 pub const MAX_SLICES: usize = 32_768;
 
-/// A stretch of a thread's past that is taken in one step.
+/// An interval of a thread's past that is taken in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stretch {
+pub struct Interval {
     /// Its start, ns.
     pub from_ns: u64,
     /// What the thread did in it; together as long as it is.
     pub sums: Sums,
     /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
-    pub by_order: bool,
+    pub inferred: bool,
     /// Length of the longest wait in it that can be told, ns.
     pub longest_ns: u64,
     /// Number of the slice that has it, if it is not 0.
     longest: usize,
 }
 
-/// What a stretch may be made of.
+/// What an interval may be made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crossed {
     /// Whatever a thread did at work. Where several had the CPU for which it waited, only if none of them makes a wait
-    /// that is longer than this, ns, or than another one of the stretch.
+    /// that is longer than this, ns, or than another one of the interval.
     Work {
         /// Length of the longest wait so far.
         longest_ns: u64,
@@ -244,7 +244,7 @@ impl<'a> Back<'a> {
 
     /// Takes as many slices as there are in one step, as long as they are what may be `crossed` and do not begin before
     /// `since_ns`.
-    pub fn stretch(&mut self, since_ns: u64, crossed: Crossed) -> Option<Stretch> {
+    pub fn interval(&mut self, since_ns: u64, crossed: Crossed) -> Option<Interval> {
         let past = self.past;
         if self.open.is_some() || past.start_ns(self.end) != self.reached_ns {
             return None;
@@ -277,19 +277,19 @@ impl<'a> Back<'a> {
         }
         self.end = end;
         self.reached_ns = past.start_ns(end);
-        Some(Stretch {
+        Some(Interval {
             from_ns: self.reached_ns,
             sums: taken.sums,
-            by_order: taken.by_order,
+            inferred: taken.inferred,
             longest_ns: taken.longest_ns,
             longest: taken.longest,
         })
     }
 
-    /// The slice with the longest wait of a stretch that this walk took; the last one, where several are.
+    /// The slice with the longest wait of an interval that this walk took; the last one, where several are.
     #[must_use]
-    pub fn longest(&self, stretch: &Stretch) -> Slice {
-        self.past.slice(stretch.longest - self.past.forgotten)
+    pub fn longest(&self, interval: &Interval) -> Slice {
+        self.past.slice(interval.longest - self.past.forgotten)
     }
 }
 
@@ -362,9 +362,9 @@ mod tests {
         let (mut reached_ns, mut ran_ns, mut longest_ns, mut steps) = (past.ends_ns(), 0, 0, 0);
         while reached_ns > since_ns {
             steps += 1;
-            let (slice, ns) = if let Some(stretch) = back.stretch(since_ns, ANY) {
-                reached_ns = stretch.from_ns;
-                (back.longest(&stretch), stretch.sums.ran_ns)
+            let (slice, ns) = if let Some(interval) = back.interval(since_ns, ANY) {
+                reached_ns = interval.from_ns;
+                (back.longest(&interval), interval.sums.ran_ns)
             } else {
                 let Some(slice) = back
                     .next()
@@ -415,14 +415,14 @@ mod tests {
                 ..running(number * 10, number * 10 + 10)
             });
         }
-        let stretch = Back::new(&past, None, past.ends_ns()).stretch(0, ANY).unwrap();
+        let interval = Back::new(&past, None, past.ends_ns()).interval(0, ANY).unwrap();
         let throttled_ns = (0..(8 * FAN) as u64).map(|number| (3 * number).min(10)).sum();
         let expected = Sums {
             throttled_ns,
             runnable_ns: past.ends_ns() - throttled_ns,
             ..Sums::default()
         };
-        assert_eq!(stretch.sums, expected);
+        assert_eq!(interval.sums, expected);
     }
 
     /// A wait for a CPU of 10 ns, of which the last to have it had it for so long.
@@ -444,12 +444,12 @@ mod tests {
         let mut past = Past::default();
         let count = 40 * FAN as u64;
         (0..count).for_each(|number| past.push(&runnable(number * 10, 3)));
-        let stretch = |longest_ns| {
+        let interval = |longest_ns| {
             let mut back = Back::new(&past, None, past.ends_ns());
-            back.stretch(0, Crossed::Work { longest_ns })
+            back.interval(0, Crossed::Work { longest_ns })
         };
-        assert_eq!(stretch(6), None, "others had it for 7 ns");
-        let all = stretch(7).unwrap();
+        assert_eq!(interval(6), None, "others had it for 7 ns");
+        let all = interval(7).unwrap();
         assert_eq!(
             (all.from_ns, all.longest_ns),
             (0, 0),
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!(all.sums.runnable_ns, past.ends_ns());
         past.push(&running(past.ends_ns(), past.ends_ns() + 7));
         let mut back = Back::new(&past, None, past.ends_ns());
-        let all = back.stretch(0, ANY).unwrap();
+        let all = back.interval(0, ANY).unwrap();
         assert_eq!((all.from_ns, all.longest_ns), (0, 7), "another one is as long");
     }
 

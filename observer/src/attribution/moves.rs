@@ -1,0 +1,109 @@
+//! What one step of a walk says: what to charge, and where to go on.
+
+use super::path::Charge;
+use crate::threads::Slice;
+
+/// Where a walk is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    /// Thread.
+    pub(super) tid: u32,
+    /// It came here by a wakeup.
+    pub(super) handed_off: Option<HandedOff>,
+}
+
+impl Position {
+    /// On this thread, without a wakeup.
+    pub(super) const fn on(tid: u32) -> Self {
+        Self {
+            tid,
+            handed_off: None,
+        }
+    }
+}
+
+/// Another thread woke the one on which the request went on: what it did since the request last ran elsewhere, it
+/// did for the request, unless something says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HandedOff {
+    /// Where the request last ran elsewhere.
+    pub(super) run: LastRun,
+    /// The task that did it, once it was seen: what other tasks did, they did not do for the request.
+    pub(super) task: Option<u64>,
+    /// It had woken a thread before, when it was done with something else. So the wakeup that led here marks the end
+    /// of what it began then.
+    pub(super) other_before: bool,
+    /// A call of it was found, and it was not woken for the request. Whether what it did before that call was the
+    /// same job, no event tells.
+    pub(super) call_found: bool,
+}
+
+/// The end of an interval in which the request ran.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastRun {
+    pub(super) end_ns: u64,
+    pub(super) tid: u32,
+    /// It began with a send that found no room.
+    pub(super) stalled: bool,
+}
+
+/// What one step says. Its parts are charged in their order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    /// The request's task was queued then: what the thread did since is why it waited.
+    pub(super) queued_ns: Option<u64>,
+    /// The request could go on from then on: what the thread did since is why it waited.
+    pub(super) ready_ns: Option<u64>,
+    pub(super) charged: Charged,
+    /// Page faults meanwhile.
+    pub(super) faults: (u32, u32),
+    /// It is inferred, at least in part.
+    pub(super) inferred: bool,
+    /// Something needed was not seen.
+    pub(super) partial: bool,
+    /// Where the walk goes on.
+    pub(super) to: Position,
+    /// There, bytes were received: their connection and when they had come, ns.
+    pub(super) received: Option<(u64, u64)>,
+}
+
+/// What a step charges back to some time, ns.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Charged {
+    Nothing,
+    Since(u64, Charge),
+    /// To whoever had the CPU for which the thread waited in this slice.
+    RunQueue(u64, Slice),
+}
+
+impl Move {
+    /// Goes there, and charges nothing.
+    pub(super) const fn to(to: Position) -> Self {
+        Self {
+            queued_ns: None,
+            ready_ns: None,
+            charged: Charged::Nothing,
+            faults: (0, 0),
+            inferred: false,
+            partial: false,
+            to,
+            received: None,
+        }
+    }
+
+    /// The same, and charges what is since `from_ns`.
+    pub(super) const fn charging(self, from_ns: u64, charge: Charge) -> Self {
+        Self {
+            charged: Charged::Since(from_ns, charge),
+            ..self
+        }
+    }
+
+    /// The same, which is inferred if this is.
+    pub(super) const fn inferred_if(self, inferred: bool) -> Self {
+        Self {
+            inferred: self.inferred || inferred,
+            ..self
+        }
+    }
+}
