@@ -1,7 +1,8 @@
 //! What is recorded of a thread: the slices that are its past, the one that is not over, and the counters with which
 //! it came into that.
 
-use super::past::{Back, Past};
+use super::back::Back;
+use super::past::Past;
 use super::state::{Block, Occupant, Owner, Slice, State, Wake};
 use crate::model::id::Task;
 

@@ -1,6 +1,6 @@
 //! What is asked of a thread's past: what it did, for whom, and when last.
 
-use super::past::{Back, Crossed};
+use super::back::{Back, Crossed};
 use super::state::{Began, Block, Owner, Slice, State};
 use super::thread::Thread;
 use crate::model::id::{RequestId, Task};

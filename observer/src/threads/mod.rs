@@ -6,8 +6,10 @@
 
 mod acceptors;
 mod availability;
+mod back;
 mod begun;
 mod comms;
+mod events;
 mod facts;
 mod history;
 mod identity;
@@ -24,35 +26,35 @@ mod tasks;
 mod thefts;
 mod thread;
 mod usage;
+mod workers;
 
 use std::rc::Rc;
 
-use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, conn, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub use back::{Back, Crossed, Interval};
 pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
-pub use past::{Back, Crossed, Interval, MAX_SLICES};
+pub use past::MAX_SLICES;
 pub use queued::Queued;
-pub use roles::{Counted, Roles, Workers};
+pub use roles::Counted;
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
 pub use thefts::Theft;
 pub use thread::Thread;
 pub use usage::{Longest, Usage};
+pub use workers::{Roles, Workers};
 
 use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
-use self::judgement::Observation;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::id::{RequestId, Task};
-use crate::syscall::Wait;
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -64,12 +66,6 @@ const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Packed>() <= 8 << 20);
 
 /// Slices that one event adds to a thread, at most.
 const SLICES_AN_EVENT: usize = 2;
-
-/// Futexes that are remembered.
-const MAX_FUTEXES: usize = 65_536;
-
-/// `TASK_DEAD`: the thread leaves its CPU for the last time.
-const DEAD: u32 = 0x80;
 
 /// Whether workers are free, by process.
 type Availabilities = FxHashMap<u32, Availability>;
@@ -155,137 +151,9 @@ impl Threads {
         self.slices_at_most = ends_ns.len().min(KEPT);
     }
 
-    /// A thread got a CPU.
-    pub fn switch_in(&mut self, event: &SwitchIn) {
-        let behind = Occupant {
-            tid: event.prev_tid,
-            pid: event.prev_tgid,
-            comm: self.comms.number(&event.prev_comm),
-        };
-        if let Some((thread, ..)) = self.known(event.header.tid, event.tgid) {
-            thread.switch_in(event, behind);
-        }
-    }
-
-    /// A thread was seen running.
-    pub fn seen(&mut self, event: &Seen) {
-        let at_ns = event.header.at_ns;
-        if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
-            let task = thread.identity.task(Task::new(event.task));
-            thread.seen_running(at_ns, event.header.cpu, None);
-            if task == thread.held.task {
-                thread.observe(at_ns, Observation::StillInTask, Began::Plain, None);
-            } else {
-                thread.seen_in(at_ns, task, None, tasks);
-            }
-        }
-    }
-
-    /// A thread that is not watched had a CPU for which a watched one waited.
-    pub fn occupied(&mut self, event: &Occupied) {
-        self.occupancy.add(event, self.comms.number(&event.comm));
-    }
-
     /// Who had a CPU between two times, as far as a watched thread waited for it; the last first.
     pub fn occupants(&self, cpu: u16, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Occupation> + '_ {
         self.occupancy.between(cpu, from_ns, to_ns)
-    }
-
-    /// What a thread that left its CPU waits in. A condition variable counts, and sometimes stands at the value
-    /// that a contended mutex has; a futex on which anybody waited at another value is no mutex.
-    fn wait(&mut self, event: &SwitchOut) -> Wait {
-        let wait = Wait::of(event.syscall, &event.args, event.state);
-        let futex = (event.tgid, event.args[0]);
-        match wait {
-            Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
-                timeout: event.args[3] != 0,
-            },
-            // One that was preempted is not waiting: it may be in the call that wakes.
-            Wait::Park { .. } if event.flags & flags::PREEMPTED == 0 => {
-                if self.no_mutexes.len() == MAX_FUTEXES {
-                    self.no_mutexes.clear();
-                }
-                self.no_mutexes.insert(futex);
-                wait
-            }
-            _ => wait,
-        }
-    }
-
-    /// A thread left its CPU.
-    pub fn switch_out(&mut self, event: &SwitchOut) {
-        if event.state & DEAD != 0 {
-            // Its end was told of just before: nothing more comes of it.
-            self.ended(event.header.tid, event.header.at_ns);
-            return;
-        }
-        let wait = self.wait(event);
-        if let Some((thread, tasks, availability)) = self.known(event.header.tid, event.tgid) {
-            thread.switch_out(event, wait, tasks);
-            count_free(thread, availability, event.header.at_ns);
-        }
-    }
-
-    /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
-    pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
-        let waker_owner = match self.threads.get_mut(&event.waker_tid) {
-            Some(waker) if waker.pid == event.waker_tgid => {
-                let at_ns = event.header.at_ns;
-                let task = waker.identity.task(Task::new(event.waker_task));
-                waker.seen_running(at_ns, event.header.cpu, None);
-                let before = waker.held.ends_for();
-                waker.seen_in(at_ns, task, None, &mut self.tasks);
-                // What ended just before the task did is still its doing.
-                if task.id().is_some() {
-                    waker.held.owner
-                } else {
-                    before
-                }
-            }
-            _ => Owner::Nobody,
-        };
-        let by = Occupant {
-            tid: event.waker_tid,
-            pid: event.waker_tgid,
-            comm: self.comms.number(&event.waker_comm),
-        };
-        if event.conn == conn::LISTENER {
-            self.acceptors.woken(event.tgid, event.header.tid);
-        }
-        let (thread, ..) = self.known(event.header.tid, event.tgid)?;
-        let handed_off = thread.woken(event, by, waker_owner);
-        let woken_for = match thread.held.owner {
-            Owner::WokenFor(id) => Some(id),
-            _ => None,
-        };
-        if handed_off
-            && let Some(waker) = self.threads.get_mut(&event.waker_tid)
-            && waker.pid == event.waker_tgid
-        {
-            waker.handed_off(event.header.at_ns);
-        }
-        woken_for
-    }
-
-    /// A thread finished a socket operation on `cpu`.
-    pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
-        let Some((thread, tasks, availability)) = self.known(tid, pid) else {
-            return;
-        };
-        if let Some(request) = operation.request.filter(|_| !operation.outbound) {
-            let answered = operation.direction == Direction::Out && !operation.stalled;
-            tasks.took(pid, Task::new(operation.task), request, answered);
-        }
-        thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
-        thread.operated(operation);
-        if !operation.outbound {
-            thread.role.ran(Task::new(operation.task));
-        }
-        count_free(thread, availability, operation.at_ns);
-        if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
-            let availability = availability.entry(pid).or_default();
-            availability.waited(operation.arrived_ns, operation.at_ns);
-        }
     }
 
     /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.
@@ -298,63 +166,16 @@ impl Threads {
         used.sort_unstable_by_key(|&(tid, _)| tid);
         used
     }
-
-    /// A thread's name.
-    pub fn named(&mut self, tid: u32, pid: u32, comm: &str) {
-        if let Some((thread, ..)) = self.known(tid, pid) {
-            thread.comm = Some(comm.into());
-        }
-    }
-
-    /// A thread ended.
-    pub fn ended(&mut self, tid: u32, at_ns: u64) {
-        let Some(thread) = self.threads.remove(&tid) else {
-            return;
-        };
-        self.acceptors.ended(thread.pid, tid);
-        if let Some(availability) = self.availability.get_mut(&thread.pid) {
-            availability.change(at_ns, thread.metering.counted_free, None);
-            if availability.is_empty() {
-                self.availability.remove(&thread.pid);
-            }
-        }
-    }
-
-    /// A process became another program, or ended.
-    pub fn process_ended(&mut self, pid: u32) {
-        self.tasks.forget_process(pid);
-        self.forget_roles(pid);
-    }
-
-    /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
-    pub fn lost(&mut self, to_ns: u64) {
-        self.lost_until_ns = self.lost_until_ns.max(to_ns);
-        for thread in self.threads.values_mut() {
-            thread.lost(self.lost_until_ns);
-        }
-    }
-}
-
-/// Keeps count of the workers that are free.
-fn count_free(thread: &mut Thread, availability: &mut Availabilities, at_ns: u64) {
-    let free = thread.free();
-    if free != thread.metering.counted_free {
-        let availability = availability.entry(thread.pid).or_default();
-        availability.change(at_ns, thread.metering.counted_free, free);
-        thread.metering.counted_free = free;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable;
-    use observer_common::Header;
+    use observer_common::{Header, SwitchIn, SwitchOut};
 
     use super::*;
 
-    const PID: u32 = 40;
-    const HOLDER: u32 = 41;
-    const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+    const FIRST: u32 = 41;
 
     fn header(tid: u32, at_ns: u64) -> Header {
         Header {
@@ -364,96 +185,21 @@ mod tests {
         }
     }
 
-    fn sleeps(at_ns: u64) -> SwitchOut {
-        SwitchOut {
-            header: header(HOLDER, at_ns),
-            tgid: PID,
-            state: 1,
-            syscall: libc::SYS_clock_nanosleep as i32,
-            ..SwitchOut::zeroed()
-        }
-    }
-
-    fn wakes_another(at_ns: u64) -> Waking {
-        Waking {
-            header: header(HOLDER + 1, at_ns),
-            tgid: PID,
-            waker_tid: HOLDER,
-            waker_tgid: PID,
-            ..Waking::zeroed()
-        }
-    }
-
-    /// A thread that read a request at 100 ns and sleeps since 200 ns; that it runs again is not recorded.
-    fn asleep_for_a_request() -> Threads {
-        let mut threads = Threads::default();
-        let receive = Operation {
-            at_ns: 100,
-            direction: Direction::In,
-            conn: SERVED.conn,
-            arrived_ns: 50,
-            request: Some(SERVED),
-            outbound: false,
-            stalled: false,
-            faults: (0, 0),
-            task: observer_common::task::UNKNOWN,
-        };
-        threads.operated(HOLDER, PID, 0, &receive);
-        threads.switch_out(&sleeps(200));
-        threads
-    }
-
-    fn before(threads: &Threads, at_ns: u64) -> (State, Owner) {
-        let holder = threads.get(HOLDER).unwrap();
-        (holder.before(at_ns).unwrap().state, holder.owner_before(at_ns).0)
-    }
-
-    #[test]
-    fn a_thread_that_runs_unseen_runs_for_the_same_request_and_what_it_did_is_not_known() {
-        let mut threads = asleep_for_a_request();
-        threads.switch_out(&sleeps(300));
-        let owner = Owner::Request(SERVED);
-        assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
-    }
-
-    #[test]
-    fn a_thread_that_wakes_another_runs_though_its_switch_was_not_seen() {
-        let mut threads = asleep_for_a_request();
-        threads.woken(&wakes_another(300));
-        threads.switch_out(&sleeps(400));
-        let owner = Owner::Request(SERVED);
-        let running = State::Running {
-            cpu: 0,
-            owner,
-            began: Began::Plain,
-        };
-        assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
-        assert_eq!(before(&threads, 350), (running, owner));
-    }
-
-    #[test]
-    fn after_a_loss_nobody_knows_for_whom_a_thread_runs() {
-        let mut threads = asleep_for_a_request();
-        threads.lost(250);
-        threads.switch_out(&sleeps(300));
-        assert_eq!(before(&threads, 275).1, Owner::Nobody);
-    }
-
     /// Each of so many threads in turn gets a CPU and sleeps, until there were so many switches. Gives when.
     fn take_turns(threads: &mut Threads, count: u32, switches: u32) -> u64 {
         let mut at_ns = 100;
         for switch in 0..switches {
-            let tid = HOLDER + switch % count;
+            let tid = FIRST + switch % count;
             at_ns += 10;
             threads.switch_in(&SwitchIn {
                 header: header(tid, at_ns),
-                tgid: PID,
                 ..SwitchIn::zeroed()
             });
             at_ns += 10;
             threads.switch_out(&SwitchOut {
                 header: header(tid, at_ns),
-                ..sleeps(at_ns)
+                syscall: libc::SYS_clock_nanosleep as i32,
+                ..SwitchOut::zeroed()
             });
         }
         at_ns
@@ -475,7 +221,7 @@ mod tests {
         );
         // Half of the slices that there may be: each thread knows of itself for that long.
         let back_ns = 20 * MAX_SLICES_TOGETHER as u64 / 4;
-        for tid in HOLDER..HOLDER + count {
+        for tid in FIRST..FIRST + count {
             assert!(
                 threads.get(tid).unwrap().before(now_ns - back_ns).is_some(),
                 "{tid}"

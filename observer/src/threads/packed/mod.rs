@@ -3,10 +3,13 @@
 //! Nothing that is asked of a slice is lost in it. Slices follow each other, so a slice begins where the one before
 //! it ended; only what runs has page faults; and the numbers of system calls are small.
 
-use super::state::{Began, Block, Occupant, Owner, Slice, State, Wake};
-use crate::model::id::RequestId;
+mod owner;
+mod wait;
+
+use self::owner::PackedOwner;
+use self::wait::PackedWait;
+use super::state::{Began, Block, Occupant, Slice, State, Wake};
 use crate::model::id::Task;
-use crate::syscall::Wait;
 
 const _: () = assert!(size_of::<Packed>() <= 64);
 
@@ -53,13 +56,6 @@ pub(super) enum What {
     },
 }
 
-/// An [`Owner`] in 16 bytes: its connection, and its place with the kind in the lowest bits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PackedOwner {
-    conn: u64,
-    nth_and_kind: u64,
-}
-
 /// A [`Began`] without its connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PackedBegan {
@@ -69,39 +65,15 @@ pub(super) enum PackedBegan {
     HandedOff,
 }
 
-/// A [`Wait`] without its time.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum PackedWait {
-    EventLoop,
-    Accept,
-    Park,
-    TimedPark,
-    Condition,
-    TimedCondition,
-    Mutex,
-    Send,
-    PageFault,
-    Call,
-    Unknown,
-}
-
 /// Number of no system call.
 const NO_SYSCALL: i16 = -1;
-
-/// An event loop that waits for ever; a timeout is a positive `int`.
-const FOR_EVER: u32 = u32::MAX;
 
 impl Packed {
     pub(super) fn new(slice: &Slice) -> Self {
         let what = match slice.state {
             State::Unknown { owner } => What::Unknown { owner: owner.into() },
             State::Running { cpu, owner, began } => {
-                let (began, conn, arrived_ns) = match began {
-                    Began::Plain => (PackedBegan::Plain, 0, 0),
-                    Began::Received { conn, arrived_ns } => (PackedBegan::Received, conn, arrived_ns),
-                    Began::Stalled => (PackedBegan::Stalled, 0, 0),
-                    Began::HandedOff => (PackedBegan::HandedOff, 0, 0),
-                };
+                let (began, conn, arrived_ns) = PackedBegan::pack(began);
                 What::Running {
                     cpu,
                     owner: owner.into(),
@@ -135,70 +107,14 @@ impl Packed {
 
     /// The slice, which begins at `from_ns`.
     pub(super) fn slice(&self, from_ns: u64) -> Slice {
-        let mut faults = (0, 0);
-        let state = match self.what {
-            What::Unknown { owner } => State::Unknown { owner: owner.into() },
-            What::Running {
-                cpu,
-                owner,
-                began,
-                conn,
-                arrived_ns,
-                faults: meanwhile,
-            } => {
-                faults = meanwhile;
-                State::Running {
-                    cpu,
-                    owner: owner.into(),
-                    began: match began {
-                        PackedBegan::Plain => Began::Plain,
-                        PackedBegan::Received => Began::Received { conn, arrived_ns },
-                        PackedBegan::Stalled => Began::Stalled,
-                        PackedBegan::HandedOff => Began::HandedOff,
-                    },
-                }
-            }
-            What::Runnable {
-                cpu,
-                behind,
-                behind_ran_ns,
-                preempted,
-                throttled_ns,
-            } => State::Runnable {
-                cpu,
-                behind,
-                behind_ran_ns,
-                preempted,
-                throttled_ns,
-            },
-            What::Blocked {
-                wait,
-                syscall,
-                detail,
-                owner,
-                woken,
-                by,
-                wake_syscall,
-                wake_conn,
-            } => {
-                let (wait, arg0) = wait.unpack(detail);
-                State::Blocked(Block {
-                    wait,
-                    syscall: syscall.into(),
-                    arg0,
-                    wake: woken.then_some(Wake {
-                        by,
-                        syscall: wake_syscall.into(),
-                        conn: wake_conn,
-                    }),
-                    owner: owner.into(),
-                })
-            }
+        let faults = match self.what {
+            What::Running { faults, .. } => faults,
+            _ => (0, 0),
         };
         Slice {
             from_ns,
             to_ns: self.to_ns,
-            state,
+            state: self.what.state(),
             faults,
             task: self.task,
         }
@@ -221,7 +137,82 @@ impl Packed {
     }
 }
 
+impl PackedBegan {
+    /// How a slice began, with its connection and the arrival there.
+    fn pack(began: Began) -> (Self, u64, u64) {
+        match began {
+            Began::Plain => (Self::Plain, 0, 0),
+            Began::Received { conn, arrived_ns } => (Self::Received, conn, arrived_ns),
+            Began::Stalled => (Self::Stalled, 0, 0),
+            Began::HandedOff => (Self::HandedOff, 0, 0),
+        }
+    }
+
+    fn unpack(self, conn: u64, arrived_ns: u64) -> Began {
+        match self {
+            Self::Plain => Began::Plain,
+            Self::Received => Began::Received { conn, arrived_ns },
+            Self::Stalled => Began::Stalled,
+            Self::HandedOff => Began::HandedOff,
+        }
+    }
+}
+
 impl What {
+    fn state(&self) -> State {
+        match *self {
+            Self::Unknown { owner } => State::Unknown { owner: owner.into() },
+            Self::Running {
+                cpu,
+                owner,
+                began,
+                conn,
+                arrived_ns,
+                faults: _,
+            } => State::Running {
+                cpu,
+                owner: owner.into(),
+                began: began.unpack(conn, arrived_ns),
+            },
+            Self::Runnable {
+                cpu,
+                behind,
+                behind_ran_ns,
+                preempted,
+                throttled_ns,
+            } => State::Runnable {
+                cpu,
+                behind,
+                behind_ran_ns,
+                preempted,
+                throttled_ns,
+            },
+            Self::Blocked {
+                wait,
+                syscall,
+                detail,
+                owner,
+                woken,
+                by,
+                wake_syscall,
+                wake_conn,
+            } => {
+                let (wait, arg0) = wait.unpack(detail);
+                State::Blocked(Block {
+                    wait,
+                    syscall: syscall.into(),
+                    arg0,
+                    wake: woken.then_some(Wake {
+                        by,
+                        syscall: wake_syscall.into(),
+                        conn: wake_conn,
+                    }),
+                    owner: owner.into(),
+                })
+            }
+        }
+    }
+
     fn blocked(block: &Block) -> Self {
         let (wait, detail) = PackedWait::pack(block.wait, block.arg0);
         let wake = block.wake.unwrap_or(Wake {
@@ -247,112 +238,13 @@ fn pack_syscall(syscall: i32) -> i16 {
     i16::try_from(syscall).unwrap_or(NO_SYSCALL)
 }
 
-impl PackedOwner {
-    const NOBODY: u64 = 0;
-    const MIXED: u64 = 1;
-    const REQUEST: u64 = 2;
-    const WOKEN_FOR: u64 = 3;
-    const OTHERS: u64 = 4;
-    const KIND_BITS: u32 = 3;
-
-    const fn kind(self) -> u64 {
-        self.nth_and_kind & ((1 << Self::KIND_BITS) - 1)
-    }
-
-    const fn is_nobody(self) -> bool {
-        self.kind() == Self::NOBODY
-    }
-
-    /// Whether it is not known for whom, or only for whom the thread was woken.
-    pub(super) const fn is_open(self) -> bool {
-        matches!(self.kind(), Self::NOBODY | Self::WOKEN_FOR)
-    }
-}
-
-impl From<Owner> for PackedOwner {
-    fn from(owner: Owner) -> Self {
-        let (kind, RequestId { conn, nth }) = match owner {
-            Owner::Nobody => (Self::NOBODY, RequestId::default()),
-            Owner::Mixed => (Self::MIXED, RequestId::default()),
-            Owner::Others => (Self::OTHERS, RequestId::default()),
-            Owner::Request(id) => (Self::REQUEST, id),
-            Owner::WokenFor(id) => (Self::WOKEN_FOR, id),
-        };
-        Self {
-            conn,
-            nth_and_kind: nth << Self::KIND_BITS | kind,
-        }
-    }
-}
-
-impl From<PackedOwner> for Owner {
-    fn from(owner: PackedOwner) -> Self {
-        let id = RequestId {
-            conn: owner.conn,
-            nth: owner.nth_and_kind >> PackedOwner::KIND_BITS,
-        };
-        match owner.kind() {
-            PackedOwner::REQUEST => Self::Request(id),
-            PackedOwner::WOKEN_FOR => Self::WokenFor(id),
-            PackedOwner::MIXED => Self::Mixed,
-            PackedOwner::OTHERS => Self::Others,
-            _ => Self::Nobody,
-        }
-    }
-}
-
-impl PackedWait {
-    /// The wait and its detail.
-    fn pack(wait: Wait, arg0: u32) -> (Self, u32) {
-        match wait {
-            Wait::EventLoop { timeout_ms } => (Self::EventLoop, timeout_ms.unwrap_or(FOR_EVER)),
-            Wait::Accept => (Self::Accept, arg0),
-            Wait::Park { timeout: false } => (Self::Park, arg0),
-            Wait::Park { timeout: true } => (Self::TimedPark, arg0),
-            Wait::Condition { timeout: false } => (Self::Condition, arg0),
-            Wait::Condition { timeout: true } => (Self::TimedCondition, arg0),
-            Wait::Mutex => (Self::Mutex, arg0),
-            Wait::Send => (Self::Send, arg0),
-            Wait::PageFault => (Self::PageFault, arg0),
-            Wait::Call => (Self::Call, arg0),
-            Wait::Unknown => (Self::Unknown, arg0),
-        }
-    }
-
-    /// The wait and the call's first argument. That of an event loop's wait says nothing and is not kept.
-    fn unpack(self, detail: u32) -> (Wait, u32) {
-        let wait = match self {
-            Self::EventLoop => {
-                let timeout_ms = (detail != FOR_EVER).then_some(detail);
-                return (Wait::EventLoop { timeout_ms }, 0);
-            }
-            Self::Accept => Wait::Accept,
-            Self::Park => Wait::Park { timeout: false },
-            Self::TimedPark => Wait::Park { timeout: true },
-            Self::Condition => Wait::Condition { timeout: false },
-            Self::TimedCondition => Wait::Condition { timeout: true },
-            Self::Mutex => Wait::Mutex,
-            Self::Send => Wait::Send,
-            Self::PageFault => Wait::PageFault,
-            Self::Call => Wait::Call,
-            Self::Unknown => Wait::Unknown,
-        };
-        (wait, detail)
-    }
-
-    /// As [`Wait::is_idle`].
-    pub(super) const fn is_idle(self) -> bool {
-        matches!(
-            self,
-            Self::EventLoop | Self::Accept | Self::Park | Self::TimedPark
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::comms::Comm;
+    use super::super::state::Owner;
     use super::*;
+    use crate::model::id::RequestId;
+    use crate::syscall::Wait;
 
     const ID: RequestId = RequestId {
         conn: u64::MAX,
