@@ -13,6 +13,8 @@ use observer_common::{Header, ProcessChange, Stolen, flags};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use super::outside::Outside;
+use super::ownership::{self, Ownership};
 use super::stream::Stream;
 use super::theft;
 
@@ -30,12 +32,14 @@ pub(crate) struct Truth {
     threads: HashMap<u32, Vec<(u64, Doing)>>,
     /// Runtime tasks in which a thread was seen, as they were recorded.
     tasks: HashSet<(u32, u64)>,
-    /// Bytes that were received: connection, and when they had come.
-    received: HashSet<(u64, u64)>,
     /// When which thread was seen in which function.
     functions: HashSet<(u32, u64, String)>,
     /// What a hypervisor took.
     thefts: Vec<Stolen>,
+    /// What happened outside of the threads.
+    outside: Outside,
+    /// For which requests threads ran.
+    pub(crate) ownership: Ownership,
 }
 
 impl Truth {
@@ -43,21 +47,13 @@ impl Truth {
     pub(crate) fn of(stream: &Stream) -> Self {
         let mut truth = Self::default();
         let mut names = HashMap::new();
+        let mut ownership = ownership::Reading::default();
         for event in stream.events() {
+            ownership.event(&event);
             truth.tasks.extend(stamp(&event));
-            if let Event::Waking(event) = event {
-                // Whoever wakes another runs, too.
-                let running = Doing::Running {
-                    cpu: event.header.cpu,
-                };
-                truth
-                    .threads
-                    .entry(event.waker_tid)
-                    .or_default()
-                    .push((event.header.at_ns, running));
-            }
-            if let Event::Receive(event, _) = event {
-                truth.received.insert((event.conn, event.arrived_ns));
+            truth.outside.event(&event);
+            for (tid, at_ns, doing) in does(&event) {
+                truth.threads.entry(tid).or_default().push((at_ns, doing));
             }
             match event {
                 Event::Function(event) => {
@@ -65,67 +61,14 @@ impl Truth {
                 }
                 Event::Sample(event) => {
                     let name = names.get(&event.function).cloned();
-                    truth
-                        .functions
-                        .extend(name.map(|name| (event.header.tid, event.sampled_ns, name)));
+                    let seen = name.map(|name| (event.header.tid, event.sampled_ns, name));
+                    truth.functions.extend(seen);
                 }
                 Event::Stolen(event) => truth.thefts.push(*event),
                 _ => {}
             }
-            let (header, doing) = match event {
-                // A thread that was begun can run from then on.
-                Event::Process(event)
-                    if event.change == ProcessChange::Fork as u32 && event.child_tgid == event.tgid =>
-                {
-                    let of_child = Header {
-                        tid: event.child_tid,
-                        ..event.header
-                    };
-                    (of_child, Doing::Runnable)
-                }
-                Event::SwitchIn(event) => (
-                    event.header,
-                    Doing::Running {
-                        cpu: event.header.cpu,
-                    },
-                ),
-                Event::SwitchOut(event) if event.flags & flags::PREEMPTED != 0 => {
-                    (event.header, Doing::Runnable)
-                }
-                Event::SwitchOut(event) => (
-                    event.header,
-                    Doing::Blocked {
-                        syscall: event.syscall,
-                    },
-                ),
-                Event::Waking(event) => (event.header, Doing::Runnable),
-                // Whoever calls runs: this is the first that is seen of a thread that ran from the start on.
-                Event::Receive(event, _) => (
-                    event.header,
-                    Doing::Running {
-                        cpu: event.header.cpu,
-                    },
-                ),
-                Event::Send(event, _) => (
-                    event.header,
-                    Doing::Running {
-                        cpu: event.header.cpu,
-                    },
-                ),
-                Event::Seen(event) => (
-                    event.header,
-                    Doing::Running {
-                        cpu: event.header.cpu,
-                    },
-                ),
-                _ => continue,
-            };
-            truth
-                .threads
-                .entry(header.tid)
-                .or_default()
-                .push((header.at_ns, doing));
         }
+        truth.ownership = ownership.end();
         truth
     }
 
@@ -140,6 +83,7 @@ impl Truth {
     /// What a request is charged for its threads, they did.
     pub(crate) fn supports(&self, request: &Request) -> Result<(), TestCaseError> {
         theft::supports(&self.thefts, request)?;
+        self.ownership.supports(request)?;
         if request.figures.confidence == Confidence::Exact {
             prop_assert!(request.task.is_some(), "no task is known of {request:?}");
         }
@@ -153,13 +97,7 @@ impl Truth {
                 self.throughout(tid, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             self.supports_functions(span, from_ns)?;
-            if span.cause == Cause::Client && span.tid.is_none() {
-                let came = (request.conn.id, from_ns + span.dur_ns);
-                prop_assert!(
-                    self.received.contains(&came),
-                    "nothing came then: {span:?}\nof {request:?}"
-                );
-            }
+            let so = so && (span.tid.is_some() || self.outside.agrees(request, span));
             prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
             if let Some(culprit) = &span.culprit
                 && let Some(task) = culprit.task
@@ -168,6 +106,17 @@ impl Truth {
                 prop_assert!(seen, "never seen in its task: {span:?}");
             }
         }
+        Ok(())
+    }
+
+    /// No connection waited to be accepted after it was read. Of one whose first read was lost that is not known.
+    pub(crate) fn supports_accept_queue(&self, request: &Request) -> Result<(), TestCaseError> {
+        let mut spans = request.timeline.iter();
+        let last = spans.rfind(|span| span.cause == Cause::AcceptQueue);
+        let until_ns = last.map(|last| request.figures.arrival_ns + last.at_ns + last.dur_ns);
+        let read_ns = self.outside.read_ns(request.conn.id);
+        let waits = until_ns.is_none_or(|until_ns| read_ns.is_some_and(|read_ns| until_ns <= read_ns));
+        prop_assert!(waits, "accepted before: {request:?}");
         Ok(())
     }
 
@@ -183,6 +132,43 @@ impl Truth {
             prop_assert!(seen, "never seen in its function: {span:?}");
         }
         Ok(())
+    }
+}
+
+/// What threads do from an event on: which thread, when, what.
+fn does(event: &Event<'_>) -> Vec<(u32, u64, Doing)> {
+    let runs = |header: Header| (header.tid, header.at_ns, Doing::Running { cpu: header.cpu });
+    match event {
+        // A thread that was begun can run from then on.
+        Event::Process(event)
+            if event.change == ProcessChange::Fork as u32 && event.child_tgid == event.tgid =>
+        {
+            vec![(event.child_tid, event.header.at_ns, Doing::Runnable)]
+        }
+        Event::SwitchIn(event) => vec![runs(event.header)],
+        Event::SwitchOut(event) => {
+            let doing = if event.flags & flags::PREEMPTED != 0 {
+                Doing::Runnable
+            } else {
+                Doing::Blocked {
+                    syscall: event.syscall,
+                }
+            };
+            vec![(event.header.tid, event.header.at_ns, doing)]
+        }
+        // Whoever wakes another runs, too.
+        Event::Waking(event) => vec![
+            runs(Header {
+                tid: event.waker_tid,
+                ..event.header
+            }),
+            (event.header.tid, event.header.at_ns, Doing::Runnable),
+        ],
+        // Whoever calls runs: this is the first that is seen of a thread that ran from the start on.
+        Event::Receive(event, _) => vec![runs(event.header)],
+        Event::Send(event, _) => vec![runs(event.header)],
+        Event::Seen(event) => vec![runs(event.header)],
+        _ => Vec::new(),
     }
 }
 

@@ -8,6 +8,8 @@ mod evidence;
 mod found;
 mod machine;
 mod noise;
+mod outside;
+mod ownership;
 mod seeds;
 mod stream;
 mod theft;
@@ -64,6 +66,7 @@ proptest! {
         let truth = Truth::of(&stream);
         for (request, _) in &explained.requests {
             truth.supports(request)?;
+            truth.supports_accept_queue(request)?;
         }
     }
 
@@ -201,17 +204,23 @@ fn threads_that_ended_make_room_for_others() {
 #[test]
 fn the_machine_makes_requests_of_every_cause_that_records_can_show() {
     let mut runner = TestRunner::deterministic();
-    let (mut requests, mut charged) = (0, Budget::default());
+    let (mut requests, mut charged, mut proved_ns) = (0, Budget::default(), 0);
     for _ in 0..200 {
         let stream = machine::stream(STEPS).new_tree(&mut runner).unwrap().current();
         let explained = explain(&stream).unwrap();
         requests += explained.requests.len();
+        proved_ns += Truth::of(&stream).ownership.proved_ns();
         explained
             .requests
             .iter()
             .for_each(|(request, _)| charged.add(&request.figures.budget));
     }
     assert!(requests > 500, "only {requests} requests");
+    let on_cpu_ns = charged.get(Cause::OnCpu);
+    assert!(
+        proved_ns > on_cpu_ns / 100,
+        "{proved_ns} ns are proved to be somebody's"
+    );
     for cause in Cause::ALL {
         // Of `runtime` the kernel half records nothing.
         let shown = cause != Cause::Runtime;
