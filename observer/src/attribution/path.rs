@@ -194,52 +194,52 @@ impl Path {
 
     /// Charges from `from_ns` (not before the arrival) to the cursor, and moves the cursor there.
     pub(super) fn charge(&mut self, from_ns: u64, charge: Charge) {
-        self.charge_reporting(from_ns, charge, charge.reason);
+        self.charge_both(from_ns, &charge, &charge);
     }
 
     /// The same, where the timeline says something else: which requests are written must not change what is counted.
     pub(super) fn charge_reporting(&mut self, from_ns: u64, charge: Charge, reported: Reason) {
+        let reported = Charge {
+            reason: reported,
+            ..charge
+        };
+        self.charge_both(from_ns, &charge, &reported);
+    }
+
+    fn charge_both(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
         let from_ns = from_ns.max(self.arrival_ns);
         if from_ns >= self.cursor_ns {
             return;
         }
         // All of it was waited for, also what a hypervisor took of it.
-        self.consider(Step {
-            from_ns,
-            to_ns: self.cursor_ns,
-            charge,
-        });
-        let stolen = Charge {
-            cause: Cause::Stolen,
-            reason: Reason::Plain,
-            ..charge
-        };
-        let reported = Charge {
-            reason: reported,
-            ..charge
-        };
+        self.consider(from_ns, self.cursor_ns, charge);
         if let Some(tid) = charge.tid.filter(|_| charge.runs()) {
             while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
                 self.charge_part(last_ns, reported);
-                self.charge_part(first_ns, stolen);
+                let stolen = Charge {
+                    cause: Cause::Stolen,
+                    reason: Reason::Plain,
+                    ..*charge
+                };
+                self.charge_part(first_ns, &stolen);
             }
         }
         self.charge_part(from_ns, reported);
     }
 
-    fn charge_part(&mut self, from_ns: u64, charge: Charge) {
+    fn charge_part(&mut self, from_ns: u64, charge: &Charge) {
         if from_ns >= self.cursor_ns {
             return;
         }
-        let step = Step {
-            from_ns,
-            to_ns: self.cursor_ns,
-            charge,
-        };
+        let to_ns = self.cursor_ns;
         self.cursor_ns = from_ns;
-        self.budget.charge(charge.cause, step.dur_ns());
+        self.budget.charge(charge.cause, to_ns - from_ns);
         if self.keep == Keep::Steps {
-            self.keep_step(step);
+            self.keep_step(Step {
+                from_ns,
+                to_ns,
+                charge: *charge,
+            });
         }
     }
 
@@ -278,11 +278,15 @@ impl Path {
         self.budget.charge(Cause::Unexplained, left_ns);
     }
 
-    /// Takes a step for the longest wait, if it is and says what for.
-    pub(super) fn consider(&mut self, step: Step) {
-        let says_what_for = !matches!(step.charge.reason, Reason::Plain | Reason::Note(_));
-        if says_what_for && step.dur_ns() > self.longest_wait_ns() {
-            self.longest_wait = Some(step);
+    /// Takes what was waited for from `from_ns` to `to_ns` for the longest wait, if it is and says what for.
+    pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
+        let says_what_for = !matches!(charge.reason, Reason::Plain | Reason::Note(_));
+        if says_what_for && to_ns - from_ns > self.longest_wait_ns() {
+            self.longest_wait = Some(Step {
+                from_ns,
+                to_ns,
+                charge: *charge,
+            });
         }
     }
 

@@ -273,7 +273,7 @@ impl Wait<'_, '_> {
             };
             path.charge(interval.from_ns, charge);
         }
-        path.consider(longest);
+        path.consider(longest.from_ns, longest.to_ns, &longest.charge);
         true
     }
 
