@@ -11,7 +11,7 @@ use crate::connections::{Accepted, Turn};
 use crate::syscall::Wait;
 use crate::threads::{State, Thread};
 
-/// Slices of a thread that accepts which are looked at to find when it was done.
+/// Slices of a thread that accepts which are examined to find when it was done.
 const MAX_STEPS: usize = 4096;
 
 /// Said of the time before the first sign.

@@ -1,6 +1,6 @@
-//! Names the functions that threads were seen running in a stretch: the request's own thread, or the culprit's.
+//! Names the functions that threads were seen running in an interval: the request's own thread, or the culprit's.
 //!
-//! Only samples within the stretch count. Whole spans are looked at, not the steps that they were made of: a function
+//! Only samples within it count. Whole spans are named, not the steps that they were made of: a function
 //! that is seen here and there would tear them apart again.
 
 use super::Evidence;

@@ -15,7 +15,7 @@ use crate::model::id::Task;
 use crate::syscall::{self, Wait};
 use crate::threads::{Began, Block, Owner, Slice, State};
 
-/// Slices looked at for one request, at most.
+/// Slices examined for one request, at most.
 const MAX_STEPS: usize = 20_000;
 
 const ONE_JOB_OR_MORE: &str = "put aside: the thread that ended it was busy with this job or with others";

@@ -57,7 +57,7 @@ impl Stolen {
             .find(|theft| theft.tid == tid && theft.from_ns < at_ns)
     }
 
-    /// The path leads through a thread that runs, from `to_ns` back to `from_ns`. Gives the last stretch of that which was
+    /// The path leads through a thread that runs, from `to_ns` back to `from_ns`. Gives the last part of that which was
     /// stolen; what is before that is still to be walked.
     pub(super) fn walk(&mut self, tid: u32, from_ns: u64, to_ns: u64) -> Option<(u64, u64)> {
         self.pass(to_ns);

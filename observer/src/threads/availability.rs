@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use super::Threads;
 
-/// Stretches, and gaps between waits, that are remembered, each.
+/// Intervals, and gaps between waits, that are remembered, each.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Stretches in which no worker of one process was free, and how much of them requests waited through.
+/// Intervals in which no worker of one process was free, and how much of them requests waited through.
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     workers: u32,
@@ -16,8 +16,8 @@ pub(super) struct Availability {
     none_since_ns: Option<u64>,
     /// How long none was free before that, ns.
     none_ns: u64,
-    /// Such stretches, the oldest first: start, end, and how long none had been free before it, ns.
-    stretches: VecDeque<(u64, u64, u64)>,
+    /// Such intervals, the oldest first: start, end, and how long none had been free before it, ns.
+    intervals: VecDeque<(u64, u64, u64)>,
     /// Up to here it is known when requests waited, ns, but for the gaps.
     waited_until_ns: u64,
     /// Where no request is known to have waited, the oldest first: start and end, ns.
@@ -36,10 +36,10 @@ impl Availability {
         match self.none_since_ns {
             None if none => self.none_since_ns = Some(at_ns),
             Some(since_ns) if !none => {
-                if self.stretches.len() == MAX_REMEMBERED {
-                    self.stretches.pop_front();
+                if self.intervals.len() == MAX_REMEMBERED {
+                    self.intervals.pop_front();
                 }
-                self.stretches.push_back((since_ns, at_ns, self.none_ns));
+                self.intervals.push_back((since_ns, at_ns, self.none_ns));
                 self.none_ns = self.none_ns.saturating_add(at_ns.saturating_sub(since_ns));
                 self.none_since_ns = None;
             }
@@ -54,13 +54,13 @@ impl Availability {
         {
             return self.none_ns.saturating_add(at_ns - since_ns);
         }
-        let begun = self.stretches.partition_point(|&(from_ns, ..)| from_ns <= at_ns);
+        let begun = self.intervals.partition_point(|&(from_ns, ..)| from_ns <= at_ns);
         let oldest_ns = self
-            .stretches
+            .intervals
             .front()
             .map_or(self.none_ns, |&(_, _, before_ns)| before_ns);
         begun.checked_sub(1).map_or(oldest_ns, |last| {
-            let (from_ns, to_ns, before_ns) = self.stretches[last];
+            let (from_ns, to_ns, before_ns) = self.intervals[last];
             before_ns.saturating_add(at_ns.min(to_ns).saturating_sub(from_ns))
         })
     }

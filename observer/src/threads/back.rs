@@ -13,7 +13,7 @@ pub struct Interval {
     pub sums: Sums,
     /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
     pub inferred: bool,
-    /// Length of the longest wait in it that can be told, ns.
+    /// Length of the longest wait in it that can be reported, ns.
     pub longest_ns: u64,
     /// Number of the slice that has it, if it is not 0.
     longest: usize,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stretch_is_crossed_in_few_steps_that_add_up() {
+    fn a_long_interval_is_crossed_in_few_steps_that_add_up() {
         for count in [3, 64, 65, 200, 1000, 5000] {
             for long in [0, count / 2, count - 1] {
                 let past = past(count, long, &[]);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_thread_at_work_did_is_told_apart() {
+    fn what_a_thread_at_work_did_is_summed_up_by_kind() {
         let mut past = Past::default();
         for number in 0..(8 * FAN) as u64 {
             past.push(&Slice {

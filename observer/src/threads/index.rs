@@ -30,10 +30,10 @@ pub struct Sums {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Block {
     pub(super) sums: Sums,
-    /// Number of the slice that can be told as the longest wait, the last one of those, and how long, ns.
+    /// Number of the slice that can be reported as the longest wait, the last one of those, and how long, ns.
     pub(super) longest: usize,
     pub(super) longest_ns: u64,
-    /// Where several had a CPU for which the thread waited, they are told one by one: none of them for longer than this,
+    /// Where several had a CPU for which the thread waited, they are reported one by one: none of them for longer than this,
     /// ns.
     pub(super) several_ns: u64,
     /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten.
@@ -45,7 +45,7 @@ pub(super) struct Block {
 impl Block {
     /// Adds the slice of this number and length before what is there, if it may be summed up.
     pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, ns: u64) -> bool {
-        let mut told_ns = ns;
+        let mut reported_ns = ns;
         match slice.what {
             What::Running { .. } => self.sums.ran_ns += ns,
             What::Blocked { wait, .. } if !wait.is_idle() => self.sums.blocked_ns += ns,
@@ -55,19 +55,19 @@ impl Block {
                 ..
             } => {
                 let throttled_ns = throttled_ns.min(ns);
-                told_ns = ns - throttled_ns;
+                reported_ns = ns - throttled_ns;
                 self.sums.throttled_ns += throttled_ns;
-                self.sums.runnable_ns += told_ns;
-                if behind_ran_ns < told_ns {
-                    let before_ns = told_ns - behind_ran_ns;
+                self.sums.runnable_ns += reported_ns;
+                if behind_ran_ns < reported_ns {
+                    let before_ns = reported_ns - behind_ran_ns;
                     self.several_ns = self.several_ns.max(behind_ran_ns).max(before_ns);
-                    told_ns = 0;
+                    reported_ns = 0;
                 }
             }
             _ => return false,
         }
         self.inferred |= slice.is_inferred();
-        self.consider(number, told_ns);
+        self.consider(number, reported_ns);
         true
     }
 

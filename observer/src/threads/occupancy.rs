@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 use super::comms::Comm;
 use super::state::Occupant;
 
-/// Stretches that are remembered of one CPU.
-const MAX_STRETCHES: usize = 1024;
+/// Intervals that are remembered of one CPU.
+const MAX_INTERVALS: usize = 1024;
 
 /// A thread had a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,11 @@ pub(super) struct Occupancy(FxHashMap<u16, VecDeque<Occupation>>);
 impl Occupancy {
     pub(super) fn add(&mut self, event: &Occupied, comm: Comm) {
         let to_ns = event.header.at_ns;
-        let stretches = self.0.entry(event.header.cpu).or_default();
-        if stretches.len() == MAX_STRETCHES {
-            stretches.pop_front();
+        let intervals = self.0.entry(event.header.cpu).or_default();
+        if intervals.len() == MAX_INTERVALS {
+            intervals.pop_front();
         }
-        stretches.push_back(Occupation {
+        intervals.push_back(Occupation {
             from_ns: to_ns.saturating_sub(event.ran_ns),
             to_ns,
             by: Occupant {
@@ -51,12 +51,12 @@ impl Occupancy {
         from_ns: u64,
         to_ns: u64,
     ) -> impl Iterator<Item = Occupation> + '_ {
-        let stretches = self.0.get(&cpu).into_iter().flat_map(move |stretches| {
-            let end = stretches.partition_point(|stretch| stretch.to_ns <= to_ns);
-            stretches.range(..end).rev()
+        let intervals = self.0.get(&cpu).into_iter().flat_map(move |intervals| {
+            let end = intervals.partition_point(|interval| interval.to_ns <= to_ns);
+            intervals.range(..end).rev()
         });
-        stretches
-            .take_while(move |stretch| stretch.to_ns > from_ns)
+        intervals
+            .take_while(move |interval| interval.to_ns > from_ns)
             .copied()
     }
 }

@@ -55,7 +55,7 @@ impl Past {
         }
     }
 
-    /// Looks at the last slices, which complete a block.
+    /// Sums up the last slices, which complete a block.
     fn newest_block(&self) -> Block {
         let mut block = Block::default();
         for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {

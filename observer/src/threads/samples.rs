@@ -11,13 +11,13 @@ use crate::event;
 /// CPUs three seconds.
 const MAX_SAMPLES: usize = 32_768;
 
-/// Different functions that are told apart in one stretch; one more makes it no clearer.
+/// Different functions that are kept apart in one interval; one more makes it no clearer.
 const MAX_FUNCTIONS: usize = 64;
 
-/// A function is named that was seen running for at least this part of a stretch: less may have been its end only.
+/// A function is named that was seen running for at least this part of an interval: less may have been its end only.
 const LEAST_PART: u64 = 4;
 
-/// What a thread was seen running in a stretch.
+/// What a thread was seen running in an interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     /// The function's name.
@@ -148,12 +148,12 @@ mod tests {
         }
     }
 
-    fn seen(told: &[(u64, u32)]) -> Samples {
+    fn seen(at: &[(u64, u32)]) -> Samples {
         let mut samples = Samples::default();
         for (number, name) in [(1, "app::sort"), (2, "app::hash")] {
             samples.named(&event::Function::new(0, number, name));
         }
-        for &(at_ns, function) in told {
+        for &(at_ns, function) in at {
             samples.add(&sample(8, at_ns, function));
         }
         samples
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_stretch_the_function_counts_that_was_seen_most_in_it() {
+    fn of_an_interval_the_function_counts_that_was_seen_most_in_it() {
         let samples = seen(&[(10, 1), (20, 2), (30, 2), (40, 1), (50, 1)]);
         let most = |from_ns, to_ns| function(samples.most_seen(PID, 8, from_ns, to_ns));
         assert_eq!(most(0, 100).as_deref(), Some("app::sort"));

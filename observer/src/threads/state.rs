@@ -144,7 +144,7 @@ pub enum State {
     Blocked(Block),
 }
 
-/// One stretch of a thread's past.
+/// One interval of a thread's past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// Start, ns.

@@ -1,7 +1,7 @@
 //! What a hypervisor took while watched threads were on their CPUs.
 //!
-//! Of a theft it is known between which two looks of the kernel it lies, mostly some milliseconds apart, and how long it
-//! was. Where in between, nothing tells.
+//! Of a theft it is known between which two readings of the kernel it lies, mostly some milliseconds apart, and how long it
+//! was. Where in between is not known.
 
 use std::collections::VecDeque;
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn thefts_are_found_by_time_whatever_the_order_in_which_they_were_told() {
+    fn thefts_are_found_by_time_whatever_the_order_in_which_they_were_reported() {
         let mut thefts = Thefts::default();
         for (tid, (from_ns, to_ns)) in (1..).zip([(10, 20), (30, 50), (35, 40), (60, 70)]) {
             let mut theft = stolen(from_ns, to_ns, 5);

@@ -143,6 +143,12 @@ fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
             Some(until_now(WokenFor(A), OTHER)),
             held(Request(A), OWN),
         ),
+    ]);
+}
+
+#[test]
+fn a_task_of_which_nothing_is_known_is_judged_by_what_its_thread_did_before() {
+    holds(&[
         (
             "the newest task was begun by what ran before it",
             held(Request(A), OWN),
@@ -164,8 +170,14 @@ fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
             Some(since_idle(WokenFor(A), OTHER)),
             held(WokenFor(A), OTHER),
         ),
+    ]);
+}
+
+#[test]
+fn outside_of_tasks_nothing_is_done_for_a_request() {
+    holds(&[
         (
-            "outside of tasks nothing is done for a request by itself",
+            "by itself",
             held(Request(A), OWN),
             InTask(Task::NONE, TaskFacts::default()),
             Some(until_now(Request(A), OWN)),
@@ -246,7 +258,7 @@ fn a_thread_that_is_still_where_it_was_did_nothing_else() {
 }
 
 #[test]
-fn what_a_thread_does_with_others_tells_for_whom_it_runs() {
+fn a_thread_that_leaves_its_cpu_works_for_nobody_only_if_it_has_nothing_to_do() {
     holds(&[
         (
             "idle, it works for nobody",
@@ -269,6 +281,12 @@ fn what_a_thread_does_with_others_tells_for_whom_it_runs() {
             Some(until_now(Request(A), OWN)),
             answered(Request(A), OWN),
         ),
+    ]);
+}
+
+#[test]
+fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
+    holds(&[
         (
             "woken from nothing to do, it works for the waker's request",
             held(Nobody, Task::NONE),

@@ -42,15 +42,6 @@ fn header(tid: u32, at_ns: u64) -> Header {
 fn a_socket_operation_tells_for_whom_a_thread_runs() {
     let reads = |request| operates(MOMENT.at_ns, Direction::In, request);
     let sends = |request| operates(MOMENT.at_ns, Direction::Out, request);
-    let to_peer = Operation {
-        request: None,
-        outbound: true,
-        ..sends(B)
-    };
-    let stalls = Operation {
-        stalled: true,
-        ..sends(A)
-    };
     holds(&[
         (
             "the first one since it was idle says for whom it ran until then",
@@ -94,6 +85,22 @@ fn a_socket_operation_tells_for_whom_a_thread_runs() {
             Some(until_now(Others, Task::UNKNOWN)),
             held(Request(B), Task::UNKNOWN),
         ),
+    ]);
+}
+
+#[test]
+fn what_a_socket_did_not_take_and_what_nobody_asked_for_says_little() {
+    let sends = |request| operates(MOMENT.at_ns, Direction::Out, request);
+    let to_peer = Operation {
+        request: None,
+        outbound: true,
+        ..sends(B)
+    };
+    let stalls = Operation {
+        stalled: true,
+        ..sends(A)
+    };
+    holds(&[
         (
             "where the socket had no room the answer is not yet sent",
             held(Request(A), OWN),
