@@ -75,7 +75,8 @@ impl Truth {
             let (header, doing) = match event {
                 // A thread that was begun can run from then on.
                 Event::Process(event)
-                    if event.change == ProcessChange::Fork as u32 && event.child_tgid == event.tgid =>
+                    if event.change == ProcessChange::Fork as u32
+                        && (event.child_tgid == event.tgid || event.flags & flags::WATCHED != 0) =>
                 {
                     let of_child = Header {
                         tid: event.child_tid,
