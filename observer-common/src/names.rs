@@ -4,7 +4,8 @@
 pub mod map {
     /// One ring buffer for each CPU (array of maps).
     pub const RINGS: &str = "RINGS";
-    /// Slots of the watched processes, by thread-group id (hash).
+    /// Slots of the watched processes, by thread-group id (hash): [`crate::limits::NO_SLOT`] for those without one. Their
+    /// children are put in by the kernel half, and who ended is taken out by it.
     pub const TARGETS: &str = "TARGETS";
     /// Where the threads of a watched process keep the id of their current runtime task: bytes from their `fsbase`, 0
     /// where that is not known. By slot (array).
@@ -13,6 +14,9 @@ pub mod map {
     pub const SCHEDULER_WORDS: &str = "SCHEDULER_WORDS";
     /// Where they keep the kind of the runtime that they are in, as [`TASK_WORDS`].
     pub const KIND_WORDS: &str = "KIND_WORDS";
+    /// Whoever begins to listen on these local TCP ports is watched from then on: the number of the network namespace, by
+    /// port (hash).
+    pub const AWAITED: &str = "AWAITED";
     /// Local TCP ports on which watched processes listen: the number of the network namespace where they do,
     /// [`crate::limits::ANY_NETWORK`] where that is more than one, 0 for others (array over all ports).
     pub const PORTS: &str = "PORTS";
@@ -44,8 +48,16 @@ pub mod map {
 pub mod constant {
     /// Byte offsets of the kernel fields that the programs read.
     pub const OFFSETS: &str = "OFFSETS";
-    /// The one watched thread-group id, in slot 0, or 0 when there are several and the map must be asked.
+    /// Whether the children of watched processes are watched too.
+    pub const FOLLOW: &str = "FOLLOW";
+}
+
+/// Variables of the kernel half, which have a value when it is loaded and change while it runs.
+pub mod variable {
+    /// The one watched thread-group id, in slot 0, or 0 when there are several, or none, and the map must be asked.
     pub const ONLY_TARGET: &str = "ONLY_TARGET";
+    /// The map that holds it, and nothing else (array of one).
+    pub const ONLY_TARGET_MAP: &str = ".data.only_target";
 }
 
 /// Programs of the kernel half. Alternatives for one signal share its name.

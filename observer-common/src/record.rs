@@ -32,6 +32,8 @@ pub mod flags {
     pub const AT_THE_LATEST: u32 = 1 << 11;
     /// [`crate::Left`]: as exact as the ticks of the kernel's clock, which come 100 to 1000 times a second.
     pub const TO_A_TICK: u32 = 1 << 12;
+    /// [`super::Process`]: the child is watched, from its first instruction on.
+    pub const WATCHED: u32 = 1 << 13;
 }
 
 /// Values of `conn` fields that are not a connection.
@@ -340,7 +342,7 @@ records! {
         reserved: u64,
     }
 
-    /// A watched process or one of its threads began, became another program, or ended.
+    /// A watched process or one of its threads began, became another program, or ended; or a process is watched from now on.
     Process: 56 {
         /// `tid`: the thread that did it.
         header: Header,
@@ -352,7 +354,7 @@ records! {
         child_tid: u32,
         /// Fork: its process.
         child_tgid: u32,
-        /// [`flags::GROUP_DEAD`].
+        /// [`flags::GROUP_DEAD`], [`flags::WATCHED`].
         flags: u32,
         /// Zero.
         reserved: u32,
@@ -407,11 +409,11 @@ records! {
 
 records! {
     /// What one CPU could not record, by [`LostReason`] (index: its number minus one). Only ever grows.
-    Losses: 32 {
-        /// How many records.
-        count: [u64; 2],
+    Losses: 48 {
+        /// How many.
+        count: [u64; 3],
         /// When the last of them happened, ns.
-        last_ns: [u64; 2],
+        last_ns: [u64; 3],
     }
 }
 
@@ -425,6 +427,8 @@ pub enum ProcessChange {
     Exec = 2,
     /// A thread ended.
     Exit = 3,
+    /// It begins to listen on a port that is waited for, and is watched from now on.
+    Listens = 4,
 }
 
 impl ProcessChange {
@@ -435,12 +439,13 @@ impl ProcessChange {
             1 => Self::Fork,
             2 => Self::Exec,
             3 => Self::Exit,
+            4 => Self::Listens,
             _ => return None,
         })
     }
 }
 
-/// Why the kernel half lost a record.
+/// Why the kernel half lost a record, or did not watch a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum LostReason {
@@ -448,11 +453,13 @@ pub enum LostReason {
     RingFull = 1,
     /// A socket could not be given its state.
     SocketState = 2,
+    /// A child or a process that was waited for is not watched, because there are too many. No record of others is missing.
+    TooManyTargets = 3,
 }
 
 impl LostReason {
     /// Every reason, in the order of [`Losses`].
-    pub const ALL: [Self; 2] = [Self::RingFull, Self::SocketState];
+    pub const ALL: [Self; 3] = [Self::RingFull, Self::SocketState, Self::TooManyTargets];
 
     /// The reason with this number.
     #[must_use]
@@ -460,6 +467,7 @@ impl LostReason {
         Some(match value {
             1 => Self::RingFull,
             2 => Self::SocketState,
+            3 => Self::TooManyTargets,
             _ => return None,
         })
     }

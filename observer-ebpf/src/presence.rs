@@ -71,9 +71,11 @@ pub(crate) fn found() {
     }
 }
 
-/// The clock interrupted a thread that is not watched.
+/// The clock interrupted a thread that is not watched. Of two threads of a process that end at the same time one can have left
+/// this CPU when the process was no target any more.
 #[inline(always)]
 pub(crate) fn found_another() {
+    left();
     if let Some(ticks) = TICKS_ON_OTHERS.get_ptr_mut(0) {
         // SAFETY: this CPU's slot; ticks of one CPU do not nest.
         unsafe { *ticks += 1 };

@@ -4,11 +4,15 @@ use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    btf_maps::{Array, PerCpuArray, SkStorage},
+    btf_maps::{Array, HashMap, PerCpuArray, SkStorage},
     helpers::generated::{bpf_get_socket_cookie, bpf_sk_storage_get},
     macros::btf_map,
 };
-use observer_common::{Connection, Kind, LostReason, flags, limits::ANY_NETWORK, tcp};
+use observer_common::{
+    Connection, Kind, LostReason, flags,
+    limits::{ANY_NETWORK, MAX_AWAITED_PORTS},
+    tcp,
+};
 
 use crate::{direction, held::Mark, kernel::Sock, ring};
 
@@ -55,6 +59,10 @@ static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 #[btf_map]
 static PORTS: Array<u32, 65536> = Array::new();
 
+/// Whoever begins to listen on one of these ports is watched, see [`observer_common::names::map::AWAITED`].
+#[btf_map]
+static AWAITED: HashMap<u32, u32, { MAX_AWAITED_PORTS as usize }> = HashMap::new();
+
 /// The notification of a socket that this CPU is in the middle of.
 #[repr(C)]
 pub(crate) struct NetworkMark {
@@ -89,6 +97,16 @@ pub(crate) fn mark(conn: u64, at_ns: u64) {
 pub(crate) fn is_watched_port(sock: Sock) -> bool {
     match PORTS.get(u32::from(sock.local_port())) {
         Some(&network) => network != 0 && (network == ANY_NETWORK || network == sock.network()),
+        None => false,
+    }
+}
+
+/// Whether the process of this socket, which begins to listen, is to be watched.
+#[inline(always)]
+pub(crate) fn is_awaited(sock: Sock) -> bool {
+    // SAFETY: userspace writes these before programs run.
+    match unsafe { AWAITED.get(u32::from(sock.local_port())) } {
+        Some(&network) => network == ANY_NETWORK || network == sock.network(),
         None => false,
     }
 }

@@ -1,14 +1,19 @@
 //! Which processes are watched. Asked by every program before any other work.
+//!
+//! A child is put in at its fork, before it runs, and a process is taken out when the last of its threads leaves its CPU for
+//! good: neither waits for userspace, which learns of both from the records.
+
+use core::{cell::UnsafeCell, ptr};
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_ANY, BPF_EXIST, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap},
     helpers::bpf_get_current_pid_tgid,
     macros::btf_map,
 };
-use observer_common::{flags, limits, task};
+use observer_common::{LostReason, flags, limits, task};
 
-use crate::{kernel::Task, user};
+use crate::{kernel::Task, ring, user};
 
 const MAX_TARGETS: usize = limits::MAX_TARGETS as usize;
 
@@ -28,10 +33,23 @@ static SCHEDULER_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 #[btf_map]
 static KIND_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 
-/// The only watched thread-group id, 0 when there are several. A constant at load: with one target, the
-/// verifier drops the map look-up and a context switch of a stranger costs two comparisons.
+/// The only watched thread-group id, which has the first slot; 0 when there were ever several, and when there is none. With
+/// it a context switch of a stranger costs two comparisons, and no map look-up. Read and written as a volatile word: this
+/// target has no atomic ones.
 #[unsafe(no_mangle)]
-static ONLY_TARGET: u32 = 0;
+#[unsafe(link_section = ".data.only_target")]
+static ONLY_TARGET: Word = Word(UnsafeCell::new(0));
+
+/// A word that changes while programs run.
+#[repr(transparent)]
+struct Word(UnsafeCell<u32>);
+
+// SAFETY: it is only ever read and written whole.
+unsafe impl Sync for Word {}
+
+/// Whether children are watched too. A constant at load.
+#[unsafe(no_mangle)]
+static FOLLOW: u32 = 0;
 
 /// A watched process.
 #[derive(Clone, Copy)]
@@ -43,14 +61,61 @@ impl Target {
     /// This process, when it is watched.
     #[inline(always)]
     pub(crate) fn find(tgid: u32) -> Option<Self> {
-        // SAFETY: a valid, aligned static; volatile so that the placeholder is not folded in.
-        let only = unsafe { core::ptr::read_volatile(&raw const ONLY_TARGET) };
+        // SAFETY: a valid, aligned static.
+        let only = unsafe { ptr::read_volatile(ONLY_TARGET.0.get()) };
         if only != 0 {
             return (tgid == only).then_some(Self { slot: 0 });
         }
-        // SAFETY: a slot never changes while programs run.
-        let slot = unsafe { TARGETS.get(tgid) }?;
-        Some(Self { slot: *slot })
+        let slot = TARGETS.get_ptr(tgid)?;
+        // SAFETY: an aligned word of a map. Of two slots that it has one after the other, either will do.
+        let slot = unsafe { ptr::read_volatile(slot) };
+        Some(Self { slot })
+    }
+
+    /// Watches process `tgid` from now on, with nothing known of its threads' variables. Where there is no room for it, that is
+    /// counted.
+    #[inline(always)]
+    pub(crate) fn add(tgid: u32, at_ns: u64) -> Option<Self> {
+        Self {
+            slot: limits::NO_SLOT,
+        }
+        .with(tgid, at_ns)
+    }
+
+    /// Watches a child of this process, if children are to be watched. Its memory is a copy of its parent's.
+    #[inline(always)]
+    pub(crate) fn add_child(self, tgid: u32, at_ns: u64) -> Option<Self> {
+        // SAFETY: a valid, aligned static; volatile so that the placeholder is not folded in.
+        if unsafe { ptr::read_volatile(&raw const FOLLOW) } == 0 {
+            return None;
+        }
+        self.with(tgid, at_ns)
+    }
+
+    #[inline(always)]
+    fn with(self, tgid: u32, at_ns: u64) -> Option<Self> {
+        if TARGETS.insert(tgid, self.slot, u64::from(BPF_ANY)).is_err() {
+            ring::lost(LostReason::TooManyTargets, at_ns);
+            return None;
+        }
+        ask_the_map();
+        Some(self)
+    }
+
+    /// Process `tgid`, which is watched, runs another program: what is known of its threads' variables holds no more.
+    #[inline(always)]
+    pub(crate) fn runs_another_program(tgid: u32) {
+        // Where it is gone meanwhile, nothing is to be done.
+        let _ = TARGETS.insert(tgid, limits::NO_SLOT, u64::from(BPF_EXIST));
+        ask_the_map();
+    }
+
+    /// Nothing more comes of process `tgid`, and its number can be another's.
+    #[inline(always)]
+    pub(crate) fn remove(tgid: u32) {
+        // Another thread of it can have done so.
+        let _ = TARGETS.remove(tgid);
+        ask_the_map();
     }
 
     /// Its place in the arrays that have one for each target.
@@ -96,6 +161,13 @@ impl Target {
             _ => 0,
         }
     }
+}
+
+/// There are several targets, or none.
+#[inline(always)]
+fn ask_the_map() {
+    // SAFETY: a valid, aligned static.
+    unsafe { ptr::write_volatile(ONLY_TARGET.0.get(), 0) };
 }
 
 /// The current thread's target, process and thread id, when its process is watched.

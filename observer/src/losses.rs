@@ -20,14 +20,17 @@ pub mod reason {
     pub const REFUSED_CONNECTIONS: &str = "refused_connections";
     /// Events of threads beyond the number that is followed.
     pub const REFUSED_THREADS: &str = "refused_threads";
+    /// Processes that were to be watched, beyond the number that is.
+    pub const REFUSED_PROCESSES: &str = "refused_processes";
     /// Every reason.
-    pub const ALL: [&str; 6] = [
+    pub const ALL: [&str; 7] = [
         RING_FULL,
         SOCKET_STATE,
         LATE,
         UNKNOWN,
         REFUSED_CONNECTIONS,
         REFUSED_THREADS,
+        REFUSED_PROCESSES,
     ];
 }
 
@@ -40,6 +43,7 @@ pub fn kernel_reason(number: u32) -> &'static str {
     match LostReason::from_u32(number) {
         Some(LostReason::RingFull) => reason::RING_FULL,
         Some(LostReason::SocketState) => reason::SOCKET_STATE,
+        Some(LostReason::TooManyTargets) => reason::REFUSED_PROCESSES,
         None => reason::UNKNOWN,
     }
 }

@@ -8,9 +8,10 @@ mod polls;
 mod processes;
 mod settled;
 
+use std::collections::BTreeSet;
 use std::io;
 
-use observer_common::tcp;
+use observer_common::{LostReason, tcp};
 
 use self::settled::{Explained, Settled};
 use crate::attribution::{Evidence, Explainer, Keep, Names};
@@ -43,7 +44,8 @@ const SETTLED_A_TICK: usize = 512;
 pub struct Pipeline {
     unix_offset_ns: u64,
     started_ns: u64,
-    targets: Vec<u32>,
+    /// Processes that are watched now.
+    targets: BTreeSet<u32>,
     threads: Threads,
     /// Where they are recorded.
     polls: Option<Polls>,
@@ -86,6 +88,7 @@ impl Pipeline {
                     .targets
                     .iter()
                     .map(|target| (target.pid, target.comm.clone())),
+                header.options.follow,
             ),
             new_hints: Vec::new(),
             settled: Settled::default(),
@@ -113,6 +116,7 @@ impl Pipeline {
                 pid: target.pid,
                 comm: Some(target.comm.clone()),
                 parent: None,
+                watched: None,
                 exe: target.exe.clone(),
                 successors: Vec::new(),
             })?;
@@ -130,12 +134,6 @@ impl Pipeline {
             self.event(&event, sink)?;
         }
         Ok(())
-    }
-
-    /// Whether every watched process has ended, and it is known who took over.
-    #[must_use]
-    pub fn targets_gone(&self) -> bool {
-        self.targets.is_empty() && !self.serving.is_waiting()
     }
 
     /// Explains what has an end, and closes the output. Gives the hints that were not taken before.
@@ -216,6 +214,8 @@ impl Pipeline {
                 }
             }
             Event::Process(event) => self.process(event, sink)?,
+            Event::TargetAdded(event) => self.target_added(event, sink)?,
+            Event::TargetGone(event) => self.target_gone(event, sink)?,
             Event::Lost(event) => self.lost(event),
             Event::ThreadName(event) => {
                 self.threads
@@ -464,6 +464,10 @@ impl Pipeline {
     fn lost(&mut self, event: &event::Lost) {
         self.summary
             .lost(losses::kernel_reason(event.reason), event.count);
+        if event.reason == LostReason::TooManyTargets as u32 {
+            // Of those that are watched nothing is missing.
+            return;
+        }
         self.losses.add(event.from_ns, event.to_ns);
         self.threads.lost(event.to_ns);
         if let Some(polls) = &mut self.polls {

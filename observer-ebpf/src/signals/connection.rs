@@ -1,11 +1,12 @@
 //! Signal `connection`: a TCP socket changes its state: a child of a watched listener is established, a watched
-//! process listens or connects, a tracked connection closes.
+//! process listens or connects, a tracked connection closes; or somebody begins to listen where that is waited for.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_common::{flags, tcp};
 
+use super::process;
 use crate::{kernel::Sock, ring, socket, target};
 
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
@@ -14,7 +15,10 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a socket.
     let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
     let (old_state, new_state) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
-    let current = target::current();
+    let current = match target::current() {
+        None if new_state == tcp::LISTEN && sock.is_tcp() && socket::is_awaited(sock) => process::listens(),
+        current => current,
+    };
     let (tgid, tid) = current.map_or((0, 0), |(_, tgid, tid)| (tgid, tid));
     let state = match socket::tracked(sock) {
         Some(state) => Some(state),

@@ -1,4 +1,5 @@
-//! Signal `process`: threads and children begin, programs are replaced, threads end.
+//! Signal `process`: threads and children begin, programs are replaced, threads end. Children of watched processes are
+//! watched from here on.
 
 use core::ffi::c_void;
 
@@ -15,7 +16,14 @@ fn fork(ctx: BtfTracePointContext) -> i32 {
     let parent = unsafe { Task::new(ctx.arg::<*const c_void>(0)) };
     // SAFETY: the second argument is a task.
     let child = unsafe { Task::new(ctx.arg::<*const c_void>(1)) };
-    record(parent, child, ProcessChange::Fork, 0);
+    let Some(target) = Target::find(parent.tgid()) else {
+        return 0;
+    };
+    let at_ns = ring::now();
+    // The child has not run yet.
+    let is_watched = child.tgid() != parent.tgid() && target.add_child(child.tgid(), at_ns).is_some();
+    let flags = if is_watched { flags::WATCHED } else { 0 };
+    record(parent, child, ProcessChange::Fork, flags, at_ns);
     0
 }
 
@@ -24,9 +32,12 @@ fn fork(ctx: BtfTracePointContext) -> i32 {
 fn exec(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a task.
     let task = unsafe { Task::new(ctx.arg::<*const c_void>(0)) };
-    if record(task, task, ProcessChange::Exec, 0) {
-        debug!(&ctx, "process {} runs another program", task.tgid());
+    if Target::find(task.tgid()).is_none() {
+        return 0;
     }
+    Target::runs_another_program(task.tgid());
+    record(task, task, ProcessChange::Exec, 0, ring::now());
+    debug!(&ctx, "process {} runs another program", task.tgid());
     0
 }
 
@@ -35,31 +46,34 @@ fn exec(ctx: BtfTracePointContext) -> i32 {
 fn exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a task.
     let task = unsafe { Task::new(ctx.arg::<*const c_void>(0)) };
+    if Target::find(task.tgid()).is_none() {
+        return 0;
+    }
     let dead = task.group_dead();
-    if record(
-        task,
-        task,
-        ProcessChange::Exit,
-        if dead { flags::GROUP_DEAD } else { 0 },
-    ) && dead
-    {
+    let flags = if dead { flags::GROUP_DEAD } else { 0 };
+    record(task, task, ProcessChange::Exit, flags, ring::now());
+    if dead {
         debug!(&ctx, "process {} ended", task.tgid());
     }
     0
 }
 
+/// The current thread begins to listen where somebody is waited for: its process is watched from now on.
 #[inline(always)]
-fn record(task: Task, subject: Task, change: ProcessChange, flags: u32) -> bool {
-    let tgid = task.tgid();
-    if Target::find(tgid).is_none() {
-        return false;
-    }
-    let at_ns = ring::now();
+pub(super) fn listens() -> Option<(Target, u32, u32)> {
+    let (task, at_ns) = (Task::current(), ring::now());
+    let target = Target::add(task.tgid(), at_ns)?;
+    record(task, task, ProcessChange::Listens, 0, at_ns);
+    Some((target, task.tgid(), task.tid()))
+}
+
+#[inline(always)]
+fn record(task: Task, subject: Task, change: ProcessChange, flags: u32, at_ns: u64) {
     ring::write(
         at_ns,
         Process {
             header: ring::header(Kind::Process, task.tid(), at_ns),
-            tgid,
+            tgid: task.tgid(),
             change: change as u32,
             child_tid: subject.tid(),
             child_tgid: subject.tgid(),
@@ -68,5 +82,4 @@ fn record(task: Task, subject: Task, change: ProcessChange, flags: u32) -> bool 
             comm: subject.comm(),
         },
     );
-    true
 }

@@ -12,6 +12,9 @@ use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
 use crate::{kernel::Task, presence, ring, target::Target, theft, user};
 
+/// `TASK_DEAD`: the thread leaves its CPU for the last time.
+const DEAD: u32 = 0x80;
+
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
 struct Contended {
@@ -123,6 +126,9 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 next_comm: next.comm(),
             },
         );
+        if state & DEAD != 0 && prev.group_dead() {
+            Target::remove(prev_tgid);
+        }
     }
     if enters {
         presence::came();

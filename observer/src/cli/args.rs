@@ -43,6 +43,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sudo observer attach --pid 4120
+  sudo observer attach --port 8080 --duration 1m
+  sudo observer attach --pid $(pgrep -o nginx) --no-follow
   sudo observer attach --pid 4120 --duration 10s --requests all -o slow.jsonl
   sudo observer attach --pid 4120 | scripts/where_p99_goes.py")]
 pub(crate) struct Attach {
@@ -82,14 +84,20 @@ pub(crate) struct Replay {
 /// What to observe and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// Process to watch, with all its threads; may be given several times. Child processes are not followed
-    #[arg(short, long = "pid", value_name = "PID", required = true, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Process to watch, with all its threads, its children and theirs; may be given several times
+    #[arg(short, long = "pid", value_name = "PID", required_unless_present = "ports", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pids: Vec<u32>,
+    /// Watch whoever listens on this TCP port in observer's network namespace, now or later; may be given several times
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+    /// Watch only the processes that are given, and not their children
+    #[arg(long)]
+    pub(crate) no_follow: bool,
     /// Stop after this long: 500ms, 10s, 5m, 1h
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
-    /// Also record each poll of a tokio task: how long polls take, and how long tasks are queued before. The probes
-    /// for it take about 12 us of the processes' time a poll; a request takes one poll or more
+    /// Also record each poll of a tokio task, but those of children: how long polls take, and how long tasks are queued
+    /// before. The probes for it take about 12 us of the processes' time a poll; a request takes one poll or more
     #[arg(long)]
     pub(crate) polls: bool,
     /// Size of each CPU's ring buffer: a power of two, from 64KiB

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::ops::ControlFlow;
 
 use anyhow::{Context as _, Result, bail};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
 
-use super::args::{Attach, Watch};
+use super::args::{Attach, Print};
 use super::exit::Ending;
 use super::{hints, live, sinks};
 
@@ -17,14 +16,10 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if arguments.record.is_some() && arguments.record == arguments.print.output {
         bail!("--record and --output name the same file");
     }
-    let Watch {
-        ring_kib,
-        polls,
-        sample_hz,
-        ..
-    } = arguments.watch;
-    let options = sinks::options(&arguments.print, u64::from(ring_kib) * 1024, polls, sample_hz);
-    let attached = live::attach(&arguments.watch, options)?;
+    let Print {
+        requests, with_query, ..
+    } = arguments.print;
+    let attached = live::attach(&arguments.watch, requests, with_query)?;
     let mut sink = sinks::open(&arguments.print)?;
     let failed = || sinks::failed(&arguments.print);
     let mut recording = match &arguments.record {
@@ -45,11 +40,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         }
         pipeline.batch(batch, &mut *sink).with_context(failed)?;
         hints::say(&pipeline.take_hints(), &arguments.print);
-        Ok(if pipeline.targets_gone() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        })
+        Ok(())
     })?;
     if let Some((writer, path)) = recording {
         writer.finish().with_context(|| sinks::cannot_write(path))?;

@@ -40,6 +40,8 @@ pub(crate) fn run() -> Result<Ending> {
     // No process has this id: the programs are attached for real, and record nothing.
     let options = Options {
         pids: vec![u32::MAX],
+        follow: true,
+        awaited: Vec::new(),
         ports: Vec::new(),
         listeners: Vec::new(),
         ring_bytes: limits::RING_BYTES,

@@ -1,14 +1,16 @@
 //! What `attach` and `record` share: look at the targets, load the kernel half, drain it until something ends
 //! the run.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use observer::model::header::{Header, Options, RuntimeInfo, SignalInfo, TargetInfo};
+use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
+use observer::output::SAMPLE_ONE_IN;
 use observer::polls::PROBE_NS;
 use observer::source::live::polls::{self, Functions};
-use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals, target};
+use observer::source::live::targets::choice::{self, Choice, Vacant};
+use observer::source::live::targets::look::{self, Target};
+use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals};
 use observer::source::{Batch, Source as _};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,16 +29,17 @@ pub(crate) struct Attached {
     pub(crate) header: Header,
 }
 
-/// Looks at the targets and attaches.
-pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
-    let mut pids = watch.pids.clone();
-    pids.sort_unstable();
-    pids.dedup();
-    let targets = pids
-        .iter()
-        .map(|&pid| target::look_at(pid))
-        .collect::<Result<Vec<_>>>()?;
+/// Looks at the targets and attaches. Of their requests these are to be written.
+pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Result<Attached> {
+    let choice = Choice {
+        pids: watch.pids.clone(),
+        ports: watch.ports.clone(),
+        follow: !watch.no_follow,
+    };
+    let chosen = choice::choose(&choice)?;
     privilege::require()?;
+    let targets = chosen.targets;
+    chosen.vacant.into_iter().for_each(say_vacant);
     let polls = if watch.polls {
         polls::require()?;
         functions(&targets)
@@ -44,7 +47,9 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         Vec::new()
     };
     let load = live::Options {
-        pids,
+        pids: targets.iter().map(|target| target.pid).collect(),
+        follow: choice.follow,
+        awaited: choice.ports,
         ports: targets
             .iter()
             .flat_map(|target| target.ports.iter().map(|&port| (port, target.network)))
@@ -64,8 +69,7 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
     }
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
-        target::require(target.pid)
-            .with_context(|| format!("{} ended before it was watched", target.comm))?;
+        look::require(target.pid).with_context(|| format!("{} ended before it was watched", target.comm))?;
     }
     let unix_offset_ns = LiveSource::unix_offset_ns();
     let header = Header {
@@ -77,7 +81,16 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
         unix_offset_ns,
         targets: targets.iter().map(info).collect(),
         signals: kernel_half.outcomes.iter().map(signal_info).collect(),
-        options,
+        options: Options {
+            requests,
+            sample_one_in: SAMPLE_ONE_IN,
+            with_query,
+            ring_bytes: load.ring_bytes.into(),
+            polls: watch.polls,
+            sample_hz: watch.sample_hz,
+            follow: load.follow,
+            ports: load.awaited.clone(),
+        },
         replay: false,
     };
     let runtimes = targets.iter().map(|target| (target.pid, target.runtime.clone()));
@@ -102,8 +115,8 @@ pub(crate) fn attach(watch: &Watch, options: Options) -> Result<Attached> {
 }
 
 impl Attached {
-    /// Drains until Ctrl-C, the end of the duration, or `each` says to stop; then once more.
-    pub(crate) fn run(self, mut each: impl FnMut(&Batch) -> Result<ControlFlow<()>>) -> Result<()> {
+    /// Drains until Ctrl-C, the end of the duration, or that of all targets; then once more.
+    pub(crate) fn run(self, mut each: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
         let Self {
             mut source,
             runtime,
@@ -122,7 +135,8 @@ impl Attached {
                     () = reached(deadline) => break,
                     () = sleep(source.poll_interval()) => {
                         source.next(&mut batch)?;
-                        if each(&batch)?.is_break() {
+                        each(&batch)?;
+                        if source.is_over() {
                             break;
                         }
                     }
@@ -131,14 +145,24 @@ impl Attached {
             anyhow::Ok(())
         })?;
         source.finish(&mut batch)?;
-        let _ = each(&batch)?;
-        Ok(())
+        each(&batch)
     }
 }
 
+/// Says that nobody who can be watched listens on a port, and what follows from that.
+fn say_vacant(vacant: Vacant) {
+    let Vacant { port, is_taken } = vacant;
+    let who = if is_taken {
+        format!("whoever listens on port {port} is process 1, or cannot be seen")
+    } else {
+        format!("nobody listens on port {port} in this network namespace")
+    };
+    eprintln!("observer: {who}: waits for the next who does");
+}
+
 /// The functions that are to be probed. Says what that will cost, and where there is nothing to be probed.
-fn functions(targets: &[target::Target]) -> Vec<Functions> {
-    let find = |target: &target::Target| match Functions::find(target.pid) {
+fn functions(targets: &[Target]) -> Vec<Functions> {
+    let find = |target: &Target| match Functions::find(target.pid) {
         Ok(functions) => {
             eprintln!(
                 "observer: --polls probes {} functions of {} ({}), at about {} ns each time that one is called: \
@@ -168,7 +192,7 @@ async fn reached(deadline: Option<Instant>) {
     }
 }
 
-fn info(target: &target::Target) -> TargetInfo {
+fn info(target: &Target) -> TargetInfo {
     TargetInfo {
         pid: target.pid,
         comm: target.comm.clone(),

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 
 use anyhow::{Context as _, Result, bail};
 use observer::model::header::Options;
+use observer::output::SAMPLE_ONE_IN;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
@@ -18,13 +19,12 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     let file = File::open(&arguments.file).with_context(|| format!("cannot open {path}"))?;
     let (mut source, mut header) = Reader::open(file).with_context(|| format!("cannot replay {path}"))?;
     header.replay = true;
-    let Options {
-        ring_bytes,
-        polls,
-        sample_hz,
-        ..
-    } = header.options;
-    header.options = sinks::options(&arguments.print, ring_bytes, polls, sample_hz);
+    header.options = Options {
+        requests: arguments.print.requests,
+        sample_one_in: SAMPLE_ONE_IN,
+        with_query: arguments.print.with_query,
+        ..header.options
+    };
 
     if let Some(output) = &arguments.print.output
         && fs::canonicalize(output).ok() == Some(fs::canonicalize(&arguments.file)?)

@@ -6,9 +6,8 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use observer::model::header::Options;
 use observer::output::table::{Size, Style};
-use observer::output::{JsonLines, SAMPLE_ONE_IN, Sink, Table};
+use observer::output::{JsonLines, Sink, Table};
 use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};
@@ -18,18 +17,6 @@ const ELSEWHERE: Size = Size {
     width: 120,
     height: 24,
 };
-
-/// The options as the header carries them.
-pub(crate) fn options(print: &Print, ring_bytes: u64, polls: bool, sample_hz: u32) -> Options {
-    Options {
-        requests: print.requests,
-        sample_one_in: SAMPLE_ONE_IN,
-        with_query: print.with_query,
-        ring_bytes,
-        polls,
-        sample_hz,
-    }
-}
 
 /// What to say when the output takes no more.
 pub(crate) fn failed(print: &Print) -> String {

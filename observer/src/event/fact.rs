@@ -1,6 +1,6 @@
 //! Facts that userspace adds to the stream, so that a replay sees what the live run saw.
 
-use super::{Ended, Function, Listener, Looked, Sample, Samples, Successor};
+use super::{Ended, Function, Listener, Looked, Sample, Samples, Successor, TargetAdded, TargetGone};
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Looked = 121,
     Successor = 122,
     Ended = 123,
+    TargetAdded = 130,
+    TargetGone = 131,
 }
 
 impl Kind {
@@ -48,6 +50,8 @@ impl Kind {
             121 => Self::Looked,
             122 => Self::Successor,
             123 => Self::Ended,
+            130 => Self::TargetAdded,
+            131 => Self::TargetGone,
             _ => return None,
         })
     }
@@ -70,6 +74,8 @@ impl Kind {
             Self::Looked => size_of::<Looked>(),
             Self::Successor => size_of::<Successor>(),
             Self::Ended => size_of::<Ended>(),
+            Self::TargetAdded => size_of::<TargetAdded>(),
+            Self::TargetGone => size_of::<TargetGone>(),
         }
     }
 }

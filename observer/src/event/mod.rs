@@ -6,6 +6,7 @@
 mod fact;
 mod sample;
 mod serving;
+mod target;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
@@ -15,6 +16,7 @@ pub use fact::{
 };
 pub use sample::{Function, Sample, Samples};
 pub use serving::{Ended, Listener, Looked, Successor};
+pub use target::{TargetAdded, TargetGone};
 
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,10 @@ pub enum Event<'a> {
     Successor(&'a Successor),
     /// A watched process ended, and who took over was looked for.
     Ended(&'a Ended),
+    /// A process is watched from now on.
+    TargetAdded(&'a TargetAdded),
+    /// A watched process has ended, and no record says so.
+    TargetGone(&'a TargetGone),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -118,6 +124,8 @@ impl<'a> Event<'a> {
                 fact::Kind::Looked => Self::Looked(view(bytes)?),
                 fact::Kind::Successor => Self::Successor(view(bytes)?),
                 fact::Kind::Ended => Self::Ended(view(bytes)?),
+                fact::Kind::TargetAdded => Self::TargetAdded(view(bytes)?),
+                fact::Kind::TargetGone => Self::TargetGone(view(bytes)?),
                 fact::Kind::Tick => Self::Tick(view(bytes)?),
                 fact::Kind::End => Self::End(view(bytes)?),
             },

@@ -21,8 +21,8 @@ pub struct Listener {
     pub inode: u64,
     /// TCP port; 0 for a Unix stream socket.
     pub port: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 when the process that holds it was started by the watched one, and is watched too.
+    pub followed: u32,
     /// Name of the process that holds it, NUL-padded.
     pub comm: [u8; observer_common::limits::COMM_BYTES],
     /// Path of a Unix socket, NUL-padded; it begins with `@` where it is abstract, and is empty where it has no name.
@@ -39,7 +39,7 @@ impl Listener {
             parent: 0,
             inode,
             port: port as u32,
-            reserved: 0,
+            followed: 0,
             comm: [0; observer_common::limits::COMM_BYTES],
             path: [0; TEXT_BYTES],
         }
@@ -104,8 +104,8 @@ pub struct Successor {
     pub port: u32,
     /// 1 when it is the same socket, 0 when it is another one on the same port.
     pub same_socket: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 when it is watched too.
+    pub watched: u32,
     /// Its name, NUL-padded.
     pub comm: [u8; observer_common::limits::COMM_BYTES],
 }
@@ -119,7 +119,7 @@ impl Successor {
             pid,
             port: port.into(),
             same_socket: same_socket.into(),
-            reserved: 0,
+            watched: 0,
             comm: text_field(comm),
         }
     }
@@ -133,8 +133,8 @@ pub struct Ended {
     pub header: Header,
     /// A TCP port on which it listened; 0 where it listened on none, and nobody was looked for.
     pub port: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Of those that it started, and those started by these, how many are still watched.
+    pub left: u32,
     /// How long was waited for a successor, ns.
     pub waited_ns: u64,
 }
@@ -146,8 +146,17 @@ impl Ended {
         Self {
             header: header(Kind::Ended, at_ns, pid),
             port: port.into(),
-            reserved: 0,
+            left: 0,
             waited_ns,
+        }
+    }
+
+    /// The same, with so many of its family still watched.
+    #[must_use]
+    pub fn leaves(self, left: usize) -> Self {
+        Self {
+            left: u32::try_from(left).unwrap_or(u32::MAX),
+            ..self
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Header {
     pub started_unix_ns: u64,
     /// What to add to `CLOCK_MONOTONIC` for ns since the Unix epoch.
     pub unix_offset_ns: u64,
-    /// Processes that are watched from the start.
+    /// Processes that are watched from the start, without children that are followed.
     pub targets: Vec<TargetInfo>,
     /// Where each signal comes from.
     pub signals: Vec<SignalInfo>,
@@ -90,6 +90,12 @@ pub struct Options {
     /// How often a second what threads run is sampled, on each CPU; 0 for never.
     #[serde(default)]
     pub sample_hz: u32,
+    /// Children of watched processes are watched too.
+    #[serde(default)]
+    pub follow: bool,
+    /// Whoever listens on these ports is watched.
+    #[serde(default)]
+    pub ports: Vec<u16>,
 }
 
 /// What `--requests` asks for.

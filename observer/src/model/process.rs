@@ -19,6 +19,9 @@ pub struct ProcessLine {
     /// The process that it was forked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<u32>,
+    /// Of one that was forked: whether it is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched: Option<bool>,
     /// Its executable, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,

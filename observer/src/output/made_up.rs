@@ -46,6 +46,8 @@ pub(super) fn header() -> Header {
             ring_bytes: 1 << 20,
             polls: false,
             sample_hz: 99,
+            follow: true,
+            ports: Vec::new(),
         },
         replay: false,
     }
@@ -59,6 +61,7 @@ pub(super) fn process() -> ProcessLine {
         pid: PID,
         comm: Some("axum-srv".to_owned()),
         parent: None,
+        watched: None,
         exe: None,
         successors: Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use observer_common::{ProcessChange, flags};
+use observer_common::{Header, ProcessChange, flags};
 
 use super::Pipeline;
 use crate::event;
@@ -18,56 +18,124 @@ impl Pipeline {
         }
     }
 
+    fn line(&self, header: &Header, event: ProcessEvent, pid: u32, comm: Option<String>) -> ProcessLine {
+        ProcessLine {
+            unix_ns: self.unix_ns(header.at_ns),
+            event,
+            pid,
+            comm,
+            parent: None,
+            watched: None,
+            exe: None,
+            successors: Vec::new(),
+        }
+    }
+
     /// Something happened to a process or a thread.
     pub(super) fn process(
         &mut self,
         event: &observer_common::Process,
         sink: &mut dyn Sink,
     ) -> io::Result<()> {
-        let unix_ns = self.unix_ns(event.header.at_ns);
-        let line = |change, pid, parent| ProcessLine {
-            unix_ns,
-            event: change,
-            pid,
-            comm: Some(event::text(&event.comm)),
-            parent,
-            exe: None,
-            successors: Vec::new(),
-        };
+        let comm = event::text(&event.comm);
+        let header = &event.header;
         match ProcessChange::from_u32(event.change) {
             Some(ProcessChange::Fork) if event.child_tgid == event.tgid => {
-                let comm = event::text(&event.comm);
-                if let Some(id) = self
-                    .threads
-                    .started(&event.header, event.tgid, event.child_tid, &comm)
-                {
-                    self.connections.touched(id, event.child_tid);
-                }
+                self.started(event, &comm);
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
-                sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
+                let watched = event.flags & flags::WATCHED != 0;
+                if watched {
+                    self.watch(header, event.child_tgid, None, sink)?;
+                    self.started(event, &comm);
+                }
+                sink.process(&ProcessLine {
+                    parent: Some(event.tgid),
+                    watched: Some(watched),
+                    ..self.line(header, ProcessEvent::Fork, event.child_tgid, Some(comm))
+                })
             }
             Some(ProcessChange::Exec) => {
                 self.process_ended(event.tgid);
-                sink.process(&line(ProcessEvent::Exec, event.tgid, None))
+                sink.process(&self.line(header, ProcessEvent::Exec, event.tgid, Some(comm)))
             }
             Some(ProcessChange::Exit) => {
-                self.threads.ended(event.header.tid, event.header.at_ns);
+                self.threads.ended(header.tid, header.at_ns);
                 if let Some(polls) = &mut self.polls {
-                    polls.thread_ended(event.header.tid);
+                    polls.thread_ended(header.tid);
                 }
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
-                let Some(place) = self.targets.iter().position(|pid| *pid == event.tgid) else {
-                    return Ok(());
-                };
-                self.targets.remove(place);
-                self.process_ended(event.tgid);
-                self.serving.leaves(line(ProcessEvent::Exit, event.tgid, None));
-                Ok(())
+                self.gone(header, event.tgid, Some(comm), sink)
             }
+            Some(ProcessChange::Listens) => {
+                self.watch(header, event.tgid, Some(&comm), sink)?;
+                sink.process(&self.line(header, ProcessEvent::Start, event.tgid, Some(comm)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A thread, or the first one of a child, was begun by another.
+    fn started(&mut self, event: &observer_common::Process, comm: &str) {
+        let (pid, tid) = (event.child_tgid, event.child_tid);
+        if let Some(id) = self.threads.started(&event.header, pid, tid, comm) {
+            self.connections.touched(id, tid);
+        }
+    }
+
+    /// A process is watched, though no record of the kernel half says so.
+    pub(super) fn target_added(&mut self, event: &event::TargetAdded, sink: &mut dyn Sink) -> io::Result<()> {
+        let (header, comm) = (&event.header, event::text(&event.comm));
+        let parent = Some(event.parent).filter(|parent| *parent != 0);
+        let first = parent.is_none().then_some(&*comm);
+        self.watch(header, header.tid, first, sink)?;
+        sink.process(&ProcessLine {
+            parent,
+            ..self.line(header, ProcessEvent::Start, header.tid, Some(comm.clone()))
+        })
+    }
+
+    /// A watched process has ended, though no record of the kernel half says so.
+    pub(super) fn target_gone(&mut self, event: &event::TargetGone, sink: &mut dyn Sink) -> io::Result<()> {
+        self.gone(&event.header, event.header.tid, None, sink)
+    }
+
+    /// Process `pid` is watched from now on, as the child of another, or as the first of its family with its name.
+    fn watch(
+        &mut self,
+        header: &Header,
+        pid: u32,
+        first: Option<&str>,
+        sink: &mut dyn Sink,
+    ) -> io::Result<()> {
+        // Where its end was lost, the number is another's now.
+        self.gone(header, pid, None, sink)?;
+        self.targets.insert(pid);
+        if let Some(comm) = first {
+            self.serving.watch(pid, comm);
+        }
+        Ok(())
+    }
+
+    fn gone(
+        &mut self,
+        header: &Header,
+        pid: u32,
+        comm: Option<String>,
+        sink: &mut dyn Sink,
+    ) -> io::Result<()> {
+        if !self.targets.remove(&pid) {
+            return Ok(());
+        }
+        self.process_ended(pid);
+        self.threads.all_ended(pid, header.at_ns);
+        let line = self.line(header, ProcessEvent::Exit, pid, comm);
+        // Of the first of a family it is looked for who took over.
+        match self.serving.leaves(line) {
+            Some(line) => sink.process(&line),
             None => Ok(()),
         }
     }

@@ -61,6 +61,8 @@ fn header() -> Header {
             ring_bytes: 4096,
             polls: false,
             sample_hz: 0,
+            follow: false,
+            ports: Vec::new(),
         },
         replay: false,
     }

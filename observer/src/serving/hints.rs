@@ -19,7 +19,7 @@ impl Serving {
         for (&pid, watched) in &self.watched {
             if let Some(ended) = watched.ended {
                 hints.extend(watched.replaced(pid, ended));
-                if traffic.turns == 0 && ended.port.is_none() {
+                if traffic.turns == 0 && ended.port.is_none() && !ended.left {
                     hints.push(watched.hint(
                         HintKind::NotListening,
                         pid,
@@ -28,7 +28,7 @@ impl Serving {
                     ));
                 }
             } else if watched.leaving.is_none() && watched.looked {
-                let children = watched.children(pid, traffic);
+                let children = watched.children(pid, self.follow, traffic);
                 if traffic.turns == 0 && children.is_none() {
                     hints.extend(watched.silent(pid, without_turns.is_some()));
                 }
@@ -101,7 +101,12 @@ impl Watched {
     fn replaced(&self, pid: u32, ended: Ended) -> Option<Hint> {
         let port = ended.port?;
         let name = self.name(pid);
-        let Some(first) = self.successors.first() else {
+        let is_other = |successor: &&Successor| !self.watched_successors.contains(&successor.pid);
+        let others: Vec<&Successor> = self.successors.iter().filter(is_other).collect();
+        if others.is_empty() && !self.successors.is_empty() {
+            return None;
+        }
+        let Some(first) = others.first() else {
             return Some(Hint {
                 kind: HintKind::Successor,
                 pid,
@@ -114,7 +119,7 @@ impl Watched {
                     .to_owned(),
             });
         };
-        let pids: Vec<u32> = self.successors.iter().map(|successor| successor.pid).collect();
+        let pids: Vec<u32> = others.iter().map(|successor| successor.pid).collect();
         let Successor {
             comm,
             port,
@@ -137,12 +142,12 @@ impl Watched {
     }
 
     /// Processes that it started hold its own listening socket, or, where there was no request, another one.
-    fn children(&self, pid: u32, traffic: Traffic) -> Option<Hint> {
+    fn children(&self, pid: u32, follow: bool, traffic: Traffic) -> Option<Hint> {
         let silent = traffic.turns == 0;
         let own: BTreeSet<u64> = self.own(pid).map(|listener| listener.inode).collect();
         let others = self.listeners.iter().filter(|listener| {
             let matters = silent || own.contains(&listener.inode);
-            listener.pid != pid && listener.port().is_some() && matters
+            listener.pid != pid && !listener.followed && listener.port().is_some() && matters
         });
         let others: Vec<&Listener> = others.collect();
         let first = others.first()?;
@@ -181,7 +186,12 @@ impl Watched {
             pid,
             pids,
             text,
-            remedy: attach(&watch),
+            // Those for whom there was no room may have some by themselves.
+            remedy: if follow {
+                attach(&watch)
+            } else {
+                "without --no-follow they are watched too".to_owned()
+            },
         })
     }
 
@@ -225,9 +235,10 @@ impl Watched {
         self.hint(HintKind::NoTraffic, pid, &why, remedy)
     }
 
-    /// Its own listeners.
+    /// Its own listeners, and those of the processes that are watched with it.
     fn own(&self, pid: u32) -> impl Iterator<Item = &Listener> {
-        self.listeners.iter().filter(move |listener| listener.pid == pid)
+        let is_own = move |listener: &&Listener| listener.pid == pid || listener.followed;
+        self.listeners.iter().filter(is_own)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::event;
 use crate::model::hint::{Hint, HintKind};
 use crate::model::process::{ProcessLine, Successor};
 
+/// Processes that are kept at once; of more than these it is not told who took over.
+const MAX_WATCHED: usize = 1024;
+
 /// Listeners that are kept of a watched process and those that it started, at most.
 const MAX_LISTENERS: usize = 1024;
 
@@ -19,8 +22,10 @@ const MAX_SUCCESSORS: usize = 64;
 /// What is known of who serves.
 #[derive(Debug, Default)]
 pub(crate) struct Serving {
-    /// By watched process; those that ended stay.
+    /// By watched process, of each family the first; those that ended stay.
     watched: BTreeMap<u32, Watched>,
+    /// Children are watched too, as far as there is room.
+    follow: bool,
     /// Something was told that was not judged yet.
     has_news: bool,
     /// Hints that were given.
@@ -56,6 +61,8 @@ struct Watched {
     /// Its last line, until it is known who took over.
     leaving: Option<ProcessLine>,
     successors: Vec<Successor>,
+    /// Those of them that are watched.
+    watched_successors: Vec<u32>,
     ended: Option<Ended>,
 }
 
@@ -64,6 +71,8 @@ struct Watched {
 struct Listener {
     /// Who holds it: the watched process, or one that it started.
     pid: u32,
+    /// It is one that it started, and is watched too.
+    followed: bool,
     parent: u32,
     comm: String,
     inode: u64,
@@ -82,12 +91,14 @@ enum Place {
 struct Ended {
     /// A port on which it listened.
     port: Option<u16>,
+    /// Some that it started are still watched.
+    left: bool,
     waited_ns: u64,
 }
 
 impl Serving {
-    /// Nothing is known of these processes yet.
-    pub(crate) fn new(targets: impl Iterator<Item = (u32, String)>) -> Self {
+    /// Nothing is known of these processes yet. Their children are watched with them, or are not.
+    pub(crate) fn new(targets: impl Iterator<Item = (u32, String)>, follow: bool) -> Self {
         let watched = |(pid, comm)| {
             let watched = Watched {
                 comm,
@@ -97,7 +108,19 @@ impl Serving {
         };
         Self {
             watched: targets.map(watched).collect(),
+            follow,
             ..Self::default()
+        }
+    }
+
+    /// Another process is watched from now on, the first of its family.
+    pub(crate) fn watch(&mut self, pid: u32, comm: &str) {
+        if self.watched.len() < MAX_WATCHED {
+            let watched = Watched {
+                comm: comm.to_owned(),
+                ..Watched::default()
+            };
+            self.watched.insert(pid, watched);
         }
     }
 
@@ -114,6 +137,7 @@ impl Serving {
         if watched.coming.len() < MAX_LISTENERS {
             watched.coming.push(Listener {
                 pid: event.header.tid,
+                followed: event.followed != 0,
                 parent: event.parent,
                 comm: event::text(&event.comm),
                 inode: event.inode,
@@ -134,10 +158,15 @@ impl Serving {
         }
     }
 
-    /// A process ended, and this is to be written of it once it is known who took over.
-    pub(crate) fn leaves(&mut self, line: ProcessLine) {
-        if let Some(watched) = self.watched.get_mut(&line.pid) {
-            watched.leaving = Some(line);
+    /// A process ended, and this is to be written of it once it is known who took over. Gives it back where that is not looked
+    /// for.
+    pub(crate) fn leaves(&mut self, line: ProcessLine) -> Option<ProcessLine> {
+        match self.watched.get_mut(&line.pid) {
+            Some(watched) if watched.ended.is_none() => {
+                watched.leaving = Some(line);
+                None
+            }
+            _ => Some(line),
         }
     }
 
@@ -154,6 +183,9 @@ impl Serving {
                 port,
                 same_socket: event.same_socket != 0,
             });
+            if event.watched != 0 {
+                watched.watched_successors.push(event.pid);
+            }
         }
     }
 
@@ -163,15 +195,11 @@ impl Serving {
         let line = watched.last_line()?;
         watched.ended = Some(Ended {
             port: u16::try_from(event.port).ok().filter(|port| *port != 0),
+            left: event.left > 0,
             waited_ns: event.waited_ns,
         });
         self.has_news = true;
         Some(line)
-    }
-
-    /// Whether of a process that ended it is not known yet who took over.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.watched.values().any(|watched| watched.leaving.is_some())
     }
 
     /// The last lines of processes of which that will not be known: the stream breaks off.

@@ -8,7 +8,7 @@ const PID: u32 = 4120;
 
 /// What was looked up of process [`PID`]: these listeners, so many connections.
 fn looked(listeners: &[ListenerFact], connections: u32, io_uring: bool) -> Serving {
-    let mut serving = Serving::new(std::iter::once((PID, "server".to_owned())));
+    let mut serving = Serving::new(std::iter::once((PID, "server".to_owned())), true);
     for listener in listeners {
         serving.listener(listener);
     }
@@ -22,6 +22,21 @@ fn own(inode: u64, port: u16) -> ListenerFact {
 
 fn child(pid: u32, inode: u64, port: u16) -> ListenerFact {
     ListenerFact::tcp(1, pid, PID, inode, port).of(PID, "worker")
+}
+
+#[test]
+fn who_asked_for_no_children_is_told_how_to_have_them() {
+    let serving = Serving {
+        follow: false,
+        ..looked(&[own(7, 8080), child(4121, 7, 8080)], 0, false)
+    };
+    let [(HintKind::Children, sentence)] = &told(&serving, SILENCE)[..] else {
+        panic!("one hint");
+    };
+    assert!(
+        sentence.ends_with(": without --no-follow they are watched too"),
+        "{sentence}"
+    );
 }
 
 /// The kinds and the sentences, after this traffic.
@@ -152,7 +167,7 @@ fn traffic_without_a_turn_is_told_by_what_it_was() {
 
 #[test]
 fn of_a_process_that_was_not_looked_at_nothing_is_told() {
-    let serving = Serving::new(std::iter::once((PID, "server".to_owned())));
+    let serving = Serving::new(std::iter::once((PID, "server".to_owned())), true);
     assert_eq!(told(&serving, SILENCE), []);
 }
 
@@ -163,6 +178,7 @@ fn exit() -> ProcessLine {
         pid: PID,
         comm: None,
         parent: None,
+        watched: None,
         exe: None,
         successors: Vec::new(),
     }
@@ -171,8 +187,7 @@ fn exit() -> ProcessLine {
 #[test]
 fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
     let mut serving = looked(&[own(7, 8080)], 0, false);
-    serving.leaves(exit());
-    assert!(serving.is_waiting());
+    assert_eq!(serving.leaves(exit()), None);
     assert_eq!(told(&serving, SILENCE), [], "it is not known yet");
     serving.successor(&SuccessorFact::new(2, PID, 4131, "worker", 8080, true));
     let line = serving.ended(&EndedFact::new(2, PID, 8080, 5)).unwrap();
@@ -180,7 +195,6 @@ fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
         (line.pid, line.successors[0].pid, line.successors[0].port),
         (PID, 4131, 8080)
     );
-    assert!(!serving.is_waiting());
     assert_eq!(
         serving.ended(&EndedFact::new(3, PID, 8080, 5)),
         None,
@@ -199,7 +213,7 @@ fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
 fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
     for (port, expected) in [(8080, 1), (0, 0)] {
         let mut serving = looked(&[], 0, false);
-        serving.leaves(exit());
+        assert_eq!(serving.leaves(exit()), None);
         assert!(
             serving
                 .ended(&EndedFact::new(2, PID, port, 2_000_000_000))
@@ -218,7 +232,7 @@ fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
 #[test]
 fn of_a_process_that_served_nothing_and_ended_that_is_told() {
     let mut serving = looked(&[], 0, false);
-    serving.leaves(exit());
+    assert_eq!(serving.leaves(exit()), None);
     serving.ended(&EndedFact::new(2, PID, 0, 0));
     let silent = told(&serving, SILENCE);
     assert_eq!(silent.len(), 1, "{silent:?}");
@@ -230,9 +244,66 @@ fn of_a_process_that_served_nothing_and_ended_that_is_told() {
 }
 
 #[test]
+fn of_a_family_the_children_that_are_watched_are_its_own() {
+    let followed = |pid| ListenerFact {
+        followed: 1,
+        ..child(pid, 7, 8080)
+    };
+    // It listens through them.
+    let serving = looked(&[followed(4121), followed(4122)], 2, false);
+    let silent = told(&serving, SILENCE);
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(
+        silent[0]
+            .1
+            .contains("it listens on port 8080 and has 2 TCP connections"),
+        "{silent:?}"
+    );
+    // One for which there was no room is none of them.
+    let serving = looked(&[own(7, 8080), followed(4121), child(4122, 7, 8080)], 2, false);
+    let [(HintKind::Children, sentence)] = &told(&serving, REQUESTS)[..] else {
+        panic!("one hint");
+    };
+    assert!(
+        sentence.starts_with("what its child 4122 answers is not counted"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn that_its_own_children_go_on_needs_no_hint() {
+    for (port, traffic) in [(8080, REQUESTS), (0, SILENCE)] {
+        let mut serving = looked(&[], 0, false);
+        assert_eq!(serving.leaves(exit()), None);
+        if port > 0 {
+            let child = SuccessorFact {
+                watched: 1,
+                ..SuccessorFact::new(2, PID, 4121, "worker", port, true)
+            };
+            serving.successor(&child);
+        }
+        assert!(
+            serving
+                .ended(&EndedFact::new(2, PID, port, 5).leaves(1))
+                .is_some()
+        );
+        assert_eq!(told(&serving, traffic), []);
+    }
+}
+
+#[test]
+fn of_one_that_is_watched_as_a_child_nothing_is_looked_for() {
+    let mut serving = looked(&[], 0, false);
+    let child = ProcessLine { pid: 4121, ..exit() };
+    assert_eq!(serving.leaves(child.clone()), Some(child));
+    serving.watch(4130, "later");
+    assert_eq!(serving.leaves(ProcessLine { pid: 4130, ..exit() }), None);
+}
+
+#[test]
 fn a_stream_that_breaks_off_still_tells_that_a_process_ended() {
     let mut serving = looked(&[], 0, false);
-    serving.leaves(exit());
+    assert_eq!(serving.leaves(exit()), None);
     assert_eq!(serving.left(), [exit()]);
     assert_eq!(serving.left(), []);
 }

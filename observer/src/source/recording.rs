@@ -15,8 +15,11 @@ use crate::model::header::Header;
 /// First bytes of every recording.
 pub const MAGIC: &[u8; 8] = b"observer";
 
-/// Version of the layout. A reader takes its own version only.
-pub const VERSION: u32 = 5;
+/// Version of the layout.
+pub const VERSION: u32 = 6;
+
+/// The oldest version that can be read. Since then only more was added: which children are watched.
+pub const OLDEST_VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.
 const MAX_HEADER: usize = 1 << 20;
@@ -91,13 +94,14 @@ impl<R: Read> Reader<R> {
         }
         let word = |at: usize| u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let (version, length) = (word(8), word(12) as usize);
-        if version == VERSION.swap_bytes() {
+        let is_read = |version: u32| (OLDEST_VERSION..=VERSION).contains(&version);
+        if is_read(version.swap_bytes()) {
             bail!("this recording was made on a machine of another byte order; replay it there");
         }
-        if version != VERSION {
+        if !is_read(version) {
             bail!(
-                "this recording has format version {version}, this observer reads version {VERSION}; \
-                 replay it with the observer that made it"
+                "this recording has format version {version}, this observer reads versions {OLDEST_VERSION} to \
+                 {VERSION}; replay it with the observer that made it"
             );
         }
         if length > MAX_HEADER {
@@ -207,6 +211,8 @@ mod tests {
                 ring_bytes: 0,
                 polls: false,
                 sample_hz: 0,
+                follow: false,
+                ports: Vec::new(),
             },
             replay: false,
         }

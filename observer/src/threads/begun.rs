@@ -1,4 +1,5 @@
-//! Threads that were seen to be begun by others: they can run from then on, and work for whom the other did.
+//! Threads that were seen to be begun by others: they can run from then on, and work for whom the other did. And those that
+//! end with their process.
 
 use observer_common::Header;
 
@@ -8,7 +9,7 @@ use super::{Thread, Threads};
 use crate::model::id::RequestId;
 
 impl Threads {
-    /// A thread started another of its process, which works for whom it ran, until it says otherwise. Returns
+    /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise. Returns
     /// the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
         let owner = self.get(by.tid).and_then(|thread| thread.held.owner.request());
@@ -17,6 +18,14 @@ impl Threads {
         child.comm = Some(comm.into());
         child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
         owner
+    }
+
+    /// A process ended, and with it every thread of which that was not told.
+    pub fn all_ended(&mut self, pid: u32, at_ns: u64) {
+        let of_process = self.threads.iter().filter(|(_, thread)| thread.pid == pid);
+        for tid in of_process.map(|(&tid, _)| tid).collect::<Vec<_>>() {
+            self.ended(tid, at_ns);
+        }
     }
 }
 

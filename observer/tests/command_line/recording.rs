@@ -80,6 +80,8 @@ fn header() -> Header {
         ring_bytes: 1 << 22,
         polls: false,
         sample_hz: 99,
+        follow: true,
+        ports: Vec::new(),
     };
     Header {
         observer_version: "0.0.0".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use observer::source::recording::VERSION;
+use observer::source::recording::{OLDEST_VERSION, VERSION};
 use tempfile::TempDir;
 
 use crate::program::{Ended, exit, observer};
@@ -159,14 +159,14 @@ fn a_directory_is_no_recording() {
 #[test]
 fn a_recording_of_another_version_is_sent_to_the_program_that_made_it() {
     let mut recording = recording::bytes(REQUESTS);
-    recording[8..12].copy_from_slice(&7_u32.to_ne_bytes());
+    recording[8..12].copy_from_slice(&(VERSION + 1).to_ne_bytes());
     let ended = replay(&recording);
     ended
         .expect(
             exit::FAILURE,
             &[
-                "format version 7",
-                &format!("reads version {VERSION}"),
+                &format!("format version {}", VERSION + 1),
+                &format!("reads versions {OLDEST_VERSION} to {VERSION}"),
                 "with the observer that made it",
             ],
         )
@@ -176,6 +176,14 @@ fn a_recording_of_another_version_is_sent_to_the_program_that_made_it() {
     replay(&recording)
         .expect(exit::FAILURE, &["another byte order"])
         .one_line();
+}
+
+#[test]
+fn a_recording_of_an_older_version_says_the_same() {
+    let mut recording = recording::bytes(REQUESTS);
+    let today = replay(&recording);
+    recording[8..12].copy_from_slice(&OLDEST_VERSION.to_ne_bytes());
+    assert_eq!(replay(&recording).stdout, today.stdout);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use observer::output::{JsonLines, Sink, Why};
 use observer::pipeline::Pipeline;
 use observer::source::recording::{Reader, Writer};
 use observer::source::{Batch, Source as _, Status};
-use observer_common::{flags, tcp};
+use observer_common::{LostReason, flags, tcp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -65,6 +65,8 @@ pub(crate) fn header() -> Header {
             ring_bytes: 4096,
             polls: false,
             sample_hz: 99,
+            follow: true,
+            ports: Vec::new(),
         },
         replay: false,
     }
@@ -84,7 +86,10 @@ pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explai
     explained.header(&header)?;
     for entry in &stream.0 {
         pipeline.batch(entry, &mut explained)?;
-        if let Some(Ok(Event::Lost(lost))) = entry.events().next() {
+        // Of a process that is not watched nobody asks for records.
+        if let Some(Ok(Event::Lost(lost))) = entry.events().next()
+            && lost.reason != LostReason::TooManyTargets as u32
+        {
             explained.losses.push((lost.from_ns, lost.to_ns));
         }
     }

@@ -141,7 +141,8 @@ fn does(event: &Event<'_>) -> Vec<(u32, u64, Doing)> {
     match event {
         // A thread that was begun can run from then on.
         Event::Process(event)
-            if event.change == ProcessChange::Fork as u32 && event.child_tgid == event.tgid =>
+            if event.change == ProcessChange::Fork as u32
+                && (event.child_tgid == event.tgid || event.flags & flags::WATCHED != 0) =>
         {
             vec![(event.child_tid, event.header.at_ns, Doing::Runnable)]
         }

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::kernel;
 use crate::observation::Observation;
 use crate::run::{DEADLINE, Running, wait_for};
 use crate::server::{Server, announced, load, not_yet_a_server};
+use crate::{kernel, laws};
 
 fn happened(lines: &[Value], event: &str, pid: u32) -> bool {
     lines
@@ -87,7 +87,7 @@ fn a_process_that_becomes_a_server_is_watched_as_one() {
 }
 
 #[test]
-fn a_child_process_is_named_with_its_parent_and_not_followed() {
+fn a_child_process_is_named_with_its_parent_and_its_end_is_told() {
     let Some(_turn) = kernel::turn() else { return };
     let child = Command::new("sh")
         .args(["-c", r#"read -r go; sh -c 'exit 0' & wait; read -r go"#])
@@ -101,12 +101,13 @@ fn a_child_process_is_named_with_its_parent_and_not_followed() {
     let fork = observation.wait_for_line("fork", |line| line["event"] == "fork");
     assert_eq!(fork["parent"], parent);
     assert_ne!(fork["pid"], parent);
+    let child = u32::try_from(laws::number(&fork["pid"])).unwrap();
     stdin.write_all(b"go\n").unwrap();
     let lines = observation.ended();
     let exits = lines.processes.iter().filter(|line| line["event"] == "exit");
     assert_eq!(
         exits.map(|line| &line["pid"]).collect::<Vec<_>>(),
-        [&Value::from(parent)]
+        [&Value::from(child), &Value::from(parent)]
     );
 }
 

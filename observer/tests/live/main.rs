@@ -17,6 +17,7 @@ mod clocks;
 mod counts;
 mod crowds;
 mod endurance;
+mod families;
 mod files;
 mod full_disks;
 mod functions;

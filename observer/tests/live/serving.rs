@@ -22,7 +22,7 @@ pub(crate) fn server(arguments: &[&str]) -> Server {
 }
 
 /// Children of a process, in the order of their numbers.
-fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let file = format!("/proc/{pid}/task/{pid}/children");
     let text = fs::read_to_string(file).unwrap_or_default();
     let mut children: Vec<u32> = text
@@ -34,7 +34,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// The hints of this kind in a line.
-fn hints<'a>(line: &'a Value, kind: &str) -> Vec<&'a Value> {
+pub(crate) fn hints<'a>(line: &'a Value, kind: &str) -> Vec<&'a Value> {
     let all = line["hints"].as_array().unwrap().iter();
     all.filter(|hint| hint["kind"] == kind).collect()
 }
@@ -65,7 +65,7 @@ fn of_a_master_the_children_that_serve_are_named_live_and_in_a_replay() {
     let recording = recording.to_str().unwrap();
     let server = server(&["prefork"]);
     let workers = children(server.pid());
-    let mut observation = Observation::of(server.pid(), &["--record", recording]);
+    let mut observation = Observation::of(server.pid(), &["--no-follow", "--record", recording]);
     assert!(get(server.address, "/").ends_with("ok"));
     observation.wait_for_line("a window with a hint", |line| {
         line["type"] == "window" && !hints(line, "children").is_empty()
@@ -78,8 +78,7 @@ fn of_a_master_the_children_that_serve_are_named_live_and_in_a_replay() {
         (&found[0]["pid"], &found[0]["pids"]),
         (&json!(server.pid()), &json!(workers))
     );
-    let command = format!("sudo observer attach --pid {} --pid {}", workers[0], workers[1]);
-    assert_eq!(found[0]["remedy"], command);
+    assert_eq!(found[0]["remedy"], "without --no-follow they are watched too");
     assert_eq!(lines.hints, [said(found[0])], "it is said once");
 
     let replayed = run(Command::new(OBSERVER).args(["replay", recording]));
@@ -230,7 +229,7 @@ fn of_a_server_that_is_started_again_the_new_one_is_named() {
 }
 
 /// A port on which nobody listens.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -32,6 +32,27 @@ fn each_child_of_many_is_told_and_the_end_of_their_parent_ends_the_run() {
 }
 
 #[test]
+fn of_thousands_of_children_that_end_at_once_each_is_told_and_nothing_is_kept() {
+    const CHILDREN: usize = 10_000;
+    let Some(_turn) = kernel::turn() else { return };
+    let script = format!("i=0; while [ $i -lt {CHILDREN} ]; do (exit 0); i=$((i+1)); done");
+    let (running, observation) = observe_script(&script);
+    let lines = observation.ended();
+    lines.without_loss();
+    let shell = running.0.id();
+    let of = |event: &'static str| {
+        lines
+            .processes
+            .iter()
+            .filter(move |line| line["event"] == event && line["pid"] != shell)
+    };
+    assert_eq!((of("fork").count(), of("exit").count()), (CHILDREN, CHILDREN));
+    assert!(of("fork").all(|line| line["watched"] == true));
+    let rss_bytes = laws::number(&lines.end["cost"]["rss_bytes"]);
+    assert!(rss_bytes < 128 << 20, "{rss_bytes}");
+}
+
+#[test]
 fn a_process_that_becomes_others_all_the_time_is_the_same_target() {
     let Some(_turn) = kernel::turn() else { return };
     let again = r#"[ $1 -eq 0 ] || exec sh -c "$0" "$0" $(($1-1))"#;

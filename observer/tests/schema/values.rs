@@ -90,6 +90,8 @@ pub(crate) fn full() -> Lines {
                 ring_bytes: 1 << 20,
                 polls: true,
                 sample_hz: 99,
+                follow: true,
+                ports: vec![8080],
             },
             replay: false,
         },
@@ -107,6 +109,7 @@ pub(crate) fn full() -> Lines {
             pid: 8,
             comm: Some("server".to_owned()),
             parent: Some(7),
+            watched: Some(true),
             exe: Some("/srv/server".to_owned()),
             successors: vec![Successor {
                 pid: 9,
@@ -375,6 +378,7 @@ pub(crate) fn bare() -> Lines {
     lines.runtime.runtimes[0].flavour = None;
     lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
+    lines.process.watched = None;
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         (totals.latency_ns, totals.at, totals.polls, totals.cost) = (None, None, None, None);
         (totals.diagnosis, totals.protocol) = (None, None);

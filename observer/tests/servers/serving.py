@@ -2,6 +2,8 @@
 when its standard input is closed.
 
     serving.py prefork           a master, whose two children accept on its socket; SIGHUP replaces them by two others
+    serving.py forking           a child for each connection, which answers one request and ends
+    serving.py again             the same, one child after the other, and each has the number of the first
     serving.py unix PATH         listens on a Unix socket, and on a TCP port that nobody is to use
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
@@ -14,6 +16,7 @@ import sys
 import threading
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+NAMED = b"HTTP/1.1 200 OK\r\nServed-By: %d\r\nContent-Length: 2\r\n\r\nok"
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
 
 
@@ -45,10 +48,37 @@ def work(listener, ends):
             connection, _ = listener.accept()
         except BlockingIOError:
             continue
-        with connection:
-            connection.setblocking(True)
-            connection.recv(4096)
-            connection.sendall(HTTP)
+        connection.setblocking(True)
+        answer(connection)
+
+
+def answer(connection):
+    with connection:
+        connection.recv(4096)
+        connection.sendall(NAMED % os.getpid())
+
+
+def fork_for_each(listener, again):
+    """A child for each connection; with `again` each has the number of the first, as far as that can be had."""
+    first = None
+    while True:
+        connection, _ = listener.accept()
+        while True:
+            if first:
+                with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+                    last.write(str(first - 1))
+            child = os.fork()
+            if child == 0:
+                if first in (None, os.getpid()):
+                    answer(connection)
+                os._exit(0)
+            if again:
+                os.waitpid(child, 0)
+            if first in (None, child):
+                break
+        connection.close()
+        if again:
+            first = first or child
 
 
 def prefork(listener):
@@ -80,6 +110,10 @@ def main():
             os.wait(), os.wait()
 
         signal.signal(signal.SIGHUP, replace)
+    elif mode in ("forking", "again"):
+        again = mode == "again"
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if again else signal.SIG_IGN)
+        threading.Thread(target=fork_for_each, args=(listener, again), daemon=True).start()
     elif mode == "unix":
         unix = socket.create_server(sys.argv[2], family=socket.AF_UNIX)
         threading.Thread(target=accept, args=(unix,), daemon=True).start()

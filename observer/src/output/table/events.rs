@@ -43,6 +43,7 @@ fn sentence(line: &ProcessLine) -> String {
         pid,
         comm,
         parent,
+        watched,
         exe,
         successors,
     } = line;
@@ -53,6 +54,7 @@ fn sentence(line: &ProcessLine) -> String {
     let to = exe.as_ref().map(|exe| format!(" {exe}")).unwrap_or_default();
     match event {
         ProcessEvent::Start => format!("{who} is watched"),
+        ProcessEvent::Fork if *watched == Some(true) => format!("{who} was forked{from} and is watched"),
         ProcessEvent::Fork => format!("{who} was forked{from}"),
         ProcessEvent::Exec => format!("{who} runs another program{to}"),
         ProcessEvent::Exit => format!("{who} ended{}", taken_over(successors)),

@@ -15,11 +15,10 @@ pub(super) struct Heading {
 
 impl Heading {
     pub(super) fn new(header: &Header) -> Self {
-        let targets: Vec<_> = header
-            .targets
-            .iter()
-            .map(|target| format!("{} ({})", target.comm, target.pid))
-            .collect();
+        let processes = header.targets.iter();
+        let processes = processes.map(|target| format!("{} ({})", target.comm, target.pid));
+        let ports = header.options.ports.iter().map(|port| format!("port {port}"));
+        let targets: Vec<_> = processes.chain(ports).collect();
         let inexact: Vec<_> = header
             .signals
             .iter()
@@ -66,6 +65,14 @@ mod tests {
     use super::super::plain;
     use super::*;
     use crate::output::made_up;
+
+    #[test]
+    fn whoever_is_waited_for_is_named_by_the_port() {
+        let mut header = made_up::header();
+        (header.targets, header.options.ports) = (Vec::new(), vec![8080, 8081]);
+        let text = plain(&Heading::new(&header).lines(0));
+        assert!(text.ends_with(", port 8080, port 8081\n"), "{text}");
+    }
 
     #[test]
     fn it_says_what_is_observed_and_for_how_long() {

@@ -13,6 +13,7 @@ use super::kernel_half::{KernelHalf, Options};
 use super::program_time::ProgramTime;
 use super::runtime::{Found, Runtimes};
 use super::serving::Serving;
+use super::targets::{Change, Targets, choice};
 use crate::event::{self, Event, Tick};
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -37,6 +38,9 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// The kernel half, drained on the caller's timer.
 pub struct LiveSource {
     kernel_half: KernelHalf,
+    targets: Targets,
+    /// More may come after the last has ended.
+    is_awaiting: bool,
     facts: Facts,
     serving: Serving,
     runtimes: Runtimes,
@@ -72,11 +76,15 @@ impl LiveSource {
         // Counting began with the programs, at nothing.
         let losses = vec![Losses::zeroed(); kernel_half.losses()?.len()];
         let logger = EbpfLogger::init(kernel_half.ebpf()).ok();
+        let mut targets = Targets::new(&options.pids, kernel_half.began_ns);
+        let changes = choice::complete(&mut targets, &mut kernel_half, options, &mut merge)?;
         let mut source = Self {
             kernel_half,
-            facts: Facts::new(options.pids.clone()),
-            serving: Serving::new(&options.pids, now_ns),
-            runtimes: Runtimes::new(runtimes),
+            targets,
+            is_awaiting: !options.awaited.is_empty(),
+            facts: Facts::new(),
+            serving: Serving::new(&options.pids, &options.awaited, now_ns),
+            runtimes: Runtimes::new(runtimes)?,
             held: HeldBack::default(),
             program_time: ProgramTime::default(),
             merge,
@@ -88,6 +96,7 @@ impl LiveSource {
             records_drained: 0,
             logger,
         };
+        source.tell(&changes);
         // A busy server has written since the first program was attached: some 10 MiB a second for each CPU.
         source.drain()?;
         source.each_second();
@@ -116,6 +125,12 @@ impl LiveSource {
         }
     }
 
+    /// Whether every target has ended, it is known who took over, and nobody is waited for.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.targets.is_empty() && !self.serving.is_searching() && !self.is_awaiting
+    }
+
     /// Releases what is left, when nothing more is wanted.
     ///
     /// # Errors
@@ -125,8 +140,9 @@ impl LiveSource {
         self.program_time.end(self.kernel_half.ebpf(), now_ns);
         batch.clear();
         self.each_second();
-        self.serving.look(now_ns, &mut self.merge);
-        self.serving.search(now_ns, true, &mut self.merge);
+        self.serving
+            .look(now_ns, &self.kernel_half.targets, &mut self.merge);
+        self.search(now_ns, true);
         self.merge.release(u64::MAX, batch);
         batch.push(bytemuck::bytes_of(&Tick::new(self.drained_ns)));
         batch.push(bytemuck::bytes_of(&event::End::new(self.drained_ns)));
@@ -138,9 +154,9 @@ impl LiveSource {
         self.count_losses(now_ns)?;
         let Self {
             kernel_half,
+            targets,
             facts,
             serving,
-            runtimes,
             held,
             merge,
             records,
@@ -148,8 +164,7 @@ impl LiveSource {
             ..
         } = self;
         let before = *records;
-        let KernelHalf { rings, stacks, .. } = kernel_half;
-        rings.drain(|record| {
+        kernel_half.rings.drain(|record| {
             *records += 1;
             // The kernel aligns each to eight bytes, as events are.
             let Ok((event, _)) = Event::read(record) else {
@@ -160,21 +175,24 @@ impl LiveSource {
                 // Time does not go back: it is as good as lost.
                 let late = event::Lost::new(now_ns, 1, at_ns, *released_ns, event::Lost::LATE);
                 merge.push(bytemuck::bytes_of(&late));
+                targets.doubt();
                 return;
+            }
+            if let Event::Process(record) = event {
+                targets.on_record(record);
             }
             facts.on_event(&event, merge);
             serving.on_event(&event);
-            runtimes.on_event(&event);
-            if let Some(stacks) = stacks {
-                stacks.on_event(&event);
-            }
             held.on_event(&event);
             merge.push(record);
         });
-        held.ask(now_ns, merge);
-        runtimes.step(kernel_half, now_ns, merge)?;
-        if let Some(stacks) = &mut kernel_half.stacks {
-            stacks.drain(*released_ns, merge);
+        let changes = targets.changes(now_ns);
+        self.tell(&changes);
+        self.held.ask(now_ns, &mut self.merge);
+        self.runtimes
+            .step(&mut self.kernel_half, now_ns, &mut self.merge)?;
+        if let Some(stacks) = &mut self.kernel_half.stacks {
+            stacks.drain(self.released_ns, &mut self.merge);
         }
         if let Some(logger) = &mut self.logger {
             logger.flush();
@@ -184,7 +202,31 @@ impl LiveSource {
         Ok(now_ns)
     }
 
+    /// Tells whoever keeps something of each target what happened to them.
+    fn tell(&mut self, changes: &[Change]) {
+        for &change in changes {
+            self.facts.on_change(change);
+            self.serving.on_change(change);
+            self.runtimes.on_change(change);
+            if let Some(stacks) = &mut self.kernel_half.stacks {
+                stacks.on_change(change);
+            }
+        }
+    }
+
+    /// Looks for who took over from those that ended.
+    fn search(&mut self, now_ns: u64, last: bool) {
+        let (targets, in_kernel) = (&self.targets, &self.kernel_half.targets);
+        self.serving
+            .search(now_ns, targets, in_kernel, last, &mut self.merge);
+    }
+
     fn each_second(&mut self) {
+        if self.targets.is_in_doubt() {
+            let in_kernel = self.kernel_half.targets.pids();
+            let changes = self.targets.compare(&in_kernel, self.drained_ns, &mut self.merge);
+            self.tell(&changes);
+        }
         let over_ns = self.drained_ns.saturating_sub(self.second_ns);
         self.second_ns = self.drained_ns;
         let records = std::mem::take(&mut self.records);
@@ -194,8 +236,9 @@ impl LiveSource {
                 .push(bytemuck::bytes_of(&stacks.count(self.drained_ns)));
         }
         self.facts
-            .each_second(self.drained_ns, records, ebpf_ns, &mut self.merge);
-        self.serving.each_second(self.drained_ns, &mut self.merge);
+            .each_second(self.drained_ns, &self.targets, records, ebpf_ns, &mut self.merge);
+        self.serving
+            .each_second(self.drained_ns, &self.kernel_half.targets, &mut self.merge);
         self.program_time.begin(self.kernel_half.ebpf(), self.drained_ns);
     }
 
@@ -206,6 +249,9 @@ impl LiveSource {
             for (index, reason) in LostReason::ALL.into_iter().enumerate() {
                 let count = after.count[index].saturating_sub(before.count[index]);
                 if count > 0 {
+                    if reason == LostReason::RingFull {
+                        self.targets.doubt();
+                    }
                     let from_ns = self.drained_ns.saturating_sub(SLACK_NS);
                     let lost = event::Lost::new(
                         from_ns,
@@ -230,7 +276,7 @@ impl Source for LiveSource {
         if now_ns.saturating_sub(self.second_ns) >= SECOND_NS {
             self.each_second();
         }
-        self.serving.search(now_ns, false, &mut self.merge);
+        self.search(now_ns, false);
         let watermark_ns = now_ns.saturating_sub(SLACK_NS);
         batch.clear();
         self.merge.release(watermark_ns, batch);

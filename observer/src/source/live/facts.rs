@@ -1,12 +1,12 @@
 //! Facts from procfs that the stream carries beside the kernel's records: thread names, what descriptors are,
 //! memory, and observer's own cost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use observer_common::{ProcessChange, limits::COMM_BYTES};
+use observer_common::limits::COMM_BYTES;
 use procfs::process::Process;
 
-use super::target;
+use super::targets::{Change, Targets, look};
 use crate::event::{self, Event, text_field};
 use crate::source::Merge;
 use crate::syscall;
@@ -16,34 +16,37 @@ const MAX_NAMED: usize = 16_384;
 
 /// Adds facts to the merge.
 pub(super) struct Facts {
-    pids: Vec<u32>,
     names: HashMap<u32, String>,
-    named_fds: HashSet<(u32, i32)>,
+    named_fds: BTreeSet<(u32, i32)>,
     own_cpu_ns: u64,
 }
 
 impl Facts {
-    pub(super) fn new(pids: Vec<u32>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            pids,
             names: HashMap::new(),
-            named_fds: HashSet::new(),
+            named_fds: BTreeSet::new(),
             own_cpu_ns: own_cpu_ns(),
         }
     }
 
-    /// Reacts to one record: names the descriptor that a thread blocks on, and new threads.
+    /// Reacts to one record: names the descriptor that a thread blocks on.
     pub(super) fn on_event(&mut self, event: &Event<'_>, merge: &mut Merge) {
-        match event {
-            Event::SwitchOut(out) if out.flags & observer_common::flags::PREEMPTED == 0 => {
-                if let Some(fd) = syscall::blocking_fd(out.syscall, out.args[0] as u32) {
-                    self.name_fd(out.header.at_ns, out.tgid, fd, merge);
-                }
+        if let Event::SwitchOut(out) = event
+            && out.flags & observer_common::flags::PREEMPTED == 0
+            && let Some(fd) = syscall::blocking_fd(out.syscall, out.args[0] as u32)
+        {
+            self.name_fd(out.header.at_ns, out.tgid, fd, merge);
+        }
+    }
+
+    /// Reacts to what happened to a target: its descriptors are others now.
+    pub(super) fn on_change(&mut self, change: Change) {
+        if let Change::Exec { pid } | Change::Gone { pid, .. } = change {
+            let of_process = self.named_fds.range((pid, i32::MIN)..=(pid, i32::MAX));
+            for named in of_process.copied().collect::<Vec<_>>() {
+                self.named_fds.remove(&named);
             }
-            Event::Process(change) if change.change == ProcessChange::Exec as u32 => {
-                self.named_fds.retain(|(pid, _)| *pid != change.tgid);
-            }
-            _ => {}
         }
     }
 
@@ -52,17 +55,24 @@ impl Facts {
             return;
         }
         self.named_fds.insert((pid, fd));
-        if let Some(name) = target::fd_name(pid, fd) {
+        if let Some(name) = look::fd_name(pid, fd) {
             merge.push(bytemuck::bytes_of(&event::FdName::new(at_ns, pid, fd, &name)));
         }
     }
 
     /// Facts that are looked up again each second. Descriptor numbers are reused, so their names are too.
-    pub(super) fn each_second(&mut self, now_ns: u64, records: u64, ebpf_ns: Option<u64>, merge: &mut Merge) {
+    pub(super) fn each_second(
+        &mut self,
+        now_ns: u64,
+        targets: &Targets,
+        records: u64,
+        ebpf_ns: Option<u64>,
+        merge: &mut Merge,
+    ) {
         self.named_fds.clear();
-        for &pid in &self.pids {
-            for tid in target::thread_ids(pid) {
-                let Some(name) = target::thread_name(pid, tid) else {
+        for pid in targets.pids() {
+            for tid in look::thread_ids(pid) {
+                let Some(name) = look::thread_name(pid, tid) else {
                     continue;
                 };
                 if self.names.get(&tid) != Some(&name) {

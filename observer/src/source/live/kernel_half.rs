@@ -3,7 +3,7 @@
 //! Everything attached hangs on file descriptors of this process: when it dies, by whatever cause, the kernel
 //! detaches the programs and frees the maps. Nothing is pinned.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
@@ -16,7 +16,8 @@ use super::rings::Rings;
 use super::runtime::Seekers;
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
-use super::{direct, offsets, rings, stolen};
+use super::targets::{InKernel, look};
+use super::{direct, found, offsets, rings, stolen};
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -24,8 +25,12 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observe
 /// What the kernel half is loaded with.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Watched processes.
+    /// Processes that are watched from the start.
     pub pids: Vec<u32>,
+    /// Their children are watched too, those that are there and those to come.
+    pub follow: bool,
+    /// Whoever listens on one of these ports, in observer's network, is watched too, from then on.
+    pub awaited: Vec<u16>,
     /// Ports on which they listen, each with the number of the network namespace, where known.
     pub ports: Vec<(u16, Option<u32>)>,
     /// Ports on which somebody listens in the network of a watched process.
@@ -44,10 +49,9 @@ pub struct KernelHalf {
     /// Of programs that aya did not attach.
     _links: Vec<OwnedFd>,
     losses: PerCpuArray<MapData, LossesPod>,
-    pids: Vec<u32>,
-    task_words: Array<MapData, i64>,
-    scheduler_words: Array<MapData, i64>,
-    kind_words: Array<MapData, i64>,
+    /// Finds the sockets that processes hold, where the kernel allows that.
+    finder: Option<OwnedFd>,
+    pub(super) targets: InKernel,
     pub(super) rings: Rings,
     pub(super) seekers: Seekers,
     /// Where threads are sampled.
@@ -85,7 +89,8 @@ impl KernelHalf {
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
-            .override_global(names::constant::ONLY_TARGET, &only_target, true)
+            .override_global(names::constant::FOLLOW, &u32::from(options.follow), true)
+            .override_global(names::variable::ONLY_TARGET, &only_target, true)
             .map_max_entries(names::map::QUEUED, queued)
             .map_max_entries(
                 names::map::STACKS,
@@ -103,32 +108,10 @@ impl KernelHalf {
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
-        let mut targets: HashMap<_, u32, u32> = map(&mut ebpf, names::map::TARGETS)?;
-        for (slot, pid) in (0..).zip(&options.pids) {
-            targets.insert(pid, slot, 0).with_context(|| {
-                format!(
-                    "cannot watch process {pid}: at most {} processes at once",
-                    limits::MAX_TARGETS
-                )
-            })?;
-        }
-        let mut ports: Array<_, u32> = map(&mut ebpf, names::map::PORTS)?;
-        for &(port, network) in &options.ports {
-            let slot = u32::from(port);
-            let network = network.unwrap_or(limits::ANY_NETWORK);
-            let networks = match ports.get(&slot, 0).unwrap_or(0) {
-                0 => network,
-                before if before == network => network,
-                _ => limits::ANY_NETWORK,
-            };
-            ports
-                .set(slot, networks, 0)
-                .with_context(|| format!("cannot watch port {port}"))?;
-        }
+        let targets = InKernel::begin(&mut ebpf, &options.pids)?;
+        // Programs can be loaded only while the maps are open.
+        let _ports = (watch_ports(&mut ebpf, options)?, await_ports(&mut ebpf, options)?);
         let losses = map(&mut ebpf, names::map::LOSSES)?;
-        let task_words = map(&mut ebpf, names::map::TASK_WORDS)?;
-        let scheduler_words = map(&mut ebpf, names::map::SCHEDULER_WORDS)?;
-        let kind_words = map(&mut ebpf, names::map::KIND_WORDS)?;
         let (seeks, samples) = (
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
@@ -142,6 +125,7 @@ impl KernelHalf {
             pids: &options.pids,
             sample_hz: options.sample_hz,
             clocks: None,
+            finder: None,
             links: Vec::new(),
         };
         // The maps stay alive through the programs that use them.
@@ -152,7 +136,7 @@ impl KernelHalf {
         }
         let programs = signals::load_seekers(&mut attacher, &outcomes);
         let seekers = Seekers::new(programs, seeks, samples);
-        let (mut links, clocks) = (attacher.links, attacher.clocks);
+        let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
         if let Some(programs) = for_polls {
             outcomes.push(polls::attach(&programs, &options.polls, &mut links));
         }
@@ -165,10 +149,8 @@ impl KernelHalf {
             ebpf,
             _links: links,
             losses,
-            pids: options.pids.clone(),
-            task_words,
-            scheduler_words,
-            kind_words,
+            finder,
+            targets,
             rings,
             seekers,
             stacks,
@@ -177,34 +159,12 @@ impl KernelHalf {
         })
     }
 
-    /// Says where the threads of process `pid` keep what their runtime knows of them; `None` stops reading it.
-    ///
-    /// # Errors
-    /// When `pid` is not watched or a map cannot be written.
-    pub fn set_runtime_words(&mut self, pid: u32, words: Option<RuntimeWords>) -> Result<()> {
-        let slot = self.slot(pid)?;
-        let RuntimeWords {
-            task,
-            scheduler,
-            kind,
-        } = words.unwrap_or_default();
-        let maps = [
-            (&mut self.task_words, task),
-            (&mut self.scheduler_words, scheduler),
-            (&mut self.kind_words, kind),
-        ];
-        for (map, word) in maps {
-            map.set(slot, word.unwrap_or(0), 0)
-                .with_context(|| format!("cannot say where process {pid} keeps what its runtime knows"))?;
+    /// Finds the sockets that process `pid`, which is watched, holds already.
+    pub(super) fn find_sockets(&self, pid: u32) {
+        if let Some(finder) = &self.finder {
+            // Where it has ended, there are none. Where the kernel refuses it, that was told of the others.
+            let _ = found::run(finder.as_fd(), &[pid]);
         }
-        Ok(())
-    }
-
-    /// The place of process `pid` in the arrays that have one for each target.
-    pub(super) fn slot(&self, pid: u32) -> Result<u32> {
-        let slot = self.pids.iter().position(|watched| *watched == pid);
-        let slot = slot.with_context(|| format!("process {pid} is not watched"))?;
-        Ok(u32::try_from(slot)?)
     }
 
     /// Probes on polls that the kernel refused, with the reasons.
@@ -228,15 +188,34 @@ impl KernelHalf {
     }
 }
 
-/// Where the threads of a process keep what their runtime knows of them: words, in bytes from their `fsbase`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RuntimeWords {
-    /// The id of the current task.
-    pub task: Option<i64>,
-    /// A pointer to the scheduler that runs the thread.
-    pub scheduler: Option<i64>,
-    /// The kind of the runtime.
-    pub kind: Option<i64>,
+/// Says on which ports targets listen.
+fn watch_ports(ebpf: &mut Ebpf, options: &Options) -> Result<Array<MapData, u32>> {
+    let mut ports: Array<_, u32> = map(ebpf, names::map::PORTS)?;
+    for &(port, network) in &options.ports {
+        let slot = u32::from(port);
+        let network = network.unwrap_or(limits::ANY_NETWORK);
+        let networks = match ports.get(&slot, 0).unwrap_or(0) {
+            0 => network,
+            before if before == network => network,
+            _ => limits::ANY_NETWORK,
+        };
+        ports
+            .set(slot, networks, 0)
+            .with_context(|| format!("cannot watch port {port}"))?;
+    }
+    Ok(ports)
+}
+
+/// Says on which ports, in observer's network, whoever begins to listen is to be watched.
+fn await_ports(ebpf: &mut Ebpf, options: &Options) -> Result<HashMap<MapData, u32, u32>> {
+    let mut awaited = map(ebpf, names::map::AWAITED)?;
+    let network = look::network(std::process::id()).unwrap_or(limits::ANY_NETWORK);
+    for &port in &options.awaited {
+        let most = limits::MAX_AWAITED_PORTS;
+        HashMap::insert(&mut awaited, u32::from(port), network, 0)
+            .with_context(|| format!("cannot wait for port {port}: at most {most} ports at once"))?;
+    }
+    Ok(awaited)
 }
 
 /// Hands what was freed back to the kernel. The types of a kernel are 25 MiB while they are read, and would stay
@@ -251,7 +230,10 @@ fn give_back() {
 #[cfg(not(target_env = "gnu"))]
 fn give_back() {}
 
-fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
+pub(super) fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<M> {
     let map = ebpf
         .take_map(name)
         .with_context(|| format!("the compiled object has no map {name}"))?;

@@ -11,6 +11,7 @@ mod kernel_half;
 pub mod offsets;
 pub mod polls;
 pub mod privilege;
+mod processes;
 mod program_time;
 mod rings;
 pub mod runtime;
@@ -20,7 +21,7 @@ mod socket_info;
 mod sockets;
 mod stacks;
 mod stolen;
-pub mod target;
+pub mod targets;
 
 pub use drain::LiveSource;
 pub use kernel_half::{KernelHalf, Options};

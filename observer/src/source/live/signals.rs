@@ -246,6 +246,8 @@ pub(super) struct Attacher<'a> {
     pub(super) sample_hz: u32,
     /// The clocks, which rest.
     pub(super) clocks: Option<Clocks>,
+    /// What finds the sockets of processes that come later.
+    pub(super) finder: Option<OwnedFd>,
     /// What keeps programs attached that aya did not attach.
     pub(super) links: Vec<OwnedFd>,
 }
@@ -260,6 +262,7 @@ pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Ou
         pids: &[],
         sample_hz: limits::SAMPLE_HZ,
         clocks: None,
+        finder: None,
         links: Vec::new(),
     })
 }
@@ -354,7 +357,10 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
         let program = programs.load(alternative.program, alternative.hook, btf)?;
         match alternative.hook {
             Hook::Clock => attacher.clocks = Some(Clocks::new(program.as_fd(), attacher.sample_hz)?),
-            Hook::Iterator(_) => found::run(program.as_fd(), attacher.pids)?,
+            Hook::Iterator(_) => {
+                found::run(program.as_fd(), attacher.pids)?;
+                attacher.finder = Some(program);
+            }
             _ => attacher.links.push(direct::attach(&program)?),
         }
         return Ok(());
@@ -363,7 +369,11 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
         Program::BtfTracePoint(program) => program.attach().map(|_| ())?,
         Program::FEntry(program) => program.attach().map(|_| ())?,
         Program::FExit(program) => program.attach().map(|_| ())?,
-        Program::Iter(program) => found::run(program.fd()?.as_fd(), attacher.pids)?,
+        Program::Iter(program) => {
+            let program = program.fd()?.as_fd().try_clone_to_owned()?;
+            found::run(program.as_fd(), attacher.pids)?;
+            attacher.finder = Some(program);
+        }
         Program::PerfEvent(program) => {
             let clocks = Clocks::new(program.fd()?.as_fd(), attacher.sample_hz)?;
             attacher.clocks = Some(clocks);

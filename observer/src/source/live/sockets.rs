@@ -7,7 +7,7 @@ use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::Process;
 
 /// What a process holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     /// Numbers of its sockets.
     pub(super) sockets: BTreeSet<u64>,

@@ -3,7 +3,7 @@
 use bytemuck::Zeroable as _;
 use observer::event::{
     Cost, Ended, FdName, Function, Listener, Looked, Lost, Memory, Port, Runtime, Sample, Successor,
-    ThreadName, Tick,
+    TargetAdded, TargetGone, ThreadName, Tick,
 };
 use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
 use syscalls::Sysno;
@@ -71,11 +71,17 @@ impl Machine {
         let Some((index, thread, cpu)) = self.running(who) else {
             return;
         };
+        let watched = how.is_multiple_of(3);
         let (change, child) = match how % 4 {
             0 => (
                 ProcessChange::Fork,
                 (self.new_thread(thread.pid, Activity::Runnable), thread.pid),
             ),
+            // The first thread of a process has its number.
+            1 if watched => {
+                let child = self.new_thread(self.next_tid, Activity::Runnable);
+                (ProcessChange::Fork, (child, child))
+            }
             1 => (
                 ProcessChange::Fork,
                 (9_000 + u32::from(how), 9_000 + u32::from(how)),
@@ -89,10 +95,10 @@ impl Machine {
             change: change as u32,
             child_tid: child.0,
             child_tgid: child.1,
-            flags: if change == ProcessChange::Exit && how & 64 != 0 {
-                flags::GROUP_DEAD
-            } else {
-                0
+            flags: match change {
+                ProcessChange::Exit if how & 64 != 0 => flags::GROUP_DEAD,
+                ProcessChange::Fork if child.1 != thread.pid && watched => flags::WATCHED,
+                _ => 0,
             },
             reserved: 0,
             comm: *b"name\0\0\0\0\0\0\0\0\0\0\0\0",
@@ -122,11 +128,14 @@ impl Machine {
     pub(super) fn tell_fact(&mut self, who: u8, how: u8) {
         let (at_ns, pid) = (self.at_ns(), PIDS[usize::from(who) % PIDS.len()]);
         let amount = u64::from(how);
-        match how % 5 {
+        match how % 8 {
             0 => self.record(&FdName::new(at_ns, pid, 7, "/var/lib/data")),
             1 => self.record(&FdName::new(at_ns, pid, i32::from(how), "socket:[4026]")),
             2 => self.record(&Memory::new(at_ns, pid, amount << 12, amount, amount / 9)),
             3 => self.look(pid),
+            4 => self.record(&TargetAdded::new(at_ns, 8_000, Some(pid), "child")),
+            5 => self.record(&TargetAdded::new(at_ns, 8_001, None, "later")),
+            6 => self.record(&TargetGone::new(at_ns, 8_000 + u32::from(how & 1))),
             _ => self.record(&Cost::new(at_ns, amount, amount, amount << 12, amount)),
         }
     }
@@ -170,6 +179,11 @@ impl Machine {
                 at_ns,
                 LostReason::SocketState as u32,
             ));
+        }
+        if who.is_multiple_of(16) {
+            let at_ns = self.at_ns();
+            let refused = LostReason::TooManyTargets as u32;
+            self.record(&Lost::new(at_ns, u64::from(how), at_ns, at_ns, refused));
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use std::fs::{self, File};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
+use rustc_hash::FxHashMap;
 
 use super::elf::{self, FoundBy, Image, Name};
+
+/// Files of which it is remembered what they say, at most.
+const MOST_FILES: usize = 1024;
 
 /// Most shared libraries that are looked into.
 const MOST_LIBRARIES: usize = 64;
@@ -49,10 +54,37 @@ pub(super) struct Place {
 /// Looks for a runtime in process `pid`. Where its files cannot be read, none is found.
 #[must_use]
 pub fn look_at(pid: u32) -> Option<Found> {
+    Files::default().look_at(pid)
+}
+
+/// What files say, by device, number and time of the last change: processes of the same program are many, and a large one
+/// takes a second to read.
+#[derive(Default)]
+pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<Image>>);
+
+impl Files {
+    /// As [`look_at`].
+    pub(super) fn look_at(&mut self, pid: u32) -> Option<Found> {
+        look(pid, &mut |file| self.look_into(file))
+    }
+
+    /// What this one says; `None` where there is no runtime in it, or it cannot be read.
+    fn look_into(&mut self, file: &File) -> Option<Image> {
+        let metadata = file.metadata().ok()?;
+        let key = (metadata.dev(), metadata.ino(), metadata.ctime());
+        if self.0.len() >= MOST_FILES {
+            self.0.clear();
+        }
+        let look = || elf::look_into(file).ok().flatten();
+        self.0.entry(key).or_insert_with(look).clone()
+    }
+}
+
+fn look(pid: u32, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<Found> {
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let maps = Process::new(i32::try_from(pid).ok()?).ok()?.maps().ok()?.0;
-    if let Some(image) = elf::look_into(&program).ok()? {
+    if let Some(image) = look_into(&program) {
         return Some(of_program(image, start_of(&maps, &path)));
     }
     let mut libraries: Vec<&Path> = maps
@@ -64,7 +96,7 @@ pub fn look_at(pid: u32) -> Option<Found> {
     libraries.truncate(MOST_LIBRARIES);
     libraries.into_iter().find_map(|library| {
         let inside = format!("/proc/{pid}/root{}", library.display());
-        let image = elf::look_into(&File::open(inside).ok()?).ok()??;
+        let image = look_into(&File::open(inside).ok()?)?;
         (image.name == Name::Tokio).then(|| of_library(image, library))
     })
 }

@@ -5,23 +5,27 @@
 
 mod elf;
 mod found;
+mod looking;
 mod proof;
 mod seekers;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::Result;
+use observer_common::conn;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
-use observer_common::{ProcessChange, conn, flags};
 
-use super::kernel_half::{KernelHalf, RuntimeWords};
-use crate::event::{self, Event};
+use super::kernel_half::KernelHalf;
+use super::targets::{Change, RuntimeWords};
+use crate::event;
 use crate::source::Merge;
 use crate::syscall;
 
 pub use elf::{FoundBy, Name};
 pub use found::{Found, look_at};
 use found::{Place, Tasks};
+use looking::{Looking, Question};
 use proof::{Doing, Moment, Proof, Search, Verdict};
 pub(super) use seekers::Seekers;
 
@@ -62,20 +66,31 @@ impl FoundBy {
 
 /// The runtimes of all targets.
 pub(super) struct Runtimes {
-    targets: Vec<Target>,
+    looking: Looking,
+    /// Those with one, and those whose programs were not looked at yet.
+    targets: BTreeMap<u32, Target>,
+    /// Of these processes nothing holds any more that was known.
+    over: Vec<u32>,
 }
 
+#[derive(Default)]
 struct Target {
     pid: u32,
+    /// `None` before its program was looked at.
     found: Option<Found>,
-    hunt: Option<Hunt>,
-    /// Something about it is to be done: it is new, runs another program, or has ended.
+    /// What was asked about it.
+    question: Option<Question>,
+    /// It is not begun with yet.
     is_new: bool,
-    ended: bool,
+    hunt: Option<Hunt>,
+    /// What was proved: where, and how that is known.
+    proved: Option<(RuntimeWords, event::Runtime)>,
 }
 
 /// A search that is going on in a process.
 struct Hunt {
+    /// That of the process.
+    slot: u32,
     place: Place,
     /// Parts of the place that are looked at one after the other.
     windows: Vec<Range<i64>>,
@@ -89,32 +104,71 @@ struct Hunt {
 
 impl Runtimes {
     /// Of these processes, in which this was found.
-    pub(super) fn new(targets: impl Iterator<Item = (u32, Option<Found>)>) -> Self {
-        let target = |(pid, found)| Target {
+    pub(super) fn new(targets: impl Iterator<Item = (u32, Option<Found>)>) -> Result<Self> {
+        let found = targets.filter_map(|(pid, found)| {
+            let target = Target {
+                pid,
+                found: Some(found?),
+                is_new: true,
+                ..Target::default()
+            };
+            Some((pid, target))
+        });
+        Ok(Self {
+            looking: Looking::begin()?,
+            targets: found.collect(),
+            over: Vec::new(),
+        })
+    }
+
+    /// Follows which processes there are, and which programs they run.
+    pub(super) fn on_change(&mut self, change: Change) {
+        let unknown = |pid| Target {
             pid,
-            found,
-            hunt: None,
-            is_new: true,
-            ended: false,
+            ..Target::default()
         };
-        Self {
-            targets: targets.map(target).collect(),
+        match change {
+            Change::Came {
+                pid,
+                parent: Some(parent),
+                forked: true,
+            } => {
+                // What was not found in the one is not in the other.
+                if let Some(parent) = self.targets.get(&parent) {
+                    self.targets.insert(pid, parent.forked(pid));
+                }
+            }
+            Change::Came { pid, .. } => {
+                self.targets.insert(pid, unknown(pid));
+            }
+            Change::Exec { pid } => {
+                self.over.push(pid);
+                self.targets.insert(pid, unknown(pid));
+            }
+            Change::Gone { pid, .. } => {
+                self.over.push(pid);
+                self.targets.remove(&pid);
+            }
+            Change::Unwatched => {}
         }
     }
 
-    /// Takes note of a process that runs another program now, or has ended.
-    pub(super) fn on_event(&mut self, event: &Event<'_>) {
-        let Event::Process(process) = event else { return };
-        let is_exec = process.change == ProcessChange::Exec as u32;
-        let is_end = process.change == ProcessChange::Exit as u32 && process.flags & flags::GROUP_DEAD != 0;
-        if !is_exec && !is_end {
-            return;
+    /// Has programs looked at that were not yet, and takes note of what was found.
+    fn look(&mut self) {
+        for (question, found) in self.looking.answers() {
+            let target = self.targets.get_mut(&question.pid);
+            let Some(target) = target.filter(|target| target.question == Some(question)) else {
+                continue;
+            };
+            if found.is_some() {
+                (target.found, target.is_new) = (found, true);
+            } else {
+                self.targets.remove(&question.pid);
+            }
         }
-        if let Some(target) = self.targets.iter_mut().find(|target| target.pid == process.tgid) {
-            target.is_new = true;
-            target.ended = is_end;
-            if is_exec {
-                target.found = look_at(target.pid);
+        for target in self.targets.values_mut() {
+            if target.found.is_none() && target.question.is_none() {
+                target.question = self.looking.ask(target.pid);
             }
         }
     }
@@ -130,15 +184,18 @@ impl Runtimes {
         merge: &mut Merge,
     ) -> Result<()> {
         kernel_half.seekers.drain(|sample| {
-            let target = self
-                .targets
-                .iter_mut()
-                .find(|target| target.pid == sample.head.tgid);
+            let target = self.targets.get_mut(&sample.head.tgid);
             if let Some(hunt) = target.and_then(|target| target.hunt.as_mut()) {
                 hunt.see(sample);
             }
         });
-        for target in &mut self.targets {
+        for pid in self.over.drain(..) {
+            if let Some(slot) = kernel_half.targets.give_back(pid) {
+                kernel_half.seekers.seek(slot, None)?;
+            }
+        }
+        self.look();
+        for target in self.targets.values_mut() {
             if std::mem::take(&mut target.is_new) {
                 target.begin(kernel_half, now_ns, merge)?;
             }
@@ -149,26 +206,58 @@ impl Runtimes {
 }
 
 impl Target {
-    /// Begins anew, with the program that runs now.
-    fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
-        kernel_half.set_runtime_words(self.pid, None)?;
-        kernel_half.seekers.seek(kernel_half.slot(self.pid)?, None)?;
-        self.hunt = None;
-        let Some(found) = self.found.as_ref().filter(|_| !self.ended) else {
-            return Ok(());
+    /// A child of it, with a copy of its memory.
+    fn forked(&self, pid: u32) -> Self {
+        let told = |(words, fact): &(RuntimeWords, event::Runtime)| {
+            let evidence = event::text(&fact.evidence);
+            let fact = event::Runtime {
+                header: event::Runtime::new(0, pid, "", "", "").header,
+                evidence: event::text_field(&format!(
+                    "as in process {}, which forked it: {evidence}",
+                    self.pid
+                )),
+                ..*fact
+            };
+            (*words, fact)
         };
+        Self {
+            pid,
+            found: self.found.clone(),
+            question: None,
+            is_new: self.found.is_some(),
+            hunt: None,
+            proved: self.proved.as_ref().map(told),
+        }
+    }
+
+    /// Begins with the program that was found.
+    fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
+        let Some(found) = &self.found else { return Ok(()) };
+        if let Some((words, fact)) = &mut self.proved {
+            if let Some(slot) = kernel_half.targets.slot(self.pid) {
+                kernel_half.targets.set_words(slot, *words)?;
+                fact.header.at_ns = now_ns;
+                merge.push(bytemuck::bytes_of(fact));
+            }
+            return Ok(());
+        }
         match (&found.tasks, kernel_half.seekers.refused()) {
             (Tasks::Unknown, _) => {}
-            (Tasks::Nowhere(reason), _) => self.tell(now_ns, None, reason, merge),
+            (Tasks::Nowhere(reason), _) => {
+                let reason = reason.clone();
+                self.tell(now_ns, None, &reason, merge);
+            }
             (Tasks::Within(_), Some(refused)) => {
                 let evidence = format!("the kernel refused the programs that seek them: {refused}");
                 self.tell(now_ns, None, &evidence, merge);
             }
             (Tasks::Within(place), None) => {
-                let hunt = Hunt::new(place.clone(), now_ns);
-                kernel_half
-                    .seekers
-                    .seek(kernel_half.slot(self.pid)?, Some(hunt.seek()))?;
+                // Who has ended has none.
+                let Some(slot) = kernel_half.targets.slot(self.pid) else {
+                    return Ok(());
+                };
+                let hunt = Hunt::new(slot, place.clone(), now_ns);
+                kernel_half.seekers.seek(slot, Some(hunt.seek()))?;
                 self.hunt = Some(hunt);
             }
         }
@@ -177,8 +266,8 @@ impl Target {
 
     fn step(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
         let Some(hunt) = &mut self.hunt else { return Ok(()) };
-        let slot = kernel_half.slot(self.pid)?;
-        let (proof, evidence) = match hunt.search.verdict() {
+        let slot = hunt.slot;
+        let (proved, evidence) = match hunt.search.verdict() {
             Verdict::Open => return kernel_half.seekers.seek(slot, Some(hunt.seek())),
             Verdict::Refuted(_) if hunt.next(now_ns) => {
                 return kernel_half.seekers.seek(slot, Some(hunt.seek()));
@@ -190,33 +279,34 @@ impl Target {
                     scheduler: proof.scheduler.map(|word| hunt.offset(word)),
                     kind: proof.kind.map(|word| hunt.offset(word)),
                 };
-                kernel_half.set_runtime_words(self.pid, Some(words))?;
-                let evidence = hunt.evidence(&proof);
-                (Some(proof), evidence)
+                kernel_half.targets.set_words(slot, words)?;
+                (Some(words), hunt.evidence(&proof))
             }
         };
         kernel_half.seekers.seek(slot, None)?;
         self.hunt = None;
-        self.tell(now_ns, proof.as_ref(), &evidence, merge);
+        self.tell(now_ns, proved, &evidence, merge);
         Ok(())
     }
 
-    fn tell(&self, now_ns: u64, proof: Option<&Proof>, evidence: &str, merge: &mut Merge) {
+    fn tell(&mut self, now_ns: u64, proved: Option<RuntimeWords>, evidence: &str, merge: &mut Merge) {
         let Some(found) = &self.found else { return };
         let version = found.version.as_deref().unwrap_or_default();
         let fact = event::Runtime {
-            task_ids: proof.is_some().into(),
-            schedulers: proof.is_some_and(|proof| proof.scheduler.is_some()).into(),
+            task_ids: proved.is_some().into(),
+            schedulers: proved.is_some_and(|words| words.scheduler.is_some()).into(),
             ..event::Runtime::new(now_ns, self.pid, found.name.name(), version, evidence)
         };
         merge.push(bytemuck::bytes_of(&fact));
+        self.proved = proved.map(|words| (words, fact));
     }
 }
 
 impl Hunt {
-    fn new(place: Place, now_ns: u64) -> Self {
+    fn new(slot: u32, place: Place, now_ns: u64) -> Self {
         let windows = windows(&place.variables);
         Self {
+            slot,
             search: search_in(&windows[0], &place),
             place,
             windows,

@@ -7,7 +7,8 @@ use procfs::net::TcpState;
 use procfs::process::Process;
 
 use super::super::facts::clock;
-use super::super::sockets;
+use super::super::processes::{self, Listed};
+use super::super::sockets::{self, Held};
 use crate::event::{Listener, Looked};
 use crate::source::Merge;
 
@@ -16,33 +17,6 @@ const MAX_STARTED: usize = 256;
 
 /// Sockets of a process that are told, at most.
 const MAX_LISTENERS: usize = 16;
-
-/// A process, as the table of all shows it.
-pub(super) struct Other {
-    pub(super) pid: u32,
-    pub(super) parent: u32,
-    pub(super) comm: String,
-    /// When it was started, in clock ticks since the machine was.
-    pub(super) started_ticks: u64,
-}
-
-/// Every process that has not ended, by number.
-pub(super) fn processes() -> BTreeMap<u32, Other> {
-    let all = procfs::process::all_processes().into_iter().flatten();
-    all.filter_map(|process| {
-        let stat = process.ok()?.stat().ok()?;
-        let pid = u32::try_from(stat.pid).ok()?;
-        let other = Other {
-            pid,
-            parent: u32::try_from(stat.ppid).unwrap_or(0),
-            comm: stat.comm,
-            started_ticks: stat.starttime,
-        };
-        // A zombie holds nothing any more.
-        (stat.state != 'Z' && stat.state != 'X').then_some((pid, other))
-    })
-    .collect()
-}
 
 /// The time since the machine was started, as procfs counts it.
 pub(super) fn now_ticks() -> u64 {
@@ -61,7 +35,7 @@ pub(super) struct Look {
     /// Whom it was started by, and who started that one, and so on.
     pub(super) ancestors: BTreeSet<u32>,
     /// Those that it started, and those started by these.
-    pub(super) started: BTreeSet<u32>,
+    pub(super) started: Vec<u32>,
 }
 
 impl Look {
@@ -71,21 +45,33 @@ impl Look {
             ports: BTreeMap::new(),
             network: None,
             ancestors: BTreeSet::new(),
-            started: BTreeSet::new(),
+            started: Vec::new(),
         }
     }
 
-    /// Looks at process `pid`, one of `watched`, and tells what there is. `None` where it has ended.
+    /// Looks at process `pid`, the first of its family, with those of the others that are `watched`, and tells what there is.
+    /// `None` where it has ended.
     pub(super) fn at(
         pid: u32,
-        all: &BTreeMap<u32, Other>,
-        watched: &[u32],
+        all: &BTreeMap<u32, Listed>,
+        watched: &BTreeSet<u32>,
         now_ns: u64,
         merge: &mut Merge,
     ) -> Option<Self> {
         let me = all.get(&pid)?;
         let process = Process::new(i32::try_from(pid).ok()?).ok()?;
-        let held = sockets::held(pid);
+        let own = sockets::held(pid);
+        let started = processes::started_by(pid, all, MAX_STARTED);
+        let children: Vec<(&Listed, Held)> = started
+            .iter()
+            .filter_map(|child| Some((all.get(child)?, sockets::held(*child))))
+            .collect();
+        let family = children.iter().filter(|(child, _)| watched.contains(&child.pid));
+        let mut held = own.clone();
+        for (_, followed) in family {
+            held.sockets.extend(&followed.sockets);
+            held.io_uring |= followed.io_uring;
+        }
         let (mut tcp, mut connections) = (BTreeMap::new(), 0);
         for entry in sockets::tcp(&process) {
             if entry.state == TcpState::Listen {
@@ -98,12 +84,9 @@ impl Look {
             tcp,
             unix: sockets::unix_listening(pid),
         };
-        let started = started_by(pid, all);
-        tables.tell(me, pid, &held.sockets, now_ns, merge);
-        for child in started.iter().filter(|child| !watched.contains(child)) {
-            if let Some(child) = all.get(child) {
-                tables.tell(child, pid, &sockets::held(child.pid).sockets, now_ns, merge);
-            }
+        tables.tell(me, pid, &own, false, now_ns, merge);
+        for (child, held) in &children {
+            tables.tell(child, pid, held, watched.contains(&child.pid), now_ns, merge);
         }
         let looked = Looked::new(now_ns, pid, &me.comm, connections, held.io_uring);
         merge.push(bytemuck::bytes_of(&looked));
@@ -112,10 +95,10 @@ impl Look {
             ports: tables
                 .tcp
                 .into_iter()
-                .filter(|(inode, _)| held.sockets.contains(inode))
+                .filter(|(inode, _)| own.sockets.contains(inode))
                 .collect(),
             network: network(pid),
-            ancestors: ancestors(pid, all),
+            ancestors: processes::ancestors(pid, all),
             started,
         })
     }
@@ -128,8 +111,16 @@ struct Tables {
 }
 
 impl Tables {
-    /// Tells which of them `holder` holds, which is `watched` or was started by it.
-    fn tell(&self, holder: &Other, watched: u32, held: &BTreeSet<u64>, now_ns: u64, merge: &mut Merge) {
+    /// Tells which of them `holder` holds, which is `watched`, or was started by it and perhaps followed.
+    fn tell(
+        &self,
+        holder: &Listed,
+        watched: u32,
+        held: &Held,
+        followed: bool,
+        now_ns: u64,
+        merge: &mut Merge,
+    ) {
         let listener = |inode: &u64| {
             let tcp = self.tcp.get(inode);
             let tcp = tcp.map(|&port| Listener::tcp(now_ns, holder.pid, watched, *inode, port));
@@ -138,8 +129,12 @@ impl Tables {
                 Some(Listener::unix(now_ns, holder.pid, watched, *inode, path))
             })
         };
-        for listener in held.iter().filter_map(listener).take(MAX_LISTENERS) {
-            merge.push(bytemuck::bytes_of(&listener.of(holder.parent, &holder.comm)));
+        for listener in held.sockets.iter().filter_map(listener).take(MAX_LISTENERS) {
+            let listener = Listener {
+                followed: followed.into(),
+                ..listener.of(holder.parent, &holder.comm)
+            };
+            merge.push(bytemuck::bytes_of(&listener));
         }
     }
 }
@@ -148,29 +143,4 @@ impl Tables {
 pub(super) fn network(pid: u32) -> Option<String> {
     let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
     Some(link.to_string_lossy().into_owned())
-}
-
-fn started_by(pid: u32, all: &BTreeMap<u32, Other>) -> BTreeSet<u32> {
-    let mut started = BTreeSet::new();
-    let mut parents = vec![pid];
-    while let Some(parent) = parents.pop() {
-        for child in all.values().filter(|other| other.parent == parent) {
-            if started.len() < MAX_STARTED && started.insert(child.pid) {
-                parents.push(child.pid);
-            }
-        }
-    }
-    started
-}
-
-fn ancestors(pid: u32, all: &BTreeMap<u32, Other>) -> BTreeSet<u32> {
-    let mut ancestors = BTreeSet::new();
-    let mut at = pid;
-    // Numbers are reused while this reads: a circle is possible.
-    while let Some(parent) = all.get(&at).map(|other| other.parent)
-        && ancestors.insert(parent)
-    {
-        at = parent;
-    }
-    ancestors
 }

@@ -7,10 +7,12 @@
 mod look;
 mod succession;
 
-use observer_common::{ProcessChange, flags, tcp};
+use observer_common::tcp;
 
 use self::look::Look;
 use self::succession::Search;
+use super::processes;
+use super::targets::{Change, InKernel, Targets};
 use crate::event::Event;
 use crate::source::Merge;
 
@@ -23,10 +25,12 @@ const FIRST_PAUSE_NS: u64 = 2 * SECOND_NS - SECOND_NS / 10;
 const LONGEST_PAUSE_NS: u64 = 60 * SECOND_NS;
 
 pub(super) struct Serving {
-    /// What was last seen of each watched process that lives.
+    /// What was last seen of each chosen process that lives. Its children are looked at with it.
     looks: Vec<Look>,
     /// Of those that ended, who took over.
     searches: Vec<Search>,
+    /// Whoever listens next on these ports is watched without being looked for.
+    awaited: Vec<u16>,
     /// Something may have changed since the last look.
     stale: bool,
     /// No look before this time, ns.
@@ -37,10 +41,11 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(pids: &[u32], now_ns: u64) -> Self {
+    pub(super) fn new(pids: &[u32], awaited: &[u16], now_ns: u64) -> Self {
         Self {
             looks: pids.iter().copied().map(Look::of_nothing).collect(),
             searches: Vec::new(),
+            awaited: awaited.to_vec(),
             stale: true,
             next_ns: now_ns,
             pause_ns: FIRST_PAUSE_NS,
@@ -50,36 +55,56 @@ impl Serving {
 
     /// Reacts to one record.
     pub(super) fn on_event(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Connection(change) => self.stale |= change.new_state == tcp::LISTEN,
-            Event::Process(change) => match ProcessChange::from_u32(change.change) {
-                Some(ProcessChange::Fork) => self.stale |= change.child_tgid != change.tgid,
-                Some(ProcessChange::Exec) => self.stale = true,
-                Some(ProcessChange::Exit) if change.flags & flags::GROUP_DEAD != 0 => {
-                    let ended = self.looks.iter().position(|look| look.pid == change.tgid);
-                    if let Some(place) = ended {
-                        let look = self.looks.remove(place);
-                        self.searches.push(Search::new(look, change.header.at_ns));
-                    }
-                }
-                _ => {}
-            },
-            _ => {}
+        if let Event::Connection(change) = event {
+            self.stale |= change.new_state == tcp::LISTEN;
         }
     }
 
+    /// Reacts to what happened to a target.
+    pub(super) fn on_change(&mut self, change: Change) {
+        match change {
+            Change::Gone { is_root: false, .. } => {}
+            Change::Gone { pid, at_ns, .. } => {
+                if let Some(place) = self.looks.iter().position(|look| look.pid == pid) {
+                    let mut look = self.looks.remove(place);
+                    look.ports.retain(|_, port| !self.awaited.contains(port));
+                    self.searches.push(Search::new(look, at_ns));
+                }
+            }
+            Change::Came { pid, parent, .. } => {
+                if parent.is_none() {
+                    self.looks.push(Look::of_nothing(pid));
+                }
+                self.stale = true;
+            }
+            Change::Exec { .. } | Change::Unwatched => self.stale = true,
+        }
+    }
+
+    /// Whether of one that ended it is not known yet who took over.
+    pub(super) fn is_searching(&self) -> bool {
+        !self.searches.is_empty()
+    }
+
     /// Looks for successors. With `last` there is no later time at which one could be found.
-    pub(super) fn search(&mut self, now_ns: u64, last: bool, merge: &mut Merge) {
-        let watched: Vec<u32> = self.looks.iter().map(|look| look.pid).collect();
+    pub(super) fn search(
+        &mut self,
+        now_ns: u64,
+        targets: &Targets,
+        in_kernel: &InKernel,
+        last: bool,
+        merge: &mut Merge,
+    ) {
+        let begun_ticks = self.begun_ticks;
         self.searches
-            .retain_mut(|search| !search.step(now_ns, self.begun_ticks, &watched, last, merge));
+            .retain_mut(|search| !search.step(now_ns, begun_ticks, targets, in_kernel, last, merge));
     }
 
     /// Looks at the processes, if it is time for it.
-    pub(super) fn each_second(&mut self, now_ns: u64, merge: &mut Merge) {
+    pub(super) fn each_second(&mut self, now_ns: u64, in_kernel: &InKernel, merge: &mut Merge) {
         if self.stale && now_ns >= self.next_ns {
             let first = self.pause_ns == FIRST_PAUSE_NS;
-            self.look(now_ns, merge);
+            self.look(now_ns, in_kernel, merge);
             self.next_ns = now_ns.saturating_add(self.pause_ns);
             self.pause_ns = (2 * self.pause_ns).min(LONGEST_PAUSE_NS);
             // Whoever was just starting is looked at again.
@@ -88,9 +113,10 @@ impl Serving {
     }
 
     /// Looks at the processes.
-    pub(super) fn look(&mut self, now_ns: u64, merge: &mut Merge) {
-        let watched: Vec<u32> = self.looks.iter().map(|look| look.pid).collect();
-        let all = look::processes();
+    pub(super) fn look(&mut self, now_ns: u64, in_kernel: &InKernel, merge: &mut Merge) {
+        let all = processes::all();
+        // After that: of a child that was forked just now the kernel half knows, and the list of targets not yet.
+        let watched = in_kernel.pids();
         for look in &mut self.looks {
             // What ends meanwhile leaves what was known of it.
             if let Some(new) = Look::at(look.pid, &all, &watched, now_ns, merge) {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use procfs::process::Process;
 
+use super::super::processes::{self, Listed};
 use super::super::sockets;
+use super::super::targets::{InKernel, Targets};
 use super::SECOND_NS;
-use super::look::{Look, Other, network, processes};
+use super::look::{Look, network};
 use crate::event::{Ended, Successor};
 use crate::source::Merge;
 
@@ -33,6 +35,7 @@ struct Found {
     same_socket: bool,
     /// It was started while this watched, or by the one that ended. Others that hold the socket did so all the time.
     is_new: bool,
+    is_watched: bool,
 }
 
 impl Search {
@@ -49,7 +52,8 @@ impl Search {
         &mut self,
         now_ns: u64,
         begun_ticks: u64,
-        watched: &[u32],
+        targets: &Targets,
+        in_kernel: &InKernel,
         last: bool,
         merge: &mut Merge,
     ) -> bool {
@@ -57,7 +61,9 @@ impl Search {
         // A drain takes what is written meanwhile: the end can be later than the drain's time, and is told first.
         let now_ns = now_ns.max(self.since_ns);
         let Some(&port) = self.ended.ports.values().next() else {
-            merge.push(bytemuck::bytes_of(&Ended::new(now_ns, pid, 0, 0)));
+            merge.push(bytemuck::bytes_of(
+                &Ended::new(now_ns, pid, 0, 0).leaves(targets.left_of(pid)),
+            ));
             return true;
         };
         if now_ns < self.next_ns && !last {
@@ -65,7 +71,7 @@ impl Search {
         }
         self.next_ns = now_ns + PAUSE_NS;
         let waited_ns = now_ns.saturating_sub(self.since_ns);
-        let mut found = self.find(begun_ticks, watched);
+        let mut found = self.find(begun_ticks, targets, in_kernel);
         let is_new = found.iter().any(|found| found.is_new);
         if !is_new && waited_ns < PATIENCE_NS && !last {
             return false;
@@ -77,16 +83,21 @@ impl Search {
                 comm,
                 port,
                 same_socket,
+                is_watched,
                 ..
             } = found;
-            let successor = Successor::new(now_ns, pid, *by, comm, *port, *same_socket);
+            let successor = Successor {
+                watched: u32::from(*is_watched),
+                ..Successor::new(now_ns, pid, *by, comm, *port, *same_socket)
+            };
             merge.push(bytemuck::bytes_of(&successor));
         }
-        merge.push(bytemuck::bytes_of(&Ended::new(now_ns, pid, port, waited_ns)));
+        let ended = Ended::new(now_ns, pid, port, waited_ns).leaves(targets.left_of(pid));
+        merge.push(bytemuck::bytes_of(&ended));
         true
     }
 
-    fn find(&self, begun_ticks: u64, watched: &[u32]) -> Vec<Found> {
+    fn find(&self, begun_ticks: u64, targets: &Targets, in_kernel: &InKernel) -> Vec<Found> {
         let ports: BTreeSet<u16> = self.ended.ports.values().copied().collect();
         let listening = || {
             let listening = sockets::tcp_listening(&self.neighbour()?);
@@ -97,12 +108,14 @@ impl Search {
             return Vec::new();
         };
         // Who started it may hold the socket for those to come, and is none of them.
-        let other = |other: &&Other| {
-            !watched.contains(&other.pid)
+        let ended = self.ended.pid;
+        let other = |other: &&Listed| {
+            (!targets.contains(other.pid) || targets.is_of(other.pid, ended))
                 && !self.ended.ancestors.contains(&other.pid)
-                && other.pid != self.ended.pid
+                && other.pid != ended
         };
-        let all = processes();
+        let all = processes::all();
+        let watched = in_kernel.pids();
         let others = all.values().filter(other);
         others
             .filter_map(|other| {
@@ -113,7 +126,10 @@ impl Search {
                     comm: other.comm.clone(),
                     port: *port,
                     same_socket: self.ended.ports.contains_key(inode),
-                    is_new: other.started_ticks >= begun_ticks || self.ended.started.contains(&other.pid),
+                    is_new: watched.contains(&other.pid)
+                        || other.started_ticks >= begun_ticks
+                        || self.ended.started.contains(&other.pid),
+                    is_watched: watched.contains(&other.pid),
                 })
             })
             .collect()
@@ -127,7 +143,7 @@ impl Search {
         let pid = if is_there(me) {
             me
         } else {
-            processes().into_keys().find(|&pid| is_there(pid))?
+            processes::all().into_keys().find(|&pid| is_there(pid))?
         };
         Process::new(i32::try_from(pid).ok()?).ok()
     }

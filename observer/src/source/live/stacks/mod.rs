@@ -22,14 +22,16 @@ use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use bytemuck::pod_read_unaligned;
-use observer_common::{ProcessChange, Stack, StackHead, flags, limits, names};
+use observer_common::{Stack, StackHead, limits, names};
 use rustc_hash::FxHashMap;
 
 use self::clock::Clocks;
 use self::follow::Follower;
 use self::known::Known;
+pub(super) use self::worker::lets_others_go_first;
 use self::worker::{Named, Work};
-use crate::event::{self, Event};
+use super::targets::Change;
+use crate::event;
 use crate::source::Merge;
 
 /// Samples that wait for their names, at most: 2 MiB.
@@ -106,7 +108,13 @@ impl Stacks {
         let mut named: Vec<Named> = self.named.try_iter().collect();
         let mut known = self.known.try_lock().ok();
         if let Some(known) = &mut known {
-            self.gone.drain(..).for_each(|pid| known.forget(pid));
+            for pid in self.gone.drain(..) {
+                if known.knows(pid) {
+                    known.forget(pid);
+                    // Where there is no room, it is noticed within ten seconds.
+                    let _ = self.work.try_send(Work::Forget(pid));
+                }
+            }
         }
         while let Some(item) = self.ring.next() {
             let Some((head, stack)) = item.split_at_checked(size_of::<StackHead>()) else {
@@ -155,14 +163,10 @@ impl Stacks {
         number
     }
 
-    /// Reacts to one record: what a process had mapped is not there any more.
-    pub(super) fn on_event(&mut self, event: &Event<'_>) {
-        let Event::Process(change) = event else { return };
-        let ended = change.change == ProcessChange::Exit as u32 && change.flags & flags::GROUP_DEAD != 0;
-        if ended || change.change == ProcessChange::Exec as u32 {
-            self.gone.push(change.tgid);
-            // Where there is no room, it is noticed within ten seconds.
-            let _ = self.work.try_send(Work::Forget(change.tgid));
+    /// Reacts to what happened to a target: what it had mapped is not there any more.
+    pub(super) fn on_change(&mut self, change: Change) {
+        if let Change::Exec { pid } | Change::Gone { pid, .. } = change {
+            self.gone.push(pid);
         }
     }
 

@@ -39,10 +39,7 @@ pub(super) struct Named {
 
 /// Works until nobody asks any more, and lets whoever is observed go first: names may come late.
 pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Named>) {
-    const LEAST_URGENT: i32 = 19;
-    let this_thread = 0;
-    // SAFETY: always callable. Where it is refused, the thread goes on as it is.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, this_thread, LEAST_URGENT) };
+    lets_others_go_first();
     let mut worker = Worker {
         known,
         images: Images::default(),
@@ -67,6 +64,14 @@ pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Nam
             worker.look_again();
         }
     }
+}
+
+/// Makes this thread the least urgent one: what it finds out may come late.
+pub(in super::super) fn lets_others_go_first() {
+    const LEAST_URGENT: i32 = 19;
+    let this_thread = 0;
+    // SAFETY: always callable. Where it is refused, the thread goes on as it is.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, this_thread, LEAST_URGENT) };
 }
 
 struct Worker<'a> {

@@ -1,4 +1,4 @@
-//! The processes to watch, as they are when observing begins.
+//! A process that is to be watched, or is, as procfs shows it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use procfs::process::{Process, StatFlags, Status};
 
-use super::{runtime, sockets};
+use super::super::{runtime, sockets};
 
 /// A process that can be watched.
 #[derive(Clone, Debug)]
@@ -93,10 +93,17 @@ fn listening_ports(process: &Process) -> (Vec<u16>, Vec<u16>) {
 }
 
 /// Number of the network namespace that a process is in.
-fn network(pid: u32) -> Option<u32> {
+pub(in super::super) fn network(pid: u32) -> Option<u32> {
     let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
     let number = link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?;
     number.parse().ok()
+}
+
+/// The parent of process `pid`, and its name. `None` where it has ended.
+pub(super) fn parent(pid: u32) -> Option<(u32, String)> {
+    let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+    let is_there = stat.state != 'Z' && stat.state != 'X';
+    is_there.then_some((u32::try_from(stat.ppid).unwrap_or(0), stat.comm))
 }
 
 /// Name of a thread, as the kernel keeps it.

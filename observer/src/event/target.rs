@@ -1,0 +1,51 @@
+//! Facts about which processes are watched, where no record of the kernel half tells.
+
+use bytemuck::{Pod, Zeroable};
+use observer_common::Header;
+
+use super::fact::{Kind, header, text_field};
+
+/// A process is watched from now on: one that was a watched one's child when observing began, or whose record was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct TargetAdded {
+    /// `tid`: the process.
+    pub header: Header,
+    /// The watched process that it is a child of; 0 for none.
+    pub parent: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Its name, NUL-padded.
+    pub comm: [u8; observer_common::limits::COMM_BYTES],
+}
+
+impl TargetAdded {
+    /// Process `pid` is watched.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: u32, parent: Option<u32>, comm: &str) -> Self {
+        Self {
+            header: header(Kind::TargetAdded, at_ns, pid),
+            parent: parent.unwrap_or(0),
+            reserved: 0,
+            comm: text_field(comm),
+        }
+    }
+}
+
+/// A watched process has ended, and the record of that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct TargetGone {
+    /// `tid`: the process.
+    pub header: Header,
+}
+
+impl TargetGone {
+    /// Process `pid` had ended by then.
+    #[must_use]
+    pub const fn new(at_ns: u64, pid: u32) -> Self {
+        Self {
+            header: header(Kind::TargetGone, at_ns, pid),
+        }
+    }
+}

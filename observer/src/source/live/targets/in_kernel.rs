@@ -1,0 +1,144 @@
+//! The kernel half's own list of targets, and what it is told of the variables of their threads.
+//!
+//! What is known of a process stands in its slot. A child has that of its parent until it gets one of its own; who has none
+//! is one of whom nothing is known.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, MapError};
+use observer_common::{limits, names};
+
+use super::super::kernel_half::map;
+
+/// `BPF_NOEXIST` and `BPF_EXIST` of `bpf(2)`.
+const ONLY_NEW: u64 = 1;
+const ONLY_THERE: u64 = 2;
+
+/// Where the threads of a process keep what their runtime knows of them: words, in bytes from their `fsbase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct RuntimeWords {
+    /// The id of the current task.
+    pub(in super::super) task: Option<i64>,
+    /// A pointer to the scheduler that runs the thread.
+    pub(in super::super) scheduler: Option<i64>,
+    /// The kind of the runtime.
+    pub(in super::super) kind: Option<i64>,
+}
+
+/// The list, and the slots.
+pub(in super::super) struct InKernel {
+    targets: HashMap<MapData, u32, u32>,
+    only_target: Array<MapData, u32>,
+    task_words: Array<MapData, i64>,
+    scheduler_words: Array<MapData, i64>,
+    kind_words: Array<MapData, i64>,
+    /// By process.
+    slots: BTreeMap<u32, u32>,
+    /// The one that was free for longest comes first: a child can have been given its parent's just before that ended.
+    free: VecDeque<u32>,
+}
+
+impl InKernel {
+    /// Watches these from the moment on in which programs are attached.
+    pub(in super::super) fn begin(ebpf: &mut Ebpf, roots: &[u32]) -> Result<Self> {
+        let mut list = Self {
+            targets: map(ebpf, names::map::TARGETS)?,
+            only_target: map(ebpf, names::variable::ONLY_TARGET_MAP)?,
+            task_words: map(ebpf, names::map::TASK_WORDS)?,
+            scheduler_words: map(ebpf, names::map::SCHEDULER_WORDS)?,
+            kind_words: map(ebpf, names::map::KIND_WORDS)?,
+            slots: BTreeMap::new(),
+            free: (0..limits::MAX_TARGETS).collect(),
+        };
+        for &pid in roots {
+            let slot = list.free.pop_front().unwrap_or(limits::NO_SLOT);
+            list.targets.insert(pid, slot, ONLY_NEW).with_context(|| {
+                format!(
+                    "cannot watch process {pid}: at most {} processes at once",
+                    limits::MAX_TARGETS
+                )
+            })?;
+            list.slots.insert(pid, slot);
+        }
+        Ok(list)
+    }
+
+    /// Watches process `pid` too, unless that is so already, which gives `None`, or there is no room, which gives false.
+    pub(in super::super) fn add(&mut self, pid: u32) -> Result<Option<bool>> {
+        match self.targets.insert(pid, limits::NO_SLOT, ONLY_NEW) {
+            Ok(()) => {}
+            Err(error) if fails_with(&error, libc::EEXIST) => return Ok(None),
+            Err(error) if fails_with(&error, libc::E2BIG) => return Ok(Some(false)),
+            Err(error) => return Err(error).with_context(|| format!("cannot watch process {pid}")),
+        }
+        let nobody = 0;
+        self.only_target
+            .set(0, nobody, 0)
+            .context("cannot watch more than one process")?;
+        Ok(Some(true))
+    }
+
+    /// Watches process `pid` no more: it had ended before it was watched.
+    pub(in super::super) fn remove(&mut self, pid: u32) {
+        // It can have ended only then.
+        let _ = self.targets.remove(&pid);
+    }
+
+    /// All that the kernel half watches.
+    pub(in super::super) fn pids(&self) -> BTreeSet<u32> {
+        self.targets.keys().flatten().collect()
+    }
+
+    /// The place of process `pid` in the arrays that have one for each of which something is known or sought. `None` where
+    /// it has ended, or all are taken.
+    pub(in super::super) fn slot(&mut self, pid: u32) -> Option<u32> {
+        let slot = match self.slots.get(&pid) {
+            Some(&slot) => slot,
+            None => self.free.pop_front()?,
+        };
+        self.slots.insert(pid, slot);
+        // Another program of it has none at first.
+        if self.targets.insert(pid, slot, ONLY_THERE).is_err() {
+            self.give_back(pid);
+            return None;
+        }
+        Some(slot)
+    }
+
+    /// What was known of process `pid` holds no more. Gives the slot that it had.
+    pub(in super::super) fn give_back(&mut self, pid: u32) -> Option<u32> {
+        let slot = self.slots.remove(&pid).filter(|slot| *slot != limits::NO_SLOT)?;
+        self.free.push_back(slot);
+        // Without words nothing is read.
+        let _ = self.set_words(slot, RuntimeWords::default());
+        Some(slot)
+    }
+
+    /// Says where the threads of the process in this slot keep what their runtime knows of them.
+    pub(in super::super) fn set_words(&mut self, slot: u32, words: RuntimeWords) -> Result<()> {
+        let RuntimeWords {
+            task,
+            scheduler,
+            kind,
+        } = words;
+        let maps = [
+            (&mut self.task_words, task),
+            (&mut self.scheduler_words, scheduler),
+            (&mut self.kind_words, kind),
+        ];
+        for (map, word) in maps {
+            map.set(slot, word.unwrap_or(0), 0)
+                .context("cannot say where a process keeps what its runtime knows")?;
+        }
+        Ok(())
+    }
+}
+
+fn fails_with(error: &MapError, number: i32) -> bool {
+    match error {
+        MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(number),
+        _ => false,
+    }
+}
