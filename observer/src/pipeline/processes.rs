@@ -46,6 +46,7 @@ impl Pipeline {
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
+                self.summary.forked(event.tgid, event.child_tgid);
                 sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
             }
             Some(ProcessChange::Exec) => {
