@@ -20,10 +20,11 @@ SAMPLE_ONE_IN = 100
 HTTP_1 = "http/1"
 
 
-def each_request(take):
+def each_request(take, only=None):
     """Calls take(request, weight) for each request until the input ends; it stands for weight requests.
 
-    All are of one protocol, as in observer's totals: HTTP/1 if there is a request of it, else the one with most turns."""
+    request["target"] is the first process of its target: the one that it was forked from while that was watched, or itself.
+    With `only`, requests of other targets are left out. All are of one protocol, as in observer's totals: HTTP/1 if there is a request of it, else the one with most turns."""
     told = set()
 
     def tell(number, problem, detail=""):
@@ -34,6 +35,7 @@ def each_request(take):
 
     sample_one_in = SAMPLE_ONE_IN
     seen_http_1, waiting = False, defaultdict(list)
+    first_of = {}
 
     def use(number, line):
         nonlocal sample_one_in, seen_http_1
@@ -42,8 +44,14 @@ def each_request(take):
                 tell(number, f"only version {VERSION} of the schema is known here, not ", line["v"])
             elif line["type"] == "header":
                 sample_one_in = int(line["options"]["sample_one_in"])
+            elif line["type"] == "process":
+                if "parent" in line:
+                    first_of[line["pid"]] = first_of.get(line["parent"], line["parent"])
             elif line["type"] == "request":
                 weight = sample_one_in if line["why"] == "sample" else 1
+                line["target"] = first_of.get(line["pid"], line["pid"])
+                if only not in (None, line["target"]):
+                    return
                 protocol = line.get("protocol", HTTP_1)
                 if protocol == HTTP_1:
                     take(line, weight)
@@ -105,7 +113,9 @@ def until_interrupted(stream):
 def arguments_of(purpose):
     """A parser whose help is the purpose as it is written."""
     formatter = argparse.RawDescriptionHelpFormatter
-    return argparse.ArgumentParser(description=purpose, formatter_class=formatter)
+    parser = argparse.ArgumentParser(description=purpose, formatter_class=formatter)
+    parser.add_argument("--target", type=int, metavar="PID", help="only of this process and of those forked from it")
+    return parser
 
 
 def run(main):

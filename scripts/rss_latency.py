@@ -3,7 +3,7 @@
 
 Across: RSS of the process at the last send. Upwards: latency, on a logarithmic scale. The darker a place, the
 more requests, each line counting as many times as it stands for. Below, the latency in each quarter of the
-range of RSS.
+range of RSS. With several targets ask for one of them: the memory of two servers is not one thing.
 
     sudo observer attach --pid 4120 --duration 30s | scripts/rss_latency.py --svg rss.svg
 """
@@ -66,7 +66,7 @@ def main():
         else:
             without["rss"] += weight
 
-    each_request(take)
+    each_request(take, arguments.target)
     if points:
         rss = min(point[0] for point in points), max(point[0] for point in points)
         latencies = min(point[1] for point in points), max(point[1] for point in points)

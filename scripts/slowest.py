@@ -2,7 +2,7 @@
 """The slowest requests, one line each: latency, a strip of its time, the request, the main culprit.
 
 A strip goes from the arrival to the last send. Each place shows the cause that took most of that part of the
-time; the letters are explained below the strips.
+time; the letters are explained below the strips. With several targets a request begins with the pid of its own.
 
     sudo observer attach --pid 4120 --duration 30s | scripts/slowest.py -n 20
 """
@@ -51,9 +51,9 @@ def main_culprit(timeline):
     return f"{safe(cause)} {ms(ns)} {named}".rstrip()
 
 
-def describe(request):
+def describe(request, several):
     http = request.get("http", {})
-    words = [http.get("method", "(not HTTP)"), http.get("path", ""), str(http.get("status", ""))]
+    words = [str(request["target"]) if several else "", http.get("method", "(not HTTP)"), http.get("path", ""), str(http.get("status", ""))]
     lost = "" if request["complete"] else " (records lost)"
     return safe(" ".join(word for word in words if word)) + lost
 
@@ -63,23 +63,25 @@ def main():
     parser.add_argument("-n", type=int, default=10, metavar="N", help="show N requests (default 10)")
     arguments = parser.parse_args()
 
-    slowest = []
+    slowest, targets = [], set()
     seen = 0
 
     def take(request, _):
         nonlocal seen
         seen += 1
+        targets.add(request["target"])
         # Of equal ones the first stays; the count also keeps requests themselves from being compared.
         heapq.heappush(slowest, (request["latency_ns"], -seen, request))
         if len(slowest) > arguments.n:
             heapq.heappop(slowest)
 
-    each_request(take)
+    each_request(take, arguments.target)
     used = set()
     for latency_ns, _, request in sorted(slowest, reverse=True):
         places = strip(request["timeline"], latency_ns)
         used.update(places)
-        print(f"{ms(latency_ns):>14} |{places}| {describe(request)}: {main_culprit(request['timeline'])}")
+        what = describe(request, len(targets) > 1)
+        print(f"{ms(latency_ns):>14} |{places}| {what}: {main_culprit(request['timeline'])}")
     legend = [f"{letter} {cause}" for cause, letter in LETTERS.items() if letter in used]
     print("  ".join(legend + ["* unknown here"] * (UNKNOWN in used)) if slowest else "no requests")
 

@@ -30,7 +30,7 @@ def request(path, *spans, why="tail", rss=8 * MIB, **more):
         timeline.append({**span, **(rest[0] if rest else {})})
         budget[cause] = budget.get(cause, 0) + length * MS
         at += length * MS
-    return {"v": 1, "type": "request", "latency_ns": at, "why": why, "complete": True, "budget_ns": budget,
+    return {"v": 1, "type": "request", "pid": 7, "latency_ns": at, "why": why, "complete": True, "budget_ns": budget,
             "http": {"method": "GET", "path": path, "status": 200}, "rss": {"start": rss, "end": rss},
             "timeline": timeline, **more}
 
@@ -101,6 +101,25 @@ class Figures(unittest.TestCase):
       40.00 ms |{"A" * 10}{"L" * 20}{"#" * 10}| (not HTTP): lock 20.00 ms in futex
 A accept_queue  L lock  C client  # on_cpu  ? unexplained  * unknown here
 """)
+
+    def test_each_target_has_its_own_paths_and_one_can_be_asked_for(self):
+        fork = {"v": 1, "type": "process", "event": "fork", "pid": 8, "parent": 7}
+        lines = [fork, request("/slow", ("on_cpu", 2), pid=8), request("/slow", ("on_cpu", 3)),
+                 request("/slow", ("lock", 50), pid=9)]
+        out, errors = run("where_p99_goes.py", text(*lines))
+        self.assertEqual(errors, "")
+        self.assertEqual(out, """\
+9 /slow: p99 50.00 ms of 1 requests; 1 at or above it, by 1 lines, took 50.00 ms in the mean
+      50.00 ms 100.0 %  lock
+7 /slow: p99 3.00 ms of 2 requests; 1 at or above it, by 1 lines, took 3.00 ms in the mean
+       3.00 ms 100.0 %  on_cpu
+""")
+        out, _ = run("slowest.py", text(*lines), "-n", "1")
+        self.assertIn("| 9 GET /slow 200: lock 50.00 ms", out)
+        out, _ = run("where_p99_goes.py", text(*lines), "--target", "7")
+        self.assertTrue(out.startswith("/slow: p99 3.00 ms of 2 requests;"), out)
+        out, _ = run("rss_latency.py", text(*lines), "--target", "7")
+        self.assertIn("2 requests shown", out)
 
     def test_rss_against_latency_is_a_picture(self):
         lines = [HEADER, request("/", ("on_cpu", 1), why="sample"), request("/", ("on_cpu", 1), why="sample"),

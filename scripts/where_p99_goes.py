@@ -2,7 +2,8 @@
 """Where the p99 goes, by path.
 
 For each path: the mean budget of its requests at or above the path's own p99, most time first, and for each
-cause the culprit that took most of it. Each request line counts as many times as it stands for.
+cause the culprit that took most of it. Each request line counts as many times as it stands for. With several
+targets each has its own paths, which begin with its pid.
 
     sudo observer attach --pid 4120 --duration 30s | scripts/where_p99_goes.py
 """
@@ -52,14 +53,15 @@ def main():
 
     def take(request, weight):
         path = request["http"]["path"] if "http" in request else "(not HTTP)"
-        by_path[path].append(summarize(request, weight))
+        by_path[request["target"], path].append(summarize(request, weight))
 
-    each_request(take)
+    each_request(take, arguments.target)
     if not by_path:
         print("no requests")
     p99 = {path: quantile([request[:2] for request in requests], 99) for path, requests in by_path.items()}
-    for path, _ in most_first(p99)[:arguments.paths]:
-        show(path, by_path[path])
+    several = len({target for target, _ in by_path}) > 1
+    for (target, path), _ in most_first(p99)[:arguments.paths]:
+        show(f"{target} {path}" if several else path, by_path[target, path])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ use observer::model::protocol::Protocol;
 use observer::model::request::Request;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
-use observer::model::report::{End, Totals, Window};
+use observer::model::report::{End, ProcessFigures, Totals, Window};
 
 const STYLE: Style = Style {
     terminal: false,
@@ -99,12 +99,37 @@ fn conserves(request: &Request) {
 }
 
 fn add_up(totals: &Totals) {
-    let (by, status) = (&totals.confidence, &totals.status);
-    assert_eq!(by.exact + by.inferred + by.partial, totals.requests);
+    figures_add_up(&totals.figures);
+    for target in &totals.targets {
+        figures_add_up(&target.figures);
+    }
+    let protocol = totals.figures.protocol;
+    let of_targets = totals.targets.iter().map(|target| turns(&target.figures, protocol));
+    assert_eq!(
+        of_targets.sum::<u64>() + totals.targets_other,
+        totals.figures.requests
+    );
+}
+
+/// Turns of this protocol.
+fn turns(figures: &ProcessFigures, protocol: Option<Protocol>) -> u64 {
+    if figures.protocol == protocol {
+        return figures.requests;
+    }
+    let others = figures.other_protocols.iter();
+    others
+        .filter(|other| Some(other.protocol) == protocol)
+        .map(|other| other.turns)
+        .sum()
+}
+
+fn figures_add_up(figures: &ProcessFigures) {
+    let (by, status) = (&figures.confidence, &figures.status);
+    assert_eq!(by.exact + by.inferred + by.partial, figures.requests);
     let known =
         status.informational + status.success + status.redirect + status.client_error + status.server_error;
-    assert_eq!(known + status.unknown, totals.requests);
-    for band in totals.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
+    assert_eq!(known + status.unknown, figures.requests);
+    for band in figures.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
         assert_eq!(band.budget_ns.total(), band.latency_ns);
     }
 }
@@ -143,13 +168,13 @@ impl Sink for Checked<'_> {
 
     fn end(&mut self, end: &End) -> io::Result<()> {
         add_up(&end.totals);
-        let Totals {
+        let ProcessFigures {
             protocol,
             requests,
             incomplete,
             other_protocols,
             ..
-        } = &end.totals;
+        } = &end.totals.figures;
         let leading = protocol.and_then(|protocol| self.turns.get(&protocol));
         assert_eq!((*requests, *incomplete), leading.copied().unwrap_or_default());
         let others: u64 = other_protocols.iter().map(|other| other.turns).sum();

@@ -15,7 +15,7 @@ use observer_common::{LostReason, tcp};
 
 use self::settled::{Explained, Settled};
 use crate::attribution::{Evidence, Explainer, Keep, Names};
-use crate::connections::{self, Connections, Turn};
+use crate::connections::{self, Connections, NotFollowed, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
 use crate::model::header::Header;
@@ -92,11 +92,7 @@ impl Pipeline {
             ),
             new_hints: Vec::new(),
             settled: Settled::default(),
-            summary: if header.options.polls {
-                Summary::default().with_polls()
-            } else {
-                Summary::default()
-            },
+            summary: summary(header),
             selection: Selection::new(header.options.requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
@@ -152,8 +148,9 @@ impl Pipeline {
         for line in self.serving.left() {
             sink.process(&line)?;
         }
-        let mut end = self.summary.end(self.unix_ns(self.started_ns), duration_ns);
-        end.hints = self.hints();
+        let (start_unix_ns, hints) = (self.unix_ns(self.started_ns), self.hints());
+        let mut end = self.summary.end(start_unix_ns, duration_ns);
+        end.hints = hints;
         self.new_hints.extend(self.serving.tell(&end.hints));
         sink.end(&end)?;
         sink.flush()?;
@@ -375,7 +372,7 @@ impl Pipeline {
 
     /// Whether and why a turn that took so long would be written.
     fn wanted(&self, turn: &Turn, latency_ns: u64) -> Option<Why> {
-        let threshold_ns = self.summary.tail_threshold_ns(turn.protocol);
+        let threshold_ns = self.summary.tail_threshold_ns(turn.pid, turn.protocol);
         self.selection.wants(turn.id, latency_ns, threshold_ns)
     }
 
@@ -418,20 +415,26 @@ impl Pipeline {
     fn count_not_followed(&mut self) {
         let connections::Counts {
             refused_connections,
-            late_sends,
-            unanswered,
-            begun_before,
-            unknown_direction,
+            by_process,
         } = std::mem::take(&mut self.connections.counts);
         let refused_threads = std::mem::take(&mut self.threads.refused);
-        for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
-            self.summary.unanswered(protocol, count);
+        for (pid, counts) in by_process {
+            let NotFollowed {
+                late_sends,
+                unanswered,
+                begun_before,
+                unknown_direction,
+            } = counts;
+            for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
+                self.summary.unanswered(pid, protocol, count);
+            }
+            let no_turns = NoTurns {
+                late_sends,
+                begun_before,
+                unknown_direction,
+            };
+            self.summary.no_turns(pid, no_turns);
         }
-        self.summary.no_turns(NoTurns {
-            late_sends,
-            begun_before,
-            unknown_direction,
-        });
         self.summary
             .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
         self.summary
@@ -473,6 +476,19 @@ impl Pipeline {
         if let Some(polls) = &mut self.polls {
             polls.lost();
         }
+    }
+}
+
+/// What is counted in a run of these targets.
+fn summary(header: &Header) -> Summary {
+    let mut summary = Summary::default();
+    for target in &header.targets {
+        summary.target(target.pid, Some(&target.comm));
+    }
+    if header.options.polls {
+        summary.with_polls()
+    } else {
+        summary
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod accepted;
 mod connection;
+mod counts;
 mod endings;
 mod held;
 pub mod protocol;
@@ -21,8 +22,8 @@ use observer_common::{self as common, flags, tcp};
 use rustc_hash::FxHashMap;
 
 pub use accepted::Accepted;
-use connection::Stray;
 pub use connection::{Connection, OutboundSend};
+pub use counts::{Counts, NotFollowed};
 pub use held::{Exactness, Held};
 use role::Listeners;
 pub use role::Role;
@@ -30,7 +31,6 @@ pub use turn::Turn;
 
 use self::protocol::http1;
 use crate::model::id::{RequestId, Task};
-use crate::model::protocol::Protocol;
 use crate::threads::{Direction, Operation};
 
 /// A response is over when nothing was sent for this long, ns.
@@ -66,33 +66,6 @@ pub struct Connections {
     refusing: usize,
     /// What could not be followed.
     pub counts: Counts,
-}
-
-/// What could not be made part of a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Connections that made room for others, and those that found none.
-    pub refused_connections: u64,
-    /// Sends after their request's end was taken for certain, or on a connection without a request.
-    pub late_sends: u64,
-    /// Requests that were never answered, in the order of [`Protocol::ALL`].
-    pub unanswered: [u64; Protocol::ALL.len()],
-    /// Answers to requests that had been read before their connection was first seen.
-    pub begun_before: u64,
-    /// Connections that were used while nobody could tell who had opened them.
-    pub unknown_direction: u64,
-}
-
-impl Counts {
-    /// Counts the current turn of a connection if it was not answered. Tells whether.
-    fn unanswered(&mut self, connection: &Connection) -> bool {
-        let turn = connection.turn.as_ref().filter(|_| connection.is_unanswered());
-        let protocol = turn.map(|turn| connection.speech.of(turn).unwrap_or_default());
-        if let Some(protocol) = protocol {
-            self.unanswered[protocol as usize] += 1;
-        }
-        protocol.is_some()
-    }
 }
 
 impl Connections {
@@ -274,7 +247,9 @@ impl Connections {
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
         };
-        self.counts.unknown_direction += u64::from(is_unknown);
+        if is_unknown {
+            self.counts.unknown_direction(event.tgid);
+        }
         if is_new_fd {
             self.remember_fd(event.tgid, event.fd, event.conn);
         }
@@ -344,9 +319,12 @@ impl Connections {
         };
         let is_new_fd = connection.uses(event.fd);
         let has_end = !outbound && event.result > 0 && request.is_some();
-        self.counts.late_sends += u64::from(stray == Some(Stray::Late));
-        self.counts.begun_before += u64::from(stray == Some(Stray::BegunBefore));
-        self.counts.unknown_direction += u64::from(is_unknown);
+        if let Some(stray) = stray {
+            self.counts.stray(event.tgid, stray);
+        }
+        if is_unknown {
+            self.counts.unknown_direction(event.tgid);
+        }
         if has_end {
             self.quiet.push_back((at_ns, event.conn));
             self.settling.push_back((at_ns, event.conn));

@@ -47,7 +47,7 @@ fn send(conn: u64, at_ns: u64, result: i32) -> common::Send {
 
 /// Turns of any protocol that were not answered.
 fn unanswered(connections: &Connections) -> u64 {
-    connections.counts.unanswered.iter().sum()
+    connections.counts.sum().unanswered.iter().sum()
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_failed_call_on_a_connection_that_is_over_is_nothing_new() {
         connections.received(&receive(conn, 4, 0), b"");
     }
     assert_eq!(connections.connections.len(), MAX_CLOSED);
-    assert_eq!(connections.counts.late_sends, 0);
+    assert_eq!(connections.counts.sum().late_sends, 0);
 }
 
 #[test]

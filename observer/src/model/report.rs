@@ -3,6 +3,8 @@
 //! Nothing here counts or computes, and nothing knows how it is printed. The field names are those of
 //! the `window` and `end` lines of JSON Lines; `docs/schema.md` explains each.
 
+mod run;
+
 use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
@@ -11,6 +13,8 @@ use super::cause::{Budget, Cause};
 use super::hint::Hint;
 use super::protocol::Protocol;
 use super::request::HeldBy;
+
+pub use run::{LongPoll, OwnCost, PollTotals, ProbeCost};
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -46,6 +50,44 @@ pub struct End {
 /// Counts and figures over a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Totals {
+    /// Of all watched processes.
+    #[serde(flatten)]
+    pub figures: ProcessFigures,
+    /// Polls of runtime tasks, where they are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub polls: Option<PollTotals>,
+    /// Records and requests lost, by reason.
+    #[serde(serialize_with = "as_map")]
+    pub lost: Vec<(&'static str, u64)>,
+    /// What the observer itself cost; absent where nobody measured (a replay).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<OwnCost>,
+    /// The same figures of each target, by pid.
+    pub targets: Vec<TargetTotals>,
+    /// Of all requests, those of targets that are not told apart, because there are too many.
+    pub targets_other: u64,
+}
+
+/// What was counted of one target: of a process that is watched, with those that were forked from it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TargetTotals {
+    /// Its first process.
+    pub pid: u32,
+    /// Name of that in the kernel, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// How many of its processes were seen.
+    pub processes: u64,
+    /// Which, as far as there are not too many.
+    pub pids: Vec<u32>,
+    /// Of these processes together.
+    #[serde(flatten)]
+    pub figures: ProcessFigures,
+}
+
+/// What some processes did: those of one target, or all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ProcessFigures {
     /// Whose turns the requests are; absent while there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
@@ -84,22 +126,13 @@ pub struct Totals {
     pub paths_overflow: u64,
     /// Turns of other protocols, none of which is among the requests.
     pub other_protocols: Vec<ProtocolTotals>,
-    /// Memory of the watched processes, by pid.
+    /// Memory of the processes, by pid.
     pub memory: Vec<ProcessMemory>,
     /// What the workers of each process did, by pid.
     pub workers: Vec<ProcessWorkers>,
     /// What the evidence says is wrong, where it is clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
-    /// Polls of runtime tasks, where they are recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub polls: Option<PollTotals>,
-    /// Records and requests lost, by reason.
-    #[serde(serialize_with = "as_map")]
-    pub lost: Vec<(&'static str, u64)>,
-    /// What the observer itself cost; absent where nobody measured (a replay).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<OwnCost>,
 }
 
 /// Requests by how sure their attribution is.
@@ -386,91 +419,6 @@ pub enum Trouble {
     Stolen,
     /// TCP holds the last bytes of responses back.
     HeldBack,
-}
-
-/// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PollTotals {
-    /// Polls that were seen from start to end.
-    pub polls: u64,
-    /// Of these, polls of tasks that nothing was seen to queue: jobs of a blocking pool.
-    pub unqueued: u64,
-    /// Polls that held their worker for longer than a millisecond.
-    pub long: u64,
-    /// Half of the polls took at most this, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub p50_ns: Option<u64>,
-    /// 99 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub p99_ns: Option<u64>,
-    /// The longest poll, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_ns: Option<u64>,
-    /// Half of the polls began at most this long after their task was queued, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_p50_ns: Option<u64>,
-    /// 99 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_p99_ns: Option<u64>,
-    /// The longest time in the queue, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_max_ns: Option<u64>,
-    /// The longest of the long polls, the longest first.
-    pub longest: Vec<LongPoll>,
-}
-
-/// A long poll.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LongPoll {
-    /// Process.
-    pub pid: u32,
-    /// Thread.
-    pub tid: u32,
-    /// The runtime's id of the task, where proved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<u64>,
-    /// When it began, ns since the Unix epoch.
-    pub start_unix_ns: u64,
-    /// How long it took, ns.
-    pub dur_ns: u64,
-    /// Request for which its thread did most meanwhile.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<String>,
-}
-
-/// What the observer itself cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OwnCost {
-    /// Time inside its eBPF programs, ns; absent where the kernel does not tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ebpf_ns: Option<u64>,
-    /// CPU time of its process, ns.
-    pub cpu_ns: u64,
-    /// Its resident memory, bytes; over several windows, the most.
-    pub rss_bytes: u64,
-    /// Records that it read.
-    pub records: u64,
-    /// Samples of what threads run; absent where none are taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub samples: Option<u64>,
-    /// Samples for which there was no room or no time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub samples_lost: Option<u64>,
-    /// Ticks of the clocks that interrupted threads that are not watched; absent where no samples are taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ticks_on_others: Option<u64>,
-    /// Probes on polls; absent without them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probes: Option<ProbeCost>,
-}
-
-/// What probes in the code of watched processes cost these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ProbeCost {
-    /// Times that threads came by one.
-    pub hits: u64,
-    /// What that took of their time, ns: an estimate.
-    pub estimated_ns: u64,
 }
 
 fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {

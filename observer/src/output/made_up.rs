@@ -9,8 +9,8 @@ use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::model::protocol::Protocol;
 use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongestTurn, OwnCost,
-    PathTotals, PoolTotals, ProcessMemory, ProcessWorkers, ProtocolTotals, Quantiles, RssMeans, Totals,
-    Trouble, WaitedFor, Window, WorkerTotals,
+    PathTotals, PoolTotals, ProcessFigures, ProcessMemory, ProcessWorkers, ProtocolTotals, Quantiles,
+    RssMeans, TargetTotals, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
 use crate::model::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 
@@ -129,9 +129,71 @@ pub(super) fn blocked(nth: u64) -> Request {
     }
 }
 
-/// The totals of so many requests, all of them well.
+/// The totals of so many requests.
 pub(super) fn totals(requests: u64) -> Totals {
     Totals {
+        figures: figures(requests),
+        polls: None,
+        lost: Vec::new(),
+        cost: Some(OwnCost {
+            ebpf_ns: Some(3_100_000),
+            cpu_ns: 8_200_000,
+            rss_bytes: 14_889_779,
+            records: 12_300,
+            probes: None,
+            samples: Some(31),
+            samples_lost: Some(0),
+            ticks_on_others: Some(0),
+        }),
+        targets: vec![TargetTotals {
+            pid: PID,
+            comm: Some("axum-srv".to_owned()),
+            processes: 1,
+            pids: vec![PID],
+            figures: figures(requests),
+        }],
+        targets_other: 0,
+    }
+}
+
+/// The same, with 300 quick requests more, of another server.
+pub(super) fn totals_of_two(requests: u64) -> Totals {
+    let mut totals = totals(requests);
+    let mut quick = TargetTotals {
+        pid: 99,
+        comm: Some("gin-srv".to_owned()),
+        processes: 3,
+        pids: vec![99, 101, 102],
+        figures: ProcessFigures {
+            protocol: Some(Protocol::Http1),
+            requests: 300,
+            latency_ns: Some(Quantiles {
+                min: 210_000,
+                mean: 330_000,
+                p50: 310_000,
+                p90: 400_000,
+                p99: 1_900_000,
+                p999: 2_000_000,
+                max: 2_000_000,
+            }),
+            ..ProcessFigures::default()
+        },
+    };
+    let usual = [(Cause::RunQueue, 310_000), (Cause::OnCpu, 930_000)];
+    let band = band(3, &usual, 4_096, FaultMeans::default(), Vec::new());
+    quick.figures.at = Some(AtQuantiles {
+        p50: band.clone(),
+        p99: band.clone(),
+        p999: band,
+    });
+    totals.figures.requests += quick.figures.requests;
+    totals.targets.insert(0, quick);
+    totals
+}
+
+/// The figures of so many requests, all of them well.
+pub(super) fn figures(requests: u64) -> ProcessFigures {
+    ProcessFigures {
         protocol: Some(Protocol::Http1),
         requests,
         incomplete: 0,
@@ -187,18 +249,6 @@ pub(super) fn totals(requests: u64) -> Totals {
             minor_faults: 120,
             major_faults: 2,
         }],
-        polls: None,
-        lost: Vec::new(),
-        cost: Some(OwnCost {
-            ebpf_ns: Some(3_100_000),
-            cpu_ns: 8_200_000,
-            rss_bytes: 14_889_779,
-            records: 12_300,
-            probes: None,
-            samples: Some(31),
-            samples_lost: Some(0),
-            ticks_on_others: Some(0),
-        }),
     }
 }
 

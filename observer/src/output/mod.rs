@@ -79,7 +79,7 @@ pub trait Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// Its latency was at or above the live p99.
+    /// Its latency was at or above the live p99 of its target.
     Tail,
     /// It was drawn by chance, and was not of the tail.
     Sample,

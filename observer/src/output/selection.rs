@@ -49,7 +49,8 @@ impl Selection {
         self.spans_left = MAX_TAIL_SPANS;
     }
 
-    /// Tells whether and why a request would be written. `threshold_ns` is the live p99, where there is one yet.
+    /// Tells whether and why a request would be written. `threshold_ns` is the live p99 of its target, where there
+    /// is one yet.
     #[must_use]
     pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
         let tail = threshold_ns.is_some_and(|p99| latency_ns >= p99);

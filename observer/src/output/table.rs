@@ -34,6 +34,7 @@ mod runtimes;
 mod screen;
 mod slowest;
 mod strip;
+mod targets;
 mod wait;
 mod workers;
 
@@ -87,7 +88,12 @@ struct Figures<'a> {
     hints: &'a [Hint],
     cost: Option<OwnCost>,
     cost_over_ns: u64,
+    /// Targets that get a line, at most.
+    most_targets: usize,
 }
+
+/// Part of the rows that lines of targets may take.
+const TARGETS_OF_ROWS: usize = 6;
 
 impl<W: Write> Table<W> {
     /// Writes to `writer`, which needs no buffer: each table is written at once.
@@ -121,35 +127,40 @@ impl<W: Write> Table<W> {
                 .find(|target| target.pid == pid)
                 .map(|target| target.comm.as_str())
         };
+        let (all, run) = (&figures.run.figures, figures.run);
+        let worst = targets::worst(run);
+        let of = worst.map_or(all, |target| &target.figures);
         let mut budget = Vec::new();
-        if let Some(at) = &figures.run.at {
+        if let Some(at) = &of.at {
             budget = budget::lines(at);
             budget.extend(memory::rows(at));
         }
         let cost = cost::line(figures.cost, figures.cost_over_ns);
         let started_unix_ns = self.started_unix_ns();
-        let leading = figures
-            .run
-            .protocol
-            .and_then(|protocol| self.slowest.get(&protocol));
+        let leading = all.protocol.and_then(|protocol| self.slowest.get(&protocol));
         let slowest = leading.map(Slowest::lines).unwrap_or_default();
         // In the order of reading; the numbers say who gets room first.
         vec![
             Section::new(0, self.heading.lines(figures.elapsed_ns)),
             Section::titled(
                 1,
-                latency::lines((figures.run, figures.elapsed_ns), figures.window),
+                latency::lines(
+                    (all, figures.elapsed_ns),
+                    figures.window.map(|(window, over_ns)| (&window.figures, over_ns)),
+                ),
             ),
-            Section::new(2, protocols::lines(figures.run)),
-            Section::new(2, vec![losses::line(figures.run)]),
+            Section::new(2, protocols::lines(all)),
+            Section::new(2, vec![losses::line(run)]),
             Section::new(2, hints::lines(figures.hints)),
+            Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
+            Section::new(3, worst.map(targets::title).into_iter().collect()),
             Section::titled(3, budget),
             Section::titled(6, slowest),
-            Section::titled(7, paths::lines(figures.run)),
+            Section::titled(7, paths::lines(of)),
             Section::new(5, self.runtimes.lines(name)),
-            Section::new(4, workers::lines(figures.run, name)),
-            Section::new(4, polls::lines(figures.run.polls.as_ref(), figures.elapsed_ns)),
-            Section::new(4, memory::lines(figures.run, name)),
+            Section::new(4, workers::lines(of, name)),
+            Section::new(4, polls::lines(run.polls.as_ref(), figures.elapsed_ns)),
+            Section::new(4, memory::lines(of, name)),
             Section::new(5, cost.into_iter().collect()),
             Section::new(8, self.events.lines(started_unix_ns)),
         ]
@@ -186,8 +197,11 @@ impl<W: Write> Sink for Table<W> {
             .header
             .as_ref()
             .is_some_and(|header| header.options.with_query);
+        // With several targets a path alone would not say whose it is.
+        let targets = self.header.as_ref().map_or(0, |header| header.targets.len());
+        let pid = Some(request.figures.pid).filter(|_| targets > 1);
         let slowest = self.slowest.entry(request.figures.protocol).or_default();
-        slowest.add(request, with_query);
+        slowest.add(request, with_query, pid);
         Ok(())
     }
 
@@ -195,6 +209,7 @@ impl<W: Write> Sink for Table<W> {
         if !self.live() {
             return Ok(());
         }
+        self.ask_size();
         let end_unix_ns = window.start_unix_ns.saturating_add(window.duration_ns);
         let sections = self.sections(&Figures {
             elapsed_ns: end_unix_ns.saturating_sub(self.started_unix_ns()),
@@ -203,8 +218,8 @@ impl<W: Write> Sink for Table<W> {
             hints: &window.hints,
             cost: window.totals.cost,
             cost_over_ns: window.duration_ns,
+            most_targets: self.style.size.height / TARGETS_OF_ROWS,
         });
-        self.ask_size();
         self.screen
             .redraw(sections, self.style.size, self.style.colour, &mut self.text);
         self.write()
@@ -228,6 +243,7 @@ impl<W: Write> Sink for Table<W> {
             hints: &end.hints,
             cost: end.totals.cost,
             cost_over_ns: end.duration_ns,
+            most_targets: usize::MAX,
         });
         self.ask_size();
         self.screen

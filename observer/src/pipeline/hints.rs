@@ -45,13 +45,13 @@ impl Pipeline {
             0 => self.connections.open_turns(),
             _ => (0, 0),
         };
-        let counts = &self.connections.counts;
+        let (seen, counts) = (self.summary.seen(), self.connections.counts.sum());
         self.serving.hints(Traffic {
             turns: answered + open_answered,
             unanswered: unanswered + open_unanswered + counts.unanswered.iter().sum::<u64>(),
-            late_sends: self.summary.seen().late_sends + counts.late_sends,
-            begun_before: self.summary.seen().begun_before + counts.begun_before,
-            unknown_direction: self.summary.seen().unknown_direction + counts.unknown_direction,
+            late_sends: seen.late_sends + counts.late_sends,
+            begun_before: seen.begun_before + counts.begun_before,
+            unknown_direction: seen.unknown_direction + counts.unknown_direction,
         })
     }
 }

@@ -45,6 +45,7 @@ impl Pipeline {
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
+                self.summary.forked(event.tgid, event.child_tgid);
                 let watched = event.flags & flags::WATCHED != 0;
                 if watched {
                     self.watch(header, event.child_tgid, None, sink)?;

@@ -1,7 +1,7 @@
 //! Tests of what a window may write, with turns that go on after they were explained.
 
 use bytemuck::{Zeroable as _, bytes_of};
-use observer_common::{Header as RecordHeader, Kind, Receive, Send, flags};
+use observer_common::{Header as RecordHeader, Kind, Process, ProcessChange, Receive, Send, flags};
 
 use super::*;
 use crate::event::Tick;
@@ -17,14 +17,17 @@ const QUICK: u64 = 1;
 
 /// Counts the lines of the tail, but for those of quick requests.
 #[derive(Default)]
-struct Tail(usize);
+struct Tail {
+    lines: usize,
+    end: Option<End>,
+}
 
 impl Sink for Tail {
     fn header(&mut self, _: &Header) -> io::Result<()> {
         Ok(())
     }
     fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
-        self.0 += usize::from(request.conn.id > QUICK && why == Why::Tail);
+        self.lines += usize::from(request.conn.id > QUICK && why == Why::Tail);
         Ok(())
     }
     fn window(&mut self, _: &Window) -> io::Result<()> {
@@ -36,7 +39,8 @@ impl Sink for Tail {
     fn runtime(&mut self, _: &RuntimeLine) -> io::Result<()> {
         Ok(())
     }
-    fn end(&mut self, _: &End) -> io::Result<()> {
+    fn end(&mut self, end: &End) -> io::Result<()> {
+        self.end = Some(end.clone());
         Ok(())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -79,9 +83,13 @@ fn record(kind: Kind, at_ns: u64) -> RecordHeader {
 
 /// A receive of bytes that had come so long before.
 fn receives(batch: &mut Batch, conn: u64, at_ns: u64, waited_ns: u64) {
+    receives_in(batch, 1, conn, at_ns, waited_ns);
+}
+
+fn receives_in(batch: &mut Batch, pid: u32, conn: u64, at_ns: u64, waited_ns: u64) {
     batch.push(bytes_of(&Receive {
         header: record(Kind::Receive, at_ns),
-        tgid: 1,
+        tgid: pid,
         conn,
         arrived_ns: at_ns - waited_ns,
         result: 5,
@@ -91,9 +99,13 @@ fn receives(batch: &mut Batch, conn: u64, at_ns: u64, waited_ns: u64) {
 }
 
 fn sends(batch: &mut Batch, conn: u64, at_ns: u64) {
+    sends_in(batch, 1, conn, at_ns);
+}
+
+fn sends_in(batch: &mut Batch, pid: u32, conn: u64, at_ns: u64) {
     batch.push(bytes_of(&Send {
         header: record(Kind::Send, at_ns),
-        tgid: 1,
+        tgid: pid,
         conn,
         result: 5,
         flags: flags::INBOUND,
@@ -131,5 +143,46 @@ fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail
         receives(&mut batch, conn, begin_ns + 50 * MS + conn, 100);
     }
     pipeline.batch(&batch, &mut tail).unwrap();
-    assert_eq!(tail.0, SLOW as usize);
+    assert_eq!(tail.lines, SLOW as usize);
+}
+
+#[test]
+fn what_a_forked_child_answers_is_of_its_parents_target() {
+    const CHILD: u32 = 70;
+    const OTHER: u32 = 9;
+    let mut pipeline = Pipeline::new(&header());
+    let mut batch = Batch::default();
+    let fork = |parent, child| Process {
+        header: record(Kind::Process, MS),
+        tgid: parent,
+        change: ProcessChange::Fork as u32,
+        child_tid: child,
+        child_tgid: child,
+        ..Process::zeroed()
+    };
+    batch.push(bytes_of(&fork(1, CHILD)));
+    for (pid, conn) in [(CHILD, 2), (OTHER, 3), (1, 4)] {
+        let at_ns = 2 * MS + conn * 1_000;
+        receives_in(&mut batch, pid, conn, at_ns, 100);
+        sends_in(&mut batch, pid, conn, at_ns + 100);
+        // Nobody knows what this answers.
+        sends_in(&mut batch, pid, conn + 10, at_ns + 200);
+    }
+    let mut tail = Tail::default();
+    pipeline.batch(&batch, &mut tail).unwrap();
+    pipeline.finish(&mut tail).unwrap();
+    let totals = tail.end.unwrap().totals;
+    let told: Vec<_> = totals
+        .targets
+        .iter()
+        .map(|target| {
+            (
+                target.pid,
+                target.pids.clone(),
+                target.figures.requests,
+                target.figures.late_sends,
+            )
+        })
+        .collect();
+    assert_eq!(told, [(1, vec![1, CHILD], 2, 2), (OTHER, vec![OTHER], 1, 1)]);
 }

@@ -57,6 +57,12 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, other: &Self) {
+        self.add_all_but_waits(other);
+        self.waits.add(&other.waits);
+    }
+
+    /// Waits have numbers, which others may number otherwise.
+    fn add_all_but_waits(&mut self, other: &Self) {
         self.requests += other.requests;
         self.budget.add(&other.budget);
         self.receive_queue_ns = self.receive_queue_ns.saturating_add(other.receive_queue_ns);
@@ -65,7 +71,6 @@ impl Sums {
         self.rss_end = self.rss_end.saturating_add(other.rss_end);
         self.minor_faults = self.minor_faults.saturating_add(other.minor_faults);
         self.major_faults = self.major_faults.saturating_add(other.major_faults);
-        self.waits.add(&other.waits);
     }
 
     /// Keeps the memory.
@@ -79,18 +84,18 @@ impl Sums {
     }
 }
 
-/// Sums by latency bucket.
+/// Sums by latency bucket: few of the buckets have any.
 #[derive(Clone, Debug)]
-pub(super) struct BucketSums(Box<[Sums]>);
+pub(super) struct BucketSums(Box<[Option<Box<Sums>>]>);
 
 impl BucketSums {
     pub(super) fn new() -> Self {
-        Self(vec![Sums::default(); BUCKETS].into_boxed_slice())
+        Self(vec![None; BUCKETS].into_boxed_slice())
     }
 
     /// Adds a request, with the number and the length of its longest wait.
     pub(super) fn record(&mut self, figures: &Figures, longest_wait: Option<(u16, u64)>) {
-        let sums = &mut self.0[index(figures.latency_ns)];
+        let sums = self.0[index(figures.latency_ns)].get_or_insert_default();
         sums.requests += 1;
         sums.budget.add(&figures.budget);
         sums.receive_queue_ns = sums.receive_queue_ns.saturating_add(figures.receive_queue_ns);
@@ -109,8 +114,8 @@ impl BucketSums {
 
     pub(super) fn add(&mut self, other: &Self) {
         for (sums, more) in self.0.iter_mut().zip(&other.0) {
-            if more.requests > 0 {
-                sums.add(more);
+            if let Some(more) = more.as_ref().filter(|more| more.requests > 0) {
+                sums.get_or_insert_default().add(more);
             }
         }
     }
@@ -118,34 +123,53 @@ impl BucketSums {
     pub(super) fn clear(&mut self) {
         self.0
             .iter_mut()
+            .flatten()
             .filter(|sums| sums.requests > 0)
-            .for_each(Sums::clear);
+            .for_each(|sums| sums.clear());
     }
 
-    /// The means around the three quantiles; `None` without requests.
-    pub(super) fn at_quantiles(&self, known: &Known) -> Option<AtQuantiles> {
-        let requests: u64 = self.0.iter().map(|sums| sums.requests).sum();
-        (requests > 0).then(|| AtQuantiles {
-            p50: self.means(P50, requests.into(), known),
-            p99: self.means(P99, requests.into(), known),
-            p999: self.means(P999, requests.into(), known),
-        })
+    fn get(&self, bucket: usize) -> Option<&Sums> {
+        self.0[bucket].as_deref().filter(|sums| sums.requests > 0)
     }
+}
 
-    fn means(&self, band: Band, requests: u128, known: &Known) -> BandMeans {
-        let (from, to) = widened(band, requests);
-        let mut weighted = Weighted::default();
-        let mut below = 0;
-        for sums in self.0.iter().filter(|sums| sums.requests > 0) {
-            let above = below + u128::from(sums.requests) * PARTS;
-            let inside = above.min(to).saturating_sub(below.max(from));
-            if inside > 0 {
-                weighted.add(sums, inside);
+/// The means around the three quantiles of all these together; `None` without requests.
+pub(super) fn at_quantiles(all: &[(&BucketSums, &Known)]) -> Option<AtQuantiles> {
+    let of_bucket = |bucket| all.iter().filter_map(move |(sums, _)| sums.get(bucket));
+    let requests: Vec<u64> = (0..BUCKETS)
+        .map(|bucket| of_bucket(bucket).map(|sums| sums.requests).sum())
+        .collect();
+    (requests.iter().any(|requests| *requests > 0)).then(|| AtQuantiles {
+        p50: means(P50, &requests, all),
+        p99: means(P99, &requests, all),
+        p999: means(P999, &requests, all),
+    })
+}
+
+/// The means over a band of all these together, which have so many requests in each bucket.
+fn means(band: Band, requests: &[u64], all: &[(&BucketSums, &Known)]) -> BandMeans {
+    let (from, to) = widened(band, requests.iter().sum::<u64>().into());
+    let mut weighted = Weighted::default();
+    let mut below = 0;
+    for (bucket, &requests) in requests.iter().enumerate().filter(|(_, requests)| **requests > 0) {
+        let above = below + u128::from(requests) * PARTS;
+        let inside = above.min(to).saturating_sub(below.max(from));
+        if inside > 0 {
+            let mut together = Sums::default();
+            for (source, (sums, _)) in all.iter().enumerate() {
+                if let Some(sums) = sums.get(bucket) {
+                    together.add_all_but_waits(sums);
+                    weighted
+                        .waits
+                        .add_part(source, &sums.waits, inside, requests.into());
+                }
             }
-            below = above;
+            weighted.add(&together, inside);
         }
-        weighted.means(to - from, known)
+        below = above;
     }
+    let known: Vec<_> = all.iter().map(|(_, known)| *known).collect();
+    weighted.means(to - from, &known)
 }
 
 /// The ranks of a band, in parts of a rank: at least one rank wide, and not outside all ranks.
@@ -173,6 +197,7 @@ struct Weighted {
 }
 
 impl Weighted {
+    /// Adds a bucket, of which `inside` parts are in the band, but for its waits.
     fn add(&mut self, sums: &Sums, inside: u128) {
         // Rounds down once for a bucket that the band cuts, by less than 1/10,000 of a unit.
         let part = |sum: u64| u128::from(sum) * inside / u128::from(sums.requests);
@@ -185,10 +210,9 @@ impl Weighted {
         self.rss_end += part(sums.rss_end);
         self.minor_faults += part(sums.minor_faults);
         self.major_faults += part(sums.major_faults);
-        self.waits.add_part(&sums.waits, inside, sums.requests.into());
     }
 
-    fn means(self, width: u128, known: &Known) -> BandMeans {
+    fn means(self, width: u128, known: &[&Known]) -> BandMeans {
         let mut budget_ns = Budget::default();
         for (weighted, cause) in self.budget.iter().zip(Cause::ALL) {
             budget_ns.charge(cause, (weighted / width) as u64);

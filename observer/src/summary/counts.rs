@@ -43,10 +43,9 @@ impl Add for NoTurns {
     }
 }
 
-/// Counts of what belongs to no turn.
+/// Counts of what belongs to no process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beside {
-    pub(super) no_turns: NoTurns,
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
     pub(super) lost: Vec<(&'static str, u64)>,
     pub(super) cost: Option<OwnCost>,
@@ -115,7 +114,6 @@ impl Beside {
     }
 
     pub(super) fn add(&mut self, window: &Self) {
-        self.no_turns += window.no_turns;
         for &(reason, count) in &window.lost {
             self.lost(reason, count);
         }

@@ -72,15 +72,8 @@ impl Known {
         }
     }
 
-    /// What has this number, with the function that it was seen running most.
-    fn get(&self, number: u16) -> Option<WaitedFor> {
-        let functions = self.functions.get(usize::from(number))?;
-        // Of equal ones the first.
-        let most = functions.iter().rev().max_by_key(|(_, sum_ns)| *sum_ns);
-        Some(WaitedFor {
-            function: most.map(|(function, _)| function.to_string()),
-            ..WaitedFor::clone(self.known.get(usize::from(number))?)
-        })
+    fn get(&self, number: u16) -> Option<&WaitedFor> {
+        self.known.get(usize::from(number)).map(Rc::as_ref)
     }
 }
 
@@ -150,6 +143,8 @@ pub(super) struct Waits(Vec<Sum>);
 
 #[derive(Clone, Copy, Debug)]
 struct Sum {
+    /// Place of those by whose numbers it is numbered.
+    source: usize,
     number: u16,
     requests: u128,
     ns: u128,
@@ -159,6 +154,7 @@ impl Waits {
     pub(super) fn record(&mut self, number: u16, ns: u64) {
         self.sum(
             Sum {
+                source: 0,
                 number,
                 requests: 1,
                 ns: ns.into(),
@@ -173,11 +169,12 @@ impl Waits {
         }
     }
 
-    /// Adds a bucket of so many requests, of which `inside` parts are in the band.
-    pub(super) fn add_part(&mut self, bucket: &Self, inside: u128, requests: u128) {
+    /// Adds what one source has in a bucket of so many requests, of which `inside` parts are in the band.
+    pub(super) fn add_part(&mut self, source: usize, bucket: &Self, inside: u128, requests: u128) {
         for sum in &bucket.0 {
             let part = |value: u128| value * inside / requests;
             let sum = Sum {
+                source,
                 number: sum.number,
                 requests: part(sum.requests),
                 ns: part(sum.ns),
@@ -191,7 +188,11 @@ impl Waits {
     }
 
     fn sum(&mut self, more: Sum, room: usize) {
-        if let Some(sum) = self.0.iter_mut().find(|sum| sum.number == more.number) {
+        if let Some(sum) = self
+            .0
+            .iter_mut()
+            .find(|sum| (sum.source, sum.number) == (more.source, more.number))
+        {
             sum.requests += more.requests;
             sum.ns += more.ns;
         } else if self.0.len() < room {
@@ -199,21 +200,75 @@ impl Waits {
         }
     }
 
-    /// The most time first. `parts` is one request.
-    pub(super) fn listed(mut self, known: &Known, parts: u128) -> Vec<WaitedFor> {
-        self.0.sort_by_key(|sum| (std::cmp::Reverse(sum.ns), sum.number));
-        self.0
-            .iter()
-            .filter(|sum| sum.requests > 0)
-            .take(LISTED)
-            .filter_map(|sum| {
-                Some(WaitedFor {
-                    requests: (sum.requests.div_ceil(parts)) as u64,
-                    mean_ns: (sum.ns / sum.requests) as u64,
-                    ..known.get(sum.number)?
-                })
-            })
-            .collect()
+    /// The most time first, where each source has its own numbers. `parts` is one request.
+    pub(super) fn listed(mut self, known: &[&Known], parts: u128) -> Vec<WaitedFor> {
+        self.0.retain(|sum| sum.requests > 0);
+        let mut things = things(&self.0, known);
+        things.sort_by_key(|thing| {
+            let first = thing.sums[0];
+            (std::cmp::Reverse(thing.ns), first.source, first.number)
+        });
+        things.truncate(LISTED);
+        let one = |thing: &Thing<'_>| WaitedFor {
+            requests: (thing.requests.div_ceil(parts)) as u64,
+            mean_ns: (thing.ns / thing.requests) as u64,
+            function: thing.function(known),
+            ..thing.what.clone()
+        };
+        things.iter().map(one).collect()
+    }
+}
+
+/// One thing waited for, with what each source has of it.
+struct Thing<'a> {
+    what: &'a WaitedFor,
+    requests: u128,
+    ns: u128,
+    /// At least one.
+    sums: Vec<Sum>,
+}
+
+/// Sums of the same are put together.
+fn things<'a>(sums: &[Sum], known: &[&'a Known]) -> Vec<Thing<'a>> {
+    let mut things: Vec<Thing<'a>> = Vec::new();
+    for &sum in sums {
+        let Some(what) = known.get(sum.source).and_then(|known| known.get(sum.number)) else {
+            continue;
+        };
+        // The numbers of one source tell things apart by themselves.
+        let is_same = |thing: &&mut Thing<'_>| thing.sums[0].source != sum.source && thing.what == what;
+        if let Some(thing) = things.iter_mut().find(is_same) {
+            thing.requests += sum.requests;
+            thing.ns += sum.ns;
+            thing.sums.push(sum);
+        } else {
+            things.push(Thing {
+                what,
+                requests: sum.requests,
+                ns: sum.ns,
+                sums: vec![sum],
+            });
+        }
+    }
+    things
+}
+
+impl Thing<'_> {
+    /// The function that it was seen running most.
+    fn function(&self, known: &[&Known]) -> Option<String> {
+        let mut sums: Vec<(&str, u64)> = Vec::new();
+        for sum in &self.sums {
+            let functions = known[sum.source].functions.get(usize::from(sum.number));
+            for (function, ns) in functions.into_iter().flatten() {
+                match sums.iter_mut().find(|(known, _)| *known == &**function) {
+                    Some((_, sum_ns)) => *sum_ns = sum_ns.saturating_add(*ns),
+                    None => sums.push((function, *ns)),
+                }
+            }
+        }
+        // Of equal ones the first.
+        let most = sums.into_iter().rev().max_by_key(|(_, sum_ns)| *sum_ns);
+        most.map(|(function, _)| function.to_owned())
     }
 }
 
@@ -249,7 +304,7 @@ mod tests {
             let number = known.number(&behind(comm, ns)).unwrap();
             waits.record(number, ns);
         }
-        let listed = waits.listed(&known, 1);
+        let listed = waits.listed(&[&known], 1);
         let found: Vec<_> = listed
             .iter()
             .map(|wait| (wait.comm.as_deref().unwrap(), wait.requests, wait.mean_ns))
@@ -272,11 +327,37 @@ mod tests {
             wait.function_seen_ns = seen_ns;
             waits.record(known.number(&wait).unwrap(), 100);
         }
-        let listed = waits.listed(&known, 1);
+        let listed = waits.listed(&[&known], 1);
         assert_eq!(listed.len(), 1, "it is one culprit, whatever it did");
         assert_eq!(
             (listed[0].requests, listed[0].function.as_deref()),
             (5, Some("app::sort"))
+        );
+    }
+
+    #[test]
+    fn what_two_targets_waited_for_is_one_thing_with_the_function_of_both() {
+        let mut known = [Known::default(), Known::default()];
+        let mut together = Waits::default();
+        // The second one knows something else first, so its numbers are others.
+        known[1].number(&behind("cron", 1));
+        for (source, function, seen_ns) in [(0, "app::sort", 5), (1, "app::write", 3), (1, "app::sort", 1)] {
+            let mut wait = behind("hog", 100);
+            wait.culprit.as_mut().unwrap().function = Some(function.into());
+            wait.function_seen_ns = seen_ns;
+            let mut waits = Waits::default();
+            waits.record(known[source].number(&wait).unwrap(), 100);
+            together.add_part(source, &waits, 1, 1);
+        }
+        let listed = together.listed(&[&known[0], &known[1]], 1);
+        assert_eq!(listed.len(), 1, "{listed:?}");
+        assert_eq!(
+            (
+                listed[0].requests,
+                listed[0].mean_ns,
+                listed[0].function.as_deref()
+            ),
+            (3, 100, Some("app::sort"))
         );
     }
 

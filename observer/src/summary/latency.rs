@@ -48,6 +48,15 @@ impl Latency {
         self.max_ns = self.max_ns.max(ns);
     }
 
+    pub(super) fn add(&mut self, more: &Self) {
+        // It fails only where another histogram has values that are beyond the bounds of this one.
+        let _ = self.histogram.add(&more.histogram);
+        self.sum_ns += more.sum_ns;
+        self.min_ns = self.min_ns.min(more.min_ns);
+        self.max_ns = self.max_ns.max(more.max_ns);
+        self.clamped += more.clamped;
+    }
+
     pub(super) fn clear(&mut self) {
         self.histogram.clear();
         (self.sum_ns, self.min_ns, self.max_ns, self.clamped) = (0, u64::MAX, 0, 0);

@@ -3,8 +3,8 @@
 //! It is fed values and asked for figures. It knows no clock, no file and no format: the same calls give
 //! the same figures. All its state is bounded, and what a bound turns away is counted.
 //!
-//! What is known of turns is kept for each protocol apart. One of them leads: its figures are the totals, those of the
-//! others stand beside them.
+//! What is known of turns is kept for each target apart, and there for each protocol. The totals are the sums over all
+//! targets; where there is only one they are its figures.
 
 mod bands;
 mod buckets;
@@ -15,24 +15,25 @@ mod latency;
 mod memory;
 mod paths;
 mod polls;
+mod target;
+mod targets;
 mod turns;
 mod workers;
-
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use counts::Beside;
 pub use counts::NoTurns;
 use memory::Memory;
 pub(crate) use paths::without_query;
 use polls::PollSums;
-use turns::{Over, Turns};
+use target::Target;
+use targets::Targets;
+use turns::Over;
 pub use workers::WorkerUsage;
 use workers::Workers;
 
 use crate::model::poll::Poll;
 use crate::model::protocol::Protocol;
-use crate::model::report::{End, LongPoll, OwnCost, ProtocolTotals, Totals, Window};
+use crate::model::report::{End, LongPoll, OwnCost, ProcessFigures, Totals, Window};
 use crate::model::request::{Figures, LongestWait};
 
 /// Shortest latency that is told apart, ns.
@@ -44,8 +45,7 @@ pub const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 /// The totals of the run and of the current window.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Of the protocols that were seen.
-    turns: BTreeMap<Protocol, Turns>,
+    targets: Targets,
     window: Part,
     run: Part,
     memory: Memory,
@@ -61,6 +61,16 @@ struct Part {
 }
 
 impl Summary {
+    /// Process `pid` is watched, as a target of its own.
+    pub fn target(&mut self, pid: u32, comm: Option<&str>) {
+        self.targets.begin(pid, comm);
+    }
+
+    /// A watched process forked another. What that does is told with what its parent does.
+    pub fn forked(&mut self, parent: u32, child: u32) {
+        self.targets.forked(parent, child);
+    }
+
     /// Counts polls too.
     #[must_use]
     pub fn with_polls(mut self) -> Self {
@@ -88,17 +98,20 @@ impl Summary {
 
     /// Counts a finished turn, with its path where it was HTTP/1. Every turn comes here, whether it is written or not.
     pub fn request(&mut self, figures: &Figures, path: Option<&str>, longest_wait: Option<&LongestWait>) {
-        let turns = self.turns.entry(figures.protocol).or_default();
-        turns.record(figures, path, longest_wait);
+        let max_paths = self.targets.max_paths();
+        let target = self.targets.of(figures.pid);
+        target.record(figures, path, longest_wait, max_paths);
     }
 
     /// Takes a look at a process's memory. The fault counters are totals since the process started.
     pub fn memory(&mut self, pid: u32, rss_bytes: u64, minor_faults: u64, major_faults: u64) {
+        self.targets.of(pid);
         self.memory.record(pid, rss_bytes, minor_faults, major_faults);
     }
 
     /// Adds what a worker of process `pid` did since the last call, and what its process's requests went through.
     pub fn worker(&mut self, worker: &WorkerUsage<'_>) {
+        self.targets.of(worker.pid);
         self.workers.add(worker);
     }
 
@@ -112,16 +125,16 @@ impl Summary {
         self.window.beside.lost(reason, count);
     }
 
-    /// Counts turns whose connection was closed before anything was sent.
-    pub fn unanswered(&mut self, protocol: Protocol, count: u64) {
+    /// Counts turns of process `pid` whose connection was closed before anything was sent.
+    pub fn unanswered(&mut self, pid: u32, protocol: Protocol, count: u64) {
         if count > 0 {
-            self.turns.entry(protocol).or_default().unanswered(count);
+            self.targets.of(pid).unanswered(protocol, count);
         }
     }
 
-    /// Counts what belongs to no turn.
-    pub fn no_turns(&mut self, counted: NoTurns) {
-        self.window.beside.no_turns += counted;
+    /// Counts what process `pid` did that belongs to no turn.
+    pub fn no_turns(&mut self, pid: u32, counted: NoTurns) {
+        self.targets.of(pid).no_turns(counted);
     }
 
     /// Adds what the observer itself cost since the last call.
@@ -133,43 +146,35 @@ impl Summary {
     /// turns.
     #[must_use]
     pub fn leading(&self) -> Option<Protocol> {
-        let rank = |(protocol, turns): (&Protocol, &Turns)| {
-            let seen = turns.seen();
-            (
-                *protocol == Protocol::Http1 && seen.0 > 0,
-                seen,
-                Reverse(*protocol),
-            )
-        };
-        let Reverse(protocol) = self.turns.iter().map(rank).max()?.2;
-        Some(protocol)
+        target::leading(&self.targets.all())
     }
 
-    /// The p99 of the run so far of a protocol's turns, ns, where it leads: of the others none is looked for. `None` before
-    /// the hundredth turn. It follows the run in steps of a sixteenth of its turns.
+    /// The p99 of the run so far of a target's turns of a protocol, ns: of the target of process `pid`, where that protocol
+    /// leads in it. Of the others none is looked for. `None` before the hundredth turn. It follows the run in steps of a
+    /// sixteenth of its turns.
     #[must_use]
-    pub fn tail_threshold_ns(&self, protocol: Protocol) -> Option<u64> {
-        let leads = self.leading() == Some(protocol);
-        self.turns.get(&protocol).filter(|_| leads)?.threshold_ns()
+    pub fn tail_threshold_ns(&self, pid: u32, protocol: Protocol) -> Option<u64> {
+        self.targets.get(pid)?.threshold_ns(protocol)
     }
 
     /// Turns of the run so far, of all protocols: those that were answered, and those that were not.
     #[must_use]
     pub fn turns_seen(&self) -> (u64, u64) {
-        let all = self.turns.values().map(Turns::seen);
+        let all = self.targets.all().into_iter().map(Target::seen);
         all.fold((0, 0), |sum, turns| (sum.0 + turns.0, sum.1 + turns.1))
     }
 
     /// What was counted in the run so far that belongs to no turn.
     #[must_use]
     pub fn seen(&self) -> NoTurns {
-        self.run.beside.no_turns + self.window.beside.no_turns
+        let all = self.targets.all().into_iter().map(Target::seen_beside);
+        all.fold(NoTurns::default(), |sum, more| sum + more)
     }
 
     /// Ends the current window and starts the next.
     pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
         let totals = self.totals(Over::Window);
-        self.turns.values_mut().for_each(Turns::close_window);
+        self.targets.close_window();
         self.run.beside.add(&self.window.beside);
         self.window.clear();
         let run = self.totals(Over::Run);
@@ -186,8 +191,8 @@ impl Summary {
 
     /// The totals of the run, with what came after the last window was closed.
     #[must_use]
-    pub fn end(&self, start_unix_ns: u64, duration_ns: u64) -> End {
-        let totals = self.clone().close_window(start_unix_ns, duration_ns).run;
+    pub fn end(mut self, start_unix_ns: u64, duration_ns: u64) -> End {
+        let totals = self.close_window(start_unix_ns, duration_ns).run;
         End {
             start_unix_ns,
             duration_ns,
@@ -201,43 +206,25 @@ impl Summary {
             Over::Window => (&self.window, self.memory.window(), self.workers.window()),
             Over::Run => (&self.run, self.memory.run(), self.workers.run()),
         };
-        let leading = self.leading();
-        let turns = leading.and_then(|protocol| self.turns.get(&protocol));
-        let others = self
-            .turns
-            .iter()
-            .filter(|(protocol, _)| Some(**protocol) != leading);
-        let of_turns = turns
-            .map(|turns| turns.totals(over, &workers))
-            .unwrap_or_default();
+        let targets = self.targets.totals(over, &memory, &workers);
+        let figures = match &targets[..] {
+            [only] if self.targets.others().is_empty() => ProcessFigures {
+                memory,
+                workers,
+                ..only.figures.clone()
+            },
+            _ => target::figures(&self.targets.all(), over, memory, workers),
+        };
+        let other = |protocol| self.targets.others().turns_of(protocol, over);
         Totals {
-            protocol: leading,
-            other_protocols: others
-                .filter_map(|(protocol, turns)| beside(*protocol, turns, over))
-                .collect(),
-            late_sends: part.beside.no_turns.late_sends,
-            begun_before: part.beside.no_turns.begun_before,
-            unknown_direction: part.beside.no_turns.unknown_direction,
-            memory,
-            workers,
+            targets_other: figures.protocol.map_or(0, other),
+            figures,
             polls: part.polls.as_ref().map(PollSums::totals),
             lost: part.beside.lost.clone(),
             cost: part.beside.cost,
-            ..of_turns
+            targets,
         }
     }
-}
-
-/// A line of [`Totals::other_protocols`], unless there was no turn.
-fn beside(protocol: Protocol, turns: &Turns, over: Over) -> Option<ProtocolTotals> {
-    let (turns, unanswered, quantiles) = turns.beside(over);
-    (turns + unanswered > 0).then(|| ProtocolTotals {
-        protocol,
-        turns,
-        unanswered,
-        p50_ns: quantiles.map(|(p50, _)| p50),
-        p99_ns: quantiles.map(|(_, p99)| p99),
-    })
 }
 
 impl Part {

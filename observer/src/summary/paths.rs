@@ -4,16 +4,26 @@
 //! are counted together, and at the end of a window the paths that nobody asked for in it make room:
 //! what they had counted for the run goes to the same common count. Query strings never enter.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use super::buckets::Counts;
+use super::turns::Over;
 use crate::model::report::PathTotals;
 
-/// Most paths that are told apart at once.
+/// Most paths of one target that are told apart at once: some 20 KB each.
 const MAX_PATHS: usize = 256;
+
+/// The same, of all targets together.
+const MAX_PATHS_TOGETHER: usize = 1024;
 
 /// Most paths that a summary lists.
 const LISTED: usize = 5;
+
+/// How many paths of each may be told apart where there are so many targets.
+pub(super) fn max_paths(targets: usize) -> usize {
+    (MAX_PATHS_TOGETHER / targets.max(1)).min(MAX_PATHS)
+}
 
 #[derive(Clone, Debug)]
 struct Path {
@@ -40,11 +50,11 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Counts a request for `path`, which has no query string.
-    pub(super) fn record(&mut self, path: &str, latency_ns: u64) {
+    /// Counts a request for `path`, which has no query string. So many may be told apart.
+    pub(super) fn record(&mut self, path: &str, latency_ns: u64, max_paths: usize) {
         if let Some(&slot) = self.slots.get(path) {
             self.paths[slot].window.record(latency_ns);
-        } else if self.paths.len() < MAX_PATHS {
+        } else if self.paths.len() < max_paths {
             let mut window = Counts::new();
             window.record(latency_ns);
             self.slots.insert(path.into(), self.paths.len());
@@ -58,27 +68,11 @@ impl Paths {
         }
     }
 
-    /// What happened in the current window.
-    pub(super) fn window(&self) -> Listed {
-        list(
-            self.paths.iter().map(|path| (&*path.path, &path.window)),
-            self.window_overflow,
-        )
-    }
-
-    /// What happened in the windows that were closed.
-    pub(super) fn run(&self) -> Listed {
-        list(
-            self.paths.iter().map(|path| (&*path.path, &path.run)),
-            self.run_overflow,
-        )
-    }
-
     /// Adds the window to the run and starts the next one.
-    pub(super) fn close_window(&mut self) {
+    pub(super) fn close_window(&mut self, max_paths: usize) {
         self.run_overflow += self.window_overflow;
         self.window_overflow = 0;
-        if self.paths.len() == MAX_PATHS {
+        if self.paths.len() >= max_paths {
             self.forget_idle();
         }
         for path in &mut self.paths {
@@ -112,8 +106,28 @@ pub(crate) fn without_query(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
-fn list<'a>(paths: impl Iterator<Item = (&'a str, &'a Counts)>, overflow: u64) -> Listed {
-    let mut asked: Vec<_> = paths.filter(|(_, counts)| counts.total() > 0).collect();
+/// What happened in the current window, or in those that were closed, with all these tables together.
+pub(super) fn listed<'a>(tables: impl Iterator<Item = &'a Paths>, over: Over) -> Listed {
+    let (mut sums, mut overflow) = (BTreeMap::<&str, Cow<'_, Counts>>::new(), 0);
+    for table in tables {
+        overflow += match over {
+            Over::Window => table.window_overflow,
+            Over::Run => table.run_overflow,
+        };
+        for path in &table.paths {
+            let counts = match over {
+                Over::Window => &path.window,
+                Over::Run => &path.run,
+            };
+            sums.entry(&path.path)
+                .and_modify(|sum| sum.to_mut().add(counts))
+                .or_insert(Cow::Borrowed(counts));
+        }
+    }
+    let mut asked: Vec<_> = sums
+        .into_iter()
+        .filter(|(_, counts)| counts.total() > 0)
+        .collect();
     // Equal counts are put in the order of the path, so that the order is always the same.
     asked.sort_by(|(a, a_counts), (b, b_counts)| (b_counts.total(), a).cmp(&(a_counts.total(), b)));
     let other = asked
@@ -143,15 +157,23 @@ fn list<'a>(paths: impl Iterator<Item = (&'a str, &'a Counts)>, overflow: u64) -
 mod tests {
     use super::*;
 
+    fn of_window(paths: &Paths) -> Listed {
+        listed([paths].into_iter(), Over::Window)
+    }
+
+    fn of_run(paths: &Paths) -> Listed {
+        listed([paths].into_iter(), Over::Run)
+    }
+
     #[test]
     fn the_most_asked_come_first_and_the_rest_is_counted() {
         let mut paths = Paths::default();
         for (path, times) in [("/a", 3), ("/b", 9), ("/c", 1), ("/d", 1), ("/e", 1), ("/f", 1)] {
             for _ in 0..times {
-                paths.record(path, 1_000);
+                paths.record(path, 1_000, MAX_PATHS);
             }
         }
-        let listed = paths.window();
+        let listed = of_window(&paths);
         let names: Vec<_> = listed
             .paths
             .iter()
@@ -159,9 +181,9 @@ mod tests {
             .collect();
         assert_eq!(names, [("/b", 9), ("/a", 3), ("/c", 1), ("/d", 1), ("/e", 1)]);
         assert_eq!((listed.other, listed.overflow), (1, 0));
-        paths.close_window();
-        assert_eq!(paths.run().paths, listed.paths);
-        assert!(paths.window().paths.is_empty());
+        paths.close_window(MAX_PATHS);
+        assert_eq!(of_run(&paths).paths, listed.paths);
+        assert!(of_window(&paths).paths.is_empty());
     }
 
     #[test]
@@ -171,29 +193,54 @@ mod tests {
             |listed: Listed| listed.paths.iter().map(|path| path.requests).sum::<u64>() + listed.other;
         for window in 0..3 {
             for n in 0..1_000 {
-                paths.record(&format!("/{window}/{n}"), 1_000);
+                paths.record(&format!("/{window}/{n}"), 1_000, MAX_PATHS);
             }
-            assert_eq!(total(paths.window()), 1_000);
+            assert_eq!(total(of_window(&paths)), 1_000);
             assert!(paths.paths.len() <= MAX_PATHS && paths.slots.len() <= MAX_PATHS);
-            paths.close_window();
+            paths.close_window(MAX_PATHS);
         }
-        assert_eq!(total(paths.run()), 3_000);
+        assert_eq!(total(of_run(&paths)), 3_000);
     }
 
     #[test]
     fn paths_that_nobody_asks_for_make_room_when_it_is_full() {
         let mut paths = Paths::default();
         for n in 0..MAX_PATHS {
-            paths.record(&format!("/{n}"), 1_000);
+            paths.record(&format!("/{n}"), 1_000, MAX_PATHS);
         }
-        paths.close_window();
-        paths.record("/7", 1_000);
-        paths.close_window();
-        paths.record("/new", 1_000);
-        assert_eq!(paths.window().paths[0].path, "/new");
-        paths.close_window();
-        let run = paths.run();
+        paths.close_window(MAX_PATHS);
+        paths.record("/7", 1_000, MAX_PATHS);
+        paths.close_window(MAX_PATHS);
+        paths.record("/new", 1_000, MAX_PATHS);
+        assert_eq!(of_window(&paths).paths[0].path, "/new");
+        paths.close_window(MAX_PATHS);
+        let run = of_run(&paths);
         assert_eq!((run.paths[0].path.as_str(), run.paths[0].requests), ("/7", 2));
         assert_eq!(run.overflow, MAX_PATHS as u64 - 1);
+    }
+
+    #[test]
+    fn a_path_of_several_targets_is_one_where_they_stand_together() {
+        let mut targets = [Paths::default(), Paths::default()];
+        for (times, paths) in [3, 4].into_iter().zip(&mut targets) {
+            (0..times).for_each(|_| paths.record("/slow", times * 1_000, MAX_PATHS));
+            paths.record(&format!("/{times}"), 1, 1);
+        }
+        let together = listed(targets.iter(), Over::Window);
+        let [slow] = &together.paths[..] else {
+            panic!("{:?}", together.paths)
+        };
+        assert_eq!((slow.path.as_str(), slow.requests), ("/slow", 7));
+        assert_eq!((slow.p50_ns, slow.p99_ns), (4_000, 4_000));
+        assert_eq!(
+            (together.other, together.overflow),
+            (2, 2),
+            "each had room for one path"
+        );
+    }
+
+    #[test]
+    fn many_targets_tell_fewer_paths_apart() {
+        assert_eq!([0, 1, 4, 8, 64].map(max_paths), [256, 256, 256, 128, 16]);
     }
 }

@@ -1,15 +1,32 @@
-//! Which turns the totals are of.
+//! Which turns the totals are of, and which those of a target.
 
 use super::*;
 use crate::model::cause::{Budget, Cause};
-use crate::model::request::{Confidence, Faults, Rss};
+use crate::model::report::Trouble;
+use crate::model::request::{Confidence, Culprit, Detail, Faults, Rss};
+use crate::threads::Usage;
 
 /// So many turns of a protocol, each of this latency.
 fn add(summary: &mut Summary, protocol: Protocol, turns: u64, latency_ns: u64) {
+    let figures = figures(7, protocol, Cause::OnCpu, latency_ns);
+    for _ in 0..turns {
+        summary.request(&figures, None, None);
+    }
+}
+
+/// So many requests for `/slow` that process `pid` answered, each of this latency.
+fn slow(summary: &mut Summary, pid: u32, requests: u64, latency_ns: u64) {
+    let figures = figures(pid, Protocol::Http1, Cause::OnCpu, latency_ns);
+    for _ in 0..requests {
+        summary.request(&figures, Some("/slow"), None);
+    }
+}
+
+fn figures(pid: u32, protocol: Protocol, cause: Cause, latency_ns: u64) -> Figures {
     let mut budget = Budget::default();
-    budget.charge(Cause::OnCpu, latency_ns);
-    let figures = Figures {
-        pid: 7,
+    budget.charge(cause, latency_ns);
+    Figures {
+        pid,
         protocol,
         status: None,
         arrival_ns: 1,
@@ -23,19 +40,24 @@ fn add(summary: &mut Summary, protocol: Protocol, turns: u64, latency_ns: u64) {
         rss: Rss::default(),
         faults: Faults::default(),
         budget,
-    };
-    for _ in 0..turns {
-        summary.request(&figures, None, None);
     }
+}
+
+fn watching(pids: &[u32]) -> Summary {
+    let mut summary = Summary::default();
+    for &pid in pids {
+        summary.target(pid, Some("server"));
+    }
+    summary
 }
 
 #[test]
 fn requests_of_http_1_lead_however_few_they_are() {
     let mut summary = Summary::default();
-    assert_eq!(summary.end(0, 1).totals.protocol, None);
+    assert_eq!(summary.clone().end(0, 1).totals.figures.protocol, None);
     add(&mut summary, Protocol::Http2, 900, 50_000_000);
     add(&mut summary, Protocol::Http1, 10, 1_000_000);
-    let totals = summary.close_window(0, 1).totals;
+    let totals = summary.close_window(0, 1).totals.figures;
     assert_eq!((totals.protocol, totals.requests), (Some(Protocol::Http1), 10));
     assert_eq!(totals.latency_ns.unwrap().max, 1_000_000);
     assert_eq!(totals.at.unwrap().p99.latency_ns, 1_000_000);
@@ -52,7 +74,8 @@ fn without_http_1_the_protocol_with_most_turns_leads() {
     add(&mut summary, Protocol::Tls, 3, 1_000);
     add(&mut summary, Protocol::Other, 4, 2_000);
     let window = summary.close_window(0, 1);
-    for totals in [&window.totals, &window.run, &summary.end(0, 1).totals] {
+    let end = summary.clone().end(0, 1).totals;
+    for totals in [&window.totals, &window.run, &end].map(|totals| &totals.figures) {
         assert_eq!((totals.protocol, totals.requests), (Some(Protocol::Other), 4));
         assert_eq!(
             (
@@ -63,7 +86,7 @@ fn without_http_1_the_protocol_with_most_turns_leads() {
         );
     }
     // A window in which nothing happened has no turns of it, and still says whose they would be.
-    let quiet = summary.close_window(1, 1).totals;
+    let quiet = summary.close_window(1, 1).totals.figures;
     assert_eq!((quiet.protocol, quiet.requests), (Some(Protocol::Other), 0));
     assert_eq!(quiet.other_protocols, []);
 }
@@ -71,10 +94,10 @@ fn without_http_1_the_protocol_with_most_turns_leads() {
 #[test]
 fn turns_that_were_not_answered_lead_nothing_that_has_others() {
     let mut summary = Summary::default();
-    summary.unanswered(Protocol::Http1, 5);
+    summary.unanswered(7, Protocol::Http1, 5);
     assert_eq!(summary.leading(), Some(Protocol::Http1));
     add(&mut summary, Protocol::Other, 1, 1_000);
-    let totals = summary.end(0, 1).totals;
+    let totals = summary.clone().end(0, 1).totals.figures;
     assert_eq!(
         (totals.protocol, totals.requests, totals.unanswered),
         (Some(Protocol::Other), 1, 0)
@@ -87,8 +110,199 @@ fn turns_that_were_not_answered_lead_nothing_that_has_others() {
 fn only_turns_of_the_leading_protocol_have_a_tail() {
     let mut summary = Summary::default();
     add(&mut summary, Protocol::Other, 500, 9_000);
-    assert!(summary.tail_threshold_ns(Protocol::Other).is_some());
+    assert!(summary.tail_threshold_ns(7, Protocol::Other).is_some());
     add(&mut summary, Protocol::Http1, 100, 1_000);
-    assert_eq!(summary.tail_threshold_ns(Protocol::Other), None);
-    assert_eq!(summary.tail_threshold_ns(Protocol::Http1), Some(1_000));
+    assert_eq!(summary.tail_threshold_ns(7, Protocol::Other), None);
+    assert_eq!(summary.tail_threshold_ns(7, Protocol::Http1), Some(1_000));
+}
+
+#[test]
+fn two_targets_with_one_path_have_their_own_figures_and_the_totals_are_of_both() {
+    let mut summary = watching(&[9, 7]);
+    slow(&mut summary, 7, 300, 1_000_000);
+    slow(&mut summary, 9, 100, 50_000_000);
+    for totals in [summary.close_window(0, 1).totals, summary.end(0, 1).totals] {
+        let pids: Vec<_> = totals
+            .targets
+            .iter()
+            .map(|target| (target.pid, &target.pids[..]))
+            .collect();
+        // Of the end nothing is left in the window, so it has the same.
+        assert_eq!(pids, [(7, &[7][..]), (9, &[9][..])]);
+        let figures: Vec<_> = totals.targets.iter().map(|target| &target.figures).collect();
+        for (figures, requests, latency_ns) in [
+            (figures[0], 300, 1_000_000),
+            (figures[1], 100, 50_000_000),
+            (&totals.figures, 400, 50_000_000),
+        ] {
+            assert_eq!(figures.requests, requests);
+            let quantiles = figures.latency_ns.unwrap();
+            assert!(
+                quantiles.p99.abs_diff(latency_ns) * 1_000 <= latency_ns,
+                "{quantiles:?}"
+            );
+            assert_eq!(figures.at.as_ref().unwrap().p99.latency_ns, latency_ns);
+            let [path] = &figures.paths[..] else {
+                panic!("{:?}", figures.paths)
+            };
+            assert_eq!((path.path.as_str(), path.requests), ("/slow", requests));
+        }
+        let p50 = totals.figures.latency_ns.unwrap().p50;
+        assert!(p50.abs_diff(1_000_000) <= 1_000, "{p50}");
+        assert_eq!(totals.targets_other, 0);
+    }
+}
+
+#[test]
+fn the_tail_of_a_target_is_what_is_slow_for_it() {
+    let mut summary = watching(&[7, 9]);
+    slow(&mut summary, 7, 1_000, 1_000);
+    slow(&mut summary, 9, 1_000, 9_000_000);
+    assert_eq!(summary.tail_threshold_ns(7, Protocol::Http1), Some(1_000));
+    let of_slow = summary.tail_threshold_ns(9, Protocol::Http1).unwrap();
+    assert!(of_slow > 8_900_000, "{of_slow}");
+    // And in each it is judged within the protocol that leads there.
+    assert_eq!(summary.tail_threshold_ns(9, Protocol::Other), None);
+    summary.target(11, None);
+    let redis = figures(11, Protocol::Other, Cause::OnCpu, 500);
+    (0..100).for_each(|_| summary.request(&redis, None, None));
+    assert_eq!(summary.tail_threshold_ns(11, Protocol::Other), Some(500));
+    let totals = summary.end(0, 1).totals;
+    assert_eq!(totals.targets[2].figures.protocol, Some(Protocol::Other));
+    assert_eq!(
+        (totals.figures.protocol, totals.figures.requests),
+        (Some(Protocol::Http1), 2_000)
+    );
+    assert_eq!(totals.figures.other_protocols[0].turns, 100);
+}
+
+#[test]
+fn children_and_theirs_stand_with_the_process_that_is_watched() {
+    let mut summary = watching(&[7, 9]);
+    summary.forked(7, 70);
+    summary.forked(70, 700);
+    // It had the number of a target that has ended.
+    summary.forked(7, 9);
+    for pid in [70, 700, 9, 70] {
+        slow(&mut summary, pid, 1, 1_000);
+    }
+    summary.memory(7, 4_096, 0, 0);
+    summary.memory(700, 4_096, 0, 0);
+    let totals = summary.end(0, 1).totals;
+    let [master, other] = &totals.targets[..] else {
+        panic!("{totals:?}")
+    };
+    assert_eq!((master.pid, master.processes, master.figures.requests), (7, 4, 4));
+    assert_eq!(master.pids, [7, 9, 70, 700]);
+    assert_eq!(master.figures.memory.len(), 2);
+    assert_eq!((other.pid, other.processes, other.figures.requests), (9, 0, 0));
+}
+
+#[test]
+fn a_process_of_which_nobody_said_whose_it_is_stands_for_itself() {
+    let mut summary = watching(&[7]);
+    slow(&mut summary, 8, 3, 1_000);
+    let totals = summary.end(0, 1).totals;
+    let told: Vec<_> = totals
+        .targets
+        .iter()
+        .map(|target| (target.pid, target.comm.as_deref(), target.figures.requests))
+        .collect();
+    assert_eq!(told, [(7, Some("server"), 0), (8, None, 3)]);
+}
+
+#[test]
+fn targets_beyond_those_that_are_told_apart_are_in_the_totals_and_counted() {
+    let mut summary = Summary::default();
+    for pid in 1..=100 {
+        slow(&mut summary, pid, 2, 1_000);
+        summary.no_turns(
+            pid,
+            NoTurns {
+                late_sends: 1,
+                ..NoTurns::default()
+            },
+        );
+    }
+    let window = summary.close_window(0, 1);
+    for totals in [&window.totals, &window.run] {
+        assert_eq!(totals.targets.len(), 64);
+        assert_eq!((totals.figures.requests, totals.targets_other), (200, 72));
+        assert_eq!(totals.figures.late_sends, 100);
+        assert_eq!(totals.figures.paths[0].requests, 200);
+    }
+    assert!(
+        summary.tail_threshold_ns(100, Protocol::Http1).is_none(),
+        "there were too few of them"
+    );
+}
+
+#[test]
+fn more_processes_than_are_remembered_leave_those_that_work_where_they_belong() {
+    let mut summary = watching(&[7]);
+    summary.forked(7, 70);
+    for pid in 1_000..100_000 {
+        summary.forked(7, pid);
+        if pid % 1_000 == 0 {
+            slow(&mut summary, 70, 1, 1_000);
+            summary.close_window(0, 1);
+        }
+    }
+    let totals = summary.end(0, 1).totals;
+    assert_eq!(totals.targets.len(), 1);
+    assert_eq!(
+        (totals.targets[0].pids.as_slice(), totals.figures.requests),
+        (&[70][..], 99)
+    );
+}
+
+#[test]
+fn another_target_that_has_the_cpus_is_somebody_else() {
+    let mut summary = watching(&[7, 9]);
+    let hog = LongestWait {
+        cause: Cause::RunQueue,
+        dur_ns: 1_000,
+        detail: Detail::default(),
+        culprit: Some(Culprit {
+            pid: 9,
+            tid: 9,
+            comm: Some("hog".into()),
+            task: None,
+            request: None,
+            syscall: None,
+            object: None,
+            function: None,
+        }),
+        function_seen_ns: 0,
+        behind_pool: false,
+    };
+    let usage = Usage {
+        ran_ns: 1,
+        ..Usage::default()
+    };
+    for pid in [7, 9] {
+        summary.none_free(pid, 0);
+        summary.worker(&WorkerUsage {
+            pid,
+            tid: pid,
+            comm: None,
+            usage: &usage,
+            request: None,
+        });
+    }
+    for pid in [7, 9] {
+        let waited = figures(pid, Protocol::Http1, Cause::RunQueue, 1_000);
+        (0..100).for_each(|_| summary.request(&waited, None, Some(&hog)));
+    }
+    let totals = summary.end(0, 1).totals;
+    let kinds = totals
+        .targets
+        .iter()
+        .map(|target| target.figures.diagnosis.as_ref());
+    let kinds: Vec<_> = kinds.map(|found| found.map(|found| found.kind)).collect();
+    assert_eq!(kinds, [Some(Trouble::CpuTaken), None]);
+    assert_eq!(totals.figures.diagnosis, None, "of both together it is their own");
+    // What both waited for is one thing.
+    let waited_for = &totals.figures.at.unwrap().p99.waited_for;
+    assert_eq!((waited_for.len(), waited_for[0].requests), (1, 2));
 }

@@ -2,13 +2,15 @@
 //!
 //! It does not know which turns it is given. The tables are large, so there is one only where there are turns.
 
-use super::bands::BucketSums;
+use std::borrow::Cow;
+
+use super::bands::{self, BucketSums};
 use super::counts::Counted;
 use super::culprits::Known;
 use super::diagnosis;
 use super::latency::{Latency, Threshold};
-use super::paths::Paths;
-use crate::model::report::{ProcessWorkers, Totals};
+use super::paths::{self, Paths};
+use crate::model::report::{ProcessFigures, ProcessWorkers};
 use crate::model::request::{Figures, LongestWait};
 
 /// Over which time figures are asked for.
@@ -62,6 +64,7 @@ impl Turns {
         figures: &Figures,
         path: Option<&str>,
         longest_wait: Option<&LongestWait>,
+        max_paths: usize,
     ) {
         self.window.latency.record(figures.latency_ns);
         self.run.latency.record(figures.latency_ns);
@@ -70,7 +73,7 @@ impl Turns {
         self.window.bands.record(figures, wait);
         self.window.counted.request(figures);
         if let Some(path) = path {
-            self.paths.record(path, figures.latency_ns);
+            self.paths.record(path, figures.latency_ns, max_paths);
         }
     }
 
@@ -89,55 +92,71 @@ impl Turns {
     }
 
     /// Adds the window to the run, and starts the next.
-    pub(super) fn close_window(&mut self) {
+    pub(super) fn close_window(&mut self, max_paths: usize) {
         self.run.bands.add(&self.window.bands);
         self.run.counted.add(&self.window.counted);
         self.window.latency.clear();
         self.window.bands.clear();
         self.window.counted = Counted::default();
-        self.paths.close_window();
+        self.paths.close_window(max_paths);
     }
 
-    /// The figures, in the fields of [`Totals`] that are about turns. The run's are those of the windows that were closed.
-    pub(super) fn totals(&self, over: Over, workers: &[ProcessWorkers]) -> Totals {
-        let (
-            Part {
-                latency,
-                bands,
-                counted,
-            },
-            paths,
-        ) = match over {
-            Over::Window => (&self.window, self.paths.window()),
-            Over::Run => (&self.run, self.paths.run()),
-        };
-        let at = bands.at_quantiles(&self.known);
-        let diagnosis = at.as_ref().and_then(|at| diagnosis::of(&at.p99, workers));
-        Totals {
-            requests: latency.requests(),
-            incomplete: counted.incomplete,
-            unanswered: counted.unanswered,
-            unsent: counted.unsent,
-            clamped: latency.clamped(),
-            confidence: counted.confidence,
-            status: counted.status,
-            latency_ns: latency.quantiles(),
-            at,
-            paths: paths.paths,
-            paths_other: paths.other,
-            paths_overflow: paths.overflow,
-            diagnosis,
-            ..Totals::default()
-        }
-    }
-
-    /// The few figures of turns that are not the leading ones: how many, how many were not answered, the p50 and the p99.
-    pub(super) fn beside(&self, over: Over) -> (u64, u64, Option<(u64, u64)>) {
-        let Part { latency, counted, .. } = match over {
+    const fn part(&self, over: Over) -> &Part {
+        match over {
             Over::Window => &self.window,
             Over::Run => &self.run,
-        };
-        let quantiles = latency.quantiles().map(|all| (all.p50, all.p99));
-        (latency.requests(), counted.unanswered, quantiles)
+        }
     }
+}
+
+/// The figures of all these together, in the fields of [`ProcessFigures`] that are about turns. The run's are those of the
+/// windows that were closed.
+pub(super) fn figures(all: &[&Turns], over: Over, workers: Vec<ProcessWorkers>) -> ProcessFigures {
+    let mut counted = Counted::default();
+    for turns in all {
+        counted.add(&turns.part(over).counted);
+    }
+    let latency = latency(all, over);
+    let bands: Vec<_> = all
+        .iter()
+        .map(|turns| (&turns.part(over).bands, &turns.known))
+        .collect();
+    let at = bands::at_quantiles(&bands);
+    let listed = paths::listed(all.iter().map(|turns| &turns.paths), over);
+    ProcessFigures {
+        requests: latency.as_ref().map_or(0, |latency| latency.requests()),
+        incomplete: counted.incomplete,
+        unanswered: counted.unanswered,
+        unsent: counted.unsent,
+        clamped: latency.as_ref().map_or(0, |latency| latency.clamped()),
+        confidence: counted.confidence,
+        status: counted.status,
+        latency_ns: latency.and_then(|latency| latency.quantiles()),
+        diagnosis: at.as_ref().and_then(|at| diagnosis::of(&at.p99, &workers)),
+        at,
+        paths: listed.paths,
+        paths_other: listed.other,
+        paths_overflow: listed.overflow,
+        workers,
+        ..ProcessFigures::default()
+    }
+}
+
+/// The few figures of turns that are not the leading ones: how many, how many were not answered, the p50 and the p99.
+pub(super) fn beside(all: &[&Turns], over: Over) -> (u64, u64, Option<(u64, u64)>) {
+    let unanswered = all.iter().map(|turns| turns.part(over).counted.unanswered).sum();
+    let Some(latency) = latency(all, over) else {
+        return (0, unanswered, None);
+    };
+    let quantiles = latency.quantiles().map(|all| (all.p50, all.p99));
+    (latency.requests(), unanswered, quantiles)
+}
+
+/// The latencies of all these.
+fn latency<'a>(all: &[&'a Turns], over: Over) -> Option<Cow<'a, Latency>> {
+    let latencies = all.iter().map(|turns| Cow::Borrowed(&turns.part(over).latency));
+    latencies.reduce(|mut sum, more| {
+        sum.to_mut().add(&more);
+        sum
+    })
 }

@@ -11,7 +11,7 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::header::{Header, Options, Requests, TargetInfo};
 use observer::model::process::ProcessLine;
 use observer::model::protocol::Protocol;
-use observer::model::report::{End, Totals, Window};
+use observer::model::report::{End, ProcessFigures, Totals, Window};
 use observer::model::request::{Figures, Request};
 use observer::model::runtime::RuntimeLine;
 use observer::output::{JsonLines, Sink, Why};
@@ -27,6 +27,9 @@ use super::stream::Stream;
 
 /// A law holds, or the case that breaks it is told.
 pub(crate) type Law = Result<(), TestCaseError>;
+
+/// Targets that are told apart; what others did is in the totals only.
+const MAX_TARGETS: usize = 64;
 
 /// What came out of the pipeline.
 #[derive(Debug, Default)]
@@ -187,7 +190,8 @@ impl Explained {
         }
         prop_assert_eq!(self.ends.len(), 1);
         let totals = self.totals();
-        let leading = |figures: &Figures| Some(figures.protocol) == totals.protocol;
+        let figures = &totals.figures;
+        let leading = |request: &Figures| Some(request.protocol) == figures.protocol;
         let incomplete = self
             .requests
             .iter()
@@ -199,22 +203,18 @@ impl Explained {
         }
         prop_assert_eq!(
             by_protocol,
-            counted(&totals),
+            counted(figures),
             "every turn is counted, by its protocol"
         );
-        prop_assert_eq!(totals.incomplete, incomplete as u64);
-        let confidence = totals.confidence;
-        prop_assert_eq!(
-            confidence.exact + confidence.inferred + confidence.partial,
-            totals.requests
-        );
-        let all = |totals: &Totals| counted(totals).values().sum::<u64>();
+        prop_assert_eq!(figures.incomplete, incomplete as u64);
+        let all = |totals: &Totals| counted(&totals.figures).values().sum::<u64>();
         let in_windows: u64 = self.windows.iter().map(|window| all(&window.totals)).sum();
         prop_assert!(in_windows <= all(&totals));
-        for band in totals.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
-            prop_assert_eq!(band.budget_ns.total(), band.latency_ns);
-        }
-        Ok(())
+        add_up(&totals)?;
+        self.windows.iter().try_for_each(|window| {
+            add_up(&window.totals)?;
+            add_up(&window.run)
+        })
     }
 
     /// The causes that any request was charged.
@@ -237,14 +237,68 @@ impl Explained {
     }
 }
 
-/// Turns of each protocol that totals count.
-fn counted(totals: &Totals) -> BTreeMap<Protocol, u64> {
-    let leading = totals.protocol.map(|protocol| (protocol, totals.requests));
-    let others = totals.other_protocols.iter();
+/// Turns of each protocol that figures count.
+fn counted(figures: &ProcessFigures) -> BTreeMap<Protocol, u64> {
+    let leading = figures.protocol.map(|protocol| (protocol, figures.requests));
+    let others = figures.other_protocols.iter();
     let mut counted: BTreeMap<_, _> = others.map(|other| (other.protocol, other.turns)).collect();
     counted.extend(leading);
     counted.retain(|_, turns| *turns > 0);
     counted
+}
+
+/// The totals are the sums over the targets, and each one's figures fit each other.
+pub(crate) fn add_up(totals: &Totals) -> Law {
+    let Totals {
+        figures,
+        targets,
+        targets_other,
+        ..
+    } = totals;
+    for figures in targets.iter().map(|target| &target.figures).chain([figures]) {
+        let confidence = figures.confidence;
+        prop_assert_eq!(
+            confidence.exact + confidence.inferred + confidence.partial,
+            figures.requests
+        );
+        for band in figures.at.iter().flat_map(|at| [&at.p50, &at.p99, &at.p999]) {
+            prop_assert_eq!(band.budget_ns.total(), band.latency_ns);
+        }
+    }
+    let pids = targets.iter().map(|target| target.pid);
+    prop_assert!(pids.is_sorted_by(|one, next| one < next), "{targets:?}");
+    let mut of_targets = BTreeMap::from_iter(figures.protocol.map(|protocol| (protocol, *targets_other)));
+    for (protocol, turns) in targets.iter().flat_map(|target| counted(&target.figures)) {
+        *of_targets.entry(protocol).or_default() += turns;
+    }
+    of_targets.retain(|_, turns| *turns > 0);
+    let all = counted(figures);
+    for (protocol, turns) in &all {
+        let of_targets = of_targets.get(protocol).copied().unwrap_or_default();
+        // Of those that are not told apart only the requests of the leading protocol are told.
+        let may_miss = targets.len() >= MAX_TARGETS && Some(*protocol) != figures.protocol;
+        prop_assert!(
+            of_targets == *turns || (may_miss && of_targets < *turns),
+            "{totals:?}"
+        );
+    }
+    let beside = |figures: &ProcessFigures| {
+        let sums = [
+            figures.late_sends,
+            figures.begun_before,
+            figures.unknown_direction,
+        ];
+        sums.map(u128::from)
+    };
+    let all = beside(figures);
+    for (place, sum) in all.into_iter().enumerate() {
+        let of_targets: u128 = targets.iter().map(|target| beside(&target.figures)[place]).sum();
+        prop_assert!(
+            of_targets == sum || (targets.len() >= MAX_TARGETS && of_targets < sum),
+            "{totals:?}"
+        );
+    }
+    Ok(())
 }
 
 /// The budget and the timeline are the latency, each once.

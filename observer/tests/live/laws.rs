@@ -62,8 +62,42 @@ pub(crate) fn protocol(line: &Value) -> &str {
     line["protocol"].as_str().unwrap_or("http/1")
 }
 
-/// The totals count every request, in each of the ways in which they count.
+/// The totals count every request, in each of the ways in which they count, and so does each target its own.
 pub(crate) fn check_end(end: &Value, requests: &[Value]) {
+    check_figures(end, &requests.iter().collect::<Vec<_>>());
+    let targets = end["targets"].as_array().unwrap();
+    let mut of_targets = number(&end["targets_other"]);
+    for target in targets {
+        let pids: Vec<_> = target["pids"].as_array().unwrap().iter().map(number).collect();
+        if number(&target["processes"]) == pids.len() as u64 {
+            let is_of = |line: &&Value| pids.contains(&number(&line["pid"]));
+            check_figures(target, &requests.iter().filter(is_of).collect::<Vec<_>>());
+        }
+        of_targets += turns_of(target, protocol(end));
+    }
+    assert_eq!(of_targets, number(&end["requests"]), "the targets add up: {end}");
+    if let [only] = &targets[..] {
+        for (field, value) in only.as_object().unwrap() {
+            assert!(
+                ["pid", "comm", "processes", "pids"].contains(&field.as_str()) || end[field] == *value,
+                "{field} of the only target: {end}"
+            );
+        }
+    }
+}
+
+/// Turns of a protocol in these figures.
+fn turns_of(figures: &Value, of: &str) -> u64 {
+    if protocol(figures) == of {
+        return number(&figures["requests"]);
+    }
+    let others = figures["other_protocols"].as_array().unwrap().iter();
+    let others = others.filter(|other| other["protocol"] == of);
+    others.map(|other| number(&other["turns"])).sum()
+}
+
+/// The figures count every one of these requests.
+fn check_figures(end: &Value, requests: &[&Value]) {
     let count = number(&end["requests"]);
     for other in end["other_protocols"].as_array().unwrap() {
         let lines = requests.iter().filter(|line| protocol(line) == other["protocol"]);
@@ -95,6 +129,13 @@ pub(crate) fn check_end(end: &Value, requests: &[Value]) {
         .map(|path| number(&path["requests"]))
         .sum();
     assert!(paths + number(&end["paths_other"]) <= count, "{end}");
+    for band in end["at"].as_object().into_iter().flat_map(|at| at.values()) {
+        assert_eq!(
+            budget(band).values().sum::<u64>(),
+            number(&band["latency_ns"]),
+            "{band}"
+        );
+    }
     let quantiles = &end["latency_ns"];
     if count > 0 {
         let rising = ["min", "p50", "p90", "p99", "p999", "max"].map(|name| number(&quantiles[name]));

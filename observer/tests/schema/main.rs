@@ -186,6 +186,18 @@ fn request_adds_up(line: &Value) {
 }
 
 fn totals_add_up(line: &Value) {
+    figures_add_up(line);
+    let targets = line["targets"].as_array().unwrap();
+    targets.iter().for_each(figures_add_up);
+    let requests = |figures: &Value| figures["requests"].as_u64().unwrap();
+    let of_targets: u64 = targets.iter().map(requests).sum();
+    assert_eq!(
+        of_targets + line["targets_other"].as_u64().unwrap(),
+        requests(line)
+    );
+}
+
+fn figures_add_up(line: &Value) {
     for band in line["at"].as_object().unwrap().values() {
         assert_eq!(sum(&band["budget_ns"]), band["latency_ns"].as_u64().unwrap());
     }

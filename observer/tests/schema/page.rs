@@ -9,6 +9,11 @@ const PAGE: &str = include_str!("../../../docs/schema.md");
 /// Heading of the fields that `window` and `end` share.
 const TOTALS: &str = "## Totals of `window` and `end`";
 
+/// Heading of those of them that stand at the top and in each of [`TARGETS`].
+const FIGURES: &str = "### Figures";
+
+const TARGETS: &str = "targets[].";
+
 /// What a table says about a field.
 pub(crate) struct Field {
     pub(crate) r#type: &'static str,
@@ -18,18 +23,22 @@ pub(crate) struct Field {
 
 /// The fields of a kind of line, by path.
 pub(crate) fn fields_of(kind: &str) -> BTreeMap<String, Field> {
-    let mut headings = vec!["## Every line".to_owned(), format!("## `{kind}`")];
+    let own = format!("## `{kind}`");
+    let mut tables = vec![("", "## Every line"), ("", &own)];
     if matches!(kind, "window" | "end") {
-        headings.push(TOTALS.to_owned());
+        tables.extend([("", TOTALS), ("", FIGURES), (TARGETS, FIGURES)]);
     }
     let mut fields = BTreeMap::new();
-    for row in headings.iter().flat_map(|heading| rows(heading)) {
+    let rows = tables
+        .iter()
+        .flat_map(|(parent, heading)| rows(heading).map(move |row| (parent, row)));
+    for (parent, row) in rows {
         let [path, r#type, _unit, when, meaning] = row.as_slice() else {
             panic!("not a row of fields: {row:?}")
         };
         let types = ["boolean", "integer", "number", "string"];
         let r#type = types.into_iter().find(|known| known == r#type).unwrap();
-        for path in expanded(path) {
+        for path in expanded(&format!("{parent}{path}")) {
             let field = Field {
                 r#type,
                 always: when == "always",

@@ -12,8 +12,8 @@ use observer::model::process::{ProcessEvent, ProcessLine, Successor};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessMemory, ProcessWorkers, ProtocolTotals,
-    Quantiles, RssMeans, Totals, Trouble, WaitedFor, Window, WorkerTotals,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory, ProcessWorkers,
+    ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, Trouble, WaitedFor, Window, WorkerTotals,
 };
 use observer::model::request::HeldBy;
 use observer::model::request::{
@@ -227,7 +227,7 @@ fn full_request() -> Request {
     }
 }
 
-fn full_totals() -> Totals {
+fn full_figures() -> ProcessFigures {
     let mut budget_ns = Budget::default();
     budget_ns.charge(Cause::OnCpu, 5);
     let waited_for = WaitedFor {
@@ -259,7 +259,7 @@ fn full_totals() -> Totals {
         },
         waited_for: vec![waited_for],
     };
-    Totals {
+    ProcessFigures {
         protocol: Some(Protocol::Http1),
         requests: 1,
         incomplete: 1,
@@ -310,6 +310,20 @@ fn full_totals() -> Totals {
             text: "clear".to_owned(),
         }),
         memory: vec![ProcessMemory::default()],
+    }
+}
+
+fn full_totals() -> Totals {
+    Totals {
+        figures: full_figures(),
+        targets: vec![TargetTotals {
+            pid: 7,
+            comm: Some("server".to_owned()),
+            processes: 1,
+            pids: vec![7],
+            figures: full_figures(),
+        }],
+        targets_other: 1,
         polls: Some(PollTotals {
             polls: 3,
             unqueued: 1,
@@ -380,13 +394,22 @@ pub(crate) fn bare() -> Lines {
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     lines.process.watched = None;
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
-        (totals.latency_ns, totals.at, totals.polls, totals.cost) = (None, None, None, None);
-        (totals.diagnosis, totals.protocol) = (None, None);
-        (totals.other_protocols[0].p50_ns, totals.other_protocols[0].p99_ns) = (None, None);
-        totals.workers[0].pool = None;
-        for worker in &mut totals.workers[0].threads {
-            (worker.comm, worker.longest) = (None, None);
-        }
+        (totals.polls, totals.cost) = (None, None);
+        totals.targets[0].comm = None;
+        bare_figures(&mut totals.figures);
+        bare_figures(&mut totals.targets[0].figures);
     }
     lines
+}
+
+fn bare_figures(figures: &mut ProcessFigures) {
+    (figures.latency_ns, figures.at) = (None, None);
+    (figures.diagnosis, figures.protocol) = (None, None);
+    let other = &mut figures.other_protocols[0];
+    (other.p50_ns, other.p99_ns) = (None, None);
+    let workers = &mut figures.workers[0];
+    workers.pool = None;
+    for worker in &mut workers.threads {
+        (worker.comm, worker.longest) = (None, None);
+    }
 }

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn causes_stand_above_their_sum() {
-        let text = plain(&lines(&made_up::totals(1).at.unwrap()));
+        let text = plain(&lines(&made_up::figures(1).at.unwrap()));
         let rows: Vec<_> = text.lines().collect();
         assert_eq!(
             rows[0],
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_followed_by_what_was_waited_for_in_the_tail() {
-        let text = plain(&lines(&made_up::totals(1).at.unwrap()));
+        let text = plain(&lines(&made_up::figures(1).at.unwrap()));
         let rows: Vec<_> = text.lines().collect();
         assert_eq!(rows[2], "    4.10 ms behind hog (77) (3 requests at p99)");
         assert_eq!(
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_cause_that_was_never_charged_has_no_line() {
-        let text = plain(&lines(&made_up::totals(1).at.unwrap()));
+        let text = plain(&lines(&made_up::figures(1).at.unwrap()));
         assert!(!text.contains("throttled") && !text.contains("lock "), "{text}");
     }
 }

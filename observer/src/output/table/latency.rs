@@ -1,7 +1,7 @@
 //! How many requests there were and how long they took: in the last window, and in the run.
 
 use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
-use crate::model::report::{ByStatus, Quantiles, Totals};
+use crate::model::report::{ByStatus, ProcessFigures, Quantiles};
 use crate::output::words::{self, NOTHING};
 
 const LABEL: usize = 9;
@@ -10,7 +10,7 @@ const RATE: usize = 11;
 const TIME: usize = 9;
 
 /// The lines for the run, with those for the last window where there is one. Lengths are in ns.
-pub(super) fn lines(run: (&Totals, u64), window: Option<(&Totals, u64)>) -> Vec<Line> {
+pub(super) fn lines(run: (&ProcessFigures, u64), window: Option<(&ProcessFigures, u64)>) -> Vec<Line> {
     let mut title = Line::new()
         .left(STRONG, LABEL, "latency")
         .right(FAINT, COUNT, "requests")
@@ -25,7 +25,7 @@ pub(super) fn lines(run: (&Totals, u64), window: Option<(&Totals, u64)>) -> Vec<
     lines
 }
 
-fn row(label: &str, totals: &Totals, length_ns: u64) -> Line {
+fn row(label: &str, totals: &ProcessFigures, length_ns: u64) -> Line {
     let mut line = Line::new()
         .left(PLAIN, LABEL, label)
         .right(PLAIN, COUNT, &words::count(totals.requests))
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_window_stands_above_the_run() {
-        let (window, run) = (made_up::totals(130), made_up::totals(1_180));
+        let (window, run) = (made_up::figures(130), made_up::figures(1_180));
         let text = plain(&lines((&run, 2_000_000_000), Some((&window, 1_000_000_000))));
         let rows: Vec<_> = text.lines().collect();
         assert_eq!(rows.len(), 3, "all went well: no line for the status");
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_did_not_go_well_is_told_by_class() {
-        let mut run = made_up::totals(10);
+        let mut run = made_up::figures(10);
         run.status = ByStatus {
             success: 7,
             server_error: 2,
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn without_requests_there_are_no_quantiles() {
-        let text = plain(&lines((&Totals::default(), 1_000_000_000), None));
+        let text = plain(&lines((&ProcessFigures::default(), 1_000_000_000), None));
         assert!(text.contains(" 0/s        -        -"), "{text}");
     }
 }

@@ -6,7 +6,8 @@ use crate::model::report::Totals;
 use crate::output::words;
 
 pub(super) fn line(run: &Totals) -> Line {
-    let requests = (run.incomplete, "requests incomplete");
+    let figures = &run.figures;
+    let requests = (figures.incomplete, "requests incomplete");
     let reasons = run.lost.iter().map(|&(reason, count)| (count, reason));
     let losses = joined(std::iter::once(requests).chain(reasons));
     let line = if losses.is_empty() {
@@ -15,18 +16,18 @@ pub(super) fn line(run: &Totals) -> Line {
         Line::new().text(ALARM, "LOST     ").text(PLAIN, &losses)
     };
     let doubts = joined([
-        (run.confidence.partial, "requests with gaps in the evidence"),
+        (figures.confidence.partial, "requests with gaps in the evidence"),
         (
-            run.unsent,
+            figures.unsent,
             "requests of which it was not seen when TCP sent the last bytes",
         ),
-        (run.clamped, "latencies outside 1 ns to 1 h"),
+        (figures.clamped, "latencies outside 1 ns to 1 h"),
         (
-            run.begun_before,
+            figures.begun_before,
             "requests begun before they were watched, not counted",
         ),
         (
-            run.unknown_direction,
+            figures.unknown_direction,
             "connections of unknown direction, not followed",
         ),
     ]);
@@ -50,12 +51,15 @@ fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str)>) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::model::report::ByConfidence;
+    use crate::model::report::{ByConfidence, ProcessFigures};
 
     #[test]
     fn each_loss_is_told_with_its_reason() {
         let run = Totals {
-            incomplete: 12,
+            figures: ProcessFigures {
+                incomplete: 12,
+                ..ProcessFigures::default()
+            },
             lost: vec![("ring_full", 1_200)],
             ..Totals::default()
         };
@@ -71,8 +75,12 @@ mod tests {
             partial: 3,
             ..ByConfidence::default()
         };
-        let text = plain(&[line(&Totals {
+        let figures = ProcessFigures {
             confidence,
+            ..ProcessFigures::default()
+        };
+        let text = plain(&[line(&Totals {
+            figures,
             ..Totals::default()
         })]);
         assert_eq!(text, "lost     nothing; 3 requests with gaps in the evidence\n");

@@ -2,14 +2,14 @@
 
 use super::budget;
 use super::line::{FAINT, Line, PLAIN, STRONG};
-use crate::model::report::{AtQuantiles, ProcessMemory, Totals};
+use crate::model::report::{AtQuantiles, ProcessFigures, ProcessMemory};
 use crate::output::words::{self, NOTHING};
 
 /// Most processes that get a line.
 const LISTED: usize = 3;
 
 /// One line for each process; `name` tells what a process is called.
-pub(super) fn lines<'a>(run: &Totals, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
     let mut lines: Vec<_> = run
         .memory
         .iter()
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_process_is_called_by_its_name_where_it_is_known() {
-        let run = made_up::totals(1);
+        let run = made_up::figures(1);
         let text = plain(&lines(&run, |pid| (pid == 4120).then_some("axum-srv")));
         assert_eq!(
             text,
@@ -83,9 +83,9 @@ mod tests {
     fn many_processes_take_few_lines() {
         let memory = vec![ProcessMemory::default(); 9];
         let text = plain(&lines(
-            &Totals {
+            &ProcessFigures {
                 memory,
-                ..Totals::default()
+                ..ProcessFigures::default()
             },
             |_| None,
         ));
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn memory_of_the_tail_stands_beside_that_of_the_median() {
-        let text = plain(&rows(&made_up::totals(1).at.unwrap()));
+        let text = plain(&rows(&made_up::figures(1).at.unwrap()));
         assert!(text.contains("12.3 MiB") && text.contains("14.0 MiB"), "{text}");
         assert!(
             text.contains("0.02 / 0") && text.contains("3.50 / 0.50"),

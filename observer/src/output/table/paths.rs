@@ -1,14 +1,14 @@
 //! The paths with the most requests.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
-use crate::model::report::{PathTotals, Totals};
+use crate::model::report::{PathTotals, ProcessFigures};
 use crate::output::words;
 
 const COUNT: usize = 12;
 const TIME: usize = 9;
 
 /// A title and a line for each path that the summary lists; nothing where none was HTTP.
-pub(super) fn lines(run: &Totals) -> Vec<Line> {
+pub(super) fn lines(run: &ProcessFigures) -> Vec<Line> {
     if run.paths.is_empty() {
         return Vec::new();
     }
@@ -62,20 +62,20 @@ mod tests {
 
     #[test]
     fn each_path_has_its_own_latency_and_the_rest_is_counted() {
-        let text = plain(&lines(&made_up::totals(1)));
+        let text = plain(&lines(&made_up::figures(1)));
         assert!(text.contains("1,000  1.21 ms  39.8 ms  /work\n"), "{text}");
         assert!(text.ends_with("  others\n"), "{text}");
     }
 
     #[test]
     fn a_full_table_of_paths_is_not_hidden() {
-        let mut run = made_up::totals(1);
+        let mut run = made_up::figures(1);
         run.paths_overflow = 3;
         assert!(plain(&lines(&run)).ends_with("others, 3 of them not told apart\n"));
     }
 
     #[test]
     fn without_http_there_is_no_table_of_paths() {
-        assert!(lines(&Totals::default()).is_empty());
+        assert!(lines(&ProcessFigures::default()).is_empty());
     }
 }

@@ -2,11 +2,11 @@
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
 use crate::model::protocol::Protocol;
-use crate::model::report::{ProtocolTotals, Totals};
+use crate::model::report::{ProcessFigures, ProtocolTotals};
 use crate::output::words;
 
 /// A line for the leading protocol, if a turn of it is no request, and one for each other.
-pub(super) fn lines(run: &Totals) -> Vec<Line> {
+pub(super) fn lines(run: &ProcessFigures) -> Vec<Line> {
     let leading = run.protocol.filter(|protocol| *protocol != Protocol::Http1);
     let leading = leading.map(|protocol| {
         Line::new()
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn turns_of_other_protocols_stand_beside_the_requests() {
         assert_eq!(
-            plain(&lines(&made_up::totals(1))),
+            plain(&lines(&made_up::figures(1))),
             "beside   4,983 http/2 turns, p50 210 µs, p99 9.80 ms  \
              requests share a connection: a turn is none of them\n"
         );
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn figures_that_are_not_of_requests_say_so() {
-        let mut run = made_up::totals(1);
+        let mut run = made_up::figures(1);
         (run.protocol, run.other_protocols) = (Some(Protocol::Tls), Vec::new());
         assert_eq!(
             plain(&lines(&run)),
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn with_http_1_alone_nothing_is_to_be_said() {
-        let mut run = made_up::totals(1);
+        let mut run = made_up::figures(1);
         run.other_protocols.clear();
         assert_eq!(lines(&run).len(), 0);
-        assert_eq!(lines(&Totals::default()).len(), 0);
+        assert_eq!(lines(&ProcessFigures::default()).len(), 0);
     }
 }

@@ -36,14 +36,14 @@ struct Slow {
 }
 
 impl Slowest {
-    /// Keeps `request` if it is among the slowest.
-    pub(super) fn add(&mut self, request: &Request, with_query: bool) {
+    /// Keeps `request` if it is among the slowest, and names its process where that is given.
+    pub(super) fn add(&mut self, request: &Request, with_query: bool, pid: Option<u32>) {
         let latency_ns = request.figures.latency_ns;
         // Of equal ones the earlier stays.
         let place = self.kept.partition_point(|slow| slow.latency_ns >= latency_ns);
         if place < KEPT {
             self.kept.truncate(KEPT - 1);
-            self.kept.insert(place, Slow::new(request, with_query));
+            self.kept.insert(place, Slow::new(request, with_query, pid));
         }
     }
 
@@ -71,12 +71,15 @@ impl Slowest {
 }
 
 impl Slow {
-    fn new(request: &Request, with_query: bool) -> Self {
+    fn new(request: &Request, with_query: bool, pid: Option<u32>) -> Self {
         let figures = &request.figures;
         Self {
             latency_ns: figures.latency_ns,
             complete: figures.complete,
-            label: label(request, with_query),
+            label: match pid {
+                Some(pid) => format!("{pid} {}", label(request, with_query)),
+                None => label(request, with_query),
+            },
             strip: Strip::new(&request.timeline, figures.latency_ns),
             wait: longest_wait(request, with_query),
         }
@@ -174,7 +177,7 @@ mod tests {
         for ms in latencies_ms {
             let mut request = made_up::blocked(ms);
             request.figures.latency_ns = ms * 1_000_000;
-            slowest.add(&request, false);
+            slowest.add(&request, false, None);
         }
         slowest
     }
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn a_line_tells_which_request_it_was_and_what_it_waited_for() {
         let mut slowest = Slowest::default();
-        slowest.add(&made_up::blocked(1), false);
+        slowest.add(&made_up::blocked(1), false, None);
         let text = plain(&slowest.lines());
         let line = text.lines().nth(1).unwrap();
         assert_eq!(
@@ -212,7 +215,7 @@ mod tests {
         let mut request = made_up::blocked(1);
         request.figures.complete = false;
         let mut slowest = Slowest::default();
-        slowest.add(&request, false);
+        slowest.add(&request, false, None);
         assert!(plain(&slowest.lines()).contains("# incomplete worker_blocked"));
     }
 

@@ -39,12 +39,16 @@ fn whole_run(table: &mut Table<&mut Vec<u8>>) {
 
 /// What was drawn in one window, without what steers the terminal.
 fn picture(style: Style) -> String {
+    picture_of(style, &made_up::window())
+}
+
+fn picture_of(style: Style, window: &Window) -> String {
     let drawn = written(style, |table| {
         table.header(&made_up::header()).unwrap();
         for nth in 1..=20 {
             table.request(&made_up::blocked(nth), Why::Tail).unwrap();
         }
-        table.window(&made_up::window()).unwrap();
+        table.window(window).unwrap();
     });
     let (before, picture) = drawn.split_once("\x1b[H").unwrap();
     assert!(
@@ -103,8 +107,8 @@ fn what_strangers_say_never_steers_the_terminal() {
         };
         table.process(&process).unwrap();
         let mut end = made_up::end();
-        end.totals.paths[0].path = hostile.to_owned();
-        end.totals.at.as_mut().unwrap().p99.waited_for[0].comm = Some(hostile.to_owned());
+        end.totals.figures.paths[0].path = hostile.to_owned();
+        end.totals.figures.at.as_mut().unwrap().p99.waited_for[0].comm = Some(hostile.to_owned());
         table.end(&end).unwrap();
     });
     let steering = text.chars().filter(|&c| is_unsafe(c) && c != '\n').count();
@@ -170,6 +174,41 @@ fn nothing_is_taller_than_the_height_while_it_is_live() {
             "{height} rows:\n{text}"
         );
     }
+}
+
+#[test]
+fn of_several_targets_the_worst_is_told_in_full_and_the_others_in_a_line() {
+    let window = Window {
+        run: made_up::totals_of_two(1_180),
+        ..made_up::window()
+    };
+    for height in [5, 10, 24, 50] {
+        let size = Size { height, ..SIZE };
+        let text = picture_of(Style { size, ..TERMINAL }, &window);
+        assert!(text.lines().count() < height, "{height} rows:\n{text}");
+    }
+    let size = Size {
+        width: 120,
+        height: 50,
+    };
+    let text = picture_of(Style { size, ..TERMINAL }, &window);
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in\n{text}"));
+    let lines = [
+        "targets  ",
+        "  gin-srv (99, 3 processes)",
+        "worst    axum-srv (4120)",
+        "budget  ",
+    ];
+    assert!(lines.map(at).is_sorted(), "{text}");
+    assert!(
+        text.contains("  run           1,480 "),
+        "the first lines are of all:\n{text}"
+    );
+    let picture = picture_of(TERMINAL, &window);
+    assert!(
+        picture.contains("worker_blocked  ") && picture.contains("gin-srv"),
+        "{picture}"
+    );
 }
 
 #[test]

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn several_waits_are_told_by_the_process() {
-        let band = made_up::totals(1).at.unwrap().p99;
+        let band = made_up::figures(1).at.unwrap().p99;
         let words: Vec<_> = band.waited_for.iter().map(of_several).collect();
         assert_eq!(
             words,

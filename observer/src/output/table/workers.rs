@@ -1,7 +1,7 @@
 //! What the workers did, and what is wrong where that is clear.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
-use crate::model::report::{LongestTurn, ProcessWorkers, Totals, WorkerTotals};
+use crate::model::report::{LongestTurn, ProcessFigures, ProcessWorkers, WorkerTotals};
 use crate::output::words;
 
 /// Most processes that get a line.
@@ -11,7 +11,7 @@ const LISTED: usize = 3;
 const TOLD: usize = 4;
 
 /// A line for each process; `name` tells what a process is called.
-pub(super) fn lines<'a>(run: &Totals, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
     let mut lines: Vec<_> = run
         .workers
         .iter()
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_longest_turn_is_told_with_what_it_did() {
-        let run = made_up::totals(1);
+        let run = made_up::figures(1);
         let text = plain(&lines(&run, |pid| (pid == 4120).then_some("axum-srv")));
         assert_eq!(
             text,

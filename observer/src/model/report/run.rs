@@ -1,0 +1,88 @@
+//! What a summary says of a run as a whole only: polls, and what the observer itself cost.
+
+use serde::Serialize;
+
+/// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PollTotals {
+    /// Polls that were seen from start to end.
+    pub polls: u64,
+    /// Of these, polls of tasks that nothing was seen to queue: jobs of a blocking pool.
+    pub unqueued: u64,
+    /// Polls that held their worker for longer than a millisecond.
+    pub long: u64,
+    /// Half of the polls took at most this, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<u64>,
+    /// 99 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<u64>,
+    /// The longest poll, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_ns: Option<u64>,
+    /// Half of the polls began at most this long after their task was queued, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_p50_ns: Option<u64>,
+    /// 99 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_p99_ns: Option<u64>,
+    /// The longest time in the queue, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_max_ns: Option<u64>,
+    /// The longest of the long polls, the longest first.
+    pub longest: Vec<LongPoll>,
+}
+
+/// A long poll.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LongPoll {
+    /// Process.
+    pub pid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// The runtime's id of the task, where proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u64>,
+    /// When it began, ns since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// How long it took, ns.
+    pub dur_ns: u64,
+    /// Request for which its thread did most meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+}
+
+/// What the observer itself cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OwnCost {
+    /// Time inside its eBPF programs, ns; absent where the kernel does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ebpf_ns: Option<u64>,
+    /// CPU time of its process, ns.
+    pub cpu_ns: u64,
+    /// Its resident memory, bytes; over several windows, the most.
+    pub rss_bytes: u64,
+    /// Records that it read.
+    pub records: u64,
+    /// Samples of what threads run; absent where none are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Samples for which there was no room or no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_lost: Option<u64>,
+    /// Ticks of the clocks that interrupted threads that are not watched; absent where no samples are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticks_on_others: Option<u64>,
+    /// Probes on polls; absent without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<ProbeCost>,
+}
+
+/// What probes in the code of watched processes cost these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProbeCost {
+    /// Times that threads came by one.
+    pub hits: u64,
+    /// What that took of their time, ns: an estimate.
+    pub estimated_ns: u64,
+}

@@ -1,0 +1,163 @@
+//! The targets, where there are several: a line each, the one with the slowest tail first. What follows is of that one.
+
+use std::cmp::Reverse;
+
+use super::causes;
+use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::cause::Cause;
+use crate::model::report::{TargetTotals, Totals};
+use crate::output::words::{self, NOTHING};
+
+const LABEL: usize = 28;
+const RATE: usize = 11;
+const TIME: usize = 9;
+
+/// Of several targets the one that is told in full: the highest p99 of those whose requests are of the run's protocol.
+pub(super) fn worst(run: &Totals) -> Option<&TargetTotals> {
+    by_tail(run).into_iter().next()
+}
+
+/// A title, a line for each target but no more than `most` of them, and how many are left; nothing where there is only one.
+pub(super) fn lines(run: &Totals, length_ns: u64, most: usize) -> Vec<Line> {
+    let targets = by_tail(run);
+    if targets.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![
+        Line::new()
+            .left(STRONG, LABEL, "targets")
+            .right(FAINT, RATE, "rate")
+            .right(FAINT, TIME, "p50")
+            .right(FAINT, TIME, "p99")
+            .text(FAINT, "  most of it"),
+    ];
+    lines.extend(targets.iter().take(most).map(|target| line(target, length_ns)));
+    if let Some(more) = targets.len().checked_sub(most).filter(|more| *more > 0) {
+        lines.push(Line::new().text(FAINT, &format!("  and {more} targets more")));
+    }
+    if run.targets_other > 0 {
+        let requests = words::count(run.targets_other);
+        lines.push(Line::new().text(
+            FAINT,
+            &format!("  and {requests} requests of targets that are not told apart"),
+        ));
+    }
+    lines
+}
+
+/// Above what is told of one of them.
+pub(super) fn title(target: &TargetTotals) -> Line {
+    Line::new()
+        .text(STRONG, "worst    ")
+        .text(PLAIN, &name(target))
+        .text(FAINT, "  budget, paths, workers and memory are of this target")
+}
+
+/// All targets, unless there is only one.
+fn by_tail(run: &Totals) -> Vec<&TargetTotals> {
+    let mut targets: Vec<_> = run.targets.iter().collect();
+    if targets.len() < 2 {
+        return Vec::new();
+    }
+    targets.sort_by_key(|target| {
+        let is_of_run = target.figures.protocol == run.figures.protocol;
+        let p99 = target.figures.latency_ns.map(|quantiles| quantiles.p99);
+        Reverse(p99.map(|p99| (is_of_run, p99)))
+    });
+    targets
+}
+
+fn line(target: &TargetTotals, length_ns: u64) -> Line {
+    let figures = &target.figures;
+    let times = figures.latency_ns.map_or_else(
+        || [NOTHING; 2].map(str::to_owned),
+        |quantiles| [quantiles.p50, quantiles.p99].map(words::ns),
+    );
+    let line = Line::new()
+        .left(PLAIN, LABEL - 1, &format!("  {}", name(target)))
+        .text(PLAIN, " ")
+        .right(PLAIN, RATE, &words::rate(figures.requests, length_ns))
+        .right(PLAIN, TIME, &times[0])
+        .right(PLAIN, TIME, &times[1]);
+    let Some(at) = &figures.at else { return line };
+    // Of equal ones the first.
+    let top = Cause::ALL
+        .into_iter()
+        .rev()
+        .max_by_key(|cause| at.p99.budget_ns.get(*cause));
+    top.into_iter().fold(line, |line, cause| {
+        let share = words::share(at.p99.budget_ns.get(cause), at.p99.latency_ns);
+        line.text(PLAIN, "  ")
+            .text(causes::style(cause), cause.name())
+            .text(FAINT, &format!(" {share}"))
+    })
+}
+
+fn name(target: &TargetTotals) -> String {
+    let TargetTotals {
+        pid, comm, processes, ..
+    } = target;
+    let family = match processes {
+        0 | 1 => String::new(),
+        more => format!(", {more} processes"),
+    };
+    comm.as_ref().map_or_else(
+        || format!("pid {pid}{family}"),
+        |comm| format!("{comm} ({pid}{family})"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+    use crate::output::made_up;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    #[test]
+    fn the_slowest_tail_comes_first_and_is_told_in_full() {
+        let run = made_up::totals_of_two(1_180);
+        let text = plain(&lines(&run, 2 * SECOND_NS, 8));
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(
+            rows,
+            [
+                "targets                            rate      p50      p99  most of it",
+                "  axum-srv (4120)                 590/s  1.24 ms  40.1 ms  worker_blocked 77%",
+                "  gin-srv (99, 3 processes)       150/s   310 µs  1.90 ms  on_cpu 75%",
+            ]
+        );
+        assert_eq!(worst(&run).map(|target| target.pid), Some(4120));
+    }
+
+    #[test]
+    fn what_is_left_is_counted() {
+        let mut run = made_up::totals_of_two(1_180);
+        run.targets_other = 7;
+        let text = plain(&lines(&run, SECOND_NS, 1));
+        assert!(
+            text.ends_with("  and 1 targets more\n  and 7 requests of targets that are not told apart\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_target_of_another_protocol_or_without_requests_is_not_the_worst() {
+        let mut run = made_up::totals_of_two(1_180);
+        run.targets[1].figures.protocol = Some(crate::model::protocol::Protocol::Other);
+        run.targets.push(TargetTotals::default());
+        assert_eq!(worst(&run).map(|target| target.pid), Some(99));
+        let text = plain(&lines(&run, SECOND_NS, 8));
+        assert!(
+            text.ends_with("  pid 0                             0/s        -        -\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn one_target_has_no_table_of_its_own() {
+        let run = made_up::totals(1);
+        assert!(lines(&run, SECOND_NS, 8).is_empty() && worst(&run).is_none());
+    }
+}

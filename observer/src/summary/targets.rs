@@ -1,0 +1,215 @@
+//! Which process belongs to which target, and the figures of each target.
+//!
+//! A target is a process that is watched, with all that were forked from it while it was watched, and theirs. Of a process
+//! of which nobody has said whose child it is, it is taken that it stands for itself. Targets that are told apart, and
+//! processes that are remembered, are bounded; what is beyond is counted together.
+
+use rustc_hash::FxHashMap;
+
+use super::paths;
+use super::target::{self, Target};
+use super::turns::Over;
+use crate::model::report::{ProcessMemory, ProcessWorkers, TargetTotals};
+
+/// Targets that are told apart.
+pub(super) const MAX_TARGETS: usize = 64;
+
+/// Processes that are remembered. Beyond, half of them are forgotten: those that were not seen for longest.
+const MAX_PROCESSES: usize = 16_384;
+
+/// Processes of a target that are listed.
+const LISTED: usize = 64;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Targets {
+    /// In the order in which they came up.
+    told_apart: Vec<Named>,
+    /// All that found no place there.
+    others: Target,
+    processes: FxHashMap<u32, Process>,
+    /// Number of the window.
+    window: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Named {
+    pid: u32,
+    comm: Option<String>,
+    /// Its processes that did something in the run.
+    processes: u64,
+    target: Target,
+}
+
+/// A process of which it is known whose it is.
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    /// Place of its target among those that are told apart; `None` for the others.
+    place: Option<usize>,
+    /// Window in which it was forked, or did something last.
+    last: u64,
+    /// It did something.
+    is_seen: bool,
+}
+
+impl Targets {
+    /// Process `pid` is watched, as nobody's child.
+    pub(super) fn begin(&mut self, pid: u32, comm: Option<&str>) {
+        let place = self.place_of_its_own(pid, comm);
+        self.remember(pid, place, false);
+    }
+
+    /// A watched process forked another, now or before: it is of the same target. This and [`Self::begin`] alone decide where
+    /// a process belongs.
+    pub(super) fn forked(&mut self, parent: u32, child: u32) {
+        let place = match self.processes.get(&parent) {
+            Some(parent) => parent.place,
+            None => self.place_of_its_own(parent, None),
+        };
+        self.remember(child, place, false);
+    }
+
+    /// The target of process `pid`, which does something.
+    pub(super) fn of(&mut self, pid: u32) -> &mut Target {
+        let (place, is_new) = if let Some(process) = self.processes.get_mut(&pid) {
+            process.last = self.window;
+            (process.place, !std::mem::replace(&mut process.is_seen, true))
+        } else {
+            let place = self.place_of_its_own(pid, None);
+            self.remember(pid, place, true);
+            (place, true)
+        };
+        match place.and_then(|place| self.told_apart.get_mut(place)) {
+            Some(named) => {
+                named.processes += u64::from(is_new);
+                &mut named.target
+            }
+            None => &mut self.others,
+        }
+    }
+
+    /// The same, as far as it is known.
+    pub(super) fn get(&self, pid: u32) -> Option<&Target> {
+        let process = self.processes.get(&pid)?;
+        Some(
+            process
+                .place
+                .map_or(&self.others, |place| &self.told_apart[place].target),
+        )
+    }
+
+    /// Paths that each of them may tell apart.
+    pub(super) fn max_paths(&self) -> usize {
+        paths::max_paths(self.told_apart.len())
+    }
+
+    /// All, told apart or not.
+    pub(super) fn all(&self) -> Vec<&Target> {
+        let told_apart = self.told_apart.iter().map(|named| &named.target);
+        told_apart.chain([&self.others]).collect()
+    }
+
+    /// Those that are not told apart.
+    pub(super) const fn others(&self) -> &Target {
+        &self.others
+    }
+
+    /// Where a process belongs that is nobody's child, as far as is known.
+    fn place_of_its_own(&mut self, pid: u32, comm: Option<&str>) -> Option<usize> {
+        if let Some(place) = self.told_apart.iter().position(|named| named.pid == pid) {
+            return Some(place);
+        }
+        if self.told_apart.len() == MAX_TARGETS {
+            return None;
+        }
+        self.told_apart.push(Named {
+            pid,
+            comm: comm.map(str::to_owned),
+            processes: 0,
+            target: Target::default(),
+        });
+        Some(self.told_apart.len() - 1)
+    }
+
+    fn remember(&mut self, pid: u32, place: Option<usize>, is_seen: bool) {
+        if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
+            let mut by_age: Vec<_> = self
+                .processes
+                .iter()
+                .map(|(&pid, process)| (process.last, pid))
+                .collect();
+            by_age.sort_unstable();
+            for (_, pid) in &by_age[..MAX_PROCESSES / 2] {
+                self.processes.remove(pid);
+            }
+        }
+        let process = Process {
+            place,
+            last: self.window,
+            is_seen,
+        };
+        self.processes.insert(pid, process);
+    }
+
+    /// The figures of each that is told apart, by pid.
+    pub(super) fn totals(
+        &self,
+        over: Over,
+        memory: &[ProcessMemory],
+        workers: &[ProcessWorkers],
+    ) -> Vec<TargetTotals> {
+        let pids = self.pids(over);
+        let is_of = |pid: u32, place| {
+            self.processes
+                .get(&pid)
+                .is_some_and(|process| process.place == Some(place))
+        };
+        let one = |(place, (named, mut pids)): (usize, (&Named, Vec<u32>))| {
+            let memory = memory.iter().filter(|memory| is_of(memory.pid, place));
+            let workers = workers.iter().filter(|workers| is_of(workers.pid, place));
+            let processes = match over {
+                Over::Window => pids.len() as u64,
+                Over::Run => named.processes,
+            };
+            pids.truncate(LISTED);
+            TargetTotals {
+                pid: named.pid,
+                comm: named.comm.clone(),
+                processes,
+                pids,
+                figures: target::figures(
+                    &[&named.target],
+                    over,
+                    memory.copied().collect(),
+                    workers.cloned().collect(),
+                ),
+            }
+        };
+        let mut totals: Vec<_> = self.told_apart.iter().zip(pids).enumerate().map(one).collect();
+        totals.sort_by_key(|target| target.pid);
+        totals
+    }
+
+    /// The processes of each target that did something, in order.
+    fn pids(&self, over: Over) -> Vec<Vec<u32>> {
+        let mut pids = vec![Vec::new(); self.told_apart.len()];
+        let is_wanted =
+            |process: &Process| process.is_seen && (over == Over::Run || process.last == self.window);
+        for (&pid, process) in self.processes.iter().filter(|(_, process)| is_wanted(process)) {
+            if let Some(pids) = process.place.and_then(|place| pids.get_mut(place)) {
+                pids.push(pid);
+            }
+        }
+        pids.iter_mut().for_each(|pids| pids.sort_unstable());
+        pids
+    }
+
+    /// Adds the window to the run, and starts the next.
+    pub(super) fn close_window(&mut self) {
+        let max_paths = self.max_paths();
+        for named in &mut self.told_apart {
+            named.target.close_window(max_paths);
+        }
+        self.others.close_window(max_paths);
+        self.window += 1;
+    }
+}
