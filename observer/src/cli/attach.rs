@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use std::ops::ControlFlow;
 
 use anyhow::{Context as _, Result, bail};
+use observer::output::Sink;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
 
@@ -25,8 +26,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     } = arguments.watch;
     let options = sinks::options(&arguments.print, u64::from(ring_kib) * 1024, polls, sample_hz);
     let attached = live::attach(&arguments.watch, options)?;
-    let mut sink = sinks::open(&arguments.print)?;
-    let failed = || sinks::failed(&arguments.print);
+    let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
     let mut recording = match &arguments.record {
         Some(path) => {
             let file = File::create(path).with_context(|| sinks::cannot_write(path))?;
@@ -35,15 +35,15 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         }
         None => None,
     };
-    let mut pipeline = Pipeline::new(&attached.header);
-    pipeline
-        .begin(&attached.header, &mut *sink)
-        .with_context(failed)?;
+    let requests: Vec<_> = outputs.iter().map(|output| output.requests).collect();
+    let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
+    let mut pipeline = Pipeline::with_outputs(&attached.header, &requests);
+    pipeline.begin(&attached.header, &mut sinks)?;
     attached.run(|batch| {
         if let Some((writer, path)) = &mut recording {
             writer.write(batch).with_context(|| sinks::cannot_write(path))?;
         }
-        pipeline.batch(batch, &mut *sink).with_context(failed)?;
+        pipeline.batch(batch, &mut sinks)?;
         hints::say(&pipeline.take_hints(), &arguments.print);
         Ok(if pipeline.targets_gone() {
             ControlFlow::Break(())
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if let Some((writer, path)) = recording {
         writer.finish().with_context(|| sinks::cannot_write(path))?;
     }
-    let last = pipeline.finish(&mut *sink).with_context(failed)?;
+    let last = pipeline.finish(&mut sinks)?;
     hints::say(&last, &arguments.print);
     Ok(Ending::Normal)
 }

@@ -7,7 +7,7 @@ use observer_common::{ProcessChange, flags};
 use super::Pipeline;
 use crate::event;
 use crate::model::process::{ProcessEvent, ProcessLine};
-use crate::output::Sink;
+use crate::output::{Sinks, each};
 
 impl Pipeline {
     fn process_ended(&mut self, pid: u32) {
@@ -22,7 +22,7 @@ impl Pipeline {
     pub(super) fn process(
         &mut self,
         event: &observer_common::Process,
-        sink: &mut dyn Sink,
+        sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         let unix_ns = self.unix_ns(event.header.at_ns);
         let line = |change, pid, parent| ProcessLine {
@@ -46,11 +46,13 @@ impl Pipeline {
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
-                sink.process(&line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid)))
+                let line = line(ProcessEvent::Fork, event.child_tgid, Some(event.tgid));
+                each(sinks, |sink| sink.process(&line))
             }
             Some(ProcessChange::Exec) => {
                 self.process_ended(event.tgid);
-                sink.process(&line(ProcessEvent::Exec, event.tgid, None))
+                let line = line(ProcessEvent::Exec, event.tgid, None);
+                each(sinks, |sink| sink.process(&line))
             }
             Some(ProcessChange::Exit) => {
                 self.threads.ended(event.header.tid, event.header.at_ns);

@@ -22,7 +22,7 @@ mod thefts;
 mod thread;
 mod usage;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, conn, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -115,7 +115,7 @@ impl Threads {
 
     /// The name of a thread that had a CPU or woke another, where it is still known.
     #[must_use]
-    pub fn comm(&self, comm: Comm) -> Option<&Rc<str>> {
+    pub fn comm(&self, comm: Comm) -> Option<&Arc<str>> {
         self.comms.get(comm)
     }
 

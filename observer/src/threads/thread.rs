@@ -22,7 +22,7 @@ pub struct Thread {
     /// Its process.
     pub pid: u32,
     /// Its name, where known.
-    pub comm: Option<std::rc::Rc<str>>,
+    pub comm: Option<std::sync::Arc<str>>,
     pub(super) past: Past,
     /// Start and state of the slice that is not over.
     pub(super) since_ns: u64,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use observer::connections::protocol::http1;
 use observer::event::Event;
@@ -83,12 +84,12 @@ pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explai
     let mut pipeline = Pipeline::new(&header);
     explained.header(&header)?;
     for entry in &stream.0 {
-        pipeline.batch(entry, &mut explained)?;
+        pipeline.batch(entry, &mut [&mut explained])?;
         if let Some(Ok(Event::Lost(lost))) = entry.events().next() {
             explained.losses.push((lost.from_ns, lost.to_ns));
         }
     }
-    pipeline.finish(&mut explained)?;
+    pipeline.finish(&mut [&mut explained])?;
     Ok(explained)
 }
 
@@ -99,9 +100,9 @@ pub(crate) fn lines(stream: &Stream) -> Result<Vec<u8>, TestCaseError> {
     let mut pipeline = Pipeline::new(&header());
     sink.header(&header())?;
     for entry in &stream.0 {
-        pipeline.batch(entry, &mut sink)?;
+        pipeline.batch(entry, &mut [&mut sink])?;
     }
-    pipeline.finish(&mut sink)?;
+    pipeline.finish(&mut [&mut sink])?;
     drop(sink);
     Ok(bytes)
 }
@@ -141,12 +142,12 @@ pub(crate) fn replay(recording: &[u8]) -> Result<Option<Replayed>, TestCaseError
             .next(&mut batch)
             .map_err(|error| TestCaseError::fail(format!("{error:#}")))?;
         events.extend_from_slice(batch.bytes());
-        pipeline.batch(&batch, &mut sink)?;
+        pipeline.batch(&batch, &mut [&mut sink])?;
         if status != Status::More {
             break status;
         }
     };
-    pipeline.finish(&mut sink)?;
+    pipeline.finish(&mut [&mut sink])?;
     drop(sink);
     Ok(Some(Replayed {
         lines,
@@ -355,8 +356,8 @@ impl Sink for Explained {
         Ok(())
     }
 
-    fn request(&mut self, request: &Request, _: Why) -> io::Result<()> {
-        self.requests.push((request.clone(), self.losses.len()));
+    fn request(&mut self, request: &Arc<Request>, _: Why) -> io::Result<()> {
+        self.requests.push((Request::clone(request), self.losses.len()));
         Ok(())
     }
 
