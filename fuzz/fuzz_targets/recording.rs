@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use observer::model::cause::Budget;
@@ -54,13 +55,13 @@ fuzz_target!(|recording: &[u8]| {
 
 fn replay(reader: &mut Reader<&[u8]>, header: &Header, sink: &mut Checked<'_>) -> io::Result<()> {
     let mut pipeline = Pipeline::new(header);
-    pipeline.begin(header, sink)?;
+    pipeline.begin(header, &mut [sink])?;
     let mut batch = Batch::default();
     loop {
         let status = reader.next(&mut batch).expect("memory can be read");
-        pipeline.batch(&batch, sink)?;
+        pipeline.batch(&batch, &mut [sink])?;
         if status != Status::More {
-            return pipeline.finish(sink).map(drop);
+            return pipeline.finish(&mut [sink]).map(drop);
         }
     }
 }
@@ -140,7 +141,7 @@ impl Sink for Checked<'_> {
         self.table.header(header)
     }
 
-    fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
+    fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
         conserves(request);
         let (turns, incomplete) = self.turns.entry(request.figures.protocol).or_default();
         *turns += 1;

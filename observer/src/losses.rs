@@ -20,16 +20,19 @@ pub mod reason {
     pub const REFUSED_CONNECTIONS: &str = "refused_connections";
     /// Events of threads beyond the number that is followed.
     pub const REFUSED_THREADS: &str = "refused_threads";
+    /// Lines for which the queue of an output had no room, because who reads it is slow.
+    pub const OUTPUT_FULL: &str = "output_full";
     /// Processes that were to be watched, beyond the number that is.
     pub const REFUSED_PROCESSES: &str = "refused_processes";
     /// Every reason.
-    pub const ALL: [&str; 7] = [
+    pub const ALL: [&str; 8] = [
         RING_FULL,
         SOCKET_STATE,
         LATE,
         UNKNOWN,
         REFUSED_CONNECTIONS,
         REFUSED_THREADS,
+        OUTPUT_FULL,
         REFUSED_PROCESSES,
     ];
 }

@@ -1,7 +1,7 @@
 //! The way from events to output: threads and connections follow the stream, each finished turn is explained,
 //! counted, and written if it was chosen.
 //!
-//! Deterministic: it has no clock and does no I/O but through its sink. The same events give the same output.
+//! Deterministic: it has no clock and does no I/O but through its sinks. The same events give the same output.
 
 mod hints;
 mod polls;
@@ -10,6 +10,7 @@ mod settled;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use observer_common::{LostReason, tcp};
 
@@ -18,14 +19,14 @@ use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{self, Connections, NotFollowed, Turn};
 use crate::event::{self, Event};
 use crate::losses::{self, Losses};
-use crate::model::header::Header;
+use crate::model::header::{Header, Requests};
 use crate::model::hint::Hint;
 use crate::model::id::{RequestId, Task};
 use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::model::protocol::Protocol;
 use crate::model::report::OwnCost;
 use crate::model::runtime::RuntimeLine;
-use crate::output::{Selection, Sink, Why};
+use crate::output::{Selections, Sinks, Wanted, each};
 use crate::polls::Polls;
 use crate::runtimes::Runtimes;
 use crate::serving::Serving;
@@ -61,15 +62,21 @@ pub struct Pipeline {
     /// Turns that have probably ended, by connection.
     settled: Settled,
     summary: Summary,
-    selection: Selection,
+    selections: Selections,
     window_start_ns: u64,
     now_ns: u64,
 }
 
 impl Pipeline {
-    /// A pipeline for the run that `header` describes.
+    /// A pipeline for the run that `header` describes, with one output, which gets the requests that this asks for.
     #[must_use]
     pub fn new(header: &Header) -> Self {
+        Self::with_outputs(header, &[header.options.requests])
+    }
+
+    /// A pipeline with several outputs, each of which gets these requests.
+    #[must_use]
+    pub fn with_outputs(header: &Header, requests: &[Requests]) -> Self {
         let started_ns = header.started_unix_ns.saturating_sub(header.unix_offset_ns);
         Self {
             unix_offset_ns: header.unix_offset_ns,
@@ -77,7 +84,7 @@ impl Pipeline {
             targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::default(),
             polls: header.options.polls.then(Polls::default),
-            connections: Connections::default(),
+            connections: Connections::whole_since(started_ns),
             names: Names::default(),
             samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
@@ -93,7 +100,7 @@ impl Pipeline {
             new_hints: Vec::new(),
             settled: Settled::default(),
             summary: summary(header),
-            selection: Selection::new(header.options.requests),
+            selections: Selections::new(requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
         }
@@ -102,11 +109,12 @@ impl Pipeline {
     /// Opens the output of the run that `header` describes.
     ///
     /// # Errors
-    /// When the sink fails.
-    pub fn begin(&self, header: &Header, sink: &mut dyn Sink) -> io::Result<()> {
-        sink.header(header)?;
-        for target in &header.targets {
-            sink.process(&ProcessLine {
+    /// When a sink fails.
+    pub fn begin(&self, header: &Header, sinks: Sinks<'_, '_>) -> io::Result<()> {
+        let starts: Vec<_> = header
+            .targets
+            .iter()
+            .map(|target| ProcessLine {
                 unix_ns: header.started_unix_ns,
                 event: ProcessEvent::Start,
                 pid: target.pid,
@@ -115,19 +123,26 @@ impl Pipeline {
                 watched: None,
                 exe: target.exe.clone(),
                 successors: Vec::new(),
-            })?;
+            })
+            .collect();
+        for (sink, requests) in sinks.iter_mut().zip(self.selections.asked_for()) {
+            let mut header = header.clone();
+            header.options.requests = requests;
+            sink.header(&header)?;
+            starts.iter().try_for_each(|line| sink.process(line))?;
+            sink.flush()?;
         }
-        sink.flush()
+        Ok(())
     }
 
     /// Takes a batch in. What is malformed ends the batch: sources give only whole events.
     ///
     /// # Errors
-    /// When the sink fails.
-    pub fn batch(&mut self, batch: &Batch, sink: &mut dyn Sink) -> io::Result<()> {
+    /// When a sink fails.
+    pub fn batch(&mut self, batch: &Batch, sinks: Sinks<'_, '_>) -> io::Result<()> {
         for event in batch.events() {
             let Ok(event) = event else { break };
-            self.event(&event, sink)?;
+            self.event(&event, sinks)?;
         }
         Ok(())
     }
@@ -135,29 +150,31 @@ impl Pipeline {
     /// Explains what has an end, and closes the output. Gives the hints that were not taken before.
     ///
     /// # Errors
-    /// When the sink fails.
-    pub fn finish(mut self, sink: &mut dyn Sink) -> io::Result<Vec<Hint>> {
+    /// When a sink fails.
+    pub fn finish(mut self, sinks: Sinks<'_, '_>) -> io::Result<Vec<Hint>> {
         while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
-            self.finish_turn(turn, sink)?;
+            self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(u64::MAX);
         self.count_not_followed();
         self.count_workers(self.now_ns);
-        self.tell_runtimes(sink)?;
+        self.tell_runtimes(sinks)?;
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         for line in self.serving.left() {
-            sink.process(&line)?;
+            each(sinks, |sink| sink.process(&line))?;
         }
         let (start_unix_ns, hints) = (self.unix_ns(self.started_ns), self.hints());
         let mut end = self.summary.end(start_unix_ns, duration_ns);
         end.hints = hints;
         self.new_hints.extend(self.serving.tell(&end.hints));
-        sink.end(&end)?;
-        sink.flush()?;
+        each(sinks, |sink| {
+            sink.end(&end)?;
+            sink.flush()
+        })?;
         Ok(self.new_hints)
     }
 
-    fn event(&mut self, event: &Event<'_>, sink: &mut dyn Sink) -> io::Result<()> {
+    fn event(&mut self, event: &Event<'_>, sinks: Sinks<'_, '_>) -> io::Result<()> {
         match event {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),
@@ -179,7 +196,7 @@ impl Pipeline {
                 self.seen_in(&event.header, event.tgid, event.task);
                 let (operation, ended) = self.connections.received(event, head);
                 if let Some(turn) = ended {
-                    self.finish_turn(turn, sink)?;
+                    self.finish_turn(turn, sinks)?;
                 }
                 if let Some(operation) = operation {
                     self.threads
@@ -195,7 +212,7 @@ impl Pipeline {
                         .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
                 }
                 if let Some(turn) = self.connections.answered_too_late(event.conn) {
-                    self.finish_turn(turn, sink)?;
+                    self.finish_turn(turn, sinks)?;
                 }
             }
             Event::Held(event) => self.connections.held(event),
@@ -203,16 +220,16 @@ impl Pipeline {
             Event::Connection(event) => {
                 let owner = self.threads.owner(event.header.tid);
                 if let Some(turn) = self.connections.changed(event, owner) {
-                    self.finish_turn(turn, sink)?;
+                    self.finish_turn(turn, sinks)?;
                 }
                 if event.new_state == tcp::CLOSE {
                     self.connections.closed(event.conn);
                     self.settled.take(event.conn);
                 }
             }
-            Event::Process(event) => self.process(event, sink)?,
-            Event::TargetAdded(event) => self.target_added(event, sink)?,
-            Event::TargetGone(event) => self.target_gone(event, sink)?,
+            Event::Process(event) => self.process(event, sinks)?,
+            Event::TargetAdded(event) => self.target_added(event, sinks)?,
+            Event::TargetGone(event) => self.target_gone(event, sinks)?,
             Event::Lost(event) => self.lost(event),
             Event::ThreadName(event) => {
                 self.threads
@@ -235,7 +252,7 @@ impl Pipeline {
             Event::Runtime(event) => {
                 let line = self.runtime(event);
                 self.runtimes.found(&line);
-                sink.runtime(&line)?;
+                each(sinks, |sink| sink.runtime(&line))?;
             }
             Event::Cost(event) => self.summary.cost(OwnCost {
                 ebpf_ns: (event.ebpf_ns != event::Cost::UNKNOWN).then_some(event.ebpf_ns),
@@ -258,16 +275,16 @@ impl Pipeline {
             Event::Successor(event) => self.serving.successor(event),
             Event::Ended(event) => {
                 if let Some(line) = self.serving.ended(event) {
-                    sink.process(&line)?;
+                    each(sinks, |sink| sink.process(&line))?;
                 }
             }
-            Event::Tick(event) => self.tick(event.header.at_ns, sink)?,
+            Event::Tick(event) => self.tick(event.header.at_ns, sinks)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
         }
         Ok(())
     }
 
-    fn tick(&mut self, at_ns: u64, sink: &mut dyn Sink) -> io::Result<()> {
+    fn tick(&mut self, at_ns: u64, sinks: Sinks<'_, '_>) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         for _ in 0..SETTLED_A_TICK {
             let Some(id) = self.connections.take_settled(self.now_ns) else {
@@ -279,19 +296,19 @@ impl Pipeline {
             // How long TCP keeps what it has of it is not known yet: it can be one of the tail.
             let judged = !turn.is_held();
             let latency_ns = if judged { turn.latency_ns() } else { u64::MAX };
-            let why = self.wanted(turn, latency_ns);
+            let wanted = self.wanted(turn, latency_ns);
             // One that would be written is explained when it is finished then; there is room for those that are only
             // counted.
-            if self.settled.is_full_for(judged) && why.is_some() {
+            if self.settled.is_full_for(judged) && wanted.by_any() {
                 continue;
             }
-            if let Some(mut explained) = self.explain(id, why.is_some()) {
-                explained.why = Some(why).filter(|_| judged);
+            if let Some(mut explained) = self.explain(id, wanted.by_any()) {
+                explained.wanted = Some(wanted).filter(|_| judged);
                 self.settled.keep(explained);
             }
         }
         while let Some(turn) = self.connections.take_quiet(self.now_ns, false) {
-            self.finish_turn(turn, sink)?;
+            self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(self.now_ns);
         self.find_hints();
@@ -304,15 +321,15 @@ impl Pipeline {
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);
             window.hints = self.hints_of_window();
             self.window_start_ns = self.now_ns;
-            self.selection.next_window();
-            self.tell_runtimes(sink)?;
-            sink.window(&window)?;
+            self.selections.next_window();
+            self.tell_runtimes(sinks)?;
+            each(sinks, |sink| sink.window(&window))?;
         }
-        sink.flush()
+        each(sinks, |sink| sink.flush())
     }
 
     /// Finishes a turn that has ended.
-    fn finish_turn(&mut self, id: RequestId, sink: &mut dyn Sink) -> io::Result<()> {
+    fn finish_turn(&mut self, id: RequestId, sinks: Sinks<'_, '_>) -> io::Result<()> {
         let Some(turn) = self.connections.turn(id) else {
             return Ok(());
         };
@@ -320,11 +337,11 @@ impl Pipeline {
         let settled = self.settled.take(id.conn).filter(|explained| {
             explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
         });
-        let judged = settled.as_ref().and_then(|explained| explained.why);
-        let why = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
+        let judged = settled.as_ref().and_then(|explained| explained.wanted);
+        let wanted = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
         // What TCP held back can make one of the tail of it.
-        let settled = settled.filter(|explained| explained.line.is_some() || why.is_none());
-        let Some(explained) = settled.or_else(|| self.explain(id, why.is_some())) else {
+        let settled = settled.filter(|explained| explained.line.is_some() || !wanted.by_any());
+        let Some(explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
             return Ok(());
         };
         let Some(turn) = self.connections.turn(id) else {
@@ -339,13 +356,17 @@ impl Pipeline {
         let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
-        match explained.line.zip(why) {
-            Some((request, why)) => {
-                self.selection.wrote(why, request.timeline.len());
-                sink.request(&request, why)
+        let Some(request) = explained.line else {
+            return Ok(());
+        };
+        self.selections.wrote(wanted, request.timeline.len());
+        let request = Arc::from(request);
+        for (output, sink) in sinks.iter_mut().enumerate() {
+            if let Some(why) = wanted.by(output) {
+                sink.request(&request, why)?;
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     /// Explains a turn, with a line of it or only to be counted.
@@ -363,17 +384,17 @@ impl Pipeline {
         Some(Explained {
             id,
             sent_ns: turn.sent_ns,
-            why: None,
+            wanted: None,
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
             line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
         })
     }
 
-    /// Whether and why a turn that took so long would be written.
-    fn wanted(&self, turn: &Turn, latency_ns: u64) -> Option<Why> {
+    /// Whether and why each output would write a turn that took so long.
+    fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
         let threshold_ns = self.summary.tail_threshold_ns(turn.pid, turn.protocol);
-        self.selection.wants(turn.id, latency_ns, threshold_ns)
+        self.selections.wants(turn.id, latency_ns, threshold_ns)
     }
 
     /// Whether no record was lost inside the turn's window.
@@ -397,14 +418,15 @@ impl Pipeline {
     }
 
     /// Tells what has become known of runtimes.
-    fn tell_runtimes(&mut self, sink: &mut dyn Sink) -> io::Result<()> {
+    fn tell_runtimes(&mut self, sinks: Sinks<'_, '_>) -> io::Result<()> {
         if self.runtimes.is_empty() {
             return Ok(());
         }
         let news = self
             .runtimes
             .news(self.unix_ns(self.now_ns), &self.threads.roles());
-        news.iter().try_for_each(|line| sink.runtime(line))
+        news.iter()
+            .try_for_each(|line| each(sinks, |sink| sink.runtime(line)))
     }
 
     fn unix_ns(&self, at_ns: u64) -> u64 {

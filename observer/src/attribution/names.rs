@@ -1,6 +1,6 @@
 //! Names for people: what descriptors are, what threads are called, who a culprit is.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -19,7 +19,7 @@ const MAX_NAMES: usize = 65_536;
 /// What descriptors are, by process and number.
 #[derive(Debug, Default)]
 pub struct Names {
-    fds: FxHashMap<(u32, i32), Rc<str>>,
+    fds: FxHashMap<(u32, i32), Arc<str>>,
 }
 
 impl Names {
@@ -166,12 +166,12 @@ fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner, task: Task) -> Culpri
 }
 
 /// A request in words: method and path without query.
-fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Rc<str>> {
+fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Arc<str>> {
     let id = owner.request()?;
     evidence.connections.get(id.conn)?.name(id.nth)
 }
 
-fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Rc<str>> {
+fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {
     if occupant.tid == 0 {
         return Some("idle".into());
     }

@@ -118,7 +118,7 @@ pub(crate) struct Print {
     /// Form of the output [default: table on a terminal, jsonl elsewhere]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// Write the output to this file instead of standard output
+    /// Write the output to this file instead of standard output; a terminal shows the table meanwhile
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Keep query strings in paths

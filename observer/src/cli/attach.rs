@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 
 use anyhow::{Context as _, Result, bail};
+use observer::output::Sink;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
 
@@ -20,8 +21,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         requests, with_query, ..
     } = arguments.print;
     let attached = live::attach(&arguments.watch, requests, with_query)?;
-    let mut sink = sinks::open(&arguments.print)?;
-    let failed = || sinks::failed(&arguments.print);
+    let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
     let mut recording = match &arguments.record {
         Some(path) => {
             let file = File::create(path).with_context(|| sinks::cannot_write(path))?;
@@ -30,22 +30,22 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         }
         None => None,
     };
-    let mut pipeline = Pipeline::new(&attached.header);
-    pipeline
-        .begin(&attached.header, &mut *sink)
-        .with_context(failed)?;
+    let requests: Vec<_> = outputs.iter().map(|output| output.requests).collect();
+    let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
+    let mut pipeline = Pipeline::with_outputs(&attached.header, &requests);
+    pipeline.begin(&attached.header, &mut sinks)?;
     attached.run(|batch| {
         if let Some((writer, path)) = &mut recording {
             writer.write(batch).with_context(|| sinks::cannot_write(path))?;
         }
-        pipeline.batch(batch, &mut *sink).with_context(failed)?;
+        pipeline.batch(batch, &mut sinks)?;
         hints::say(&pipeline.take_hints(), &arguments.print);
         Ok(())
     })?;
     if let Some((writer, path)) = recording {
         writer.finish().with_context(|| sinks::cannot_write(path))?;
     }
-    let last = pipeline.finish(&mut *sink).with_context(failed)?;
+    let last = pipeline.finish(&mut sinks)?;
     hints::say(&last, &arguments.print);
     Ok(Ending::Normal)
 }

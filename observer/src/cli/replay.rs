@@ -4,7 +4,7 @@ use std::fs::{self, File};
 
 use anyhow::{Context as _, Result, bail};
 use observer::model::header::Options;
-use observer::output::SAMPLE_ONE_IN;
+use observer::output::{SAMPLE_ONE_IN, Sink};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
@@ -31,14 +31,15 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     {
         bail!("{path} would be overwritten by what it says: give another file with --output");
     }
-    let mut sink = sinks::open(&arguments.print)?;
-    let mut pipeline = Pipeline::new(&header);
-    let failed = || sinks::failed(&arguments.print);
-    pipeline.begin(&header, &mut *sink).with_context(failed)?;
+    let mut outputs = sinks::open(&arguments.print)?;
+    let requests: Vec<_> = outputs.iter().map(|output| output.requests).collect();
+    let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
+    let mut pipeline = Pipeline::with_outputs(&header, &requests);
+    pipeline.begin(&header, &mut sinks)?;
     let mut batch = Batch::default();
     let ending = loop {
         let status = source.next(&mut batch)?;
-        pipeline.batch(&batch, &mut *sink).with_context(failed)?;
+        pipeline.batch(&batch, &mut sinks)?;
         hints::say(&pipeline.take_hints(), &arguments.print);
         match status {
             Status::More => {}
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
             }
         }
     };
-    let last = pipeline.finish(&mut *sink).with_context(failed)?;
+    let last = pipeline.finish(&mut sinks)?;
     hints::say(&last, &arguments.print);
     Ok(ending)
 }

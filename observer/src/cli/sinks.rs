@@ -1,4 +1,4 @@
-//! Chooses the sink that the arguments and the terminal ask for.
+//! Chooses the outputs that the arguments and the terminal ask for.
 
 use std::env;
 use std::fs::File;
@@ -6,8 +6,9 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use observer::model::header::Requests;
 use observer::output::table::{Size, Style};
-use observer::output::{JsonLines, Sink, Table};
+use observer::output::{JsonLines, Queued, Sink, Table};
 use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};
@@ -18,52 +19,107 @@ const ELSEWHERE: Size = Size {
     height: 24,
 };
 
-/// What to say when the output takes no more.
-pub(crate) fn failed(print: &Print) -> String {
-    match &print.output {
-        Some(path) => cannot_write(path),
-        None => "cannot write to standard output".to_owned(),
-    }
-}
-
 /// What to say when a file takes no more, or nothing at all.
 pub(crate) fn cannot_write(path: &Path) -> String {
     format!("cannot write to {}", path.display())
 }
 
-/// Whether the output is a table on a terminal.
+/// Whether there is a table on the terminal.
 pub(crate) fn is_drawn(print: &Print) -> bool {
-    is_terminal(print) && print.format != Some(Format::Jsonl)
+    io::stdout().is_terminal() && (print.output.is_some() || print.format != Some(Format::Jsonl))
 }
 
-fn is_terminal(print: &Print) -> bool {
-    print.output.is_none() && io::stdout().is_terminal()
+/// An output, and which requests it gets.
+pub(crate) struct Output {
+    pub(crate) requests: Requests,
+    pub(crate) sink: Box<dyn Sink + Send>,
 }
 
-/// The sink for `print`.
-pub(crate) fn open(print: &Print) -> Result<Box<dyn Sink>> {
-    let terminal = is_terminal(print);
-    let writer: Box<dyn Write> = match &print.output {
-        Some(path) => Box::new(File::create(path).with_context(|| cannot_write(path))?),
-        None => Box::new(io::stdout()),
+/// The outputs for `print`: what was asked for goes to the file, if there is one, and a terminal has its table beside it.
+pub(crate) fn open(print: &Print) -> Result<Vec<Output>> {
+    let is_terminal = io::stdout().is_terminal();
+    let format = |default| print.format.unwrap_or(default);
+    let table_on_terminal =
+        || -> Box<dyn Sink + Send> { Box::new(Table::new(standard_output(), on_terminal()).with_size(size)) };
+    let mut outputs = Vec::new();
+    if let Some(path) = &print.output {
+        let file = File::create(path).with_context(|| cannot_write(path))?;
+        let file = Named::new(path.display().to_string(), Box::new(file));
+        outputs.push(Output {
+            requests: print.requests,
+            sink: elsewhere(format(Format::Jsonl), file),
+        });
+        if is_terminal {
+            outputs.push(Output {
+                requests: Requests::Tail,
+                sink: table_on_terminal(),
+            });
+        }
+        return Ok(outputs);
+    }
+    let sink = match format(if is_terminal { Format::Table } else { Format::Jsonl }) {
+        Format::Table if is_terminal => table_on_terminal(),
+        format => elsewhere(format, standard_output()),
     };
-    Ok(
-        match print
-            .format
-            .unwrap_or(if terminal { Format::Table } else { Format::Jsonl })
-        {
-            Format::Jsonl => Box::new(JsonLines::new(writer)),
-            Format::Table if terminal => Box::new(Table::new(writer, on_terminal()).with_size(size)),
-            Format::Table => Box::new(Table::new(
-                writer,
-                Style {
-                    terminal: false,
-                    colour: false,
-                    size: ELSEWHERE,
-                },
-            )),
-        },
-    )
+    let requests = print.requests;
+    outputs.push(Output { requests, sink });
+    Ok(outputs)
+}
+
+/// The same outputs, each on a thread of its own.
+pub(crate) fn queued(outputs: Vec<Output>) -> Result<Vec<Output>> {
+    let queue = |Output { requests, sink }| {
+        let queued = Queued::start(sink).context("cannot start a thread for the output")?;
+        let sink = Box::new(queued);
+        anyhow::Ok(Output { requests, sink })
+    };
+    outputs.into_iter().map(queue).collect()
+}
+
+/// A form that is written where no terminal is.
+fn elsewhere(format: Format, writer: Named) -> Box<dyn Sink + Send> {
+    let style = Style {
+        terminal: false,
+        colour: false,
+        size: ELSEWHERE,
+    };
+    match format {
+        Format::Jsonl => Box::new(JsonLines::new(writer)),
+        Format::Table => Box::new(Table::new(writer, style)),
+    }
+}
+
+fn standard_output() -> Named {
+    Named::new("standard output".to_owned(), Box::new(io::stdout()))
+}
+
+/// A writer whose errors say what could not be written to.
+struct Named {
+    name: String,
+    writer: Box<dyn Write + Send>,
+}
+
+impl Named {
+    fn new(name: String, writer: Box<dyn Write + Send>) -> Self {
+        Self { name, writer }
+    }
+
+    fn name<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot write to {}: {error}", self.name)))
+    }
+}
+
+impl Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes);
+        self.name(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.writer.flush();
+        self.name(flushed)
+    }
 }
 
 /// How a table may look on the terminal that is the standard output.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::QUIET_NS;
 use super::accepted::Accepted;
@@ -49,7 +49,7 @@ struct Name {
     first: u64,
     last: u64,
     /// Method and path, where they were HTTP/1.x.
-    name: Option<Rc<str>>,
+    name: Option<Arc<str>>,
 }
 
 /// One connection.
@@ -202,7 +202,7 @@ impl Connection {
 
     /// Method and path of one of the last turns, as `GET /path`, where they were HTTP/1.x.
     #[must_use]
-    pub fn name(&self, nth: u64) -> Option<Rc<str>> {
+    pub fn name(&self, nth: u64) -> Option<Arc<str>> {
         if let Some(turn) = self.turn.as_ref().filter(|turn| turn.id.nth == nth) {
             return match self.name_of_equal(turn) {
                 Some(names) => names.name.clone(),
@@ -225,7 +225,7 @@ impl Connection {
     }
 
     /// Most turns of a connection are for what the one before was for.
-    fn name_of(&self, line: RequestLine<'_>) -> Option<Rc<str>> {
+    fn name_of(&self, line: RequestLine<'_>) -> Option<Arc<str>> {
         let same = self
             .names
             .back()
@@ -235,7 +235,7 @@ impl Connection {
                     .and_then(|rest| rest.strip_prefix(' '))
                     == Some(line.path())
             });
-        Some(same.map_or_else(|| format!("{} {}", line.method, line.path()).into(), Rc::clone))
+        Some(same.map_or_else(|| format!("{} {}", line.method, line.path()).into(), Arc::clone))
     }
 
     /// The current turn, if there is one and it was answered, becomes the one before.

@@ -66,9 +66,21 @@ pub struct Connections {
     refusing: usize,
     /// What could not be followed.
     pub counts: Counts,
+    /// From when on what is received and what is sent are both recorded, ns: before, one of the two was, and a connection is
+    /// as one that was found.
+    whole_since_ns: u64,
 }
 
 impl Connections {
+    /// Connections of which everything is recorded from this time on, ns.
+    #[must_use]
+    pub fn whole_since(whole_since_ns: u64) -> Self {
+        Self {
+            whole_since_ns,
+            ..Self::default()
+        }
+    }
+
     /// The connection with this cookie.
     #[must_use]
     pub fn get(&self, conn: u64) -> Option<&Connection> {
@@ -198,9 +210,14 @@ impl Connections {
     ) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
         let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
+        let is_whole = at_ns >= self.whole_since_ns;
         let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
             return (None, None);
         };
+        if !is_whole {
+            connection.found = true;
+            return (None, None);
+        }
         connection.is_known_to(event.header.tid, at_ns);
         if event.result <= 0 || event.flags & flags::PEEK != 0 {
             return (None, None);
@@ -273,7 +290,12 @@ impl Connections {
             // One that has its answer can have given the connection to another before it answers itself.
             served().or_else(|| self.open_user(event.conn)).or_else(owner)
         };
+        let is_whole = at_ns >= self.whole_since_ns;
         let connection = self.used(event.conn, role, at_ns, event.result)?;
+        if !is_whole {
+            connection.found = true;
+            return None;
+        }
         let outbound = connection.role == Role::Outbound;
         let sent_bytes = u64::from(event.result.max(0).unsigned_abs());
         if let Some(turn) = connection.turn.as_mut().filter(|_| !outbound)

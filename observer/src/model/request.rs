@@ -3,7 +3,7 @@
 //! Names are kept as they came from the kernel or the network; outputs escape them.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -203,9 +203,9 @@ pub struct Detail {
     /// System call.
     pub syscall: Option<&'static str>,
     /// What that call was on: a path, `pipe`, `eventfd`, a socket's peer.
-    pub object: Option<Rc<str>>,
+    pub object: Option<Arc<str>>,
     /// Function that the thread was seen running most, where it ran for the request.
-    pub function: Option<Rc<str>>,
+    pub function: Option<Arc<str>>,
     /// Peer that was waited for.
     pub peer: Option<SocketAddr>,
     /// What TCP had after the last send.
@@ -269,17 +269,17 @@ pub struct Culprit {
     /// Thread.
     pub tid: u32,
     /// Its name, where known.
-    pub comm: Option<Rc<str>>,
+    pub comm: Option<Arc<str>>,
     /// The runtime task that it was in, where known.
     pub task: Option<u64>,
     /// The request that it was serving, where known.
-    pub request: Option<Rc<str>>,
+    pub request: Option<Arc<str>>,
     /// The system call that it was in, where that held the worker.
     pub syscall: Option<&'static str>,
     /// What that call was on.
-    pub object: Option<Rc<str>>,
+    pub object: Option<Arc<str>>,
     /// The function that it was seen running most meanwhile, where it ran.
-    pub function: Option<Rc<str>>,
+    pub function: Option<Arc<str>>,
 }
 
 impl Culprit {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -86,7 +87,7 @@ impl<W: Write> Sink for JsonLines<W> {
         self.flush()
     }
 
-    fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
+    fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
         let comm = self.names.get(&request.figures.pid).map(String::as_str);
         let line = RequestLine::new(request, why, comm, self.unix_offset_ns, self.with_query);
         write_line(&mut self.writer, &line)
@@ -168,7 +169,7 @@ mod tests {
             let mut header = made_up::header();
             header.options.with_query = with_query;
             sink.header(&header).unwrap();
-            sink.request(request, Why::Tail).unwrap();
+            sink.request(&Arc::new(request.clone()), Why::Tail).unwrap();
         });
         serde_json::from_str(&lines[1]).unwrap()
     }
@@ -178,7 +179,7 @@ mod tests {
         let lines = lines(|sink| {
             sink.header(&made_up::header()).unwrap();
             sink.process(&made_up::process()).unwrap();
-            sink.request(&made_up::blocked(1), Why::Tail).unwrap();
+            sink.request(&Arc::new(made_up::blocked(1)), Why::Tail).unwrap();
             sink.window(&Window::default()).unwrap();
             sink.end(&End::default()).unwrap();
         });
@@ -225,7 +226,7 @@ mod tests {
         let hostile = "/\u{1b}[2J\u{9b}\u{7f}\u{202e}\"\\\n\u{e0001}日本";
         let mut request = made_up::blocked(1);
         request.http.as_mut().unwrap().target = hostile.into();
-        let lines = lines(|sink| sink.request(&request, Why::All).unwrap());
+        let lines = lines(|sink| sink.request(&Arc::new(request.clone()), Why::All).unwrap());
         assert!(!lines[0].chars().any(is_unsafe));
         let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["http"]["path"], hostile);
@@ -235,7 +236,7 @@ mod tests {
     fn a_line_is_handed_on_with_its_window() {
         let mut bytes = Vec::new();
         let mut sink = JsonLines::new(&mut bytes);
-        sink.request(&made_up::blocked(1), Why::All).unwrap();
+        sink.request(&Arc::new(made_up::blocked(1)), Why::All).unwrap();
         assert!(sink.writer.get_ref().is_empty());
         sink.window(&Window::default()).unwrap();
         assert_eq!(
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         // Also where serialization itself meets the closed pipe, with the buffer full.
         let error = (0..1_000)
-            .find_map(|_| sink.request(&made_up::blocked(1), Why::All).err())
+            .find_map(|_| sink.request(&Arc::new(made_up::blocked(1)), Why::All).err())
             .unwrap();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }

@@ -5,6 +5,7 @@
 //! away is [`std::io::ErrorKind::BrokenPipe`], which the caller takes for a normal end.
 
 use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -18,13 +19,15 @@ pub mod escape;
 mod jsonl;
 #[cfg(test)]
 mod made_up;
+mod queued;
 mod request_line;
 mod selection;
 pub mod table;
 mod words;
 
 pub use jsonl::JsonLines;
-pub use selection::{SAMPLE_ONE_IN, Selection};
+pub use queued::Queued;
+pub use selection::{MAX_OUTPUTS, SAMPLE_ONE_IN, Selections, Wanted};
 pub use table::Table;
 
 /// The version that opens every line of JSON Lines.
@@ -42,7 +45,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// When the writer fails.
-    fn request(&mut self, request: &Request, why: Why) -> io::Result<()>;
+    fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()>;
 
     /// The end of a window.
     ///
@@ -73,6 +76,17 @@ pub trait Sink {
     /// # Errors
     /// When the writer fails.
     fn flush(&mut self) -> io::Result<()>;
+}
+
+/// The outputs of a run, side by side: none knows of the others.
+pub type Sinks<'a, 'b> = &'a mut [&'b mut dyn Sink];
+
+/// Does the same for each output.
+///
+/// # Errors
+/// Those of the first that fails.
+pub fn each(sinks: Sinks<'_, '_>, mut write: impl FnMut(&mut dyn Sink) -> io::Result<()>) -> io::Result<()> {
+    sinks.iter_mut().try_for_each(|sink| write(&mut **sink))
 }
 
 /// Why a request was chosen to be written.

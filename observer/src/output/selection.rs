@@ -22,9 +22,9 @@ pub(super) const MAX_TAIL_LINES: u32 = 1000;
 /// waited behind ten thousand, on a CPU that its worker had to share, has a thousand.
 pub(super) const MAX_TAIL_SPANS: usize = 131_072;
 
-/// Chooses the requests that become lines.
+/// Chooses the requests that become lines of one output.
 #[derive(Clone, Copy, Debug)]
-pub struct Selection {
+struct Selection {
     requests: Requests,
     /// Requests of the tail that this window may still write.
     tail_left: u32,
@@ -33,9 +33,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Chooses as `requests` asks.
-    #[must_use]
-    pub const fn new(requests: Requests) -> Self {
+    const fn new(requests: Requests) -> Self {
         Self {
             requests,
             tail_left: MAX_TAIL_LINES,
@@ -43,16 +41,12 @@ impl Selection {
         }
     }
 
-    /// Begins the next window.
-    pub const fn next_window(&mut self) {
+    const fn next_window(&mut self) {
         self.tail_left = MAX_TAIL_LINES;
         self.spans_left = MAX_TAIL_SPANS;
     }
 
-    /// Tells whether and why a request would be written. `threshold_ns` is the live p99 of its target, where there
-    /// is one yet.
-    #[must_use]
-    pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
+    fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
         let tail = threshold_ns.is_some_and(|p99| latency_ns >= p99);
         match self.requests {
             Requests::None => None,
@@ -62,11 +56,72 @@ impl Selection {
         }
     }
 
-    /// A request was written, with so many spans.
-    pub fn wrote(&mut self, why: Why, spans: usize) {
+    fn wrote(&mut self, why: Why, spans: usize) {
         if why == Why::Tail {
             self.tail_left = self.tail_left.saturating_sub(1);
             self.spans_left = self.spans_left.saturating_sub(spans);
+        }
+    }
+}
+
+/// Outputs of a run, at most.
+pub const MAX_OUTPUTS: usize = 8;
+
+/// Whether and why each output of a run writes a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted([Option<Why>; MAX_OUTPUTS]);
+
+impl Wanted {
+    /// Any output writes it.
+    #[must_use]
+    pub fn by_any(self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+
+    /// Why the output at this place writes it, if it does.
+    #[must_use]
+    pub fn by(self, output: usize) -> Option<Why> {
+        self.0.get(output).copied().flatten()
+    }
+}
+
+/// Chooses for each output of a run.
+#[derive(Clone, Debug)]
+pub struct Selections(Vec<Selection>);
+
+impl Selections {
+    /// Chooses for outputs of which each asks for these requests. Those beyond [`MAX_OUTPUTS`] get none.
+    #[must_use]
+    pub fn new(asked_for: &[Requests]) -> Self {
+        Self(asked_for.iter().copied().map(Selection::new).collect())
+    }
+
+    /// What each output asks for.
+    pub fn asked_for(&self) -> impl Iterator<Item = Requests> {
+        self.0.iter().map(|selection| selection.requests)
+    }
+
+    /// Begins the next window.
+    pub fn next_window(&mut self) {
+        self.0.iter_mut().for_each(Selection::next_window);
+    }
+
+    /// Tells which outputs would write a request, and why. `threshold_ns` is the live p99, where there is one yet.
+    #[must_use]
+    pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Wanted {
+        let mut wanted = Wanted::default();
+        for (wanted, selection) in wanted.0.iter_mut().zip(&self.0) {
+            *wanted = selection.wants(id, latency_ns, threshold_ns);
+        }
+        wanted
+    }
+
+    /// A request was written, with so many spans.
+    pub fn wrote(&mut self, wanted: Wanted, spans: usize) {
+        for (why, selection) in wanted.0.into_iter().zip(&mut self.0) {
+            if let Some(why) = why {
+                selection.wrote(why, spans);
+            }
         }
     }
 }
@@ -119,5 +174,20 @@ mod tests {
         assert_eq!(tail, 11);
         selection.next_window();
         assert_eq!(write(&mut selection, 0, 1), Some(Why::Tail));
+    }
+
+    #[test]
+    fn each_output_gets_what_it_asks_for() {
+        let asked_for = [Requests::None, Requests::All, Requests::Tail];
+        let mut selections = Selections::new(&asked_for);
+        assert!(selections.asked_for().eq(asked_for));
+        let wanted = selections.wants(RequestId { conn: 1, nth: 1 }, 9, Some(5));
+        let whys = [0, 1, 2, 3, MAX_OUTPUTS].map(|output| wanted.by(output));
+        assert_eq!(whys, [None, Some(Why::All), Some(Why::Tail), None, None]);
+        // The tail of one window is used up by the only output that counts it.
+        selections.wrote(wanted, MAX_TAIL_SPANS);
+        let wanted = selections.wants(RequestId { conn: 1, nth: 1 }, 9, Some(5));
+        assert!(wanted.by_any());
+        assert_eq!([1, 2].map(|output| wanted.by(output)), [Some(Why::All), None]);
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::{Sink, Why};
 use crate::model::header::Header;
@@ -192,7 +193,7 @@ impl<W: Write> Sink for Table<W> {
         Ok(())
     }
 
-    fn request(&mut self, request: &Request, _: Why) -> io::Result<()> {
+    fn request(&mut self, request: &Arc<Request>, _: Why) -> io::Result<()> {
         let with_query = self
             .header
             .as_ref()

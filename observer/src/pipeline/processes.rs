@@ -7,7 +7,7 @@ use observer_common::{Header, ProcessChange, flags};
 use super::Pipeline;
 use crate::event;
 use crate::model::process::{ProcessEvent, ProcessLine};
-use crate::output::Sink;
+use crate::output::{Sinks, each};
 
 impl Pipeline {
     fn process_ended(&mut self, pid: u32) {
@@ -35,7 +35,7 @@ impl Pipeline {
     pub(super) fn process(
         &mut self,
         event: &observer_common::Process,
-        sink: &mut dyn Sink,
+        sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         let comm = event::text(&event.comm);
         let header = &event.header;
@@ -48,18 +48,20 @@ impl Pipeline {
                 self.summary.forked(event.tgid, event.child_tgid);
                 let watched = event.flags & flags::WATCHED != 0;
                 if watched {
-                    self.watch(header, event.child_tgid, None, sink)?;
+                    self.watch(header, event.child_tgid, None, sinks)?;
                     self.started(event, &comm);
                 }
-                sink.process(&ProcessLine {
+                let line = ProcessLine {
                     parent: Some(event.tgid),
                     watched: Some(watched),
                     ..self.line(header, ProcessEvent::Fork, event.child_tgid, Some(comm))
-                })
+                };
+                each(sinks, |sink| sink.process(&line))
             }
             Some(ProcessChange::Exec) => {
                 self.process_ended(event.tgid);
-                sink.process(&self.line(header, ProcessEvent::Exec, event.tgid, Some(comm)))
+                let line = self.line(header, ProcessEvent::Exec, event.tgid, Some(comm));
+                each(sinks, |sink| sink.process(&line))
             }
             Some(ProcessChange::Exit) => {
                 self.threads.ended(header.tid, header.at_ns);
@@ -69,11 +71,12 @@ impl Pipeline {
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
-                self.gone(header, event.tgid, Some(comm), sink)
+                self.gone(header, event.tgid, Some(comm), sinks)
             }
             Some(ProcessChange::Listens) => {
-                self.watch(header, event.tgid, Some(&comm), sink)?;
-                sink.process(&self.line(header, ProcessEvent::Start, event.tgid, Some(comm)))
+                self.watch(header, event.tgid, Some(&comm), sinks)?;
+                let line = self.line(header, ProcessEvent::Start, event.tgid, Some(comm));
+                each(sinks, |sink| sink.process(&line))
             }
             None => Ok(()),
         }
@@ -88,20 +91,28 @@ impl Pipeline {
     }
 
     /// A process is watched, though no record of the kernel half says so.
-    pub(super) fn target_added(&mut self, event: &event::TargetAdded, sink: &mut dyn Sink) -> io::Result<()> {
+    pub(super) fn target_added(
+        &mut self,
+        event: &event::TargetAdded,
+        sinks: Sinks<'_, '_>,
+    ) -> io::Result<()> {
         let (header, comm) = (&event.header, event::text(&event.comm));
         let parent = Some(event.parent).filter(|parent| *parent != 0);
         let first = parent.is_none().then_some(&*comm);
-        self.watch(header, header.tid, first, sink)?;
-        sink.process(&ProcessLine {
+        if let Some(parent) = parent {
+            self.summary.forked(parent, header.tid);
+        }
+        self.watch(header, header.tid, first, sinks)?;
+        let line = ProcessLine {
             parent,
             ..self.line(header, ProcessEvent::Start, header.tid, Some(comm.clone()))
-        })
+        };
+        each(sinks, |sink| sink.process(&line))
     }
 
     /// A watched process has ended, though no record of the kernel half says so.
-    pub(super) fn target_gone(&mut self, event: &event::TargetGone, sink: &mut dyn Sink) -> io::Result<()> {
-        self.gone(&event.header, event.header.tid, None, sink)
+    pub(super) fn target_gone(&mut self, event: &event::TargetGone, sinks: Sinks<'_, '_>) -> io::Result<()> {
+        self.gone(&event.header, event.header.tid, None, sinks)
     }
 
     /// Process `pid` is watched from now on, as the child of another, or as the first of its family with its name.
@@ -110,13 +121,14 @@ impl Pipeline {
         header: &Header,
         pid: u32,
         first: Option<&str>,
-        sink: &mut dyn Sink,
+        sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         // Where its end was lost, the number is another's now.
-        self.gone(header, pid, None, sink)?;
+        self.gone(header, pid, None, sinks)?;
         self.targets.insert(pid);
         if let Some(comm) = first {
             self.serving.watch(pid, comm);
+            self.summary.target(pid, Some(comm));
         }
         Ok(())
     }
@@ -126,7 +138,7 @@ impl Pipeline {
         header: &Header,
         pid: u32,
         comm: Option<String>,
-        sink: &mut dyn Sink,
+        sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         if !self.targets.remove(&pid) {
             return Ok(());
@@ -136,7 +148,7 @@ impl Pipeline {
         let line = self.line(header, ProcessEvent::Exit, pid, comm);
         // Of the first of a family it is looked for who took over.
         match self.serving.leaves(line) {
-            Some(line) => sink.process(&line),
+            Some(line) => each(sinks, |sink| sink.process(&line)),
             None => Ok(()),
         }
     }

@@ -6,7 +6,7 @@ use crate::attribution::held_back;
 use crate::connections::Turn;
 use crate::model::id::RequestId;
 use crate::model::request::{Figures, LongestWait, Request};
-use crate::output::Why;
+use crate::output::Wanted;
 
 /// Turns that are kept with all that a line says of them; others are explained when they are finished.
 const MAX_SETTLED_LINES: usize = 256;
@@ -20,7 +20,7 @@ pub(super) struct Explained {
     /// Its last send, as far as it was known then, ns.
     pub(super) sent_ns: u64,
     /// Whether and why it is written, once that was judged: not before it is known how long it took.
-    pub(super) why: Option<Option<Why>>,
+    pub(super) wanted: Option<Wanted>,
     pub(super) figures: Figures,
     pub(super) longest_wait: Option<LongestWait>,
     /// What is written of it, if it is. Boxed, because few are and thousands can be settled at once.

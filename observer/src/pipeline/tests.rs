@@ -5,10 +5,10 @@ use observer_common::{Header as RecordHeader, Kind, Process, ProcessChange, Rece
 
 use super::*;
 use crate::event::Tick;
-use crate::model::header::{Options, Requests};
+use crate::model::header::Options;
 use crate::model::report::{End, Window};
 use crate::model::request::Request;
-use crate::output::Why;
+use crate::output::{Sink, Why};
 
 const MS: u64 = 1_000_000;
 
@@ -26,7 +26,7 @@ impl Sink for Tail {
     fn header(&mut self, _: &Header) -> io::Result<()> {
         Ok(())
     }
-    fn request(&mut self, request: &Request, why: Why) -> io::Result<()> {
+    fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
         self.lines += usize::from(request.conn.id > QUICK && why == Why::Tail);
         Ok(())
     }
@@ -142,7 +142,7 @@ fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail
     for conn in 2..2 + SLOW {
         receives(&mut batch, conn, begin_ns + 50 * MS + conn, 100);
     }
-    pipeline.batch(&batch, &mut tail).unwrap();
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
     assert_eq!(tail.lines, SLOW as usize);
 }
 
@@ -169,8 +169,8 @@ fn what_a_forked_child_answers_is_of_its_parents_target() {
         sends_in(&mut batch, pid, conn + 10, at_ns + 200);
     }
     let mut tail = Tail::default();
-    pipeline.batch(&batch, &mut tail).unwrap();
-    pipeline.finish(&mut tail).unwrap();
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    pipeline.finish(&mut [&mut tail]).unwrap();
     let totals = tail.end.unwrap().totals;
     let told: Vec<_> = totals
         .targets

@@ -7,6 +7,7 @@
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
@@ -33,7 +34,7 @@ pub(super) struct Known {
     numbers: FxHashMap<u64, u16>,
     known: Vec<Rc<WaitedFor>>,
     /// For how long each was seen running which function, ns, in the order in which they were first seen.
-    functions: Vec<Vec<(Rc<str>, u64)>>,
+    functions: Vec<Vec<(Arc<str>, u64)>>,
 }
 
 impl Known {
@@ -68,7 +69,7 @@ impl Known {
         if let Some((_, sum_ns)) = functions.iter_mut().find(|(known, _)| known == function) {
             *sum_ns = sum_ns.saturating_add(seen_ns);
         } else if functions.len() < MAX_FUNCTIONS {
-            functions.push((Rc::clone(function), seen_ns));
+            functions.push((Arc::clone(function), seen_ns));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the workers and the threads of blocking pools did, in this window and since the start.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
 use crate::syscall;
@@ -20,7 +20,7 @@ pub struct WorkerUsage<'a> {
     /// Thread.
     pub tid: u32,
     /// Its name, where known.
-    pub comm: Option<&'a Rc<str>>,
+    pub comm: Option<&'a Arc<str>>,
     /// What it did.
     pub usage: &'a Usage,
     /// The request that kept it longest, where it was one.
@@ -39,7 +39,7 @@ pub(super) struct Workers {
 struct Worker {
     pid: u32,
     tid: u32,
-    comm: Option<Rc<str>>,
+    comm: Option<Arc<str>>,
     is_of_pool: bool,
     seen_in: u64,
     window: Part,

@@ -1,7 +1,7 @@
 //! Names of threads that had CPUs or woke others, each kept once: thousands of slices have few names.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use observer_common::limits::COMM_BYTES;
 use rustc_hash::FxHashMap;
@@ -18,7 +18,7 @@ pub struct Comm(u32);
 /// The names that were met last, by number.
 #[derive(Debug, Default)]
 pub(super) struct Comms {
-    names: VecDeque<([u8; COMM_BYTES], Rc<str>)>,
+    names: VecDeque<([u8; COMM_BYTES], Arc<str>)>,
     /// Number of the first of them. Numbers wrap.
     first: u32,
     numbers: FxHashMap<[u8; COMM_BYTES], u32>,
@@ -47,7 +47,7 @@ impl Comms {
     }
 
     /// The name with this number, if it was not forgotten.
-    pub(super) fn get(&self, comm: Comm) -> Option<&Rc<str>> {
+    pub(super) fn get(&self, comm: Comm) -> Option<&Arc<str>> {
         let place = comm.0.wrapping_sub(self.first);
         self.names.get(place as usize).map(|(_, text)| text)
     }

@@ -28,7 +28,7 @@ mod thread;
 mod usage;
 mod workers;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -113,7 +113,7 @@ impl Threads {
 
     /// The name of a thread that had a CPU or woke another, where it is still known.
     #[must_use]
-    pub fn comm(&self, comm: Comm) -> Option<&Rc<str>> {
+    pub fn comm(&self, comm: Comm) -> Option<&Arc<str>> {
         self.comms.get(comm)
     }
 

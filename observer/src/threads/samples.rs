@@ -1,7 +1,7 @@
 //! What threads were seen running, at a few instants a second.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -21,7 +21,7 @@ const LEAST_PART: u64 = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     /// The function's name.
-    pub function: Rc<str>,
+    pub function: Arc<str>,
     /// How much time its samples stand for, ns. The more of them, the closer it is to what it ran.
     pub stands_for_ns: u64,
 }
@@ -29,7 +29,7 @@ pub struct Ran {
 /// What all threads were seen running.
 #[derive(Debug, Default)]
 pub struct Samples {
-    names: FxHashMap<u32, Rc<str>>,
+    names: FxHashMap<u32, Arc<str>>,
     /// By thread, in the order of time.
     rows: FxHashMap<u32, VecDeque<Sample>>,
     together: usize,
@@ -41,7 +41,7 @@ struct Sample {
     pid: u32,
     stands_for_ns: u64,
     /// `None`: nothing could be found out about it.
-    function: Option<Rc<str>>,
+    function: Option<Arc<str>>,
 }
 
 impl Samples {
@@ -103,7 +103,7 @@ impl Samples {
         let seen = row
             .range(row.len() - later..)
             .take_while(|sample| sample.at_ns < to_ns);
-        let mut sums: Vec<(&Option<Rc<str>>, u64)> = Vec::new();
+        let mut sums: Vec<(&Option<Arc<str>>, u64)> = Vec::new();
         for sample in seen.filter(|sample| sample.pid == pid) {
             if let Some((_, sum_ns)) = sums
                 .iter_mut()
@@ -159,7 +159,7 @@ mod tests {
         samples
     }
 
-    fn function(seen: Option<Ran>) -> Option<Rc<str>> {
+    fn function(seen: Option<Ran>) -> Option<Arc<str>> {
         seen.map(|seen| seen.function)
     }
 

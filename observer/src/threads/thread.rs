@@ -18,7 +18,7 @@ pub struct Thread {
     /// Its process.
     pub pid: u32,
     /// Its name, where known.
-    pub comm: Option<std::rc::Rc<str>>,
+    pub comm: Option<std::sync::Arc<str>>,
     /// Thread that began it, and when, ns.
     pub(super) begun_by: Option<(u32, u64)>,
     /// It received from clients: it is a worker, of whatever runtime.

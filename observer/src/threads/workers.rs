@@ -28,7 +28,7 @@ pub struct Workers {
     /// How many of them do so in a task.
     pub in_tasks: u64,
     /// Its threads, by id, with their names where known.
-    pub threads: BTreeMap<u32, Option<std::rc::Rc<str>>>,
+    pub threads: BTreeMap<u32, Option<std::sync::Arc<str>>>,
 }
 
 impl Threads {

@@ -211,7 +211,10 @@ fn a_header_may_claim_any_number() {
             let wild = recording::with_header(&recording, &from, &format!(r#"{from}{number},"was":"#));
             let ended = replay(&wild);
             ended.expect(exit::NORMAL, &[]);
-            assert_eq!(end_of(&ended)["requests"], REQUESTS, "{claim} {number}");
+            // Of an observation that began later than all that was recorded there is nothing whole.
+            let began_later = claim == "started_unix_ns" && number == u64::MAX;
+            let requests = if began_later { 0 } else { REQUESTS };
+            assert_eq!(end_of(&ended)["requests"], requests, "{claim} {number}");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use observer::connections::protocol::http1;
 use observer::event::Event;
@@ -88,7 +89,7 @@ pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explai
     let mut pipeline = Pipeline::new(&header);
     explained.header(&header)?;
     for entry in &stream.0 {
-        pipeline.batch(entry, &mut explained)?;
+        pipeline.batch(entry, &mut [&mut explained])?;
         // Of a process that is not watched nobody asks for records.
         if let Some(Ok(Event::Lost(lost))) = entry.events().next()
             && lost.reason != LostReason::TooManyTargets as u32
@@ -96,7 +97,7 @@ pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explai
             explained.losses.push((lost.from_ns, lost.to_ns));
         }
     }
-    pipeline.finish(&mut explained)?;
+    pipeline.finish(&mut [&mut explained])?;
     Ok(explained)
 }
 
@@ -107,9 +108,9 @@ pub(crate) fn lines(stream: &Stream) -> Result<Vec<u8>, TestCaseError> {
     let mut pipeline = Pipeline::new(&header());
     sink.header(&header())?;
     for entry in &stream.0 {
-        pipeline.batch(entry, &mut sink)?;
+        pipeline.batch(entry, &mut [&mut sink])?;
     }
-    pipeline.finish(&mut sink)?;
+    pipeline.finish(&mut [&mut sink])?;
     drop(sink);
     Ok(bytes)
 }
@@ -149,12 +150,12 @@ pub(crate) fn replay(recording: &[u8]) -> Result<Option<Replayed>, TestCaseError
             .next(&mut batch)
             .map_err(|error| TestCaseError::fail(format!("{error:#}")))?;
         events.extend_from_slice(batch.bytes());
-        pipeline.batch(&batch, &mut sink)?;
+        pipeline.batch(&batch, &mut [&mut sink])?;
         if status != Status::More {
             break status;
         }
     };
-    pipeline.finish(&mut sink)?;
+    pipeline.finish(&mut [&mut sink])?;
     drop(sink);
     Ok(Some(Replayed {
         lines,
@@ -414,8 +415,8 @@ impl Sink for Explained {
         Ok(())
     }
 
-    fn request(&mut self, request: &Request, _: Why) -> io::Result<()> {
-        self.requests.push((request.clone(), self.losses.len()));
+    fn request(&mut self, request: &Arc<Request>, _: Why) -> io::Result<()> {
+        self.requests.push((Request::clone(request), self.losses.len()));
         Ok(())
     }
 

@@ -192,6 +192,17 @@ fn under_load_all_requests_that_begin_after_the_attach_are_there() {
     assert_eq!(lines.end["unknown_direction"], 0);
     for request in &lines.requests {
         assert!(laws::spans(request, "downstream").next().is_none(), "{request}");
+        let path = request["http"]["path"].as_str().unwrap();
+        assert_eq!(
+            request["bytes_in"],
+            client::request(path).len(),
+            "one request: {request}"
+        );
+        let started_ns = laws::number(&header["started_unix_ns"]);
+        assert!(
+            laws::number(&request["start_unix_ns"]) + 60_000_000 >= started_ns,
+            "{request}"
+        );
     }
 }
 

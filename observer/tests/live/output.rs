@@ -45,3 +45,51 @@ fn lines_are_handed_on_while_the_run_goes_on() {
     observation.wait_for_line("window", |line| line["type"] == "window");
     observation.finish();
 }
+
+fn interrupt(running: &Running) {
+    // SAFETY: kill reads and writes no memory of this process; the child was not waited for.
+    let sent = unsafe { libc::kill(running.0.id().cast_signed(), libc::SIGINT) };
+    assert_eq!(sent, 0);
+}
+
+#[test]
+fn a_reader_that_pauses_loses_lines_and_the_run_loses_nothing() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let child = Command::new(OBSERVER)
+        .args(["attach", "--requests", "all", "--pid", &server.pid().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut running = Running(child.unwrap());
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["type"], "header");
+    // More than the pipe and the queue hold. The reader does not read meanwhile.
+    let requests = load(
+        &server.url("/ping"),
+        &["--requests", "20000", "--connections", "8"],
+    );
+    let mut written = 0;
+    let mut signalled = false;
+    let end = loop {
+        let line = next();
+        match line["type"].as_str() {
+            Some("request") => written += 1,
+            Some("window") if !signalled => {
+                interrupt(&running);
+                signalled = true;
+            }
+            Some("end") => break line,
+            _ => {}
+        }
+    };
+    assert!(running.status(DEADLINE).success());
+    assert_eq!(end["requests"], requests);
+    let not_written = end["lost"]["output_full"].as_u64().expect("it is told");
+    assert!(
+        not_written >= requests - written,
+        "{not_written} of {requests}, {written} written"
+    );
+    assert_eq!(end["lost"].as_object().unwrap().len(), 1, "{}", end["lost"]);
+}

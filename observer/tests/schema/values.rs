@@ -4,6 +4,7 @@
 //! page has to explain it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use observer::model::cause::{Budget, Cause};
 use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
@@ -39,7 +40,7 @@ pub(crate) fn written(lines: &Lines) -> BTreeMap<&'static str, Value> {
     let mut bytes = Vec::new();
     let mut sink = JsonLines::new(&mut bytes);
     sink.header(&lines.header).unwrap();
-    sink.request(&lines.request, Why::Tail).unwrap();
+    sink.request(&Arc::new(lines.request.clone()), Why::Tail).unwrap();
     sink.window(&lines.window).unwrap();
     sink.process(&lines.process).unwrap();
     sink.runtime(&lines.runtime).unwrap();

@@ -68,6 +68,34 @@ fn the_answer_to_what_was_read_before_is_counted_once_and_what_follows_is_a_requ
 }
 
 #[test]
+fn what_was_read_or_sent_before_both_are_recorded_is_part_of_no_request() {
+    for opens in [Some(found(flags::INBOUND)), None] {
+        let mut connections = Connections::whole_since(100);
+        if let Some(event) = opens {
+            connections.changed(&event, None);
+        }
+        for at_ns in [10, 20, 30] {
+            assert_eq!(
+                connections.gets(flags::INBOUND, at_ns, b"GET /x HTTP/1.1\r\n"),
+                None
+            );
+        }
+        assert_eq!(connections.gives(flags::INBOUND, 90, b"HTTP/1.1 200 OK\r"), None);
+        assert_eq!(connections.gives(flags::INBOUND, 110, b"HTTP/1.1 200 OK\r"), None);
+        assert_eq!(
+            connections.gets(flags::INBOUND, 120, b"GET /y HTTP/1.1\r\n"),
+            FIRST
+        );
+        assert_eq!(
+            connections.gives(flags::INBOUND, 130, b"HTTP/1.1 200 OK\r"),
+            FIRST
+        );
+        let counts = connections.counts.sum();
+        assert_eq!((counts.begun_before, counts.late_sends), (1, 0));
+    }
+}
+
+#[test]
 fn what_a_server_sends_much_later_without_a_request_is_late() {
     let mut connections = with_found(flags::INBOUND);
     for at_ns in [10, 10 + 2 * QUIET_NS, 10 + 4 * QUIET_NS] {

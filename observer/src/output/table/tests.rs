@@ -1,5 +1,7 @@
 //! The laws of the whole table.
 
+use std::sync::Arc;
+
 use super::super::escape::{columns, is_unsafe};
 use super::super::made_up;
 use super::*;
@@ -30,7 +32,9 @@ fn written(style: Style, feed: impl FnOnce(&mut Table<&mut Vec<u8>>)) -> String 
 fn whole_run(table: &mut Table<&mut Vec<u8>>) {
     table.header(&made_up::header()).unwrap();
     for nth in 1..=20 {
-        table.request(&made_up::blocked(nth), Why::Tail).unwrap();
+        table
+            .request(&Arc::new(made_up::blocked(nth)), Why::Tail)
+            .unwrap();
         table.process(&made_up::process()).unwrap();
     }
     table.window(&made_up::window()).unwrap();
@@ -46,7 +50,9 @@ fn picture_of(style: Style, window: &Window) -> String {
     let drawn = written(style, |table| {
         table.header(&made_up::header()).unwrap();
         for nth in 1..=20 {
-            table.request(&made_up::blocked(nth), Why::Tail).unwrap();
+            table
+                .request(&Arc::new(made_up::blocked(nth)), Why::Tail)
+                .unwrap();
         }
         table.window(window).unwrap();
     });
@@ -100,7 +106,7 @@ fn what_strangers_say_never_steers_the_terminal() {
         let mut request = made_up::blocked(1);
         request.http.as_mut().unwrap().target = hostile.into();
         request.timeline[0].culprit.as_mut().unwrap().request = Some(hostile.into());
-        table.request(&request, Why::Tail).unwrap();
+        table.request(&Arc::new(request.clone()), Why::Tail).unwrap();
         let process = ProcessLine {
             comm: Some(hostile.to_owned()),
             ..made_up::process()
