@@ -3,6 +3,7 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sinks. The same events give the same output.
 
+mod counts;
 mod hints;
 mod polls;
 mod processes;
@@ -12,18 +13,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use observer_common::{LostReason, tcp};
+use observer_common::tcp;
 
 use self::settled::{Explained, Settled};
 use crate::attribution::{Evidence, Explainer, Keep, Names};
-use crate::connections::{self, Connections, NotFollowed, Turn};
+use crate::connections::{Connections, Turn};
 use crate::event::{self, Event};
-use crate::losses::{self, Losses};
+use crate::losses::Losses;
 use crate::model::header::{Header, Requests};
 use crate::model::hint::Hint;
 use crate::model::id::{RequestId, Task};
 use crate::model::process::{ProcessEvent, ProcessLine};
-use crate::model::protocol::Protocol;
 use crate::model::report::OwnCost;
 use crate::model::runtime::RuntimeLine;
 use crate::output::{Selections, Sinks, Wanted, each};
@@ -31,7 +31,7 @@ use crate::polls::Polls;
 use crate::runtimes::Runtimes;
 use crate::serving::Serving;
 use crate::source::Batch;
-use crate::summary::{self, NoTurns, Summary, WorkerUsage};
+use crate::summary::Summary;
 use crate::syscall;
 use crate::threads::{Samples, Threads};
 
@@ -431,73 +431,6 @@ impl Pipeline {
 
     fn unix_ns(&self, at_ns: u64) -> u64 {
         at_ns.saturating_add(self.unix_offset_ns)
-    }
-
-    /// Counts what came up since the last time that could not be made part of a request.
-    fn count_not_followed(&mut self) {
-        let connections::Counts {
-            refused_connections,
-            by_process,
-        } = std::mem::take(&mut self.connections.counts);
-        let refused_threads = std::mem::take(&mut self.threads.refused);
-        for (pid, counts) in by_process {
-            let NotFollowed {
-                late_sends,
-                unanswered,
-                begun_before,
-                unknown_direction,
-            } = counts;
-            for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
-                self.summary.unanswered(pid, protocol, count);
-            }
-            let no_turns = NoTurns {
-                late_sends,
-                begun_before,
-                unknown_direction,
-            };
-            self.summary.no_turns(pid, no_turns);
-        }
-        self.summary
-            .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
-        self.summary
-            .lost(losses::reason::REFUSED_THREADS, refused_threads);
-    }
-
-    /// Tells the summary what the workers did since the last time.
-    fn count_workers(&mut self, now_ns: u64) {
-        for (tid, usage) in self.threads.take_usage(now_ns) {
-            let Some(thread) = self.threads.get(tid) else {
-                continue;
-            };
-            let request = usage.longest.and_then(|longest| {
-                let id = longest.owner.request()?;
-                self.connections.get(id.conn)?.name(id.nth)
-            });
-            self.summary.worker(&WorkerUsage {
-                pid: thread.pid,
-                tid,
-                comm: thread.comm.as_ref(),
-                usage: &usage,
-                request: request.as_deref().map(summary::without_query),
-            });
-        }
-        for &pid in &self.targets {
-            self.summary.none_free(pid, self.threads.take_waited_ns(pid));
-        }
-    }
-
-    fn lost(&mut self, event: &event::Lost) {
-        self.summary
-            .lost(losses::kernel_reason(event.reason), event.count);
-        if event.reason == LostReason::TooManyTargets as u32 {
-            // Of those that are watched nothing is missing.
-            return;
-        }
-        self.losses.add(event.from_ns, event.to_ns);
-        self.threads.lost(event.to_ns);
-        if let Some(polls) = &mut self.polls {
-            polls.lost();
-        }
     }
 }
 

@@ -116,6 +116,22 @@ impl<'a> Key<'a> {
     }
 }
 
+impl<'a> From<&'a WaitedFor> for Key<'a> {
+    fn from(known: &'a WaitedFor) -> Self {
+        Self {
+            cause: known.cause,
+            syscall: known.syscall,
+            object: known.object.as_deref(),
+            peer: known.peer,
+            pid: known.pid,
+            comm: known.comm.as_deref(),
+            request: known.request.as_deref(),
+            pool: known.pool,
+            held_by: known.held_by,
+        }
+    }
+}
+
 fn waited_for(wait: &LongestWait) -> WaitedFor {
     let culprit = wait.culprit.as_ref();
     WaitedFor {
@@ -205,10 +221,7 @@ impl Waits {
     pub(super) fn listed(mut self, known: &[&Known], parts: u128) -> Vec<WaitedFor> {
         self.0.retain(|sum| sum.requests > 0);
         let mut things = things(&self.0, known);
-        things.sort_by_key(|thing| {
-            let first = thing.sums[0];
-            (std::cmp::Reverse(thing.ns), first.source, first.number)
-        });
+        things.sort_by_key(|thing| (std::cmp::Reverse(thing.ns), thing.first));
         things.truncate(LISTED);
         let one = |thing: &Thing<'_>| WaitedFor {
             requests: (thing.requests.div_ceil(parts)) as u64,
@@ -220,13 +233,13 @@ impl Waits {
     }
 }
 
-/// One thing waited for, with what each source has of it.
+/// One thing waited for, with what all sources together have of it.
 struct Thing<'a> {
     what: &'a WaitedFor,
     requests: u128,
     ns: u128,
-    /// At least one.
-    sums: Vec<Sum>,
+    /// The first source that has it, and its number there.
+    first: (usize, u16),
 }
 
 /// Sums of the same are put together.
@@ -237,17 +250,16 @@ fn things<'a>(sums: &[Sum], known: &[&'a Known]) -> Vec<Thing<'a>> {
             continue;
         };
         // The numbers of one source tell things apart by themselves.
-        let is_same = |thing: &&mut Thing<'_>| thing.sums[0].source != sum.source && thing.what == what;
+        let is_same = |thing: &&mut Thing<'_>| thing.first.0 != sum.source && thing.what == what;
         if let Some(thing) = things.iter_mut().find(is_same) {
             thing.requests += sum.requests;
             thing.ns += sum.ns;
-            thing.sums.push(sum);
         } else {
             things.push(Thing {
                 what,
                 requests: sum.requests,
                 ns: sum.ns,
-                sums: vec![sum],
+                first: (sum.source, sum.number),
             });
         }
     }
@@ -255,11 +267,13 @@ fn things<'a>(sums: &[Sum], known: &[&'a Known]) -> Vec<Thing<'a>> {
 }
 
 impl Thing<'_> {
-    /// The function that it was seen running most.
+    /// The function that it was seen running most, in all waits for it that any source had.
     fn function(&self, known: &[&Known]) -> Option<String> {
+        let key = FxBuildHasher.hash_one(Key::from(self.what));
         let mut sums: Vec<(&str, u64)> = Vec::new();
-        for sum in &self.sums {
-            let functions = known[sum.source].functions.get(usize::from(sum.number));
+        for known in known {
+            let number = known.numbers.get(&key).copied().map(usize::from);
+            let functions = number.and_then(|number| known.functions.get(number));
             for (function, ns) in functions.into_iter().flatten() {
                 match sums.iter_mut().find(|(known, _)| *known == &**function) {
                     Some((_, sum_ns)) => *sum_ns = sum_ns.saturating_add(*ns),

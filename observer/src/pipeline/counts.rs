@@ -1,0 +1,79 @@
+//! What is counted beside requests: what could not be made part of one, what workers did, what was lost.
+
+use observer_common::LostReason;
+
+use super::Pipeline;
+use crate::connections::{self, NotFollowed};
+use crate::event;
+use crate::losses;
+use crate::model::protocol::Protocol;
+use crate::summary::{self, NoTurns, WorkerUsage};
+
+impl Pipeline {
+    /// Counts what came up since the last time that could not be made part of a request.
+    pub(super) fn count_not_followed(&mut self) {
+        let connections::Counts {
+            refused_connections,
+            by_process,
+        } = std::mem::take(&mut self.connections.counts);
+        let refused_threads = std::mem::take(&mut self.threads.refused);
+        for (pid, counts) in by_process {
+            let NotFollowed {
+                late_sends,
+                unanswered,
+                begun_before,
+                unknown_direction,
+            } = counts;
+            for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
+                self.summary.unanswered(pid, protocol, count);
+            }
+            let no_turns = NoTurns {
+                late_sends,
+                begun_before,
+                unknown_direction,
+            };
+            self.summary.no_turns(pid, no_turns);
+        }
+        self.summary
+            .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
+        self.summary
+            .lost(losses::reason::REFUSED_THREADS, refused_threads);
+    }
+
+    /// Tells the summary what the workers did since the last time.
+    pub(super) fn count_workers(&mut self, now_ns: u64) {
+        for (tid, usage) in self.threads.take_usage(now_ns) {
+            let Some(thread) = self.threads.get(tid) else {
+                continue;
+            };
+            let request = usage.longest.and_then(|longest| {
+                let id = longest.owner.request()?;
+                self.connections.get(id.conn)?.name(id.nth)
+            });
+            self.summary.worker(&WorkerUsage {
+                pid: thread.pid,
+                tid,
+                comm: thread.comm.as_ref(),
+                usage: &usage,
+                request: request.as_deref().map(summary::without_query),
+            });
+        }
+        for &pid in &self.targets {
+            self.summary.none_free(pid, self.threads.take_waited_ns(pid));
+        }
+    }
+
+    pub(super) fn lost(&mut self, event: &event::Lost) {
+        self.summary
+            .lost(losses::kernel_reason(event.reason), event.count);
+        if event.reason == LostReason::TooManyTargets as u32 {
+            // Of those that are watched nothing is missing.
+            return;
+        }
+        self.losses.add(event.from_ns, event.to_ns);
+        self.threads.lost(event.to_ns);
+        if let Some(polls) = &mut self.polls {
+            polls.lost();
+        }
+    }
+}
