@@ -11,18 +11,18 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use observer::model::cause::Budget;
+use observer::model::header::{Header, Requests};
+use observer::model::process::ProcessLine;
+use observer::model::protocol::Protocol;
+use observer::model::report::{End, ProcessFigures, Totals, Window};
+use observer::model::request::Request;
+use observer::model::runtime::RuntimeLine;
 use observer::output::escape::is_unsafe;
 use observer::output::table::{Size, Style};
-use observer::model::header::{Header, Requests};
 use observer::output::{JsonLines, Sink, Table, Why};
-use observer::model::process::ProcessLine;
-use observer::model::runtime::RuntimeLine;
 use observer::pipeline::Pipeline;
-use observer::model::protocol::Protocol;
-use observer::model::request::Request;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
-use observer::model::report::{End, ProcessFigures, Totals, Window};
 
 const STYLE: Style = Style {
     terminal: false,
@@ -105,7 +105,10 @@ fn add_up(totals: &Totals) {
         figures_add_up(&target.figures);
     }
     let protocol = totals.figures.protocol;
-    let of_targets = totals.targets.iter().map(|target| turns(&target.figures, protocol));
+    let of_targets = totals
+        .targets
+        .iter()
+        .map(|target| turns(&target.figures, protocol));
     assert_eq!(
         of_targets.sum::<u64>() + totals.targets_other,
         totals.figures.requests

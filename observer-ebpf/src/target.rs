@@ -21,6 +21,10 @@ const MAX_TARGETS: usize = limits::MAX_TARGETS as usize;
 #[btf_map]
 static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
+/// Watched processes whose end is recorded, for as long as their last thread may be on its CPU.
+#[btf_map]
+static ENDED: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
 /// Where a target's threads keep the id of their runtime task, see [`observer_common::names::map::TASK_WORDS`].
 #[btf_map]
 static TASK_WORDS: Array<i64, MAX_TARGETS> = Array::new();
@@ -110,11 +114,30 @@ impl Target {
         ask_the_map();
     }
 
-    /// Nothing more comes of process `tgid`, and its number can be another's.
+    /// The end of process `tgid`, which is watched, is recorded. Of two threads that end at the same time the one can leave
+    /// its CPU for good before the other, which is the last, has come to record that.
     #[inline(always)]
-    pub(crate) fn remove(tgid: u32) {
+    pub(crate) fn ended(tgid: u32) {
+        if ENDED.insert(tgid, 0, u64::from(BPF_ANY)).is_err() {
+            Self::remove(tgid);
+        }
+    }
+
+    /// A thread of process `tgid`, which is watched, leaves its CPU for good: where the process has ended, nothing more comes of
+    /// it, and its number can be another's.
+    #[inline(always)]
+    pub(crate) fn leaves(tgid: u32) {
+        // SAFETY: only whether it is there is asked.
+        if unsafe { ENDED.get(tgid) }.is_some() {
+            Self::remove(tgid);
+        }
+    }
+
+    #[inline(always)]
+    fn remove(tgid: u32) {
         // Another thread of it can have done so.
         let _ = TARGETS.remove(tgid);
+        let _ = ENDED.remove(tgid);
         ask_the_map();
     }
 

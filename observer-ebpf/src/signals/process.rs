@@ -53,6 +53,7 @@ fn exit(ctx: BtfTracePointContext) -> i32 {
     let flags = if dead { flags::GROUP_DEAD } else { 0 };
     record(task, task, ProcessChange::Exit, flags, ring::now());
     if dead {
+        Target::ended(task.tgid());
         debug!(&ctx, "process {} ended", task.tgid());
     }
     0

@@ -126,8 +126,8 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
                 next_comm: next.comm(),
             },
         );
-        if state & DEAD != 0 && prev.group_dead() {
-            Target::remove(prev_tgid);
+        if state & DEAD != 0 {
+            Target::leaves(prev_tgid);
         }
     }
     if enters {

@@ -16,7 +16,7 @@ use crate::client::Connection;
 use crate::kernel;
 use crate::observation::Observation;
 use crate::run::DEADLINE;
-use crate::server::{Server, announced, load, not_yet_a_server};
+use crate::server::{Loading, Server, announced, not_yet_a_server};
 
 fn header_of(observation: &Observation) -> Value {
     serde_json::from_str(observation.written_so_far().first().expect("the header is there")).unwrap()
@@ -170,12 +170,13 @@ fn a_program_that_takes_the_place_of_another_is_sought_in_anew() {
     stdin.write_all(b"go\n").unwrap();
     let address = announced(&mut running.0);
     observation.wait_for_line("exec", |line| line["event"] == "exec");
-    load(
+    // To read the program takes a while.
+    let loading = Loading::start(
         &format!("http://{address}/ping"),
-        &["--requests", "100", "--connections", "3"],
+        &["--rate", "200", "--connections", "3", "--duration", "20s"],
     );
     let line = observation.wait_for_line("runtime", |line| line["type"] == "runtime");
     assert_eq!(line["task_ids"], true, "{line}");
     observation.finish();
-    drop(stdin);
+    drop((loading, stdin));
 }

@@ -68,6 +68,27 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
     ),
     ("clocks::", OPEN),
     ("crowds::", LOAD),
+    (
+        "families::of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_next_children",
+        PYTHON,
+    ),
+    ("families::a_child_is_watched_from_its_first_instruction", PYTHON),
+    (
+        "families::a_number_that_is_used_again_at_once_is_another_process",
+        PYTHON,
+    ),
+    (
+        "families::children_are_not_followed_where_that_is_asked_for",
+        PYTHON,
+    ),
+    (
+        "families::whoever_listens_on_a_port_already_is_watched_with_its_children",
+        PYTHON,
+    ),
+    (
+        "families::of_more_processes_than_there_is_room_for_the_others_are_counted",
+        LOAD,
+    ),
     ("endurance::", LOAD),
     ("held::", OPEN),
     ("theft::", OPEN),
@@ -105,6 +126,7 @@ const NAMES: &str =
     "an emulated CPU takes so long to find a name that it is not there yet when a request is explained";
 const OPEN: &str =
     "it was not seen to pass on an emulated CPU, and whether that CPU or observer is the cause is open";
+const PYTHON: &str = "its server is in Python, which is not in the virtual machine";
 const SAME: &str = "nothing that it tests comes from the kernel in another way than on this machine";
 const LOAD: &str = "an emulated CPU is too slow for the load that it needs";
 
