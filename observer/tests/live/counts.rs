@@ -141,12 +141,12 @@ fn the_tail_of_a_quick_server_is_written_beside_a_slow_one() {
     let second = servers[1].pid().to_string();
     let observation = Observation::of_the_tail(servers[0].pid(), &["--pid", &second]);
     load(
-        &servers[1].url("/timer?ms=20"),
-        &["--requests", "400", "--connections", "8"],
+        &servers[1].url("/timer?ms=300"),
+        &["--requests", "200", "--connections", "40"],
     );
     load(&servers[0].url("/ping"), &["--requests", "1000"]);
     // Slow for the one, and quick for the other.
-    load(&servers[0].url("/timer?ms=5"), &["--requests", "1"]);
+    load(&servers[0].url("/timer?ms=100"), &["--requests", "1"]);
     let lines = observation.finish();
     let [slow] = &lines
         .of_path("/timer")

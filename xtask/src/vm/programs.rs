@@ -67,6 +67,10 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         OPEN,
     ),
     ("clocks::", OPEN),
+    (
+        "counts::the_tail_of_a_quick_server_is_written_beside_a_slow_one",
+        LOAD,
+    ),
     ("crowds::", LOAD),
     (
         "families::of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_next_children",
