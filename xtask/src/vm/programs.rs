@@ -71,6 +71,10 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "counts::the_tail_of_a_quick_server_is_written_beside_a_slow_one",
         LOAD,
     ),
+    (
+        "counts::two_servers_with_one_path_have_their_own_p99_budget_and_diagnosis",
+        LOAD,
+    ),
     ("crowds::", LOAD),
     (
         "families::of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_next_children",
