@@ -164,7 +164,9 @@ impl Pipeline {
             each(sinks, |sink| sink.process(&line))?;
         }
         let (start_unix_ns, hints) = (self.unix_ns(self.started_ns), self.hints());
+        let (_, under_way) = self.connections.open_turns();
         let mut end = self.summary.end(start_unix_ns, duration_ns);
+        end.under_way = under_way;
         end.hints = hints;
         self.new_hints.extend(self.serving.tell(&end.hints));
         each(sinks, |sink| {

@@ -40,6 +40,8 @@ pub struct End {
     pub start_unix_ns: u64,
     /// Length, ns.
     pub duration_ns: u64,
+    /// Requests that had been read and had no answer when the run ended. None of the totals counts them.
+    pub under_way: u64,
     /// What happened in the run.
     #[serde(flatten)]
     pub totals: Totals,

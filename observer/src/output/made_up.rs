@@ -268,6 +268,7 @@ pub(super) fn end() -> End {
     End {
         start_unix_ns: STARTED_UNIX_NS,
         duration_ns: 12 * SECOND_NS,
+        under_way: 3,
         totals: totals(12_345),
         hints: vec![Hint {
             kind: HintKind::Children,

@@ -89,6 +89,8 @@ struct Figures<'a> {
     hints: &'a [Hint],
     cost: Option<OwnCost>,
     cost_over_ns: u64,
+    /// Requests without an answer, at the end of the run.
+    under_way: u64,
     /// Targets that get a line, at most.
     most_targets: usize,
 }
@@ -151,7 +153,7 @@ impl<W: Write> Table<W> {
                 ),
             ),
             Section::new(2, protocols::lines(all)),
-            Section::new(2, vec![losses::line(run)]),
+            Section::new(2, vec![losses::line(run, figures.under_way)]),
             Section::new(2, hints::lines(figures.hints)),
             Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
             Section::new(3, worst.map(targets::title).into_iter().collect()),
@@ -219,6 +221,7 @@ impl<W: Write> Sink for Table<W> {
             hints: &window.hints,
             cost: window.totals.cost,
             cost_over_ns: window.duration_ns,
+            under_way: 0,
             most_targets: self.style.size.height / TARGETS_OF_ROWS,
         });
         self.screen
@@ -244,6 +247,7 @@ impl<W: Write> Sink for Table<W> {
             hints: &end.hints,
             cost: end.totals.cost,
             cost_over_ns: end.duration_ns,
+            under_way: end.under_way,
             most_targets: usize::MAX,
         });
         self.ask_size();

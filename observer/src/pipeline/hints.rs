@@ -41,14 +41,15 @@ impl Pipeline {
     pub(super) fn hints(&self) -> Vec<Hint> {
         let (answered, unanswered) = self.summary.turns_seen();
         // It takes a while to look at all connections, and tells nothing new where there were turns.
-        let (open_answered, open_unanswered) = match answered {
+        let (open_answered, under_way) = match answered {
             0 => self.connections.open_turns(),
             _ => (0, 0),
         };
         let (seen, counts) = (self.summary.seen(), self.connections.counts.sum());
         self.serving.hints(Traffic {
             turns: answered + open_answered,
-            unanswered: unanswered + open_unanswered + counts.unanswered.iter().sum::<u64>(),
+            unanswered: unanswered + counts.unanswered.iter().sum::<u64>(),
+            under_way,
             late_sends: seen.late_sends + counts.late_sends,
             begun_before: seen.begun_before + counts.begun_before,
             unknown_direction: seen.unknown_direction + counts.unknown_direction,

@@ -42,9 +42,15 @@ impl Serving {
     /// There was traffic, and no turn in it.
     fn without_turns(&self, traffic: Traffic) -> Option<Hint> {
         let mut parts = Vec::new();
+        if traffic.under_way > 0 {
+            parts.push(format!(
+                "{} times bytes came in and none were sent yet",
+                traffic.under_way
+            ));
+        }
         if traffic.unanswered > 0 {
             parts.push(format!(
-                "{} times bytes came in and none were sent",
+                "{} times bytes came in and none were sent until the connection closed",
                 traffic.unanswered
             ));
         }

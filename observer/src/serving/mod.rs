@@ -37,8 +37,10 @@ pub(crate) struct Serving {
 pub(crate) struct Traffic {
     /// Turns that were answered, whether their end is certain or not.
     pub(crate) turns: u64,
-    /// Turns that were not answered.
+    /// Turns that were not answered until their connection closed.
     pub(crate) unanswered: u64,
+    /// Turns that are not answered yet.
+    pub(crate) under_way: u64,
     /// Sends that belong to no turn.
     pub(crate) late_sends: u64,
     /// Answers to requests that had come before their connection was first seen.

@@ -48,6 +48,7 @@ fn told(serving: &Serving, traffic: Traffic) -> Vec<(HintKind, String)> {
 const SILENCE: Traffic = Traffic {
     turns: 0,
     unanswered: 0,
+    under_way: 0,
     late_sends: 0,
     begun_before: 0,
     unknown_direction: 0,
@@ -150,6 +151,7 @@ fn a_server_that_nobody_asks_and_one_that_is_none_are_told_apart() {
 #[test]
 fn traffic_without_a_turn_is_told_by_what_it_was() {
     let traffic = Traffic {
+        under_way: 1,
         unanswered: 2,
         late_sends: 5,
         ..SILENCE
@@ -159,8 +161,10 @@ fn traffic_without_a_turn_is_told_by_what_it_was() {
         panic!("one hint");
     };
     assert!(
-        sentence
-            .contains("2 times bytes came in and none were sent, 5 times bytes were sent that answered none"),
+        sentence.contains(
+            "1 times bytes came in and none were sent yet, 2 times bytes came in and none were sent until the \
+             connection closed, 5 times bytes were sent that answered none"
+        ),
         "{sentence}"
     );
 }

@@ -196,6 +196,7 @@ impl Summary {
         End {
             start_unix_ns,
             duration_ns,
+            under_way: 0,
             totals,
             hints: Vec::new(),
         }

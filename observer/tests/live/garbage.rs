@@ -160,6 +160,7 @@ fn a_request_that_never_ends_holds_up_nobody() {
         0,
         "what was not answered is no request"
     );
+    assert_eq!(lines.end["under_way"], 5, "{}", lines.end);
 }
 
 #[test]

@@ -10,17 +10,22 @@ use crate::observation::{OBSERVER, Observation};
 use crate::run::{DEADLINE, Running, read_all};
 use crate::server::{Server, load};
 
-#[test]
-fn a_reader_that_has_enough_ends_the_run() {
-    let Some(_turn) = kernel::turn() else { return };
-    let server = Server::faulty(&[]);
+/// An observer that writes every request of this server into pipes.
+fn writing_all(server: &Server) -> Running {
     let child = Command::new(OBSERVER)
         .args(["attach", "--requests", "all", "--pid", &server.pid().to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut running = Running(child.unwrap());
+    Running(child.unwrap())
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_the_run() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let mut running = writing_all(&server);
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!(next()["type"], "header");
@@ -56,12 +61,7 @@ fn interrupt(running: &Running) {
 fn a_reader_that_pauses_loses_lines_and_the_run_loses_nothing() {
     let Some(_turn) = kernel::turn() else { return };
     let server = Server::faulty(&[]);
-    let child = Command::new(OBSERVER)
-        .args(["attach", "--requests", "all", "--pid", &server.pid().to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut running = Running(child.unwrap());
+    let mut running = writing_all(&server);
     let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next()["type"], "header");

@@ -140,6 +140,7 @@ pub(crate) fn full() -> Lines {
         end: End {
             start_unix_ns: 2,
             duration_ns: 1,
+            under_way: 1,
             totals,
             hints: vec![hint()],
         },

@@ -5,7 +5,8 @@ use super::line::{ALARM, FAINT, Line, PLAIN};
 use crate::model::report::Totals;
 use crate::output::words;
 
-pub(super) fn line(run: &Totals) -> Line {
+/// Of a run at whose end so many requests had no answer.
+pub(super) fn line(run: &Totals, under_way: u64) -> Line {
     let figures = &run.figures;
     let requests = (figures.incomplete, "requests incomplete");
     let reasons = run.lost.iter().map(|&(reason, count)| (count, reason));
@@ -30,6 +31,7 @@ pub(super) fn line(run: &Totals) -> Line {
             figures.unknown_direction,
             "connections of unknown direction, not followed",
         ),
+        (under_way, "requests without an answer at the end, not counted"),
     ]);
     if doubts.is_empty() {
         line
@@ -64,7 +66,7 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(
-            plain(&[line(&run)]),
+            plain(&[line(&run, 0)]),
             "LOST     12 requests incomplete, 1,200 ring_full\n"
         );
     }
@@ -79,15 +81,18 @@ mod tests {
             confidence,
             ..ProcessFigures::default()
         };
-        let text = plain(&[line(&Totals {
+        let run = Totals {
             figures,
             ..Totals::default()
-        })]);
-        assert_eq!(text, "lost     nothing; 3 requests with gaps in the evidence\n");
+        };
+        assert_eq!(
+            plain(&[line(&run, 2)]),
+            "lost     nothing; 3 requests with gaps in the evidence, 2 requests without an answer at the end, not counted\n"
+        );
     }
 
     #[test]
     fn that_nothing_was_lost_is_told_too() {
-        assert_eq!(plain(&[line(&Totals::default())]), "lost     nothing\n");
+        assert_eq!(plain(&[line(&Totals::default(), 0)]), "lost     nothing\n");
     }
 }
