@@ -1,11 +1,16 @@
 //! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its client.
 
+use observer_common::conn;
+
 use super::moves::{LastRun, Move, Position};
 use super::path::{Charge, Reason};
 use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::syscall;
 use crate::threads::{Block, Slice, State};
+
+/// An interrupt can come between the bytes and the wakeup that they cause, so that it is not known to be theirs.
+const LATE_WAKEUP_NS: u64 = 1_000_000;
 
 impl Walk<'_, '_> {
     /// The request went on now, where bytes of its client's were received that had come at `arrived_ns`: from then on they
@@ -18,8 +23,10 @@ impl Walk<'_, '_> {
         }
         let inferred = match self.last_idle(work.end_ns) {
             Some((_, block)) if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) => false,
-            // It slept on when they came: it did not wait for these.
-            Some((idle, _)) if idle.to_ns > arrived_ns => return None,
+            Some((idle, block)) if idle.to_ns > arrived_ns && !woken_late(&idle, &block, arrived_ns) => {
+                // It slept on when they came: it did not wait for these.
+                return None;
+            }
             _ => true,
         };
         let charge = Charge::of(Cause::Client, Reason::Plain);
@@ -97,4 +104,12 @@ impl Walk<'_, '_> {
         }
         None
     }
+}
+
+/// Whether an idle thread can have been woken by what came at `arrived_ns`: something from outside that is not known woke it
+/// just after that.
+fn woken_late(idle: &Slice, block: &Block, arrived_ns: u64) -> bool {
+    let is_unknown = block.wake.is_some_and(|wake| wake.conn == conn::NONE);
+    let is_late = (arrived_ns..=arrived_ns + LATE_WAKEUP_NS).contains(&idle.to_ns);
+    is_unknown && is_late && !block.wait.expired(idle.to_ns - idle.from_ns)
 }

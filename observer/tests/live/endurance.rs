@@ -15,6 +15,9 @@ use crate::{client, kernel, laws};
 /// Windows in which everything reaches its size: histories fill, buffers double.
 const WARM_UP: usize = 4;
 
+/// Windows that are compared after that, at least. On two busy CPUs a window takes up to twice its second.
+const COMPARED: usize = 5;
+
 /// What a longer look at the same may find more, bytes: a doubled buffer.
 const NOISE: u64 = 4 << 20;
 
@@ -69,7 +72,7 @@ fn observer_does_not_grow_under_full_load() {
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|line: &Value| line["type"] == "window")
         .collect();
-    assert!(windows.len() >= 16, "{} windows", windows.len());
+    assert!(windows.len() >= WARM_UP + COMPARED, "{} windows", windows.len());
     let largest = |windows: &[Value]| {
         // What observing cost is told once a second, which can be twice in one window and not in the next.
         let costs = windows.iter().filter_map(|window| window.get("cost"));
