@@ -1,6 +1,10 @@
 //! What the kernel half remembers of each tracked TCP socket, in socket-local storage that dies with it.
 
-use core::{ffi::c_void, ptr};
+use core::{
+    ffi::c_void,
+    ptr,
+    sync::atomic::{Ordering, compiler_fence},
+};
 
 use aya_ebpf::{
     bindings::BPF_SK_STORAGE_GET_F_CREATE,
@@ -295,8 +299,11 @@ impl SocketState {
             return (since, true);
         };
         if sequence.drained() {
+            // In this order: a segment that another CPU's network interrupt queues now has its time in the first.
             self.unread_since_ns = 0;
+            compiler_fence(Ordering::Release);
             self.later_since_ns = 0;
+            compiler_fence(Ordering::Release);
             // A segment can be queued between the two reads, by the network interrupt of another CPU: its
             // notification saw the old state, so it is stamped here, late by as long as this took.
             if sock.receive_sequence().is_some_and(|again| !again.drained()) && self.unread_since_ns == 0 {

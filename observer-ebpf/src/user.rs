@@ -52,15 +52,16 @@ pub(crate) fn waits_for_events(number: i32) -> bool {
 /// Fills `head` with the first bytes of the current call's buffer. Returns how many are valid.
 ///
 /// # Safety
-/// `head` must point to `N` writable bytes that the verifier knows.
+/// `head` must point to `N` writable bytes that the verifier knows, at an address that a word can have.
 #[inline(always)]
 pub(crate) unsafe fn read_head<const N: usize>(
     head: *mut [u8; N],
     registers: Registers,
     transferred: i32,
 ) -> u32 {
-    // SAFETY: as promised by the caller. Zeroed, so that no old bytes of the ring leave the kernel.
-    unsafe { head.write([0; N]) };
+    // No old bytes of the ring leave the kernel.
+    // SAFETY: as promised by the caller.
+    unsafe { zero(head) };
     let buffer = match registers.syscall() {
         syscall::READ | syscall::WRITE | syscall::SENDTO | syscall::RECVFROM => registers.arg1(),
         syscall::READV | syscall::WRITEV => read_word(registers.arg1()).unwrap_or(0),
@@ -90,4 +91,20 @@ pub(crate) fn read_word(address: u64) -> Option<u64> {
     // SAFETY: writes eight bytes to the stack; a fault is reported.
     let status = unsafe { bpf_probe_read_user((&raw mut word).cast(), 8, address as *const c_void) };
     (status == 0).then_some(word)
+}
+
+/// Zeroes `bytes` in words. An array that is assigned is zeroed by a loop on this target, with four instructions a byte.
+///
+/// # Safety
+/// As for [`read_head`].
+#[inline(always)]
+unsafe fn zero<const N: usize>(bytes: *mut [u8; N]) {
+    const { assert!(N.is_multiple_of(size_of::<u64>())) };
+    let words = bytes.cast::<u64>();
+    let mut index = 0;
+    while index < N / size_of::<u64>() {
+        // SAFETY: as promised by the caller. Volatile, so that it stays as it is.
+        unsafe { words.wrapping_add(index).write_volatile(0) };
+        index += 1;
+    }
 }

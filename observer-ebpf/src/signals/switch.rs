@@ -18,15 +18,13 @@ const DEAD: u32 = 0x80;
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
 struct Contended {
-    /// Until when that is believed; 0 for nobody.
+    /// Until when that is believed.
     until_ns: u64,
-    /// Threads that may still be recorded.
+    /// Threads that may still be recorded; 0 where nobody waits.
     left: u64,
 }
 
 impl Contended {
-    const NOBODY: Self = Self { until_ns: 0, left: 0 };
-
     #[inline(always)]
     fn since(at_ns: u64) -> Self {
         Self {
@@ -136,7 +134,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
             && let Some(contended) = contended
         {
             // SAFETY: as above.
-            unsafe { contended.write(Contended::NOBODY) };
+            unsafe { (*contended).left = 0 };
         }
         theft::begin(next, next.tid(), at_ns);
         ring::write(

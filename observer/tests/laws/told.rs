@@ -292,7 +292,9 @@ fn a_task_that_is_ready_while_its_worker_is_in_none_is_in_the_queue() -> Law {
 /// The rest of a request comes, and an interrupt hides that it is what wakes the worker.
 #[test]
 fn a_wakeup_just_after_the_bytes_of_the_client_was_for_them() -> Law {
-    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, u64::from(u32::MAX));
+    let script = Script::begin()
+        .reads(50, A, TASK_A, 40)
+        .idles(100, u64::from(u32::MAX));
     let script = script.woken(60_000, conn::NONE).reads(60_020, A, TASK_A, 59_900);
     let request = script.sends(60_100, A, TASK_A).request(A)?;
     prop_assert_eq!(charged_us(&request, Cause::Client), 59_800);
@@ -302,7 +304,9 @@ fn a_wakeup_just_after_the_bytes_of_the_client_was_for_them() -> Law {
 
 #[test]
 fn a_worker_that_sleeps_on_when_bytes_come_does_not_wait_for_them() -> Law {
-    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, u64::from(u32::MAX));
+    let script = Script::begin()
+        .reads(50, A, TASK_A, 40)
+        .idles(100, u64::from(u32::MAX));
     let script = script.woken(60_000, conn::NONE).reads(60_020, A, TASK_A, 50_000);
     let request = script.sends(60_100, A, TASK_A).request(A)?;
     prop_assert_eq!(charged_us(&request, Cause::Client), 0);
