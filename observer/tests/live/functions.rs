@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use crate::kernel;
 use crate::laws::{number, spans};
 use crate::observation::Observation;
-use crate::run::run;
+use crate::run::{DEADLINE, run};
 use crate::server::{Server, example, load};
 
 /// A stack each 5 ms.
@@ -48,17 +49,39 @@ fn stripped(program: &Path, arguments: &[&str], directory: &TempDir) -> PathBuf 
     path
 }
 
+/// Loads a server until the first function is named: its program's symbols are read meanwhile. Gives how many requests that
+/// took.
+fn until_named(observation: &mut Observation, url: &str, arguments: &[&str]) -> usize {
+    let until = Instant::now() + DEADLINE;
+    let mut asked = 0;
+    loop {
+        asked += usize::try_from(load(url, &[arguments, &["--requests", "10"]].concat())).unwrap();
+        let soon = Instant::now() + Duration::from_millis(5);
+        let is_named = |line: &Value| {
+            let timeline = line["timeline"].as_array().into_iter().flatten();
+            let mut spans = timeline.map(|span| [&span["function"], &span["culprit"]["function"]]);
+            spans.any(|functions| functions.iter().any(|function| function.is_string()))
+        };
+        if observation.line_before(soon, "function", is_named).is_some() {
+            return asked;
+        }
+        assert!(soon < until, "no function is named after {DEADLINE:?}");
+    }
+}
+
+/// Two clients of one worker, each of which asks for 30 ms of computing.
+const TWO: &[&str] = &["--connections", "2"];
+const BURN: &str = "/burn?us=30000";
+
 /// The culprits' functions when two clients of one worker each ask for 30 ms of computing.
 fn behind_a_busy_worker(program: &Path, arguments: &[&str]) -> BTreeMap<String, u64> {
     let server = Server::start(Command::new(program).args(["--workers", "1"]));
-    let observation = Observation::of(server.pid(), arguments);
-    let asked = ["--connections", "2", "--requests", "80"];
-    load(&server.url("/burn?us=30000"), &asked);
+    let mut observation = Observation::of(server.pid(), arguments);
+    let before = until_named(&mut observation, &server.url(BURN), TWO);
+    load(&server.url(BURN), &[TWO, &["--requests", "60"]].concat());
     let lines = observation.finish();
-    assert_eq!(lines.without_loss().count(), 80);
-    assert!(lines.end["cost"]["samples"].as_u64() > Some(0), "{}", lines.end);
-    // The program's symbols are being read while the first ones are served.
-    functions(&lines.requests[20..], "worker_busy")
+    assert_eq!(lines.without_loss().requests.len(), before + 60);
+    functions(&lines.requests[before..], "worker_busy")
 }
 
 /// Checks that most of the time has a function whose name begins so.
@@ -100,14 +123,13 @@ fn behind_a_busy_worker_the_function_that_computes_is_named() {
 fn who_computes_for_milliseconds_now_and_then_is_named_at_the_default_rate() {
     let Some(_turn) = kernel::turn() else { return };
     let server = Server::faulty(&["--workers", "1"]);
-    let observation = Observation::of(server.pid(), &[]);
-    load(
-        &server.url("/burn?us=6000"),
-        &["--connections", "1", "--rate", "20", "--requests", "80"],
-    );
+    let mut observation = Observation::of(server.pid(), &[]);
+    let now_and_then = ["--connections", "1", "--rate", "20"];
+    let url = server.url("/burn?us=6000");
+    let before = until_named(&mut observation, &url, &now_and_then);
+    load(&url, &[&now_and_then[..], &["--requests", "60"]].concat());
     let lines = observation.finish();
-    // The program's symbols are being read while the first ones are served.
-    let requests = &lines.without_loss().requests[20..];
+    let requests = &lines.without_loss().requests[before..];
     most_are(&functions(requests, "on_cpu"), "faulty_server::");
 }
 
@@ -136,7 +158,12 @@ fn without_debug_information_the_symbols_have_the_names_and_without_symbols_ther
     let program = stripped(&example("faulty-server"), &["--strip-debug"], &directory);
     most_are(&behind_a_busy_worker(&program, OFTEN), "faulty_server::");
     let program = stripped(&example("faulty-server"), &["--strip-all"], &directory);
-    let functions = behind_a_busy_worker(&program, OFTEN);
+    let server = Server::start(Command::new(program).args(["--workers", "1"]));
+    let observation = Observation::of(server.pid(), OFTEN);
+    load(&server.url(BURN), &[TWO, &["--requests", "60"]].concat());
+    let lines = observation.finish();
+    assert!(lines.end["cost"]["samples"].as_u64() > Some(0), "{}", lines.end);
+    let functions = functions(&lines.without_loss().requests, "worker_busy");
     assert!(functions.keys().eq([NOT_NAMED]), "{functions:?}");
 }
 
@@ -161,10 +188,13 @@ fn in_an_optimized_program_inlined_functions_are_named_where_it_has_debug_inform
         );
         for (path, function) in [("/apart", "busy::apart"), ("/inlined", inlined)] {
             let server = Server::start(&mut Command::new(&program));
-            let observation = Observation::of(server.pid(), OFTEN);
-            load(&server.url(path), &["--connections", "1", "--requests", "30"]);
+            let mut observation = Observation::of(server.pid(), OFTEN);
+            let (url, one) = (server.url(path), ["--connections", "1"]);
+            let before = until_named(&mut observation, &url, &one);
+            load(&url, &[&one[..], &["--requests", "30"]].concat());
             let lines = observation.finish();
-            most_are(&functions(&lines.without_loss().requests, "on_cpu"), function);
+            let requests = &lines.without_loss().requests[before..];
+            most_are(&functions(requests, "on_cpu"), function);
         }
     }
 }

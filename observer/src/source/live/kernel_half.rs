@@ -239,3 +239,33 @@ pub(super) fn map<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
         .with_context(|| format!("the compiled object has no map {name}"))?;
     M::try_from(map).with_context(|| format!("map {name} of the compiled object is of another type"))
 }
+
+#[cfg(test)]
+mod tests {
+    use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget};
+
+    use super::OBJECT;
+
+    /// What the compiler calls in place of code of its own is a loop on the kernel half's target, with four instructions for
+    /// each byte.
+    #[test]
+    fn no_program_loops_over_bytes() {
+        let file = object::File::parse(OBJECT).unwrap();
+        let mut programs = 0;
+        for section in file.sections() {
+            let name = section.name().unwrap();
+            for (_, relocation) in section.relocations() {
+                let RelocationTarget::Symbol(index) = relocation.target() else {
+                    continue;
+                };
+                let called = file.symbol_by_index(index).unwrap().name().unwrap();
+                assert!(
+                    !["memset", "memcpy", "memmove", "memcmp", "bcmp"].contains(&called),
+                    "{name} calls {called}"
+                );
+            }
+            programs += usize::from(name.starts_with("tp_btf/") || name.starts_with("fexit/"));
+        }
+        assert!(programs > 10, "{programs} sections of programs");
+    }
+}
