@@ -79,7 +79,11 @@ const SUBJECTS: [Subject; 13] = [
         name: "not-watched",
         what: "`observer attach` to another process",
         program: None,
-        command: |tools, _| Some(tools.observer(&["attach", "--pid", &std::process::id().to_string()])),
+        // The server is a child of this process.
+        command: |tools, _| {
+            let own = std::process::id().to_string();
+            Some(tools.observer(&["attach", "--no-follow", "--pid", &own]))
+        },
         announces: 1,
     },
     Subject {
