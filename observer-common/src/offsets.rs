@@ -5,7 +5,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 264 {
+    Offsets: 272 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -71,6 +71,10 @@ records! {
         net_inum: u32,
         /// `sock.sk_protocol`.
         sock_protocol: u32,
+        /// Zero.
+        reserved: u32,
+        /// `sock.sk_bpf_storage`: what programs keep with it, if any do. Optional.
+        sock_storage: u32,
         /// `sock.sk_max_ack_backlog`: what `listen` was called with, which accepted connections inherit.
         sock_backlog: u32,
         /// `socket.sk`.
@@ -198,6 +202,8 @@ impl Offsets {
         sock_net: 0,
         net_inum: 0,
         sock_protocol: 0,
+        reserved: 0,
+        sock_storage: 0,
         sock_backlog: 0,
         socket_sock: 0,
         tcp_rcv_nxt: 0,

@@ -377,6 +377,17 @@ impl Sock {
         unsafe { read(network, offset!(net_inum)) }
     }
 
+    /// Whether a program may keep something with it: to look for that takes longer than to see that nobody does.
+    #[inline(always)]
+    pub(crate) fn may_have_storage(self) -> bool {
+        if offset!(sock_storage) == Offsets::ABSENT {
+            return true;
+        }
+        // SAFETY: pointer field of a `sock`.
+        let storage: *const c_void = unsafe { read(self.0, offset!(sock_storage)) };
+        !storage.is_null()
+    }
+
     #[inline(always)]
     fn v6(self, offset: u32) -> [u8; 16] {
         let mut words = [0_u32; 4];

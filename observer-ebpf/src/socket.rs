@@ -142,7 +142,11 @@ fn storage(sock: Sock, flags: u64) -> Option<&'static mut SocketState> {
 /// The state of a socket that is already tracked.
 #[inline(always)]
 pub(crate) fn tracked(sock: Sock) -> Option<&'static mut SocketState> {
-    storage(sock, 0)
+    if sock.may_have_storage() {
+        storage(sock, 0)
+    } else {
+        None
+    }
 }
 
 /// The state of a socket, which is tracked from now on. Its first sight is recorded as a connection with

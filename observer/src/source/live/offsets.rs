@@ -72,6 +72,8 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
         sock_net: sock("skc_net.net").unwrap_or(Offsets::ABSENT),
         net_inum: field(btf, "net", "ns.inum")?,
         sock_protocol: field(btf, "sock", "sk_protocol")?,
+        reserved: 0,
+        sock_storage: field(btf, "sock", "sk_bpf_storage").unwrap_or(Offsets::ABSENT),
         sock_backlog: field(btf, "sock", "sk_max_ack_backlog")?,
         socket_sock: field(btf, "socket", "sk")?,
         tcp_rcv_nxt: tcp("rcv_nxt")?,
