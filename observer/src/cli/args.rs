@@ -93,7 +93,7 @@ pub(crate) struct Watch {
     /// Watch only the processes that are given, and not their children
     #[arg(long)]
     pub(crate) no_follow: bool,
-    /// Stop after this long: 500ms, 10s, 5m, 1h
+    /// Stop after this long: 500ms, 10s, 1m30s, 1.5h
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
     /// Also record each poll of a tokio task, but those of children: how long polls take, and how long tasks are queued
@@ -139,22 +139,23 @@ fn requests(text: &str) -> Result<Requests, String> {
     text.parse()
 }
 
+/// The longest duration, seconds: who means more leaves it out.
+const YEAR_SECONDS: u64 = 366 * 24 * 3600;
+
+/// A number alone is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time such as 500ms, 10s, 5m or 1h");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let milliseconds = match &text[digits..] {
-        "ms" => Some(number),
-        "" | "s" => number.checked_mul(1000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        _ => return Err(wrong()),
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|why| format!("`{text}` is not a time such as 500ms, 10s, 1m30s or 1.5h: {why}"))?,
     };
-    match milliseconds {
-        Some(0) => Err("a duration of nothing observes nothing".to_owned()),
-        Some(milliseconds) if milliseconds <= 366 * 24 * 3_600_000 => Ok(Duration::from_millis(milliseconds)),
-        _ => Err(format!("`{text}` is longer than a year")),
+    if duration.is_zero() {
+        return Err("a duration of nothing observes nothing".to_owned());
     }
+    if duration > Duration::from_secs(YEAR_SECONDS) {
+        return Err(format!("`{text}` is longer than a year"));
+    }
+    Ok(duration)
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {
@@ -179,9 +180,25 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "0s", "1d", "-1s", "s", "99999999999999999999s", "9000h0"] {
+        for (text, milliseconds) in [
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1m30s", 90_000),
+            ("1.5s", 1500),
+            ("10", 10_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for wrong in [
+            "",
+            "0s",
+            "1x",
+            "-1s",
+            "s",
+            "1.s",
+            "99999999999999999999s",
+            "9000h0",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -33,19 +33,20 @@ fn a_pid_is_a_number_above_zero() {
 
 #[test]
 fn a_duration_that_is_none_is_answered_with_examples_of_durations() {
-    for duration in [
-        "",
-        "s",
-        "abc",
-        "1d",
-        "10 s",
-        "-5s",
-        "1.5s",
-        "99999999999999999999s",
-        "5ſ",
+    for (duration, why) in [
+        ("", "empty"),
+        ("s", "expected number"),
+        ("abc", "expected number"),
+        ("1x", "supported units: ns"),
+        ("-5s", "expected number"),
+        ("1.s", "invalid character"),
+        ("99999999999999999999s", "too large"),
+        ("5ſ", "invalid character"),
     ] {
-        observer(["attach", "--pid", "1", &format!("--duration={duration}")])
-            .expect(exit::ARGUMENTS, &["--duration <TIME>", "500ms, 10s, 5m or 1h"]);
+        observer(["attach", "--pid", "1", &format!("--duration={duration}")]).expect(
+            exit::ARGUMENTS,
+            &["--duration <TIME>", "500ms, 10s, 1m30s or 1.5h", why],
+        );
     }
     observer(["attach", "--pid", "1", "--duration", "0s"]).expect(exit::ARGUMENTS, &["observes nothing"]);
     observer(["attach", "--pid", "1", "--duration", "9000h"])

@@ -22,6 +22,7 @@ mod sockets;
 mod stacks;
 mod stolen;
 pub mod targets;
+pub mod types;
 
 pub use drain::LiveSource;
 pub use kernel_half::{KernelHalf, Options};

@@ -1,8 +1,11 @@
 //! Finds the kernel fields that the kernel half reads, in the running kernel's BTF.
 
-use anyhow::{Context as _, Result, anyhow};
-use btf_rs::{Btf, Struct, Type};
+use std::fs;
+
+use anyhow::{Context as _, Result};
 use observer_common::{Offsets, SendingOffsets, rss};
+
+use super::types::Types;
 
 /// Where the kernel publishes its types (`CONFIG_DEBUG_INFO_BTF`).
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -14,19 +17,18 @@ const RSS_COUNTERS: [u32; 3] = [0, 1, 3];
 ///
 /// # Errors
 /// When the kernel publishes none.
-pub fn kernel_btf() -> Result<Btf> {
-    Btf::from_file(KERNEL_BTF)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| {
-            format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
-        })
+pub fn kernel_btf() -> Result<Types> {
+    let bytes = fs::read(KERNEL_BTF).with_context(|| {
+        format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
+    })?;
+    Types::parse(&bytes).with_context(|| format!("{KERNEL_BTF} is damaged, or newer than this observer"))
 }
 
 /// Offsets of all fields that the kernel half reads.
 ///
 /// # Errors
 /// Names the first structure or field that this kernel does not have.
-pub fn resolve(btf: &Btf) -> Result<Offsets> {
+pub fn resolve(btf: &Types) -> Result<Offsets> {
     let task = |path: &str| field(btf, "task_struct", path);
     let sock = |path: &str| field(btf, "sock_common", path);
     let tcp = |path: &str| field(btf, "tcp_sock", path);
@@ -100,9 +102,9 @@ pub fn resolve(btf: &Btf) -> Result<Offsets> {
 ///
 /// # Errors
 /// Names the first field that this kernel does not have.
-pub fn sending(btf: &Btf) -> Result<SendingOffsets> {
+pub fn sending(btf: &Types) -> Result<SendingOffsets> {
     let tcp = |path: &str| field(btf, "tcp_sock", path);
-    let nonagle = bits(btf, "tcp_sock", "nonagle")?;
+    let nonagle = btf.offset_bits("tcp_sock", "nonagle")?;
     Ok(SendingOffsets {
         write_seq: tcp("write_seq")?,
         snd_nxt: tcp("snd_nxt")?,
@@ -123,31 +125,9 @@ pub fn sending(btf: &Btf) -> Result<SendingOffsets> {
     })
 }
 
-/// Whether this kernel has a function or tracepoint type of this name.
-#[must_use]
-pub fn has(btf: &Btf, name: &str) -> bool {
-    btf.resolve_types_by_name(name)
-        .is_ok_and(|types| !types.is_empty())
-}
-
-/// How many parameters a kernel function has.
-#[must_use]
-pub fn parameters(btf: &Btf, function: &str) -> Option<usize> {
-    btf.resolve_types_by_name(function)
-        .ok()?
-        .iter()
-        .find_map(|found| match found {
-            Type::Func(function) => match btf.resolve_chained_type(function).ok()? {
-                Type::FuncProto(proto) => Some(proto.parameters.len()),
-                _ => None,
-            },
-            _ => None,
-        })
-}
-
 /// The way from a thread to what a hypervisor took of its CPU. Kernels without `CONFIG_PARAVIRT_TIME_ACCOUNTING` do not
 /// account that.
-fn stolen_time(btf: &Btf) -> Result<[u32; 4]> {
+fn stolen_time(btf: &Types) -> Result<[u32; 4]> {
     Ok([
         field(btf, "task_struct", "se.cfs_rq")?,
         field(btf, "cfs_rq", "rq")?,
@@ -158,13 +138,13 @@ fn stolen_time(btf: &Btf) -> Result<[u32; 4]> {
 
 /// The resident-memory counters and how to read them: an array of `percpu_counter` since Linux 6.2, of
 /// `atomic_long_t` before.
-fn resident_memory(btf: &Btf) -> Result<([u32; 3], u32)> {
+fn resident_memory(btf: &Types) -> Result<([u32; 3], u32)> {
     let (base, element, count, access) = match field(btf, "mm_struct", "rss_stat.count") {
         Ok(base) if aya::features().bpf_probe_read_kernel() => (base, 8, 0, rss::COPY),
         Ok(base) => (base, 8, 0, rss::NONE),
         Err(_) => (
             field(btf, "mm_struct", "rss_stat")?,
-            u32::try_from(structure(btf, "percpu_counter")?.size())?,
+            btf.size("percpu_counter")?,
             field(btf, "percpu_counter", "count")?,
             rss::FIELDS,
         ),
@@ -172,73 +152,9 @@ fn resident_memory(btf: &Btf) -> Result<([u32; 3], u32)> {
     Ok((RSS_COUNTERS.map(|index| base + index * element + count), access))
 }
 
-fn structure(btf: &Btf, name: &str) -> Result<Struct> {
-    btf.resolve_types_by_name(name)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("this kernel's BTF has no structure {name}"))?
-        .into_iter()
-        .find_map(|found| match found {
-            Type::Struct(structure) if !structure.members.is_empty() => Some(structure),
-            _ => None,
-        })
-        .with_context(|| format!("this kernel's BTF has no structure {name}"))
-}
-
-/// Offset of `path` (`member.member`) from the start of structure `name`, bytes.
-fn field(btf: &Btf, name: &str, path: &str) -> Result<u32> {
-    Ok(bits(btf, name, path)? / 8)
-}
-
-/// The same, bits.
-fn bits(btf: &Btf, name: &str, path: &str) -> Result<u32> {
-    let mut current = structure(btf, name)?;
-    let mut bits = 0;
-    let mut parts = path.split('.').peekable();
-    while let Some(part) = parts.next() {
-        let (offset, member_type) = member(btf, &current, part)
-            .with_context(|| format!("this kernel's {name} has no field {path}"))?;
-        bits += offset;
-        if parts.peek().is_some() {
-            let Some(Type::Struct(inner) | Type::Union(inner)) = member_type else {
-                return Err(anyhow!("this kernel's {name}.{path} is not made of structures"));
-            };
-            current = inner;
-        }
-    }
-    Ok(bits)
-}
-
-/// Bit offset and type of a member, also through unnamed structures and unions.
-fn member(btf: &Btf, structure: &Struct, name: &str) -> Option<(u32, Option<Type>)> {
-    for member in &structure.members {
-        let member_name = btf.resolve_name(member).unwrap_or_default();
-        let member_type = resolve(btf, member);
-        if member_name == name {
-            return Some((member.bit_offset(), member_type));
-        }
-        if member_name.is_empty()
-            && let Some(Type::Struct(inner) | Type::Union(inner)) = &member_type
-            && let Some((offset, found)) = self::member(btf, inner, name)
-        {
-            return Some((member.bit_offset() + offset, found));
-        }
-    }
-    return None;
-
-    /// The member's type without typedefs and qualifiers.
-    fn resolve(btf: &Btf, member: &btf_rs::Member) -> Option<Type> {
-        btf.resolve_chained_type(member).ok().map(|first| match &first {
-            Type::Typedef(typedef) => btf
-                .chained_type_iter(typedef)
-                .last()
-                .unwrap_or_else(|| first.clone()),
-            Type::Const(qualified) | Type::Volatile(qualified) => btf
-                .chained_type_iter(qualified)
-                .last()
-                .unwrap_or_else(|| first.clone()),
-            _ => first,
-        })
-    }
+/// Offset of `path` (`member.member`) from the start of a structure, bytes.
+fn field(btf: &Types, structure: &str, path: &str) -> Result<u32> {
+    Ok(btf.offset_bits(structure, path)? / 8)
 }
 
 #[cfg(test)]

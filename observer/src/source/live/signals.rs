@@ -9,7 +9,8 @@ use observer_common::limits;
 use observer_common::names::program;
 
 use super::stacks::clock::Clocks;
-use super::{direct, found, offsets};
+use super::types::Types;
+use super::{direct, found};
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +40,11 @@ impl Hook {
     }
 
     /// Why the program is not for the function that this kernel has.
-    fn misfit(self, kernel: &btf_rs::Btf) -> Option<String> {
+    fn misfit(self, kernel: &Types) -> Option<String> {
         let Self::Exit(function, expected) = self else {
             return None;
         };
-        let parameters = offsets::parameters(kernel, function)?;
+        let parameters = kernel.parameters(function)?;
         (parameters != expected)
             .then(|| format!("it has {parameters} parameters here, and the program is made for {expected}"))
     }
@@ -237,7 +238,7 @@ pub(super) struct Attacher<'a> {
     pub(super) ebpf: &'a mut Ebpf,
     pub(super) btf: &'a Btf,
     /// The same types, for those who ask about single ones.
-    pub(super) kernel: &'a btf_rs::Btf,
+    pub(super) kernel: &'a Types,
     /// Where aya is not to load the programs itself.
     pub(super) direct: Option<direct::Programs>,
     /// Whose sockets are found.
@@ -253,7 +254,7 @@ pub(super) struct Attacher<'a> {
 }
 
 /// Attaches another object that has programs of these names, as far as aya can load them.
-pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &btf_rs::Btf) -> Vec<Outcome> {
+pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &Types) -> Vec<Outcome> {
     attach(&mut Attacher {
         ebpf,
         btf,
@@ -273,7 +274,7 @@ pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
     SIGNALS
         .iter()
         .filter(|signal| sampled || signal.name != SAMPLE)
-        .filter(|signal| signal.only_with.is_none_or(|name| offsets::has(kernel, name)))
+        .filter(|signal| signal.only_with.is_none_or(|name| kernel.has_function(name)))
         .map(|signal| attach_one(attacher, signal))
         .collect()
 }

@@ -18,8 +18,10 @@ use rustc_hash::FxHashMap;
 
 use super::cell::Cell;
 use super::debug::{self, Debug, Found};
-use super::naming::{self, Function, Part};
+use super::naming;
+use super::parts::{self, Part};
 use super::symbols::Symbols;
+use super::telling::Function;
 
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
 const MAX_UNWIND_BYTES: u64 = 64 << 20;
@@ -143,7 +145,7 @@ impl Image {
         let part = if self.standard.is_some() {
             Part::Standard
         } else {
-            naming::part(&name)
+            parts::part(&name)
         };
         let function = Function { name, part };
         if self.names.len() >= MAX_NAMES {

@@ -12,8 +12,10 @@ use observer_common::StackHead;
 use rustc_hash::FxHashMap;
 
 use super::image::Functions;
-use super::naming;
-use super::process::{FileId, Mapped, Place, Process};
+use super::images::Place;
+use super::maps::{FileId, Mapped};
+use super::process::Process;
+use super::telling::telling;
 
 /// Stretches of code whose functions are remembered: some 4 MiB.
 const MAX_STRETCHES: usize = 32_768;
@@ -102,7 +104,7 @@ impl Known {
         if !missing.is_empty() {
             return Err(Missing::Functions(missing));
         }
-        let function = naming::telling(&functions).cloned();
+        let function = telling(&functions).cloned();
         told.insert(frames.into(), function.clone());
         self.stacks += 1;
         if self.stacks >= MAX_STACKS {

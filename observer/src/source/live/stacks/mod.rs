@@ -8,10 +8,14 @@ pub(super) mod clock;
 mod debug;
 mod follow;
 mod image;
+mod images;
 mod known;
+mod maps;
 mod naming;
+mod parts;
 mod process;
 mod symbols;
+mod telling;
 mod worker;
 
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};

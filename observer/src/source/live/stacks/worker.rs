@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use observer_common::StackHead;
 use rustc_hash::FxHashMap;
 
+use super::images::Images;
 use super::known::{Known, Missing};
-use super::process::{Images, Process, mapped};
+use super::maps::mapped;
+use super::process::Process;
 
 /// How often it is looked whether what a process has mapped is still the same, and what is not used any more.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
