@@ -14,9 +14,10 @@ pub mod tokio;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use observer_common::TaskPath;
 
 use super::kernel_half::KernelHalf;
-use super::targets::{Change, RuntimeWords};
+use super::targets::Change;
 use crate::event;
 use crate::source::Merge;
 
@@ -47,7 +48,7 @@ struct Target {
     /// A search that is going on, in this slot.
     hunt: Option<(u32, Hunt)>,
     /// What was proved: where, and how that is known.
-    proved: Option<(RuntimeWords, event::Runtime)>,
+    proved: Option<(TaskPath, event::Runtime)>,
 }
 
 impl Runtimes {
@@ -156,7 +157,7 @@ impl Runtimes {
 impl Target {
     /// A child of it, with a copy of its memory.
     fn forked(&self, pid: u32) -> Self {
-        let told = |(words, fact): &(RuntimeWords, event::Runtime)| {
+        let told = |(path, fact): &(TaskPath, event::Runtime)| {
             let evidence = event::text(&fact.evidence);
             let fact = event::Runtime {
                 header: event::Runtime::new(0, pid, "", "", "").header,
@@ -166,7 +167,7 @@ impl Target {
                 )),
                 ..*fact
             };
-            (*words, fact)
+            (*path, fact)
         };
         Self {
             pid,
@@ -181,9 +182,9 @@ impl Target {
     /// Begins with the program that was found.
     fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
-        if let Some((words, fact)) = &mut self.proved {
+        if let Some((path, fact)) = &mut self.proved {
             if let Some(slot) = kernel_half.targets.slot(self.pid) {
-                kernel_half.targets.set_words(slot, *words)?;
+                kernel_half.targets.set_path(slot, *path)?;
                 fact.header.at_ns = now_ns;
                 merge.push(bytemuck::bytes_of(fact));
             }
@@ -220,9 +221,9 @@ impl Target {
         let (proved, evidence) = match hunt.step(now_ns) {
             Stage::Seeks(seek) => return kernel_half.seekers.seek(slot, Some(seek)),
             Stage::GivenUp(reason) => (None, reason),
-            Stage::Proved(words, evidence) => {
-                kernel_half.targets.set_words(slot, words)?;
-                (Some(words), evidence)
+            Stage::Proved(path, evidence) => {
+                kernel_half.targets.set_path(slot, path)?;
+                (Some(path), evidence)
             }
         };
         kernel_half.seekers.seek(slot, None)?;
@@ -231,15 +232,15 @@ impl Target {
         Ok(())
     }
 
-    fn tell(&mut self, now_ns: u64, proved: Option<RuntimeWords>, evidence: &str, merge: &mut Merge) {
+    fn tell(&mut self, now_ns: u64, proved: Option<TaskPath>, evidence: &str, merge: &mut Merge) {
         let Some(found) = &self.found else { return };
         let version = found.version.as_deref().unwrap_or_default();
         let fact = event::Runtime {
             task_ids: proved.is_some().into(),
-            schedulers: proved.is_some_and(|words| words.scheduler.is_some()).into(),
+            schedulers: proved.is_some_and(|path| path.scheduler != 0).into(),
             ..event::Runtime::new(now_ns, self.pid, found.name.name(), version, evidence)
         };
         merge.push(bytemuck::bytes_of(&fact));
-        self.proved = proved.map(|words| (words, fact));
+        self.proved = proved.map(|path| (path, fact));
     }
 }

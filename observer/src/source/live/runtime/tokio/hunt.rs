@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use observer_common::conn;
+use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
+use observer_common::{TaskPath, conn};
 
 use super::proof::{Doing, Moment, Proof, Search, Verdict};
-use crate::source::live::targets::RuntimeWords;
 use crate::syscall;
 
 /// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
@@ -39,7 +39,7 @@ pub(in super::super) enum Stage {
     /// This is looked at.
     Seeks(Seek),
     /// Here they keep it, which is known by this.
-    Proved(RuntimeWords, String),
+    Proved(TaskPath, String),
     /// It was not found, for this reason.
     GivenUp(String),
 }
@@ -76,14 +76,7 @@ impl Hunt {
             Verdict::Open => Stage::Seeks(self.seek()),
             Verdict::Refuted(_) if self.next(now_ns) => Stage::Seeks(self.seek()),
             Verdict::Refuted(reason) => Stage::GivenUp(reason.to_owned()),
-            Verdict::Proved(proof) => {
-                let words = RuntimeWords {
-                    task: Some(self.offset(proof.word)),
-                    scheduler: proof.scheduler.map(|word| self.offset(word)),
-                    kind: proof.kind.map(|word| self.offset(word)),
-                };
-                Stage::Proved(words, self.evidence(&proof))
-            }
+            Verdict::Proved(proof) => Stage::Proved(self.path(&proof), self.evidence(&proof)),
         }
     }
 
@@ -137,6 +130,16 @@ impl Hunt {
             stack: head.stack,
             words,
         });
+    }
+
+    /// The id is a word of the context itself, and 0 outside of tasks.
+    fn path(&self, proof: &Proof) -> TaskPath {
+        TaskPath {
+            start: self.offset(proof.word),
+            scheduler: proof.scheduler.map_or(0, |word| self.offset(word)),
+            kind: proof.kind.map_or(0, |word| self.offset(word)),
+            ..TaskPath::zeroed()
+        }
     }
 
     /// Of a word of the window, in bytes from a thread's `fsbase`.
