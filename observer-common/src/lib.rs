@@ -30,3 +30,4 @@ pub use record::{
     Receive, ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,
 };
 pub use stack::{Stack, StackHead};
+pub use task::TaskPath;

@@ -7,13 +7,9 @@ pub mod map {
     /// Slots of the watched processes, by thread-group id (hash): [`crate::limits::NO_SLOT`] for those without one. Their
     /// children are put in by the kernel half, and who ended is taken out by it.
     pub const TARGETS: &str = "TARGETS";
-    /// Where the threads of a watched process keep the id of their current runtime task: bytes from their `fsbase`, 0
-    /// where that is not known. By slot (array).
-    pub const TASK_WORDS: &str = "TASK_WORDS";
-    /// Where they keep a pointer to the scheduler that runs them, as [`TASK_WORDS`].
-    pub const SCHEDULER_WORDS: &str = "SCHEDULER_WORDS";
-    /// Where they keep the kind of the runtime that they are in, as [`TASK_WORDS`].
-    pub const KIND_WORDS: &str = "KIND_WORDS";
+    /// Where the threads of a watched process keep what their runtime knows of them: a [`crate::TaskPath`] each. By slot
+    /// (array).
+    pub const TASK_PATHS: &str = "TASK_PATHS";
     /// Whoever begins to listen on these local TCP ports is watched from then on: the number of the network namespace, by
     /// port (hash).
     pub const AWAITED: &str = "AWAITED";

@@ -16,6 +16,7 @@ mod held;
 mod kernel;
 mod presence;
 mod ring;
+mod runtime;
 mod signals;
 mod socket;
 mod target;

@@ -7,13 +7,13 @@ use core::{cell::UnsafeCell, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_EXIST, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, HashMap},
+    btf_maps::HashMap,
     helpers::bpf_get_current_pid_tgid,
     macros::btf_map,
 };
-use observer_common::{LostReason, flags, limits, task};
+use observer_common::{LostReason, limits};
 
-use crate::{kernel::Task, ring, user};
+use crate::ring;
 
 const MAX_TARGETS: usize = limits::MAX_TARGETS as usize;
 
@@ -24,18 +24,6 @@ static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> =
 /// Watched processes whose end is recorded, for as long as their last thread may be on its CPU.
 #[btf_map]
 static ENDED: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
-
-/// Where a target's threads keep the id of their runtime task, see [`observer_common::names::map::TASK_WORDS`].
-#[btf_map]
-static TASK_WORDS: Array<i64, MAX_TARGETS> = Array::new();
-
-/// Where they keep a pointer to their scheduler, see [`observer_common::names::map::SCHEDULER_WORDS`].
-#[btf_map]
-static SCHEDULER_WORDS: Array<i64, MAX_TARGETS> = Array::new();
-
-/// Where they keep the kind of their runtime, see [`observer_common::names::map::KIND_WORDS`].
-#[btf_map]
-static KIND_WORDS: Array<i64, MAX_TARGETS> = Array::new();
 
 /// The only watched thread-group id, which has the first slot; 0 when there were ever several, and when there is none. With
 /// it a context switch of a stranger costs two comparisons, and no map look-up. Read and written as a volatile word: this
@@ -145,44 +133,6 @@ impl Target {
     #[inline(always)]
     pub(crate) fn slot(self) -> u32 {
         self.slot
-    }
-
-    /// Runtime task that the current thread, which must be one of this process, is in: see [`observer_common::task`].
-    #[inline(always)]
-    pub(crate) fn current_task(self, thread: Task) -> u64 {
-        let word = match TASK_WORDS.get(self.slot) {
-            Some(word) if *word != 0 => *word,
-            _ => return task::UNKNOWN,
-        };
-        match user::read_word(thread.fsbase().wrapping_add_signed(word)) {
-            Some(0) => task::NONE,
-            Some(id) => id,
-            None => task::UNKNOWN,
-        }
-    }
-
-    /// Whether the current thread, which must be one of this process, is under no scheduler of its runtime.
-    #[inline(always)]
-    pub(crate) fn has_no_scheduler(self, thread: Task) -> bool {
-        match SCHEDULER_WORDS.get(self.slot) {
-            Some(word) if *word != 0 => {
-                user::read_word(thread.fsbase().wrapping_add_signed(*word)) == Some(0)
-            }
-            _ => false,
-        }
-    }
-
-    /// The kind of runtime that the current thread, which must be one of this process, is in, as a record's flag.
-    #[inline(always)]
-    pub(crate) fn kind_of_runtime(self, thread: Task) -> u32 {
-        match KIND_WORDS.get(self.slot) {
-            Some(word) if *word != 0 => match user::read_word(thread.fsbase().wrapping_add_signed(*word)) {
-                Some(0) => flags::FIRST_KIND,
-                Some(1) => flags::SECOND_KIND,
-                _ => 0,
-            },
-            _ => 0,
-        }
     }
 }
 

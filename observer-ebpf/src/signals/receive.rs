@@ -12,6 +12,7 @@ use observer_common::{Kind, Receive, ReceiveHead, flags, limits};
 use crate::{
     kernel::{Sock, Task},
     ring,
+    runtime::Runtime,
     socket::{self, DIRECTION_IN, DIRECTION_NONE, DIRECTION_TRIED},
     target, user,
 };
@@ -94,7 +95,7 @@ fn receive(sock: Sock, result: i32, call_flags: u32) -> i32 {
         },
         conn: state.conn,
         arrived_ns,
-        task: target.current_task(task),
+        task: Runtime::of(target).current_task(task),
         result,
         flags: record_flags,
         min_flt: task.min_flt(),

@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Seen, Stack, StackHead, limits, task};
 
-use crate::{kernel::Task, presence, ring, target, theft};
+use crate::{kernel::Task, presence, ring, runtime::Runtime, target, theft};
 
 /// Userspace sets its size.
 #[btf_map]
@@ -88,7 +88,7 @@ fn sample(ctx: PerfEventContext) -> u32 {
     let thread = Task::current();
     let at_ns = ring::now();
     theft::look(thread, tid, tgid, at_ns);
-    let runtime_task = target.current_task(thread);
+    let runtime_task = Runtime::of(target).current_task(thread);
     if runtime_task != task::UNKNOWN {
         ring::write(
             at_ns,

@@ -11,6 +11,7 @@ use observer_common::{Kind, Send, SendHead, http};
 use crate::{
     kernel::{Sock, Task},
     ring,
+    runtime::Runtime,
     socket::{self, DIRECTION_OUT},
     target, theft, user,
 };
@@ -70,7 +71,7 @@ fn send(sock: Sock, result: i32) -> i32 {
             -1
         },
         conn: state.conn,
-        task: target.current_task(task),
+        task: Runtime::of(target).current_task(task),
         result,
         flags: state.opened,
         min_flt: task.min_flt(),

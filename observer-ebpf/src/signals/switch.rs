@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
-use crate::{kernel::Task, presence, ring, target::Target, theft, user};
+use crate::{kernel::Task, presence, ring, runtime::Runtime, target::Target, theft, user};
 
 /// `TASK_DEAD`: the thread leaves its CPU for the last time.
 const DEAD: u32 = 0x80;
@@ -91,11 +91,12 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
         }
         theft::look(prev, prev.tid(), prev_tgid, at_ns);
         // It is still the current thread, with its memory.
-        let task = target.current_task(prev);
+        let runtime = Runtime::of(target);
+        let task = runtime.current_task(prev);
         let in_task = task != task::UNKNOWN && task != task::NONE;
-        let no_scheduler = in_task && target.has_no_scheduler(prev);
+        let no_scheduler = in_task && runtime.has_no_scheduler(prev);
         let kind = if user::waits_for_events(registers.syscall()) {
-            target.kind_of_runtime(prev)
+            runtime.kind(prev)
         } else {
             0
         };

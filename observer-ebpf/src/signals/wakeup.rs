@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use observer_common::{Kind, Waking, conn, limits, task};
 
-use crate::{kernel::Task, ring, socket, target::Target};
+use crate::{kernel::Task, ring, runtime::Runtime, socket, target::Target};
 
 /// `sched_waking(task_struct *p)`
 #[btf_tracepoint(function = "sched_waking")]
@@ -45,7 +45,7 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
             waker_syscall: waker.registers().syscall(),
             conn,
             throttled_ns: woken.throttled_ns(),
-            waker_task: waker_target.map_or(task::UNKNOWN, |target| target.current_task(waker)),
+            waker_task: waker_target.map_or(task::UNKNOWN, |target| Runtime::of(target).current_task(waker)),
             waker_comm: waker.comm(),
         },
     );

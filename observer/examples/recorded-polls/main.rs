@@ -10,7 +10,7 @@ use clap::Parser as _;
 use observer::event::Event;
 use observer::model::id::Task;
 use observer::model::poll::Poll;
-use observer::polls::Polls;
+use observer::runtime::tokio::polls::Polls;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
 use serde::Serialize;

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, bail};
-use observer::source::live::{KernelHalf, Options, offsets, polls, privilege, signals};
+use observer::source::live::runtime::tokio::polls;
+use observer::source::live::{KernelHalf, Options, offsets, privilege, signals};
 use observer_common::{limits, rss};
 
 use super::exit::Ending;

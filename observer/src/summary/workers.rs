@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
+use crate::runtime::tokio::Counted;
 use crate::syscall;
-use crate::threads::{Counted, Usage};
+use crate::threads::Usage;
 
 /// Workers that are told apart; beyond, the one that was not seen for longest makes room.
 const MAX_WORKERS: usize = 1024;

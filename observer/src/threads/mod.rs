@@ -12,22 +12,20 @@ mod comms;
 mod events;
 mod facts;
 mod history;
-mod identity;
 mod index;
 mod judgement;
 mod occupancy;
 mod packed;
 mod past;
 mod queued;
-mod roles;
 mod samples;
 mod state;
 mod tasks;
 mod thefts;
 mod thread;
 mod usage;
-mod workers;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -38,13 +36,11 @@ pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::MAX_SLICES;
 pub use queued::Queued;
-pub use roles::Counted;
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
 pub use thefts::Theft;
 pub use thread::Thread;
 pub use usage::{Longest, Usage};
-pub use workers::{Roles, Workers};
 
 use self::acceptors::Acceptors;
 use self::availability::Availability;
@@ -55,6 +51,7 @@ use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::id::{RequestId, Task};
+use crate::runtime::tokio::{self, Role, Roles, ThreadRole};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -154,6 +151,26 @@ impl Threads {
     /// Who had a CPU between two times, as far as a watched thread waited for it; the last first.
     pub fn occupants(&self, cpu: u16, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Occupation> + '_ {
         self.occupancy.between(cpu, from_ns, to_ns)
+    }
+
+    /// What the threads of each process are to its runtimes, as far as they were seen at it.
+    #[must_use]
+    pub fn roles(&self) -> BTreeMap<u32, Roles> {
+        tokio::by_process(self.threads.iter().map(|(&tid, thread)| ThreadRole {
+            tid,
+            pid: thread.pid,
+            comm: thread.comm.as_ref(),
+            role: &thread.role,
+            is_of_pool: thread.is_of_pool(),
+        }))
+    }
+
+    /// Process `pid` became another program, or ended.
+    fn forget_roles(&mut self, pid: u32) {
+        let threads = self.threads.values_mut();
+        threads
+            .filter(|thread| thread.pid == pid)
+            .for_each(|thread| thread.role = Role::default());
     }
 
     /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::model::id::{RequestId, Task};
+use crate::runtime::tokio::{Ids, Known};
 
 /// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
 const MAX_TASKS: usize = 32_768;
@@ -22,7 +23,7 @@ pub(super) struct Work {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TaskFacts {
     pub(super) work: Option<Work>,
-    /// No newer task of its process was seen before.
+    /// No newer task of its process was seen before, where the order of ids tells.
     pub(super) is_newest: bool,
 }
 
@@ -42,15 +43,6 @@ pub(super) struct Tasks {
     older: FxHashMap<(u32, u64), Work>,
     /// By process.
     ids: FxHashMap<u32, Ids>,
-}
-
-/// What is known of the ids of a process's tasks. A runtime counts them up.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ids {
-    /// The newest that was seen.
-    newest: u64,
-    /// The oldest that served a client.
-    oldest_server: Option<u64>,
 }
 
 impl Tasks {
@@ -83,16 +75,14 @@ impl Tasks {
         if self.recent.get(&(pid, id)) == Some(&work) {
             return;
         }
-        let ids = self.ids.entry(pid).or_default();
-        ids.newest = ids.newest.max(id);
-        ids.oldest_server = Some(ids.oldest_server.map_or(id, |oldest| oldest.min(id)));
+        self.ids.entry(pid).or_default().served(id);
         self.remember(pid, id, work);
     }
 
     /// What is known of a task in which a thread is seen now.
     pub(super) fn facts(&mut self, pid: u32, task: Task) -> TaskFacts {
         task.id().map_or_else(TaskFacts::default, |id| TaskFacts {
-            is_newest: self.is_newest(pid, id),
+            is_newest: self.ids.entry(pid).or_default().saw_newest(id),
             work: self.get(pid, id),
         })
     }
@@ -109,19 +99,13 @@ impl Tasks {
         }
     }
 
-    /// Whether a task was begun before all that were seen serving clients.
-    pub(super) fn is_older_than_servers(&self, pid: u32, task: Task) -> bool {
-        let oldest = self.ids.get(&pid).and_then(|ids| ids.oldest_server);
-        task.id()
-            .is_some_and(|id| oldest.is_none_or(|oldest| id < oldest))
-    }
-
-    /// Whether no newer task of the process was seen yet.
-    fn is_newest(&mut self, pid: u32, id: u64) -> bool {
-        let ids = self.ids.entry(pid).or_default();
-        let is = id > ids.newest;
-        ids.newest = ids.newest.max(id);
-        is
+    /// What is known of a task in which a thread waits.
+    pub(super) fn known(&self, pid: u32, task: Task) -> Known {
+        let ids = self.ids.get(&pid).copied().unwrap_or_default();
+        Known {
+            serves: self.serves(pid, task).is_some(),
+            is_older_than_servers: task.id().is_some_and(|id| ids.is_older_than_servers(id)),
+        }
     }
 
     /// Process `pid` became another program, or ended: its ids begin anew.

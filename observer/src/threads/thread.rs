@@ -3,13 +3,12 @@
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::facts::Facts;
-use super::identity::{self, Identity};
 use super::judgement::{Before, Held, Moment, Observation, Verdict};
-use super::roles::Role;
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
 use crate::model::id::{RequestId, Task};
+use crate::runtime::tokio::{self, Identity, Role};
 use crate::syscall::Wait;
 
 /// One thread.
@@ -172,7 +171,8 @@ impl Thread {
             self.take_usage(at_ns);
         }
         if !preempted {
-            self.identity.learn(self.pid, stamp, wait, self.held.task, tasks);
+            let known = || tasks.known(self.pid, stamp);
+            self.identity.learn(stamp, wait, self.held.task, known);
         }
         let task = self.identity.task(stamp);
         self.seen_in(at_ns, task, faults, tasks);
@@ -187,7 +187,7 @@ impl Thread {
             );
             return;
         }
-        let wait = identity::wait_in(task, wait);
+        let wait = tokio::wait_in(task, wait);
         let blocked = State::Blocked(Block {
             wait,
             syscall: event.syscall,

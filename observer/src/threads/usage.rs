@@ -1,8 +1,8 @@
 //! What a worker did over an interval of time, and what kept it longest.
 
-use super::roles::Counted;
 use super::state::{Owner, Slice, State};
 use crate::model::id::Task;
+use crate::runtime::tokio::Counted;
 
 /// What a worker did since it was asked last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

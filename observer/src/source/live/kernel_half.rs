@@ -11,9 +11,9 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, limits, names};
 
 use super::facts::clock;
-use super::polls::{self, Functions};
 use super::rings::Rings;
 use super::runtime::Seekers;
+use super::runtime::tokio::polls::{self, Functions};
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
 use super::targets::{InKernel, look};

@@ -9,7 +9,6 @@ mod found;
 mod held;
 mod kernel_half;
 pub mod offsets;
-pub mod polls;
 pub mod privilege;
 mod processes;
 mod program_time;

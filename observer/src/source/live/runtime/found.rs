@@ -1,20 +1,40 @@
 //! Which runtime a running process has: in its program, or else in one of the shared libraries that it has loaded.
 
 use std::fs::{self, File};
-use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use rustc_hash::FxHashMap;
 
-use super::elf::{self, FoundBy, Image, Name};
+use super::elf::{self, Image};
+use super::tokio::Place;
 
 /// Files of which it is remembered what they say, at most.
 const MOST_FILES: usize = 1024;
 
 /// Most shared libraries that are looked into.
 const MOST_LIBRARIES: usize = 64;
+
+/// A runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Of Rust.
+    Tokio,
+    /// Of Go.
+    Go,
+}
+
+/// How a runtime was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// By the symbol of its context.
+    Symbols,
+    /// By the names of its source files, in the messages of panics.
+    Strings,
+    /// By the build information that Go leaves in its programs.
+    BuildInfo,
+}
 
 /// The runtime of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +60,27 @@ pub(super) enum Tasks {
     Nowhere(String),
 }
 
-/// Where to seek.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// Bytes from a thread's `fsbase`.
-    pub(super) variables: Range<i64>,
-    /// They are the runtime's context and nothing else.
-    pub(super) is_context: bool,
-    /// Address of the count of task ids that were given out.
-    pub(super) issued_at: Option<u64>,
+impl Name {
+    /// As users see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tokio => "tokio",
+            Self::Go => "go",
+        }
+    }
+}
+
+impl FoundBy {
+    /// As users see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Symbols => "symbols",
+            Self::Strings => "strings",
+            Self::BuildInfo => "buildinfo",
+        }
+    }
 }
 
 /// Looks for a runtime in process `pid`. Where its files cannot be read, none is found.
@@ -84,8 +116,10 @@ fn look(pid: u32, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let maps = Process::new(i32::try_from(pid).ok()?).ok()?.maps().ok()?.0;
-    if let Some(image) = look_into(&program) {
-        return Some(of_program(image, start_of(&maps, &path)));
+    match look_into(&program) {
+        Some(Image::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
+        Some(Image::Go(image)) => return Some(image.found()),
+        None => {}
     }
     let mut libraries: Vec<&Path> = maps
         .iter()
@@ -96,42 +130,11 @@ fn look(pid: u32, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<
     libraries.truncate(MOST_LIBRARIES);
     libraries.into_iter().find_map(|library| {
         let inside = format!("/proc/{pid}/root{}", library.display());
-        let image = look_into(&File::open(inside).ok()?)?;
-        (image.name == Name::Tokio).then(|| of_library(image, library))
+        match look_into(&File::open(inside).ok()?)? {
+            Image::Tokio(image) => Some(image.of_library(library)),
+            Image::Go(_) => None,
+        }
     })
-}
-
-fn of_program(image: Image, start: Option<u64>) -> Found {
-    let tasks = match (image.name, image.tls) {
-        (Name::Tokio, Some(tls)) => Tasks::Within(Place {
-            is_context: image.context.is_some(),
-            variables: image.context.unwrap_or(tls),
-            issued_at: image
-                .issued_at
-                .zip(start)
-                .map(|(address, start)| start.wrapping_sub(image.base).wrapping_add(address)),
-        }),
-        (Name::Tokio, None) => Tasks::Nowhere("the program has no thread-local variables".to_owned()),
-        (Name::Go, _) => Tasks::Unknown,
-    };
-    Found {
-        name: image.name,
-        version: image.version,
-        found_by: image.found_by,
-        tasks,
-    }
-}
-
-fn of_library(image: Image, library: &Path) -> Found {
-    Found {
-        name: image.name,
-        version: image.version,
-        found_by: image.found_by,
-        tasks: Tasks::Nowhere(format!(
-            "the runtime is in the shared library {}, whose variables have no fixed place",
-            library.display()
-        )),
-    }
 }
 
 /// Where the beginning of a file was mapped.
@@ -145,30 +148,5 @@ fn library(map: &MemoryMap) -> Option<&Path> {
     match &map.pathname {
         MMapPath::Path(path) if map.perms.contains(MMPermissions::EXECUTE) => Some(path),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_test_is_a_process_with_tokio_and_its_count_of_tasks_is_read() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let id: u64 = runtime
-            .block_on(async { tokio::spawn(async {}).id() })
-            .to_string()
-            .parse()
-            .unwrap();
-        let found = look_at(std::process::id()).unwrap();
-        assert_eq!((found.name, found.found_by), (Name::Tokio, FoundBy::Symbols));
-        let Tasks::Within(place) = found.tasks else {
-            panic!("{found:?}")
-        };
-        assert!(place.is_context && !place.variables.is_empty());
-        let address = place.issued_at.unwrap() as usize;
-        // SAFETY: the runtime's own counter, an aligned word that lives as long as the program.
-        let issued = unsafe { std::ptr::with_exposed_provenance::<u64>(address).read_volatile() };
-        assert!(issued > id, "{issued} {id}");
     }
 }

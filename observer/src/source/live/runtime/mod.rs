@@ -1,68 +1,31 @@
 //! The language runtime of each target, and where its threads keep the id of the task that they are in.
 //!
 //! What a program's file tells ([`look_at`]) decides where to seek; the proof comes from how the words of running
-//! threads behave (`proof`). Until it has come, and where it does not come, the kernel half reads no task ids.
+//! threads behave. Until it has come, and where it does not come, the kernel half reads no task ids. Which files are read
+//! and which processes there are is the same for every runtime; what one of them is known by has a room of its own.
 
 mod elf;
 mod found;
+mod go;
 mod looking;
-mod proof;
 mod seekers;
+pub mod tokio;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use anyhow::Result;
-use observer_common::conn;
-use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
+use observer_common::TaskPath;
 
 use super::kernel_half::KernelHalf;
-use super::targets::{Change, RuntimeWords};
+use super::targets::Change;
 use crate::event;
 use crate::source::Merge;
-use crate::syscall;
 
-pub use elf::{FoundBy, Name};
-pub use found::{Found, look_at};
-use found::{Place, Tasks};
+use self::tokio::{Hunt, Stage};
+use found::Tasks;
+pub use found::{Found, FoundBy, Name, look_at};
 use looking::{Looking, Question};
-use proof::{Doing, Moment, Proof, Search, Verdict};
 pub(super) use seekers::Seekers;
-
-/// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
-const INTERVAL_NS: u32 = 200_000;
-
-/// The same once that was no use.
-const SLOW_INTERVAL_NS: u32 = 10_000_000;
-
-/// Samples after which it was no use.
-const FAST_SAMPLES: u32 = 4_000;
-
-/// How often everything is gone through: what contradicted a word once can have been one odd connection.
-const ATTEMPTS: u32 = 3;
-
-impl Name {
-    /// As users see it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tokio => "tokio",
-            Self::Go => "go",
-        }
-    }
-}
-
-impl FoundBy {
-    /// As users see it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Symbols => "symbols",
-            Self::Strings => "strings",
-            Self::BuildInfo => "buildinfo",
-        }
-    }
-}
 
 /// The runtimes of all targets.
 pub(super) struct Runtimes {
@@ -82,24 +45,10 @@ struct Target {
     question: Option<Question>,
     /// It is not begun with yet.
     is_new: bool,
-    hunt: Option<Hunt>,
+    /// A search that is going on, in this slot.
+    hunt: Option<(u32, Hunt)>,
     /// What was proved: where, and how that is known.
-    proved: Option<(RuntimeWords, event::Runtime)>,
-}
-
-/// A search that is going on in a process.
-struct Hunt {
-    /// That of the process.
-    slot: u32,
-    place: Place,
-    /// Parts of the place that are looked at one after the other.
-    windows: Vec<Range<i64>>,
-    /// Which of them is looked at now, counted through all attempts.
-    turn: usize,
-    search: Search,
-    /// Samples from before are of another window or program.
-    since_ns: u64,
-    samples: u32,
+    proved: Option<(TaskPath, event::Runtime)>,
 }
 
 impl Runtimes {
@@ -185,7 +134,7 @@ impl Runtimes {
     ) -> Result<()> {
         kernel_half.seekers.drain(|sample| {
             let target = self.targets.get_mut(&sample.head.tgid);
-            if let Some(hunt) = target.and_then(|target| target.hunt.as_mut()) {
+            if let Some((_, hunt)) = target.and_then(|target| target.hunt.as_mut()) {
                 hunt.see(sample);
             }
         });
@@ -208,7 +157,7 @@ impl Runtimes {
 impl Target {
     /// A child of it, with a copy of its memory.
     fn forked(&self, pid: u32) -> Self {
-        let told = |(words, fact): &(RuntimeWords, event::Runtime)| {
+        let told = |(path, fact): &(TaskPath, event::Runtime)| {
             let evidence = event::text(&fact.evidence);
             let fact = event::Runtime {
                 header: event::Runtime::new(0, pid, "", "", "").header,
@@ -218,7 +167,7 @@ impl Target {
                 )),
                 ..*fact
             };
-            (*words, fact)
+            (*path, fact)
         };
         Self {
             pid,
@@ -233,9 +182,9 @@ impl Target {
     /// Begins with the program that was found.
     fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
-        if let Some((words, fact)) = &mut self.proved {
+        if let Some((path, fact)) = &mut self.proved {
             if let Some(slot) = kernel_half.targets.slot(self.pid) {
-                kernel_half.targets.set_words(slot, *words)?;
+                kernel_half.targets.set_path(slot, *path)?;
                 fact.header.at_ns = now_ns;
                 merge.push(bytemuck::bytes_of(fact));
             }
@@ -256,31 +205,25 @@ impl Target {
                 let Some(slot) = kernel_half.targets.slot(self.pid) else {
                     return Ok(());
                 };
-                let hunt = Hunt::new(slot, place.clone(), now_ns);
+                let hunt = Hunt::new(place.clone(), now_ns);
                 kernel_half.seekers.seek(slot, Some(hunt.seek()))?;
-                self.hunt = Some(hunt);
+                self.hunt = Some((slot, hunt));
             }
         }
         Ok(())
     }
 
     fn step(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
-        let Some(hunt) = &mut self.hunt else { return Ok(()) };
-        let slot = hunt.slot;
-        let (proved, evidence) = match hunt.search.verdict() {
-            Verdict::Open => return kernel_half.seekers.seek(slot, Some(hunt.seek())),
-            Verdict::Refuted(_) if hunt.next(now_ns) => {
-                return kernel_half.seekers.seek(slot, Some(hunt.seek()));
-            }
-            Verdict::Refuted(reason) => (None, reason.to_owned()),
-            Verdict::Proved(proof) => {
-                let words = RuntimeWords {
-                    task: Some(hunt.offset(proof.word)),
-                    scheduler: proof.scheduler.map(|word| hunt.offset(word)),
-                    kind: proof.kind.map(|word| hunt.offset(word)),
-                };
-                kernel_half.targets.set_words(slot, words)?;
-                (Some(words), hunt.evidence(&proof))
+        let Some((slot, hunt)) = &mut self.hunt else {
+            return Ok(());
+        };
+        let slot = *slot;
+        let (proved, evidence) = match hunt.step(now_ns) {
+            Stage::Seeks(seek) => return kernel_half.seekers.seek(slot, Some(seek)),
+            Stage::GivenUp(reason) => (None, reason),
+            Stage::Proved(path, evidence) => {
+                kernel_half.targets.set_path(slot, path)?;
+                (Some(path), evidence)
             }
         };
         kernel_half.seekers.seek(slot, None)?;
@@ -289,153 +232,15 @@ impl Target {
         Ok(())
     }
 
-    fn tell(&mut self, now_ns: u64, proved: Option<RuntimeWords>, evidence: &str, merge: &mut Merge) {
+    fn tell(&mut self, now_ns: u64, proved: Option<TaskPath>, evidence: &str, merge: &mut Merge) {
         let Some(found) = &self.found else { return };
         let version = found.version.as_deref().unwrap_or_default();
         let fact = event::Runtime {
             task_ids: proved.is_some().into(),
-            schedulers: proved.is_some_and(|words| words.scheduler.is_some()).into(),
+            schedulers: proved.is_some_and(|path| path.scheduler != 0).into(),
             ..event::Runtime::new(now_ns, self.pid, found.name.name(), version, evidence)
         };
         merge.push(bytemuck::bytes_of(&fact));
-        self.proved = proved.map(|words| (words, fact));
-    }
-}
-
-impl Hunt {
-    fn new(slot: u32, place: Place, now_ns: u64) -> Self {
-        let windows = windows(&place.variables);
-        Self {
-            slot,
-            search: search_in(&windows[0], &place),
-            place,
-            windows,
-            turn: 0,
-            since_ns: now_ns,
-            samples: 0,
-        }
-    }
-
-    /// Goes on to the next window; false when all have been gone through as often as is worth it.
-    fn next(&mut self, now_ns: u64) -> bool {
-        self.turn += 1;
-        if self.turn >= self.windows.len() * ATTEMPTS as usize {
-            return false;
-        }
-        self.search = search_in(self.window(), &self.place);
-        self.since_ns = now_ns;
-        true
-    }
-
-    fn window(&self) -> &Range<i64> {
-        &self.windows[self.turn % self.windows.len()]
-    }
-
-    /// What the kernel half is asked for.
-    fn seek(&self) -> Seek {
-        let window = self.window();
-        Seek {
-            from: window.start,
-            issued_at: self.place.issued_at.unwrap_or(0),
-            bytes: u32::try_from(window.end - window.start).unwrap_or(0),
-            interval_ns: if self.samples < FAST_SAMPLES {
-                INTERVAL_NS
-            } else {
-                SLOW_INTERVAL_NS
-            },
-        }
-    }
-
-    fn see(&mut self, sample: &Sample) {
-        let Sample { head, words } = sample;
-        let words = words.get(..head.bytes as usize / 8);
-        let Some(words) = words.filter(|_| head.at_ns >= self.since_ns) else {
-            return;
-        };
-        self.samples = self.samples.saturating_add(1);
-        let doing = match head.conn {
-            conn::NONE if syscall::waits_for_events(head.syscall) => Doing::WaitForEvents,
-            conn::NONE => return,
-            conn => Doing::Receive(conn),
-        };
-        self.search.see(&Moment {
-            tid: head.tid,
-            doing,
-            issued: head.issued,
-            stack: head.stack,
-            words,
-        });
-    }
-
-    /// Of a word of the window, in bytes from a thread's `fsbase`.
-    fn offset(&self, word: usize) -> i64 {
-        self.window().start + 8 * i64::try_from(word).unwrap_or(0)
-    }
-
-    fn evidence(&self, proof: &Proof) -> String {
-        let Proof {
-            word,
-            connections,
-            receives,
-            waits,
-            counted,
-            scheduler,
-            kind,
-        } = *proof;
-        let whose = match connections {
-            1 => "the only connection had one id".to_owned(),
-            _ => format!("each of {connections} connections had an id of its own"),
-        };
-        let scheduler =
-            scheduler.map_or_else(String::new, |word| format!("; word {word} is its scheduler's"));
-        let kind = kind.map_or_else(String::new, |word| format!(", {word} its kind"));
-        format!(
-            "word {word} of the {} at fsbase{:+}: in {receives} receives, {whose}{}, and in {waits} waits for events no \
-             thread had such an id{scheduler}{kind}",
-            if self.place.is_context {
-                "context"
-            } else {
-                "variables"
-            },
-            self.window().start,
-            if counted { " that was given out" } else { "" },
-        )
-    }
-}
-
-fn search_in(window: &Range<i64>, place: &Place) -> Search {
-    let words = usize::try_from((window.end - window.start) / 8).unwrap_or(0);
-    Search::new(words, place.is_context)
-}
-
-/// Whole words, in pieces that fit a sample. The first is the one nearest to `fsbase`.
-fn windows(variables: &Range<i64>) -> Vec<Range<i64>> {
-    let bytes = WINDOW_BYTES.cast_signed() as i64;
-    let start = (variables.start + 7).div_euclid(8) * 8;
-    let end = variables.end.div_euclid(8) * 8;
-    let mut windows = Vec::new();
-    let mut end = end.max(start);
-    while end > start || windows.is_empty() {
-        let from = (end - bytes).max(start);
-        windows.push(from..end);
-        end = from;
-    }
-    windows
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_whole_words_are_in_a_window() {
-        let of = |start, end| -> Vec<(i64, i64)> {
-            let windows = windows(&(start..end));
-            windows.iter().map(|window| (window.start, window.end)).collect()
-        };
-        assert_eq!(of(-0xd8, -0x60), [(-0xd8, -0x60)]);
-        assert_eq!(of(-21, -1), [(-16, -8)]);
-        assert_eq!(of(-1032, 0), [(-1024, 0), (-1032, -1024)]);
-        assert_eq!(of(-8, -8), [(-8, -8)]);
+        self.proved = proved.map(|path| (path, fact));
     }
 }

@@ -1,5 +1,7 @@
 //! Whose code a function is, by its readable name.
 
+use crate::runtime::tokio::names as tokio;
+
 /// Whose code a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -39,11 +41,8 @@ const PRIMITIVE_TYPES: &[&str] = &[
     "usize", "f16", "f32", "f64", "f128",
 ];
 
-/// Runtimes, servers and middleware. A name that ends with `_` stands for all crates that begin with it.
+/// Servers and middleware, beside the runtime's own crates. A name that ends with `_` stands for all crates that begin with it.
 const FRAMEWORK_CRATES: &[&str] = &[
-    "tokio",
-    "tokio_",
-    "mio",
     "hyper",
     "hyper_",
     "h2",
@@ -108,7 +107,11 @@ pub(super) fn part(name: &str) -> Part {
         let own = origin(name);
         return if STANDARD_CRATES.contains(&own) || is_primitive(own) {
             Part::Standard
-        } else if FRAMEWORK_CRATES.iter().any(|known| is_crate(own, known)) {
+        } else if tokio::CRATES
+            .iter()
+            .chain(FRAMEWORK_CRATES)
+            .any(|known| is_crate(own, known))
+        {
             Part::Framework
         } else {
             Part::Program

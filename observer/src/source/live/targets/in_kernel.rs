@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError};
-use observer_common::{limits, names};
+use bytemuck::Zeroable as _;
+use observer_common::{TaskPath, limits, names};
 
 use super::super::kernel_half::map;
 
@@ -16,24 +17,19 @@ use super::super::kernel_half::map;
 const ONLY_NEW: u64 = 1;
 const ONLY_THERE: u64 = 2;
 
-/// Where the threads of a process keep what their runtime knows of them: words, in bytes from their `fsbase`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct RuntimeWords {
-    /// The id of the current task.
-    pub(in super::super) task: Option<i64>,
-    /// A pointer to the scheduler that runs the thread.
-    pub(in super::super) scheduler: Option<i64>,
-    /// The kind of the runtime.
-    pub(in super::super) kind: Option<i64>,
-}
+/// [`TaskPath`] as aya writes map values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct PathPod(TaskPath);
+
+// SAFETY: `TaskPath` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
+unsafe impl aya::Pod for PathPod {}
 
 /// The list, and the slots.
 pub(in super::super) struct InKernel {
     targets: HashMap<MapData, u32, u32>,
     only_target: Array<MapData, u32>,
-    task_words: Array<MapData, i64>,
-    scheduler_words: Array<MapData, i64>,
-    kind_words: Array<MapData, i64>,
+    paths: Array<MapData, PathPod>,
     /// By process.
     slots: BTreeMap<u32, u32>,
     /// The one that was free for longest comes first: a child can have been given its parent's just before that ended.
@@ -46,9 +42,7 @@ impl InKernel {
         let mut list = Self {
             targets: map(ebpf, names::map::TARGETS)?,
             only_target: map(ebpf, names::variable::ONLY_TARGET_MAP)?,
-            task_words: map(ebpf, names::map::TASK_WORDS)?,
-            scheduler_words: map(ebpf, names::map::SCHEDULER_WORDS)?,
-            kind_words: map(ebpf, names::map::KIND_WORDS)?,
+            paths: map(ebpf, names::map::TASK_PATHS)?,
             slots: BTreeMap::new(),
             free: (0..limits::MAX_TARGETS).collect(),
         };
@@ -111,28 +105,27 @@ impl InKernel {
     pub(in super::super) fn give_back(&mut self, pid: u32) -> Option<u32> {
         let slot = self.slots.remove(&pid).filter(|slot| *slot != limits::NO_SLOT)?;
         self.free.push_back(slot);
-        // Without words nothing is read.
-        let _ = self.set_words(slot, RuntimeWords::default());
+        // Without a path nothing is read.
+        let _ = self.set_path(slot, TaskPath::zeroed());
         Some(slot)
     }
 
     /// Says where the threads of the process in this slot keep what their runtime knows of them.
-    pub(in super::super) fn set_words(&mut self, slot: u32, words: RuntimeWords) -> Result<()> {
-        let RuntimeWords {
-            task,
-            scheduler,
-            kind,
-        } = words;
-        let maps = [
-            (&mut self.task_words, task),
-            (&mut self.scheduler_words, scheduler),
-            (&mut self.kind_words, kind),
-        ];
-        for (map, word) in maps {
-            map.set(slot, word.unwrap_or(0), 0)
-                .context("cannot say where a process keeps what its runtime knows")?;
-        }
-        Ok(())
+    ///
+    /// Programs read this while it is written. Where the path begins says that there is one, so that is taken away before
+    /// anything else changes, and is given back after.
+    pub(in super::super) fn set_path(&mut self, slot: u32, path: TaskPath) -> Result<()> {
+        let mut write = || -> Result<(), MapError> {
+            let PathPod(before) = self.paths.get(&slot, 0)?;
+            let steps = [
+                TaskPath { start: 0, ..before },
+                TaskPath { start: 0, ..path },
+                path,
+            ];
+            let mut steps = steps.into_iter();
+            steps.try_for_each(|path| self.paths.set(slot, PathPod(path), 0))
+        };
+        write().context("cannot say where a process keeps what its runtime knows")
     }
 }
 

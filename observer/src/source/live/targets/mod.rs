@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer_common::{Process, ProcessChange, flags};
 
-pub(super) use in_kernel::{InKernel, RuntimeWords};
+pub(super) use in_kernel::InKernel;
 
 use crate::event;
 use crate::source::Merge;

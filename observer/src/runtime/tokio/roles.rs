@@ -10,13 +10,13 @@ use crate::syscall::{self, Wait};
 
 /// What one thread is.
 #[derive(Debug, Default)]
-pub(super) struct Role {
+pub(crate) struct Role {
     /// Where it waited for events last.
     waits: Option<EventSource>,
     /// It has run another task since it first waited there.
     ran: bool,
     /// Where it waited for events, ran something else, and waited again.
-    pub(super) worker: Option<EventSource>,
+    worker: Option<EventSource>,
     jobs: Jobs,
 }
 
@@ -55,7 +55,7 @@ pub struct Counted {
 
 impl Role {
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
-    pub(super) fn left(&mut self, event: &SwitchOut, wait: Wait) {
+    pub(crate) fn left(&mut self, event: &SwitchOut, wait: Wait) {
         let task = Task::new(event.task);
         if !task.is_known() {
             return;
@@ -84,7 +84,7 @@ impl Role {
     }
 
     /// A scheduler ran this task on the thread.
-    pub(super) fn ran(&mut self, task: Task) {
+    pub(crate) fn ran(&mut self, task: Task) {
         if task.id().is_none() {
             return;
         }
@@ -105,17 +105,22 @@ impl Role {
     }
 
     /// Events were lost: it may have had nothing to do meanwhile.
-    pub(super) fn lost(&mut self) {
+    pub(crate) fn lost(&mut self) {
         self.jobs.waited = true;
     }
 
+    /// Where it waits for events between the tasks that it runs, as a worker.
+    pub(super) fn worker(&self) -> Option<EventSource> {
+        self.worker
+    }
+
     /// Whether it runs jobs.
-    pub(super) fn is_of_pool(&self) -> bool {
+    pub(crate) fn is_of_pool(&self) -> bool {
         self.jobs.last.id().is_some() && !self.jobs.came_back
     }
 
     /// Its jobs since this was asked last.
-    pub(super) fn take_jobs(&mut self) -> Counted {
+    pub(crate) fn take_jobs(&mut self) -> Counted {
         std::mem::take(&mut self.jobs.counted)
     }
 }

@@ -1,10 +1,9 @@
 //! What the threads of a process are to its runtimes: which of them are workers of the same, and of what kind it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::Threads;
 use super::roles::{EventSource, Role};
-use super::thread::Thread;
 use crate::model::runtime::Flavour;
 
 /// What the threads of a process are to their runtimes.
@@ -28,47 +27,34 @@ pub struct Workers {
     /// How many of them do so in a task.
     pub in_tasks: u64,
     /// Its threads, by id, with their names where known.
-    pub threads: BTreeMap<u32, Option<std::sync::Arc<str>>>,
+    pub threads: BTreeMap<u32, Option<Arc<str>>>,
 }
 
-impl Threads {
-    /// What the threads of each process are to its runtimes, as far as they were seen at it.
-    #[must_use]
-    pub fn roles(&self) -> BTreeMap<u32, Roles> {
-        by_process(self.threads.iter().map(|(&tid, thread)| (tid, thread)))
-    }
-
-    /// Process `pid` became another program, or ended.
-    pub(super) fn forget_roles(&mut self, pid: u32) {
-        let threads = self.threads.values_mut();
-        threads
-            .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.role = Role::default());
-    }
+/// What one thread is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadRole<'a> {
+    pub(crate) tid: u32,
+    pub(crate) pid: u32,
+    /// Its name, where known.
+    pub(crate) comm: Option<&'a Arc<str>>,
+    pub(crate) role: &'a Role,
+    /// It runs jobs, and nothing else is known of it.
+    pub(crate) is_of_pool: bool,
 }
 
-fn by_process<'a>(threads: impl Iterator<Item = (u32, &'a Thread)>) -> BTreeMap<u32, Roles> {
+/// What the threads of each process are.
+pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> BTreeMap<u32, Roles> {
     let mut processes = BTreeMap::<u32, Roles>::new();
     let mut sources = BTreeMap::<(u32, u32), Vec<EventSource>>::new();
-    for (tid, thread) in threads {
-        if thread.is_of_pool() {
+    for thread in threads {
+        if thread.is_of_pool {
             processes.entry(thread.pid).or_default().pool += 1;
         }
-        if let Some(source) = thread.role.worker {
+        if let Some(source) = thread.role.worker() {
             sources.entry((thread.pid, source.fd)).or_default().push(source);
-            let runtimes = &mut processes.entry(thread.pid).or_default().runtimes;
-            let known = runtimes.iter().position(|runtime| runtime.events_fd == source.fd);
-            let known = known.unwrap_or_else(|| {
-                runtimes.push(Workers {
-                    events_fd: source.fd,
-                    flavour: None,
-                    told_by_handle: false,
-                    in_tasks: 0,
-                    threads: BTreeMap::new(),
-                });
-                runtimes.len() - 1
-            });
-            runtimes[known].threads.insert(tid, thread.comm.clone());
+            let roles = processes.entry(thread.pid).or_default();
+            let comm = thread.comm.cloned();
+            roles.workers_at(source.fd).threads.insert(thread.tid, comm);
         }
     }
     for (pid, roles) in &mut processes {
@@ -84,6 +70,24 @@ fn by_process<'a>(threads: impl Iterator<Item = (u32, &'a Thread)>) -> BTreeMap<
         roles.runtimes.sort_by_key(|runtime| runtime.events_fd);
     }
     processes
+}
+
+impl Roles {
+    /// Those that wait for events at this descriptor.
+    fn workers_at(&mut self, events_fd: u32) -> &mut Workers {
+        let is = |runtime: &Workers| runtime.events_fd == events_fd;
+        let index = self.runtimes.iter().position(is).unwrap_or_else(|| {
+            self.runtimes.push(Workers {
+                events_fd,
+                flavour: None,
+                told_by_handle: false,
+                in_tasks: 0,
+                threads: BTreeMap::new(),
+            });
+            self.runtimes.len() - 1
+        });
+        &mut self.runtimes[index]
+    }
 }
 
 fn in_tasks(sources: &[EventSource]) -> u64 {
@@ -149,9 +153,19 @@ mod tests {
     }
 
     fn roles(events: &[SwitchOut]) -> Roles {
-        let mut threads = Threads::default();
-        events.iter().for_each(|event| threads.switch_out(event));
-        threads.roles().remove(&PID).unwrap_or_default()
+        let mut threads = BTreeMap::<u32, Role>::new();
+        for event in events {
+            let wait = Wait::of(event.syscall, &event.args, event.state);
+            threads.entry(event.header.tid).or_default().left(event, wait);
+        }
+        let threads = threads.iter().map(|(&tid, role)| ThreadRole {
+            tid,
+            pid: PID,
+            comm: None,
+            role,
+            is_of_pool: role.is_of_pool(),
+        });
+        by_process(threads).remove(&PID).unwrap_or_default()
     }
 
     fn found(roles: &Roles) -> Vec<(u32, Option<Flavour>, Vec<u32>)> {

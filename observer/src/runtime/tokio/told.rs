@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::workers::{Roles, Workers};
 use crate::model::runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
-use crate::threads::{Roles, Workers};
 
 /// Threads of a runtime that are listed.
 const LISTED: usize = 64;

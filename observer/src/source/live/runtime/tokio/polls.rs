@@ -4,8 +4,6 @@
 //! it took a process for its main thread. USDT probes are not looked for: nothing published puts tokio's into a
 //! Linux program (docs/tokio.md).
 
-mod functions;
-
 use std::ffi::CString;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
@@ -14,13 +12,13 @@ use aya_obj::generated::{bpf_attach_type, bpf_cmd};
 use observer_common::names::program;
 use procfs::sys::kernel::Version;
 
-pub use functions::Functions;
-
-use super::direct::{self, Programs};
-use super::signals::Outcome;
+pub use super::functions::Functions;
+use crate::runtime::tokio::names::POLL;
+use crate::source::live::direct::{self, Programs};
+use crate::source::live::signals::Outcome;
 
 /// The signal's name.
-pub(super) const SIGNAL: &str = "poll";
+pub(in crate::source::live) const SIGNAL: &str = "poll";
 
 /// The first kernel with them.
 const FIRST: Version = Version {
@@ -52,9 +50,13 @@ pub fn require() -> Result<()> {
 }
 
 /// Probes the functions. What keeps them probed is added to `links`.
-pub(super) fn attach(programs: &Programs, functions: &[Functions], links: &mut Vec<OwnedFd>) -> Outcome {
+pub(in crate::source::live) fn attach(
+    programs: &Programs,
+    functions: &[Functions],
+    links: &mut Vec<OwnedFd>,
+) -> Outcome {
     let attached: Vec<Result<Vec<OwnedFd>>> = functions.iter().map(|of| attach_one(programs, of)).collect();
-    let hook = format!("uprobe:{}", functions::POLL);
+    let hook = format!("uprobe:{POLL}");
     let mut outcome = Outcome {
         signal: SIGNAL,
         hook: None,
