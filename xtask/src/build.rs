@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Builds the program and some of its examples with a cargo profile; gives the program's path.
-pub(crate) fn observer(profile: &str, examples: &[&str]) -> Result<PathBuf> {
+pub fn observer(profile: &str, examples: &[&str]) -> Result<PathBuf> {
     let mut cargo = workspace::cargo("build");
     cargo.args(["--profile", profile, "--package", "observer", "--bin", "observer"]);
     for example in examples {

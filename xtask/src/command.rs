@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, Result, bail};
 
 /// Runs a command that the user watches: its output is the terminal's.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot run `{}`", line(command)))?;
@@ -18,13 +18,13 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command and gives its standard output.
-pub(crate) fn text(command: &mut Command) -> Result<String> {
+pub fn text(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     String::from_utf8(output.stdout).with_context(|| format!("`{}` did not print UTF-8", line(command)))
 }
 
 /// Runs a command whose standard error is the explanation if it fails.
-pub(crate) fn output(command: &mut Command) -> Result<Output> {
+pub fn output(command: &mut Command) -> Result<Output> {
     let output = command
         .output()
         .with_context(|| format!("cannot run `{}`", line(command)))?;
@@ -36,7 +36,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
 }
 
 /// A command as a person would type it. `Debug` would show the whole environment too.
-pub(crate) fn line(command: &Command) -> String {
+pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words
         .map(|word| quoted(&word.to_string_lossy()))

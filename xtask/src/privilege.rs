@@ -8,12 +8,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
 /// The owner of `/proc/self` is the effective user of this process.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 /// A command run as root. Where this program is not root, sudo may ask for a password on the terminal.
-pub(crate) fn as_root(program: impl AsRef<OsStr>) -> Command {
+pub fn as_root(program: impl AsRef<OsStr>) -> Command {
     if is_root() {
         return Command::new(program);
     }
@@ -23,7 +23,7 @@ pub(crate) fn as_root(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// Whether sudo is there and works without asking.
-pub(crate) fn sudo_without_password() -> bool {
+pub fn sudo_without_password() -> bool {
     let mut sudo = Command::new("sudo");
     sudo.args(["-n", "true"])
         .stdin(Stdio::null())

@@ -40,7 +40,7 @@ const CHECKS: &[(&str, Check)] = &[
 ];
 
 pub(crate) fn run(_: &Arguments) -> Result<()> {
-    let toolchain = setup::ensure()?;
+    let toolchain = setup::found()?;
     let mut results = Vec::new();
     for (name, check) in CHECKS {
         eprintln!("\n== {name}");
@@ -93,7 +93,9 @@ fn formatting(_: &Toolchain) -> Result<Outcome> {
 }
 
 fn user_lints(_: &Toolchain) -> Result<Outcome> {
-    show(workspace::cargo_user_half("clippy").args(["--all-targets", "--", "--deny", "warnings"]))
+    let mut clippy = workspace::cargo("clippy");
+    clippy.args(["--workspace", "--exclude", kernel_half::PACKAGE, "--all-targets"]);
+    show(clippy.args(["--", "--deny", "warnings"]))
 }
 
 fn kernel_lints(toolchain: &Toolchain) -> Result<Outcome> {
@@ -111,7 +113,9 @@ fn kernel_lints(toolchain: &Toolchain) -> Result<Outcome> {
 }
 
 fn unit_and_integration_tests(_: &Toolchain) -> Result<Outcome> {
-    let mut cargo = workspace::cargo_user_half("test");
+    // By itself, as the live tests build it: its crates are compiled once.
+    show(workspace::cargo("test").args(["--package", "testbed"]))?;
+    let mut cargo = workspace::cargo("test");
     if kernel_tests_use_sudo() {
         // Here a kernel test may skip, because it runs again as root.
         cargo.env_remove("CI");
@@ -136,12 +140,13 @@ fn kernel_tests(_: &Toolchain) -> Result<Outcome> {
     if !has_files(&workspace::root().join("observer/tests"), "", ".rs") {
         return Ok(Outcome::Skipped("observer has no integration tests".to_owned()));
     }
-    // cargo itself stays unprivileged, and only the test programs go through sudo. sudo cleans the environment,
-    // and the tests look for other programs on the PATH.
+    // cargo itself stays unprivileged, and only the test programs go through sudo: they build nothing. sudo cleans the
+    // environment, and the tests look for other programs on the PATH.
     let mut runner = vec!["sudo".to_owned(), "-n".to_owned(), "env".to_owned()];
     for name in ["PATH", "CI", "RUST_BACKTRACE"] {
         runner.extend(env::var(name).ok().map(|value| format!("{name}={value}")));
     }
+    show(workspace::cargo("build").args(["--package", "testbed"]))?;
     let mut cargo = workspace::cargo("test");
     cargo.args(["--package", "observer", "--test", "*"]);
     cargo

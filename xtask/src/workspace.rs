@@ -10,17 +10,14 @@ use anyhow::{Context as _, Result};
 
 use crate::command;
 
-/// Packages that are compiled for this machine: everything but the kernel half.
-pub(crate) const USER_HALF: &[&str] = &["observer", "observer-common", "xtask"];
-
 /// The root of the workspace.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here)
 }
 
 /// The target directory in use. This program was built into its `debug`, whatever variable or file set it.
-pub(crate) fn target_dir() -> Result<PathBuf> {
+pub fn target_dir() -> Result<PathBuf> {
     let program = env::current_exe().context("cannot tell where this program is")?;
     let directory = program.parent().and_then(Path::parent);
     directory
@@ -36,17 +33,15 @@ pub(crate) fn host() -> Result<String> {
 }
 
 /// A cargo command in the workspace, by the same cargo that runs this program.
-pub(crate) fn cargo(subcommand: &str) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.arg(subcommand).current_dir(root());
+pub fn cargo(subcommand: &str) -> Command {
+    let mut cargo = cargo_here(subcommand);
+    cargo.current_dir(root());
     cargo
 }
 
-/// [`cargo`] for the packages of the user half.
-pub(crate) fn cargo_user_half(subcommand: &str) -> Command {
-    let mut cargo = cargo(subcommand);
-    for package in USER_HALF {
-        cargo.args(["--package", package]);
-    }
+/// A cargo command that leaves this program's own directory the current one: paths that the user gave are from there.
+pub(crate) fn cargo_here(subcommand: &str) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.arg(subcommand);
     cargo
 }

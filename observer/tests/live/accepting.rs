@@ -12,7 +12,7 @@ use crate::client::{self, Connection};
 use crate::kernel;
 use crate::laws::{number, spans};
 use crate::observation::{Lines, Observation};
-use crate::server::{Server, example, load};
+use crate::server::{Server, load, testbed};
 
 const MS: u64 = 1_000_000;
 
@@ -192,7 +192,7 @@ fn of_connections_that_come_at_once_each_waits_behind_those_before_it() {
 fn behind_a_thread_that_only_accepts_what_that_thread_was_in_is_the_culprit() {
     let Some(_turn) = kernel::turn() else { return };
     // It sleeps after each accept, and another thread reads.
-    let server = Server::start(Command::new(example("slow-peer")).args(["--accept-pause", "30ms"]));
+    let server = Server::start(Command::new(testbed("slow-peer")).args(["--accept-pause", "30ms"]));
     let observation = Observation::of(server.pid(), &[]);
     for _ in 0..5 {
         // The first is accepted at once, the others one by one.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::client::{self, Connection};
 use crate::observation::{Lines, Observation};
-use crate::server::{Server, example, finished};
+use crate::server::{Server, finished, testbed};
 use crate::{kernel, laws};
 
 const ROUNDS: u64 = 5;
@@ -279,17 +279,17 @@ fn a_port_is_that_of_the_server_s_own_network() {
     let mut command = Command::new("unshare");
     command
         .args(["--net", "sh", "-c", script])
-        .arg(example("faulty-server"));
+        .arg(testbed("faulty-server"));
     let server = Server::start(&mut command);
     let other = Server::faulty(&["--port", &server.address.port().to_string()]);
     let observation = Observation::of(server.pid(), &[]);
     let (watched, unwatched) = (server.url("/ping?watched"), other.url("/ping"));
     let arguments = ["--requests", "1000", "--reconnect"];
-    let mut load = Command::new(example("load"));
+    let mut load = Command::new(testbed("load"));
     assert_eq!(finished(load.args(["--url", &unwatched]).args(arguments)), 1_000);
     let mut load = Command::new("nsenter");
     load.args(["--target", &server.pid().to_string(), "--net"])
-        .arg(example("load"));
+        .arg(testbed("load"));
     assert_eq!(finished(load.args(["--url", &watched, "--requests", "20"])), 20);
     let lines = observation.finish();
     counts(&lines, 20, 0);

@@ -10,7 +10,7 @@ use crate::kernel;
 use crate::laws::number;
 use crate::observation::Observation;
 use crate::run::Running;
-use crate::server::{Server, example, load};
+use crate::server::{Server, load, testbed};
 
 /// Ticks a second of a clock that does not rest.
 const FULL: u64 = 990;
@@ -19,7 +19,7 @@ const FULL: u64 = 990;
 fn strangers() -> Vec<Running> {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let hog = |cpu: usize| {
-        let mut hog = Command::new(example("hog"));
+        let mut hog = Command::new(testbed("hog"));
         hog.args(["--cpu", &cpu.to_string(), "--duration", "60s"]);
         Running(hog.spawn().unwrap())
     };

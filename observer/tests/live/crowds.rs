@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::observation::{Lines, Observation};
-use crate::server::{Server, example, finished, load, with_files};
+use crate::server::{Server, finished, load, testbed, with_files};
 use crate::{kernel, laws};
 
 /// What observer may take, bytes. Sixteen MiB of it are the rings of two CPUs, which are mapped twice.
@@ -18,9 +18,9 @@ fn is_small(lines: &Lines) {
 fn ten_thousand_connections_are_followed_at_once() {
     const FILES: u32 = 11_000;
     let Some(_turn) = kernel::turn() else { return };
-    let server = Server::start(&mut with_files(FILES, &example("faulty-server")));
+    let server = Server::start(&mut with_files(FILES, &testbed("faulty-server")));
     let observation = Observation::counting(server.pid());
-    let sent = finished(with_files(FILES, &example("load")).args([
+    let sent = finished(with_files(FILES, &testbed("load")).args([
         "--url",
         &server.url("/ping"),
         "--connections",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::client::get;
 use crate::observation::{Lines, Observation};
 use crate::run::{DEADLINE, Running, wait_for};
-use crate::server::{Server, example, load};
+use crate::server::{Server, load, testbed};
 use crate::serving::{children, free_port, hints, server};
 use crate::{kernel, laws};
 
@@ -153,7 +153,7 @@ fn a_run_goes_on_until_the_last_of_a_family_has_ended() {
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("exec 3<&0; {script}")])
-        .arg(example("faulty-server"))
+        .arg(testbed("faulty-server"))
         .arg(port.to_string());
     let mut launcher = Running(command.stdin(Stdio::piped()).spawn().unwrap());
     let mut stdin = launcher.0.stdin.take().unwrap();

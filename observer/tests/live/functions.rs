@@ -12,7 +12,7 @@ use crate::kernel;
 use crate::laws::{number, spans};
 use crate::observation::Observation;
 use crate::run::{DEADLINE, run};
-use crate::server::{Server, example, load};
+use crate::server::{Server, load, testbed};
 
 /// A stack each 5 ms.
 const OFTEN: &[&str] = &["--sample-hz", "1990"];
@@ -103,7 +103,7 @@ fn most_are(functions: &BTreeMap<String, u64>, beginning: &str) {
 #[test]
 fn samples_come_and_have_names() {
     let Some(_turn) = kernel::turn() else { return };
-    let functions = behind_a_busy_worker(&example("faulty-server"), &[]);
+    let functions = behind_a_busy_worker(&testbed("faulty-server"), &[]);
     let named = functions
         .keys()
         .any(|function| function.starts_with("faulty_server::"));
@@ -114,7 +114,7 @@ fn samples_come_and_have_names() {
 fn behind_a_busy_worker_the_function_that_computes_is_named() {
     let Some(_turn) = kernel::turn() else { return };
     most_are(
-        &behind_a_busy_worker(&example("faulty-server"), OFTEN),
+        &behind_a_busy_worker(&testbed("faulty-server"), OFTEN),
         "faulty_server::",
     );
 }
@@ -155,9 +155,9 @@ fn without_debug_information_the_symbols_have_the_names_and_without_symbols_ther
         return;
     }
     let directory = TempDir::new().unwrap();
-    let program = stripped(&example("faulty-server"), &["--strip-debug"], &directory);
+    let program = stripped(&testbed("faulty-server"), &["--strip-debug"], &directory);
     most_are(&behind_a_busy_worker(&program, OFTEN), "faulty_server::");
-    let program = stripped(&example("faulty-server"), &["--strip-all"], &directory);
+    let program = stripped(&testbed("faulty-server"), &["--strip-all"], &directory);
     let server = Server::start(Command::new(program).args(["--workers", "1"]));
     let observation = Observation::of(server.pid(), OFTEN);
     load(&server.url(BURN), &[TWO, &["--requests", "60"]].concat());

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::observation::OBSERVER;
-use crate::server::{Server, example};
+use crate::server::{Server, testbed};
 use crate::{client, kernel};
 
 #[test]
@@ -13,7 +13,7 @@ fn a_server_and_its_clients_cannot_steer_the_terminal() {
     let Some(_turn) = kernel::turn() else { return };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a\u{1b}[2J\u{9b}1mb");
-    symlink(example("faulty-server"), &path).unwrap();
+    symlink(testbed("faulty-server"), &path).unwrap();
     let server = Server::start(&mut Command::new(&path));
     for (format, arguments) in [("jsonl", &["--with-query"][..]), ("table", &[])] {
         let mut command = Command::new(OBSERVER);

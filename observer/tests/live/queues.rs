@@ -12,7 +12,7 @@ use crate::kernel;
 use crate::laws::{largest, number, spans, waited};
 use crate::observation::{Lines, Observation};
 use crate::run::Running;
-use crate::server::{Server, example, load, load_on_cpu};
+use crate::server::{Server, load, load_on_cpu, testbed};
 
 const MS: u64 = 1_000_000;
 
@@ -195,7 +195,7 @@ fn behind_a_hog_on_its_cpu_the_hog_is_the_culprit() {
     let observation = Observation::of(server.pid(), &[]);
     // Two of them: whatever else runs on this machine, most of the CPU is theirs.
     let hog = || {
-        Command::new(example("hog"))
+        Command::new(testbed("hog"))
             .args(["--cpu", "0", "--duration", "20s"])
             .spawn()
     };

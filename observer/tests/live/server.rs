@@ -1,10 +1,13 @@
 //! The watched servers and what loads them: child processes that end with their test.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -24,23 +27,23 @@ pub(crate) struct Server {
 impl Server {
     /// `faulty-server` with these arguments.
     pub(crate) fn faulty(arguments: &[&str]) -> Self {
-        Self::start(Command::new(example("faulty-server")).args(arguments))
+        Self::start(Command::new(testbed("faulty-server")).args(arguments))
     }
 
     /// `faulty-server` with these arguments, on one CPU only.
     pub(crate) fn faulty_on_cpu(cpu: u16, arguments: &[&str]) -> Self {
-        Self::start(on_cpu(cpu, &example("faulty-server")).args(arguments))
+        Self::start(on_cpu(cpu, &testbed("faulty-server")).args(arguments))
     }
 
     /// `slow-peer`.
     pub(crate) fn slow_peer() -> Self {
-        Self::start(&mut Command::new(example("slow-peer")))
+        Self::start(&mut Command::new(testbed("slow-peer")))
     }
 
     /// `faulty-server` without its symbols, a copy in `directory` by the name of `stripped`.
     pub(crate) fn without_symbols(directory: &Path) -> Self {
         let stripped = directory.join("stripped");
-        fs::copy(example("faulty-server"), &stripped).unwrap();
+        fs::copy(testbed("faulty-server"), &stripped).unwrap();
         let mut program = fs::read(&stripped).unwrap();
         // `e_shoff`, `e_shnum` and `e_shstrndx` of the ELF header: without sections there is no symbol table.
         program[0x28..0x30].fill(0);
@@ -49,7 +52,7 @@ impl Server {
         Self::start(&mut Command::new(&stripped))
     }
 
-    /// Any server that says where it listens, as the example servers do.
+    /// Any server that says where it listens, as those of the testbed do.
     pub(crate) fn start(command: &mut Command) -> Self {
         command
             .arg("--until-stdin-closes")
@@ -125,16 +128,46 @@ pub(crate) fn announced(child: &mut Child) -> SocketAddr {
         .expect("the server says where it listens")
 }
 
-/// Path of an example program: cargo builds them for the tests, beside the program.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let directory = Path::new(OBSERVER).parent().unwrap();
-    let path = directory.join("examples").join(name);
+/// Path of a program of the testbed, which is built first.
+///
+/// Cargo builds only the programs of the package that is tested. So the cargo that runs these tests is asked for these,
+/// once, which takes no time where nothing changed. Where none runs them (as root through sudo, or in a virtual machine),
+/// whoever started them has built the programs.
+pub(crate) fn testbed(name: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    if let Some(cargo) = env::var_os("CARGO") {
+        BUILT.call_once(|| build_testbed(&cargo));
+    }
+    let path = Path::new(OBSERVER).with_file_name(name);
     assert!(
         path.is_file(),
-        "{} is missing: cargo build --package observer --examples",
+        "{} is missing: cargo build --package testbed",
         path.display()
     );
     path
+}
+
+/// Builds the testbed beside observer, and in the same way.
+fn build_testbed(cargo: &OsStr) {
+    let directory = Path::new(OBSERVER).parent().unwrap();
+    let profile = match directory.file_name().and_then(OsStr::to_str) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let mut build = Command::new(cargo);
+    build
+        .args([
+            "build",
+            "--package",
+            "testbed",
+            "--bins",
+            "--profile",
+            profile,
+            "--target-dir",
+        ])
+        .arg(directory.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(build.status().unwrap().success(), "{build:?}");
 }
 
 /// Runs `program` on one CPU only; it is the same process.
@@ -146,7 +179,7 @@ pub(crate) fn on_cpu(cpu: u16, program: &Path) -> Command {
 
 /// Runs `load` to its end, and checks that every request was answered. Gives how many.
 pub(crate) fn load(url: &str, arguments: &[&str]) -> u64 {
-    finished(Command::new(example("load")).args(["--url", url]).args(arguments))
+    finished(Command::new(testbed("load")).args(["--url", url]).args(arguments))
 }
 
 /// A command that runs `program` with room for this many open files; it is the same process.
@@ -163,7 +196,7 @@ pub(crate) struct Loading(Running, Receiver<Vec<u8>>);
 impl Loading {
     /// Starts `load`.
     pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(example("load"));
+        let mut command = Command::new(testbed("load"));
         let child = command
             .args(["--url", url])
             .args(arguments)
@@ -188,7 +221,7 @@ impl Loading {
 
 /// Runs `load` as [`load`] does, on one CPU only.
 pub(crate) fn load_on_cpu(cpu: u16, url: &str, arguments: &[&str]) -> u64 {
-    finished(on_cpu(cpu, &example("load")).args(["--url", url]).args(arguments))
+    finished(on_cpu(cpu, &testbed("load")).args(["--url", url]).args(arguments))
 }
 
 /// Runs a `load` to its end, and checks that every request was answered. Gives how many.
@@ -207,7 +240,7 @@ pub(crate) fn not_yet_a_server() -> Running {
     let script = r#"read -r go; exec "$0" --until-stdin-closes"#;
     let child = Command::new("sh")
         .args(["-c", script])
-        .arg(example("faulty-server"))
+        .arg(testbed("faulty-server"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();

@@ -13,7 +13,7 @@ use crate::client::{connect, get};
 use crate::kernel;
 use crate::observation::{Lines, OBSERVER, Observation};
 use crate::run::{DEADLINE, Running, run, wait_for};
-use crate::server::{Server, announced, example, load};
+use crate::server::{Server, announced, load, testbed};
 
 /// `serving.py` with these arguments.
 pub(crate) fn server(arguments: &[&str]) -> Server {
@@ -193,7 +193,7 @@ fn of_a_server_that_is_started_again_the_new_one_is_named() {
     let port = free_port();
     let child = Command::new("sh")
         .args(["-c", script])
-        .arg(example("faulty-server"))
+        .arg(testbed("faulty-server"))
         .arg(port.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -40,26 +40,30 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { check } = *arguments;
-    let found = toolchain::find();
-    if check && found.is_err() {
+    if check && toolchain::find().is_err() {
         let machine = Machine::look();
         describe(&machine);
         bail!("something is missing.\n{}", by_hand(&machine, &routes()?));
     }
-    let toolchain = found.or_else(|_| install())?;
+    let toolchain = found()?;
     eprintln!("compiler: {}", toolchain.compiler);
     eprintln!("linker:   {}", toolchain.linker);
     eprintln!("Everything that building needs is there.");
     Ok(())
 }
 
+/// Installs the toolchain if it is not there.
+pub fn ensure() -> Result<()> {
+    found().map(drop)
+}
+
 /// The toolchain, installed if it is not there.
-pub(crate) fn ensure() -> Result<Toolchain> {
+pub(crate) fn found() -> Result<Toolchain> {
     toolchain::find().or_else(|_| install())
 }
 
 /// Installs packages of the distribution that a command needs beside the toolchain.
-pub(crate) fn packages(packages: &[&str], what: &str) -> Result<()> {
+pub fn packages(packages: &[&str], what: &str) -> Result<()> {
     let step = plan::apt_install(&Machine::look(), packages, what).map_err(anyhow::Error::msg)?;
     take(&step)
 }

@@ -1,7 +1,6 @@
 //! What a program understands: its commands, and the flags of each.
 //!
-//! For this program that comes from clap. `observer` is not linked in here, so it is asked: its `--help` is the
-//! same list.
+//! It is asked: its `--help` is that list, and what is behind a command of another program's is asked in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,23 +19,6 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    pub(super) fn of_clap(program: &[&str], arguments: &clap::Command) -> Self {
-        let flags = |command: &clap::Command| {
-            let long = command
-                .get_arguments()
-                .filter_map(clap::Arg::get_long)
-                .map(|name| format!("--{name}"));
-            long.collect::<BTreeSet<String>>()
-        };
-        let mut commands = BTreeMap::from([(String::new(), flags(arguments))]);
-        commands.extend(
-            arguments
-                .get_subcommands()
-                .map(|command| (command.get_name().to_owned(), flags(command))),
-        );
-        Self::new(program, commands)
-    }
-
     pub(super) fn of_help(program: &[&str], executable: &Path) -> Result<Self> {
         let help = command::text(Command::new(executable).arg("--help"))?;
         let names = commands_in(&help);
@@ -51,6 +33,17 @@ impl Catalog {
             commands.insert(name, flags_in(&help));
         }
         Ok(Self::new(program, commands))
+    }
+
+    /// A program with one command, which has one flag.
+    #[cfg(test)]
+    pub(super) fn made_up(program: &[&str], command: &str, flag: &str) -> Self {
+        let commands = [
+            ("", BTreeSet::new()),
+            (command, BTreeSet::from([flag.to_owned()])),
+        ];
+        let commands = commands.map(|(name, flags)| (name.to_owned(), flags));
+        Self::new(program, commands.into())
     }
 
     fn new(program: &[&str], commands: BTreeMap<String, BTreeSet<String>>) -> Self {
@@ -139,9 +132,7 @@ Options:
 
     #[test]
     fn unknown_commands_and_flags_are_complained_about() {
-        let flags = BTreeSet::from(["--pid".to_owned()]);
-        let commands = BTreeMap::from([(String::new(), BTreeSet::new()), ("attach".to_owned(), flags)]);
-        let catalog = Catalog::new(&["observer"], commands);
+        let catalog = Catalog::made_up(&["observer"], "attach", "--pid");
         for good in [
             &["attach", "--pid", "7"][..],
             &["attach", "--pid=7"],

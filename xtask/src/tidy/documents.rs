@@ -117,14 +117,9 @@ mod tests {
     use super::*;
 
     fn complaints(text: &str) -> Vec<usize> {
-        let build = clap::Command::new("build").arg(clap::Arg::new("debug").long("debug"));
-        let attach = clap::Command::new("attach").arg(clap::Arg::new("pid").long("pid"));
         let catalogs = [
-            Catalog::of_clap(
-                &["cargo", "xtask"],
-                &clap::Command::new("xtask").subcommand(build),
-            ),
-            Catalog::of_clap(&["observer"], &clap::Command::new("observer").subcommand(attach)),
+            Catalog::made_up(&["cargo", "xtask"], "build", "--debug"),
+            Catalog::made_up(&["observer"], "attach", "--pid"),
         ];
         commands_exist(text, &catalogs)
             .iter()

@@ -1,0 +1,35 @@
+//! What was under way when observer attached.
+
+use testbed::truth::Kind;
+
+use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::{case, short};
+
+pub(super) fn all() -> Vec<Scenario> {
+    let own = |kind, causes| Part::new(Injected::Own(kind), causes);
+    vec![Scenario {
+        name: "attached-late",
+        about: "Clients ask without a pause while observer attaches: each connection, and each to the peer, is in the \
+                middle of something. All requests that begin afterwards are there, with their `timer`, or `downstream` \
+                with the peer's address.",
+        known: None,
+        expected: Expected::Parts(vec![
+            own(&[Kind::Timer], &["timer"]),
+            own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+        ]),
+        cases: vec![short(Case {
+            attached_late: true,
+            ..case(
+                "150ms",
+                Server {
+                    peer: Some(Vec::new()),
+                    ..Server::workers(1)
+                },
+                vec![
+                    Load::closed("/timer?us=150000", 4),
+                    Load::closed("/downstream?us=150000", 4),
+                ],
+            )
+        })],
+    }]
+}

@@ -1,0 +1,178 @@
+//! Made-up runs, judged.
+
+use testbed::truth::{Kind, Stretch, Times};
+
+use super::super::scenario::{Culprit, Injected, Load, Server};
+use super::super::truth::made_up;
+use super::*;
+
+const MS: u64 = 1_000_000;
+
+fn asleep(id: u64, ms: u64) -> Served {
+    let sleep = Stretch {
+        kind: Kind::Sleep,
+        from_ns: 0,
+        to_ns: ms * MS,
+        least_ns: ms * MS,
+        most_ns: ms * MS,
+        task: None,
+    };
+    made_up(id, 0, vec![sleep])
+}
+
+fn sent(id: u64, took_ms: u64) -> Sent {
+    Sent {
+        id,
+        status: 200,
+        times: Times {
+            answered_ns: took_ms * MS,
+            ..Times::default()
+        },
+    }
+}
+
+fn explained(id: u64, budget_ms: &[(&str, u64)]) -> Explained {
+    let budget: BTreeMap<_, _> = budget_ms.iter().map(|(cause, ms)| (*cause, ms * MS)).collect();
+    let spans = budget_ms
+        .iter()
+        .map(|(cause, ms)| json!({"dur_ns": ms * MS, "cause": cause, "syscall": "read"}));
+    Explained::parse(json!({
+        "http": {"path": format!("/x?id={id}")},
+        "conn": {"nth": 2},
+        "latency_ns": budget.values().sum::<u64>(),
+        "budget_ns": budget,
+        "timeline": spans.collect::<Vec<_>>(),
+    }))
+    .unwrap()
+}
+
+fn case(pipelined: u64) -> Case {
+    Case {
+        name: "a".to_owned(),
+        short: false,
+        server: Server::default(),
+        loads: Vec::new(),
+        pipelined,
+        attached_late: false,
+    }
+}
+
+fn score(observed: &Observed) -> Score {
+    let part = Part::new(Injected::Own(&[Kind::Sleep]), &["syscall"]);
+    let expected = Expected::Parts(vec![part.by(Culprit::syscalls(&["read"]))]);
+    judge(&expected, &case(1), &Names::default(), observed).0
+}
+
+#[test]
+fn the_right_cause_with_the_right_length_and_name_is_right() {
+    let score = score(&Observed {
+        served: vec![asleep(1, 10)],
+        sent: vec![sent(1, 12)],
+        explained: vec![explained(1, &[("syscall", 10), ("on_cpu", 2)])],
+        ..Observed::default()
+    });
+    assert_eq!(
+        (score.affected, score.right, score.within, score.culprits_right),
+        (1, 1, 1, 1)
+    );
+    assert_eq!(score.errors_ns, [0]);
+}
+
+#[test]
+fn another_cause_is_wrong_and_its_time_is_an_error() {
+    let score = score(&Observed {
+        served: vec![asleep(1, 10)],
+        sent: vec![sent(1, 12)],
+        explained: vec![explained(1, &[("syscall", 3), ("lock", 9)])],
+        ..Observed::default()
+    });
+    assert_eq!((score.affected, score.right, score.within), (1, 0, 0));
+    assert_eq!(score.errors_ns, [7 * MS]);
+    assert_eq!(score.named["syscall"]["lock"], 1);
+}
+
+#[test]
+fn a_request_that_mostly_did_something_else_is_not_judged() {
+    let score = score(&Observed {
+        served: vec![asleep(1, 10)],
+        sent: vec![sent(1, 21)],
+        explained: vec![explained(1, &[("lock", 21)])],
+        ..Observed::default()
+    });
+    assert_eq!((score.requests, score.affected), (1, 0));
+}
+
+#[test]
+fn what_only_one_side_knows_is_counted() {
+    let score = score(&Observed {
+        served: vec![asleep(1, 10), asleep(2, 10)],
+        sent: vec![sent(1, 12), sent(2, 12)],
+        explained: vec![
+            explained(2, &[("syscall", 10)]),
+            explained(2, &[("syscall", 10)]),
+            explained(3, &[]),
+        ],
+        ..Observed::default()
+    });
+    assert_eq!(
+        (score.requests, score.explained, score.missing, score.extra),
+        (2, 1, 1, 2)
+    );
+}
+
+#[test]
+fn the_first_request_of_a_connection_is_judged_only_where_all_are() {
+    let nothing = Expected::Nothing(&["on_cpu"]);
+    let mut first = explained(1, &[("lock", 1)]);
+    first.line["conn"]["nth"] = json!(1);
+    let observed = Observed {
+        served: vec![asleep(1, 0)],
+        sent: vec![sent(1, 1)],
+        explained: vec![first],
+        ..Observed::default()
+    };
+    let kept = case(1);
+    let reconnecting = Case {
+        loads: vec![Load::closed("/x", 1).with(&["--reconnect"])],
+        ..case(1)
+    };
+    let affected = |case| judge(&nothing, case, &Names::default(), &observed).0.affected;
+    assert_eq!((affected(&kept), affected(&reconnecting)), (0, 1));
+}
+
+#[test]
+fn of_pipelined_requests_the_first_is_expected() {
+    let nothing = Expected::Nothing(&["on_cpu"]);
+    let observed = Observed {
+        served: vec![asleep(1, 0), asleep(2, 0)],
+        sent: vec![sent(1, 1), sent(2, 1)],
+        explained: vec![explained(1, &[("on_cpu", 1)])],
+        ..Observed::default()
+    };
+    let (score, _) = judge(&nothing, &case(2), &Names::default(), &observed);
+    assert_eq!((score.requests, score.missing, score.right), (1, 0, 1));
+}
+
+#[test]
+fn of_a_control_only_slow_requests_are_judged() {
+    let nothing = Expected::Nothing(&["on_cpu"]);
+    let observed = Observed {
+        served: vec![asleep(1, 0), asleep(2, 0)],
+        sent: vec![sent(1, 1), sent(2, 1)],
+        explained: vec![explained(1, &[("lock", 0)]), explained(2, &[("lock", 1)])],
+        ..Observed::default()
+    };
+    let (score, _) = judge(&nothing, &case(1), &Names::default(), &observed);
+    assert_eq!((score.affected, score.right), (1, 0));
+}
+
+#[test]
+fn the_error_at_a_quantile_is_one_of_the_errors() {
+    let errors_ns = (1..=100).rev().collect();
+    let score = Score {
+        errors_ns,
+        ..Score::default()
+    };
+    assert_eq!((score.error_ns(0.5), score.error_ns(0.99)), (Some(50), Some(99)));
+    assert_eq!(Score::default().error_ns(0.5), None);
+}

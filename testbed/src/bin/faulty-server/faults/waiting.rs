@@ -1,0 +1,98 @@
+//! Waits for time, for threads, and for another server.
+
+use std::thread;
+use std::time::Duration;
+
+use testbed::clock;
+use testbed::truth::{Kind, Stretch};
+
+use super::size::Time;
+use super::{Failure, Shared, unavailable};
+use crate::truth;
+use crate::visit::Visit;
+
+/// Sleeps on the worker.
+pub(super) fn blocking(visit: &mut Visit, time: &Time) -> &'static str {
+    visit.injected(slept(time.duration()));
+    "blocked\n"
+}
+
+/// Waits without the worker.
+pub(super) async fn timer(visit: &mut Visit, time: &Time) -> &'static str {
+    let from_ns = clock::now_ns();
+    tokio::time::sleep(time.duration()).await;
+    visit.injected(Stretch::until_now(
+        Kind::Timer,
+        from_ns,
+        nanoseconds(time.duration()),
+    ));
+    "waited\n"
+}
+
+/// Sleeps on the blocking pool and not on a worker.
+pub(super) async fn pool(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
+    let asked_ns = clock::now_ns();
+    let duration = time.duration();
+    let work = move || {
+        (
+            Stretch::until_now(Kind::PoolQueue, asked_ns, u64::MAX),
+            slept(duration),
+        )
+    };
+    let (queued, slept) = tokio::task::spawn_blocking(work).await.map_err(unavailable)?;
+    visit.injected(queued);
+    visit.injected(slept);
+    visit.injected(Stretch::until_now(Kind::TaskQueue, slept.to_ns, u64::MAX));
+    Ok("slept in the pool\n")
+}
+
+/// Waits for another server, without the worker.
+pub(super) async fn downstream(visit: &mut Visit, shared: &Shared, time: &Time) -> Result<String, Failure> {
+    let Some(downstream) = &shared.downstream else {
+        return Err(unavailable("start the server with --downstream HOST:PORT"));
+    };
+    let from_ns = clock::now_ns();
+    let mut connection = downstream.connection().await.map_err(unavailable)?;
+    visit.injected(Stretch::until_now(Kind::ConnectionQueue, from_ns, u64::MAX));
+
+    let asked_ns = clock::now_ns();
+    let answer = connection.ask(time.duration()).await.map_err(unavailable)?;
+    let least_ns = answer.sent_ns.saturating_sub(asked_ns);
+    visit.injected(Stretch::until_now(Kind::Peer, asked_ns, least_ns));
+    connection.give_back();
+    Ok(answer.line)
+}
+
+/// Keeps the server from accepting connections.
+pub(super) async fn not_accepting(
+    visit: &mut Visit,
+    shared: &Shared,
+    time: &Time,
+) -> Result<&'static str, Failure> {
+    let Some(gate) = &shared.gate else {
+        return Err(unavailable(
+            "this framework accepts connections in a thread of its own",
+        ));
+    };
+    let from_ns = clock::now_ns();
+    gate.close();
+    tokio::time::sleep(time.duration()).await;
+    gate.open();
+    visit.injected(Stretch::until_now(
+        Kind::NotAccepting,
+        from_ns,
+        nanoseconds(time.duration()),
+    ));
+    Ok("accepts again\n")
+}
+
+/// Sleeps on this thread. The kernel lets it sleep no shorter.
+pub(super) fn slept(duration: Duration) -> Stretch {
+    let from_ns = clock::now_ns();
+    thread::sleep(duration);
+    Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(duration)).by(truth::current_task())
+}
+
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

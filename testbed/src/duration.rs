@@ -1,0 +1,13 @@
+//! Durations on the command line: numbers with units, as `observer` reads them too.
+
+use std::time::Duration;
+
+/// Parses `500ms`, `10s`, `1m30s` or `1.5h`. At most a day: these programs always end.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() && duration.as_secs() <= 86_400 => Ok(duration),
+        _ => Err(format!(
+            "`{text}` is not a time such as 500ms, 10s or 1m30s, of a day at most"
+        )),
+    }
+}
