@@ -217,8 +217,10 @@ impl Walk<'_, '_> {
     fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
         self.evidence.connections.get(conn).is_some_and(|connection| {
             connection.role == Role::Outbound
-                && connection
-                    .last_send_for(self.turn.id, self.turn.read_ns, at_ns)
+                && self
+                    .evidence
+                    .connections
+                    .last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)
                     .is_some()
         })
     }
