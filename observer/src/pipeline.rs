@@ -20,6 +20,7 @@ use crate::attribution::{Evidence, Explainer, Keep, Names};
 use crate::connections::{Connections, Turn};
 use crate::event::{self, Event};
 use crate::losses::Losses;
+use crate::model::full::Table;
 use crate::model::header::{Header, Requests};
 use crate::model::hint::Hint;
 use crate::model::id::{RequestId, Task};
@@ -163,11 +164,13 @@ impl Pipeline {
         for line in self.serving.left() {
             each(sinks, |sink| sink.process(&line))?;
         }
-        let (start_unix_ns, hints) = (self.unix_ns(self.started_ns), self.hints());
+        let start_unix_ns = self.unix_ns(self.started_ns);
+        let hints = self.hints();
         let (_, under_way) = self.connections.open_turns();
         let mut end = self.summary.end(start_unix_ns, duration_ns);
         end.under_way = under_way;
         end.hints = hints;
+        end.hints.extend(self.serving.full_tables(&end.totals.full));
         self.new_hints.extend(self.serving.tell(&end.hints));
         each(sinks, |sink| {
             sink.end(&end)?;
@@ -280,6 +283,7 @@ impl Pipeline {
                     each(sinks, |sink| sink.process(&line))?;
                 }
             }
+            Event::Full(event) => self.full(event),
             Event::Tick(event) => self.tick(event.header.at_ns, sinks)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
         }
@@ -349,6 +353,9 @@ impl Pipeline {
         let Some(turn) = self.connections.turn(id) else {
             return Ok(());
         };
+        if turn.has_more_tids() {
+            self.connections.full.count(Table::RequestThreads, 1);
+        }
         let explained = explained.until_the_end(turn);
         let name = self
             .connections

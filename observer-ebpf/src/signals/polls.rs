@@ -109,6 +109,7 @@ fn queued(header: Option<u64>) {
         && let Some(header) = header
         && header != 0
     {
+        // One that finds no place, or loses it, counts as a poll of what nothing was seen to queue.
         let _ = QUEUED.insert([u64::from(tgid), header], [ring::now(), u64::from(tid)], 0);
     }
 }

@@ -4,6 +4,7 @@ use observer_common::conn;
 
 use super::moves::{LastRun, Move, Position};
 use super::path::{Charge, Reason};
+use super::resumption::Idle;
 use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::syscall;
@@ -22,8 +23,12 @@ impl Walk<'_, '_> {
             return None;
         }
         let inferred = match self.last_idle(work.end_ns) {
-            Some((_, block)) if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) => false,
-            Some((idle, block)) if idle.to_ns > arrived_ns && !woken_late(&idle, &block, arrived_ns) => {
+            Some(Idle { block, .. }) if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) => {
+                false
+            }
+            Some(Idle { slice, block, .. })
+                if slice.to_ns > arrived_ns && !woken_late(&slice, &block, arrived_ns) =>
+            {
                 // It slept on when they came: it did not wait for these.
                 return None;
             }

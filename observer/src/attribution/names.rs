@@ -8,24 +8,28 @@ use super::Evidence;
 use super::path::{Call, Charge, Reason, Step};
 use crate::connections::{Exactness, Held, Turn};
 use crate::model::cause::Cause;
+use crate::model::full::{Full, Table};
 use crate::model::id::Task;
 use crate::model::request::{Culprit, Detail, HeldBack, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
 
-/// Descriptors whose names are kept.
+/// Descriptors whose names are kept. One more, and all are forgotten.
 const MAX_NAMES: usize = 65_536;
 
 /// What descriptors are, by process and number.
 #[derive(Debug, Default)]
 pub struct Names {
     fds: FxHashMap<(u32, i32), Arc<str>>,
+    /// What was forgotten.
+    pub full: Full,
 }
 
 impl Names {
     /// Descriptor `fd` of process `pid` is `name`.
     pub fn fd(&mut self, pid: u32, fd: i32, name: &str) {
-        if self.fds.len() >= MAX_NAMES {
+        if self.fds.len() >= MAX_NAMES && !self.fds.contains_key(&(pid, fd)) {
+            self.full.count(Table::FdNames, self.fds.len() as u64);
             self.fds.clear();
         }
         self.fds.insert((pid, fd), name.into());
@@ -176,4 +180,20 @@ fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {
         return Some("idle".into());
     }
     evidence.threads.comm(occupant.comm).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_forgotten_are_counted() {
+        let mut names = Names::default();
+        for fd in 0..=MAX_NAMES as i32 {
+            names.fd(7, fd, "/var/lib/data");
+        }
+        assert_eq!(names.fds.len(), 1);
+        let counts: Vec<_> = names.full.counts().collect();
+        assert_eq!(counts, [(Table::FdNames, MAX_NAMES as u64)]);
+    }
 }

@@ -14,13 +14,28 @@ use crate::threads::{Block, Owner, Slice, State};
 /// Hand-offs that are followed to find what woke a row of workers, at most.
 const MAX_HOPS: usize = 8;
 
-/// A worker can begin to wait for a timer while the one that set it still runs.
+/// A worker can begin to wait for a timer while the one that set it still runs. On an emulated CPU that goes on for
+/// longer.
 const TIMER_SLACK_NS: u64 = 1_000_000;
 
 /// Samples see a worker, at their default rate, in each task that runs for half as long as this.
 const MAX_TURN_NS: u64 = 2_000_000;
 
 const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
+
+/// A time in which a thread had nothing to do.
+pub(super) struct Idle {
+    tid: u32,
+    pub(super) slice: Slice,
+    pub(super) block: Block,
+}
+
+impl Idle {
+    /// Whether it began after a request had stopped at `run`, or when it was about to.
+    fn began_after(&self, run: LastRun) -> bool {
+        self.slice.from_ns.saturating_add(TIMER_SLACK_NS) >= run.end_ns
+    }
+}
 
 impl Walk<'_, '_> {
     /// The thread had nothing to do until it was woken: the waker is the reason.
@@ -35,14 +50,20 @@ impl Walk<'_, '_> {
             }
         }
         let run = self.last_run();
+        let idle = Idle {
+            tid: self.at.tid,
+            slice: *slice,
+            block: *block,
+        };
         if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
             let note = "put aside: bytes of its client woke the worker, and were not read";
             return self.resumed(run, Cause::Unexplained, Reason::Note(note));
         }
-        if let Some((cause, reason)) = self.reason_to_resume(run, slice, block) {
-            return self.resumed(run, cause, reason);
+        if let Some((cause, reason)) = self.reason_to_resume(run, &idle) {
+            let is_inferred = cause == Cause::Timer && !idle.began_after(run);
+            return self.resumed(run, cause, reason).inferred_if(is_inferred);
         }
-        let step = if self.due_ns(run, slice, block).is_some() {
+        let step = if self.due_ns(run, &idle).is_some() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
             let note = "put aside: what woke the worker was not for it";
@@ -69,14 +90,14 @@ impl Walk<'_, '_> {
     fn unqueued(&self) -> Move {
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
-        let reason = |(idle, block)| Some((self.reason_to_resume(run, &idle, &block)?, idle.to_ns));
-        if let Some(((cause, reason), woken_ns)) = woken.and_then(reason) {
+        let reason = |idle: &Idle| Some((self.reason_to_resume(run, idle)?, idle.slice.to_ns));
+        if let Some(((cause, reason), woken_ns)) = woken.as_ref().and_then(reason) {
             return self.resumed_when_ready(woken_ns, cause, reason);
         }
         if let Some(step) = self.done_elsewhere(run) {
             return step;
         }
-        let due_ns = woken.and_then(|(idle, block)| self.due_ns(run, &idle, &block));
+        let due_ns = woken.and_then(|idle| self.due_ns(run, &idle));
         let step = if let Some(due_ns) = due_ns {
             self.resumed_when_ready(due_ns, Cause::Timer, Reason::Plain)
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns) {
@@ -167,48 +188,59 @@ impl Walk<'_, '_> {
         Some((first.from_ns.max(since_ns), charge))
     }
 
-    /// Why a request that stopped at `run` could go on when a thread was woken from `block`, its state in `idle`.
-    fn reason_to_resume(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<(Cause, Reason)> {
+    /// Why a request that stopped at `run` could go on when a thread was no longer idle.
+    fn reason_to_resume(&self, run: LastRun, idle: &Idle) -> Option<(Cause, Reason)> {
+        let Idle { slice, block, .. } = idle;
         let wake_conn = block.wake?.conn;
-        if self.is_our_peer(wake_conn, idle.to_ns) {
+        if self.is_our_peer(wake_conn, slice.to_ns) {
             Some((Cause::Downstream, Reason::Peer(wake_conn)))
         } else if wake_conn != conn::NONE {
             None
         } else if run.stalled {
             Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
         } else {
-            let expired = block.wait.expired(idle.to_ns - idle.from_ns);
-            (could_be_for(run, idle) && expired).then_some((Cause::Timer, Reason::Plain))
+            let expired = block.wait.expired(slice.to_ns - slice.from_ns);
+            (expired && self.could_be_for(run, idle)).then_some((Cause::Timer, Reason::Plain))
         }
     }
 
     /// When a timer was due that the worker waited for when something else woke it, if the request went on after that:
     /// the runtime looks for such timers whenever it is awake.
-    fn due_ns(&self, run: LastRun, idle: &Slice, block: &Block) -> Option<u64> {
-        let due_ns = block.wait.due_ns(idle.from_ns)?;
+    fn due_ns(&self, run: LastRun, idle: &Idle) -> Option<u64> {
+        let Idle { slice, block, .. } = idle;
+        let due_ns = block.wait.due_ns(slice.from_ns)?;
         let went_on_ns = self.now_ns;
         // The wait was for whole milliseconds, and its timer can be due within the last of them.
         let is_due = due_ns <= went_on_ns.saturating_add(TIMER_SLACK_NS);
-        let ready_ns = if due_ns <= idle.to_ns.saturating_add(TIMER_SLACK_NS) {
-            idle.to_ns
+        let ready_ns = if due_ns <= slice.to_ns.saturating_add(TIMER_SLACK_NS) {
+            slice.to_ns
         } else {
             due_ns
         };
-        (is_due && could_be_for(run, idle)).then_some(ready_ns.min(went_on_ns))
+        (is_due && self.could_be_for(run, idle)).then_some(ready_ns.min(went_on_ns))
+    }
+
+    /// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had begun
+    /// before, unless the request had woken the worker just before that. It does where its timer is due before all others.
+    fn could_be_for(&self, run: LastRun, idle: &Idle) -> bool {
+        let thread = self.evidence.threads.get(idle.tid);
+        let was_woken_for = |owner| owner == Owner::WokenFor(self.turn.id);
+        idle.began_after(run)
+            || thread.is_some_and(|thread| was_woken_for(thread.owner_before(idle.slice.from_ns).0))
     }
 
     /// The last idle time of the thread, or of the one that handed work to it, if it ended after `ran_ns`.
-    pub(super) fn last_idle(&self, ran_ns: u64) -> Option<(Slice, Block)> {
+    pub(super) fn last_idle(&self, ran_ns: u64) -> Option<Idle> {
         let (mut tid, mut at_ns) = (self.at.tid, self.now_ns);
         for _ in 0..MAX_HOPS {
-            let (idle, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
-            if idle.to_ns <= ran_ns {
+            let (slice, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
+            if slice.to_ns <= ran_ns {
                 return None;
             }
             let Some(waker) = waiting::hand_off(self.evidence, &block) else {
-                return Some((idle, block));
+                return Some(Idle { tid, slice, block });
             };
-            (tid, at_ns) = (waker, idle.to_ns);
+            (tid, at_ns) = (waker, slice.to_ns);
         }
         None
     }
@@ -217,15 +249,11 @@ impl Walk<'_, '_> {
     fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
         self.evidence.connections.get(conn).is_some_and(|connection| {
             connection.role == Role::Outbound
-                && connection
-                    .last_send_for(self.turn.id, self.turn.read_ns, at_ns)
+                && self
+                    .evidence
+                    .connections
+                    .last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)
                     .is_some()
         })
     }
-}
-
-/// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had begun
-/// before.
-fn could_be_for(run: LastRun, idle: &Slice) -> bool {
-    idle.from_ns.saturating_add(TIMER_SLACK_NS) >= run.end_ns
 }

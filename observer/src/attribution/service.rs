@@ -327,7 +327,8 @@ impl Walk<'_, '_> {
         let read_ns = self.turn.read_ns;
         let ready_ns = (arrived_ns > 0).then(|| arrived_ns.clamp(read_ns, self.now_ns));
         let ready = ready_ns.map_or(*self, |ready_ns| self.back_to(ready_ns));
-        let sent = connection.last_send_for(self.turn.id, read_ns, ready.now_ns);
+        let connections = self.evidence.connections;
+        let sent = connections.last_send_for(conn, self.turn.id, read_ns, ready.now_ns);
         let (from_ns, tid) = sent.map_or_else(
             || {
                 let run = ready.last_run();

@@ -13,7 +13,8 @@ use super::speech::Speech;
 use super::turn::Turn;
 use crate::model::id::RequestId;
 
-/// Names of a connection's turns that are remembered. One can be that of many turns in a row.
+/// Names of a connection's turns that are remembered, the newest: a history, and what waited for an earlier turn has a
+/// culprit without a request. One can be that of many turns in a row.
 const MAX_NAMES: usize = 8;
 
 /// Sends that are remembered of an outbound connection: a request that used it is explained when its own
@@ -183,11 +184,21 @@ impl Connection {
     }
 
     /// Outbound: the last send for `request` between the two times, ns.
-    #[must_use]
-    pub fn last_send_for(&self, request: RequestId, since_ns: u64, before_ns: u64) -> Option<OutboundSend> {
+    pub(super) fn last_send_for(
+        &self,
+        request: RequestId,
+        since_ns: u64,
+        before_ns: u64,
+    ) -> Option<OutboundSend> {
         // What a later one waits for is not ours.
         let last = self.sends.iter().rev().find(|send| send.at_ns < before_ns)?;
         (last.at_ns >= since_ns && last.request.is_none_or(|id| id == request)).then_some(*last)
+    }
+
+    /// Outbound: whether all sends that are remembered came after `before_ns`, and there can have been more.
+    pub(super) fn has_forgotten_sends_before(&self, before_ns: u64) -> bool {
+        let oldest = self.sends.front();
+        self.sends.len() == MAX_SENDS && oldest.is_some_and(|oldest| oldest.at_ns >= before_ns)
     }
 
     /// The turn with this place, if it is the current or the one before.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use super::connection::{Connection, Stray};
+use crate::model::full::{Full, Table};
 use crate::model::protocol::Protocol;
 
 /// Processes that are counted apart between two times of asking; what others come to is counted as process 0.
@@ -16,6 +17,8 @@ pub struct Counts {
     pub refused_connections: u64,
     /// The rest, by process.
     pub by_process: BTreeMap<u32, NotFollowed>,
+    /// What was counted as process 0.
+    pub full: Full,
 }
 
 /// What could not be made part of a request of one process.
@@ -53,6 +56,9 @@ impl Counts {
 
     fn of(&mut self, pid: u32) -> &mut NotFollowed {
         let is_full = self.by_process.len() >= MAX_PROCESSES && !self.by_process.contains_key(&pid);
+        if is_full {
+            self.full.count(Table::Processes, 1);
+        }
         self.by_process.entry(if is_full { 0 } else { pid }).or_default()
     }
 

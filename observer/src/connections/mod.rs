@@ -30,6 +30,7 @@ pub use role::Role;
 pub use turn::Turn;
 
 use self::protocol::http1;
+use crate::model::full::{Full, Table};
 use crate::model::id::{RequestId, Task};
 use crate::threads::{Direction, Operation};
 
@@ -45,7 +46,8 @@ pub const MAX_CONNECTIONS: usize = 262_144;
 /// How many make room at once: looking for them takes some 10 ms.
 const MAKES_ROOM: usize = MAX_CONNECTIONS / 16;
 
-/// Closed connections that are still known.
+/// Closed connections that are still known, the newest: a history. What waited for an older one has a culprit without a
+/// request.
 const MAX_CLOSED: usize = 1024;
 
 /// All connections of the watched processes.
@@ -66,6 +68,8 @@ pub struct Connections {
     refusing: usize,
     /// What could not be followed.
     pub counts: Counts,
+    /// What found no place, or is not remembered any more.
+    pub full: Full,
     /// From when on what is received and what is sent are both recorded, ns: before, one of the two was, and a connection is
     /// as one that was found.
     whole_since_ns: u64,
@@ -100,6 +104,23 @@ impl Connections {
         self.connections.get(&id.conn)?.turn(id.nth)
     }
 
+    /// Of an outbound connection: the last send for `request` between the two times, ns.
+    #[must_use]
+    pub fn last_send_for(
+        &self,
+        conn: u64,
+        request: RequestId,
+        since_ns: u64,
+        before_ns: u64,
+    ) -> Option<OutboundSend> {
+        let connection = self.connections.get(&conn)?;
+        let send = connection.last_send_for(request, since_ns, before_ns);
+        if send.is_none() && connection.has_forgotten_sends_before(before_ns) {
+            self.full.count(Table::PeerSends, 1);
+        }
+        send
+    }
+
     /// Thread `tid` works for a request.
     pub fn touched(&mut self, id: RequestId, tid: u32) {
         if let Some(connection) = self.connections.get_mut(&id.conn)
@@ -118,7 +139,7 @@ impl Connections {
 
     /// In the network of a watched process, somebody listens on `port`.
     pub fn listens(&mut self, pid: u32, port: u16) {
-        self.listeners.add(pid, port);
+        self.listeners.add(pid, port, &self.full);
     }
 
     /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on its
@@ -418,8 +439,13 @@ impl Connections {
     }
 
     fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
-        if fd >= 0 && (self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd))) {
+        if fd < 0 {
+            return;
+        }
+        if self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd)) {
             self.fds.insert((pid, fd), conn);
+        } else {
+            self.full.count(Table::Descriptors, 1);
         }
     }
 }

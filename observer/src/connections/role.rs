@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use observer_common::flags;
 
 use super::protocol::{http1, told_by};
+use crate::model::full::{Full, Table};
 use crate::model::protocol::Protocol;
 
 /// Who opened a connection.
@@ -60,7 +61,7 @@ impl Role {
     }
 }
 
-/// Listeners that are known. Nobody needs more: they decide only where a socket does not tell who opened it.
+/// Listeners that are known. They decide only where a socket does not tell who opened it.
 const MAX_LISTENERS: usize = 65_536;
 
 /// Where somebody listens, as far as is known: process in whose network that is, port.
@@ -68,9 +69,11 @@ const MAX_LISTENERS: usize = 65_536;
 pub(super) struct Listeners(HashSet<(u32, u16)>);
 
 impl Listeners {
-    pub(super) fn add(&mut self, pid: u32, port: u16) {
-        if self.0.len() < MAX_LISTENERS {
+    pub(super) fn add(&mut self, pid: u32, port: u16, full: &Full) {
+        if self.0.len() < MAX_LISTENERS || self.0.contains(&(pid, port)) {
             self.0.insert((pid, port));
+        } else {
+            full.count(Table::Listeners, 1);
         }
     }
 

@@ -167,3 +167,73 @@ fn a_connection_to_a_peer_is_used_by_the_request_whose_task_sends_before_the_for
     assert_eq!(user_of_send(5, second, None), second);
     assert!(first.is_some() && first != second);
 }
+
+/// The tables that were full, with their counts.
+fn full_tables(full: &Full) -> Vec<(Table, u64)> {
+    full.counts().collect()
+}
+
+#[test]
+fn descriptors_and_ports_that_find_no_place_are_counted() {
+    let mut connections = Connections::default();
+    for fd in 0..=MAX_CONNECTIONS as i32 {
+        connections.remember_fd(1, fd, 5);
+    }
+    connections.remember_fd(1, 0, 6);
+    for pid in 1..=2 {
+        (0..=u16::MAX).for_each(|port| connections.listens(pid, port));
+    }
+    connections.listens(1, 8080);
+    assert_eq!(
+        full_tables(&connections.full),
+        [(Table::Descriptors, 1), (Table::Listeners, 1 << 16)]
+    );
+}
+
+#[test]
+fn what_belongs_to_no_request_of_too_many_processes_is_counted_together() {
+    let mut connections = Connections::default();
+    for pid in 1..=5_000 {
+        connections.counts.unknown_direction(pid);
+    }
+    assert_eq!(connections.counts.sum().unknown_direction, 5_000);
+    let together = connections.counts.by_process[&0].unknown_direction;
+    assert!(together > 0);
+    assert_eq!(
+        full_tables(&connections.counts.full),
+        [(Table::Processes, together)]
+    );
+}
+
+#[test]
+fn a_request_on_which_more_threads_work_than_are_remembered_says_so() {
+    let mut connections = Connections::default();
+    connections.received(&receive(1, 1, 5), b"");
+    let id = connections.turn(RequestId { conn: 1, nth: 1 }).unwrap().id;
+    (2..=8).for_each(|tid| connections.touched(id, tid));
+    assert!(!connections.turn(id).unwrap().has_more_tids());
+    connections.touched(id, 9);
+    assert!(connections.turn(id).unwrap().has_more_tids());
+}
+
+#[test]
+fn a_send_to_a_peer_that_is_asked_for_after_many_later_ones_is_counted() {
+    const PEER: u64 = 7;
+    let mut connections = Connections::default();
+    connections.changed(&becomes(PEER, 1, tcp::SYN_SENT), None);
+    let request = RequestId { conn: 1, nth: 1 };
+    let asks = |connections: &mut Connections, at_ns| {
+        let event = common::Send {
+            flags: flags::OUTBOUND,
+            ..send(PEER, at_ns, 5)
+        };
+        connections.sent(&event, b"", || Some(request), || None);
+    };
+    (10..70).for_each(|at_ns| asks(&mut connections, at_ns));
+    let last = connections.last_send_for(PEER, request, 1, 11);
+    assert_eq!(last.map(|send| send.at_ns), Some(10));
+    assert_eq!(connections.full, Full::default());
+    (70..100).for_each(|at_ns| asks(&mut connections, at_ns));
+    assert_eq!(connections.last_send_for(PEER, request, 1, 11), None);
+    assert_eq!(full_tables(&connections.full), [(Table::PeerSends, 1)]);
+}

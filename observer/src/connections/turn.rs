@@ -8,7 +8,7 @@ use super::protocol::http1::RequestLine;
 use crate::model::id::{RequestId, Task};
 use crate::model::protocol::Protocol;
 
-/// Threads that are remembered of a request.
+/// Threads that are remembered of a request, the first.
 const MAX_TIDS: usize = 8;
 
 /// One turn on an inbound connection.
@@ -53,6 +53,8 @@ pub struct Turn {
     /// What its connection spoke, once it was answered.
     pub protocol: Protocol,
     tids: [u32; MAX_TIDS],
+    /// There were more.
+    has_more_tids: bool,
     head: [u8; REQUEST_HEAD_BYTES],
     head_bytes: usize,
 }
@@ -88,6 +90,7 @@ impl Turn {
             status: None,
             protocol: Protocol::default(),
             tids: [0; MAX_TIDS],
+            has_more_tids: false,
             head: [0; REQUEST_HEAD_BYTES],
             head_bytes: 0,
         }
@@ -130,6 +133,12 @@ impl Turn {
         RequestLine::read(self.head())
     }
 
+    /// Whether more threads touched it than are remembered.
+    #[must_use]
+    pub const fn has_more_tids(&self) -> bool {
+        self.has_more_tids
+    }
+
     /// Threads that touched it, the first few.
     pub fn tids(&self) -> impl Iterator<Item = u32> + '_ {
         self.tids.iter().copied().take_while(|&tid| tid != 0)
@@ -146,6 +155,8 @@ impl Turn {
     pub(super) fn touched_by(&mut self, tid: u32) {
         if let Some(slot) = self.tids.iter_mut().find(|slot| **slot == 0 || **slot == tid) {
             *slot = tid;
+        } else {
+            self.has_more_tids = true;
         }
     }
 }

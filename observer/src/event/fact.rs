@@ -1,6 +1,6 @@
 //! Facts that userspace adds to the stream, so that a replay sees what the live run saw.
 
-use super::{Ended, Function, Listener, Looked, Sample, Samples, Successor, TargetAdded, TargetGone};
+use super::{Ended, Full, Function, Listener, Looked, Sample, Samples, Successor, TargetAdded, TargetGone};
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Ended = 123,
     TargetAdded = 130,
     TargetGone = 131,
+    Full = 140,
 }
 
 impl Kind {
@@ -52,6 +53,7 @@ impl Kind {
             123 => Self::Ended,
             130 => Self::TargetAdded,
             131 => Self::TargetGone,
+            140 => Self::Full,
             _ => return None,
         })
     }
@@ -76,6 +78,7 @@ impl Kind {
             Self::Ended => size_of::<Ended>(),
             Self::TargetAdded => size_of::<TargetAdded>(),
             Self::TargetGone => size_of::<TargetGone>(),
+            Self::Full => size_of::<Full>(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! nothing. This module knows layouts; what an event means is known further on.
 
 mod fact;
+mod full;
 mod sample;
 mod serving;
 mod target;
@@ -14,6 +15,7 @@ use observer_common as common;
 pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
+pub use full::Full;
 pub use sample::{Function, Sample, Samples};
 pub use serving::{Ended, Listener, Looked, Successor};
 pub use target::{TargetAdded, TargetGone};
@@ -81,6 +83,8 @@ pub enum Event<'a> {
     TargetAdded(&'a TargetAdded),
     /// A watched process has ended, and no record says so.
     TargetGone(&'a TargetGone),
+    /// A bounded table of the source was full.
+    Full(&'a Full),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -126,6 +130,7 @@ impl<'a> Event<'a> {
                 fact::Kind::Ended => Self::Ended(view(bytes)?),
                 fact::Kind::TargetAdded => Self::TargetAdded(view(bytes)?),
                 fact::Kind::TargetGone => Self::TargetGone(view(bytes)?),
+                fact::Kind::Full => Self::Full(view(bytes)?),
                 fact::Kind::Tick => Self::Tick(view(bytes)?),
                 fact::Kind::End => Self::End(view(bytes)?),
             },

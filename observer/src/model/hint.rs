@@ -35,11 +35,13 @@ pub enum HintKind {
     NoTraffic,
     /// It listens nowhere.
     NotListening,
+    /// Tables of observer were full.
+    FullTables,
 }
 
 impl HintKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Successor,
         Self::Children,
         Self::UnixSocket,
@@ -47,6 +49,7 @@ impl HintKind {
         Self::NoTurns,
         Self::NoTraffic,
         Self::NotListening,
+        Self::FullTables,
     ];
 }
 

@@ -3,6 +3,7 @@
 //! Every stage may use them, and they know no stage. Nothing here computes, and nothing knows how it is printed.
 
 pub mod cause;
+pub mod full;
 pub mod header;
 pub mod hint;
 pub mod id;

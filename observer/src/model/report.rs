@@ -61,6 +61,9 @@ pub struct Totals {
     /// Records and requests lost, by reason.
     #[serde(serialize_with = "as_map")]
     pub lost: Vec<(&'static str, u64)>,
+    /// What was forgotten or found no place in tables that were full, by table.
+    #[serde(serialize_with = "as_map")]
+    pub full: Vec<(&'static str, u64)>,
     /// What the observer itself cost; absent where nobody measured (a replay).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<OwnCost>,

@@ -135,6 +135,7 @@ pub(super) fn totals(requests: u64) -> Totals {
         figures: figures(requests),
         polls: None,
         lost: Vec::new(),
+        full: Vec::new(),
         cost: Some(OwnCost {
             ebpf_ns: Some(3_100_000),
             cpu_ns: 8_200_000,

@@ -6,6 +6,7 @@ use super::Pipeline;
 use crate::connections::{self, NotFollowed};
 use crate::event;
 use crate::losses;
+use crate::model::full::{Full, Table};
 use crate::model::protocol::Protocol;
 use crate::summary::{self, NoTurns, WorkerUsage};
 
@@ -15,6 +16,7 @@ impl Pipeline {
         let connections::Counts {
             refused_connections,
             by_process,
+            full: counted_together,
         } = std::mem::take(&mut self.connections.counts);
         let refused_threads = std::mem::take(&mut self.threads.refused);
         for (pid, counts) in by_process {
@@ -38,6 +40,28 @@ impl Pipeline {
             .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
         self.summary
             .lost(losses::reason::REFUSED_THREADS, refused_threads);
+        for full in [
+            counted_together,
+            self.threads.take_full(),
+            self.connections.full.take(),
+            self.names.full.take(),
+            self.samples.full.take(),
+            self.serving.full.take(),
+        ] {
+            self.summary.full(&full);
+        }
+        if let Some(polls) = &self.polls {
+            self.summary.full(&polls.full.take());
+        }
+    }
+
+    /// A table of the source was full.
+    pub(super) fn full(&mut self, event: &event::Full) {
+        if let Some(table) = Table::from_u32(event.table) {
+            let full = Full::default();
+            full.count(table, event.count);
+            self.summary.full(&full);
+        }
     }
 
     /// Tells the summary what the workers did since the last time.

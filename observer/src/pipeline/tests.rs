@@ -4,8 +4,9 @@ use bytemuck::{Zeroable as _, bytes_of};
 use observer_common::{Header as RecordHeader, Kind, Process, ProcessChange, Receive, Send, flags};
 
 use super::*;
-use crate::event::Tick;
-use crate::model::header::Options;
+use crate::event::{Full, Tick};
+use crate::model::header::{Options, TargetInfo};
+use crate::model::hint::HintKind;
 use crate::model::report::{End, Window};
 use crate::model::request::Request;
 use crate::output::{Sink, Why};
@@ -19,6 +20,7 @@ const QUICK: u64 = 1;
 #[derive(Default)]
 struct Tail {
     lines: usize,
+    windows: Vec<Window>,
     end: Option<End>,
 }
 
@@ -30,7 +32,8 @@ impl Sink for Tail {
         self.lines += usize::from(request.conn.id > QUICK && why == Why::Tail);
         Ok(())
     }
-    fn window(&mut self, _: &Window) -> io::Result<()> {
+    fn window(&mut self, window: &Window) -> io::Result<()> {
+        self.windows.push(window.clone());
         Ok(())
     }
     fn process(&mut self, _: &ProcessLine) -> io::Result<()> {
@@ -185,4 +188,51 @@ fn what_a_forked_child_answers_is_of_its_parents_target() {
         })
         .collect();
     assert_eq!(told, [(1, vec![1, CHILD], 2, 2), (OTHER, vec![OTHER], 1, 1)]);
+}
+
+#[test]
+fn a_table_that_was_full_is_told_in_its_window_and_at_the_end_with_a_hint() {
+    let mut header = header();
+    header.targets.push(TargetInfo {
+        pid: 1,
+        comm: "server".to_owned(),
+        exe: None,
+        threads: 1,
+        runtime: None,
+    });
+    let mut pipeline = Pipeline::new(&header);
+    let mut tail = Tail::default();
+    let mut batch = Batch::default();
+    batch.push(bytes_of(&Full::new(MS, Table::Serving, 3)));
+    batch.push(bytes_of(&Tick::new(WINDOW_NS)));
+    // One of the pipeline's own.
+    for tid in 1..=9 {
+        let mut event = Receive {
+            header: record(Kind::Receive, WINDOW_NS + MS),
+            tgid: 1,
+            conn: 2,
+            result: 5,
+            flags: flags::INBOUND,
+            ..Receive::zeroed()
+        };
+        event.header.tid = tid;
+        batch.push(bytes_of(&event));
+    }
+    sends(&mut batch, 2, WINDOW_NS + 2 * MS);
+    batch.push(bytes_of(&Tick::new(3 * WINDOW_NS)));
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    let hints = pipeline.finish(&mut [&mut tail]).unwrap();
+    let full: Vec<_> = tail.windows.iter().map(|window| &window.totals.full).collect();
+    assert_eq!(full, [&vec![("serving", 3)], &vec![("request_threads", 1)]]);
+    assert_eq!(tail.windows[1].run.full, [("request_threads", 1), ("serving", 3)]);
+    let end = tail.end.unwrap();
+    assert_eq!(end.totals.full, tail.windows[1].run.full);
+    for hints in [&hints, &end.hints] {
+        let told: Vec<_> = hints
+            .iter()
+            .filter(|hint| hint.kind == HintKind::FullTables)
+            .collect();
+        let [hint] = &told[..] else { panic!("{hints:?}") };
+        assert!(hint.text.contains("request_threads 1, serving 3"), "{hint:?}");
+    }
 }

@@ -39,6 +39,23 @@ impl Serving {
         hints
     }
 
+    /// Tables of observer were full in the run.
+    pub(crate) fn full_tables(&self, full: &[(&'static str, u64)]) -> Option<Hint> {
+        let pid = *self.watched.keys().next()?;
+        let counts: Vec<String> = full
+            .iter()
+            .map(|(table, count)| format!("{table} {count}"))
+            .collect();
+        (!counts.is_empty()).then(|| Hint {
+            kind: HintKind::FullTables,
+            pid,
+            pids: Vec::new(),
+            text: format!("tables of observer were full: {}", counts.join(", ")),
+            remedy: "\"Bounds\" in docs/schema.md says what was forgotten, and what is missing for it"
+                .to_owned(),
+        })
+    }
+
     /// There was traffic, and no turn in it.
     fn without_turns(&self, traffic: Traffic) -> Option<Hint> {
         let mut parts = Vec::new();

@@ -7,6 +7,7 @@ mod hints;
 use std::collections::BTreeMap;
 
 use crate::event;
+use crate::model::full::{Full, Table};
 use crate::model::hint::{Hint, HintKind};
 use crate::model::process::{ProcessLine, Successor};
 
@@ -16,7 +17,7 @@ const MAX_WATCHED: usize = 1024;
 /// Listeners that are kept of a watched process and those that it started, at most.
 const MAX_LISTENERS: usize = 1024;
 
-/// Successors that are kept of a process, at most.
+/// Successors that are kept of a process, at most. The source tells fewer.
 const MAX_SUCCESSORS: usize = 64;
 
 /// What is known of who serves.
@@ -30,6 +31,8 @@ pub(crate) struct Serving {
     has_news: bool,
     /// Hints that were given.
     told: Vec<(HintKind, u32)>,
+    /// What was not kept.
+    pub(crate) full: Full,
 }
 
 /// What the run saw of its processes' sockets so far.
@@ -123,6 +126,8 @@ impl Serving {
                 ..Watched::default()
             };
             self.watched.insert(pid, watched);
+        } else {
+            self.full.count(Table::Serving, 1);
         }
     }
 
@@ -145,6 +150,8 @@ impl Serving {
                 inode: event.inode,
                 on,
             });
+        } else {
+            self.full.count(Table::Serving, 1);
         }
     }
 
@@ -188,6 +195,8 @@ impl Serving {
             if event.watched != 0 {
                 watched.watched_successors.push(event.pid);
             }
+        } else {
+            self.full.count(Table::Serving, 1);
         }
     }
 

@@ -16,9 +16,10 @@ use crate::model::header::Header;
 pub const MAGIC: &[u8; 8] = b"observer";
 
 /// Version of the layout.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
-/// The oldest version that can be read. Since then only more was added: which children are watched.
+/// The oldest version that can be read. Since then only more was added: which children are watched, and which tables
+/// were full.
 pub const OLDEST_VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.

@@ -16,6 +16,7 @@
 use super::buckets::{BUCKETS, index};
 use super::culprits::{Known, Waits};
 use crate::model::cause::{Budget, Cause};
+use crate::model::full::Full;
 use crate::model::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
 use crate::model::request::Figures;
 
@@ -56,9 +57,9 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self, full: &Full) {
         self.add_all_but_waits(other);
-        self.waits.add(&other.waits);
+        self.waits.add(&other.waits, full);
     }
 
     /// Waits have numbers, which others may number otherwise.
@@ -94,7 +95,7 @@ impl BucketSums {
     }
 
     /// Adds a request, with the number and the length of its longest wait.
-    pub(super) fn record(&mut self, figures: &Figures, longest_wait: Option<(u16, u64)>) {
+    pub(super) fn record(&mut self, figures: &Figures, longest_wait: Option<(u16, u64)>, full: &Full) {
         let sums = self.0[index(figures.latency_ns)].get_or_insert_default();
         sums.requests += 1;
         sums.budget.add(&figures.budget);
@@ -108,14 +109,14 @@ impl BucketSums {
         sums.minor_faults = sums.minor_faults.saturating_add(figures.faults.minor);
         sums.major_faults = sums.major_faults.saturating_add(figures.faults.major);
         if let Some((number, ns)) = longest_wait {
-            sums.waits.record(number, ns);
+            sums.waits.record(number, ns, full);
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self, full: &Full) {
         for (sums, more) in self.0.iter_mut().zip(&other.0) {
             if let Some(more) = more.as_ref().filter(|more| more.requests > 0) {
-                sums.get_or_insert_default().add(more);
+                sums.get_or_insert_default().add(more, full);
             }
         }
     }

@@ -1,7 +1,9 @@
-//! What is merely counted: turns by confidence and status, and beside them losses by reason and the observer's own cost.
+//! What is merely counted: turns by confidence and status, and beside them losses by reason, tables that were full, and
+//! the observer's own cost.
 
 use std::ops::{Add, AddAssign};
 
+use crate::model::full::Full;
 use crate::model::report::{ByConfidence, ByStatus, OwnCost};
 use crate::model::request::{Confidence, Figures};
 
@@ -48,6 +50,7 @@ impl Add for NoTurns {
 pub(super) struct Beside {
     /// In the order in which the reasons first came up. Reasons are literals of this program: few.
     pub(super) lost: Vec<(&'static str, u64)>,
+    pub(super) full: Full,
     pub(super) cost: Option<OwnCost>,
 }
 
@@ -117,9 +120,16 @@ impl Beside {
         for &(reason, count) in &window.lost {
             self.lost(reason, count);
         }
+        self.full.add(&window.full);
         if let Some(cost) = window.cost {
             self.cost(cost);
         }
+    }
+
+    /// The tables that were full, by the names that outputs use.
+    pub(super) fn full_tables(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.full.counts();
+        counts.map(|(table, count)| (table.name(), count)).collect()
     }
 
     pub(super) fn clear(&mut self) {

@@ -1,8 +1,8 @@
 //! What the longest waits of requests waited for.
 //!
 //! Each different thing waited for gets a small number, so that the sums by latency bucket stay small. Both the
-//! numbers and the sums of a bucket are bounded; what finds no room is not listed, and nothing is listed for
-//! another.
+//! numbers and the sums of a bucket are bounded; what finds no room is counted and not listed, and nothing is listed
+//! for another.
 
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
@@ -12,11 +12,13 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::model::cause::Cause;
+use crate::model::full::{Full, Table};
 use crate::model::report::WaitedFor;
 use crate::model::request::HeldBy;
 use crate::model::request::LongestWait;
 
-/// Different things waited for that are told apart in a run.
+/// Different things waited for that are told apart in a run, of one target; and that are summed up where several targets
+/// are told together: what finds no place there is still told with its target.
 const MAX_KNOWN: usize = 1024;
 
 /// Different things waited for that one bucket sums up.
@@ -39,24 +41,26 @@ pub(super) struct Known {
 
 impl Known {
     /// The number of what `wait` waited for; `None` when there are too many.
-    pub(super) fn number(&mut self, wait: &LongestWait) -> Option<u16> {
+    pub(super) fn number(&mut self, wait: &LongestWait, full: &Full) -> Option<u16> {
         let key = FxBuildHasher.hash_one(Key::of(wait));
         if let Some(&number) = self.numbers.get(&key) {
-            self.seen_running(number, wait);
+            self.seen_running(number, wait, full);
             return Some(number);
         }
-        let number = u16::try_from(self.known.len())
-            .ok()
-            .filter(|&number| usize::from(number) < MAX_KNOWN)?;
+        let next = u16::try_from(self.known.len()).ok();
+        let Some(number) = next.filter(|&number| usize::from(number) < MAX_KNOWN) else {
+            full.count(Table::Culprits, 1);
+            return None;
+        };
         self.known.push(Rc::new(waited_for(wait)));
         self.functions.push(Vec::new());
         self.numbers.insert(key, number);
-        self.seen_running(number, wait);
+        self.seen_running(number, wait, full);
         Some(number)
     }
 
     /// A thread that was waited behind may do one thing now and another then: that does not make it two.
-    fn seen_running(&mut self, number: u16, wait: &LongestWait) {
+    fn seen_running(&mut self, number: u16, wait: &LongestWait, full: &Full) {
         let function = wait
             .culprit
             .as_ref()
@@ -70,6 +74,8 @@ impl Known {
             *sum_ns = sum_ns.saturating_add(seen_ns);
         } else if functions.len() < MAX_FUNCTIONS {
             functions.push((Arc::clone(function), seen_ns));
+        } else {
+            full.count(Table::Culprits, 1);
         }
     }
 
@@ -168,21 +174,23 @@ struct Sum {
 }
 
 impl Waits {
-    pub(super) fn record(&mut self, number: u16, ns: u64) {
-        self.sum(
-            Sum {
-                source: 0,
-                number,
-                requests: 1,
-                ns: ns.into(),
-            },
-            MAX_IN_BUCKET,
-        );
+    pub(super) fn record(&mut self, number: u16, ns: u64, full: &Full) {
+        let wait = Sum {
+            source: 0,
+            number,
+            requests: 1,
+            ns: ns.into(),
+        };
+        if !self.sum(wait, MAX_IN_BUCKET) {
+            full.count(Table::Culprits, 1);
+        }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self, full: &Full) {
         for sum in &other.0 {
-            self.sum(*sum, MAX_IN_BUCKET);
+            if !self.sum(*sum, MAX_IN_BUCKET) {
+                full.count(Table::Culprits, u64::try_from(sum.requests).unwrap_or(u64::MAX));
+            }
         }
     }
 
@@ -196,7 +204,7 @@ impl Waits {
                 requests: part(sum.requests),
                 ns: part(sum.ns),
             };
-            self.sum(sum, MAX_KNOWN);
+            let _ = self.sum(sum, MAX_KNOWN);
         }
     }
 
@@ -204,7 +212,8 @@ impl Waits {
         self.0.clear();
     }
 
-    fn sum(&mut self, more: Sum, room: usize) {
+    /// Tells whether there was room for it.
+    fn sum(&mut self, more: Sum, room: usize) -> bool {
         if let Some(sum) = self
             .0
             .iter_mut()
@@ -214,7 +223,10 @@ impl Waits {
             sum.ns += more.ns;
         } else if self.0.len() < room {
             self.0.push(more);
+        } else {
+            return false;
         }
+        true
     }
 
     /// The most time first, where each source has its own numbers. `parts` is one request.
@@ -316,8 +328,8 @@ mod tests {
     fn the_culprit_of_most_time_comes_first() {
         let (mut known, mut waits) = (Known::default(), Waits::default());
         for (comm, ns) in [("cron", 100), ("hog", 900), ("hog", 1_100), ("cron", 300)] {
-            let number = known.number(&behind(comm, ns)).unwrap();
-            waits.record(number, ns);
+            let number = known.number(&behind(comm, ns), &Full::default()).unwrap();
+            waits.record(number, ns, &Full::default());
         }
         let listed = waits.listed(&[&known], 1);
         let found: Vec<_> = listed
@@ -340,7 +352,11 @@ mod tests {
             let mut wait = behind("server", 100);
             wait.culprit.as_mut().unwrap().function = function.map(Into::into);
             wait.function_seen_ns = seen_ns;
-            waits.record(known.number(&wait).unwrap(), 100);
+            waits.record(
+                known.number(&wait, &Full::default()).unwrap(),
+                100,
+                &Full::default(),
+            );
         }
         let listed = waits.listed(&[&known], 1);
         assert_eq!(listed.len(), 1, "it is one culprit, whatever it did");
@@ -355,13 +371,17 @@ mod tests {
         let mut known = [Known::default(), Known::default()];
         let mut together = Waits::default();
         // The second one knows something else first, so its numbers are others.
-        known[1].number(&behind("cron", 1));
+        known[1].number(&behind("cron", 1), &Full::default());
         for (source, function, seen_ns) in [(0, "app::sort", 5), (1, "app::write", 3), (1, "app::sort", 1)] {
             let mut wait = behind("hog", 100);
             wait.culprit.as_mut().unwrap().function = Some(function.into());
             wait.function_seen_ns = seen_ns;
             let mut waits = Waits::default();
-            waits.record(known[source].number(&wait).unwrap(), 100);
+            waits.record(
+                known[source].number(&wait, &Full::default()).unwrap(),
+                100,
+                &Full::default(),
+            );
             together.add_part(source, &waits, 1, 1);
         }
         let listed = together.listed(&[&known[0], &known[1]], 1);
@@ -379,11 +399,24 @@ mod tests {
     #[test]
     fn strangers_cannot_make_it_grow() {
         let (mut known, mut waits) = (Known::default(), Waits::default());
+        let full = Full::default();
         for n in 0..5_000 {
-            if let Some(number) = known.number(&behind(&n.to_string(), 1)) {
-                waits.record(number, 1);
+            if let Some(number) = known.number(&behind(&n.to_string(), 1), &full) {
+                waits.record(number, 1, &full);
             }
         }
+        let not_listed = 5_000 - MAX_IN_BUCKET as u64;
+        assert_eq!(
+            full.take().counts().collect::<Vec<_>>(),
+            [(Table::Culprits, not_listed)]
+        );
+        let mut run = Waits::default();
+        run.add(&waits, &full);
+        assert_eq!(full, Full::default());
+        let mut another = Waits::default();
+        (0..3).for_each(|_| another.record(MAX_IN_BUCKET as u16, 1, &full));
+        run.add(&another, &full);
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::Culprits, 3)]);
         assert_eq!((known.known.len(), waits.0.len()), (MAX_KNOWN, MAX_IN_BUCKET));
     }
 }

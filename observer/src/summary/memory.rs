@@ -3,6 +3,7 @@
 //! It is told totals since the start of each process, and keeps what was added in this window and since
 //! the first look. It does not know where the figures come from.
 
+use crate::model::full::{Full, Table};
 use crate::model::report::ProcessMemory;
 
 /// Most processes that are told apart; beyond, the one that was not seen for longest makes room.
@@ -48,6 +49,8 @@ impl Faults {
 pub(super) struct Memory {
     processes: Vec<Process>,
     window: u64,
+    /// Those that made room.
+    pub(super) full: Full,
 }
 
 impl Memory {
@@ -73,6 +76,7 @@ impl Memory {
                 .min_by_key(|(_, process)| process.seen_in)
         {
             self.processes.swap_remove(stalest);
+            self.full.count(Table::Memory, 1);
         }
         // The first look is where counting starts from: what came before was not observed.
         self.processes.push(Process {
@@ -183,6 +187,11 @@ mod tests {
             memory.close_window();
         }
         assert_eq!(memory.run().len(), MAX_PROCESSES);
+        let forgotten = 999 - MAX_PROCESSES as u64;
+        assert_eq!(
+            memory.full.counts().collect::<Vec<_>>(),
+            [(Table::Memory, forgotten)]
+        );
         assert_eq!(memory.run().last().map(|process| process.pid), Some(999));
     }
 }

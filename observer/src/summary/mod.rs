@@ -31,6 +31,7 @@ use turns::Over;
 pub use workers::WorkerUsage;
 use workers::Workers;
 
+use crate::model::full::Full;
 use crate::model::poll::Poll;
 use crate::model::protocol::Protocol;
 use crate::model::report::{End, LongPoll, OwnCost, ProcessFigures, Totals, Window};
@@ -125,6 +126,11 @@ impl Summary {
         self.window.beside.lost(reason, count);
     }
 
+    /// Counts what was forgotten or found no place in tables that were full.
+    pub fn full(&mut self, full: &Full) {
+        self.window.beside.full.add(full);
+    }
+
     /// Counts turns of process `pid` whose connection was closed before anything was sent.
     pub fn unanswered(&mut self, pid: u32, protocol: Protocol, count: u64) {
         if count > 0 {
@@ -173,8 +179,17 @@ impl Summary {
 
     /// Ends the current window and starts the next.
     pub fn close_window(&mut self, start_unix_ns: u64, duration_ns: u64) -> Window {
-        let totals = self.totals(Over::Window);
+        let mut totals = self.totals(Over::Window);
         self.targets.close_window();
+        // With what the run had no room for.
+        for full in [
+            self.targets.take_full(),
+            self.memory.full.take(),
+            self.workers.full.take(),
+        ] {
+            self.full(&full);
+        }
+        totals.full = self.window.beside.full_tables();
         self.run.beside.add(&self.window.beside);
         self.window.clear();
         let run = self.totals(Over::Run);
@@ -222,6 +237,7 @@ impl Summary {
             figures,
             polls: part.polls.as_ref().map(PollSums::totals),
             lost: part.beside.lost.clone(),
+            full: part.beside.full_tables(),
             cost: part.beside.cost,
             targets,
         }

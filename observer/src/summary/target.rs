@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::counts::NoTurns;
 use super::turns::{self, Over, Turns};
+use crate::model::full::Full;
 use crate::model::protocol::Protocol;
 use crate::model::report::{ProcessFigures, ProcessMemory, ProcessWorkers, ProtocolTotals};
 use crate::model::request::{Figures, LongestWait};
@@ -67,6 +68,13 @@ impl Target {
     pub(super) fn turns_of(&self, protocol: Protocol, over: Over) -> u64 {
         let turns = self.turns.get(&protocol);
         turns.map_or(0, |turns| turns::beside(&[turns], over).0)
+    }
+
+    /// What found no place since the last time.
+    pub(super) fn take_full(&self) -> Full {
+        let full = Full::default();
+        self.turns.values().for_each(|turns| full.add(&turns.full.take()));
+        full
     }
 
     /// Adds the window to the run, and starts the next.

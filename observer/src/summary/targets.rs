@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::paths;
 use super::target::{self, Target};
 use super::turns::Over;
+use crate::model::full::{Full, Table};
 use crate::model::report::{ProcessMemory, ProcessWorkers, TargetTotals};
 
 /// Targets that are told apart.
@@ -29,6 +30,8 @@ pub(super) struct Targets {
     processes: FxHashMap<u32, Process>,
     /// Number of the window.
     window: u64,
+    /// Processes that were forgotten.
+    full: Full,
 }
 
 #[derive(Clone, Debug)]
@@ -138,6 +141,7 @@ impl Targets {
                 .map(|(&pid, process)| (process.last, pid))
                 .collect();
             by_age.sort_unstable();
+            self.full.count(Table::Processes, MAX_PROCESSES as u64 / 2);
             for (_, pid) in &by_age[..MAX_PROCESSES / 2] {
                 self.processes.remove(pid);
             }
@@ -201,6 +205,13 @@ impl Targets {
         }
         pids.iter_mut().for_each(|pids| pids.sort_unstable());
         pids
+    }
+
+    /// What was forgotten or found no place since the last time.
+    pub(super) fn take_full(&self) -> Full {
+        let full = self.full.take();
+        self.all().iter().for_each(|target| full.add(&target.take_full()));
+        full
     }
 
     /// Adds the window to the run, and starts the next.

@@ -10,6 +10,7 @@ use super::culprits::Known;
 use super::diagnosis;
 use super::latency::{Latency, Threshold};
 use super::paths::{self, Paths};
+use crate::model::full::Full;
 use crate::model::report::{ProcessFigures, ProcessWorkers};
 use crate::model::request::{Figures, LongestWait};
 
@@ -27,6 +28,8 @@ pub(super) struct Turns {
     threshold: Threshold,
     paths: Paths,
     known: Known,
+    /// Waits of which it is not told what they waited for.
+    pub(super) full: Full,
 }
 
 /// What is kept alike for a window and for the run.
@@ -50,6 +53,7 @@ impl Default for Turns {
             threshold: Threshold::new(),
             paths: Paths::default(),
             known: Known::default(),
+            full: Full::default(),
         }
     }
 }
@@ -69,8 +73,8 @@ impl Turns {
         self.window.latency.record(figures.latency_ns);
         self.run.latency.record(figures.latency_ns);
         self.threshold.follow(&self.run.latency);
-        let wait = longest_wait.and_then(|wait| Some((self.known.number(wait)?, wait.dur_ns)));
-        self.window.bands.record(figures, wait);
+        let wait = longest_wait.and_then(|wait| Some((self.known.number(wait, &self.full)?, wait.dur_ns)));
+        self.window.bands.record(figures, wait, &self.full);
         self.window.counted.request(figures);
         if let Some(path) = path {
             self.paths.record(path, figures.latency_ns, max_paths);
@@ -93,7 +97,7 @@ impl Turns {
 
     /// Adds the window to the run, and starts the next.
     pub(super) fn close_window(&mut self, max_paths: usize) {
-        self.run.bands.add(&self.window.bands);
+        self.run.bands.add(&self.window.bands, &self.full);
         self.run.counted.add(&self.window.counted);
         self.window.latency.clear();
         self.window.bands.clear();

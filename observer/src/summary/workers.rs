@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::full::{Full, Table};
 use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
 use crate::runtime::tokio::Counted;
 use crate::syscall;
@@ -9,6 +10,9 @@ use crate::threads::Usage;
 
 /// Workers that are told apart; beyond, the one that was not seen for longest makes room.
 const MAX_WORKERS: usize = 1024;
+
+/// Processes of which it is known how long nobody was free; beyond, the one that was not asked about for longest makes room.
+const MAX_PROCESSES: usize = 1024;
 
 /// Workers of a process that are listed.
 const LISTED: usize = 16;
@@ -34,6 +38,8 @@ pub(super) struct Workers {
     processes: Vec<Process>,
     /// Number of the window.
     window: u64,
+    /// Those that made room.
+    pub(super) full: Full,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +68,7 @@ struct Part {
 #[derive(Clone, Copy, Debug)]
 struct Process {
     pid: u32,
+    seen_in: u64,
     window_ns: u64,
     run_ns: u64,
 }
@@ -140,6 +147,7 @@ impl Workers {
             let seen = self.workers.iter().enumerate();
             if let Some((stalest, _)) = seen.min_by_key(|(_, known)| known.seen_in) {
                 self.workers.swap_remove(stalest);
+                self.full.count(Table::Workers, 1);
             }
         }
         self.workers.push(Worker {
@@ -155,17 +163,30 @@ impl Workers {
     }
 
     pub(super) fn none_free(&mut self, pid: u32, ns: u64) {
-        if !self.processes.iter().any(|process| process.pid == pid) {
-            self.processes.push(Process {
-                pid,
-                window_ns: 0,
-                run_ns: 0,
-            });
+        let known = self.processes.iter().position(|process| process.pid == pid);
+        let index = known.unwrap_or_else(|| self.new_process(pid));
+        let process = &mut self.processes[index];
+        process.seen_in = self.window;
+        process.window_ns = process.window_ns.saturating_add(ns);
+        process.run_ns = process.run_ns.saturating_add(ns);
+    }
+
+    /// Makes a place for a process, if need be another's.
+    fn new_process(&mut self, pid: u32) -> usize {
+        if self.processes.len() == MAX_PROCESSES {
+            let seen = self.processes.iter().enumerate();
+            if let Some((stalest, _)) = seen.min_by_key(|(_, known)| known.seen_in) {
+                self.processes.swap_remove(stalest);
+                self.full.count(Table::Workers, 1);
+            }
         }
-        for process in self.processes.iter_mut().filter(|process| process.pid == pid) {
-            process.window_ns = process.window_ns.saturating_add(ns);
-            process.run_ns = process.run_ns.saturating_add(ns);
-        }
+        self.processes.push(Process {
+            pid,
+            seen_in: self.window,
+            window_ns: 0,
+            run_ns: 0,
+        });
+        self.processes.len() - 1
     }
 
     pub(super) fn window(&self) -> Vec<ProcessWorkers> {

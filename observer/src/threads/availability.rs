@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Threads;
 
-/// Intervals, and gaps between waits, that are remembered, each.
+/// Intervals, and gaps between waits, that are remembered, each: the newest.
 const MAX_REMEMBERED: usize = 4096;
 
 /// Intervals in which no worker of one process was free, and how much of them requests waited through.
@@ -23,6 +23,8 @@ pub(super) struct Availability {
     /// Where no request is known to have waited, the oldest first: start and end, ns.
     gaps: VecDeque<(u64, u64)>,
     waited_ns: u64,
+    /// Before this intervals or gaps were forgotten, ns.
+    forgotten_until_ns: u64,
 }
 
 impl Availability {
@@ -36,8 +38,10 @@ impl Availability {
         match self.none_since_ns {
             None if none => self.none_since_ns = Some(at_ns),
             Some(since_ns) if !none => {
-                if self.intervals.len() == MAX_REMEMBERED {
-                    self.intervals.pop_front();
+                if self.intervals.len() == MAX_REMEMBERED
+                    && let Some((_, to_ns, _)) = self.intervals.pop_front()
+                {
+                    self.forgotten_until_ns = self.forgotten_until_ns.max(to_ns);
                 }
                 self.intervals.push_back((since_ns, at_ns, self.none_ns));
                 self.none_ns = self.none_ns.saturating_add(at_ns.saturating_sub(since_ns));
@@ -70,11 +74,13 @@ impl Availability {
         self.waited_ns = self.waited_ns.saturating_add(more_ns);
     }
 
-    /// A request waited from `from_ns` until it was read, which was now.
-    pub(super) fn waited(&mut self, from_ns: u64, now_ns: u64) {
+    /// A request waited from `from_ns` until it was read, which was now. Tells whether all of that time is remembered.
+    pub(super) fn waited(&mut self, from_ns: u64, now_ns: u64) -> bool {
         if from_ns > self.waited_until_ns {
-            if self.gaps.len() == MAX_REMEMBERED {
-                self.gaps.pop_front();
+            if self.gaps.len() == MAX_REMEMBERED
+                && let Some((_, to_ns)) = self.gaps.pop_front()
+            {
+                self.forgotten_until_ns = self.forgotten_until_ns.max(to_ns);
             }
             self.gaps.push_back((self.waited_until_ns, from_ns));
         }
@@ -91,6 +97,7 @@ impl Availability {
         }
         self.add(from_ns.max(self.waited_until_ns), now_ns);
         self.waited_until_ns = self.waited_until_ns.max(now_ns);
+        from_ns >= self.forgotten_until_ns
     }
 
     /// How long requests waited while no worker was free, since this was asked last, ns.
@@ -145,6 +152,19 @@ mod tests {
         }
         assert_eq!(availability.take_waited_ns(), 180);
         assert_eq!(availability.take_waited_ns(), 0);
+    }
+
+    #[test]
+    fn a_request_that_waited_since_before_what_is_remembered_is_told_apart() {
+        let mut availability = Availability::default();
+        availability.change(0, None, Some(true));
+        for busy in 1..=MAX_REMEMBERED as u64 + 1 {
+            availability.change(100 * busy, Some(true), Some(false));
+            availability.change(100 * busy + 50, Some(false), Some(true));
+        }
+        let now_ns = 100 * (MAX_REMEMBERED as u64 + 2);
+        assert!(availability.waited(150, now_ns));
+        assert!(!availability.waited(149, now_ns));
     }
 
     #[test]

@@ -6,10 +6,11 @@ use super::judgement::Observation;
 use super::state::{Began, Direction, Occupant, Operation, Owner};
 use super::thread::Thread;
 use super::{Availabilities, Threads};
+use crate::model::full::Table;
 use crate::model::id::{RequestId, Task};
 use crate::syscall::Wait;
 
-/// Futexes that are remembered.
+/// Futexes that are remembered to be no mutex. One more, and all are forgotten.
 const MAX_FUTEXES: usize = 65_536;
 
 /// `TASK_DEAD`: the thread leaves its CPU for the last time.
@@ -58,7 +59,8 @@ impl Threads {
             },
             // One that was preempted is not waiting: it may be in the call that wakes.
             Wait::Park { .. } if event.flags & flags::PREEMPTED == 0 => {
-                if self.no_mutexes.len() == MAX_FUTEXES {
+                if self.no_mutexes.len() == MAX_FUTEXES && !self.no_mutexes.contains(&futex) {
+                    self.full.count(Table::Futexes, MAX_FUTEXES as u64);
                     self.no_mutexes.clear();
                 }
                 self.no_mutexes.insert(futex);
@@ -106,7 +108,7 @@ impl Threads {
             comm: self.comms.number(&event.waker_comm),
         };
         if event.conn == conn::LISTENER {
-            self.acceptors.woken(event.tgid, event.header.tid);
+            self.acceptors.woken(event.tgid, event.header.tid, &self.full);
         }
         let (thread, ..) = self.known(event.header.tid, event.tgid)?;
         let handed_off = thread.woken(event, by, waker_owner);
@@ -139,8 +141,10 @@ impl Threads {
         }
         count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
-            let availability = availability.entry(pid).or_default();
-            availability.waited(operation.arrived_ns, operation.at_ns);
+            let availability = self.availability.entry(pid).or_default();
+            if !availability.waited(operation.arrived_ns, operation.at_ns) {
+                self.full.count(Table::Waits, 1);
+            }
         }
     }
 
@@ -275,6 +279,22 @@ mod tests {
         };
         assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
         assert_eq!(before(&threads, 350), (running, owner));
+    }
+
+    #[test]
+    fn futexes_that_are_forgotten_are_counted() {
+        let mut threads = Threads::default();
+        for futex in 0..=MAX_FUTEXES as u64 {
+            let waits = SwitchOut {
+                syscall: libc::SYS_futex as i32,
+                args: [futex, 0, 1, 0],
+                ..sleeps(futex)
+            };
+            threads.switch_out(&waits);
+        }
+        assert_eq!(threads.no_mutexes.len(), 1);
+        let counts: Vec<_> = threads.take_full().counts().collect();
+        assert_eq!(counts, [(Table::Futexes, MAX_FUTEXES as u64)]);
     }
 
     #[test]

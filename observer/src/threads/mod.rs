@@ -50,6 +50,7 @@ use self::packed::Packed;
 use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
+use crate::model::full::{Full, Table};
 use crate::model::id::{RequestId, Task};
 use crate::runtime::tokio::{self, Role, Roles, ThreadRole};
 
@@ -86,6 +87,8 @@ pub struct Threads {
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
     no_mutexes: FxHashSet<(u32, u64)>,
+    /// What is not remembered any more.
+    full: Full,
 }
 
 impl Threads {
@@ -111,7 +114,11 @@ impl Threads {
     /// The name of a thread that had a CPU or woke another, where it is still known.
     #[must_use]
     pub fn comm(&self, comm: Comm) -> Option<&Arc<str>> {
-        self.comms.get(comm)
+        let name = self.comms.get(comm);
+        if name.is_none() {
+            self.full.count(Table::ThreadNames, 1);
+        }
+        name
     }
 
     /// The thread that an event is about, with the tasks. Every event that changes a thread's past comes by here.
@@ -148,9 +155,18 @@ impl Threads {
         self.slices_at_most = ends_ns.len().min(KEPT);
     }
 
+    /// What was not remembered since the last time.
+    pub fn take_full(&self) -> Full {
+        let full = self.full.take();
+        full.add(&self.tasks.full.take());
+        full
+    }
+
     /// Who had a CPU between two times, as far as a watched thread waited for it; the last first.
     pub fn occupants(&self, cpu: u16, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Occupation> + '_ {
-        self.occupancy.between(cpu, from_ns, to_ns)
+        let was_forgotten = self.occupancy.forgotten_until_ns(cpu) > from_ns;
+        let end = self.full.end_of(Table::Occupancy, was_forgotten);
+        self.occupancy.between(cpu, from_ns, to_ns).chain(end)
     }
 
     /// What the threads of each process are to its runtimes, as far as they were seen at it.

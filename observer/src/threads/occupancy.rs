@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::comms::Comm;
 use super::state::Occupant;
 
-/// Intervals that are remembered of one CPU.
+/// Intervals that are remembered of one CPU, the newest.
 const MAX_INTERVALS: usize = 1024;
 
 /// A thread had a CPU.
@@ -24,16 +24,27 @@ pub struct Occupation {
 
 /// What is known of all CPUs.
 #[derive(Debug, Default)]
-pub(super) struct Occupancy(FxHashMap<u16, VecDeque<Occupation>>);
+pub(super) struct Occupancy(FxHashMap<u16, OfCpu>);
+
+/// What is known of one.
+#[derive(Debug, Default)]
+struct OfCpu {
+    /// The oldest first.
+    intervals: VecDeque<Occupation>,
+    /// The end of the last that was forgotten, ns.
+    forgotten_until_ns: u64,
+}
 
 impl Occupancy {
     pub(super) fn add(&mut self, event: &Occupied, comm: Comm) {
         let to_ns = event.header.at_ns;
-        let intervals = self.0.entry(event.header.cpu).or_default();
-        if intervals.len() == MAX_INTERVALS {
-            intervals.pop_front();
+        let of_cpu = self.0.entry(event.header.cpu).or_default();
+        if of_cpu.intervals.len() == MAX_INTERVALS
+            && let Some(oldest) = of_cpu.intervals.pop_front()
+        {
+            of_cpu.forgotten_until_ns = oldest.to_ns;
         }
-        intervals.push_back(Occupation {
+        of_cpu.intervals.push_back(Occupation {
             from_ns: to_ns.saturating_sub(event.ran_ns),
             to_ns,
             by: Occupant {
@@ -44,6 +55,11 @@ impl Occupancy {
         });
     }
 
+    /// Up to here it was forgotten who had a CPU, ns.
+    pub(super) fn forgotten_until_ns(&self, cpu: u16) -> u64 {
+        self.0.get(&cpu).map_or(0, |of_cpu| of_cpu.forgotten_until_ns)
+    }
+
     /// Who had the CPU between the two times, the last first.
     pub(super) fn between(
         &self,
@@ -51,9 +67,11 @@ impl Occupancy {
         from_ns: u64,
         to_ns: u64,
     ) -> impl Iterator<Item = Occupation> + '_ {
-        let intervals = self.0.get(&cpu).into_iter().flat_map(move |intervals| {
-            let end = intervals.partition_point(|interval| interval.to_ns <= to_ns);
-            intervals.range(..end).rev()
+        let intervals = self.0.get(&cpu).into_iter().flat_map(move |of_cpu| {
+            let end = of_cpu
+                .intervals
+                .partition_point(|interval| interval.to_ns <= to_ns);
+            of_cpu.intervals.range(..end).rev()
         });
         intervals
             .take_while(move |interval| interval.to_ns > from_ns)
@@ -66,7 +84,9 @@ mod tests {
     use bytemuck::Zeroable;
     use observer_common::Header;
 
+    use super::super::Threads;
     use super::*;
+    use crate::model::full::Table;
 
     fn left(at_ns: u64, tid: u32, ran_ns: u64) -> Occupied {
         Occupied {
@@ -93,5 +113,21 @@ mod tests {
         assert_eq!(tids(10, 35), [3, 2]);
         assert_eq!(tids(0, 99), [4, 3, 2, 1]);
         assert_eq!(occupancy.between(1, 0, 99).count(), 0);
+    }
+
+    #[test]
+    fn who_asks_for_what_was_forgotten_is_counted() {
+        let mut threads = Threads::default();
+        for end in 1..=MAX_INTERVALS as u64 + 1 {
+            threads.occupied(&left(10 * end, 7, 10));
+        }
+        threads.occupants(0, 10, u64::MAX).for_each(drop);
+        threads.occupants(0, 0, u64::MAX).take(3).for_each(drop);
+        assert_eq!(threads.take_full().counts().count(), 0);
+        threads.occupants(0, 9, u64::MAX).for_each(drop);
+        assert_eq!(
+            threads.take_full().counts().collect::<Vec<_>>(),
+            [(Table::Occupancy, 1)]
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use observer_common::PollStart;
 
 use super::Threads;
+use crate::model::full::Table;
 use crate::model::id::Task;
 
 /// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
@@ -28,13 +29,17 @@ pub struct Queued {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     polls: VecDeque<Queued>,
+    /// Of those that began before this, some were forgotten, ns.
+    remembered_from_ns: u64,
 }
 
 impl Queue {
     /// Thread `tid` began at `start_ns` to poll a task that thread `by` had queued at `at_ns`.
     pub(super) fn polled(&mut self, tid: u32, start_ns: u64, at_ns: u64, by: u32) {
-        if self.polls.len() == MAX_POLLS {
-            self.polls.pop_front();
+        if self.polls.len() == MAX_POLLS
+            && let Some(oldest) = self.polls.pop_front()
+        {
+            self.remembered_from_ns = oldest.start_ns.saturating_add(1);
         }
         self.polls.push_back(Queued {
             start_ns,
@@ -68,7 +73,11 @@ impl Threads {
     /// How the poll that a thread began at just this time came about, where that was recorded.
     #[must_use]
     pub fn queued(&self, tid: u32, start_ns: u64) -> Option<Queued> {
-        self.queue.of(tid, start_ns)
+        let queued = self.queue.of(tid, start_ns);
+        if queued.is_none() && start_ns < self.queue.remembered_from_ns {
+            self.full.count(Table::QueuedPolls, 1);
+        }
+        queued
     }
 
     /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
@@ -88,6 +97,7 @@ impl Threads {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::full::Full;
 
     #[test]
     fn a_poll_is_found_by_its_thread_and_start() {
@@ -108,5 +118,16 @@ mod tests {
         (0..polls).for_each(|start_ns| queue.polled(1, start_ns, start_ns, 9));
         assert_eq!(queue.of(1, 9), None);
         assert!(queue.of(1, 10).is_some());
+        let threads = Threads {
+            queue,
+            ..Threads::default()
+        };
+        assert!(threads.queued(1, 10).is_some());
+        assert_eq!(threads.take_full(), Full::default());
+        assert!(threads.queued(1, 9).is_none());
+        assert_eq!(
+            threads.take_full().counts().collect::<Vec<_>>(),
+            [(Table::QueuedPolls, 1)]
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::event;
+use crate::model::full::{Full, Table};
 
 /// Samples that are kept of all threads together: 2 MiB. With two CPUs and 99 Hz more than two minutes, with a hundred
 /// CPUs three seconds.
@@ -33,6 +34,10 @@ pub struct Samples {
     /// By thread, in the order of time.
     rows: FxHashMap<u32, VecDeque<Sample>>,
     together: usize,
+    /// Of the time before this, samples were forgotten, ns.
+    remembered_from_ns: u64,
+    /// What was asked for and is not remembered.
+    pub full: Full,
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +86,7 @@ impl Samples {
         let mut times: Vec<u64> = self.rows.values().flatten().map(|sample| sample.at_ns).collect();
         let half = times.len() / 2;
         let (_, &mut until_ns, _) = times.select_nth_unstable(half);
+        self.remembered_from_ns = until_ns.saturating_add(1);
         for row in self.rows.values_mut() {
             row.drain(..row.partition_point(|sample| sample.at_ns <= until_ns));
             row.shrink_to(2 * row.len());
@@ -93,6 +99,9 @@ impl Samples {
     /// nothing could be found out about it more often than that, or where what was seen stands for little of that time.
     #[must_use]
     pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Ran> {
+        if from_ns < self.remembered_from_ns {
+            self.full.count(Table::Samples, 1);
+        }
         let row = self.rows.get(&tid)?;
         // From the end: it is mostly asked of a request that has just ended, and in which nothing was seen.
         let later = row
@@ -232,5 +241,8 @@ mod tests {
                 .most_seen(PID, newest_ns as u32 % 100, newest_ns, newest_ns + 1)
                 .is_some()
         );
+        assert_eq!(samples.full, Full::default());
+        let _ = samples.most_seen(PID, 1, 0, newest_ns);
+        assert_eq!(samples.full.counts().collect::<Vec<_>>(), [(Table::Samples, 1)]);
     }
 }

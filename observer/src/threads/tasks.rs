@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::model::full::{Full, Table};
 use crate::model::id::{RequestId, Task};
 use crate::runtime::tokio::{Ids, Known};
 
@@ -43,6 +44,8 @@ pub(super) struct Tasks {
     older: FxHashMap<(u32, u64), Work>,
     /// By process.
     ids: FxHashMap<u32, Ids>,
+    /// Tasks that were forgotten before they had answered what they read. Of others nothing more is asked, as a rule.
+    pub(super) full: Full,
 }
 
 impl Tasks {
@@ -53,6 +56,11 @@ impl Tasks {
 
     fn remember(&mut self, pid: u32, id: u64, work: Work) {
         if self.recent.len() >= MAX_TASKS / 2 {
+            let serves = |(id, work): &(&(u32, u64), &Work)| {
+                work.by_identity && !work.answered && !self.recent.contains_key(*id)
+            };
+            let serving = self.older.iter().filter(serves).count();
+            self.full.count(Table::Tasks, serving as u64);
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert((pid, id), work);
@@ -113,5 +121,22 @@ impl Tasks {
         self.recent.retain(|&(of, _), _| of != pid);
         self.older.retain(|&(of, _), _| of != pid);
         self.ids.remove(&pid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_forgotten_with_a_request_that_it_has_not_answered_is_counted() {
+        let mut tasks = Tasks::default();
+        let tasks_of_a_half = MAX_TASKS as u64 / 2;
+        for id in 1..=3 * tasks_of_a_half {
+            let request = RequestId { conn: id, nth: 1 };
+            tasks.took(7, Task::new(id), request, id > 2);
+        }
+        assert_eq!(tasks.serves(7, Task::new(1)), None);
+        assert_eq!(tasks.full.counts().collect::<Vec<_>>(), [(Table::Tasks, 2)]);
     }
 }

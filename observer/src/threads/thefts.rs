@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use observer_common::Stolen;
 
 use super::Threads;
+use crate::model::full::Table;
 
 /// Thefts that are remembered of all threads together, the newest: 512 KiB. A hypervisor takes a CPU some hundred times a
 /// second at most, because what it runs instead runs for milliseconds.
@@ -36,6 +37,8 @@ pub(super) struct Thefts {
     /// The longest time so far from the end of a theft to a later one that was found before it, ns.
     disorder_ns: u64,
     last_to_ns: u64,
+    /// The latest end of one that was forgotten, ns.
+    forgotten_until_ns: u64,
 }
 
 impl Thefts {
@@ -47,8 +50,10 @@ impl Thefts {
         if from_ns >= to_ns || self.newest.iter().rev().take(FOUND_AT_ONCE).any(told) {
             return;
         }
-        if self.newest.len() == MAX_THEFTS {
-            self.newest.pop_front();
+        if self.newest.len() == MAX_THEFTS
+            && let Some(oldest) = self.newest.pop_front()
+        {
+            self.forgotten_until_ns = self.forgotten_until_ns.max(oldest.to_ns);
         }
         self.newest.push_back(Theft {
             tid: event.header.tid,
@@ -79,7 +84,9 @@ impl Threads {
 
     /// What a hypervisor took of threads between two times, the last first, as far as it is remembered.
     pub fn thefts(&self, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Theft> {
-        self.thefts.between(from_ns, to_ns)
+        let was_forgotten = self.thefts.forgotten_until_ns > from_ns;
+        let end = self.full.end_of(Table::Thefts, was_forgotten);
+        self.thefts.between(from_ns, to_ns).chain(end)
     }
 }
 
@@ -132,6 +139,17 @@ mod tests {
         (1..=count).for_each(|at| thefts.add(&stolen(at * 10, at * 10 + 5, 5)));
         assert_eq!(thefts.between(0, u64::MAX).count(), MAX_THEFTS);
         assert_eq!(thefts.between(0, u64::MAX).next().unwrap().from_ns, count * 10);
+        let threads = Threads {
+            thefts,
+            ..Threads::default()
+        };
+        threads.thefts(count * 10, u64::MAX).for_each(drop);
+        assert_eq!(threads.take_full().counts().count(), 0);
+        threads.thefts(0, u64::MAX).for_each(drop);
+        assert_eq!(
+            threads.take_full().counts().collect::<Vec<_>>(),
+            [(Table::Thefts, 1)]
+        );
     }
 
     #[test]

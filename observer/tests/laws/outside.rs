@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use observer::event::Event;
 use observer::model::cause::Cause;
+use observer::model::id::Task;
 use observer::model::request::{Request, Span};
 use observer_common::{SwitchOut, flags};
 use syscalls::Sysno;
@@ -21,8 +22,10 @@ pub(crate) struct Outside {
     came: HashSet<(u64, u64)>,
     /// When bytes of peers came, were received, or woke a thread, ns.
     peers_ns: HashSet<u64>,
-    /// Waits for work that end by themselves: since when, and after how long where that is known, ns.
-    timers: Vec<(u64, u64)>,
+    timers: Vec<Timer>,
+    /// For which connections' requests a thread can have been woken, through however many others, and a task can work.
+    by_thread: HashMap<u32, HashSet<u64>>,
+    by_task: HashMap<u64, HashSet<u64>>,
     /// Sends that found no room: connection, and when.
     stalled: Vec<(u64, u64)>,
     /// Sends that left bytes with TCP: connection, and when.
@@ -36,6 +39,13 @@ impl Outside {
     pub(crate) fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Receive(event, _) => {
+                self.by_thread
+                    .entry(event.header.tid)
+                    .or_default()
+                    .insert(event.conn);
+                if let Some(task) = Task::new(event.task).id() {
+                    self.by_task.entry(task).or_default().insert(event.conn);
+                }
                 self.came.insert((event.conn, event.arrived_ns));
                 if machine::is_outbound(event.conn) {
                     self.peers_ns.extend([event.arrived_ns, event.header.at_ns]);
@@ -47,11 +57,26 @@ impl Outside {
             Event::Send(event, _) if event.result <= 0 => {
                 self.stalled.push((event.conn, event.header.at_ns));
             }
-            Event::Waking(event) if machine::is_outbound(event.conn) => {
-                self.peers_ns.insert(event.header.at_ns);
+            Event::Waking(event) => {
+                if machine::is_outbound(event.conn) {
+                    self.peers_ns.insert(event.header.at_ns);
+                }
+                let waker = self.by_thread.get(&event.waker_tid);
+                let task = Task::new(event.waker_task).id();
+                let of_task = task.and_then(|task| self.by_task.get(&task));
+                let of_waker: HashSet<u64> = waker.into_iter().chain(of_task).flatten().copied().collect();
+                if let Some(task) = task {
+                    self.by_task.entry(task).or_default().extend(&of_waker);
+                }
+                self.by_thread
+                    .entry(event.header.tid)
+                    .or_default()
+                    .extend(&of_waker);
             }
             Event::SwitchOut(event) if event.flags & flags::PREEMPTED == 0 => {
-                self.timers.extend(timer(event));
+                let woken_for = self.by_thread.get(&event.header.tid);
+                self.timers
+                    .extend(timer(event, woken_for.cloned().unwrap_or_default()));
             }
             Event::Held(event) => {
                 self.held.insert((event.conn, event.sent_ns));
@@ -73,9 +98,10 @@ impl Outside {
         match span.cause {
             Cause::Client => self.came.contains(&(conn, to_ns)),
             Cause::Downstream => self.peers_ns.contains(&to_ns),
-            Cause::Timer => self.timers.iter().any(|&(since_ns, after_ns)| {
-                let within = from_ns <= since_ns + TIMER_SLACK_NS && since_ns <= to_ns;
-                within && since_ns + after_ns <= to_ns + TIMER_SLACK_NS
+            Cause::Timer => self.timers.iter().any(|timer| {
+                let within = from_ns <= timer.since_ns + TIMER_SLACK_NS || timer.woken_for.contains(&conn);
+                let is_over = timer.since_ns + timer.after_ns <= to_ns + TIMER_SLACK_NS;
+                within && timer.since_ns <= to_ns && is_over
             }),
             Cause::SendBlocked => self
                 .stalled
@@ -89,8 +115,19 @@ impl Outside {
     }
 }
 
+/// A wait for work that ends by itself.
+#[derive(Debug)]
+struct Timer {
+    /// Since when, ns.
+    since_ns: u64,
+    /// After how long, where that is known, ns.
+    after_ns: u64,
+    /// For which connections' requests its thread can have been woken before.
+    woken_for: HashSet<u64>,
+}
+
 /// A thread waits for work until a time, at the latest.
-fn timer(event: &SwitchOut) -> Option<(u64, u64)> {
+fn timer(event: &SwitchOut, woken_for: HashSet<u64>) -> Option<Timer> {
     let after_ns = if event.syscall == Sysno::epoll_pwait as i32 {
         u64::try_from(event.args[3] as i32).ok()? * 1_000_000
     } else if event.syscall == Sysno::futex as i32 && event.args[3] != 0 {
@@ -98,5 +135,9 @@ fn timer(event: &SwitchOut) -> Option<(u64, u64)> {
     } else {
         return None;
     };
-    Some((event.header.at_ns, after_ns))
+    Some(Timer {
+        since_ns: event.header.at_ns,
+        after_ns,
+        woken_for,
+    })
 }

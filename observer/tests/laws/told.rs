@@ -312,3 +312,97 @@ fn a_worker_that_sleeps_on_when_bytes_come_does_not_wait_for_them() -> Law {
     prop_assert_eq!(charged_us(&request, Cause::Client), 0);
     Ok(())
 }
+
+/// A second worker, on a CPU of its own.
+const SECOND: u32 = 102;
+
+/// A record of the second worker.
+fn of_second(kind: Kind, at_us: u64) -> Header {
+    Header {
+        tid: SECOND,
+        cpu: 1,
+        ..header(kind, at_us)
+    }
+}
+
+impl Script {
+    fn second_idles(mut self, at_us: u64, timeout_ms: u64) -> Self {
+        self.record(&SwitchOut {
+            header: of_second(Kind::SwitchOut, at_us),
+            tgid: PID,
+            state: 1,
+            syscall: Sysno::epoll_pwait as i32,
+            args: [3, 0, 64, timeout_ms],
+            task: task::NONE,
+            ..SwitchOut::zeroed()
+        });
+        self
+    }
+
+    /// By an interrupt, or by the first worker, which writes to what the second one waits for.
+    fn second_is_woken(mut self, at_us: u64, by_task: Option<u64>) -> Self {
+        let waker = by_task.map(|_| WORKER).unwrap_or_default();
+        self.record(&Waking {
+            header: Header {
+                cpu: u16::from(by_task.is_none()),
+                ..of_second(Kind::Waking, at_us)
+            },
+            tgid: PID,
+            waker_tid: waker,
+            waker_tgid: if waker == 0 { 0 } else { PID },
+            waker_syscall: by_task.map_or(-1, |_| Sysno::write as i32),
+            waker_task: by_task.unwrap_or(task::UNKNOWN),
+            conn: conn::NONE,
+            ..Waking::zeroed()
+        });
+        self.record(&SwitchIn {
+            header: of_second(Kind::SwitchIn, at_us + 1),
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        self
+    }
+
+    fn second_sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
+        self.record(&Send {
+            header: of_second(Kind::Send, at_us),
+            tgid: PID,
+            fd: conn as i32,
+            conn,
+            task,
+            result: 5,
+            flags: opened(conn),
+            ..Send::zeroed()
+        });
+        self
+    }
+}
+
+/// The first worker sets a timer for A and computes on for it; the second waits for the timer, and goes on with A.
+fn a_timer_on_the_second_worker(woken_by: Option<u64>) -> Result<Request, TestCaseError> {
+    let script = Script::begin().second_idles(10, u64::from(u32::MAX));
+    let script = script.reads(50, A, TASK_A, 40).second_is_woken(100, woken_by);
+    let script = script.second_idles(150, 100).seen(4_900, TASK_A);
+    let script = script
+        .idles(5_000, u64::from(u32::MAX))
+        .second_is_woken(100_150, None);
+    script.second_sends(100_200, A, TASK_A).request(A)
+}
+
+#[test]
+fn a_worker_that_the_request_woke_waits_for_the_request_s_timer_while_that_still_runs() -> Law {
+    let request = a_timer_on_the_second_worker(Some(TASK_A))?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 95_150);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+#[test]
+fn a_timer_for_which_a_worker_waited_before_the_request_stopped_was_another_s() -> Law {
+    for woken_by in [Some(OTHER), None] {
+        let request = a_timer_on_the_second_worker(woken_by)?;
+        prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
+        prop_assert!(charged_us(&request, Cause::Unexplained) >= 95_000);
+    }
+    Ok(())
+}

@@ -11,6 +11,7 @@
 )]
 
 mod accepting;
+mod allowances;
 mod attach;
 mod client;
 mod clocks;

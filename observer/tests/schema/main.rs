@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer::losses::reason;
 use observer::model::cause::Cause;
+use observer::model::full::Table;
 use observer::model::header::Requests;
 use observer::model::hint::HintKind;
 use observer::model::process::ProcessEvent;
@@ -109,6 +110,12 @@ fn the_page_lists_every_cause_and_no_other() {
 fn the_page_lists_every_reason_of_loss_and_no_other() {
     let listed: Vec<String> = rows("### Losses").map(|row| row[0].clone()).collect();
     assert_eq!(listed, reason::ALL);
+}
+
+#[test]
+fn the_page_lists_every_table_that_can_be_full_and_no_other() {
+    let listed: Vec<String> = rows("### Bounds").map(|row| row[0].clone()).collect();
+    assert_eq!(listed, Table::ALL.map(Table::name));
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn collect(path: &str, value: &Value, types: &mut Types) {
                 let name = match parent {
                     "budget_ns" => "<cause>",
                     "lost" => "<reason>",
+                    "full" => "<table>",
                     _ => name,
                 };
                 let path = if path.is_empty() {

@@ -346,6 +346,7 @@ fn full_totals() -> Totals {
             }],
         }),
         lost: vec![("ring_full", 1)],
+        full: vec![("futexes", 1)],
         cost: Some(OwnCost {
             ebpf_ns: Some(1),
             cpu_ns: 1,

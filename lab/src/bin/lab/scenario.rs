@@ -9,10 +9,18 @@ pub(super) struct Scenario {
     pub(super) name: &'static str,
     /// What is injected, and what is expected and why. It is printed, and is the documentation.
     pub(super) about: &'static str,
-    /// Why observer fails here today, where that is known: the short form lets it.
-    pub(super) known: Option<&'static str>,
+    /// Why observer fails here today, where that is known: the short form lets it, as far as that is known.
+    pub(super) known: Option<Known>,
     pub(super) expected: Expected,
     pub(super) cases: Vec<Case>,
+}
+
+/// A failure that is known.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    pub(super) why: &'static str,
+    /// Of a hundred requests so many can have a wrong top cause, at most.
+    pub(super) most_wrong: u64,
 }
 
 /// What observer has to say.

@@ -55,35 +55,8 @@ kernel() {
     cat /sys/kernel/security/lockdown 2>/dev/null || true
 }
 
-# The tests that judge how long something took. An emulated CPU is now and then too slow for one of them, while a
-# hook that tells wrong fails the same one each time: what has failed is tried again, three times in all.
-causes() {
-    scratch=$(mktemp -d) || return
-    tries=0
-    set -- "$@" queues:: waits::
-    while
-        tries=$((tries + 1))
-        {
-            "$tests" --test-threads 1 "$@"
-            echo $? >"$scratch/status"
-        } | tee "$scratch/output"
-        status=$(cat "$scratch/status")
-        # Names contain no spaces.
-        failed=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$scratch/output")
-        [ "$status" != 0 ] && [ -n "$failed" ] && [ $tries -lt 3 ]
-    do
-        set -- --exact $failed
-    done
-    rm -r "$scratch"
-    return "$status"
-}
-
 step kernel kernel
 step doctor "$observer" doctor
 step load load
-if [ -n "$observer_tests" ]; then
-    step tests "$tests" --test-threads 1 "$@" "$observer_tests"
-else
-    step tests "$tests" --test-threads 1 "$@" --skip queues:: --skip waits::
-    step causes causes "$@"
-fi
+# Each test once.
+step tests "$tests" --test-threads 1 "$@" $observer_tests

@@ -15,8 +15,6 @@ const SERIES: [&str; 2] = ["6.1", "6.12"];
 pub(super) struct Mode {
     /// Parameters on its command line.
     pub(super) parameters: &'static str,
-    /// Whether these choose some of the tests.
-    pub(super) few: bool,
     /// The state of lockdown that these have to lead to; none where the kernel may not know lockdown.
     pub(super) lockdown: Option<&'static str>,
     /// Tells the mode in names.
@@ -25,7 +23,6 @@ pub(super) struct Mode {
 
 const PLAIN: Mode = Mode {
     parameters: "",
-    few: false,
     lockdown: None,
     suffix: "",
 };
@@ -33,7 +30,6 @@ const PLAIN: Mode = Mode {
 /// The strictest lockdown changes what programs may do, and nothing that follows from it: a few tests will do.
 const LOCKED_DOWN: Mode = Mode {
     parameters: "lockdown=confidentiality observer_tests=counts::",
-    few: true,
     lockdown: Some("confidentiality"),
     suffix: "-confidentiality",
 };

@@ -92,7 +92,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             let mut row = Row {
                 how: if emulated { "QEMU, emulated" } else { "QEMU, KVM" },
                 emulated,
-                report: judge(&console, mode.few)?,
+                report: judge(&console)?,
             };
             row.report.expect_lockdown(mode.lockdown);
             rows.push(row);
@@ -135,7 +135,7 @@ fn own_kernel(programs: &Programs, directory: &Path) -> Result<Option<Row>> {
     Ok(Some(Row {
         how: "this machine",
         emulated: false,
-        report: judge(&console, true)?,
+        report: judge(&console)?,
     }))
 }
 
@@ -144,10 +144,10 @@ fn announce(kernel: &str, console: &Path) {
 }
 
 /// Reads a console. That of a kernel that failed is shown: in CI there is no other way to see it.
-fn judge(console: &Path, few: bool) -> Result<Report> {
+fn judge(console: &Path) -> Result<Report> {
     let bytes = fs::read(console).with_context(|| format!("cannot read {}", console.display()))?;
     let text = String::from_utf8_lossy(&bytes);
-    let report = Report::of(&text, few);
+    let report = Report::of(&text);
     if !report.problems.is_empty() {
         eprintln!("{text}");
     }

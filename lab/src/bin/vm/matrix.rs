@@ -39,8 +39,11 @@ fn print_row(row: &Row, out: &mut impl Write) -> io::Result<()> {
         format!("{} requests, {} counted", report.requests, report.counted),
     ));
     let mut tests = format!("{} passed, {} failed", report.passed, report.failed.len());
-    if !report.again.is_empty() {
-        tests += &format!("; tried again: {}", report.again.join(", "));
+    if report.refused > 0 {
+        tests += &format!(
+            "; {} saw --polls refused, as it is on this kernel",
+            report.refused
+        );
     }
     rest.push(("tests", tests));
     rest.extend(report.problems.iter().map(|problem| ("FAILED", problem.clone())));

@@ -3,8 +3,6 @@
 //! A run is good when every step of the script was reached and ended well, and when its numbers agree: a check that
 //! was cut off, or that ran nothing, has failed.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 /// What was found on one kernel.
@@ -20,9 +18,11 @@ pub(super) struct Report {
     /// Requests that observer counted.
     pub(super) counted: u64,
     pub(super) passed: usize,
+    /// Of the tests of `--polls` on a kernel that refuses it, those that saw it refused: nothing else is tested there.
+    pub(super) refused: usize,
+    /// The kernel refuses `--polls`, as `observer doctor` tells.
+    refuses_polls: bool,
     pub(super) failed: Vec<String>,
-    /// Tests that were tried again, once for each time.
-    pub(super) again: Vec<String>,
     /// Why the run is not good.
     pub(super) problems: Vec<String>,
 }
@@ -42,18 +42,16 @@ struct Step<'a> {
 }
 
 impl Report {
-    /// Judges an output of the script, between whatever else is on the console. `few`: it was to run some tests only.
-    pub(super) fn of(console: &str, few: bool) -> Self {
+    /// Judges an output of the script, between whatever else is on the console.
+    pub(super) fn of(console: &str) -> Self {
         let steps = [
             ("kernel", Self::kernel as fn(&mut Self, &Step<'_>)),
-            ("doctor", |_, _| {}),
+            ("doctor", Self::doctor),
             ("load", Self::load),
             ("tests", Self::tests),
-            ("causes", Self::tests),
         ];
-        let expected = if few { steps.len() - 1 } else { steps.len() };
         let mut report = Self::default();
-        for (name, judge) in &steps[..expected] {
+        for (name, judge) in steps {
             let Some(step) = step(console, name) else {
                 report.problems.push(format!("{name}: never begun"));
                 continue;
@@ -76,6 +74,11 @@ impl Report {
         // `none [integrity] confidentiality`
         let chosen = |line: &&str| Some(line.split_once('[')?.1.split_once(']')?.0.to_owned());
         self.lockdown = lines.next().and_then(chosen);
+    }
+
+    fn doctor(&mut self, step: &Step<'_>) {
+        let mut polls = step.lines.iter().filter(|line| line.starts_with("polls "));
+        self.refuses_polls = polls.any(|line| line.contains("needs Linux"));
     }
 
     /// A kernel that does not know lockdown ignores the parameter that asks for it.
@@ -123,9 +126,8 @@ impl Report {
         }
     }
 
-    /// A test that has failed may have been tried again: the last time counts.
+    /// Each test has run once.
     fn tests(&mut self, step: &Step<'_>) {
-        let mut outcomes: BTreeMap<&str, bool> = BTreeMap::new();
         // The tests count themselves, too: a line that the kernel wrote into is not overlooked.
         let (mut seen, mut told) = (0, 0);
         for line in &step.lines {
@@ -134,8 +136,13 @@ impl Report {
                 .and_then(|test| test.split_once(" ... "))
             {
                 seen += 1;
-                if outcomes.insert(name, outcome == "ok") == Some(false) {
-                    self.again.push(name.to_owned());
+                if outcome != "ok" {
+                    self.failed.push(name.to_owned());
+                    self.problems.push(format!("tests: {name} failed"));
+                } else if self.refuses_polls && name.starts_with("polls::") {
+                    self.refused += 1;
+                } else {
+                    self.passed += 1;
                 }
             } else if let Some(counts) = line.strip_prefix("test result: ") {
                 let counts = counts.split(|c: char| !c.is_ascii_digit());
@@ -150,11 +157,6 @@ impl Report {
             self.problems.push(format!(
                 "tests: {seen} were seen to end, and {told} are said to have"
             ));
-        }
-        self.passed += outcomes.values().filter(|passed| **passed).count();
-        for (name, _) in outcomes.into_iter().filter(|(_, passed)| !passed) {
-            self.failed.push(name.to_owned());
-            self.problems.push(format!("tests: {name} failed"));
         }
     }
 }
@@ -198,6 +200,7 @@ none [integrity] confidentiality
 
 @end kernel 0
 @begin doctor
+polls     needs Linux 6.10
 @end doctor 0
 @begin load
 {"requests":1000,"errors":0,"latency_ns":{"p50":1}}
@@ -208,34 +211,29 @@ none [integrity] confidentiality
 test counts::a ... ok
 skipped b: it needs c
 test counts::b ... ok
+test polls::c ... ok
 
-test result: ok. 2 passed; 0 failed; 0 ignored
+test result: ok. 3 passed; 0 failed; 0 ignored
 
 @end tests 0
-@begin causes
-test queues::a ... ok
-test waits::b ... FAILED
-test result: FAILED. 1 passed; 1 failed; 0 ignored
-test waits::b ... ok
-test result: ok. 1 passed; 0 failed; 0 ignored
-@end causes 0
 reboot: Power down
 "#;
 
     fn problems(console: &str) -> Vec<String> {
-        Report::of(console, false).problems
+        Report::of(console).problems
     }
 
     #[test]
     fn a_good_run_has_no_problem() {
-        let report = Report::of(&GOOD.replace('\n', "\r\n"), false);
+        let report = Report::of(&GOOD.replace('\n', "\r\n"));
         assert_eq!(report.problems, Vec::<String>::new());
         assert_eq!(report.release.as_deref(), Some("6.1.0-56-cloud-amd64"));
         assert_eq!(report.lockdown.as_deref(), Some("integrity"));
-        assert_eq!((report.requests, report.counted, report.passed), (1000, 1000, 4));
+        assert_eq!((report.requests, report.counted), (1000, 1000));
         assert_eq!(
-            (report.failed.len(), report.again),
-            (0, vec!["waits::b".to_owned()])
+            (report.passed, report.refused, report.failed.len()),
+            (2, 1, 0),
+            "on 6.1 a test of polls sees them refused"
         );
         let hooks: Vec<_> = report
             .signals
@@ -269,8 +267,6 @@ reboot: Power down
             ("test counts::b ... ok\n", ""),
             ("@end doctor 0", "@end doctor 1"),
             ("@end tests 0", "@end tests 101"),
-            ("@begin causes", "@begin nothing"),
-            ("@end causes 0", "@end causes 101"),
         ] {
             assert!(GOOD.contains(good), "{good}");
             assert!(!problems(&GOOD.replace(good, bad)).is_empty(), "{bad}");
@@ -279,7 +275,7 @@ reboot: Power down
 
     #[test]
     fn another_state_of_lockdown_than_asked_for_is_a_problem() {
-        let mut report = Report::of(GOOD, false);
+        let mut report = Report::of(GOOD);
         report.expect_lockdown(Some("integrity"));
         assert_eq!(report.problems, Vec::<String>::new());
         report.expect_lockdown(Some("confidentiality"));

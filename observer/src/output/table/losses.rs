@@ -1,4 +1,4 @@
-//! What was lost, and how many requests are told with less than certainty. Never left out: a reader must know
+//! What was lost, which tables were full, and how many requests are told with less than certainty. Never left out: a reader must know
 //! that it is nothing.
 
 use super::line::{ALARM, FAINT, Line, PLAIN};
@@ -15,6 +15,12 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
         Line::new().text(FAINT, "lost     nothing")
     } else {
         Line::new().text(ALARM, "LOST     ").text(PLAIN, &losses)
+    };
+    let full = joined(run.full.iter().map(|&(table, count)| (count, table)));
+    let line = if full.is_empty() {
+        line
+    } else {
+        line.text(PLAIN, &format!("; full tables: {full}"))
     };
     let doubts = joined([
         (figures.confidence.partial, "requests with gaps in the evidence"),
@@ -88,6 +94,18 @@ mod tests {
         assert_eq!(
             plain(&[line(&run, 2)]),
             "lost     nothing; 3 requests with gaps in the evidence, 2 requests without an answer at the end, not counted\n"
+        );
+    }
+
+    #[test]
+    fn tables_that_were_full_are_told() {
+        let run = Totals {
+            full: vec![("futexes", 65_536), ("workers", 3)],
+            ..Totals::default()
+        };
+        assert_eq!(
+            plain(&[line(&run, 0)]),
+            "lost     nothing; full tables: 65,536 futexes, 3 workers\n"
         );
     }
 

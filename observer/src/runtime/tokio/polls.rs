@@ -8,6 +8,7 @@
 use observer_common::{PollEnd, PollStart};
 use rustc_hash::FxHashMap;
 
+use crate::model::full::{Full, Table};
 use crate::model::id::Task;
 use crate::model::poll::Poll;
 use crate::model::report::ProbeCost;
@@ -48,6 +49,8 @@ pub struct Polls {
     open: FxHashMap<u32, Vec<Open>>,
     proofs: FxHashMap<u32, Proof>,
     hits: u64,
+    /// Polls that were forgotten or are not followed.
+    pub full: Full,
 }
 
 impl Polls {
@@ -56,6 +59,8 @@ impl Polls {
         // One where it was queued, if that was seen, and this.
         self.hits += if event.queued_ns == 0 { 1 } else { 2 };
         if self.open.len() >= MAX_THREADS && !self.open.contains_key(&event.header.tid) {
+            let forgotten = self.open.values().map(Vec::len).sum::<usize>();
+            self.full.count(Table::Polls, forgotten as u64);
             self.open.clear();
         }
         let open = self.open.entry(event.header.tid).or_default();
@@ -69,6 +74,8 @@ impl Polls {
                 queued_ns: event.queued_ns,
                 task,
             });
+        } else {
+            self.full.count(Table::Polls, 1);
         }
         self.proved(event.tgid, task)
     }
@@ -237,6 +244,31 @@ mod tests {
         polls.started(&starts(200, 900, 9, 0));
         assert_eq!(polls.ended(&ends(210, 900)).unwrap().dur_ns, 10);
         assert_eq!(polls.task(TID, PID), Task::NONE);
+    }
+
+    #[test]
+    fn polls_that_are_not_followed_are_counted() {
+        let mut polls = Polls::default();
+        for frame in (1..=MAX_DEPTH as u64 + 1).rev() {
+            polls.started(&starts(1, frame, 7, 0));
+        }
+        assert_eq!(
+            polls.full.take().counts().collect::<Vec<_>>(),
+            [(Table::Polls, 1)]
+        );
+        for tid in TID..=TID + MAX_THREADS as u32 {
+            let event = starts(2, 900, 7, 0);
+            polls.started(&PollStart {
+                header: Header { tid, ..event.header },
+                ..event
+            });
+        }
+        // Of the first thread only the one that goes on: its others lie below.
+        let forgotten = MAX_THREADS as u64;
+        assert_eq!(
+            polls.full.take().counts().collect::<Vec<_>>(),
+            [(Table::Polls, forgotten)]
+        );
     }
 
     #[test]

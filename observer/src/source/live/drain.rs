@@ -227,6 +227,7 @@ impl LiveSource {
             let changes = self.targets.compare(&in_kernel, self.drained_ns, &mut self.merge);
             self.tell(&changes);
         }
+        self.tell_full();
         let over_ns = self.drained_ns.saturating_sub(self.second_ns);
         self.second_ns = self.drained_ns;
         let records = std::mem::take(&mut self.records);
@@ -240,6 +241,16 @@ impl LiveSource {
         self.serving
             .each_second(self.drained_ns, &self.kernel_half.targets, &mut self.merge);
         self.program_time.begin(self.kernel_half.ebpf(), self.drained_ns);
+    }
+
+    /// Tells which tables of the source were full.
+    fn tell_full(&mut self) {
+        let full = self.facts.full.take();
+        full.add(&self.held.full.take());
+        for (table, count) in full.counts() {
+            let fact = event::Full::new(self.drained_ns, table, count);
+            self.merge.push(bytemuck::bytes_of(&fact));
+        }
     }
 
     /// What was lost since the last look lies between the two looks.

@@ -8,10 +8,11 @@ use procfs::process::Process;
 
 use super::targets::{Change, Targets, look};
 use crate::event::{self, Event, text_field};
+use crate::model::full::{Full, Table};
 use crate::source::Merge;
 use crate::syscall;
 
-/// Most descriptors whose names are remembered.
+/// Most descriptors that are named in a second. As many names of threads are remembered, and one more is told again.
 const MAX_NAMED: usize = 16_384;
 
 /// Adds facts to the merge.
@@ -19,6 +20,8 @@ pub(super) struct Facts {
     names: HashMap<u32, String>,
     named_fds: BTreeSet<(u32, i32)>,
     own_cpu_ns: u64,
+    /// Descriptors that were not named.
+    pub(super) full: Full,
 }
 
 impl Facts {
@@ -27,6 +30,7 @@ impl Facts {
             names: HashMap::new(),
             named_fds: BTreeSet::new(),
             own_cpu_ns: own_cpu_ns(),
+            full: Full::default(),
         }
     }
 
@@ -51,7 +55,11 @@ impl Facts {
     }
 
     fn name_fd(&mut self, at_ns: u64, pid: u32, fd: i32, merge: &mut Merge) {
-        if self.named_fds.contains(&(pid, fd)) || self.named_fds.len() >= MAX_NAMED {
+        if self.named_fds.contains(&(pid, fd)) {
+            return;
+        }
+        if self.named_fds.len() >= MAX_NAMED {
+            self.full.count(Table::FdNames, 1);
             return;
         }
         self.named_fds.insert((pid, fd));

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::socket_info::{Info, SocketInfo};
 use crate::event::Event;
+use crate::model::full::{Full, Table};
 use crate::source::Merge;
 
 /// Before this, the connection's next event will tell, as a rule, ns.
@@ -31,6 +32,8 @@ const MAX_WAITING: usize = 65_536;
 pub(super) struct HeldBack {
     waiting: FxHashMap<u64, Waiting>,
     info: SocketInfo,
+    /// Connections that are not asked about.
+    pub(super) full: Full,
 }
 
 /// One that is waited for.
@@ -58,10 +61,9 @@ impl HeldBack {
     /// Waits for what a send left. Events come CPU by CPU: one of an earlier send can come later.
     fn held(&mut self, event: &common::Held) {
         let known = self.waiting.get(&event.conn);
-        let is_news = known.map_or(self.waiting.len() < MAX_WAITING, |known| {
-            known.event.sent_ns < event.sent_ns
-        });
-        if is_news {
+        if known.is_none() && self.waiting.len() >= MAX_WAITING {
+            self.full.count(Table::Unsent, 1);
+        } else if known.is_none_or(|known| known.event.sent_ns < event.sent_ns) {
             let waiting = Waiting {
                 event: *event,
                 due_ns: event.sent_ns.saturating_add(PATIENCE_NS),

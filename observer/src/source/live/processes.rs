@@ -29,15 +29,15 @@ pub(super) fn all() -> BTreeMap<u32, Listed> {
     .collect()
 }
 
-/// Those that process `pid` started, and those started by these: parents before their children, at most so many.
-pub(super) fn started_by(pid: u32, all: &BTreeMap<u32, Listed>, most: usize) -> Vec<u32> {
+/// Those that process `pid` started, and those started by these: parents before their children.
+pub(super) fn started_by(pid: u32, all: &BTreeMap<u32, Listed>) -> Vec<u32> {
     let mut started = Vec::new();
     // Numbers are reused while this reads: a circle is possible.
     let mut seen = BTreeSet::from([pid]);
     let mut parents = vec![pid];
     while let Some(parent) = parents.pop() {
         for child in all.values().filter(|other| other.parent == parent) {
-            if started.len() < most && seen.insert(child.pid) {
+            if seen.insert(child.pid) {
                 started.push(child.pid);
                 parents.push(child.pid);
             }
@@ -78,15 +78,14 @@ mod tests {
     #[test]
     fn descendants_come_after_their_parents_and_a_circle_ends() {
         let all = table(&[(7, 1), (8, 7), (9, 8), (10, 7), (11, 12), (12, 11)]);
-        let started = started_by(7, &all, 10);
+        let started = started_by(7, &all);
         assert_eq!(
             started.iter().collect::<BTreeSet<_>>(),
             [8, 9, 10].iter().collect()
         );
         let place = |pid| started.iter().position(|started| *started == pid);
         assert!(place(8) < place(9));
-        assert_eq!(started_by(7, &all, 2).len(), 2);
-        assert_eq!(started_by(11, &all, 10), [12]);
+        assert_eq!(started_by(11, &all), [12]);
         assert_eq!(ancestors(9, &all), BTreeSet::from([1, 7, 8]));
         assert_eq!(ancestors(11, &all), BTreeSet::from([11, 12]));
     }

@@ -2,9 +2,10 @@
 
 use bytemuck::Zeroable as _;
 use observer::event::{
-    Cost, Ended, FdName, Function, Listener, Looked, Lost, Memory, Port, Runtime, Sample, Successor,
+    Cost, Ended, FdName, Full, Function, Listener, Looked, Lost, Memory, Port, Runtime, Sample, Successor,
     TargetAdded, TargetGone, ThreadName, Tick,
 };
+use observer::model::full::Table;
 use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
 use syscalls::Sysno;
 
@@ -167,7 +168,7 @@ impl Machine {
         self.record(&tick);
     }
 
-    /// A loss is told of, without one: only rarely, because nobody knows what threads do after it.
+    /// A loss or a full table is told of, without one: only rarely, because nobody knows what threads do after a loss.
     pub(super) fn tell_loss(&mut self, who: u8, how: u8) {
         if who.is_multiple_of(8) {
             let at_ns = self.at_ns();
@@ -184,6 +185,10 @@ impl Machine {
             let at_ns = self.at_ns();
             let refused = LostReason::TooManyTargets as u32;
             self.record(&Lost::new(at_ns, u64::from(how), at_ns, at_ns, refused));
+        }
+        if who.is_multiple_of(32) {
+            let full = Full::new(self.at_ns(), Table::Serving, u64::from(how));
+            self.record(&full);
         }
     }
 }

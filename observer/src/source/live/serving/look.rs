@@ -9,7 +9,8 @@ use procfs::process::Process;
 use super::super::facts::clock;
 use super::super::processes::{self, Listed};
 use super::super::sockets::{self, Held};
-use crate::event::{Listener, Looked};
+use crate::event::{Full, Listener, Looked};
+use crate::model::full::Table;
 use crate::source::Merge;
 
 /// Processes that a watched one started and that are looked at, at most.
@@ -61,7 +62,9 @@ impl Look {
         let me = all.get(&pid)?;
         let process = Process::new(i32::try_from(pid).ok()?).ok()?;
         let own = sockets::held(pid);
-        let started = processes::started_by(pid, all, MAX_STARTED);
+        let mut started = processes::started_by(pid, all);
+        not_told(now_ns, started.len().saturating_sub(MAX_STARTED), merge);
+        started.truncate(MAX_STARTED);
         let children: Vec<(&Listed, Held)> = started
             .iter()
             .filter_map(|child| Some((all.get(child)?, sockets::held(*child))))
@@ -129,13 +132,23 @@ impl Tables {
                 Some(Listener::unix(now_ns, holder.pid, watched, *inode, path))
             })
         };
-        for listener in held.sockets.iter().filter_map(listener).take(MAX_LISTENERS) {
+        let mut listeners = held.sockets.iter().filter_map(listener);
+        for listener in listeners.by_ref().take(MAX_LISTENERS) {
             let listener = Listener {
                 followed: followed.into(),
                 ..listener.of(holder.parent, &holder.comm)
             };
             merge.push(bytemuck::bytes_of(&listener));
         }
+        not_told(now_ns, listeners.count(), merge);
+    }
+}
+
+/// So many of what was seen are not told: there are too many.
+pub(super) fn not_told(now_ns: u64, count: usize, merge: &mut Merge) {
+    if count > 0 {
+        let full = Full::new(now_ns, Table::Serving, count as u64);
+        merge.push(bytemuck::bytes_of(&full));
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::processes::{self, Listed};
 use super::super::sockets;
 use super::super::targets::{InKernel, Targets};
 use super::SECOND_NS;
-use super::look::{Look, network};
+use super::look::{Look, network, not_told};
 use crate::event::{Ended, Successor};
 use crate::source::Merge;
 
@@ -77,6 +77,7 @@ impl Search {
             return false;
         }
         found.retain(|found| found.is_new == is_new);
+        not_told(now_ns, found.len().saturating_sub(MAX_SUCCESSORS), merge);
         for found in found.iter().take(MAX_SUCCESSORS) {
             let Found {
                 pid: by,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use observer_common::{LostReason, limits};
+use observer_common::LostReason;
 use procfs::process::Process;
 
 use super::look::{self, Target};
@@ -183,7 +183,7 @@ impl Adoption<'_> {
         let all = processes::all();
         let before = self.changes.len();
         for root in self.targets.pids().collect::<Vec<_>>() {
-            for child in processes::started_by(root, &all, limits::MAX_TARGETS as usize) {
+            for child in processes::started_by(root, &all) {
                 // Whoever observes a shell was started by it.
                 if child != std::process::id() {
                     let parent = all.get(&child).map(|child| child.parent);

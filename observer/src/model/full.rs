@@ -1,0 +1,202 @@
+//! What was forgotten or found no place because a bounded table was full: a count for each table, for users.
+//!
+//! Every table is bounded. One whose bound can change what is told holds a [`Full`], or belongs to a part that does, and
+//! counts there. `docs/schema.md` says of each what is missing then.
+
+use std::cell::Cell;
+use std::iter;
+
+/// A bounded table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Table {
+    /// Names of descriptors.
+    FdNames = 1,
+    /// Which connection a descriptor is.
+    Descriptors = 2,
+    /// Ports on which somebody listens.
+    Listeners = 3,
+    /// What was sent to a peer.
+    PeerSends = 4,
+    /// Connections with unsent bytes that are asked about.
+    Unsent = 5,
+    /// Threads that worked for a request.
+    RequestThreads = 6,
+    /// Futexes that are no mutex.
+    Futexes = 7,
+    /// Runtime tasks that serve requests.
+    Tasks = 8,
+    /// Threads that accept.
+    Acceptors = 9,
+    /// Who had a CPU.
+    Occupancy = 10,
+    /// What a hypervisor took.
+    Thefts = 11,
+    /// Names of threads.
+    ThreadNames = 12,
+    /// What threads were seen running.
+    Samples = 13,
+    /// When no worker was free, and when requests waited.
+    Waits = 14,
+    /// Polls that are not over.
+    Polls = 15,
+    /// How polls came about.
+    QueuedPolls = 16,
+    /// Processes that are counted apart.
+    Processes = 17,
+    /// Memory of processes.
+    Memory = 18,
+    /// What workers did.
+    Workers = 19,
+    /// What requests waited for.
+    Culprits = 20,
+    /// Who serves, and who took over.
+    Serving = 21,
+}
+
+impl Table {
+    /// Every table, in the order of their numbers.
+    pub const ALL: [Self; 21] = [
+        Self::FdNames,
+        Self::Descriptors,
+        Self::Listeners,
+        Self::PeerSends,
+        Self::Unsent,
+        Self::RequestThreads,
+        Self::Futexes,
+        Self::Tasks,
+        Self::Acceptors,
+        Self::Occupancy,
+        Self::Thefts,
+        Self::ThreadNames,
+        Self::Samples,
+        Self::Waits,
+        Self::Polls,
+        Self::QueuedPolls,
+        Self::Processes,
+        Self::Memory,
+        Self::Workers,
+        Self::Culprits,
+        Self::Serving,
+    ];
+
+    /// The table with this number.
+    #[must_use]
+    pub fn from_u32(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| *table as u32 == number)
+    }
+
+    /// The name that outputs use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FdNames => "fd_names",
+            Self::Descriptors => "descriptors",
+            Self::Listeners => "listeners",
+            Self::PeerSends => "peer_sends",
+            Self::Unsent => "unsent",
+            Self::RequestThreads => "request_threads",
+            Self::Futexes => "futexes",
+            Self::Tasks => "tasks",
+            Self::Acceptors => "acceptors",
+            Self::Occupancy => "occupancy",
+            Self::Thefts => "thefts",
+            Self::ThreadNames => "thread_names",
+            Self::Samples => "samples",
+            Self::Waits => "waits",
+            Self::Polls => "polls",
+            Self::QueuedPolls => "queued_polls",
+            Self::Processes => "processes",
+            Self::Memory => "memory",
+            Self::Workers => "workers",
+            Self::Culprits => "culprits",
+            Self::Serving => "serving",
+        }
+    }
+}
+
+/// A count for each table. It counts through a shared reference: that something is not remembered any more shows when it is
+/// asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Full([Cell<u64>; Table::ALL.len()]);
+
+impl Full {
+    /// So many were forgotten or found no place in this table, or were asked for in vain.
+    pub fn count(&self, table: Table, more: u64) {
+        let count = &self.0[table as usize - 1];
+        count.set(count.get().saturating_add(more));
+    }
+
+    /// The end of what a table remembers, as the end of an iterator over it: whoever comes there asks for more. It counts where
+    /// more `was_forgotten`.
+    pub fn end_of<T>(&self, table: Table, was_forgotten: bool) -> impl Iterator<Item = T> {
+        iter::from_fn(move || {
+            if was_forgotten {
+                self.count(table, 1);
+            }
+            None
+        })
+    }
+
+    /// Adds what another counted.
+    pub fn add(&self, other: &Self) {
+        for (table, more) in other.counts() {
+            self.count(table, more);
+        }
+    }
+
+    /// What was counted since the last time.
+    pub fn take(&self) -> Self {
+        Self(self.0.each_ref().map(|count| Cell::new(count.take())))
+    }
+
+    /// The tables that were full, with their counts.
+    pub fn counts(&self) -> impl Iterator<Item = (Table, u64)> {
+        let all = Table::ALL.into_iter().zip(&self.0);
+        all.map(|(table, count)| (table, count.get()))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_table_has_a_number_and_a_place_of_its_own() {
+        for (place, table) in Table::ALL.into_iter().enumerate() {
+            assert_eq!(table as usize, place + 1);
+            assert_eq!(Table::from_u32(table as u32), Some(table));
+            let full = Full::default();
+            full.count(table, 3);
+            assert_eq!(full.counts().collect::<Vec<_>>(), [(table, 3)]);
+        }
+        assert_eq!([0, 1_000].map(Table::from_u32), [None, None]);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_counted_again() {
+        let (full, sum) = (Full::default(), Full::default());
+        for more in [3, 4] {
+            full.count(Table::Futexes, more);
+            sum.add(&full.take());
+        }
+        assert_eq!(full, Full::default());
+        assert_eq!(sum.counts().collect::<Vec<_>>(), [(Table::Futexes, 7)]);
+    }
+
+    #[test]
+    fn who_finds_what_was_asked_for_before_the_end_has_missed_nothing() {
+        let full = Full::default();
+        let remembered = |was_forgotten| {
+            [1, 2]
+                .into_iter()
+                .chain(full.end_of(Table::Thefts, was_forgotten))
+        };
+        assert!(remembered(true).any(|one| one == 2));
+        assert!(!remembered(false).any(|one| one == 3));
+        assert_eq!(full, Full::default());
+        assert!(!remembered(true).any(|one| one == 3));
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::Thefts, 1)]);
+    }
+}
