@@ -21,7 +21,7 @@ pub(super) struct Report {
     /// Of the tests of `--polls` on a kernel that refuses it, those that saw it refused: nothing else is tested there.
     pub(super) refused: usize,
     /// The kernel refuses `--polls`, as `observer doctor` tells.
-    refuses_polls: bool,
+    pub(super) refuses_polls: bool,
     pub(super) failed: Vec<String>,
     /// Why the run is not good.
     pub(super) problems: Vec<String>,
