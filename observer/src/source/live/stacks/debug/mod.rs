@@ -3,6 +3,9 @@
 //! It is up to a hundred times what a program itself is, and a few functions of it are asked for. So it is left in its
 //! file: kept is which unit has which code, and of the units that were asked for where their functions are. Lines are
 //! not read at all.
+//!
+//! `addr2line` finds the same over the same reader, but keeps what it has read, lines too, and does not tell for which
+//! stretch of code an answer is true (docs/cost.md has both side by side).
 
 mod section;
 mod unit;
