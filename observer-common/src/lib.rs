@@ -12,6 +12,7 @@
 mod layout;
 mod held;
 pub mod http;
+mod kind;
 pub mod limits;
 pub mod names;
 mod offsets;
@@ -23,11 +24,12 @@ pub mod task;
 pub mod tcp;
 
 pub use held::{Held, Left};
+pub use kind::Kind;
 pub use offsets::{Offsets, SendingOffsets, rss};
 pub use presence::Presence;
 pub use record::{
-    Connection, Header, Kind, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange,
-    Receive, ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,
+    Connection, Header, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange, Receive,
+    ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,
 };
 pub use stack::{Stack, StackHead};
 pub use task::TaskPath;

@@ -1,6 +1,5 @@
 //! Record layouts. `repr(C)`, no padding, integers only; sizes are asserted at compile time.
 
-use crate::held::{Held, Left};
 use crate::limits::{COMM_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 
 /// Bits of the `flags` fields.
@@ -44,95 +43,6 @@ pub mod conn {
     pub const LISTENER: u64 = u64::MAX;
 }
 
-/// What a record is. The value stands in [`Header::kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Kind {
-    /// [`SwitchOut`].
-    SwitchOut = 1,
-    /// [`SwitchIn`].
-    SwitchIn = 2,
-    /// [`Waking`].
-    Waking = 3,
-    /// [`Receive`].
-    Receive = 4,
-    /// [`ReceiveHead`].
-    ReceiveHead = 5,
-    /// [`Send`].
-    Send = 6,
-    /// [`SendHead`].
-    SendHead = 7,
-    /// [`Connection`].
-    Connection = 8,
-    /// [`Process`].
-    Process = 9,
-    /// [`Occupied`].
-    Occupied = 10,
-    /// [`Seen`].
-    Seen = 11,
-    /// [`PollStart`].
-    PollStart = 12,
-    /// [`PollEnd`].
-    PollEnd = 13,
-    /// [`Stolen`].
-    Stolen = 14,
-    /// [`Held`].
-    Held = 15,
-    /// [`Left`].
-    Left = 16,
-}
-
-impl Kind {
-    /// The kind with this number.
-    #[must_use]
-    #[inline]
-    pub const fn from_u16(value: u16) -> Option<Self> {
-        Some(match value {
-            1 => Self::SwitchOut,
-            2 => Self::SwitchIn,
-            3 => Self::Waking,
-            4 => Self::Receive,
-            5 => Self::ReceiveHead,
-            6 => Self::Send,
-            7 => Self::SendHead,
-            8 => Self::Connection,
-            9 => Self::Process,
-            10 => Self::Occupied,
-            11 => Self::Seen,
-            12 => Self::PollStart,
-            13 => Self::PollEnd,
-            14 => Self::Stolen,
-            15 => Self::Held,
-            16 => Self::Left,
-            _ => return None,
-        })
-    }
-
-    /// Size of a record of this kind, header included, bytes.
-    #[must_use]
-    #[inline]
-    pub const fn size(self) -> usize {
-        match self {
-            Self::SwitchOut => size_of::<SwitchOut>(),
-            Self::SwitchIn => size_of::<SwitchIn>(),
-            Self::Waking => size_of::<Waking>(),
-            Self::Receive => size_of::<Receive>(),
-            Self::ReceiveHead => size_of::<ReceiveHead>(),
-            Self::Send => size_of::<Send>(),
-            Self::SendHead => size_of::<SendHead>(),
-            Self::Connection => size_of::<Connection>(),
-            Self::Process => size_of::<Process>(),
-            Self::Occupied => size_of::<Occupied>(),
-            Self::Seen => size_of::<Seen>(),
-            Self::PollStart => size_of::<PollStart>(),
-            Self::PollEnd => size_of::<PollEnd>(),
-            Self::Stolen => size_of::<Stolen>(),
-            Self::Held => size_of::<Held>(),
-            Self::Left => size_of::<Left>(),
-        }
-    }
-}
-
 records! {
     /// Start of every record.
     Header: 16 {
@@ -140,7 +50,7 @@ records! {
         at_ns: u64,
         /// Thread that the record is about.
         tid: u32,
-        /// A [`Kind`].
+        /// A [`crate::Kind`].
         kind: u16,
         /// CPU that wrote it.
         cpu: u16,
