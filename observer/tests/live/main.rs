@@ -11,7 +11,6 @@
 )]
 
 mod accepting;
-mod allowances;
 mod attach;
 mod client;
 mod clocks;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::allowances;
 use crate::client::{self, Connection};
 use crate::kernel;
 use crate::laws::{largest, waited};
@@ -90,8 +89,8 @@ fn waited_for_the_client(lines: &Lines, withheld: &[Paused]) {
             ns <= paused.most_ns && ns + late_ns + 20 * MS >= paused.least_ns,
             "{ns} ns of {paused:?}: {request}"
         );
+        assert!(waited(request, "unexplained") < MS, "{request}");
     }
-    allowances::UPLOAD_NS.holds_for(&lines.requests);
 }
 
 fn status(request: &Value) -> &Value {
