@@ -20,7 +20,7 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::header::Requests;
 use observer::source::{Batch, Merge, Status};
 use observer::threads::MAX_THREADS;
-use observer_common::flags;
+use observer_common::{ProcessChange, flags};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree as _;
@@ -251,8 +251,13 @@ fn no_block(event: &Event<'_>) -> bool {
     !matches!(event, Event::SwitchOut(event) if event.flags & flags::PREEMPTED == 0)
 }
 
+/// Nothing says of a thread that it waits for a CPU: one that was just begun does so too.
 fn no_switch(event: &Event<'_>) -> bool {
-    !matches!(event, Event::SwitchOut(_) | Event::SwitchIn(_))
+    match event {
+        Event::SwitchOut(_) | Event::SwitchIn(_) => false,
+        Event::Process(event) => event.change != ProcessChange::Fork as u32,
+        _ => true,
+    }
 }
 
 proptest! {
