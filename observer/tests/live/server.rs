@@ -167,7 +167,13 @@ fn build_testbed(cargo: &OsStr) {
         ])
         .arg(directory.parent().unwrap())
         .current_dir(env!("CARGO_MANIFEST_DIR"));
-    assert!(build.status().unwrap().success(), "{build:?}");
+    // What it says would stand in the middle of the test's own line.
+    let built = build.output().unwrap();
+    assert!(
+        built.status.success(),
+        "{build:?}: {}",
+        String::from_utf8_lossy(&built.stderr)
+    );
 }
 
 /// Runs `program` on one CPU only; it is the same process.
