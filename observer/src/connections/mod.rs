@@ -184,11 +184,13 @@ impl Connections {
             (tcp::CLOSE, tcp::SYN_SENT) => Role::Outbound,
             _ => self.role(event.conn, event.tgid, event.flags, || Role::Unknown),
         };
+        let is_whole = event.header.at_ns >= self.whole_since_ns;
         let connection = self.known(event.conn, role, event.header.at_ns)?;
         if event.flags & flags::FOUND != 0 {
             connection.found = true;
-            // Found with its process it had been accepted, else it may be in its listener's queue.
-            if event.tgid == 0 {
+            // Found with its process it had been accepted, else it may be in its listener's queue. Before all is recorded it
+            // can have been in use for long.
+            if event.tgid == 0 && is_whole {
                 connection.established_ns = connection.established_ns.or(Some(event.header.at_ns));
             }
         }
@@ -232,6 +234,9 @@ impl Connections {
         let at_ns = event.header.at_ns;
         let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
         let is_whole = at_ns >= self.whole_since_ns;
+        // What came before can have been read before, unseen.
+        let arrived_ns = Some(event.arrived_ns).filter(|&arrived_ns| arrived_ns >= self.whole_since_ns);
+        let arrived_ns = arrived_ns.unwrap_or_default();
         let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
             return (None, None);
         };
@@ -259,7 +264,7 @@ impl Connections {
                     conn: event.conn,
                     nth: connection.nth,
                 };
-                let mut turn = Turn::begin(id, event, connection.accepted);
+                let mut turn = Turn::begin(id, event, arrived_ns, connection.accepted);
                 turn.arrival_seen &= !connection.may_have_begun_before(head);
                 connection.begin_turn(turn);
             }
@@ -278,7 +283,7 @@ impl Connections {
             at_ns,
             direction: Direction::In,
             conn: event.conn,
-            arrived_ns: event.arrived_ns,
+            arrived_ns,
             request,
             outbound,
             stalled: false,

@@ -49,7 +49,7 @@ mod tests {
     fn spoken(turns: &[(&[u8], Option<u16>)]) -> Vec<Protocol> {
         let mut speech = Speech::default();
         let one = |(head, status): &(&[u8], Option<u16>)| {
-            let mut turn = Turn::begin(RequestId { conn: 1, nth: 1 }, &Receive::zeroed(), None);
+            let mut turn = Turn::begin(RequestId { conn: 1, nth: 1 }, &Receive::zeroed(), 0, None);
             turn.add_head(head);
             turn.status = *status;
             speech.answered(&mut turn);

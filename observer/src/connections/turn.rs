@@ -60,12 +60,13 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The turn that this receive starts, on a connection that was accepted then.
-    pub(super) fn begin(id: RequestId, event: &Receive, accepted: Option<Accepted>) -> Self {
+    /// The turn that this receive starts, of bytes that came at `arrived_ns` (0: not seen), on a connection that was accepted
+    /// then.
+    pub(super) fn begin(id: RequestId, event: &Receive, arrived_ns: u64, accepted: Option<Accepted>) -> Self {
         let read_ns = event.header.at_ns;
-        let arrival_seen = event.arrived_ns > 0;
+        let arrival_seen = arrived_ns > 0;
         let arrival_ns = if arrival_seen {
-            event.arrived_ns.min(read_ns)
+            arrived_ns.min(read_ns)
         } else {
             read_ns
         };

@@ -168,7 +168,11 @@ fn under_load_all_requests_that_begin_after_the_attach_are_there() {
     });
 
     let header: Value = serde_json::from_str(&lines.without_loss().written[0]).unwrap();
-    let attached_ns = laws::number(&header["started_unix_ns"]) - laws::number(&header["unix_offset_ns"]);
+    let started_ns = laws::number(&header["started_unix_ns"]);
+    let attached_ns = started_ns - laws::number(&header["unix_offset_ns"]);
+    for request in &lines.requests {
+        assert!(laws::number(&request["start_unix_ns"]) >= started_ns, "{request}");
+    }
     let seen: BTreeSet<_> = lines
         .requests
         .iter()

@@ -95,6 +95,32 @@ fn what_was_read_or_sent_before_both_are_recorded_is_part_of_no_request() {
     }
 }
 
+/// It can have been read before, unseen, and what is read now can have come later.
+#[test]
+fn what_came_before_all_is_recorded_has_no_arrival_that_was_seen() {
+    for (arrived_ns, arrival_ns) in [(90, 120), (110, 110)] {
+        let mut connections = Connections::whole_since(100);
+        let of_nobody = common::Connection {
+            tgid: 0,
+            ..found(flags::INBOUND)
+        };
+        connections.changed(&of_nobody, None);
+        let event = common::Receive {
+            tgid: PID,
+            flags: flags::INBOUND,
+            arrived_ns,
+            ..receive(CONN, 120, 5)
+        };
+        connections.received(&event, b"GET /y HTTP/1.1\r\n");
+        let turn = connections.turn(FIRST.unwrap()).unwrap();
+        assert_eq!(
+            (turn.arrival_ns, turn.arrival_seen),
+            (arrival_ns, arrival_ns == arrived_ns)
+        );
+        assert_eq!(turn.accepted, None, "it can have been in use for long");
+    }
+}
+
 #[test]
 fn what_a_server_sends_much_later_without_a_request_is_late() {
     let mut connections = with_found(flags::INBOUND);
