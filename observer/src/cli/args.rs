@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use observer::model::header::Requests;
 use observer_common::limits;
 
@@ -83,9 +83,10 @@ pub(crate) struct Replay {
 
 /// What to observe and for how long.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("targets").args(["pids", "ports"]).required(true).multiple(true)))]
 pub(crate) struct Watch {
     /// Process to watch, with all its threads, its children and theirs; may be given several times
-    #[arg(short, long = "pid", value_name = "PID", required_unless_present = "ports", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pids: Vec<u32>,
     /// Watch whoever listens on this TCP port in observer's network namespace, now or later; may be given several times
     #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]

@@ -58,37 +58,27 @@ impl Serving {
 
     /// There was traffic, and no turn in it.
     fn without_turns(&self, traffic: Traffic) -> Option<Hint> {
-        let mut parts = Vec::new();
-        if traffic.under_way > 0 {
-            parts.push(format!(
-                "{} times bytes came in and none were sent yet",
-                traffic.under_way
-            ));
-        }
-        if traffic.unanswered > 0 {
-            parts.push(format!(
-                "{} times bytes came in and none were sent until the connection closed",
-                traffic.unanswered
-            ));
-        }
-        if traffic.late_sends > 0 {
-            parts.push(format!(
-                "{} times bytes were sent that answered none",
-                traffic.late_sends
-            ));
-        }
-        if traffic.begun_before > 0 {
-            parts.push(format!(
-                "{} answers to requests that had come before observer attached",
-                traffic.begun_before
-            ));
-        }
-        if traffic.unknown_direction > 0 {
-            parts.push(format!(
-                "{} connections of which nothing tells who opened them",
-                traffic.unknown_direction
-            ));
-        }
+        let seen = [
+            (traffic.under_way, "what came in has no answer yet"),
+            (
+                traffic.unanswered,
+                "what came in had no answer when its connection closed",
+            ),
+            (traffic.late_sends, "what was sent answered nothing"),
+            (
+                traffic.begun_before,
+                "what was answered had come before observer attached",
+            ),
+            (
+                traffic.unknown_direction,
+                "of a connection nothing tells who opened it",
+            ),
+        ];
+        let parts: Vec<String> = seen
+            .into_iter()
+            .filter(|&(times, _)| times > 0)
+            .map(|(times, what)| format!("{what} ({times})"))
+            .collect();
         let pid = *self.watched.keys().next()?;
         (!parts.is_empty()).then(|| Hint {
             kind: HintKind::NoTurns,
@@ -96,8 +86,7 @@ impl Serving {
             pids: Vec::new(),
             text: format!("no request was seen: {}", parts.join(", ")),
             remedy:
-                "a request is bytes that come in and bytes that are sent then; where only one side speaks, \
-                     observer counts none"
+                "a request is counted once it is answered; where only one side speaks, observer counts none"
                     .to_owned(),
         })
     }

@@ -162,8 +162,8 @@ fn traffic_without_a_turn_is_told_by_what_it_was() {
     };
     assert!(
         sentence.contains(
-            "1 times bytes came in and none were sent yet, 2 times bytes came in and none were sent until the \
-             connection closed, 5 times bytes were sent that answered none"
+            "what came in has no answer yet (1), what came in had no answer when its connection closed (2), what was sent \
+             answered nothing (5)"
         ),
         "{sentence}"
     );

@@ -16,7 +16,7 @@ fn an_unknown_command_or_option_is_named() {
 
 #[test]
 fn what_is_needed_and_missing_is_named() {
-    observer(["attach"]).expect(exit::ARGUMENTS, &["--pid <PID>"]);
+    observer(["attach"]).expect(exit::ARGUMENTS, &["--pid <PID>|--port <PORT>"]);
     observer(["record", "--pid", "1"]).expect(exit::ARGUMENTS, &["--output <FILE>"]);
     observer(["replay"]).expect(exit::ARGUMENTS, &["<FILE>"]);
 }
