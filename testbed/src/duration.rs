@@ -1,4 +1,4 @@
-//! Durations on the command line: numbers with units, as `observer` reads them too.
+//! Durations on the command line: numbers with units.
 
 use std::time::Duration;
 

@@ -127,8 +127,8 @@ impl Full {
         count.set(count.get().saturating_add(more));
     }
 
-    /// The end of what a table remembers, as the end of an iterator over it: whoever comes there asks for more. It counts where
-    /// more `was_forgotten`.
+    /// The end of an iterator over what a table remembers. Yields nothing; when it is reached and older entries
+    /// `was_forgotten`, counts one.
     pub fn end_of<T>(&self, table: Table, was_forgotten: bool) -> impl Iterator<Item = T> {
         iter::from_fn(move || {
             if was_forgotten {

@@ -1,7 +1,7 @@
 //! What is known of the language runtimes whose tasks are followed: a room for each.
 //!
 //! A room has all that its runtime alone decides: what it calls things, what the order of its ids says, what its threads
-//! are to it. It takes records and gives values, like every stage behind `source`. How a runtime is found and proved in a
+//! are to it. It takes records and gives values; `source` knows it by its names. How a runtime is found and proved in a
 //! running process stands in a room of the same name in `source/live/runtime`.
 
 pub mod tokio;

@@ -99,7 +99,9 @@ impl Outside {
             Cause::Client => self.came.contains(&(conn, to_ns)),
             Cause::Downstream => self.peers_ns.contains(&to_ns),
             Cause::Timer => self.timers.iter().any(|timer| {
-                let within = from_ns <= timer.since_ns + TIMER_SLACK_NS || timer.woken_for.contains(&conn);
+                let of_request = request.figures.arrival_ns <= timer.since_ns + TIMER_SLACK_NS;
+                let within = from_ns <= timer.since_ns + TIMER_SLACK_NS
+                    || of_request && timer.woken_for.contains(&conn);
                 let is_over = timer.since_ns + timer.after_ns <= to_ns + TIMER_SLACK_NS;
                 within && timer.since_ns <= to_ns && is_over
             }),

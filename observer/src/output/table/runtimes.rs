@@ -9,13 +9,18 @@ use crate::model::runtime::RuntimeLine;
 /// Most processes that get a line.
 const LISTED: usize = 3;
 
+/// Processes of which it is remembered, at most: the first ones. A server that forks has many in a run.
+const REMEMBERED: usize = 1_024;
+
 /// What was told last, by process.
 #[derive(Debug, Default)]
 pub(super) struct Runtimes(BTreeMap<u32, RuntimeLine>);
 
 impl Runtimes {
     pub(super) fn add(&mut self, line: &RuntimeLine) {
-        self.0.insert(line.pid, line.clone());
+        if self.0.len() < REMEMBERED || self.0.contains_key(&line.pid) {
+            self.0.insert(line.pid, line.clone());
+        }
     }
 
     /// A line for each process of which something was seen; `name` tells what a process is called.

@@ -44,7 +44,9 @@ pub(super) fn base<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, 
     elf.elf_program_headers()
         .iter()
         .find(|header| header.p_type(endian) == elf::PT_LOAD && header.p_offset(endian) < 4096)
-        .map_or(0, |header| header.p_vaddr(endian) - header.p_offset(endian))
+        .map_or(0, |header| {
+            header.p_vaddr(endian).wrapping_sub(header.p_offset(endian))
+        })
 }
 
 /// Parts of the file that are loaded and never written.
@@ -57,7 +59,10 @@ pub(super) fn read_only<'data, R: ReadRef<'data>>(
         .filter(move |header| {
             header.p_type(endian) == elf::PT_LOAD && header.p_flags(endian) & elf::PF_W == 0
         })
-        .map(move |header| header.p_offset(endian)..header.p_offset(endian) + header.p_filesz(endian))
+        .map(move |header| {
+            let begin = header.p_offset(endian);
+            begin..begin.saturating_add(header.p_filesz(endian))
+        })
 }
 
 /// Where the thread-local variables are, where the file is the program itself: bytes from a thread's `fsbase`.

@@ -52,7 +52,7 @@ pub struct Found {
 /// Where the ids of tasks can be sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tasks {
-    /// Nobody knows how, for this runtime.
+    /// Not sought for this runtime.
     Unknown,
     /// Here.
     Within(Place),

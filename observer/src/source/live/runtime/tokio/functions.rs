@@ -91,6 +91,7 @@ fn file_offset<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>, 
         .filter(|header| header.p_flags(endian) & PF_X != 0)
         .find_map(|header| {
             let within = address.checked_sub(header.p_vaddr(endian))?;
-            (within < header.p_filesz(endian)).then(|| within + header.p_offset(endian))
+            let offset = within.checked_add(header.p_offset(endian))?;
+            (within < header.p_filesz(endian)).then_some(offset)
         })
 }

@@ -28,6 +28,12 @@ const LONGEST_TEXT: usize = 160;
 /// How much of a file is scanned for text, bytes.
 const MOST_SCANNED: u64 = 512 << 20;
 
+/// Source files of the runtime that are counted, at most: it has some hundreds.
+const MOST_SOURCES: usize = 4_096;
+
+/// Largest thread-local variables of a program that are looked through, bytes. A file can claim any size.
+const MOST_VARIABLES_BYTES: i64 = 1 << 20;
+
 /// Source files of tokio that must be named before text is taken for a sign of it. A panic message names its source
 /// file, and every server has some dozens of them.
 const ENOUGH_SOURCES: usize = 3;
@@ -83,6 +89,9 @@ impl Image {
     /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
     pub(in super::super) fn of_program(self, start: Option<u64>) -> Found {
         let tasks = match self.tls {
+            Some(tls) if tls.end.saturating_sub(tls.start) > MOST_VARIABLES_BYTES => {
+                Tasks::Nowhere("its thread-local variables are larger than is looked through".to_owned())
+            }
             Some(tls) => Tasks::Within(Place {
                 is_context: self.context.is_some(),
                 variables: self.context.unwrap_or(tls),
@@ -182,6 +191,9 @@ fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Optio
                     .iter()
                     .any(|path| memmem::find(&piece[..read], path).is_some());
             for found in memmem::find_iter(&piece[..read], names::SOURCES) {
+                if named.len() >= MOST_SOURCES {
+                    break;
+                }
                 named.extend(source_file(&piece[found..read]));
             }
             at += PIECE as u64;
@@ -271,6 +283,22 @@ mod tests {
         );
         assert!(image.version.unwrap().starts_with("1."));
         assert!(image.issued_at.is_some());
+    }
+
+    #[test]
+    fn variables_that_a_file_claims_to_be_huge_are_not_looked_through() {
+        for (bytes, looked_through) in [(MOST_VARIABLES_BYTES, true), (i64::MAX, false)] {
+            let image = Image {
+                version: None,
+                found_by: FoundBy::Strings,
+                tls: Some(-bytes..0),
+                context: None,
+                issued_at: None,
+                base: 0,
+            };
+            let tasks = image.of_program(None).tasks;
+            assert_eq!(matches!(tasks, Tasks::Within(_)), looked_through, "{bytes}");
+        }
     }
 
     #[test]
