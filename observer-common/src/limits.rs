@@ -54,7 +54,7 @@ pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;
 pub const SAMPLES_BYTES: u32 = 512 << 10;
 
 /// Runtime tasks that are queued to be polled, at most; of more, those queued longest ago are forgotten. Their polls count
-/// as such of tasks that nothing was seen to queue.
+/// as `unqueued`.
 pub const MAX_QUEUED_TASKS: u32 = 65_536;
 /// Stack that is copied of a sampled thread, from its stack pointer up, bytes. A request's handler with the layers of a
 /// framework around it takes some 4 KiB in a release build; what is further out is not needed for a name.

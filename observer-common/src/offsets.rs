@@ -71,8 +71,6 @@ records! {
         net_inum: u32,
         /// `sock.sk_protocol`.
         sock_protocol: u32,
-        /// Zero.
-        reserved: u32,
         /// `sock.sk_bpf_storage`: what programs keep with it, if any do. Optional.
         sock_storage: u32,
         /// `sock.sk_max_ack_backlog`: what `listen` was called with, which accepted connections inherit.
@@ -113,6 +111,8 @@ records! {
         mm_rss_access: u32,
         /// What tells of bytes that TCP has not sent.
         sending: SendingOffsets,
+        /// Zero.
+        reserved: u32,
     }
 
     /// Fields of `tcp_sock`, and one of `sock`, that tell what TCP has not sent yet, and when it sent last. All of them
@@ -202,7 +202,6 @@ impl Offsets {
         sock_net: 0,
         net_inum: 0,
         sock_protocol: 0,
-        reserved: 0,
         sock_storage: 0,
         sock_backlog: 0,
         socket_sock: 0,
@@ -223,6 +222,7 @@ impl Offsets {
         regs_bp: 0,
         mm_rss_access: rss::NONE,
         sending: SendingOffsets::ABSENT,
+        reserved: 0,
     };
 }
 

@@ -115,6 +115,6 @@ impl Walk<'_, '_> {
 /// just after that.
 fn woken_late(idle: &Slice, block: &Block, arrived_ns: u64) -> bool {
     let is_unknown = block.wake.is_some_and(|wake| wake.conn == conn::NONE);
-    let is_late = (arrived_ns..=arrived_ns + LATE_WAKEUP_NS).contains(&idle.to_ns);
+    let is_late = (arrived_ns..=arrived_ns.saturating_add(LATE_WAKEUP_NS)).contains(&idle.to_ns);
     is_unknown && is_late && !block.wait.expired(idle.to_ns - idle.from_ns)
 }

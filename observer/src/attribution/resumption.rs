@@ -14,8 +14,8 @@ use crate::threads::{Block, Owner, Slice, State};
 /// Hand-offs that are followed to find what woke a row of workers, at most.
 const MAX_HOPS: usize = 8;
 
-/// A worker can begin to wait for a timer while the one that set it still runs. On an emulated CPU that goes on for
-/// longer.
+/// A worker can begin to wait for a timer while the one that set it still runs. Where that runs on for longer, who woke
+/// the worker tells.
 const TIMER_SLACK_NS: u64 = 1_000_000;
 
 /// Samples see a worker, at their default rate, in each task that runs for half as long as this.

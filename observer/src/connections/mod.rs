@@ -2,8 +2,9 @@
 //!
 //! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
 //! byte. Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next
-//! request, a close, or a second of quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are counted. A turn that was
-//! quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads did is forgotten.
+//! request, a close, or a second of quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are
+//! counted. A turn that was quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads
+//! did is forgotten.
 
 mod accepted;
 mod connection;
@@ -235,8 +236,11 @@ impl Connections {
         let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
         let is_whole = at_ns >= self.whole_since_ns;
         // What came before can have been read before, unseen.
-        let arrived_ns = Some(event.arrived_ns).filter(|&arrived_ns| arrived_ns >= self.whole_since_ns);
-        let arrived_ns = arrived_ns.unwrap_or_default();
+        let arrived_ns = if event.arrived_ns < self.whole_since_ns {
+            0
+        } else {
+            event.arrived_ns
+        };
         let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
             return (None, None);
         };

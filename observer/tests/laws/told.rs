@@ -115,15 +115,7 @@ impl Script {
 
     /// It has nothing to do, and nothing will be due for so long.
     fn idles(mut self, at_us: u64, timeout_ms: u64) -> Self {
-        self.record(&SwitchOut {
-            header: header(Kind::SwitchOut, at_us),
-            tgid: PID,
-            state: 1,
-            syscall: Sysno::epoll_pwait as i32,
-            args: [3, 0, 64, timeout_ms],
-            task: task::NONE,
-            ..SwitchOut::zeroed()
-        });
+        self.record(&waits(header(Kind::SwitchOut, at_us), timeout_ms));
         self
     }
 
@@ -169,6 +161,19 @@ impl Script {
         let request = request.ok_or_else(|| TestCaseError::fail("no request of this connection"))?;
         Truth::of(&self.0).supports(&request)?;
         Ok(request)
+    }
+}
+
+/// A worker with nothing to do waits for events, and nothing will be due for so long.
+fn waits(header: Header, timeout_ms: u64) -> SwitchOut {
+    SwitchOut {
+        header,
+        tgid: PID,
+        state: 1,
+        syscall: Sysno::epoll_pwait as i32,
+        args: [3, 0, 64, timeout_ms],
+        task: task::NONE,
+        ..SwitchOut::zeroed()
     }
 }
 
@@ -327,15 +332,7 @@ fn of_second(kind: Kind, at_us: u64) -> Header {
 
 impl Script {
     fn second_idles(mut self, at_us: u64, timeout_ms: u64) -> Self {
-        self.record(&SwitchOut {
-            header: of_second(Kind::SwitchOut, at_us),
-            tgid: PID,
-            state: 1,
-            syscall: Sysno::epoll_pwait as i32,
-            args: [3, 0, 64, timeout_ms],
-            task: task::NONE,
-            ..SwitchOut::zeroed()
-        });
+        self.record(&waits(of_second(Kind::SwitchOut, at_us), timeout_ms));
         self
     }
 

@@ -160,14 +160,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "The same while the one worker computes for another: `accept_queue`, or `worker_busy` once it is \
                     accepted, behind that request.",
             known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(
-                    Injected::Behind(&[Kind::Cpu], 1),
-                    &["accept_queue", "worker_busy"],
-                )
-                .by(Culprit::request("GET /burn")),
-            ]),
+            expected: behind_computing(),
             cases: vec![short(case(
                 "20ms",
                 Server::workers(1),
@@ -179,14 +172,7 @@ pub(super) fn all() -> Vec<Scenario> {
             about: "Sixty connections at once, each for one request that computes for a millisecond, again and again: \
                     `accept_queue` and `worker_busy`, behind those that came before.",
             known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(
-                    Injected::Behind(&[Kind::Cpu], 1),
-                    &["accept_queue", "worker_busy"],
-                )
-                .by(Culprit::request("GET /burn")),
-            ]),
+            expected: behind_computing(),
             cases: vec![short(case(
                 "60",
                 Server::workers(1),
@@ -194,6 +180,13 @@ pub(super) fn all() -> Vec<Scenario> {
             ))],
         },
     ]
+}
+
+/// Until it is accepted and read, a request waits behind others that compute.
+fn behind_computing() -> Expected {
+    let behind = Injected::Behind(&[Kind::Cpu], 1);
+    let part = Part::new(behind, &["accept_queue", "worker_busy"]);
+    Expected::Parts(vec![own_cpu(), part.by(Culprit::request("GET /burn"))])
 }
 
 pub(super) fn own_sleep() -> Part {

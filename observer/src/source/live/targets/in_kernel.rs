@@ -112,8 +112,8 @@ impl InKernel {
 
     /// Says where the threads of the process in this slot keep what their runtime knows of them.
     ///
-    /// Programs read this while it is written. Where the path begins says that there is one, so that is taken away before
-    /// anything else changes, and is given back after.
+    /// Programs read this while it is written. The steps go with where the path begins, so that is taken away before they
+    /// change, and is given back after. The other words stand by themselves.
     pub(in super::super) fn set_path(&mut self, slot: u32, path: TaskPath) -> Result<()> {
         let mut write = || -> Result<(), MapError> {
             let PathPod(before) = self.paths.get(&slot, 0)?;
