@@ -317,6 +317,7 @@ impl Pipeline {
             self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(self.now_ns);
+        self.threads.forget_ended(self.now_ns);
         self.find_hints();
         let elapsed_ns = self.now_ns.saturating_sub(self.window_start_ns);
         if elapsed_ns >= WINDOW_NS {

@@ -52,11 +52,13 @@ pub enum Table {
     Culprits = 20,
     /// Who serves, and who took over.
     Serving = 21,
+    /// What threads did that have ended.
+    EndedThreads = 22,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -78,6 +80,7 @@ impl Table {
         Self::Workers,
         Self::Culprits,
         Self::Serving,
+        Self::EndedThreads,
     ];
 
     /// The table with this number.
@@ -111,6 +114,7 @@ impl Table {
             Self::Workers => "workers",
             Self::Culprits => "culprits",
             Self::Serving => "serving",
+            Self::EndedThreads => "ended_threads",
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Threads that were seen to be begun by others: they can run from then on, and work for whom the other did. And those that
-//! end with their process.
+//! Threads that were seen to be begun by others: they can run from then on, and work for whom the other did.
 
 use observer_common::Header;
 
@@ -13,19 +12,12 @@ impl Threads {
     /// the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
         let owner = self.get(by.tid).and_then(|thread| thread.held.owner.request());
+        self.ended.used_again(child_tid);
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, by.tid);
         child.comm = Some(comm.into());
         child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
         owner
-    }
-
-    /// A process ended, and with it every thread of which that was not told.
-    pub fn all_ended(&mut self, pid: u32, at_ns: u64) {
-        let of_process = self.threads.iter().filter(|(_, thread)| thread.pid == pid);
-        for tid in of_process.map(|(&tid, _)| tid).collect::<Vec<_>>() {
-            self.ended(tid, at_ns);
-        }
     }
 }
 

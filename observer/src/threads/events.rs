@@ -155,20 +155,6 @@ impl Threads {
         }
     }
 
-    /// A thread ended.
-    pub fn ended(&mut self, tid: u32, at_ns: u64) {
-        let Some(thread) = self.threads.remove(&tid) else {
-            return;
-        };
-        self.acceptors.ended(thread.pid, tid);
-        if let Some(availability) = self.availability.get_mut(&thread.pid) {
-            availability.change(at_ns, thread.metering.counted_free, None);
-            if availability.is_empty() {
-                self.availability.remove(&thread.pid);
-            }
-        }
-    }
-
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: u32) {
         self.tasks.forget_process(pid);

@@ -9,6 +9,7 @@ mod availability;
 mod back;
 mod begun;
 mod comms;
+mod ended;
 mod events;
 mod facts;
 mod history;
@@ -45,6 +46,7 @@ pub use usage::{Longest, Usage};
 use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
+use self::ended::Ended;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
@@ -72,6 +74,7 @@ type Availabilities = FxHashMap<u32, Availability>;
 #[derive(Debug, Default)]
 pub struct Threads {
     threads: FxHashMap<u32, Thread>,
+    ended: Ended,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,
@@ -92,10 +95,10 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// The thread with this id.
+    /// The thread with this id; also one that has ended lately.
     #[must_use]
     pub fn get(&self, tid: u32) -> Option<&Thread> {
-        self.threads.get(&tid)
+        self.threads.get(&tid).or_else(|| self.ended.get(tid))
     }
 
     /// The request that a runtime task of process `pid` serves, where its socket operations said so.
@@ -143,14 +146,14 @@ impl Threads {
     /// may be kept: a thousand threads together must not be remembered as well as one.
     fn forget_oldest(&mut self) {
         const KEPT: usize = MAX_SLICES_TOGETHER / 4 * 3;
-        let ends = self.threads.values().flat_map(Thread::ends);
+        let all = self.threads.values().chain(self.ended.iter());
+        let ends = all.flat_map(Thread::ends);
         let mut ends_ns: Vec<u64> = ends.collect();
         if ends_ns.len() > KEPT {
             let forgotten = ends_ns.len() - KEPT;
             let (_, &mut until_ns, _) = ends_ns.select_nth_unstable(forgotten - 1);
-            self.threads
-                .values_mut()
-                .for_each(|thread| thread.forget(until_ns));
+            let all = self.threads.values_mut().chain(self.ended.iter_mut());
+            all.for_each(|thread| thread.forget(until_ns));
         }
         self.slices_at_most = ends_ns.len().min(KEPT);
     }

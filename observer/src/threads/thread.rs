@@ -310,6 +310,16 @@ impl Thread {
         self.role.lost();
     }
 
+    /// It ended: from then on it does nothing.
+    pub(super) fn ended(&mut self, at_ns: u64) {
+        let nothing = State::Unknown { owner: Owner::Nobody };
+        match self.facts.state {
+            State::Running { .. } => self.leaves(at_ns, Observation::Leaves, nothing, None),
+            state => self.close(at_ns, state, nothing, None),
+        }
+        self.held = Held::default();
+    }
+
     /// What it did until `now_ns`, since this was asked last.
     pub(super) fn take_usage(&mut self, now_ns: u64) -> Usage {
         if self.facts.is_known() {

@@ -2,8 +2,8 @@
 when its standard input is closed.
 
     serving.py prefork           a master, whose two children accept on its socket; SIGHUP replaces them by two others
-    serving.py forking           a child for each connection, which answers one request and ends
-    serving.py again             the same, one child after the other, and each has the number of the first
+    serving.py forking           a child for each connection, which answers one request and ends before it is closed
+    serving.py again             the same, and each child has the number of the first
     serving.py unix PATH         listens on a Unix socket, and on a TCP port that nobody is to use
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
@@ -72,8 +72,7 @@ def fork_for_each(listener, again):
                 if first in (None, os.getpid()):
                     answer(connection)
                 os._exit(0)
-            if again:
-                os.waitpid(child, 0)
+            os.waitpid(child, 0)
             if first in (None, child):
                 break
         connection.close()
@@ -112,7 +111,6 @@ def main():
         signal.signal(signal.SIGHUP, replace)
     elif mode in ("forking", "again"):
         again = mode == "again"
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if again else signal.SIG_IGN)
         threading.Thread(target=fork_for_each, args=(listener, again), daemon=True).start()
     elif mode == "unix":
         unix = socket.create_server(sys.argv[2], family=socket.AF_UNIX)
