@@ -16,6 +16,7 @@ mod names;
 mod path;
 mod queued;
 mod resumption;
+mod run_queue;
 mod service;
 mod stolen;
 mod waiting;

@@ -21,7 +21,7 @@ const TIMER_SLACK_NS: u64 = 1_000_000;
 /// Samples see a worker, at their default rate, in each task that runs for half as long as this.
 const MAX_TURN_NS: u64 = 2_000_000;
 
-const NOTHING_RECORDED: &str = "put aside: nothing recorded says what it waited for";
+const NOTHING_RECORDED: &str = "suspended: nothing recorded says what it waited for";
 
 /// A time in which a thread had nothing to do.
 pub(super) struct Idle {
@@ -56,7 +56,7 @@ impl Walk<'_, '_> {
             block: *block,
         };
         if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
-            let note = "put aside: bytes of its client woke the worker, and were not read";
+            let note = "suspended: bytes of its client woke the worker, and were not read";
             return self.resumed(run, Cause::Unexplained, Reason::Note(note));
         }
         if let Some((cause, reason)) = self.reason_to_resume(run, &idle) {
@@ -66,7 +66,7 @@ impl Walk<'_, '_> {
         let step = if self.due_ns(run, &idle).is_some() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
-            let note = "put aside: what woke the worker was not for it";
+            let note = "suspended: what woke the worker was not for it";
             self.resumed(run, Cause::Unexplained, Reason::Note(note))
         };
         step.inferred_if(true)

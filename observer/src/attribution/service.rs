@@ -8,7 +8,7 @@
 
 use super::moves::{Charged, HandedOff, LastRun, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
-use super::{Evidence, waiting};
+use super::{Evidence, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::Task;
@@ -18,7 +18,7 @@ use crate::threads::{Began, Block, Owner, Slice, State};
 /// Slices examined for one request, at most.
 const MAX_STEPS: usize = 20_000;
 
-const ONE_JOB_OR_MORE: &str = "put aside: the thread that ended it was busy with this job or with others";
+const ONE_JOB_OR_MORE: &str = "suspended: the thread that ended it was busy with this job or with others";
 
 /// Walks back from the last send to the first read.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
@@ -40,7 +40,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
         }
     }
     path.mark_partial();
-    path.charge(turn.read_ns, Charge::unexplained(None, "too many stretches"));
+    path.charge(turn.read_ns, Charge::unexplained(None, "too many intervals"));
 }
 
 /// A walk through what threads did for a request, or why they did not.
@@ -74,7 +74,7 @@ impl Walk<'_, '_> {
         match step.charged {
             Charged::Nothing => {}
             Charged::Since(from_ns, charge) => path.charge(from_ns, charge),
-            Charged::RunQueue(from_ns, slice) => waiting::run_queue(evidence, tid, &slice, from_ns, path),
+            Charged::RunQueue(from_ns, slice) => run_queue::charge(evidence, tid, &slice, from_ns, path),
         }
         self.at = step.to;
         self.now_ns = path.cursor_ns();

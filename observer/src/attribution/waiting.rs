@@ -3,12 +3,13 @@
 
 use observer_common::limits::NETWORK_MARK_NS;
 
-use super::Evidence;
+use super::moves::Charged;
 use super::path::{Call, Charge, Keep, Path, Reason, Step};
+use super::{Evidence, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{RequestId, Task};
-use crate::threads::{Back, Block, Crossed, MAX_SLICES, Owner, Slice, State, Thread};
+use crate::threads::{Back, Block, Crossed, Interval, MAX_SLICES, Owner, Slice, State};
 
 /// Slices examined for one wait, at most.
 const MAX_STEPS: usize = MAX_SLICES;
@@ -66,34 +67,70 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, read
     'thread: while let Some(thread) = evidence.threads.get(wait.tid) {
         let mut back = thread.back_from(path.cursor_ns());
         while path.cursor_ns() > ready_ns && wait.steps < MAX_STEPS {
-            if wait.unread && wait.none_of_ours_left && wait.charge_interval(thread.pid, &mut back, path) {
+            if let Some(interval) = wait.interval(&mut back, path) {
+                wait.pass_interval(thread.pid, &interval, &back, path);
                 continue;
             }
-            wait.steps += 1;
             let Some(slice) = back.next() else {
                 break 'thread;
             };
-            if let State::Blocked(block) = slice.state
-                && block.wait.is_idle()
-                && slice.to_ns <= path.cursor_ns()
-                && let Some(waker) = hand_off(evidence, &block)
-                && evidence
-                    .threads
-                    .get(waker)
-                    .is_some_and(|thread| wait.comes_first(thread))
-            {
-                // From the wakeup backwards, what the waker did is the reason; unless it is one that would not have taken
-                // the request up itself, as a thread of a blocking pool.
-                wait.tid = waker;
-                wait.none_of_ours_left = false;
+            wait.steps += 1;
+            let passed = wait.step(thread.pid, &slice, path.cursor_ns());
+            let stays = passed.to == wait.tid;
+            wait.pass(passed, path);
+            if !stays {
                 continue 'thread;
             }
-            wait.charge(thread.pid, &slice, path);
         }
         break;
     }
     if path.cursor_ns() > ready_ns {
-        wait.not_seen(ready_ns, "no record of the thread", path);
+        let passed = wait.not_seen(ready_ns, "no record of the thread");
+        wait.pass(passed, path);
+    }
+}
+
+/// What one slice says of a wait. Its parts are charged in their order.
+#[derive(Clone, Copy)]
+struct Passed {
+    /// The kernel was on its way to wake the thread from then on, ns.
+    waking_from_ns: Option<u64>,
+    charged: Charged,
+    /// What the timeline says of it, where that is something else.
+    reported: Option<Reason>,
+    /// Page faults meanwhile.
+    faults: (u32, u32),
+    /// It is inferred, at least in part.
+    inferred: bool,
+    /// Something needed was not seen.
+    partial: bool,
+    /// The thread ran for another request.
+    for_another: bool,
+    /// The thread on which the walk goes on.
+    to: u32,
+}
+
+impl Passed {
+    /// The walk goes on there, and nothing is charged.
+    const fn to(tid: u32) -> Self {
+        Self {
+            waking_from_ns: None,
+            charged: Charged::Nothing,
+            reported: None,
+            faults: (0, 0),
+            inferred: false,
+            partial: false,
+            for_another: false,
+            to: tid,
+        }
+    }
+
+    /// The same, and what is since `from_ns` is charged to this.
+    const fn charging(self, from_ns: u64, charge: Charge) -> Self {
+        Self {
+            charged: Charged::Since(from_ns, charge),
+            ..self
+        }
     }
 }
 
@@ -114,13 +151,17 @@ struct Wait<'a, 'b> {
 }
 
 impl Wait<'_, '_> {
-    /// Whether another thread, which woke this one, had to come first: one that would have taken up what was ready itself, or
-    /// that accepted the connection and handed it over. A thread of a blocking pool does neither.
-    fn comes_first(&self, waker: &Thread) -> bool {
-        match self.ready {
-            Ready::Connection => !waker.is_of_pool(),
-            Ready::Bytes | Ready::Task => waker.is_worker(),
-        }
+    /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the reason. It
+    /// would have taken up what was ready itself, or accepted the connection and handed it over. A thread of a blocking pool
+    /// does neither.
+    fn came_first(&self, block: &Block) -> Option<u32> {
+        let waker = hand_off(self.evidence, block)?;
+        let thread = self.evidence.threads.get(waker)?;
+        let comes_first = match self.ready {
+            Ready::Connection => !thread.is_of_pool(),
+            Ready::Bytes | Ready::Task => thread.is_worker(),
+        };
+        comes_first.then_some(waker)
     }
 
     /// What is charged where a worker that does this is waited for.
@@ -131,15 +172,45 @@ impl Wait<'_, '_> {
         }
     }
 
-    /// It is not known what the thread did. That a connection was not accepted is.
-    fn not_seen(&self, from_ns: u64, note: &'static str, path: &mut Path) {
-        let charge = if self.ready == Ready::Connection {
-            Charge::of(Cause::AcceptQueue, Reason::Note(NOT_KNOWN))
-        } else {
+    /// Carries out what a slice says: nothing else of this walk charges slices, or moves.
+    fn pass(&mut self, passed: Passed, path: &mut Path) {
+        if passed.inferred {
+            path.mark_inferred();
+        }
+        if passed.partial {
             path.mark_partial();
-            Charge::unexplained(Some(self.tid), note)
-        };
-        path.charge(from_ns, charge);
+        }
+        path.add_faults(passed.faults);
+        if let Some(from_ns) = passed.waking_from_ns {
+            let waking = Charge::on(self.tid, None, Cause::RunQueue, Reason::Note("waking the thread"));
+            path.charge(from_ns, waking);
+        }
+        match passed.charged {
+            Charged::Nothing => {}
+            Charged::Since(from_ns, charge) => {
+                path.charge_reporting(from_ns, charge, passed.reported.unwrap_or(charge.reason));
+            }
+            Charged::RunQueue(from_ns, slice) => {
+                run_queue::charge(self.evidence, self.tid, &slice, from_ns, path);
+            }
+        }
+        self.none_of_ours_left |= passed.for_another;
+        if passed.to != self.tid {
+            self.tid = passed.to;
+            self.none_of_ours_left = false;
+        }
+    }
+
+    /// It is not known what the thread did. That a connection was not accepted is.
+    fn not_seen(&self, from_ns: u64, note: &'static str) -> Passed {
+        let passed = Passed::to(self.tid);
+        if self.ready == Ready::Connection {
+            return passed.charging(from_ns, Charge::of(Cause::AcceptQueue, Reason::Note(NOT_KNOWN)));
+        }
+        Passed {
+            partial: true,
+            ..passed.charging(from_ns, Charge::unexplained(Some(self.tid), note))
+        }
     }
 
     /// Whether the request's task was ready in a slice in which a worker was in none.
@@ -148,68 +219,73 @@ impl Wait<'_, '_> {
             && (!self.unread || self.evidence.threads.queued(self.tid, slice.to_ns).is_some())
     }
 
-    fn charge(&mut self, pid: u32, slice: &Slice, path: &mut Path) {
+    /// What a slice says, of which what follows `now_ns` is charged.
+    fn step(&self, pid: u32, slice: &Slice, now_ns: u64) -> Passed {
         let from_ns = slice.from_ns.max(self.ready_ns);
         match slice.state {
-            State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen", path),
-            State::Running { cpu, owner, .. } => self.ran(from_ns, slice, cpu, owner, path),
-            State::Runnable { .. } => run_queue(self.evidence, self.tid, slice, from_ns, path),
-            State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, path),
-            State::Blocked(block) => {
-                if !slice.task.is_known() {
-                    path.mark_inferred();
-                }
-                path.charge(from_ns, self.blocked(pid, &block, slice.task));
-            }
+            State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen"),
+            State::Running { cpu, owner, .. } => self.ran(from_ns, slice, cpu, owner),
+            State::Runnable { .. } => Passed {
+                charged: Charged::RunQueue(from_ns, *slice),
+                ..Passed::to(self.tid)
+            },
+            State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, now_ns),
+            State::Blocked(block) => Passed {
+                inferred: !slice.task.is_known(),
+                ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))
+            },
         }
     }
 
     /// The thread ran: for the request, for nobody while the request's task was ready, or for others.
-    fn ran(&mut self, from_ns: u64, slice: &Slice, cpu: u16, owner: Owner, path: &mut Path) {
+    fn ran(&self, from_ns: u64, slice: &Slice, cpu: u16, owner: Owner) -> Passed {
         let on = |cause, reason| Charge::on(self.tid, Some(cpu), cause, reason);
+        let passed = Passed::to(self.tid);
         if owner.request() == Some(self.request) {
-            path.add_faults(slice.faults);
-            path.charge(from_ns, on(Cause::OnCpu, Reason::Plain));
-            if slice.task.id().is_none() {
-                path.mark_inferred();
-            }
-            return;
+            return Passed {
+                faults: slice.faults,
+                inferred: slice.task.id().is_none(),
+                ..passed.charging(from_ns, on(Cause::OnCpu, Reason::Plain))
+            };
         }
         // Its task was ready, and its worker in none, or in none that is known.
         let for_nobody = matches!(owner, Owner::Nobody | Owner::Others) && slice.task == Task::NONE;
         if for_nobody && self.is_ready(slice) {
-            path.charge(from_ns, on(Cause::TaskQueue, Reason::Plain));
-            return;
+            return passed.charging(from_ns, on(Cause::TaskQueue, Reason::Plain));
         }
         // Between two tasks that are known, a request that was not yet read can have done nothing.
         let known = slice.task.is_known() && (self.unread || owner != Owner::Mixed);
-        if !known {
-            path.mark_inferred();
-        }
+        let is_reported = self.steps <= MAX_REPORTED || slice.duration_ns() >= self.reported_from_ns;
         let charge = on(
             self.instead_of(Cause::WorkerBusy),
             Reason::RanFor(owner, slice.task),
         );
-        let is_reported = self.steps <= MAX_REPORTED || slice.duration_ns() >= self.reported_from_ns;
-        let reported = if is_reported { charge.reason } else { BEHIND_MANY };
-        path.charge_reporting(from_ns, charge, reported);
-        self.none_of_ours_left = true;
+        Passed {
+            inferred: !known,
+            reported: (!is_reported).then_some(BEHIND_MANY),
+            for_another: true,
+            ..passed.charging(from_ns, charge)
+        }
     }
 
     /// The thread had nothing to do.
-    fn idle(&self, from_ns: u64, slice: &Slice, block: &Block, path: &mut Path) {
-        let on = |cause, reason| Charge::on(self.tid, None, cause, reason);
-        if woken_by(block, self.request) && slice.to_ns <= path.cursor_ns() {
-            // From data ready to the wakeup that it caused: the kernel on its way.
-            let marked_ns = slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns);
-            path.charge(marked_ns, on(Cause::RunQueue, Reason::Note("waking the thread")));
+    fn idle(&self, from_ns: u64, slice: &Slice, block: &Block, now_ns: u64) -> Passed {
+        let is_whole = slice.to_ns <= now_ns;
+        if is_whole && let Some(waker) = self.came_first(block) {
+            return Passed::to(waker);
         }
+        let on = |cause, reason| Charge::on(self.tid, None, cause, reason);
         let charge = match self.ready {
             Ready::Bytes => Charge::unexplained(Some(self.tid), "the thread was idle meanwhile"),
             Ready::Task => on(Cause::TaskQueue, Reason::Plain),
             Ready::Connection => on(Cause::AcceptQueue, Reason::Note(IDLE)),
         };
-        path.charge(from_ns, charge);
+        // From data ready to the wakeup that it caused: the kernel on its way.
+        let is_waking = is_whole && woken_by(block, self.request);
+        Passed {
+            waking_from_ns: is_waking.then(|| slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns)),
+            ..Passed::to(self.tid).charging(from_ns, charge)
+        }
     }
 
     /// The thread was in a call for others.
@@ -243,15 +319,17 @@ impl Wait<'_, '_> {
         Some((since_ns.max(self.ready_ns), crossed))
     }
 
-    /// Charges in one step as many slices as are not to be reported by themselves. The longest of them is still considered
-    /// as the longest wait.
-    fn charge_interval(&self, pid: u32, back: &mut Back<'_>, path: &mut Path) -> bool {
-        let interval = self
-            .crossed(path)
-            .and_then(|(since_ns, crossed)| back.interval(since_ns, crossed));
-        let Some(interval) = interval else {
-            return false;
-        };
+    /// As many slices as are not to be reported by themselves, if any.
+    fn interval(&self, back: &mut Back<'_>, path: &mut Path) -> Option<Interval> {
+        if !(self.unread && self.none_of_ours_left) {
+            return None;
+        }
+        let (since_ns, crossed) = self.crossed(path)?;
+        back.interval(since_ns, crossed)
+    }
+
+    /// Charges these in one step. The longest of them is still considered as the longest wait.
+    fn pass_interval(&self, pid: u32, interval: &Interval, back: &Back<'_>, path: &mut Path) {
         if interval.inferred {
             path.mark_inferred();
         }
@@ -261,10 +339,10 @@ impl Wait<'_, '_> {
                 [Cause::WorkerBusy, Cause::WorkerBlocked].map(|cause| self.instead_of(cause));
             path.charge_sums(self.tid, interval.from_ns, interval.sums, busy, blocked);
             if interval.longest_ns <= path.longest_wait_ns() {
-                return true;
+                return;
             }
         }
-        let longest = self.wait_in(pid, &back.longest(&interval));
+        let longest = self.wait_in(pid, &back.longest(interval));
         if keeps_steps {
             // A thread that runs on stays on its CPU.
             let charge = Charge {
@@ -274,7 +352,6 @@ impl Wait<'_, '_> {
             path.charge(interval.from_ns, charge);
         }
         path.consider(longest.from_ns, longest.to_ns, &longest.charge);
-        true
     }
 
     /// What of a slice is a wait, and for what.
@@ -300,35 +377,6 @@ impl Wait<'_, '_> {
             charge,
         }
     }
-}
-
-/// Charges a runnable slice: a CPU quota first, where one was used up; then who ran instead, as far as that was
-/// recorded: the last occupant of the CPU for as long as it had run, and those before it.
-pub(super) fn run_queue(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
-    let State::Runnable {
-        cpu,
-        behind,
-        behind_ran_ns,
-        throttled_ns,
-        ..
-    } = slice.state
-    else {
-        return;
-    };
-    let throttled_until_ns = slice.from_ns.saturating_add(throttled_ns).min(slice.to_ns);
-    let mut charge = |until_ns: u64, reason| {
-        let until_ns = until_ns.max(from_ns).max(throttled_until_ns);
-        path.charge(until_ns, Charge::on(tid, Some(cpu), Cause::RunQueue, reason));
-    };
-    let behind_since_ns = slice.to_ns.saturating_sub(behind_ran_ns);
-    charge(behind_since_ns, Reason::Occupied(behind));
-    for before in evidence.threads.occupants(cpu, slice.from_ns, slice.to_ns) {
-        charge(before.to_ns, Reason::Plain);
-        charge(before.from_ns, Reason::Occupied(before.by));
-    }
-    charge(from_ns, Reason::Plain);
-    let throttled = Charge::on(tid, Some(cpu), Cause::Throttled, Reason::Plain);
-    path.charge(from_ns, throttled);
 }
 
 /// The thread of a watched process that woke this one by what it did, if one did.

@@ -12,7 +12,9 @@ mod counts;
 mod endings;
 mod held;
 pub mod protocol;
+mod received;
 mod role;
+mod sent;
 mod speech;
 mod turn;
 
@@ -30,10 +32,8 @@ use role::Listeners;
 pub use role::Role;
 pub use turn::Turn;
 
-use self::protocol::http1;
 use crate::model::full::{Full, Table};
-use crate::model::id::{RequestId, Task};
-use crate::threads::{Direction, Operation};
+use crate::model::id::RequestId;
 
 /// A response is over when nothing was sent for this long, ns.
 pub const QUIET_NS: u64 = 1_000_000_000;
@@ -226,177 +226,6 @@ impl Connections {
         }
     }
 
-    /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
-    pub fn received(
-        &mut self,
-        event: &common::Receive,
-        head: &[u8],
-    ) -> (Option<Operation>, Option<RequestId>) {
-        let at_ns = event.header.at_ns;
-        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
-        let is_whole = at_ns >= self.whole_since_ns;
-        // What came before can have been read before, unseen.
-        let arrived_ns = if event.arrived_ns < self.whole_since_ns {
-            0
-        } else {
-            event.arrived_ns
-        };
-        let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
-            return (None, None);
-        };
-        if !is_whole {
-            connection.found = true;
-            return (None, None);
-        }
-        connection.is_known_to(event.header.tid, at_ns);
-        if event.result <= 0 || event.flags & flags::PEEK != 0 {
-            return (None, None);
-        }
-        let is_new_fd = connection.uses(event.fd);
-        let is_unknown = connection.is_used_unknown();
-        let outbound = connection.role == Role::Outbound;
-        let mut ended = None;
-        let request = if connection.role == Role::Unknown {
-            None
-        } else if outbound {
-            connection.used_for
-        } else {
-            ended = connection.end_turn();
-            if connection.turn.is_none() {
-                connection.nth += 1;
-                let id = RequestId {
-                    conn: event.conn,
-                    nth: connection.nth,
-                };
-                let mut turn = Turn::begin(id, event, arrived_ns, connection.accepted);
-                turn.arrival_seen &= !connection.may_have_begun_before(head);
-                connection.begin_turn(turn);
-            }
-            if let Some(turn) = &mut connection.turn {
-                turn.bytes_in += u64::from(event.result.unsigned_abs());
-                turn.touched_by(event.header.tid);
-                turn.add_head(head);
-            }
-            let id = connection.turn.as_ref().map(|turn| turn.id);
-            if connection.closed {
-                self.leaving.push_back((at_ns, event.conn));
-            }
-            id
-        };
-        let operation = Operation {
-            at_ns,
-            direction: Direction::In,
-            conn: event.conn,
-            arrived_ns,
-            request,
-            outbound,
-            stalled: false,
-            faults: (event.min_flt, event.maj_flt),
-            task: event.task,
-        };
-        if is_unknown {
-            self.counts.unknown_direction(event.tgid);
-        }
-        if is_new_fd {
-            self.remember_fd(event.tgid, event.fd, event.conn);
-        }
-        (Some(operation), ended)
-    }
-
-    /// Bytes were sent: in a runtime task that serves `served`, by a thread that was running for `owner`, where known. Both
-    /// are asked only where it matters.
-    pub fn sent(
-        &mut self,
-        event: &common::Send,
-        head: &[u8],
-        served: impl FnOnce() -> Option<RequestId>,
-        owner: impl FnOnce() -> Option<RequestId>,
-    ) -> Option<Operation> {
-        let at_ns = event.header.at_ns;
-        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_sent(head));
-        let owner = if role == Role::Inbound {
-            None
-        } else {
-            // One that has its answer can have given the connection to another before it answers itself.
-            served().or_else(|| self.open_user(event.conn)).or_else(owner)
-        };
-        let is_whole = at_ns >= self.whole_since_ns;
-        let connection = self.used(event.conn, role, at_ns, event.result)?;
-        if !is_whole {
-            connection.found = true;
-            return None;
-        }
-        let outbound = connection.role == Role::Outbound;
-        let sent_bytes = u64::from(event.result.max(0).unsigned_abs());
-        if let Some(turn) = connection.turn.as_mut().filter(|_| !outbound)
-            && http1::is_interim(head, sent_bytes)
-        {
-            // It is not the answer, and what its receive has said of the thread still holds.
-            turn.bytes_out += sent_bytes;
-            turn.touched_by(event.header.tid);
-            return None;
-        }
-        let is_unknown = event.result > 0 && connection.is_used_unknown();
-        let mut stray = None;
-        let request = if outbound {
-            if event.result > 0 {
-                connection.sent_to_peer(OutboundSend {
-                    at_ns,
-                    tid: event.header.tid,
-                    request: owner,
-                });
-            }
-            owner
-        } else if let Some(turn) = &mut connection.turn {
-            turn.touched_by(event.header.tid);
-            if event.result > 0 {
-                turn.status = turn.status.or_else(|| http1::final_status(head));
-                if turn.sent_tid == 0 {
-                    connection.speech.answered(turn);
-                }
-                turn.sent_ns = at_ns;
-                turn.heard_ns = at_ns;
-                turn.held = connection.held.take().filter(|held| held.sent_ns == at_ns);
-                turn.sent_tid = event.header.tid;
-                turn.sent_task = Task::new(event.task);
-                turn.bytes_out += sent_bytes;
-                turn.rss_end = event.rss_pages;
-            }
-            Some(turn.id)
-        } else {
-            if connection.role == Role::Inbound && event.result > 0 && !http1::is_interim(head, sent_bytes) {
-                stray = Some(connection.sent_without_turn(at_ns));
-            }
-            None
-        };
-        let is_new_fd = connection.uses(event.fd);
-        let has_end = !outbound && event.result > 0 && request.is_some();
-        if let Some(stray) = stray {
-            self.counts.stray(event.tgid, stray);
-        }
-        if is_unknown {
-            self.counts.unknown_direction(event.tgid);
-        }
-        if has_end {
-            self.quiet.push_back((at_ns, event.conn));
-            self.settling.push_back((at_ns, event.conn));
-        }
-        if is_new_fd {
-            self.remember_fd(event.tgid, event.fd, event.conn);
-        }
-        Some(Operation {
-            at_ns,
-            direction: Direction::Out,
-            conn: event.conn,
-            arrived_ns: 0,
-            request,
-            outbound,
-            stalled: event.result <= 0,
-            faults: (event.min_flt, event.maj_flt),
-            task: event.task,
-        })
-    }
-
     /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,
     /// and nothing would ever tell of its end again.
     fn used(&mut self, conn: u64, role: Role, at_ns: u64, result: i32) -> Option<&mut Connection> {
@@ -447,6 +276,7 @@ impl Connections {
         !oldest.is_empty()
     }
 
+    /// Process `pid` used a connection by descriptor `fd`.
     fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
         if fd < 0 {
             return;

@@ -1,14 +1,18 @@
 //! Tests of what a window may write, with turns that go on after they were explained.
 
+use std::sync::Arc;
+
 use bytemuck::{Zeroable as _, bytes_of};
 use observer_common::{Header as RecordHeader, Kind, Process, ProcessChange, Receive, Send, flags};
 
 use super::*;
 use crate::event::{Full, Tick};
+use crate::model::full::Table;
 use crate::model::header::{Options, TargetInfo};
 use crate::model::hint::HintKind;
 use crate::model::report::{End, Window};
 use crate::model::request::Request;
+use crate::model::runtime::RuntimeLine;
 use crate::output::{Sink, Why};
 
 const MS: u64 = 1_000_000;

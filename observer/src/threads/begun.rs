@@ -11,7 +11,7 @@ impl Threads {
     /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise. Returns
     /// the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
-        let owner = self.get(by.tid).and_then(|thread| thread.held.owner.request());
+        let owner = self.get(by.tid).and_then(|thread| thread.belief.owner.request());
         self.ended.used_again(child_tid);
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, by.tid);

@@ -56,7 +56,10 @@ impl Ended {
 
     fn forget_oldest(&mut self) {
         if let Some((at_ns, tid)) = self.order.pop_front()
-            && self.threads.get(&tid).is_some_and(|(ended_ns, _)| *ended_ns == at_ns)
+            && self
+                .threads
+                .get(&tid)
+                .is_some_and(|(ended_ns, _)| *ended_ns == at_ns)
         {
             self.threads.remove(&tid);
         }

@@ -35,7 +35,7 @@ impl Threads {
         if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
             let task = thread.identity.task(Task::new(event.task));
             thread.seen_running(at_ns, event.header.cpu, None);
-            if task == thread.held.task {
+            if task == thread.belief.task {
                 thread.observe(at_ns, Observation::StillInTask, Began::Plain, None);
             } else {
                 thread.seen_in(at_ns, task, None, tasks);
@@ -91,11 +91,11 @@ impl Threads {
                 let at_ns = event.header.at_ns;
                 let task = waker.identity.task(Task::new(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
-                let before = waker.held.ends_for();
+                let before = waker.belief.ends_for();
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
                 // What ended just before the task did is still its doing.
                 if task.id().is_some() {
-                    waker.held.owner
+                    waker.belief.owner
                 } else {
                     before
                 }
@@ -112,7 +112,7 @@ impl Threads {
         }
         let (thread, ..) = self.known(event.header.tid, event.tgid)?;
         let handed_off = thread.woken(event, by, waker_owner);
-        let woken_for = match thread.held.owner {
+        let woken_for = match thread.belief.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,
         };

@@ -21,7 +21,7 @@ impl Thread {
     /// The slices from `at_ns` back, as far as they follow each other without gap. The first is the one in
     /// which the thread was just before `at_ns`; a slice that is not over reaches to `at_ns`.
     pub fn back_from(&self, at_ns: u64) -> Back<'_> {
-        self.facts.back_from(at_ns, self.held.task)
+        self.facts.back_from(at_ns, self.belief.task)
     }
 
     /// The slice in which the thread was just before `at_ns`. A slice that is not over reaches to `at_ns`.

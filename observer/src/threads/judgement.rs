@@ -1,4 +1,4 @@
-//! For whom a thread works: what is held of it, what is observed now, and the verdict that follows.
+//! For whom a thread works: what is believed, what is observed now, and the verdict that follows.
 //!
 //! A pure function of the two, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
 
@@ -9,9 +9,9 @@ use crate::model::id::{RequestId, Task};
 /// So soon after an answer a thread is done with what it does for it.
 const END_OF_ANSWER_NS: u64 = 50_000;
 
-/// What is held of whom a thread works for.
+/// For whom a thread is believed to work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct Belief {
     pub(super) owner: Owner,
     /// The owner was answered: what follows may already be another's.
     pub(super) answered: bool,
@@ -61,8 +61,8 @@ pub(super) struct Moment {
 pub(super) struct Verdict {
     /// Whose the time is in which the thread ran until now, where the observation ends that interval.
     pub(super) before: Option<Before>,
-    /// What is held from now on.
-    pub(super) after: Held,
+    /// What is believed from now on.
+    pub(super) after: Belief,
     /// The task is inferred to work for this request.
     pub(super) task_works_for: Option<RequestId>,
 }
@@ -72,13 +72,13 @@ pub(super) struct Verdict {
 pub(super) struct Before {
     pub(super) owner: Owner,
     pub(super) task: Task,
-    /// Where the interval splits, ns: up to there it is as it was held.
+    /// Where the interval splits, ns: up to there it is as it was believed.
     pub(super) splits_ns: Option<u64>,
     /// The owner has, too, what the thread did since it was idle that is nobody's and in no other task than this.
     pub(super) claims: Option<Task>,
 }
 
-impl Held {
+impl Belief {
     /// The request for which it works, if what it does next is that one's.
     pub(super) fn works_for(&self) -> Option<RequestId> {
         self.owner.request().filter(|_| !self.answered)
@@ -97,7 +97,7 @@ impl Held {
             Observation::TurnsToTask(task, facts) => self.turns_to_task(task, facts),
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
             Observation::GoesIdle(task) => self.goes_idle(moment, task),
-            Observation::Leaves => self.splits(self.as_held(), self),
+            Observation::Leaves => self.splits(self.as_believed(), self),
             Observation::HandsOff => self.hands_off(),
             Observation::WokenFor(request) => self.becomes(Self {
                 owner: Owner::WokenFor(request),
@@ -149,7 +149,7 @@ impl Held {
         let before = if self.was_woken_to_find(owner) {
             self.claims(owner, task)
         } else {
-            self.as_held()
+            self.as_believed()
         };
         self.serves(Some(before), task, owner, served)
     }
@@ -159,7 +159,7 @@ impl Held {
             // Whoever does something next did not do this.
             let before = Before {
                 owner: Owner::Others,
-                ..self.as_held()
+                ..self.as_believed()
             };
             return self.splits(before, self);
         }
@@ -194,7 +194,7 @@ impl Held {
         } else if !sends && !task.is_known() {
             self.until_it_left(moment)
         } else {
-            self.as_held()
+            self.as_believed()
         };
         let says_nothing = sends && operation.outbound && request == Owner::Nobody;
         let after = Self {
@@ -210,7 +210,7 @@ impl Held {
     fn goes_idle(self, moment: Moment, task: Task) -> Verdict {
         let before = match moment.running_since_ns {
             Some(_) if !task.is_known() => self.until_it_left(moment),
-            _ => self.as_held(),
+            _ => self.as_believed(),
         };
         let after = Self {
             owner: Owner::Nobody,
@@ -227,7 +227,7 @@ impl Held {
             Owner::WokenFor(_) => Owner::Nobody,
             owner => owner,
         };
-        self.splits(self.as_held(), Self { owner, ..self })
+        self.splits(self.as_believed(), Self { owner, ..self })
     }
 
     /// For whom a thread works in `task`, by what is known of that, and else by whom it worked for before.
@@ -254,7 +254,7 @@ impl Held {
             Before {
                 owner: now,
                 task,
-                ..self.as_held()
+                ..self.as_believed()
             }
         } else {
             self.until_either(task, now)
@@ -271,13 +271,13 @@ impl Held {
             (Owner::Request(request), Owner::WokenFor(its)) if its == request => Before {
                 owner: now,
                 task,
-                ..self.as_held()
+                ..self.as_believed()
             },
-            (Owner::WokenFor(request), Owner::Request(its)) if its == request => self.as_held(),
+            (Owner::WokenFor(request), Owner::Request(its)) if its == request => self.as_believed(),
             _ => Before {
                 owner: Owner::Mixed,
                 task: Task::NONE,
-                ..self.as_held()
+                ..self.as_believed()
             },
         }
     }
@@ -286,7 +286,7 @@ impl Held {
     /// is probably done with, and what came next is not its doing.
     fn until_it_left(self, moment: Moment) -> Before {
         if !self.answered || self.unseen_ns(moment) <= END_OF_ANSWER_NS {
-            return self.as_held();
+            return self.as_believed();
         }
         Before {
             owner: Owner::Others,
@@ -306,7 +306,7 @@ impl Held {
         let ended = self.answered || self.owner == Owner::Others;
         Before {
             owner: if ended { request } else { Owner::Mixed },
-            ..self.as_held()
+            ..self.as_believed()
         }
     }
 
@@ -336,8 +336,8 @@ impl Held {
         (self.confirmed_ns > since_ns).then_some(self.confirmed_ns)
     }
 
-    /// It was as it is held until now.
-    fn as_held(&self) -> Before {
+    /// It was as it is believed until now.
+    fn as_believed(&self) -> Before {
         Before {
             owner: self.owner,
             task: self.task,

@@ -111,7 +111,7 @@ impl Threads {
     /// another's.
     #[must_use]
     pub fn owner(&self, tid: u32) -> Option<RequestId> {
-        self.get(tid)?.held.works_for()
+        self.get(tid)?.belief.works_for()
     }
 
     /// The name of a thread that had a CPU or woke another, where it is still known.

@@ -1,9 +1,9 @@
-//! One thread, as its events change it: what is recorded of it, for whom it is held to work, and what is metered.
+//! One thread, as its events change it: what is recorded of it, for whom it is believed to work, and what is metered.
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::facts::Facts;
-use super::judgement::{Before, Held, Moment, Observation, Verdict};
+use super::judgement::{Before, Belief, Moment, Observation, Verdict};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
@@ -23,7 +23,7 @@ pub struct Thread {
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
     pub(super) facts: Facts,
-    pub(super) held: Held,
+    pub(super) belief: Belief,
     pub(super) identity: Identity,
     pub(super) metering: Metering,
     pub(super) role: Role,
@@ -38,7 +38,7 @@ impl Thread {
             begun_by: None,
             serves: false,
             facts: Facts::new(lost_until_ns),
-            held: Held::default(),
+            belief: Belief::default(),
             identity: Identity::default(),
             metering: Metering::default(),
             role: Role::default(),
@@ -72,7 +72,7 @@ impl Thread {
             at_ns,
             running_since_ns: self.facts.running_since_ns(),
         };
-        self.held.judge(moment, observed)
+        self.belief.judge(moment, observed)
     }
 
     /// Carries a verdict out: nothing else changes for whom the thread works, or worked.
@@ -81,14 +81,14 @@ impl Thread {
             let closed = self.closed(before);
             self.close_in(before.task, at_ns, closed, next, faults);
         }
-        self.held = verdict.after;
+        self.belief = verdict.after;
     }
 
     /// What it did until now, of which it is judged whose that is.
     fn closed(&mut self, before: Before) -> State {
         let State::Running { cpu, owner, began } = self.facts.state else {
             return State::Unknown {
-                owner: self.held.owner,
+                owner: self.belief.owner,
             };
         };
         let mut closed_began = began;
@@ -116,7 +116,7 @@ impl Thread {
 
     /// It was `state` until `at_ns`, and is `next` from then on.
     pub(super) fn close(&mut self, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
-        self.close_in(self.held.task, at_ns, state, next, faults);
+        self.close_in(self.belief.task, at_ns, state, next, faults);
     }
 
     fn close_in(&mut self, task: Task, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
@@ -133,7 +133,7 @@ impl Thread {
             // Nothing else ended the block, so this did, as soon as it had begun.
             self.end_block(self.facts.since_ns.saturating_add(1), block.ended_by(wake), cpu);
         }
-        let owner = self.held.owner;
+        let owner = self.belief.owner;
         let closed = match self.facts.state {
             State::Runnable { preempted, .. } => State::Runnable {
                 cpu,
@@ -172,7 +172,7 @@ impl Thread {
         }
         if !preempted {
             let known = || tasks.known(self.pid, stamp);
-            self.identity.learn(stamp, wait, self.held.task, known);
+            self.identity.learn(stamp, wait, self.belief.task, known);
         }
         let task = self.identity.task(stamp);
         self.seen_in(at_ns, task, faults, tasks);
@@ -193,7 +193,7 @@ impl Thread {
             syscall: event.syscall,
             arg0: event.args[0] as u32,
             wake: None,
-            owner: self.held.owner,
+            owner: self.belief.owner,
         });
         let observed = if wait.is_idle() {
             Observation::GoesIdle(task)
@@ -249,7 +249,7 @@ impl Thread {
             self.observe(at_ns, Observation::Moved, Began::Plain, None);
         }
         self.facts.early_wake = None;
-        let owner = self.held.owner;
+        let owner = self.belief.owner;
         let running = State::Running {
             cpu,
             owner,
@@ -264,7 +264,7 @@ impl Thread {
 
     /// It is seen in `task` now, or in none.
     pub(super) fn seen_in(&mut self, at_ns: u64, task: Task, faults: Option<(u32, u32)>, tasks: &mut Tasks) {
-        if task == self.held.task || !task.is_known() {
+        if task == self.belief.task || !task.is_known() {
             return;
         }
         let observed = Observation::InTask(task, tasks.facts(self.pid, task));
@@ -274,7 +274,7 @@ impl Thread {
 
     /// It turns to `task` just now, or to none.
     pub(super) fn turned_to(&mut self, at_ns: u64, task: Task, tasks: &mut Tasks) {
-        if task == self.held.task {
+        if task == self.belief.task {
             return;
         }
         let observed = Observation::TurnsToTask(task, tasks.facts(self.pid, task));
@@ -317,13 +317,13 @@ impl Thread {
             State::Running { .. } => self.leaves(at_ns, Observation::Leaves, nothing, None),
             state => self.close(at_ns, state, nothing, None),
         }
-        self.held = Held::default();
+        self.belief = Belief::default();
     }
 
     /// What it did until `now_ns`, since this was asked last.
     pub(super) fn take_usage(&mut self, now_ns: u64) -> Usage {
         if self.facts.is_known() {
-            self.metering.add(&self.facts.open(now_ns, self.held.task));
+            self.metering.add(&self.facts.open(now_ns, self.belief.task));
         }
         let jobs = self.is_of_pool().then(|| self.role.take_jobs());
         Usage {

@@ -93,7 +93,7 @@ fn a_child_is_watched_from_its_first_instruction() {
     let lines = observation.finish();
     assert_eq!(lines.without_loss().count(), 50);
     assert_eq!((by_process(&lines), answers.len()), (answers, 50));
-    for request in &lines.requests {
+    for request in laws::seen(&lines.requests) {
         assert_ne!(request["confidence"], "partial", "{request}");
         assert_eq!(request["comm"], "python3", "{request}");
     }

@@ -169,7 +169,15 @@ pub(crate) fn is_unseen(request: &Value) -> bool {
     spans(request, "unexplained").any(|span| span["note"] == "what the thread did was not seen")
 }
 
-/// The stretches of a request that were charged to `cause`.
+/// Those of a test's requests of which every thread was seen, see [`is_unseen`]; all but two at most.
+#[track_caller]
+pub(crate) fn seen<'a>(requests: impl IntoIterator<Item = &'a Value>) -> Vec<&'a Value> {
+    let (unseen, seen): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| is_unseen(request));
+    assert!(unseen.len() <= 2, "{unseen:?}");
+    seen
+}
+
+/// The spans of a request that were charged to `cause`.
 pub(crate) fn spans<'a>(request: &'a Value, cause: &str) -> impl Iterator<Item = &'a Value> {
     let all = request["timeline"].as_array().unwrap().iter();
     all.filter(move |span| span["cause"] == cause)

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::client::{self, Connection};
 use crate::kernel;
-use crate::laws::{largest, number, spans, waited};
+use crate::laws::{largest, number, seen, spans, waited};
 use crate::observation::{Lines, Observation};
 use crate::run::Running;
 use crate::server::{Server, load, load_on_cpu, testbed};
@@ -121,7 +121,7 @@ fn requests_that_block_their_worker_are_in_that_call_the_last_of_a_connection_to
     // That the last one has ended is known a second later, after the worker has served hundreds of others.
     let blocking = lines.of_path("/blocking");
     assert_eq!(blocking.len(), 10);
-    for request in blocking {
+    for request in seen(blocking) {
         let (cause, _, span) = largest(request);
         assert_eq!(
             (cause, span["syscall"].as_str()),

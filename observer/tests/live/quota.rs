@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::kernel;
-use crate::laws::{largest, waited};
+use crate::laws::{largest, seen, waited};
 use crate::observation::Observation;
 use crate::server::{Server, load};
 
@@ -67,11 +67,11 @@ fn a_used_up_cpu_quota_is_throttled() {
     load(&server.url("/burn?us=5000"), &["--requests", "60"]);
     let lines = observation.finish();
     lines.without_loss();
-    let slow: Vec<_> = lines
+    let slow = lines
         .requests
         .iter()
-        .filter(|request| largest(request).1 > 40 * MS)
-        .collect();
+        .filter(|request| largest(request).1 > 40 * MS);
+    let slow = seen(slow);
     assert!(slow.len() >= 8, "{} slow requests", slow.len());
     for request in slow {
         assert_eq!(largest(request).0, "throttled", "{request}");

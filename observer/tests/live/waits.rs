@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::laws::{is_unseen, largest, number, spans, waited};
+use crate::laws::{largest, number, seen, spans, waited};
 use crate::observation::{Lines, Observation};
 use crate::server::{Server, load};
 use crate::{client, kernel};
 
 const MS: u64 = 1_000_000;
-
-/// Requests of a test whose wait may be hidden, see [`is_unseen`].
-const UNSEEN: usize = 2;
 
 /// Runs a server with these arguments and requests `path` 20 times from so many connections.
 fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
@@ -33,7 +30,7 @@ fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
 
 /// Checks that every request waited its 100 ms for `cause`, less what a busy machine let it run late into it (an emulated
 /// CPU computes for tens of milliseconds first), and gives the longest span of it in each. Of those for which no event
-/// says what they waited for, there may be so many `unexplained`, and [`UNSEEN`] more; another cause is wrong.
+/// says what they waited for, there may be so many `unexplained`; another cause is wrong.
 #[track_caller]
 fn waited_100_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> Vec<&'a Value> {
     let (named, others): (Vec<_>, Vec<_>) = lines
@@ -42,8 +39,7 @@ fn waited_100_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: usize) -> V
         .partition(|request| waited(request, cause) >= 75 * MS);
     let wrong = others.iter().find(|request| largest(request).0 != "unexplained");
     assert!(wrong.is_none(), "{wrong:?}");
-    let (unseen, seen): (Vec<_>, Vec<_>) = others.into_iter().partition(|request| is_unseen(request));
-    assert!(unseen.len() <= UNSEEN, "{unseen:?}");
+    let seen = seen(others);
     assert!(
         seen.len() <= unexplained,
         "{} unexplained; one of them: {:?}",

@@ -4,14 +4,14 @@ mod identity;
 mod ids;
 pub(crate) mod names;
 pub mod polls;
+mod reported;
 mod roles;
-mod told;
 mod workers;
 
 pub(crate) use identity::{Identity, Known, wait_in};
 pub(crate) use ids::Ids;
+pub(crate) use reported::Reported;
 pub use roles::Counted;
 pub(crate) use roles::Role;
-pub(crate) use told::Runtimes;
 pub use workers::{Roles, Workers};
 pub(crate) use workers::{ThreadRole, by_process};

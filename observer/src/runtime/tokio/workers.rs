@@ -23,7 +23,7 @@ pub struct Workers {
     /// Its kind, if that is certain.
     pub flavour: Option<Flavour>,
     /// Whether its threads' own variables say so.
-    pub told_by_handle: bool,
+    pub by_handle: bool,
     /// How many of them do so in a task.
     pub in_tasks: u64,
     /// Its threads, by id, with their names where known.
@@ -64,7 +64,7 @@ pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> B
                 .map_or(&[][..], Vec::as_slice);
             runtime.in_tasks = in_tasks(sources);
             runtime.flavour = kind_of(sources);
-            runtime.told_by_handle =
+            runtime.by_handle =
                 runtime.flavour.is_some() && sources.iter().all(|source| source.flavour.is_some());
         }
         roles.runtimes.sort_by_key(|runtime| runtime.events_fd);
@@ -80,7 +80,7 @@ impl Roles {
             self.runtimes.push(Workers {
                 events_fd,
                 flavour: None,
-                told_by_handle: false,
+                by_handle: false,
                 in_tasks: 0,
                 threads: BTreeMap::new(),
             });

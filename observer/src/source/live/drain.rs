@@ -11,7 +11,7 @@ use super::facts::{Facts, clock};
 use super::held::HeldBack;
 use super::kernel_half::{KernelHalf, Options};
 use super::program_time::ProgramTime;
-use super::runtime::{Found, Runtimes};
+use super::runtime::{Found, Search};
 use super::serving::Serving;
 use super::targets::{Change, Targets, choice};
 use crate::event::{self, Event, Tick};
@@ -43,7 +43,7 @@ pub struct LiveSource {
     is_awaiting: bool,
     facts: Facts,
     serving: Serving,
-    runtimes: Runtimes,
+    runtimes: Search,
     held: HeldBack,
     program_time: ProgramTime,
     merge: Merge,
@@ -84,7 +84,7 @@ impl LiveSource {
             is_awaiting: !options.awaited.is_empty(),
             facts: Facts::new(),
             serving: Serving::new(&options.pids, &options.awaited, now_ns),
-            runtimes: Runtimes::new(runtimes)?,
+            runtimes: Search::new(runtimes)?,
             held: HeldBack::default(),
             program_time: ProgramTime::default(),
             merge,

@@ -19,8 +19,8 @@ pub(super) const MOMENT: Moment = Moment {
 const CONFIRMED_NS: u64 = 2_000_000;
 
 /// Of a thread that works for this owner, in this task.
-pub(super) fn held(owner: Owner, task: Task) -> Held {
-    Held {
+pub(super) fn believed(owner: Owner, task: Task) -> Belief {
+    Belief {
         owner,
         answered: false,
         task,
@@ -29,18 +29,18 @@ pub(super) fn held(owner: Owner, task: Task) -> Held {
 }
 
 /// The same, after it answered.
-pub(super) fn answered(owner: Owner, task: Task) -> Held {
-    Held {
+pub(super) fn answered(owner: Owner, task: Task) -> Belief {
+    Belief {
         answered: true,
-        ..held(owner, task)
+        ..believed(owner, task)
     }
 }
 
 /// The same, with what is more.
-fn confirmed(held: Held) -> Held {
-    Held {
+fn confirmed(belief: Belief) -> Belief {
+    Belief {
         confirmed_ns: CONFIRMED_NS,
-        ..held
+        ..belief
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn since_idle(owner: Owner, task: Task) -> Before {
     }
 }
 
-/// And before it was seen in its task last, what was held then.
+/// And before it was seen in its task last, what was believed then.
 fn since_seen(before: Before) -> Before {
     Before {
         splits_ns: Some(CONFIRMED_NS),
@@ -87,12 +87,12 @@ fn since_seen(before: Before) -> Before {
     }
 }
 
-/// A rule: what is held, what is observed, and the verdict: whose the time was, and what is held then.
-type Row<'a> = (&'a str, Held, Observation<'a>, Option<Before>, Held);
+/// A rule: what is believed, what is observed, and the verdict: whose the time was, and what is believed then.
+type Row<'a> = (&'a str, Belief, Observation<'a>, Option<Before>, Belief);
 
 pub(super) fn holds(rows: &[Row<'_>]) {
-    for &(rule, held, observed, before, after) in rows {
-        let verdict = held.judge(MOMENT, observed);
+    for &(rule, belief, observed, before, after) in rows {
+        let verdict = belief.judge(MOMENT, observed);
         assert_eq!((verdict.before, verdict.after), (before, after), "{rule}");
     }
 }
@@ -103,45 +103,45 @@ fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
     holds(&[
         (
             "what was nobody's since it was idle is the task's",
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
             InTask(OWN, own),
             Some(since_idle(Request(A), OWN)),
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
         ),
         (
             "an answer ends a request: what follows is the next task's",
             answered(Request(A), OWN),
             InTask(OTHER, other),
             Some(until_now(Request(B), OTHER)),
-            held(Request(B), OTHER),
+            believed(Request(B), OTHER),
         ),
         (
             "without an answer it is not known which of both",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             InTask(OTHER, other),
             Some(until_now(Mixed, Task::NONE)),
-            held(Request(B), OTHER),
+            believed(Request(B), OTHER),
         ),
         (
             "only what came after it was seen in its task is open",
-            confirmed(held(Request(A), OWN)),
+            confirmed(believed(Request(A), OWN)),
             InTask(OTHER, other),
             Some(since_seen(until_now(Mixed, Task::NONE))),
-            confirmed(held(Request(B), OTHER)),
+            confirmed(believed(Request(B), OTHER)),
         ),
         (
             "one that was begun for a request mostly runs for longer than the request's own",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             InTask(OTHER, works_for(A, false)),
             Some(until_now(WokenFor(A), OTHER)),
-            held(WokenFor(A), OTHER),
+            believed(WokenFor(A), OTHER),
         ),
         (
             "also where the request's own comes second",
-            held(WokenFor(A), OTHER),
+            believed(WokenFor(A), OTHER),
             InTask(OWN, own),
             Some(until_now(WokenFor(A), OTHER)),
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
         ),
     ]);
 }
@@ -151,24 +151,24 @@ fn a_task_of_which_nothing_is_known_is_judged_by_what_its_thread_did_before() {
     holds(&[
         (
             "the newest task was begun by what ran before it",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             InTask(OTHER, unknown(true)),
             Some(until_now(WokenFor(A), OTHER)),
-            held(WokenFor(A), OTHER),
+            believed(WokenFor(A), OTHER),
         ),
         (
             "unless that had answered",
             answered(Request(A), OWN),
             InTask(OTHER, unknown(true)),
             Some(until_now(Nobody, OTHER)),
-            held(Nobody, OTHER),
+            believed(Nobody, OTHER),
         ),
         (
             "task ids begin to be read: it did not leave its request meanwhile",
-            held(WokenFor(A), Task::UNKNOWN),
+            believed(WokenFor(A), Task::UNKNOWN),
             InTask(OTHER, works_for(B, false)),
             Some(since_idle(WokenFor(A), OTHER)),
-            held(WokenFor(A), OTHER),
+            believed(WokenFor(A), OTHER),
         ),
     ]);
 }
@@ -178,17 +178,17 @@ fn outside_of_tasks_nothing_is_done_for_a_request() {
     holds(&[
         (
             "by itself",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             InTask(Task::NONE, TaskFacts::default()),
             Some(until_now(Request(A), OWN)),
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
         ),
         (
             "long after an answer it was done with it",
             answered(Request(A), OWN),
             InTask(Task::NONE, TaskFacts::default()),
             Some(until_now(Others, Task::NONE)),
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
         ),
     ]);
 }
@@ -205,31 +205,31 @@ fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
     holds(&[
         (
             "what it did before stays as it was",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             TurnsToTask(OTHER, works_for(B, true)),
             Some(until_now(Request(A), OWN)),
-            held(Request(B), OTHER),
+            believed(Request(B), OTHER),
         ),
         (
             "unless it was woken to find this",
-            held(WokenFor(A), Task::NONE),
+            believed(WokenFor(A), Task::NONE),
             TurnsToTask(OTHER, unknown(true)),
             Some(since_idle(WokenFor(A), OTHER)),
-            held(WokenFor(A), OTHER),
+            believed(WokenFor(A), OTHER),
         ),
         (
             "a job for which it was woken is over with its task",
-            held(WokenFor(A), OTHER),
+            believed(WokenFor(A), OTHER),
             TurnsToTask(Task::NONE, TaskFacts::default()),
             Some(until_now(WokenFor(A), OTHER)),
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
         ),
         (
             "a task that answered may begin with another request",
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
             TurnsToTask(OWN, done),
             Some(until_now(Nobody, Task::NONE)),
-            held(Nobody, OWN),
+            believed(Nobody, OWN),
         ),
     ]);
 }
@@ -239,19 +239,19 @@ fn a_thread_that_is_still_where_it_was_did_nothing_else() {
     holds(&[
         (
             "whoever does something next did not do what it did in no task",
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
             StillInTask,
             Some(until_now(Others, Task::NONE)),
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
         ),
         (
             "in a task, nothing ends",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             StillInTask,
             None,
-            Held {
+            Belief {
                 confirmed_ns: MOMENT.at_ns,
-                ..held(Request(A), OWN)
+                ..believed(Request(A), OWN)
             },
         ),
     ]);
@@ -265,14 +265,14 @@ fn a_thread_that_leaves_its_cpu_works_for_nobody_only_if_it_has_nothing_to_do() 
             answered(Request(A), OWN),
             GoesIdle(OWN),
             Some(until_now(Request(A), OWN)),
-            held(Nobody, OWN),
+            believed(Nobody, OWN),
         ),
         (
             "idle long after an answer, it did something else in between",
             confirmed(answered(Request(A), OWN)),
             GoesIdle(Task::UNKNOWN),
             Some(since_seen(until_now(Others, Task::NONE))),
-            confirmed(held(Nobody, Task::NONE)),
+            confirmed(believed(Nobody, Task::NONE)),
         ),
         (
             "preempted or blocked, it goes on with the same",
@@ -289,45 +289,45 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
     holds(&[
         (
             "woken from nothing to do, it works for the waker's request",
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
             Observation::WokenFor(A),
             None,
-            held(WokenFor(A), Task::NONE),
+            believed(WokenFor(A), Task::NONE),
         ),
         (
             "the job for which it was woken may be over when it wakes another",
-            held(WokenFor(A), Task::NONE),
+            believed(WokenFor(A), Task::NONE),
             HandsOff,
             Some(until_now(WokenFor(A), Task::NONE)),
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
         ),
         (
             "a request is not",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             HandsOff,
             Some(until_now(Request(A), OWN)),
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
         ),
         (
             "begun by a request, it works for that",
-            Held::default(),
+            Belief::default(),
             BegunFor(Some(A)),
             None,
-            held(WokenFor(A), Task::NONE),
+            believed(WokenFor(A), Task::NONE),
         ),
         (
             "on another CPU it may have been idle since",
             answered(Request(A), OWN),
             Moved,
             None,
-            held(Nobody, OWN),
+            believed(Nobody, OWN),
         ),
         (
             "after a loss nothing is known",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             Lost,
             None,
-            held(Nobody, Task::UNKNOWN),
+            believed(Nobody, Task::UNKNOWN),
         ),
     ]);
 }
@@ -338,19 +338,19 @@ fn soon_after_an_answer_a_thread_is_still_at_it() {
         at_ns: CONFIRMED_NS + END_OF_ANSWER_NS,
         ..MOMENT
     };
-    let held = confirmed(answered(Request(A), OWN));
-    let verdict = held.judge(moment, GoesIdle(Task::UNKNOWN));
+    let belief = confirmed(answered(Request(A), OWN));
+    let verdict = belief.judge(moment, GoesIdle(Task::UNKNOWN));
     assert_eq!(verdict.before, Some(until_now(Request(A), OWN)));
 }
 
 #[test]
 fn a_task_is_inferred_to_work_for_whom_its_thread_was_woken() {
-    let infers = |held: Held, facts| held.judge(MOMENT, InTask(OTHER, facts)).task_works_for;
-    assert_eq!(infers(held(WokenFor(A), Task::NONE), unknown(false)), Some(A));
-    assert_eq!(infers(held(Request(A), OWN), unknown(true)), Some(A));
-    assert_eq!(infers(held(Request(A), OWN), unknown(false)), None);
+    let infers = |belief: Belief, facts| belief.judge(MOMENT, InTask(OTHER, facts)).task_works_for;
+    assert_eq!(infers(believed(WokenFor(A), Task::NONE), unknown(false)), Some(A));
+    assert_eq!(infers(believed(Request(A), OWN), unknown(true)), Some(A));
+    assert_eq!(infers(believed(Request(A), OWN), unknown(false)), None);
     assert_eq!(
-        infers(held(WokenFor(A), Task::NONE), works_for(B, true)),
+        infers(believed(WokenFor(A), Task::NONE), works_for(B, true)),
         None,
         "it tells itself"
     );

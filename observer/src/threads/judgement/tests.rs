@@ -4,7 +4,7 @@ use bytemuck::Zeroable;
 use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
 
 use super::super::Threads;
-use super::rules::{A, B, MOMENT, OTHER, OWN, answered, held, holds, since_idle, until_now};
+use super::rules::{A, B, MOMENT, OTHER, OWN, answered, believed, holds, since_idle, until_now};
 use super::*;
 
 use Observation::Operates;
@@ -45,28 +45,28 @@ fn a_socket_operation_tells_for_whom_a_thread_runs() {
     holds(&[
         (
             "the first one since it was idle says for whom it ran until then",
-            held(Nobody, Task::NONE),
+            believed(Nobody, Task::NONE),
             Operates(&reads(A), OWN),
             Some(since_idle(Request(A), OWN)),
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
         ),
         (
             "a receive is the first thing that its task does",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             Operates(&reads(B), OTHER),
             Some(until_now(Request(A), OWN)),
-            held(Request(B), OTHER),
+            believed(Request(B), OTHER),
         ),
         (
             "a send of another task may come from any time",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             Operates(&sends(B), OTHER),
             Some(until_now(Mixed, Task::NONE)),
             answered(Request(B), OTHER),
         ),
         (
             "without tasks a send for another is of both, too",
-            held(Request(A), Task::UNKNOWN),
+            believed(Request(A), Task::UNKNOWN),
             Operates(&sends(B), Task::UNKNOWN),
             Some(until_now(Mixed, Task::UNKNOWN)),
             answered(Request(B), Task::UNKNOWN),
@@ -83,7 +83,7 @@ fn a_socket_operation_tells_for_whom_a_thread_runs() {
             answered(Request(A), Task::UNKNOWN),
             Operates(&reads(B), Task::UNKNOWN),
             Some(until_now(Others, Task::UNKNOWN)),
-            held(Request(B), Task::UNKNOWN),
+            believed(Request(B), Task::UNKNOWN),
         ),
     ]);
 }
@@ -103,17 +103,17 @@ fn what_a_socket_did_not_take_and_what_nobody_asked_for_says_little() {
     holds(&[
         (
             "where the socket had no room the answer is not yet sent",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             Operates(&stalls, OWN),
             Some(until_now(Request(A), OWN)),
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
         ),
         (
             "bytes to a peer of nobody say nothing",
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
             Operates(&to_peer, OWN),
             Some(until_now(Request(A), OWN)),
-            held(Request(A), OWN),
+            believed(Request(A), OWN),
         ),
     ]);
 }

@@ -27,8 +27,8 @@ pub use found::{Found, FoundBy, Name, look_at};
 use looking::{Looking, Question};
 pub(super) use seekers::Seekers;
 
-/// The runtimes of all targets.
-pub(super) struct Runtimes {
+/// The search for the runtimes of all targets.
+pub(super) struct Search {
     looking: Looking,
     /// Those with one, and those whose programs were not looked at yet.
     targets: BTreeMap<u32, Target>,
@@ -51,7 +51,7 @@ struct Target {
     proved: Option<(TaskPath, event::Runtime)>,
 }
 
-impl Runtimes {
+impl Search {
     /// Of these processes, in which this was found.
     pub(super) fn new(targets: impl Iterator<Item = (u32, Option<Found>)>) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {

@@ -1,8 +1,8 @@
 //! Which runtimes each watched process has, as it becomes known: the kind of each, its workers, the threads of blocking
 //! pools.
 //!
-//! It is judged by what threads do, so a thread is known when it was seen at work. Each time that there is more to tell
-//! than was told before, there is a line.
+//! It is judged by what threads do, so a thread is known when it was seen at work. Each time that more is known than was
+//! reported before, there is a line.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ const LISTED: usize = 64;
 
 /// The processes whose records tell the ids of tasks.
 #[derive(Debug, Default)]
-pub(crate) struct Runtimes(BTreeMap<u32, Known>);
+pub(crate) struct Reported(BTreeMap<u32, Report>);
 
 #[derive(Debug)]
-struct Known {
-    /// What was told first.
+struct Report {
+    /// Its first line.
     line: RuntimeLine,
-    /// What was told last.
-    told: Roles,
+    /// What its last line says.
+    roles: Roles,
 }
 
-impl Runtimes {
+impl Reported {
     /// Takes note of what was found out about a process.
     pub(crate) fn found(&mut self, line: &RuntimeLine) {
         self.0.remove(&line.pid);
         if line.task_ids {
-            let known = Known {
+            let report = Report {
                 line: line.clone(),
-                told: Roles::default(),
+                roles: Roles::default(),
             };
-            self.0.insert(line.pid, known);
+            self.0.insert(line.pid, report);
         }
     }
 
@@ -47,41 +47,44 @@ impl Runtimes {
         self.0.is_empty()
     }
 
-    /// Lines about the processes of which more is known now than was told, by process.
+    /// Lines about the processes of which more is known now than was reported, by process.
     pub(crate) fn news(&mut self, unix_ns: u64, roles: &BTreeMap<u32, Roles>) -> Vec<RuntimeLine> {
         let mut lines = Vec::new();
-        for (pid, known) in &mut self.0 {
-            let Some(now) = roles.get(pid).filter(|now| is_more(now, &known.told)) else {
+        for (pid, report) in &mut self.0 {
+            let Some(now) = roles.get(pid).filter(|now| is_more(now, &report.roles)) else {
                 continue;
             };
-            known.told = now.clone();
+            report.roles = now.clone();
             lines.push(RuntimeLine {
                 unix_ns,
                 runtimes: now.runtimes.iter().map(at_work).collect(),
-                pool_threads: known.line.pool_threads.map(|_| now.pool),
-                ..known.line.clone()
+                pool_threads: report.line.pool_threads.map(|_| now.pool),
+                ..report.line.clone()
             });
         }
         lines
     }
 }
 
-fn is_more(now: &Roles, told: &Roles) -> bool {
+fn is_more(now: &Roles, reported: &Roles) -> bool {
     let is_news = |runtime: &Workers| {
-        let same = |told: &&Workers| told.events_fd == runtime.events_fd;
-        told.runtimes.iter().find(same).is_none_or(|told| {
-            told.flavour != runtime.flavour
-                || runtime.threads.keys().any(|tid| !told.threads.contains_key(tid))
+        let same = |before: &&Workers| before.events_fd == runtime.events_fd;
+        reported.runtimes.iter().find(same).is_none_or(|before| {
+            before.flavour != runtime.flavour
+                || runtime
+                    .threads
+                    .keys()
+                    .any(|tid| !before.threads.contains_key(tid))
         })
     };
-    now.pool > told.pool || now.runtimes.iter().any(is_news)
+    now.pool > reported.pool || now.runtimes.iter().any(is_news)
 }
 
 fn at_work(runtime: &Workers) -> RuntimeAtWork {
     let Workers {
         events_fd,
         flavour,
-        told_by_handle,
+        by_handle,
         in_tasks,
         threads,
     } = runtime;
@@ -97,7 +100,7 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
         _ => "some in a task and some outside of any",
     };
     let handle = match count {
-        _ if !told_by_handle => "",
+        _ if !by_handle => "",
         1 => "; its handle is to a runtime of this kind",
         _ => "; their handles are to a runtime of this kind",
     };
@@ -142,7 +145,7 @@ mod tests {
         let workers = Workers {
             events_fd: 4,
             flavour: Some(Flavour::MultiThread),
-            told_by_handle: true,
+            by_handle: true,
             in_tasks: tids.len() as u64,
             threads: tids.iter().map(|&tid| (tid, Some("worker".into()))).collect(),
         };
@@ -152,20 +155,20 @@ mod tests {
 
     #[test]
     fn a_line_comes_each_time_that_more_is_known_and_only_then() {
-        let mut runtimes = Runtimes::default();
+        let mut runtimes = Reported::default();
         assert_eq!(runtimes.news(2, &roles(&[8], 0)), []);
         runtimes.found(&proved(Some(0)));
-        let mut told = |tids: &[u32], pool| {
+        let mut news = |tids: &[u32], pool| {
             let line = runtimes.news(2, &roles(tids, pool)).pop()?;
             Some((line.runtimes[0].count, line.pool_threads))
         };
-        assert_eq!(told(&[8], 0), Some((1, Some(0))));
-        assert_eq!(told(&[8], 0), None);
-        assert_eq!(told(&[8, 9], 0), Some((2, Some(0))));
-        assert_eq!(told(&[8, 9], 3), Some((2, Some(3))));
+        assert_eq!(news(&[8], 0), Some((1, Some(0))));
+        assert_eq!(news(&[8], 0), None);
+        assert_eq!(news(&[8, 9], 0), Some((2, Some(0))));
+        assert_eq!(news(&[8, 9], 3), Some((2, Some(3))));
         // Those that went to sleep or ended are no news.
-        assert_eq!(told(&[9], 1), None);
-        assert_eq!(told(&[9, 10], 1), Some((2, Some(1))));
+        assert_eq!(news(&[9], 1), None);
+        assert_eq!(news(&[9, 10], 1), Some((2, Some(1))));
 
         runtimes.forget(PID);
         assert_eq!(runtimes.news(3, &roles(&[8, 9, 10], 9)), []);
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn threads_of_the_pool_are_counted_only_where_they_can_be_told() {
-        let mut runtimes = Runtimes::default();
+        let mut runtimes = Reported::default();
         runtimes.found(&proved(None));
         let line = runtimes.news(2, &roles(&[8], 0)).pop().unwrap();
         assert_eq!(line.pool_threads, None);

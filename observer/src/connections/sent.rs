@@ -1,0 +1,134 @@
+//! What is sent on a connection: an answer to its client, or what a request asks of a peer.
+
+use observer_common::Send;
+
+use super::Connections;
+use super::connection::{Connection, OutboundSend, Stray};
+use super::protocol::http1;
+use super::role::Role;
+use crate::model::id::{RequestId, Task};
+use crate::threads::{Direction, Operation};
+
+impl Connections {
+    /// Bytes were sent: in a runtime task that serves `served`, by a thread that was running for `owner`, where known. Both
+    /// are asked only where it matters.
+    pub fn sent(
+        &mut self,
+        event: &Send,
+        head: &[u8],
+        served: impl FnOnce() -> Option<RequestId>,
+        owner: impl FnOnce() -> Option<RequestId>,
+    ) -> Option<Operation> {
+        let at_ns = event.header.at_ns;
+        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_sent(head));
+        let owner = if role == Role::Inbound {
+            None
+        } else {
+            // One that has its answer can have given the connection to another before it answers itself.
+            served().or_else(|| self.open_user(event.conn)).or_else(owner)
+        };
+        let is_whole = at_ns >= self.whole_since_ns;
+        let connection = self.used(event.conn, role, at_ns, event.result)?;
+        if !is_whole {
+            connection.found = true;
+            return None;
+        }
+        if connection.asks_to_go_on(event, head) {
+            return None;
+        }
+        let outbound = connection.role == Role::Outbound;
+        let is_unknown = event.result > 0 && connection.is_used_unknown();
+        let (request, stray) = if outbound {
+            connection.asks_its_peer(event, owner);
+            (owner, None)
+        } else {
+            let request = connection.answers(event, head);
+            let stray = request.is_none().then(|| connection.sends_unasked(event, head));
+            (request, stray.flatten())
+        };
+        let is_new_fd = connection.uses(event.fd);
+        if let Some(stray) = stray {
+            self.counts.stray(event.tgid, stray);
+        }
+        if is_unknown {
+            self.counts.unknown_direction(event.tgid);
+        }
+        if !outbound && event.result > 0 && request.is_some() {
+            self.quiet.push_back((at_ns, event.conn));
+            self.settling.push_back((at_ns, event.conn));
+        }
+        if is_new_fd {
+            self.remember_fd(event.tgid, event.fd, event.conn);
+        }
+        Some(Operation {
+            at_ns,
+            direction: Direction::Out,
+            conn: event.conn,
+            arrived_ns: 0,
+            request,
+            outbound,
+            stalled: event.result <= 0,
+            faults: (event.min_flt, event.maj_flt),
+            task: event.task,
+        })
+    }
+}
+
+impl Connection {
+    /// Whether what was sent is no answer, but asks the client to go on. What its receive has said of the thread still holds
+    /// then.
+    fn asks_to_go_on(&mut self, event: &Send, head: &[u8]) -> bool {
+        let bytes = bytes(event);
+        match &mut self.turn {
+            Some(turn) if self.role != Role::Outbound && http1::is_interim(head, bytes) => {
+                turn.bytes_out += bytes;
+                turn.touched_by(event.header.tid);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Outbound: bytes were sent for `request`, where known.
+    fn asks_its_peer(&mut self, event: &Send, request: Option<RequestId>) {
+        if event.result > 0 {
+            self.sent_to_peer(OutboundSend {
+                at_ns: event.header.at_ns,
+                tid: event.header.tid,
+                request,
+            });
+        }
+    }
+
+    /// Something of the answer was sent, or was to be: gives the turn, if there is one.
+    fn answers(&mut self, event: &Send, head: &[u8]) -> Option<RequestId> {
+        let (at_ns, tid) = (event.header.at_ns, event.header.tid);
+        let turn = self.turn.as_mut()?;
+        turn.touched_by(tid);
+        if event.result > 0 {
+            turn.status = turn.status.or_else(|| http1::final_status(head));
+            if turn.sent_tid == 0 {
+                self.speech.answered(turn);
+            }
+            turn.sent_ns = at_ns;
+            turn.heard_ns = at_ns;
+            turn.held = self.held.take().filter(|held| held.sent_ns == at_ns);
+            turn.sent_tid = tid;
+            turn.sent_task = Task::new(event.task);
+            turn.bytes_out += bytes(event);
+            turn.rss_end = event.rss_pages;
+        }
+        Some(turn.id)
+    }
+
+    /// Bytes were sent while there was no turn: gives what they are, where that is to be counted.
+    fn sends_unasked(&mut self, event: &Send, head: &[u8]) -> Option<Stray> {
+        let counts = self.role == Role::Inbound && event.result > 0 && !http1::is_interim(head, bytes(event));
+        counts.then(|| self.sent_without_turn(event.header.at_ns))
+    }
+}
+
+/// Bytes that were sent.
+fn bytes(event: &Send) -> u64 {
+    u64::from(event.result.max(0).unsigned_abs())
+}

@@ -1,0 +1,67 @@
+//! What userspace found out beside the records, handed on to whom it concerns.
+
+use std::io;
+
+use super::Pipeline;
+use crate::event::{self, text};
+use crate::model::report::OwnCost;
+use crate::output::{Sinks, each};
+use crate::runtime::tokio::polls::Polls;
+
+impl Pipeline {
+    pub(super) fn thread_named(&mut self, event: &event::ThreadName) {
+        self.threads
+            .named(event.header.tid, event.tgid, &text(&event.comm));
+    }
+
+    pub(super) fn descriptor_named(&mut self, event: &event::FdName) {
+        self.names.fd(event.header.tid, event.fd, &text(&event.name));
+    }
+
+    pub(super) fn memory(&mut self, event: &event::Memory) {
+        self.summary.memory(
+            event.header.tid,
+            event.rss_bytes,
+            event.minor_faults,
+            event.major_faults,
+        );
+    }
+
+    pub(super) fn port(&mut self, event: &event::Port) {
+        if let Ok(port) = u16::try_from(event.port) {
+            self.connections.listens(event.header.tid, port);
+        }
+    }
+
+    pub(super) fn cost(&mut self, event: &event::Cost) {
+        self.summary.cost(OwnCost {
+            ebpf_ns: (event.ebpf_ns != event::Cost::UNKNOWN).then_some(event.ebpf_ns),
+            cpu_ns: event.cpu_ns,
+            rss_bytes: event.rss_bytes,
+            records: event.records,
+            probes: self.polls.as_mut().map(Polls::take_cost),
+            ..OwnCost::default()
+        });
+    }
+
+    pub(super) fn sampled(&mut self, event: &event::Samples) {
+        self.summary.cost(OwnCost {
+            samples: Some(event.taken),
+            samples_lost: Some(event.lost),
+            ticks_on_others: Some(event.ticks_on_others),
+            ..OwnCost::default()
+        });
+    }
+
+    /// It was looked for who took over from a process that ended.
+    pub(super) fn looked_for_successors(
+        &mut self,
+        event: &event::Ended,
+        sinks: Sinks<'_, '_>,
+    ) -> io::Result<()> {
+        match self.serving.ended(event) {
+            Some(line) => each(sinks, |sink| sink.process(&line)),
+            None => Ok(()),
+        }
+    }
+}

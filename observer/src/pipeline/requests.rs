@@ -1,0 +1,122 @@
+//! Turns that end: each is explained, counted, and written where an output wants it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Pipeline;
+use super::settled::Explained;
+use crate::attribution::{Evidence, Keep};
+use crate::connections::Turn;
+use crate::model::full::Table;
+use crate::model::id::RequestId;
+use crate::output::{Sinks, Wanted};
+
+/// Turns that are explained at one tick because they have probably ended, at most; the others at the next. Ten
+/// thousand clients can be answered at once: explaining all of them took so long that the rings ran full meanwhile.
+const SETTLED_A_TICK: usize = 512;
+
+impl Pipeline {
+    /// Explains turns that have probably ended, before what threads did is forgotten.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..SETTLED_A_TICK {
+            let Some(id) = self.connections.take_settled(self.now_ns) else {
+                break;
+            };
+            let Some(turn) = self.connections.turn(id) else {
+                continue;
+            };
+            // How long TCP keeps what it has of it is not known yet: it can be one of the tail.
+            let judged = !turn.is_held();
+            let latency_ns = if judged { turn.latency_ns() } else { u64::MAX };
+            let wanted = self.wanted(turn, latency_ns);
+            // One that would be written is explained when it is finished then; there is room for those that are only
+            // counted.
+            if self.settled.is_full_for(judged) && wanted.by_any() {
+                continue;
+            }
+            if let Some(mut explained) = self.explain(id, wanted.by_any()) {
+                explained.wanted = Some(wanted).filter(|_| judged);
+                self.settled.keep(explained);
+            }
+        }
+    }
+
+    /// Finishes a turn that has ended.
+    pub(super) fn finish_turn(&mut self, id: RequestId, sinks: Sinks<'_, '_>) -> io::Result<()> {
+        let Some(turn) = self.connections.turn(id) else {
+            return Ok(());
+        };
+        let complete = self.is_complete(turn);
+        let settled = self.settled.take(id.conn).filter(|explained| {
+            explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
+        });
+        let judged = settled.as_ref().and_then(|explained| explained.wanted);
+        let wanted = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
+        // What TCP held back can make one of the tail of it.
+        let settled = settled.filter(|explained| explained.line.is_some() || !wanted.by_any());
+        let Some(explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
+            return Ok(());
+        };
+        let Some(turn) = self.connections.turn(id) else {
+            return Ok(());
+        };
+        if turn.has_more_tids() {
+            self.connections.full.count(Table::RequestThreads, 1);
+        }
+        let explained = explained.until_the_end(turn);
+        let name = self
+            .connections
+            .get(id.conn)
+            .and_then(|connection| connection.name(id.nth));
+        // A name is a method and a path.
+        let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
+        self.summary
+            .request(&explained.figures, path, explained.longest_wait.as_ref());
+        let Some(request) = explained.line else {
+            return Ok(());
+        };
+        self.selections.wrote(wanted, request.timeline.len());
+        let request = Arc::from(request);
+        for (output, sink) in sinks.iter_mut().enumerate() {
+            if let Some(why) = wanted.by(output) {
+                sink.request(&request, why)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Explains a turn, with a line of it or only to be counted.
+    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Explained> {
+        let turn = self.connections.turn(id)?;
+        let evidence = Evidence {
+            threads: &self.threads,
+            connections: &self.connections,
+            names: &self.names,
+            samples: &self.samples,
+        };
+        let complete = self.is_complete(turn);
+        let keep = if with_line { Keep::Steps } else { Keep::Sums };
+        let figures = self.explainer.explain(turn, evidence, complete, keep);
+        Some(Explained {
+            id,
+            sent_ns: turn.sent_ns,
+            wanted: None,
+            figures,
+            longest_wait: self.explainer.longest_wait(evidence),
+            line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
+        })
+    }
+
+    /// Whether and why each output would write a turn that took so long.
+    fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
+        let threshold_ns = self.summary.tail_threshold_ns(turn.pid, turn.protocol);
+        self.selections.wants(turn.id, latency_ns, threshold_ns)
+    }
+
+    /// Whether no record was lost inside the turn's window.
+    fn is_complete(&self, turn: &Turn) -> bool {
+        !self
+            .losses
+            .overlap(turn.arrival_ns, turn.end_ns().max(turn.arrival_ns))
+    }
+}
