@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser as _;
 use observer::event::Event;
-use observer::model::id::Task;
+use observer::model::id::{Pid, Task, Tid};
 use observer::model::poll::Poll;
 use observer::runtime::tokio::polls::Polls;
 use observer::source::recording::Reader;
@@ -67,8 +67,12 @@ fn ended(event: &Event<'_>, polls: &mut Polls) -> Option<Poll> {
             polls.started(event);
         }
         Event::PollEnd(event) => return polls.ended(event),
-        Event::Receive(event, _) => polls.seen_in(event.header.tid, event.tgid, Task::new(event.task)),
-        Event::Send(event, _) => polls.seen_in(event.header.tid, event.tgid, Task::new(event.task)),
+        Event::Receive(event, _) => {
+            polls.seen_in(Tid(event.header.tid), Pid(event.tgid), Task::new(event.task));
+        }
+        Event::Send(event, _) => {
+            polls.seen_in(Tid(event.header.tid), Pid(event.tgid), Task::new(event.task));
+        }
         _ => {}
     }
     None

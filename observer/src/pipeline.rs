@@ -23,6 +23,7 @@ use crate::event::Event;
 use crate::losses::Losses;
 use crate::model::header::{Header, Requests};
 use crate::model::hint::Hint;
+use crate::model::id::Pid;
 use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::output::{Selections, Sinks, each};
 use crate::runtime::tokio::Reported;
@@ -39,7 +40,7 @@ pub struct Pipeline {
     unix_offset_ns: u64,
     started_ns: u64,
     /// Processes that are watched now.
-    targets: BTreeSet<u32>,
+    targets: BTreeSet<Pid>,
     threads: Threads,
     /// Where they are recorded.
     polls: Option<Polls>,
@@ -74,7 +75,7 @@ impl Pipeline {
         Self {
             unix_offset_ns: header.unix_offset_ns,
             started_ns,
-            targets: header.targets.iter().map(|target| target.pid).collect(),
+            targets: header.targets.iter().map(|target| Pid(target.pid)).collect(),
             threads: Threads::default(),
             polls: header.options.polls.then(Polls::default),
             connections: Connections::whole_since(started_ns),
@@ -87,7 +88,7 @@ impl Pipeline {
                 header
                     .targets
                     .iter()
-                    .map(|target| (target.pid, target.comm.clone())),
+                    .map(|target| (Pid(target.pid), target.comm.clone())),
                 header.options.follow,
             ),
             new_hints: Vec::new(),

@@ -8,6 +8,7 @@
 use super::path::Path;
 use super::{Evidence, waiting};
 use crate::connections::{Accepted, Turn};
+use crate::model::id::Tid;
 use crate::syscall::Wait;
 use crate::threads::{State, Thread};
 
@@ -54,7 +55,7 @@ fn first_sign(evidence: &Evidence<'_>, turn: &Turn, seen: Accepted, path: &mut P
 
 /// When a thread that accepts first had nothing to do after the connection was established. In the call that accepts, it
 /// found the queue empty; elsewhere it says something only of a thread that does not serve clients itself.
-fn done_ns(evidence: &Evidence<'_>, tid: u32, accepted: Accepted) -> Option<u64> {
+fn done_ns(evidence: &Evidence<'_>, tid: Tid, accepted: Accepted) -> Option<u64> {
     let thread = evidence.threads.get(tid)?;
     let only_accepts = !thread.is_worker();
     let back = thread.back_from(accepted.at_ns).take(MAX_STEPS);

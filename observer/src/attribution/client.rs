@@ -1,12 +1,11 @@
 //! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its client.
 
-use observer_common::conn;
-
 use super::moves::{LastRun, Move, Position};
 use super::path::{Charge, Reason};
 use super::resumption::Idle;
 use super::service::Walk;
 use crate::model::cause::Cause;
+use crate::model::id::ConnId;
 use crate::syscall;
 use crate::threads::{Block, Slice, State};
 
@@ -114,7 +113,7 @@ impl Walk<'_, '_> {
 /// Whether an idle thread can have been woken by what came at `arrived_ns`: something from outside that is not known woke it
 /// just after that.
 fn woken_late(idle: &Slice, block: &Block, arrived_ns: u64) -> bool {
-    let is_unknown = block.wake.is_some_and(|wake| wake.conn == conn::NONE);
+    let is_unknown = block.wake.is_some_and(|wake| wake.conn == ConnId::NONE);
     let is_late = (arrived_ns..=arrived_ns.saturating_add(LATE_WAKEUP_NS)).contains(&idle.to_ns);
     is_unknown && is_late && !block.wait.expired(idle.to_ns - idle.from_ns)
 }

@@ -1,20 +1,21 @@
 //! What one step of a walk says: what to charge, and where to go on.
 
 use super::path::Charge;
+use crate::model::id::{ConnId, Tid};
 use crate::threads::Slice;
 
 /// Where a walk is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Position {
     /// Thread.
-    pub(super) tid: u32,
+    pub(super) tid: Tid,
     /// It came here by a wakeup.
     pub(super) handed_off: Option<HandedOff>,
 }
 
 impl Position {
     /// On this thread, without a wakeup.
-    pub(super) const fn on(tid: u32) -> Self {
+    pub(super) const fn on(tid: Tid) -> Self {
         Self {
             tid,
             handed_off: None,
@@ -42,7 +43,7 @@ pub(super) struct HandedOff {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LastRun {
     pub(super) end_ns: u64,
-    pub(super) tid: u32,
+    pub(super) tid: Tid,
     /// It began with a send that found no room.
     pub(super) stalled: bool,
 }
@@ -64,7 +65,7 @@ pub(super) struct Move {
     /// Where the walk goes on.
     pub(super) to: Position,
     /// There, bytes were received: their connection and when they had come, ns.
-    pub(super) received: Option<(u64, u64)>,
+    pub(super) received: Option<(ConnId, u64)>,
 }
 
 /// What a step charges back to some time, ns.

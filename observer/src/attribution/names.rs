@@ -9,7 +9,7 @@ use super::path::{Call, Charge, Reason, Step};
 use crate::connections::{Exactness, Held, Turn};
 use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
-use crate::model::id::Task;
+use crate::model::id::{Pid, Task, Tid};
 use crate::model::request::{Culprit, Detail, HeldBack, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
@@ -20,14 +20,14 @@ const MAX_NAMES: usize = 65_536;
 /// What descriptors are, by process and number.
 #[derive(Debug, Default)]
 pub struct Names {
-    fds: FxHashMap<(u32, i32), Arc<str>>,
+    fds: FxHashMap<(Pid, i32), Arc<str>>,
     /// What was forgotten.
     pub full: Full,
 }
 
 impl Names {
     /// Descriptor `fd` of process `pid` is `name`.
-    pub fn fd(&mut self, pid: u32, fd: i32, name: &str) {
+    pub fn fd(&mut self, pid: Pid, fd: i32, name: &str) {
         if self.fds.len() >= MAX_NAMES && !self.fds.contains_key(&(pid, fd)) {
             self.full.count(Table::FdNames, self.fds.len() as u64);
             self.fds.clear();
@@ -76,7 +76,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         at_ns: step.from_ns.saturating_sub(arrival_ns),
         dur_ns: step.dur_ns(),
         cause,
-        tid,
+        tid: tid.map(|tid| tid.0),
         cpu,
         detail,
         culprit,
@@ -143,8 +143,8 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
     let known = evidence.threads.get(occupant.tid);
     let (owner, task) = known.map(|thread| thread.owner_before(at_ns)).unwrap_or_default();
     Culprit {
-        pid: occupant.pid,
-        tid: occupant.tid,
+        pid: occupant.pid.0,
+        tid: occupant.tid.0,
         comm: comm(evidence, occupant),
         task: task.id(),
         request: request(evidence, owner),
@@ -155,11 +155,11 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
 }
 
 /// A thread of a watched process, as a culprit.
-fn thread(evidence: &Evidence<'_>, tid: u32, owner: Owner, task: Task) -> Culprit {
+fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culprit {
     let known = evidence.threads.get(tid);
     Culprit {
-        pid: known.map_or(0, |thread| thread.pid),
-        tid,
+        pid: known.map_or(0, |thread| thread.pid.0),
+        tid: tid.0,
         comm: known.and_then(|thread| thread.comm.clone()),
         task: task.id(),
         request: request(evidence, owner),
@@ -176,7 +176,7 @@ fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Arc<str>> {
 }
 
 fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {
-    if occupant.tid == 0 {
+    if occupant.tid == Tid::NONE {
         return Some("idle".into());
     }
     evidence.threads.comm(occupant.comm).cloned()
@@ -190,7 +190,7 @@ mod tests {
     fn names_that_are_forgotten_are_counted() {
         let mut names = Names::default();
         for fd in 0..=MAX_NAMES as i32 {
-            names.fd(7, fd, "/var/lib/data");
+            names.fd(Pid(7), fd, "/var/lib/data");
         }
         assert_eq!(names.fds.len(), 1);
         let counts: Vec<_> = names.full.counts().collect();

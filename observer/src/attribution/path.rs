@@ -6,14 +6,14 @@
 
 use super::stolen::Stolen;
 use crate::model::cause::{Budget, Cause};
-use crate::model::id::Task;
+use crate::model::id::{ConnId, Pid, Task, Tid};
 use crate::threads::{Occupant, Owner, Sums, Theft};
 
 /// The system call that a thread blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     /// Process.
-    pub(super) pid: u32,
+    pub(super) pid: Pid,
     /// System call, -1 for none.
     pub(super) syscall: i32,
     /// First argument.
@@ -28,7 +28,7 @@ pub(super) enum Reason {
     /// A remark, where the cause alone would mislead.
     Note(&'static str),
     /// The peer of this connection had not sent or not taken bytes.
-    Peer(u64),
+    Peer(ConnId),
     /// This thread had the CPU.
     Occupied(Occupant),
     /// The thread ran for somebody else, in this task.
@@ -45,7 +45,7 @@ pub(super) enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
     pub(super) cause: Cause,
-    pub(super) tid: Option<u32>,
+    pub(super) tid: Option<Tid>,
     pub(super) cpu: Option<u16>,
     pub(super) reason: Reason,
 }
@@ -62,7 +62,7 @@ impl Charge {
     }
 
     /// To what thread `tid` did, on a CPU if it had one.
-    pub(super) const fn on(tid: u32, cpu: Option<u16>, cause: Cause, reason: Reason) -> Self {
+    pub(super) const fn on(tid: Tid, cpu: Option<u16>, cause: Cause, reason: Reason) -> Self {
         Self {
             cause,
             tid: Some(tid),
@@ -72,7 +72,7 @@ impl Charge {
     }
 
     /// To nothing that is known, with a remark for people.
-    pub(super) const fn unexplained(tid: Option<u32>, note: &'static str) -> Self {
+    pub(super) const fn unexplained(tid: Option<Tid>, note: &'static str) -> Self {
         Self {
             tid,
             ..Self::of(Cause::Unexplained, Reason::Note(note))
@@ -244,13 +244,13 @@ impl Path {
     }
 
     /// The last theft from a thread that can have begun before the cursor.
-    pub(super) fn last_theft(&mut self, tid: u32) -> Option<Theft> {
+    pub(super) fn last_theft(&mut self, tid: Tid) -> Option<Theft> {
         self.stolen.last_before(tid, self.cursor_ns)
     }
 
     /// Charges from `from_ns` to the cursor in one step what a worker did, of which only sums are known: what it ran to
     /// `busy`, what it was blocked to `blocked`. Where there is a theft it did nothing but run.
-    pub(super) fn charge_sums(&mut self, tid: u32, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
+    pub(super) fn charge_sums(&mut self, tid: Tid, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
         let Sums {
             ran_ns,
             runnable_ns,

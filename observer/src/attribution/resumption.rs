@@ -1,14 +1,13 @@
 //! Explains why a request that had been suspended went on: what ended the idle time of its worker, or what the worker did
 //! until it took the request up.
 
-use observer_common::conn;
-
 use super::moves::{LastRun, Move, Position};
 use super::path::{Charge, Reason};
 use super::service::Walk;
 use super::waiting;
 use crate::connections::Role;
 use crate::model::cause::Cause;
+use crate::model::id::{ConnId, Tid};
 use crate::threads::{Block, Owner, Slice, State};
 
 /// Hand-offs that are followed to find what woke a row of workers, at most.
@@ -25,7 +24,7 @@ const NOTHING_RECORDED: &str = "suspended: nothing recorded says what it waited 
 
 /// A time in which a thread had nothing to do.
 pub(super) struct Idle {
-    tid: u32,
+    tid: Tid,
     pub(super) slice: Slice,
     pub(super) block: Block,
 }
@@ -144,7 +143,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether a thread is still in a call for the request, or back from it without a CPU.
-    fn is_in_a_call(&self, tid: u32) -> bool {
+    fn is_in_a_call(&self, tid: Tid) -> bool {
         let Some(thread) = self.evidence.threads.get(tid) else {
             return false;
         };
@@ -194,7 +193,7 @@ impl Walk<'_, '_> {
         let wake_conn = block.wake?.conn;
         if self.is_our_peer(wake_conn, slice.to_ns) {
             Some((Cause::Downstream, Reason::Peer(wake_conn)))
-        } else if wake_conn != conn::NONE {
+        } else if wake_conn != ConnId::NONE {
             None
         } else if run.stalled {
             Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
@@ -246,7 +245,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether bytes that came on `conn` at `at_ns` answer what this request sent to a peer.
-    fn is_our_peer(&self, conn: u64, at_ns: u64) -> bool {
+    fn is_our_peer(&self, conn: ConnId, at_ns: u64) -> bool {
         self.evidence.connections.get(conn).is_some_and(|connection| {
             connection.role == Role::Outbound
                 && self

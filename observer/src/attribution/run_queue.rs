@@ -3,11 +3,12 @@
 use super::Evidence;
 use super::path::{Charge, Path, Reason};
 use crate::model::cause::Cause;
+use crate::model::id::Tid;
 use crate::threads::{Slice, State};
 
 /// Charges a runnable slice: a CPU quota first, where one was used up; then who ran instead, as far as that was
 /// recorded: the last occupant of the CPU for as long as it had run, and those before it.
-pub(super) fn charge(evidence: &Evidence<'_>, tid: u32, slice: &Slice, from_ns: u64, path: &mut Path) {
+pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: u64, path: &mut Path) {
     let State::Runnable {
         cpu,
         behind,

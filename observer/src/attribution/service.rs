@@ -11,7 +11,7 @@ use super::path::{Call, Charge, Path, Reason};
 use super::{Evidence, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
-use crate::model::id::Task;
+use crate::model::id::{ConnId, Pid, Task, Tid};
 use crate::syscall::{self, Wait};
 use crate::threads::{Began, Block, Owner, Slice, State};
 
@@ -165,7 +165,7 @@ impl Walk<'_, '_> {
     }
 
     /// The thread was in a call, of which it is only known that it woke the request up later.
-    fn blocked_for_it_or_not(&self, from_ns: u64, pid: u32, slice: &Slice, block: &Block) -> Move {
+    fn blocked_for_it_or_not(&self, from_ns: u64, pid: Pid, slice: &Slice, block: &Block) -> Move {
         match self.at.handed_off {
             // The request was not still running elsewhere when this call began.
             Some(handed_off) if !handed_off.call_found && slice.from_ns == from_ns => {
@@ -249,7 +249,7 @@ impl Walk<'_, '_> {
 
     /// On a thread that handed work to where the walk is, and from where the request last ran, leaving out threads of
     /// which it is only known that they were woken for it.
-    pub(super) fn handed_off_by(&self, tid: u32) -> Position {
+    pub(super) fn handed_off_by(&self, tid: Tid) -> Position {
         Position {
             tid,
             handed_off: Some(HandedOff {
@@ -281,7 +281,7 @@ impl Walk<'_, '_> {
     }
 
     /// The thread was blocked in a call that the request made itself.
-    fn blocked(&self, pid: u32, block: &Block) -> Charge {
+    fn blocked(&self, pid: Pid, block: &Block) -> Charge {
         let call = Call {
             pid,
             syscall: block.syscall,
@@ -307,7 +307,7 @@ impl Walk<'_, '_> {
     }
 
     /// The request went on with bytes that were received on `conn`.
-    fn received(&self, conn: u64, arrived_ns: u64) -> Option<Move> {
+    fn received(&self, conn: ConnId, arrived_ns: u64) -> Option<Move> {
         if conn != self.turn.id.conn {
             self.answered(conn, arrived_ns)
         } else if arrived_ns > 0 {
@@ -319,7 +319,7 @@ impl Walk<'_, '_> {
 
     /// The request went on because `conn`, which the process opened, had bytes: from their arrival on they
     /// waited for this thread; before, the request waited for the peer.
-    fn answered(&self, conn: u64, arrived_ns: u64) -> Option<Move> {
+    fn answered(&self, conn: ConnId, arrived_ns: u64) -> Option<Move> {
         let connection = self.evidence.connections.get(conn)?;
         if connection.role != Role::Outbound {
             return None;

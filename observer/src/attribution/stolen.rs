@@ -5,6 +5,7 @@
 //! on the thread nothing is stolen until the rest of that time, if it was all stolen, could no longer hold the whole theft.
 //! What is charged is the least that can have been, whatever the steps in which the path was walked.
 
+use crate::model::id::Tid;
 use crate::threads::Theft;
 
 /// Thefts in the time of one path, which is walked from its end back.
@@ -49,7 +50,7 @@ impl Stolen {
     }
 
     /// The last theft of a thread that can have begun before `at_ns`, from where the walk only goes back.
-    pub(super) fn last_before(&mut self, tid: u32, at_ns: u64) -> Option<Theft> {
+    pub(super) fn last_before(&mut self, tid: Tid, at_ns: u64) -> Option<Theft> {
         self.pass(at_ns);
         let ahead = self.thefts[self.passed..].iter().map(|crossed| crossed.theft);
         ahead
@@ -59,7 +60,7 @@ impl Stolen {
 
     /// The path leads through a thread that runs, from `to_ns` back to `from_ns`. Gives the last part of that which was
     /// stolen; what is before that is still to be walked.
-    pub(super) fn walk(&mut self, tid: u32, from_ns: u64, to_ns: u64) -> Option<(u64, u64)> {
+    pub(super) fn walk(&mut self, tid: Tid, from_ns: u64, to_ns: u64) -> Option<(u64, u64)> {
         self.pass(to_ns);
         for crossed in &mut self.thefts[self.passed..] {
             let theft = crossed.theft;
@@ -94,7 +95,8 @@ impl Stolen {
 mod tests {
     use super::*;
 
-    const TID: u32 = 7;
+    const TID: Tid = Tid(7);
+    const OTHER: Tid = Tid(8);
 
     fn theft(from_ns: u64, to_ns: u64, stolen_ns: u64) -> Theft {
         Theft {
@@ -106,7 +108,7 @@ mod tests {
     }
 
     /// How much of a path through these steps was stolen.
-    fn walk(thefts: &[Theft], steps: &[(u32, u64, u64)]) -> u64 {
+    fn walk(thefts: &[Theft], steps: &[(Tid, u64, u64)]) -> u64 {
         let mut stolen = Stolen::default();
         stolen.begin(thefts.iter());
         let mut total_ns = 0;
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_from_one_thread_was_not_taken_from_another() {
-        assert_eq!(walk(&[theft(100, 200, 30)], &[(TID + 1, 0, 400)]), 0);
+        assert_eq!(walk(&[theft(100, 200, 30)], &[(OTHER, 0, 400)]), 0);
     }
 
     #[test]
@@ -149,7 +151,7 @@ mod tests {
         let thefts = [theft(100, 200, 30), theft(300, 310, 10)];
         stolen.begin(thefts.iter());
         assert_eq!(stolen.last_before(TID, 305), Some(thefts[1]));
-        assert_eq!(stolen.last_before(TID + 1, 305), None);
+        assert_eq!(stolen.last_before(OTHER, 305), None);
         assert_eq!(stolen.last_before(TID, 300), Some(thefts[0]));
         assert_eq!(stolen.last_before(TID, 100), None);
     }

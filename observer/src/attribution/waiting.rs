@@ -8,7 +8,7 @@ use super::path::{Call, Charge, Keep, Path, Reason, Step};
 use super::{Evidence, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::threads::{Back, Block, Crossed, Interval, MAX_SLICES, Owner, Slice, State};
 
 /// Slices examined for one wait, at most.
@@ -26,17 +26,17 @@ const IDLE: &str = "the thread that accepts had nothing to do meanwhile";
 const NOT_KNOWN: &str = "who accepts is not known";
 
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
-pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, path: &mut Path) {
     walk_with(evidence, turn, tid, ready_ns, Ready::Bytes, path);
 }
 
 /// The same where it is recorded that the request's task was queued at `ready_ns`: no worker took it that was idle.
-pub(super) fn walk_queue(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+pub(super) fn walk_queue(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, path: &mut Path) {
     walk_with(evidence, turn, tid, ready_ns, Ready::Task, path);
 }
 
 /// The same for a connection that thread `tid` accepted at the cursor: whatever that did is `accept_queue`.
-pub(super) fn walk_to_accept(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, path: &mut Path) {
+pub(super) fn walk_to_accept(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, path: &mut Path) {
     walk_with(evidence, turn, tid, ready_ns, Ready::Connection, path);
 }
 
@@ -51,7 +51,7 @@ enum Ready {
     Connection,
 }
 
-fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: u32, ready_ns: u64, ready: Ready, path: &mut Path) {
+fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, ready: Ready, path: &mut Path) {
     let mut wait = Wait {
         evidence,
         request: turn.id,
@@ -107,12 +107,12 @@ struct Passed {
     /// The thread ran for another request.
     for_another: bool,
     /// The thread on which the walk goes on.
-    to: u32,
+    to: Tid,
 }
 
 impl Passed {
     /// The walk goes on there, and nothing is charged.
-    const fn to(tid: u32) -> Self {
+    const fn to(tid: Tid) -> Self {
         Self {
             waking_from_ns: None,
             charged: Charged::Nothing,
@@ -138,7 +138,7 @@ impl Passed {
 struct Wait<'a, 'b> {
     evidence: &'a Evidence<'b>,
     request: RequestId,
-    tid: u32,
+    tid: Tid,
     ready_ns: u64,
     /// A slice of this length is reported by itself in any case, ns.
     reported_from_ns: u64,
@@ -154,7 +154,7 @@ impl Wait<'_, '_> {
     /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the reason. It
     /// would have taken up what was ready itself, or accepted the connection and handed it over. A thread of a blocking pool
     /// does neither.
-    fn came_first(&self, block: &Block) -> Option<u32> {
+    fn came_first(&self, block: &Block) -> Option<Tid> {
         let waker = hand_off(self.evidence, block)?;
         let thread = self.evidence.threads.get(waker)?;
         let comes_first = match self.ready {
@@ -220,7 +220,7 @@ impl Wait<'_, '_> {
     }
 
     /// What a slice says, of which what follows `now_ns` is charged.
-    fn step(&self, pid: u32, slice: &Slice, now_ns: u64) -> Passed {
+    fn step(&self, pid: Pid, slice: &Slice, now_ns: u64) -> Passed {
         let from_ns = slice.from_ns.max(self.ready_ns);
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen"),
@@ -289,7 +289,7 @@ impl Wait<'_, '_> {
     }
 
     /// The thread was in a call for others.
-    fn blocked(&self, pid: u32, block: &Block, task: Task) -> Charge {
+    fn blocked(&self, pid: Pid, block: &Block, task: Task) -> Charge {
         let call = Call {
             pid,
             syscall: block.syscall,
@@ -329,7 +329,7 @@ impl Wait<'_, '_> {
     }
 
     /// Charges these in one step. The longest of them is still considered as the longest wait.
-    fn pass_interval(&self, pid: u32, interval: &Interval, back: &Back<'_>, path: &mut Path) {
+    fn pass_interval(&self, pid: Pid, interval: &Interval, back: &Back<'_>, path: &mut Path) {
         if interval.inferred {
             path.mark_inferred();
         }
@@ -355,7 +355,7 @@ impl Wait<'_, '_> {
     }
 
     /// What of a slice is a wait, and for what.
-    fn wait_in(&self, pid: u32, slice: &Slice) -> Step {
+    fn wait_in(&self, pid: Pid, slice: &Slice) -> Step {
         let mut from_ns = slice.from_ns;
         let charge = match slice.state {
             State::Running { cpu, owner, .. } => {
@@ -380,7 +380,7 @@ impl Wait<'_, '_> {
 }
 
 /// The thread of a watched process that woke this one by what it did, if one did.
-pub(super) fn hand_off(evidence: &Evidence<'_>, block: &Block) -> Option<u32> {
+pub(super) fn hand_off(evidence: &Evidence<'_>, block: &Block) -> Option<Tid> {
     let by = block.handed_off_by()?;
     evidence
         .threads

@@ -11,7 +11,7 @@ use super::protocol::http1::RequestLine;
 use super::role::{self, Role};
 use super::speech::Speech;
 use super::turn::Turn;
-use crate::model::id::RequestId;
+use crate::model::id::{RequestId, Tid};
 
 /// Names of a connection's turns that are remembered, the newest: a history, and what waited for an earlier turn has a
 /// culprit without a request. One can be that of many turns in a row.
@@ -27,7 +27,7 @@ pub struct OutboundSend {
     /// End of the call, ns.
     pub at_ns: u64,
     /// Thread that sent.
-    pub tid: u32,
+    pub tid: Tid,
     /// Request for which it was, where known.
     pub request: Option<RequestId>,
 }
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// Thread `tid` took it out of its listener's queue.
-    pub(super) fn was_accepted(&mut self, at_ns: u64, tid: u32) {
+    pub(super) fn was_accepted(&mut self, at_ns: u64, tid: Tid) {
         self.accepted = Some(Accepted {
             at_ns,
             tid,
@@ -129,7 +129,7 @@ impl Connection {
     }
 
     /// Thread `tid` knows of it, so it was accepted by then.
-    pub(super) fn is_known_to(&mut self, tid: u32, at_ns: u64) {
+    pub(super) fn is_known_to(&mut self, tid: Tid, at_ns: u64) {
         if let (None, Some(established_ns)) = (self.accepted, self.established_ns) {
             self.accepted = Some(Accepted {
                 at_ns,
@@ -141,7 +141,7 @@ impl Connection {
     }
 
     /// Thread `tid` was woken because bytes had come: it had been accepted before they came.
-    pub(super) fn is_watched_by(&mut self, tid: u32) {
+    pub(super) fn is_watched_by(&mut self, tid: Tid) {
         if let Some(established_ns) = self.established_ns {
             self.is_known_to(tid, established_ns);
         }
@@ -251,13 +251,13 @@ impl Connection {
 
     /// The current turn, if there is one and it was answered, becomes the one before.
     pub(super) fn end_turn(&mut self) -> Option<RequestId> {
-        self.turn.as_ref().filter(|turn| turn.sent_tid != 0)?;
+        self.turn.as_ref().filter(|turn| turn.sent_tid != Tid::NONE)?;
         self.retire_turn()
     }
 
     /// Whether there is a current turn that was not answered yet.
     pub(super) fn is_unanswered(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.sent_tid == 0)
+        self.turn.as_ref().is_some_and(|turn| turn.sent_tid == Tid::NONE)
     }
 
     /// The current turn, if there is one, becomes the one before.

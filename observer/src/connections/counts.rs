@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use super::connection::{Connection, Stray};
 use crate::model::full::{Full, Table};
+use crate::model::id::Pid;
 use crate::model::protocol::Protocol;
 
 /// Processes that are counted apart between two times of asking; what others come to is counted as process 0.
@@ -16,7 +17,7 @@ pub struct Counts {
     /// Connections that made room for others, and those that found none.
     pub refused_connections: u64,
     /// The rest, by process.
-    pub by_process: BTreeMap<u32, NotFollowed>,
+    pub by_process: BTreeMap<Pid, NotFollowed>,
     /// What was counted as process 0.
     pub full: Full,
 }
@@ -54,12 +55,14 @@ impl Counts {
         sum
     }
 
-    fn of(&mut self, pid: u32) -> &mut NotFollowed {
+    fn of(&mut self, pid: Pid) -> &mut NotFollowed {
         let is_full = self.by_process.len() >= MAX_PROCESSES && !self.by_process.contains_key(&pid);
         if is_full {
             self.full.count(Table::Processes, 1);
         }
-        self.by_process.entry(if is_full { 0 } else { pid }).or_default()
+        self.by_process
+            .entry(if is_full { Pid::NONE } else { pid })
+            .or_default()
     }
 
     /// Counts the current turn of a connection if it was not answered. Tells whether.
@@ -73,7 +76,7 @@ impl Counts {
     }
 
     /// Process `pid` sent bytes while there was no turn.
-    pub(super) fn stray(&mut self, pid: u32, stray: Stray) {
+    pub(super) fn stray(&mut self, pid: Pid, stray: Stray) {
         match stray {
             Stray::Late => self.of(pid).late_sends += 1,
             Stray::BegunBefore => self.of(pid).begun_before += 1,
@@ -82,7 +85,7 @@ impl Counts {
     }
 
     /// Process `pid` used a connection of which nobody can tell who opened it, for the first time.
-    pub(super) fn unknown_direction(&mut self, pid: u32) {
+    pub(super) fn unknown_direction(&mut self, pid: Pid) {
         self.of(pid).unknown_direction += 1;
     }
 }

@@ -3,11 +3,11 @@
 //! It does not know what ends a turn at once, which is the next one.
 
 use super::{Connections, MAX_CLOSED, QUIET_NS, SETTLED_NS};
-use crate::model::id::RequestId;
+use crate::model::id::{ConnId, RequestId, Tid};
 
 impl Connections {
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
-    pub fn closed(&mut self, conn: u64) {
+    pub fn closed(&mut self, conn: ConnId) {
         if self.closed.len() == MAX_CLOSED
             && let Some(oldest) = self.closed.pop_front()
         {
@@ -18,7 +18,7 @@ impl Connections {
 
     /// The turn of a connection that was over before the call that answered it had ended: where the client has left,
     /// its refusal comes back within that call.
-    pub fn answered_too_late(&mut self, conn: u64) -> Option<RequestId> {
+    pub fn answered_too_late(&mut self, conn: ConnId) -> Option<RequestId> {
         let connection = self.connections.get_mut(&conn)?;
         if connection.closed {
             connection.end_turn()
@@ -48,7 +48,7 @@ impl Connections {
             .values()
             .filter_map(|connection| connection.turn.as_ref());
         turns.fold((0, 0), |(answered, unanswered), turn| {
-            let is_answered = turn.sent_tid != 0;
+            let is_answered = turn.sent_tid != Tid::NONE;
             (
                 answered + u64::from(is_answered),
                 unanswered + u64::from(!is_answered),

@@ -8,6 +8,7 @@ use observer_common::flags::{AT_THE_LATEST, TO_A_TICK};
 use observer_common::tcp::nagle;
 
 use super::Connections;
+use crate::model::id::ConnId;
 use crate::model::request::HeldBy;
 
 /// Bytes that were unsent when a send returned.
@@ -91,14 +92,15 @@ fn kept_by(event: &common::Held) -> HeldBy {
 impl Connections {
     /// The send that comes next on a connection left bytes unsent.
     pub fn held(&mut self, event: &common::Held) {
-        if let Some(connection) = self.connections.get_mut(&event.conn) {
+        if let Some(connection) = self.connections.get_mut(&ConnId(event.conn)) {
             connection.held = Some(Held::new(event));
         }
     }
 
     /// What the last send left unsent has left, or was looked at and had not: then it can still be long.
     pub fn left(&mut self, event: &common::Left) {
-        let connection = self.connections.get_mut(&event.conn);
+        let conn = ConnId(event.conn);
+        let connection = self.connections.get_mut(&conn);
         let turn = connection.and_then(|connection| connection.turn.as_mut());
         let Some(turn) = turn.filter(|turn| turn.sent_ns == event.sent_ns) else {
             return;
@@ -120,7 +122,7 @@ impl Connections {
         }
         let at_ns = event.header.at_ns;
         turn.heard_ns = at_ns;
-        self.quiet.push_back((at_ns, event.conn));
+        self.quiet.push_back((at_ns, conn));
         held.left = left.or(held.left);
     }
 }
@@ -185,7 +187,7 @@ mod tests {
     }
 
     fn end_ns(connections: &Connections) -> Option<u64> {
-        let connection = connections.get(1)?;
+        let connection = connections.get(ConnId(1))?;
         connection.turn(1).map(super::super::Turn::end_ns)
     }
 

@@ -33,7 +33,7 @@ pub use role::Role;
 pub use turn::Turn;
 
 use crate::model::full::{Full, Table};
-use crate::model::id::RequestId;
+use crate::model::id::{ConnId, Pid, RequestId, Tid};
 
 /// A response is over when nothing was sent for this long, ns.
 pub const QUIET_NS: u64 = 1_000_000_000;
@@ -54,17 +54,17 @@ const MAX_CLOSED: usize = 1024;
 /// All connections of the watched processes.
 #[derive(Debug, Default)]
 pub struct Connections {
-    connections: FxHashMap<u64, Connection>,
+    connections: FxHashMap<ConnId, Connection>,
     listeners: Listeners,
-    fds: FxHashMap<(u32, i32), u64>,
+    fds: FxHashMap<(Pid, i32), ConnId>,
     /// Those that are over, the oldest first.
-    closed: VecDeque<u64>,
+    closed: VecDeque<ConnId>,
     /// Turns that have an end which is not yet certain, oldest first: (when it was last heard of, connection).
-    quiet: VecDeque<(u64, u64)>,
+    quiet: VecDeque<(u64, ConnId)>,
     /// The same, as long as they are not settled: (last send, connection).
-    settling: VecDeque<(u64, u64)>,
+    settling: VecDeque<(u64, ConnId)>,
     /// Connections that were over before their request was answered, oldest first: (when, connection).
-    leaving: VecDeque<(u64, u64)>,
+    leaving: VecDeque<(u64, ConnId)>,
     /// New connections that are refused before room is looked for again: there was none.
     refusing: usize,
     /// What could not be followed.
@@ -88,13 +88,13 @@ impl Connections {
 
     /// The connection with this cookie.
     #[must_use]
-    pub fn get(&self, conn: u64) -> Option<&Connection> {
+    pub fn get(&self, conn: ConnId) -> Option<&Connection> {
         self.connections.get(&conn)
     }
 
     /// The connection behind a descriptor, as far as it was used.
     #[must_use]
-    pub fn by_fd(&self, pid: u32, fd: i32) -> Option<(u64, &Connection)> {
+    pub fn by_fd(&self, pid: Pid, fd: i32) -> Option<(ConnId, &Connection)> {
         let conn = *self.fds.get(&(pid, fd))?;
         Some((conn, self.connections.get(&conn)?))
     }
@@ -109,7 +109,7 @@ impl Connections {
     #[must_use]
     pub fn last_send_for(
         &self,
-        conn: u64,
+        conn: ConnId,
         request: RequestId,
         since_ns: u64,
         before_ns: u64,
@@ -123,7 +123,7 @@ impl Connections {
     }
 
     /// Thread `tid` works for a request.
-    pub fn touched(&mut self, id: RequestId, tid: u32) {
+    pub fn touched(&mut self, id: RequestId, tid: Tid) {
         if let Some(connection) = self.connections.get_mut(&id.conn)
             && let Some(turn) = connection.turn.as_mut().filter(|turn| turn.id == id)
         {
@@ -132,20 +132,20 @@ impl Connections {
     }
 
     /// Bytes that came on a connection woke thread `tid`.
-    pub fn woke(&mut self, conn: u64, tid: u32) {
+    pub fn woke(&mut self, conn: ConnId, tid: Tid) {
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.is_watched_by(tid);
         }
     }
 
     /// In the network of a watched process, somebody listens on `port`.
-    pub fn listens(&mut self, pid: u32, port: u16) {
+    pub fn listens(&mut self, pid: Pid, port: u16) {
         self.listeners.add(pid, port, &self.full);
     }
 
     /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on its
     /// port, or else by `bytes`.
-    fn role(&self, conn: u64, pid: u32, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
+    fn role(&self, conn: ConnId, pid: Pid, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
         let known = || self.connections.get(&conn);
         Role::of(flags)
             .or_else(|| known().map_or(Role::Unknown, |known| known.role))
@@ -155,38 +155,39 @@ impl Connections {
 
     /// The request that uses an outbound connection, as long as it was not answered itself: as a rule nobody else
     /// sends on it until then. The thread may have turned to another request since.
-    fn open_user(&self, conn: u64) -> Option<RequestId> {
+    fn open_user(&self, conn: ConnId) -> Option<RequestId> {
         let connection = self
             .connections
             .get(&conn)
             .filter(|connection| connection.role == Role::Outbound)?;
         let user = connection.used_for?;
         self.turn(user)
-            .filter(|turn| turn.sent_tid == 0)
+            .filter(|turn| turn.sent_tid == Tid::NONE)
             .map(|turn| turn.id)
     }
 
     /// A connection changed, in the context of a thread that ran for `owner`. Returns the turn that this ended.
     pub fn changed(&mut self, event: &common::Connection, owner: Option<RequestId>) -> Option<RequestId> {
+        let (conn, pid) = (ConnId(event.conn), Pid(event.tgid));
         if event.new_state == tcp::LISTEN {
-            self.listens(event.tgid, event.local_port);
+            self.listens(pid, event.local_port);
             return None;
         }
         if event.new_state == tcp::CLOSE {
-            let connection = self.connections.get_mut(&event.conn)?;
+            let connection = self.connections.get_mut(&conn)?;
             connection.closed = true;
             if connection.is_unanswered() {
-                self.leaving.push_back((event.header.at_ns, event.conn));
+                self.leaving.push_back((event.header.at_ns, conn));
             }
             return connection.end_turn();
         }
         let role = match (event.old_state, event.new_state) {
             (tcp::SYN_RECV, tcp::ESTABLISHED) => Role::Inbound,
             (tcp::CLOSE, tcp::SYN_SENT) => Role::Outbound,
-            _ => self.role(event.conn, event.tgid, event.flags, || Role::Unknown),
+            _ => self.role(conn, pid, event.flags, || Role::Unknown),
         };
         let is_whole = event.header.at_ns >= self.whole_since_ns;
-        let connection = self.known(event.conn, role, event.header.at_ns)?;
+        let connection = self.known(conn, role, event.header.at_ns)?;
         if event.flags & flags::FOUND != 0 {
             connection.found = true;
             // Found with its process it had been accepted, else it may be in its listener's queue. Before all is recorded it
@@ -201,7 +202,7 @@ impl Connections {
             // What asks for the connection is the first thing that the peer is sent.
             connection.sent_to_peer(OutboundSend {
                 at_ns: event.header.at_ns,
-                tid: event.header.tid,
+                tid: Tid(event.header.tid),
                 request: owner,
             });
         }
@@ -209,7 +210,7 @@ impl Connections {
             connection.established_ns = Some(event.header.at_ns);
         }
         if event.flags & flags::ACCEPTED != 0 {
-            connection.was_accepted(event.header.at_ns, event.header.tid);
+            connection.was_accepted(event.header.at_ns, Tid(event.header.tid));
         }
         let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
         let is_held = connection.turn.as_ref().is_some_and(|turn| turn.is_held());
@@ -220,7 +221,7 @@ impl Connections {
         }
     }
 
-    fn forget(&mut self, conn: u64) {
+    fn forget(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.remove(&conn) {
             self.counts.unanswered(&connection);
         }
@@ -228,14 +229,14 @@ impl Connections {
 
     /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,
     /// and nothing would ever tell of its end again.
-    fn used(&mut self, conn: u64, role: Role, at_ns: u64, result: i32) -> Option<&mut Connection> {
+    fn used(&mut self, conn: ConnId, role: Role, at_ns: u64, result: i32) -> Option<&mut Connection> {
         if result <= 0 && !self.connections.contains_key(&conn) {
             return None;
         }
         self.known(conn, role, at_ns)
     }
 
-    fn known(&mut self, conn: u64, role: Role, at_ns: u64) -> Option<&mut Connection> {
+    fn known(&mut self, conn: ConnId, role: Role, at_ns: u64) -> Option<&mut Connection> {
         if self.connections.len() >= MAX_CONNECTIONS
             && !self.connections.contains_key(&conn)
             && !self.make_room()
@@ -277,7 +278,7 @@ impl Connections {
     }
 
     /// Process `pid` used a connection by descriptor `fd`.
-    fn remember_fd(&mut self, pid: u32, fd: i32, conn: u64) {
+    fn remember_fd(&mut self, pid: Pid, fd: i32, conn: ConnId) {
         if fd < 0 {
             return;
         }

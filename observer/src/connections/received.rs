@@ -6,14 +6,15 @@ use super::Connections;
 use super::connection::Connection;
 use super::role::Role;
 use super::turn::Turn;
-use crate::model::id::RequestId;
+use crate::model::id::{ConnId, Pid, RequestId, Tid};
 use crate::threads::{Direction, Operation};
 
 impl Connections {
     /// Bytes were received. Returns the operation for the thread, and the turn that this ended.
     pub fn received(&mut self, event: &Receive, head: &[u8]) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
-        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_received(head));
+        let (conn, pid) = (ConnId(event.conn), Pid(event.tgid));
+        let role = self.role(conn, pid, event.flags, || Role::of_received(head));
         let is_whole = at_ns >= self.whole_since_ns;
         // What came before can have been read before, unseen.
         let arrived_ns = if event.arrived_ns < self.whole_since_ns {
@@ -21,14 +22,14 @@ impl Connections {
         } else {
             event.arrived_ns
         };
-        let Some(connection) = self.used(event.conn, role, at_ns, event.result) else {
+        let Some(connection) = self.used(conn, role, at_ns, event.result) else {
             return (None, None);
         };
         if !is_whole {
             connection.found = true;
             return (None, None);
         }
-        connection.is_known_to(event.header.tid, at_ns);
+        connection.is_known_to(Tid(event.header.tid), at_ns);
         if event.result <= 0 || event.flags & flags::PEEK != 0 {
             return (None, None);
         }
@@ -41,21 +42,21 @@ impl Connections {
             Role::Inbound => {
                 let (request, ended) = connection.reads(event, head, arrived_ns);
                 if connection.closed {
-                    self.leaving.push_back((at_ns, event.conn));
+                    self.leaving.push_back((at_ns, conn));
                 }
                 (request, ended)
             }
         };
         if is_unknown {
-            self.counts.unknown_direction(event.tgid);
+            self.counts.unknown_direction(pid);
         }
         if is_new_fd {
-            self.remember_fd(event.tgid, event.fd, event.conn);
+            self.remember_fd(pid, event.fd, conn);
         }
         let operation = Operation {
             at_ns,
             direction: Direction::In,
-            conn: event.conn,
+            conn,
             arrived_ns,
             request,
             outbound,
@@ -80,7 +81,7 @@ impl Connection {
         if self.turn.is_none() {
             self.nth += 1;
             let id = RequestId {
-                conn: event.conn,
+                conn: ConnId(event.conn),
                 nth: self.nth,
             };
             let mut turn = Turn::begin(id, event, arrived_ns, self.accepted);
@@ -89,7 +90,7 @@ impl Connection {
         }
         let turn = self.turn.as_mut().map(|turn| {
             turn.bytes_in += u64::from(event.result.unsigned_abs());
-            turn.touched_by(event.header.tid);
+            turn.touched_by(Tid(event.header.tid));
             turn.add_head(head);
             turn.id
         });

@@ -10,6 +10,7 @@ use observer_common::flags;
 
 use super::protocol::{http1, told_by};
 use crate::model::full::{Full, Table};
+use crate::model::id::Pid;
 use crate::model::protocol::Protocol;
 
 /// Who opened a connection.
@@ -66,10 +67,10 @@ const MAX_LISTENERS: usize = 65_536;
 
 /// Where somebody listens, as far as is known: process in whose network that is, port.
 #[derive(Debug, Default)]
-pub(super) struct Listeners(HashSet<(u32, u16)>);
+pub(super) struct Listeners(HashSet<(Pid, u16)>);
 
 impl Listeners {
-    pub(super) fn add(&mut self, pid: u32, port: u16, full: &Full) {
+    pub(super) fn add(&mut self, pid: Pid, port: u16, full: &Full) {
         if self.0.len() < MAX_LISTENERS || self.0.contains(&(pid, port)) {
             self.0.insert((pid, port));
         } else {
@@ -78,7 +79,7 @@ impl Listeners {
     }
 
     /// What they tell of a connection of process `pid` with this local address.
-    pub(super) fn role(&self, pid: u32, local: Option<SocketAddr>) -> Role {
+    pub(super) fn role(&self, pid: Pid, local: Option<SocketAddr>) -> Role {
         match local {
             Some(local) if self.0.contains(&(pid, local.port())) => Role::Inbound,
             _ => Role::Unknown,

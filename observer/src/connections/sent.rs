@@ -6,7 +6,7 @@ use super::Connections;
 use super::connection::{Connection, OutboundSend, Stray};
 use super::protocol::http1;
 use super::role::Role;
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::threads::{Direction, Operation};
 
 impl Connections {
@@ -20,15 +20,16 @@ impl Connections {
         owner: impl FnOnce() -> Option<RequestId>,
     ) -> Option<Operation> {
         let at_ns = event.header.at_ns;
-        let role = self.role(event.conn, event.tgid, event.flags, || Role::of_sent(head));
+        let (conn, pid) = (ConnId(event.conn), Pid(event.tgid));
+        let role = self.role(conn, pid, event.flags, || Role::of_sent(head));
         let owner = if role == Role::Inbound {
             None
         } else {
             // One that has its answer can have given the connection to another before it answers itself.
-            served().or_else(|| self.open_user(event.conn)).or_else(owner)
+            served().or_else(|| self.open_user(conn)).or_else(owner)
         };
         let is_whole = at_ns >= self.whole_since_ns;
-        let connection = self.used(event.conn, role, at_ns, event.result)?;
+        let connection = self.used(conn, role, at_ns, event.result)?;
         if !is_whole {
             connection.found = true;
             return None;
@@ -48,22 +49,22 @@ impl Connections {
         };
         let is_new_fd = connection.uses(event.fd);
         if let Some(stray) = stray {
-            self.counts.stray(event.tgid, stray);
+            self.counts.stray(pid, stray);
         }
         if is_unknown {
-            self.counts.unknown_direction(event.tgid);
+            self.counts.unknown_direction(pid);
         }
         if !outbound && event.result > 0 && request.is_some() {
-            self.quiet.push_back((at_ns, event.conn));
-            self.settling.push_back((at_ns, event.conn));
+            self.quiet.push_back((at_ns, conn));
+            self.settling.push_back((at_ns, conn));
         }
         if is_new_fd {
-            self.remember_fd(event.tgid, event.fd, event.conn);
+            self.remember_fd(pid, event.fd, conn);
         }
         Some(Operation {
             at_ns,
             direction: Direction::Out,
-            conn: event.conn,
+            conn,
             arrived_ns: 0,
             request,
             outbound,
@@ -82,7 +83,7 @@ impl Connection {
         match &mut self.turn {
             Some(turn) if self.role != Role::Outbound && http1::is_interim(head, bytes) => {
                 turn.bytes_out += bytes;
-                turn.touched_by(event.header.tid);
+                turn.touched_by(Tid(event.header.tid));
                 true
             }
             _ => false,
@@ -94,7 +95,7 @@ impl Connection {
         if event.result > 0 {
             self.sent_to_peer(OutboundSend {
                 at_ns: event.header.at_ns,
-                tid: event.header.tid,
+                tid: Tid(event.header.tid),
                 request,
             });
         }
@@ -102,12 +103,12 @@ impl Connection {
 
     /// Something of the answer was sent, or was to be: gives the turn, if there is one.
     fn answers(&mut self, event: &Send, head: &[u8]) -> Option<RequestId> {
-        let (at_ns, tid) = (event.header.at_ns, event.header.tid);
+        let (at_ns, tid) = (event.header.at_ns, Tid(event.header.tid));
         let turn = self.turn.as_mut()?;
         turn.touched_by(tid);
         if event.result > 0 {
             turn.status = turn.status.or_else(|| http1::final_status(head));
-            if turn.sent_tid == 0 {
+            if turn.sent_tid == Tid::NONE {
                 self.speech.answered(turn);
             }
             turn.sent_ns = at_ns;

@@ -43,13 +43,21 @@ mod tests {
     use observer_common::Receive;
 
     use super::*;
-    use crate::model::id::RequestId;
+    use crate::model::id::{ConnId, RequestId};
 
     /// What turns that begin so, and are answered with such a status, are taken for one after the other.
     fn spoken(turns: &[(&[u8], Option<u16>)]) -> Vec<Protocol> {
         let mut speech = Speech::default();
         let one = |(head, status): &(&[u8], Option<u16>)| {
-            let mut turn = Turn::begin(RequestId { conn: 1, nth: 1 }, &Receive::zeroed(), 0, None);
+            let mut turn = Turn::begin(
+                RequestId {
+                    conn: ConnId(1),
+                    nth: 1,
+                },
+                &Receive::zeroed(),
+                0,
+                None,
+            );
             turn.add_head(head);
             turn.status = *status;
             speech.answered(&mut turn);

@@ -62,7 +62,7 @@ fn connections_whose_end_was_lost_make_room() {
     }
     assert_eq!(connections.connections.len(), MAX_CONNECTIONS - MAKES_ROOM + 1);
     assert_eq!(connections.counts.refused_connections, MAKES_ROOM as u64);
-    let known = |conn| connections.get(conn).is_some();
+    let known = |conn| connections.get(ConnId(conn)).is_some();
     assert!(known(1) && known(last), "those in use stay");
     assert!(!known(2) && !known(MAKES_ROOM as u64));
     assert_eq!(unanswered(&connections), 0);
@@ -93,7 +93,7 @@ fn a_failed_call_on_a_connection_that_is_over_is_nothing_new() {
     for conn in 1..=2 * MAX_CLOSED as u64 {
         connections.received(&receive(conn, 1, 5), b"");
         connections.changed(&becomes(conn, 2, tcp::CLOSE), None);
-        connections.closed(conn);
+        connections.closed(ConnId(conn));
     }
     // The server answers clients that have left.
     for conn in 1..=2 * MAX_CLOSED as u64 {
@@ -109,11 +109,17 @@ fn a_client_that_leaves_within_the_call_that_answers_it_was_answered() {
     let mut connections = Connections::default();
     connections.received(&receive(1, 1, 5), b"");
     connections.changed(&becomes(1, 2, tcp::CLOSE), None);
-    connections.closed(1);
+    connections.closed(ConnId(1));
     connections.sent(&send(1, 3, 5), b"", || None, || None);
-    let ended = connections.answered_too_late(1);
-    assert_eq!(ended, Some(RequestId { conn: 1, nth: 1 }));
-    assert_eq!(connections.answered_too_late(1), None, "once");
+    let ended = connections.answered_too_late(ConnId(1));
+    assert_eq!(
+        ended,
+        Some(RequestId {
+            conn: ConnId(1),
+            nth: 1
+        })
+    );
+    assert_eq!(connections.answered_too_late(ConnId(1)), None, "once");
     connections.count_unanswered(u64::MAX);
     assert_eq!(unanswered(&connections), 0);
 }
@@ -125,7 +131,7 @@ fn a_request_that_is_not_answered_is_counted_once_though_its_client_is_forgotten
     for conn in 1..=count {
         connections.received(&receive(conn, 1, 5), b"");
         connections.changed(&becomes(conn, 2, tcp::CLOSE), None);
-        connections.closed(conn);
+        connections.closed(ConnId(conn));
     }
     connections.count_unanswered(3);
     assert_eq!(
@@ -177,13 +183,13 @@ fn full_tables(full: &Full) -> Vec<(Table, u64)> {
 fn descriptors_and_ports_that_find_no_place_are_counted() {
     let mut connections = Connections::default();
     for fd in 0..=MAX_CONNECTIONS as i32 {
-        connections.remember_fd(1, fd, 5);
+        connections.remember_fd(Pid(1), fd, ConnId(5));
     }
-    connections.remember_fd(1, 0, 6);
-    for pid in 1..=2 {
+    connections.remember_fd(Pid(1), 0, ConnId(6));
+    for pid in [1, 2].map(Pid) {
         (0..=u16::MAX).for_each(|port| connections.listens(pid, port));
     }
-    connections.listens(1, 8080);
+    connections.listens(Pid(1), 8080);
     assert_eq!(
         full_tables(&connections.full),
         [(Table::Descriptors, 1), (Table::Listeners, 1 << 16)]
@@ -194,10 +200,10 @@ fn descriptors_and_ports_that_find_no_place_are_counted() {
 fn what_belongs_to_no_request_of_too_many_processes_is_counted_together() {
     let mut connections = Connections::default();
     for pid in 1..=5_000 {
-        connections.counts.unknown_direction(pid);
+        connections.counts.unknown_direction(Pid(pid));
     }
     assert_eq!(connections.counts.sum().unknown_direction, 5_000);
-    let together = connections.counts.by_process[&0].unknown_direction;
+    let together = connections.counts.by_process[&Pid::NONE].unknown_direction;
     assert!(together > 0);
     assert_eq!(
         full_tables(&connections.counts.full),
@@ -209,10 +215,16 @@ fn what_belongs_to_no_request_of_too_many_processes_is_counted_together() {
 fn a_request_on_which_more_threads_work_than_are_remembered_says_so() {
     let mut connections = Connections::default();
     connections.received(&receive(1, 1, 5), b"");
-    let id = connections.turn(RequestId { conn: 1, nth: 1 }).unwrap().id;
-    (2..=8).for_each(|tid| connections.touched(id, tid));
+    let id = connections
+        .turn(RequestId {
+            conn: ConnId(1),
+            nth: 1,
+        })
+        .unwrap()
+        .id;
+    (2..=8).for_each(|tid| connections.touched(id, Tid(tid)));
     assert!(!connections.turn(id).unwrap().has_more_tids());
-    connections.touched(id, 9);
+    connections.touched(id, Tid(9));
     assert!(connections.turn(id).unwrap().has_more_tids());
 }
 
@@ -221,7 +233,10 @@ fn a_send_to_a_peer_that_is_asked_for_after_many_later_ones_is_counted() {
     const PEER: u64 = 7;
     let mut connections = Connections::default();
     connections.changed(&becomes(PEER, 1, tcp::SYN_SENT), None);
-    let request = RequestId { conn: 1, nth: 1 };
+    let request = RequestId {
+        conn: ConnId(1),
+        nth: 1,
+    };
     let asks = |connections: &mut Connections, at_ns| {
         let event = common::Send {
             flags: flags::OUTBOUND,
@@ -230,10 +245,10 @@ fn a_send_to_a_peer_that_is_asked_for_after_many_later_ones_is_counted() {
         connections.sent(&event, b"", || Some(request), || None);
     };
     (10..70).for_each(|at_ns| asks(&mut connections, at_ns));
-    let last = connections.last_send_for(PEER, request, 1, 11);
+    let last = connections.last_send_for(ConnId(PEER), request, 1, 11);
     assert_eq!(last.map(|send| send.at_ns), Some(10));
     assert_eq!(connections.full, Full::default());
     (70..100).for_each(|at_ns| asks(&mut connections, at_ns));
-    assert_eq!(connections.last_send_for(PEER, request, 1, 11), None);
+    assert_eq!(connections.last_send_for(ConnId(PEER), request, 1, 11), None);
     assert_eq!(full_tables(&connections.full), [(Table::PeerSends, 1)]);
 }

@@ -5,7 +5,7 @@ use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 use super::accepted::Accepted;
 use super::held::Held;
 use super::protocol::http1::RequestLine;
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::model::protocol::Protocol;
 
 /// Threads that are remembered of a request, the first.
@@ -17,7 +17,7 @@ pub struct Turn {
     /// Which.
     pub id: RequestId,
     /// Process that read it.
-    pub pid: u32,
+    pub pid: Pid,
     /// Arrival of the first byte, ns; equals `read_ns` when it was not seen.
     pub arrival_ns: u64,
     /// The arrival was seen.
@@ -25,7 +25,7 @@ pub struct Turn {
     /// End of the first read, ns.
     pub read_ns: u64,
     /// Thread that read first.
-    pub read_tid: u32,
+    pub read_tid: Tid,
     /// Runtime task that read first.
     pub read_task: Task,
     /// How the connection was accepted, when that was after the arrival.
@@ -36,8 +36,8 @@ pub struct Turn {
     pub held: Option<Held>,
     /// When its end was last heard of, ns.
     pub(super) heard_ns: u64,
-    /// Thread that sent last; 0 before the first send.
-    pub sent_tid: u32,
+    /// Thread that sent last; none before the first send.
+    pub sent_tid: Tid,
     /// Runtime task that sent last.
     pub sent_task: Task,
     /// Bytes received.
@@ -52,7 +52,7 @@ pub struct Turn {
     pub status: Option<u16>,
     /// What its connection spoke, once it was answered.
     pub protocol: Protocol,
-    tids: [u32; MAX_TIDS],
+    tids: [Tid; MAX_TIDS],
     /// There were more.
     has_more_tids: bool,
     head: [u8; REQUEST_HEAD_BYTES],
@@ -72,17 +72,17 @@ impl Turn {
         };
         Self {
             id,
-            pid: event.tgid,
+            pid: Pid(event.tgid),
             arrival_ns,
             arrival_seen,
             read_ns,
-            read_tid: event.header.tid,
+            read_tid: Tid(event.header.tid),
             read_task: Task::new(event.task),
             accepted: accepted.filter(|accepted| id.nth == 1 && accepted.at_ns > arrival_ns),
             sent_ns: 0,
             held: None,
             heard_ns: 0,
-            sent_tid: 0,
+            sent_tid: Tid::NONE,
             sent_task: Task::UNKNOWN,
             bytes_in: 0,
             bytes_out: 0,
@@ -90,7 +90,7 @@ impl Turn {
             rss_end: event.rss_pages,
             status: None,
             protocol: Protocol::default(),
-            tids: [0; MAX_TIDS],
+            tids: [Tid::NONE; MAX_TIDS],
             has_more_tids: false,
             head: [0; REQUEST_HEAD_BYTES],
             head_bytes: 0,
@@ -141,8 +141,8 @@ impl Turn {
     }
 
     /// Threads that touched it, the first few.
-    pub fn tids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.tids.iter().copied().take_while(|&tid| tid != 0)
+    pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
+        self.tids.iter().copied().take_while(|&tid| tid != Tid::NONE)
     }
 
     /// Adds what a receive brought, as far as all before it was kept.
@@ -153,8 +153,12 @@ impl Turn {
         self.head_bytes += bytes;
     }
 
-    pub(super) fn touched_by(&mut self, tid: u32) {
-        if let Some(slot) = self.tids.iter_mut().find(|slot| **slot == 0 || **slot == tid) {
+    pub(super) fn touched_by(&mut self, tid: Tid) {
+        if let Some(slot) = self
+            .tids
+            .iter_mut()
+            .find(|slot| **slot == Tid::NONE || **slot == tid)
+        {
             *slot = tid;
         } else {
             self.has_more_tids = true;

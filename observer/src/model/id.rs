@@ -1,12 +1,59 @@
-//! What requests and the tasks of a runtime are known by.
+//! What processes, threads, connections, requests and the tasks of a runtime are known by.
+//!
+//! Each has a type of its own, so that none is taken for another. Records have plain numbers: who takes one apart says
+//! which each is.
 
-use observer_common::task;
+use std::fmt::{self, Display, Formatter};
+
+use observer_common::{conn, task};
+
+/// A process, by the number that the kernel gives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Pid(pub u32);
+
+impl Pid {
+    /// None that has a program: the idle threads of the kernel are of this one.
+    pub const NONE: Self = Self(0);
+}
+
+impl Display for Pid {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A thread, by the number that the kernel gives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Tid(pub u32);
+
+impl Tid {
+    /// None that has a program: the idle thread of a CPU.
+    pub const NONE: Self = Self(0);
+}
+
+impl Display for Tid {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A connection, by the cookie of its socket, which is unique while the machine is up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct ConnId(pub u64);
+
+impl ConnId {
+    /// None.
+    pub const NONE: Self = Self(conn::NONE);
+}
 
 /// Identity of a request: its connection and its place on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RequestId {
     /// Connection.
-    pub conn: u64,
+    pub conn: ConnId,
     /// Place on the connection, from 1.
     pub nth: u64,
 }

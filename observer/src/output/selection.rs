@@ -127,7 +127,7 @@ impl Selections {
 }
 
 fn drawn(id: RequestId) -> bool {
-    mix(mix(id.conn).wrapping_add(id.nth)).is_multiple_of(SAMPLE_ONE_IN)
+    mix(mix(id.conn.0).wrapping_add(id.nth)).is_multiple_of(SAMPLE_ONE_IN)
 }
 
 /// The output function of splitmix64 (Steele, Lea, Flood 2014). Socket cookies and places are counted up
@@ -142,10 +142,11 @@ const fn mix(value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::ConnId;
 
     /// Asks for one request, and writes it with so many spans if it is wanted.
     fn write(selection: &mut Selection, nth: u64, spans: usize) -> Option<Why> {
-        let why = selection.wants(RequestId { conn: 1, nth }, 9, Some(5))?;
+        let why = selection.wants(RequestId { conn: ConnId(1), nth }, 9, Some(5))?;
         selection.wrote(why, spans);
         Some(why)
     }
@@ -181,12 +182,26 @@ mod tests {
         let asked_for = [Requests::None, Requests::All, Requests::Tail];
         let mut selections = Selections::new(&asked_for);
         assert!(selections.asked_for().eq(asked_for));
-        let wanted = selections.wants(RequestId { conn: 1, nth: 1 }, 9, Some(5));
+        let wanted = selections.wants(
+            RequestId {
+                conn: ConnId(1),
+                nth: 1,
+            },
+            9,
+            Some(5),
+        );
         let whys = [0, 1, 2, 3, MAX_OUTPUTS].map(|output| wanted.by(output));
         assert_eq!(whys, [None, Some(Why::All), Some(Why::Tail), None, None]);
         // The tail of one window is used up by the only output that counts it.
         selections.wrote(wanted, MAX_TAIL_SPANS);
-        let wanted = selections.wants(RequestId { conn: 1, nth: 1 }, 9, Some(5));
+        let wanted = selections.wants(
+            RequestId {
+                conn: ConnId(1),
+                nth: 1,
+            },
+            9,
+            Some(5),
+        );
         assert!(wanted.by_any());
         assert_eq!([1, 2].map(|output| wanted.by(output)), [Some(Why::All), None]);
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::Pipeline;
 use crate::event::{self, text};
+use crate::model::id::{Pid, Tid};
 use crate::model::report::OwnCost;
 use crate::output::{Sinks, each};
 use crate::runtime::tokio::polls::Polls;
@@ -11,11 +12,11 @@ use crate::runtime::tokio::polls::Polls;
 impl Pipeline {
     pub(super) fn thread_named(&mut self, event: &event::ThreadName) {
         self.threads
-            .named(event.header.tid, event.tgid, &text(&event.comm));
+            .named(Tid(event.header.tid), Pid(event.tgid), &text(&event.comm));
     }
 
     pub(super) fn descriptor_named(&mut self, event: &event::FdName) {
-        self.names.fd(event.header.tid, event.fd, &text(&event.name));
+        self.names.fd(Pid(event.header.tid), event.fd, &text(&event.name));
     }
 
     pub(super) fn memory(&mut self, event: &event::Memory) {
@@ -29,7 +30,7 @@ impl Pipeline {
 
     pub(super) fn port(&mut self, event: &event::Port) {
         if let Ok(port) = u16::try_from(event.port) {
-            self.connections.listens(event.header.tid, port);
+            self.connections.listens(Pid(event.header.tid), port);
         }
     }
 

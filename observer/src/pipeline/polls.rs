@@ -1,19 +1,19 @@
 //! Hands polls on, where they are recorded: to the threads that turn to tasks by them, and to the summary.
 
-use observer_common::{Header, PollEnd, PollStart};
+use observer_common::{PollEnd, PollStart};
 
 use super::Pipeline;
 use crate::connections::Connections;
-use crate::model::id::Task;
+use crate::model::id::{Pid, Task, Tid};
 use crate::model::poll::Poll;
 use crate::model::report::LongPoll;
 use crate::summary::without_query;
 use crate::threads::Threads;
 
 impl Pipeline {
-    pub(super) fn seen_in(&mut self, header: &Header, pid: u32, task: u64) {
+    pub(super) fn seen_in(&mut self, tid: Tid, pid: Pid, task: u64) {
         if let Some(polls) = &mut self.polls {
-            polls.seen_in(header.tid, pid, Task::new(task));
+            polls.seen_in(tid, pid, Task::new(task));
         }
     }
 
@@ -24,20 +24,20 @@ impl Pipeline {
             self.threads.polled(event);
         }
         self.threads
-            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, task);
+            .turned_to(Tid(header.tid), Pid(event.tgid), header.cpu, header.at_ns, task);
     }
 
     pub(super) fn poll_ended(&mut self, event: &PollEnd) {
         let Some(polls) = &mut self.polls else { return };
         let header = &event.header;
+        let (tid, pid) = (Tid(header.tid), Pid(event.tgid));
         let ended = polls.ended(event);
-        let outer = polls.task(header.tid, event.tgid);
+        let outer = polls.task(tid, pid);
         if let Some(poll) = ended {
             let name = || long_poll(&poll, &self.threads, &self.connections, self.unix_offset_ns);
             self.summary.poll(&poll, name);
         }
-        self.threads
-            .turned_to(header.tid, event.tgid, header.cpu, header.at_ns, outer);
+        self.threads.turned_to(tid, pid, header.cpu, header.at_ns, outer);
     }
 }
 
@@ -46,7 +46,7 @@ fn long_poll(poll: &Poll, threads: &Threads, connections: &Connections, unix_off
     let end_ns = poll.start_ns.saturating_add(poll.dur_ns);
     // At its end a poll may have begun with the connection's next request.
     let request = threads
-        .get(poll.tid)
+        .get(Tid(poll.tid))
         .and_then(|thread| thread.did_most_for(poll.start_ns, end_ns));
     let name = request.and_then(|id| connections.get(id.conn)?.name(id.nth));
     LongPoll {

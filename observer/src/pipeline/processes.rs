@@ -6,11 +6,12 @@ use observer_common::{Header, ProcessChange, flags};
 
 use super::Pipeline;
 use crate::event;
+use crate::model::id::{Pid, Tid};
 use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::output::{Sinks, each};
 
 impl Pipeline {
-    fn process_ended(&mut self, pid: u32) {
+    fn process_ended(&mut self, pid: Pid) {
         self.runtimes.forget(pid);
         self.threads.process_ended(pid);
         if let Some(polls) = &mut self.polls {
@@ -18,11 +19,11 @@ impl Pipeline {
         }
     }
 
-    fn line(&self, header: &Header, event: ProcessEvent, pid: u32, comm: Option<String>) -> ProcessLine {
+    fn line(&self, header: &Header, event: ProcessEvent, pid: Pid, comm: Option<String>) -> ProcessLine {
         ProcessLine {
             unix_ns: self.unix_ns(header.at_ns),
             event,
-            pid,
+            pid: pid.0,
             comm,
             parent: None,
             watched: None,
@@ -38,44 +39,45 @@ impl Pipeline {
         sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         let comm = event::text(&event.comm);
-        let header = &event.header;
+        let (header, pid, child) = (&event.header, Pid(event.tgid), Pid(event.child_tgid));
         match ProcessChange::from_u32(event.change) {
-            Some(ProcessChange::Fork) if event.child_tgid == event.tgid => {
+            Some(ProcessChange::Fork) if child == pid => {
                 self.started(event, &comm);
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
-                self.summary.forked(event.tgid, event.child_tgid);
+                self.summary.forked(pid.0, child.0);
                 let watched = event.flags & flags::WATCHED != 0;
                 if watched {
-                    self.watch(header, event.child_tgid, None, sinks)?;
+                    self.watch(header, child, None, sinks)?;
                     self.started(event, &comm);
                 }
                 let line = ProcessLine {
-                    parent: Some(event.tgid),
+                    parent: Some(pid.0),
                     watched: Some(watched),
-                    ..self.line(header, ProcessEvent::Fork, event.child_tgid, Some(comm))
+                    ..self.line(header, ProcessEvent::Fork, child, Some(comm))
                 };
                 each(sinks, |sink| sink.process(&line))
             }
             Some(ProcessChange::Exec) => {
-                self.process_ended(event.tgid);
-                let line = self.line(header, ProcessEvent::Exec, event.tgid, Some(comm));
+                self.process_ended(pid);
+                let line = self.line(header, ProcessEvent::Exec, pid, Some(comm));
                 each(sinks, |sink| sink.process(&line))
             }
             Some(ProcessChange::Exit) => {
-                self.threads.ended(header.tid, header.at_ns);
+                let tid = Tid(header.tid);
+                self.threads.ended(tid, header.at_ns);
                 if let Some(polls) = &mut self.polls {
-                    polls.thread_ended(header.tid);
+                    polls.thread_ended(tid);
                 }
                 if event.flags & flags::GROUP_DEAD == 0 {
                     return Ok(());
                 }
-                self.gone(header, event.tgid, Some(comm), sinks)
+                self.gone(header, pid, Some(comm), sinks)
             }
             Some(ProcessChange::Listens) => {
-                self.watch(header, event.tgid, Some(&comm), sinks)?;
-                let line = self.line(header, ProcessEvent::Start, event.tgid, Some(comm));
+                self.watch(header, pid, Some(&comm), sinks)?;
+                let line = self.line(header, ProcessEvent::Start, pid, Some(comm));
                 each(sinks, |sink| sink.process(&line))
             }
             None => Ok(()),
@@ -84,7 +86,7 @@ impl Pipeline {
 
     /// A thread, or the first one of a child, was begun by another.
     fn started(&mut self, event: &observer_common::Process, comm: &str) {
-        let (pid, tid) = (event.child_tgid, event.child_tid);
+        let (pid, tid) = (Pid(event.child_tgid), Tid(event.child_tid));
         if let Some(id) = self.threads.started(&event.header, pid, tid, comm) {
             self.connections.touched(id, tid);
         }
@@ -97,29 +99,30 @@ impl Pipeline {
         sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         let (header, comm) = (&event.header, event::text(&event.comm));
-        let parent = Some(event.parent).filter(|parent| *parent != 0);
+        let pid = Pid(header.tid);
+        let parent = Some(Pid(event.parent)).filter(|parent| *parent != Pid::NONE);
         let first = parent.is_none().then_some(&*comm);
         if let Some(parent) = parent {
-            self.summary.forked(parent, header.tid);
+            self.summary.forked(parent.0, pid.0);
         }
-        self.watch(header, header.tid, first, sinks)?;
+        self.watch(header, pid, first, sinks)?;
         let line = ProcessLine {
-            parent,
-            ..self.line(header, ProcessEvent::Start, header.tid, Some(comm.clone()))
+            parent: parent.map(|parent| parent.0),
+            ..self.line(header, ProcessEvent::Start, pid, Some(comm.clone()))
         };
         each(sinks, |sink| sink.process(&line))
     }
 
     /// A watched process has ended, though no record of the kernel half says so.
     pub(super) fn target_gone(&mut self, event: &event::TargetGone, sinks: Sinks<'_, '_>) -> io::Result<()> {
-        self.gone(&event.header, event.header.tid, None, sinks)
+        self.gone(&event.header, Pid(event.header.tid), None, sinks)
     }
 
     /// Process `pid` is watched from now on, as the child of another, or as the first of its family with its name.
     fn watch(
         &mut self,
         header: &Header,
-        pid: u32,
+        pid: Pid,
         first: Option<&str>,
         sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
@@ -128,7 +131,7 @@ impl Pipeline {
         self.targets.insert(pid);
         if let Some(comm) = first {
             self.serving.watch(pid, comm);
-            self.summary.target(pid, Some(comm));
+            self.summary.target(pid.0, Some(comm));
         }
         Ok(())
     }
@@ -136,7 +139,7 @@ impl Pipeline {
     fn gone(
         &mut self,
         header: &Header,
-        pid: u32,
+        pid: Pid,
         comm: Option<String>,
         sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::attribution::held_back;
 use crate::connections::Turn;
-use crate::model::id::RequestId;
+use crate::model::id::{ConnId, RequestId};
 use crate::model::request::{Figures, LongestWait, Request};
 use crate::output::Wanted;
 
@@ -31,7 +31,7 @@ pub(super) struct Explained {
 #[derive(Default)]
 pub(super) struct Settled {
     /// Boxed, because a table that grows holds room for twice as many, and a turn takes half a KiB.
-    turns: FxHashMap<u64, Box<Explained>>,
+    turns: FxHashMap<ConnId, Box<Explained>>,
     /// How many of them will be written.
     lines: usize,
     /// How many spans these have.
@@ -87,7 +87,7 @@ impl Settled {
         self.turns.insert(conn, Box::new(explained));
     }
 
-    pub(super) fn take(&mut self, conn: u64) -> Option<Explained> {
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Explained> {
         let explained = self.turns.remove(&conn)?;
         self.lines -= usize::from(explained.line.is_some());
         self.spans -= explained.spans();

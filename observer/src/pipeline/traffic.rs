@@ -5,57 +5,59 @@ use std::io;
 use observer_common::{Connection, Receive, Send, Waking, tcp};
 
 use super::Pipeline;
-use crate::model::id::Task;
+use crate::model::id::{ConnId, Pid, Task, Tid};
 use crate::output::Sinks;
 use crate::syscall;
 
 impl Pipeline {
     /// A thread was made runnable, which can be for a request.
     pub(super) fn woken(&mut self, event: &Waking) {
+        let tid = Tid(event.header.tid);
         if let Some(id) = self.threads.woken(event) {
-            self.connections.touched(id, event.header.tid);
+            self.connections.touched(id, tid);
         }
         // Who wakes a futex does so also where the network has just interrupted it.
         if !syscall::is_futex(event.waker_syscall) {
-            self.connections.woke(event.conn, event.header.tid);
+            self.connections.woke(ConnId(event.conn), tid);
         }
     }
 
     pub(super) fn received(&mut self, event: &Receive, head: &[u8], sinks: Sinks<'_, '_>) -> io::Result<()> {
-        self.seen_in(&event.header, event.tgid, event.task);
+        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        self.seen_in(tid, pid, event.task);
         let (operation, ended) = self.connections.received(event, head);
         if let Some(turn) = ended {
             self.finish_turn(turn, sinks)?;
         }
         if let Some(operation) = operation {
-            self.threads
-                .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
+            self.threads.operated(tid, pid, event.header.cpu, &operation);
         }
         Ok(())
     }
 
     pub(super) fn sent(&mut self, event: &Send, head: &[u8], sinks: Sinks<'_, '_>) -> io::Result<()> {
-        self.seen_in(&event.header, event.tgid, event.task);
-        let served = || self.threads.served_by(event.tgid, Task::new(event.task));
-        let owner = || self.threads.owner(event.header.tid);
+        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        self.seen_in(tid, pid, event.task);
+        let served = || self.threads.served_by(pid, Task::new(event.task));
+        let owner = || self.threads.owner(tid);
         if let Some(operation) = self.connections.sent(event, head, served, owner) {
-            self.threads
-                .operated(event.header.tid, event.tgid, event.header.cpu, &operation);
+            self.threads.operated(tid, pid, event.header.cpu, &operation);
         }
-        if let Some(turn) = self.connections.answered_too_late(event.conn) {
+        if let Some(turn) = self.connections.answered_too_late(ConnId(event.conn)) {
             self.finish_turn(turn, sinks)?;
         }
         Ok(())
     }
 
     pub(super) fn connection_changed(&mut self, event: &Connection, sinks: Sinks<'_, '_>) -> io::Result<()> {
-        let owner = self.threads.owner(event.header.tid);
+        let owner = self.threads.owner(Tid(event.header.tid));
         if let Some(turn) = self.connections.changed(event, owner) {
             self.finish_turn(turn, sinks)?;
         }
         if event.new_state == tcp::CLOSE {
-            self.connections.closed(event.conn);
-            self.settled.take(event.conn);
+            let conn = ConnId(event.conn);
+            self.connections.closed(conn);
+            self.settled.take(conn);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ended, Listener, Place, Serving, Traffic, Watched};
 use crate::model::hint::{Hint, HintKind};
+use crate::model::id::Pid;
 use crate::model::process::Successor;
 
 const WHO_SERVES: &str = "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
@@ -48,7 +49,7 @@ impl Serving {
             .collect();
         (!counts.is_empty()).then(|| Hint {
             kind: HintKind::FullTables,
-            pid,
+            pid: pid.0,
             pids: Vec::new(),
             text: format!("tables of observer were full: {}", counts.join(", ")),
             remedy: "\"Bounds\" in docs/schema.md says what was forgotten, and what is missing for it"
@@ -82,7 +83,7 @@ impl Serving {
         let pid = *self.watched.keys().next()?;
         (!parts.is_empty()).then(|| Hint {
             kind: HintKind::NoTurns,
-            pid,
+            pid: pid.0,
             pids: Vec::new(),
             text: format!("no request was seen: {}", parts.join(", ")),
             remedy:
@@ -94,15 +95,15 @@ impl Serving {
 
 impl Watched {
     /// Its name and number.
-    fn name(&self, pid: u32) -> String {
+    fn name(&self, pid: Pid) -> String {
         named(&self.comm, pid)
     }
 
     /// There was no request, and this is why.
-    fn hint(&self, kind: HintKind, pid: u32, why: &str, remedy: &str) -> Hint {
+    fn hint(&self, kind: HintKind, pid: Pid, why: &str, remedy: &str) -> Hint {
         Hint {
             kind,
-            pid,
+            pid: pid.0,
             pids: Vec::new(),
             text: format!("no request of {} was seen: {why}", self.name(pid)),
             remedy: remedy.to_owned(),
@@ -110,10 +111,10 @@ impl Watched {
     }
 
     /// Others listen where it did.
-    fn replaced(&self, pid: u32, ended: Ended) -> Option<Hint> {
+    fn replaced(&self, pid: Pid, ended: Ended) -> Option<Hint> {
         let port = ended.port?;
         let name = self.name(pid);
-        let is_other = |successor: &&Successor| !self.watched_successors.contains(&successor.pid);
+        let is_other = |successor: &&Successor| !self.watched_successors.contains(&Pid(successor.pid));
         let others: Vec<&Successor> = self.successors.iter().filter(is_other).collect();
         if others.is_empty() && !self.successors.is_empty() {
             return None;
@@ -121,7 +122,7 @@ impl Watched {
         let Some(first) = others.first() else {
             return Some(Hint {
                 kind: HintKind::Successor,
-                pid,
+                pid: pid.0,
                 pids: Vec::new(),
                 text: format!(
                     "{name} ended, and in {:.1} s no other process was seen to listen on its port {port}",
@@ -131,7 +132,7 @@ impl Watched {
                     .to_owned(),
             });
         };
-        let pids: Vec<u32> = others.iter().map(|successor| successor.pid).collect();
+        let pids: Vec<Pid> = others.iter().map(|successor| Pid(successor.pid)).collect();
         let Successor {
             comm,
             port,
@@ -146,15 +147,15 @@ impl Watched {
         };
         Some(Hint {
             kind: HintKind::Successor,
-            pid,
+            pid: pid.0,
             text: format!("{name} ended, and {} ({comm}) {how}", listed(&pids)),
             remedy: attach(&pids),
-            pids,
+            pids: pids.iter().map(|pid| pid.0).collect(),
         })
     }
 
     /// Processes that it started hold its own listening socket, or, where there was no request, another one.
-    fn children(&self, pid: u32, follow: bool, traffic: Traffic) -> Option<Hint> {
+    fn children(&self, pid: Pid, follow: bool, traffic: Traffic) -> Option<Hint> {
         let silent = traffic.turns == 0;
         let own: BTreeSet<u64> = self.own(pid).map(|listener| listener.inode).collect();
         let others = self.listeners.iter().filter(|listener| {
@@ -168,8 +169,8 @@ impl Watched {
         let alike = others
             .iter()
             .filter(|other| other.on == first.on && own.contains(&other.inode) == same_socket);
-        let alike: BTreeMap<u32, u32> = alike.map(|other| (other.pid, other.parent)).collect();
-        let pids: Vec<u32> = alike.keys().copied().collect();
+        let alike: BTreeMap<Pid, Pid> = alike.map(|other| (other.pid, other.parent)).collect();
+        let pids: Vec<Pid> = alike.keys().copied().collect();
         let (name, numbers) = (self.name(pid), listed(&pids));
         let many = pids.len() > 1;
         let who = match (alike.values().all(|parent| *parent == pid), many) {
@@ -195,8 +196,8 @@ impl Watched {
         };
         Some(Hint {
             kind: HintKind::Children,
-            pid,
-            pids,
+            pid: pid.0,
+            pids: pids.iter().map(|pid| pid.0).collect(),
             text,
             // Those for whom there was no room may have some by themselves.
             remedy: if follow {
@@ -208,7 +209,7 @@ impl Watched {
     }
 
     /// There was no request: what it does instead, as far as that is known. `is_used` tells that there was traffic.
-    fn silent(&self, pid: u32, is_used: bool) -> Vec<Hint> {
+    fn silent(&self, pid: Pid, is_used: bool) -> Vec<Hint> {
         let mut hints = Vec::new();
         let paths: Vec<&str> = self.own(pid).filter_map(Listener::path).take(NAMED).collect();
         if !paths.is_empty() {
@@ -230,7 +231,7 @@ impl Watched {
     }
 
     /// Nobody asks it, or not where it is seen.
-    fn unused(&self, pid: u32) -> Hint {
+    fn unused(&self, pid: Pid) -> Hint {
         let connections = match self.connections {
             0 => "has no TCP connection".to_owned(),
             1 => "has one TCP connection, on which no request came".to_owned(),
@@ -248,7 +249,7 @@ impl Watched {
     }
 
     /// Its own listeners, and those of the processes that are watched with it.
-    fn own(&self, pid: u32) -> impl Iterator<Item = &Listener> {
+    fn own(&self, pid: Pid) -> impl Iterator<Item = &Listener> {
         let is_own = move |listener: &&Listener| listener.pid == pid || listener.followed;
         self.listeners.iter().filter(is_own)
     }
@@ -270,19 +271,19 @@ impl Listener {
     }
 }
 
-fn named(comm: &str, pid: u32) -> String {
+fn named(comm: &str, pid: Pid) -> String {
     format!("{comm} ({pid})")
 }
 
 /// The command that watches these processes.
-fn attach(pids: &[u32]) -> String {
+fn attach(pids: &[Pid]) -> String {
     let pids: Vec<String> = pids.iter().map(|pid| format!("--pid {pid}")).collect();
     format!("sudo observer attach {}", pids.join(" "))
 }
 
 /// Numbers of processes, in words.
-fn listed(pids: &[u32]) -> String {
-    let mut words: Vec<String> = pids.iter().take(NAMED).map(u32::to_string).collect();
+fn listed(pids: &[Pid]) -> String {
+    let mut words: Vec<String> = pids.iter().take(NAMED).map(Pid::to_string).collect();
     let more = pids.len().saturating_sub(NAMED);
     if more > 0 {
         words.push(format!("{more} more"));

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::event;
 use crate::model::full::{Full, Table};
 use crate::model::hint::{Hint, HintKind};
+use crate::model::id::Pid;
 use crate::model::process::{ProcessLine, Successor};
 
 /// Processes that are kept at once; of more than these it is not told who took over.
@@ -24,13 +25,13 @@ const MAX_SUCCESSORS: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Serving {
     /// By watched process, of each family the first; those that ended stay.
-    watched: BTreeMap<u32, Watched>,
+    watched: BTreeMap<Pid, Watched>,
     /// Children are watched too, as far as there is room.
     follow: bool,
     /// Something was told that was not judged yet.
     has_news: bool,
     /// Hints that were given.
-    told: Vec<(HintKind, u32)>,
+    told: Vec<(HintKind, Pid)>,
     /// What was not kept.
     pub(crate) full: Full,
 }
@@ -67,7 +68,7 @@ struct Watched {
     leaving: Option<ProcessLine>,
     successors: Vec<Successor>,
     /// Those of them that are watched.
-    watched_successors: Vec<u32>,
+    watched_successors: Vec<Pid>,
     ended: Option<Ended>,
 }
 
@@ -75,10 +76,10 @@ struct Watched {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listener {
     /// Who holds it: the watched process, or one that it started.
-    pid: u32,
+    pid: Pid,
     /// It is one that it started, and is watched too.
     followed: bool,
-    parent: u32,
+    parent: Pid,
     comm: String,
     inode: u64,
     on: Place,
@@ -103,7 +104,7 @@ struct Ended {
 
 impl Serving {
     /// Nothing is known of these processes yet. Their children are watched with them, or are not.
-    pub(crate) fn new(targets: impl Iterator<Item = (u32, String)>, follow: bool) -> Self {
+    pub(crate) fn new(targets: impl Iterator<Item = (Pid, String)>, follow: bool) -> Self {
         let watched = |(pid, comm)| {
             let watched = Watched {
                 comm,
@@ -119,7 +120,7 @@ impl Serving {
     }
 
     /// Another process is watched from now on, the first of its family.
-    pub(crate) fn watch(&mut self, pid: u32, comm: &str) {
+    pub(crate) fn watch(&mut self, pid: Pid, comm: &str) {
         if self.watched.len() < MAX_WATCHED {
             let watched = Watched {
                 comm: comm.to_owned(),
@@ -133,7 +134,7 @@ impl Serving {
 
     /// A listener of the look that is being told.
     pub(crate) fn listener(&mut self, event: &event::Listener) {
-        let Some(watched) = self.watched.get_mut(&event.watched) else {
+        let Some(watched) = self.watched.get_mut(&Pid(event.watched)) else {
             return;
         };
         let on = match u16::try_from(event.port) {
@@ -143,9 +144,9 @@ impl Serving {
         };
         if watched.coming.len() < MAX_LISTENERS {
             watched.coming.push(Listener {
-                pid: event.header.tid,
+                pid: Pid(event.header.tid),
                 followed: event.followed != 0,
-                parent: event.parent,
+                parent: Pid(event.parent),
                 comm: event::text(&event.comm),
                 inode: event.inode,
                 on,
@@ -157,7 +158,7 @@ impl Serving {
 
     /// A look was told.
     pub(crate) fn looked(&mut self, event: &event::Looked) {
-        if let Some(watched) = self.watched.get_mut(&event.header.tid) {
+        if let Some(watched) = self.watched.get_mut(&Pid(event.header.tid)) {
             watched.listeners = std::mem::take(&mut watched.coming);
             watched.looked = true;
             watched.connections = event.connections;
@@ -170,7 +171,7 @@ impl Serving {
     /// A process ended, and this is to be written of it once it is known who took over. Gives it back where that is not looked
     /// for.
     pub(crate) fn leaves(&mut self, line: ProcessLine) -> Option<ProcessLine> {
-        match self.watched.get_mut(&line.pid) {
+        match self.watched.get_mut(&Pid(line.pid)) {
             Some(watched) if watched.ended.is_none() => {
                 watched.leaving = Some(line);
                 None
@@ -181,8 +182,10 @@ impl Serving {
 
     /// One that took over.
     pub(crate) fn successor(&mut self, event: &event::Successor) {
-        let (Some(watched), Ok(port)) = (self.watched.get_mut(&event.header.tid), u16::try_from(event.port))
-        else {
+        let (Some(watched), Ok(port)) = (
+            self.watched.get_mut(&Pid(event.header.tid)),
+            u16::try_from(event.port),
+        ) else {
             return;
         };
         if watched.successors.len() < MAX_SUCCESSORS {
@@ -193,7 +196,7 @@ impl Serving {
                 same_socket: event.same_socket != 0,
             });
             if event.watched != 0 {
-                watched.watched_successors.push(event.pid);
+                watched.watched_successors.push(Pid(event.pid));
             }
         } else {
             self.full.count(Table::Serving, 1);
@@ -202,7 +205,7 @@ impl Serving {
 
     /// Who took over is known. Gives the last line of the process.
     pub(crate) fn ended(&mut self, event: &event::Ended) -> Option<ProcessLine> {
-        let watched = self.watched.get_mut(&event.header.tid)?;
+        let watched = self.watched.get_mut(&Pid(event.header.tid))?;
         let line = watched.last_line()?;
         watched.ended = Some(Ended {
             port: u16::try_from(event.port).ok().filter(|port| *port != 0),
@@ -226,7 +229,7 @@ impl Serving {
     /// Those of `hints` that were not given before.
     pub(crate) fn tell(&mut self, hints: &[Hint]) -> Vec<Hint> {
         let new = hints.iter().filter(|hint| {
-            let key = (hint.kind, hint.pid);
+            let key = (hint.kind, Pid(hint.pid));
             let is_new = !self.told.contains(&key);
             if is_new {
                 self.told.push(key);

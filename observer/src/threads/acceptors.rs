@@ -4,17 +4,18 @@ use rustc_hash::FxHashMap;
 
 use super::Threads;
 use crate::model::full::{Full, Table};
+use crate::model::id::{Pid, Tid};
 
 /// Threads that are remembered of a process, the newest. A runtime's workers take turns.
 const MAX_ACCEPTORS: usize = 16;
 
 /// By process, in the order in which they were first seen.
 #[derive(Debug, Default)]
-pub(super) struct Acceptors(FxHashMap<u32, Vec<u32>>);
+pub(super) struct Acceptors(FxHashMap<Pid, Vec<Tid>>);
 
 impl Acceptors {
     /// A new connection woke a thread.
-    pub(super) fn woken(&mut self, pid: u32, tid: u32, full: &Full) {
+    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, full: &Full) {
         let of_process = self.0.entry(pid).or_default();
         if of_process.contains(&tid) {
             return;
@@ -27,7 +28,7 @@ impl Acceptors {
     }
 
     /// A thread ended.
-    pub(super) fn ended(&mut self, pid: u32, tid: u32) {
+    pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
         if let Some(of_process) = self.0.get_mut(&pid) {
             of_process.retain(|&known| known != tid);
             if of_process.is_empty() {
@@ -40,7 +41,7 @@ impl Acceptors {
 impl Threads {
     /// Threads of process `pid` that new connections woke.
     #[must_use]
-    pub fn acceptors(&self, pid: u32) -> &[u32] {
+    pub fn acceptors(&self, pid: Pid) -> &[Tid] {
         self.acceptors.0.get(&pid).map_or(&[], Vec::as_slice)
     }
 }
@@ -52,14 +53,16 @@ mod tests {
     #[test]
     fn the_newest_acceptors_are_remembered_until_they_end() {
         let (mut acceptors, full) = (Acceptors::default(), Full::default());
-        for tid in 1..=MAX_ACCEPTORS as u32 + 1 {
-            acceptors.woken(7, tid, &full);
-            acceptors.woken(7, tid, &full);
+        let pid = Pid(7);
+        let tids = || (1..=MAX_ACCEPTORS as u32 + 1).map(Tid);
+        for tid in tids() {
+            acceptors.woken(pid, tid, &full);
+            acceptors.woken(pid, tid, &full);
         }
         assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::Acceptors, 1)]);
-        assert_eq!(acceptors.0[&7].len(), MAX_ACCEPTORS);
-        assert_eq!(acceptors.0[&7][0], 2);
-        (1..=MAX_ACCEPTORS as u32 + 1).for_each(|tid| acceptors.ended(7, tid));
+        assert_eq!(acceptors.0[&pid].len(), MAX_ACCEPTORS);
+        assert_eq!(acceptors.0[&pid][0], Tid(2));
+        tids().for_each(|tid| acceptors.ended(pid, tid));
         assert!(acceptors.0.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Threads;
+use crate::model::id::Pid;
 
 /// Intervals, and gaps between waits, that are remembered, each: the newest.
 const MAX_REMEMBERED: usize = 4096;
@@ -114,7 +115,7 @@ impl Availability {
 impl Threads {
     /// How long requests of process `pid` waited to be read while none of its workers was free, since this was asked
     /// last, ns.
-    pub fn take_waited_ns(&mut self, pid: u32) -> u64 {
+    pub fn take_waited_ns(&mut self, pid: Pid) -> u64 {
         let availability = self.availability.get_mut(&pid);
         availability.map_or(0, Availability::take_waited_ns)
     }

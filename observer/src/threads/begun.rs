@@ -5,16 +5,18 @@ use observer_common::Header;
 use super::judgement::Observation;
 use super::state::{Began, State};
 use super::{Thread, Threads};
-use crate::model::id::RequestId;
+use crate::model::id::{Pid, RequestId, Tid};
 
 impl Threads {
     /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise. Returns
     /// the request, if that is one.
-    pub fn started(&mut self, by: &Header, pid: u32, child_tid: u32, comm: &str) -> Option<RequestId> {
-        let owner = self.get(by.tid).and_then(|thread| thread.belief.owner.request());
+    pub fn started(&mut self, by: &Header, pid: Pid, child_tid: Tid, comm: &str) -> Option<RequestId> {
+        let owner = self
+            .get(Tid(by.tid))
+            .and_then(|thread| thread.belief.owner.request());
         self.ended.used_again(child_tid);
         let (child, ..) = self.known(child_tid, pid)?;
-        child.begins(by.at_ns, by.cpu, by.tid);
+        child.begins(by.at_ns, by.cpu, Tid(by.tid));
         child.comm = Some(comm.into());
         child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
         owner
@@ -24,12 +26,12 @@ impl Threads {
 impl Thread {
     /// The thread that began it, and when, ns, where that was seen.
     #[must_use]
-    pub fn begun_by(&self) -> Option<(u32, u64)> {
+    pub fn begun_by(&self) -> Option<(Tid, u64)> {
         self.begun_by
     }
 
     /// Thread `by` began it on `cpu`: from then on it can run.
-    pub(super) fn begins(&mut self, at_ns: u64, cpu: u16, by: u32) {
+    pub(super) fn begins(&mut self, at_ns: u64, cpu: u16, by: Tid) {
         self.begun_by = Some((by, at_ns));
         // What its quota had kept waiting by then is not recorded: none of its first wait is charged to that.
         self.facts.throttled_ns = u64::MAX;
@@ -52,15 +54,15 @@ mod tests {
             tid,
             ..Header::zeroed()
         };
-        threads.started(&header(1, 100), 1, 2, "child");
+        threads.started(&header(1, 100), Pid(1), Tid(2), "child");
         threads.switch_in(&SwitchIn {
             header: header(2, 150),
             tgid: 1,
             throttled_ns: 9_000_000,
             ..SwitchIn::zeroed()
         });
-        let child = threads.get(2).unwrap();
-        assert_eq!(child.begun_by(), Some((1, 100)));
+        let child = threads.get(Tid(2)).unwrap();
+        assert_eq!(child.begun_by(), Some((Tid(1), 100)));
         let waited = child.before(150).unwrap();
         assert_eq!((waited.from_ns, waited.to_ns), (100, 150));
         assert!(

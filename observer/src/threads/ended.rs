@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::Threads;
 use super::thread::Thread;
 use crate::model::full::{Full, Table};
+use crate::model::id::{Pid, Tid};
 
 /// For how long it is known what a thread did that has ended, ns.
 const KEPT_NS: u64 = 2_000_000_000;
@@ -18,13 +19,13 @@ const MAX_ENDED: usize = 4_096;
 /// By id, with when each ended, ns.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
-    threads: FxHashMap<u32, (u64, Thread)>,
+    threads: FxHashMap<Tid, (u64, Thread)>,
     /// When each ended, the oldest first. One whose id was used again is not among the threads any more.
-    order: VecDeque<(u64, u32)>,
+    order: VecDeque<(u64, Tid)>,
 }
 
 impl Ended {
-    pub(super) fn get(&self, tid: u32) -> Option<&Thread> {
+    pub(super) fn get(&self, tid: Tid) -> Option<&Thread> {
         self.threads.get(&tid).map(|(_, thread)| thread)
     }
 
@@ -37,7 +38,7 @@ impl Ended {
     }
 
     /// A thread ended. What its last moments added under its id is nothing to what is known already.
-    fn add(&mut self, tid: u32, at_ns: u64, thread: Thread, full: &Full) {
+    fn add(&mut self, tid: Tid, at_ns: u64, thread: Thread, full: &Full) {
         if self.get(tid).is_some_and(|known| known.pid == thread.pid) {
             return;
         }
@@ -50,7 +51,7 @@ impl Ended {
     }
 
     /// The id is another thread's now.
-    pub(super) fn used_again(&mut self, tid: u32) {
+    pub(super) fn used_again(&mut self, tid: Tid) {
         self.threads.remove(&tid);
     }
 
@@ -74,7 +75,7 @@ impl Ended {
 
 impl Threads {
     /// A thread ended.
-    pub fn ended(&mut self, tid: u32, at_ns: u64) {
+    pub fn ended(&mut self, tid: Tid, at_ns: u64) {
         let Some(mut thread) = self.threads.remove(&tid) else {
             return;
         };
@@ -90,7 +91,7 @@ impl Threads {
     }
 
     /// A process ended, and with it every thread of which that was not told.
-    pub fn all_ended(&mut self, pid: u32, at_ns: u64) {
+    pub fn all_ended(&mut self, pid: Pid, at_ns: u64) {
         let of_process = self.threads.iter().filter(|(_, thread)| thread.pid == pid);
         for tid in of_process.map(|(&tid, _)| tid).collect::<Vec<_>>() {
             self.ended(tid, at_ns);
@@ -107,17 +108,25 @@ impl Threads {
 mod tests {
     use super::super::{Owner, State};
     use super::*;
+    use crate::model::id::{ConnId, RequestId};
     use crate::threads::{Direction, Operation};
 
-    const PID: u32 = 7;
+    const PID: Pid = Pid(7);
+    const OTHER: Pid = Pid(8);
+    const TID: Tid = Tid(8);
 
-    fn serves(threads: &mut Threads, tid: u32, at_ns: u64) {
+    const ID: RequestId = RequestId {
+        conn: ConnId(5),
+        nth: 1,
+    };
+
+    fn serves(threads: &mut Threads, tid: Tid, at_ns: u64) {
         let receive = Operation {
             at_ns,
             direction: Direction::In,
-            conn: 5,
+            conn: ID.conn,
             arrived_ns: at_ns,
-            request: Some(crate::model::id::RequestId { conn: 5, nth: 1 }),
+            request: Some(ID),
             outbound: false,
             stalled: false,
             faults: (0, 0),
@@ -129,45 +138,45 @@ mod tests {
     #[test]
     fn what_a_thread_did_is_known_for_a_while_after_its_end() {
         let mut threads = Threads::default();
-        serves(&mut threads, 8, 100);
-        threads.ended(8, 200);
+        serves(&mut threads, TID, 100);
+        threads.ended(TID, 200);
         threads.forget_ended(200 + KEPT_NS);
-        let before = |at_ns| threads.get(8).unwrap().before(at_ns).unwrap();
+        let before = |at_ns| threads.get(TID).unwrap().before(at_ns).unwrap();
         assert!(matches!(before(150).state, State::Running { .. }));
         assert!(matches!(before(200).state, State::Running { .. }));
         let nothing = State::Unknown { owner: Owner::Nobody };
         assert_eq!((before(300).from_ns, before(300).state), (200, nothing));
-        assert_eq!(threads.owner(8), None);
+        assert_eq!(threads.owner(TID), None);
         threads.forget_ended(201 + KEPT_NS);
-        assert!(threads.get(8).is_none());
+        assert!(threads.get(TID).is_none());
     }
 
     #[test]
     fn an_id_that_is_used_again_is_another_thread() {
         let mut threads = Threads::default();
-        serves(&mut threads, 8, 100);
-        threads.ended(8, 200);
+        serves(&mut threads, TID, 100);
+        threads.ended(TID, 200);
         let by = observer_common::Header {
             tid: 1,
             at_ns: 300,
             ..bytemuck::Zeroable::zeroed()
         };
-        threads.started(&by, PID + 1, 8, "another");
-        threads.ended(8, 400);
-        assert_eq!(threads.get(8).unwrap().pid, PID + 1);
+        threads.started(&by, OTHER, TID, "another");
+        threads.ended(TID, 400);
+        assert_eq!(threads.get(TID).unwrap().pid, OTHER);
         // Its forerunner's end is long ago, its own is not.
         threads.forget_ended(201 + KEPT_NS);
-        assert_eq!(threads.get(8).unwrap().pid, PID + 1);
+        assert_eq!(threads.get(TID).unwrap().pid, OTHER);
     }
 
     #[test]
     fn of_more_threads_that_end_the_first_are_forgotten_and_counted() {
         let mut threads = Threads::default();
-        for tid in 1..=MAX_ENDED as u32 + 1 {
+        for tid in (1..=MAX_ENDED as u32 + 1).map(Tid) {
             serves(&mut threads, tid, 100);
             threads.ended(tid, 200);
         }
-        assert!(threads.get(1).is_none() && threads.get(2).is_some());
+        assert!(threads.get(Tid(1)).is_none() && threads.get(Tid(2)).is_some());
         let counts: Vec<_> = threads.take_full().counts().collect();
         assert_eq!(counts, [(Table::EndedThreads, 1)]);
     }

@@ -7,7 +7,7 @@ use super::state::{Began, Direction, Occupant, Operation, Owner};
 use super::thread::Thread;
 use super::{Availabilities, Threads};
 use crate::model::full::Table;
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::syscall::Wait;
 
 /// Futexes that are remembered to be no mutex. One more, and all are forgotten.
@@ -20,11 +20,11 @@ impl Threads {
     /// A thread got a CPU.
     pub fn switch_in(&mut self, event: &SwitchIn) {
         let behind = Occupant {
-            tid: event.prev_tid,
-            pid: event.prev_tgid,
+            tid: Tid(event.prev_tid),
+            pid: Pid(event.prev_tgid),
             comm: self.comms.number(&event.prev_comm),
         };
-        if let Some((thread, ..)) = self.known(event.header.tid, event.tgid) {
+        if let Some((thread, ..)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             thread.switch_in(event, behind);
         }
     }
@@ -32,7 +32,7 @@ impl Threads {
     /// A thread was seen running.
     pub fn seen(&mut self, event: &Seen) {
         let at_ns = event.header.at_ns;
-        if let Some((thread, tasks, _)) = self.known(event.header.tid, event.tgid) {
+        if let Some((thread, tasks, _)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             let task = thread.identity.task(Task::new(event.task));
             thread.seen_running(at_ns, event.header.cpu, None);
             if task == thread.belief.task {
@@ -52,7 +52,7 @@ impl Threads {
     /// that a contended mutex has; a futex on which anybody waited at another value is no mutex.
     fn wait(&mut self, event: &SwitchOut) -> Wait {
         let wait = Wait::of(event.syscall, &event.args, event.state);
-        let futex = (event.tgid, event.args[0]);
+        let futex = (Pid(event.tgid), event.args[0]);
         match wait {
             Wait::Mutex if self.no_mutexes.contains(&futex) => Wait::Park {
                 timeout: event.args[3] != 0,
@@ -74,11 +74,11 @@ impl Threads {
     pub fn switch_out(&mut self, event: &SwitchOut) {
         if event.state & DEAD != 0 {
             // Its end was recorded just before: nothing more comes of it.
-            self.ended(event.header.tid, event.header.at_ns);
+            self.ended(Tid(event.header.tid), event.header.at_ns);
             return;
         }
         let wait = self.wait(event);
-        if let Some((thread, tasks, availability)) = self.known(event.header.tid, event.tgid) {
+        if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             thread.switch_out(event, wait, tasks);
             count_free(thread, availability, event.header.at_ns);
         }
@@ -86,8 +86,14 @@ impl Threads {
 
     /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
     pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
-        let waker_owner = match self.threads.get_mut(&event.waker_tid) {
-            Some(waker) if waker.pid == event.waker_tgid => {
+        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        let by = Occupant {
+            tid: Tid(event.waker_tid),
+            pid: Pid(event.waker_tgid),
+            comm: self.comms.number(&event.waker_comm),
+        };
+        let waker_owner = match self.threads.get_mut(&by.tid) {
+            Some(waker) if waker.pid == by.pid => {
                 let at_ns = event.header.at_ns;
                 let task = waker.identity.task(Task::new(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
@@ -102,23 +108,18 @@ impl Threads {
             }
             _ => Owner::Nobody,
         };
-        let by = Occupant {
-            tid: event.waker_tid,
-            pid: event.waker_tgid,
-            comm: self.comms.number(&event.waker_comm),
-        };
         if event.conn == conn::LISTENER {
-            self.acceptors.woken(event.tgid, event.header.tid, &self.full);
+            self.acceptors.woken(pid, tid, &self.full);
         }
-        let (thread, ..) = self.known(event.header.tid, event.tgid)?;
+        let (thread, ..) = self.known(tid, pid)?;
         let handed_off = thread.woken(event, by, waker_owner);
         let woken_for = match thread.belief.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,
         };
         if handed_off
-            && let Some(waker) = self.threads.get_mut(&event.waker_tid)
-            && waker.pid == event.waker_tgid
+            && let Some(waker) = self.threads.get_mut(&by.tid)
+            && waker.pid == by.pid
         {
             waker.handed_off(event.header.at_ns);
         }
@@ -126,7 +127,7 @@ impl Threads {
     }
 
     /// A thread finished a socket operation on `cpu`.
-    pub fn operated(&mut self, tid: u32, pid: u32, cpu: u16, operation: &Operation) {
+    pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) {
         let Some((thread, tasks, availability)) = self.known(tid, pid) else {
             return;
         };
@@ -149,14 +150,14 @@ impl Threads {
     }
 
     /// A thread's name.
-    pub fn named(&mut self, tid: u32, pid: u32, comm: &str) {
+    pub fn named(&mut self, tid: Tid, pid: Pid, comm: &str) {
         if let Some((thread, ..)) = self.known(tid, pid) {
             thread.comm = Some(comm.into());
         }
     }
 
     /// A process became another program, or ended.
-    pub fn process_ended(&mut self, pid: u32) {
+    pub fn process_ended(&mut self, pid: Pid) {
         self.tasks.forget_process(pid);
         self.forget_roles(pid);
     }
@@ -187,15 +188,20 @@ mod tests {
 
     use super::super::State;
     use super::*;
+    use crate::model::id::ConnId;
 
-    const PID: u32 = 40;
-    const HOLDER: u32 = 41;
-    const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+    const PID: Pid = Pid(40);
+    const HOLDER: Tid = Tid(41);
+    const OTHER: Tid = Tid(42);
+    const SERVED: RequestId = RequestId {
+        conn: ConnId(5),
+        nth: 1,
+    };
 
-    fn header(tid: u32, at_ns: u64) -> Header {
+    fn header(tid: Tid, at_ns: u64) -> Header {
         Header {
             at_ns,
-            tid,
+            tid: tid.0,
             ..Header::zeroed()
         }
     }
@@ -203,7 +209,7 @@ mod tests {
     fn sleeps(at_ns: u64) -> SwitchOut {
         SwitchOut {
             header: header(HOLDER, at_ns),
-            tgid: PID,
+            tgid: PID.0,
             state: 1,
             syscall: libc::SYS_clock_nanosleep as i32,
             ..SwitchOut::zeroed()
@@ -212,10 +218,10 @@ mod tests {
 
     fn wakes_another(at_ns: u64) -> Waking {
         Waking {
-            header: header(HOLDER + 1, at_ns),
-            tgid: PID,
-            waker_tid: HOLDER,
-            waker_tgid: PID,
+            header: header(OTHER, at_ns),
+            tgid: PID.0,
+            waker_tid: HOLDER.0,
+            waker_tgid: PID.0,
             ..Waking::zeroed()
         }
     }

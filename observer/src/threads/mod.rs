@@ -53,7 +53,7 @@ use self::queued::Queue;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::runtime::tokio::{self, Role, Roles, ThreadRole};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
@@ -68,12 +68,12 @@ const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Packed>() <= 8 << 20);
 const SLICES_AN_EVENT: usize = 2;
 
 /// Whether workers are free, by process.
-type Availabilities = FxHashMap<u32, Availability>;
+type Availabilities = FxHashMap<Pid, Availability>;
 
 /// All watched threads.
 #[derive(Debug, Default)]
 pub struct Threads {
-    threads: FxHashMap<u32, Thread>,
+    threads: FxHashMap<Tid, Thread>,
     ended: Ended,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
@@ -89,7 +89,7 @@ pub struct Threads {
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
     /// Futexes that are no mutex, by process and address.
-    no_mutexes: FxHashSet<(u32, u64)>,
+    no_mutexes: FxHashSet<(Pid, u64)>,
     /// What is not remembered any more.
     full: Full,
 }
@@ -97,20 +97,20 @@ pub struct Threads {
 impl Threads {
     /// The thread with this id; also one that has ended lately.
     #[must_use]
-    pub fn get(&self, tid: u32) -> Option<&Thread> {
+    pub fn get(&self, tid: Tid) -> Option<&Thread> {
         self.threads.get(&tid).or_else(|| self.ended.get(tid))
     }
 
     /// The request that a runtime task of process `pid` serves, where its socket operations said so.
     #[must_use]
-    pub fn served_by(&self, pid: u32, task: Task) -> Option<RequestId> {
+    pub fn served_by(&self, pid: Pid, task: Task) -> Option<RequestId> {
         self.tasks.serves(pid, task)
     }
 
     /// The request for which this thread runs now, by the order of events. What it does after a response may be
     /// another's.
     #[must_use]
-    pub fn owner(&self, tid: u32) -> Option<RequestId> {
+    pub fn owner(&self, tid: Tid) -> Option<RequestId> {
         self.get(tid)?.belief.works_for()
     }
 
@@ -125,7 +125,7 @@ impl Threads {
     }
 
     /// The thread that an event is about, with the tasks. Every event that changes a thread's past comes by here.
-    fn known(&mut self, tid: u32, pid: u32) -> Option<(&mut Thread, &mut Tasks, &mut Availabilities)> {
+    fn known(&mut self, tid: Tid, pid: Pid) -> Option<(&mut Thread, &mut Tasks, &mut Availabilities)> {
         self.slices_at_most += SLICES_AN_EVENT;
         if self.slices_at_most > MAX_SLICES_TOGETHER {
             self.forget_oldest();
@@ -174,7 +174,7 @@ impl Threads {
 
     /// What the threads of each process are to its runtimes, as far as they were seen at it.
     #[must_use]
-    pub fn roles(&self) -> BTreeMap<u32, Roles> {
+    pub fn roles(&self) -> BTreeMap<Pid, Roles> {
         tokio::by_process(self.threads.iter().map(|(&tid, thread)| ThreadRole {
             tid,
             pid: thread.pid,
@@ -185,7 +185,7 @@ impl Threads {
     }
 
     /// Process `pid` became another program, or ended.
-    fn forget_roles(&mut self, pid: u32) {
+    fn forget_roles(&mut self, pid: Pid) {
         let threads = self.threads.values_mut();
         threads
             .filter(|thread| thread.pid == pid)
@@ -193,7 +193,7 @@ impl Threads {
     }
 
     /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.
-    pub fn take_usage(&mut self, now_ns: u64) -> Vec<(u32, Usage)> {
+    pub fn take_usage(&mut self, now_ns: u64) -> Vec<(Tid, Usage)> {
         let is_told = |thread: &Thread| thread.serves || thread.is_of_pool();
         let workers = self.threads.iter_mut().filter(|(_, thread)| is_told(thread));
         let mut used: Vec<_> = workers
@@ -259,7 +259,7 @@ mod tests {
         let back_ns = 20 * MAX_SLICES_TOGETHER as u64 / 4;
         for tid in FIRST..FIRST + count {
             assert!(
-                threads.get(tid).unwrap().before(now_ns - back_ns).is_some(),
+                threads.get(Tid(tid)).unwrap().before(now_ns - back_ns).is_some(),
                 "{tid}"
             );
         }

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::comms::Comm;
 use super::state::Occupant;
+use crate::model::id::{Pid, Tid};
 
 /// Intervals that are remembered of one CPU, the newest.
 const MAX_INTERVALS: usize = 1024;
@@ -48,8 +49,8 @@ impl Occupancy {
             from_ns: to_ns.saturating_sub(event.ran_ns),
             to_ns,
             by: Occupant {
-                tid: event.header.tid,
-                pid: event.tgid,
+                tid: Tid(event.header.tid),
+                pid: Pid(event.tgid),
                 comm,
             },
         });
@@ -108,7 +109,7 @@ mod tests {
         }
         let tids = |from_ns, to_ns| -> Vec<u32> {
             let found = occupancy.between(0, from_ns, to_ns);
-            found.map(|occupation| occupation.by.tid).collect()
+            found.map(|occupation| occupation.by.tid.0).collect()
         };
         assert_eq!(tids(10, 35), [3, 2]);
         assert_eq!(tids(0, 99), [4, 3, 2, 1]);

@@ -7,7 +7,7 @@ use observer_common::PollStart;
 
 use super::Threads;
 use crate::model::full::Table;
-use crate::model::id::Task;
+use crate::model::id::{Pid, Task, Tid};
 
 /// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
 const MAX_POLLS: usize = 32_768;
@@ -20,9 +20,9 @@ pub struct Queued {
     /// When its task was queued, ns.
     pub at_ns: u64,
     /// Thread that polled.
-    tid: u32,
+    tid: Tid,
     /// Thread that queued the task.
-    pub by: u32,
+    pub by: Tid,
 }
 
 /// The newest polls whose tasks were seen to be queued, in the order of their starts.
@@ -35,7 +35,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Thread `tid` began at `start_ns` to poll a task that thread `by` had queued at `at_ns`.
-    pub(super) fn polled(&mut self, tid: u32, start_ns: u64, at_ns: u64, by: u32) {
+    pub(super) fn polled(&mut self, tid: Tid, start_ns: u64, at_ns: u64, by: Tid) {
         if self.polls.len() == MAX_POLLS
             && let Some(oldest) = self.polls.pop_front()
         {
@@ -50,7 +50,7 @@ impl Queue {
     }
 
     /// How the poll that thread `tid` began at just this time came about.
-    pub(super) fn of(&self, tid: u32, start_ns: u64) -> Option<Queued> {
+    pub(super) fn of(&self, tid: Tid, start_ns: u64) -> Option<Queued> {
         let from = self.polls.partition_point(|poll| poll.start_ns < start_ns);
         let then = self.polls.range(from..);
         let mut then = then.take_while(|poll| poll.start_ns == start_ns);
@@ -66,13 +66,14 @@ impl Threads {
 
     /// A thread begins to poll a task that was queued before.
     pub fn polled(&mut self, event: &PollStart) {
-        let (tid, start_ns) = (event.header.tid, event.header.at_ns);
-        self.queue.polled(tid, start_ns, event.queued_ns, event.queued_by);
+        let (tid, start_ns) = (Tid(event.header.tid), event.header.at_ns);
+        self.queue
+            .polled(tid, start_ns, event.queued_ns, Tid(event.queued_by));
     }
 
     /// How the poll that a thread began at just this time came about, where that was recorded.
     #[must_use]
-    pub fn queued(&self, tid: u32, start_ns: u64) -> Option<Queued> {
+    pub fn queued(&self, tid: Tid, start_ns: u64) -> Option<Queued> {
         let queued = self.queue.of(tid, start_ns);
         if queued.is_none() && start_ns < self.queue.remembered_from_ns {
             self.full.count(Table::QueuedPolls, 1);
@@ -81,7 +82,7 @@ impl Threads {
     }
 
     /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.
-    pub fn turned_to(&mut self, tid: u32, pid: u32, cpu: u16, at_ns: u64, task: Task) {
+    pub fn turned_to(&mut self, tid: Tid, pid: Pid, cpu: u16, at_ns: u64, task: Task) {
         let Some((thread, tasks, _)) = self.known(tid, pid) else {
             return;
         };
@@ -99,32 +100,34 @@ mod tests {
     use super::*;
     use crate::model::full::Full;
 
+    const BY: Tid = Tid(9);
+
     #[test]
     fn a_poll_is_found_by_its_thread_and_start() {
         let mut queue = Queue::default();
         for (tid, start_ns) in [(1, 100), (2, 100), (1, 200)] {
-            queue.polled(tid, start_ns, start_ns - u64::from(tid), 9);
+            queue.polled(Tid(tid), start_ns, start_ns - u64::from(tid), BY);
         }
-        assert_eq!(queue.of(2, 100).map(|queued| queued.at_ns), Some(98));
-        assert_eq!(queue.of(1, 200).map(|queued| queued.at_ns), Some(199));
-        assert_eq!(queue.of(1, 150), None);
-        assert_eq!(queue.of(3, 100), None);
+        assert_eq!(queue.of(Tid(2), 100).map(|queued| queued.at_ns), Some(98));
+        assert_eq!(queue.of(Tid(1), 200).map(|queued| queued.at_ns), Some(199));
+        assert_eq!(queue.of(Tid(1), 150), None);
+        assert_eq!(queue.of(Tid(3), 100), None);
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
         let mut queue = Queue::default();
         let polls = MAX_POLLS as u64 + 10;
-        (0..polls).for_each(|start_ns| queue.polled(1, start_ns, start_ns, 9));
-        assert_eq!(queue.of(1, 9), None);
-        assert!(queue.of(1, 10).is_some());
+        (0..polls).for_each(|start_ns| queue.polled(Tid(1), start_ns, start_ns, BY));
+        assert_eq!(queue.of(Tid(1), 9), None);
+        assert!(queue.of(Tid(1), 10).is_some());
         let threads = Threads {
             queue,
             ..Threads::default()
         };
-        assert!(threads.queued(1, 10).is_some());
+        assert!(threads.queued(Tid(1), 10).is_some());
         assert_eq!(threads.take_full(), Full::default());
-        assert!(threads.queued(1, 9).is_none());
+        assert!(threads.queued(Tid(1), 9).is_none());
         assert_eq!(
             threads.take_full().counts().collect::<Vec<_>>(),
             [(Table::QueuedPolls, 1)]

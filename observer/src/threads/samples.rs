@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::event;
 use crate::model::full::{Full, Table};
+use crate::model::id::{Pid, Tid};
 
 /// Samples that are kept of all threads together: 2 MiB. With two CPUs and 99 Hz more than two minutes, with a hundred
 /// CPUs three seconds.
@@ -32,7 +33,7 @@ pub struct Ran {
 pub struct Samples {
     names: FxHashMap<u32, Arc<str>>,
     /// By thread, in the order of time.
-    rows: FxHashMap<u32, VecDeque<Sample>>,
+    rows: FxHashMap<Tid, VecDeque<Sample>>,
     together: usize,
     /// Of the time before this, samples were forgotten, ns.
     remembered_from_ns: u64,
@@ -43,7 +44,7 @@ pub struct Samples {
 #[derive(Clone, Debug)]
 struct Sample {
     at_ns: u64,
-    pid: u32,
+    pid: Pid,
     stands_for_ns: u64,
     /// `None`: nothing could be found out about it.
     function: Option<Arc<str>>,
@@ -63,7 +64,7 @@ impl Samples {
         if self.together >= MAX_SAMPLES {
             self.forget_older_half();
         }
-        let row = self.rows.entry(event.header.tid).or_default();
+        let row = self.rows.entry(Tid(event.header.tid)).or_default();
         // One whose name took long comes after later ones.
         let place = row
             .iter()
@@ -74,7 +75,7 @@ impl Samples {
             row.len() - place,
             Sample {
                 at_ns: event.sampled_ns,
-                pid: event.tgid,
+                pid: Pid(event.tgid),
                 stands_for_ns: event.stands_for_ns,
                 function: self.names.get(&event.function).cloned(),
             },
@@ -98,7 +99,7 @@ impl Samples {
     /// What thread `tid` of process `pid` was seen running most between two times; nothing where it was not seen, where
     /// nothing could be found out about it more often than that, or where what was seen stands for little of that time.
     #[must_use]
-    pub fn most_seen(&self, pid: u32, tid: u32, from_ns: u64, to_ns: u64) -> Option<Ran> {
+    pub fn most_seen(&self, pid: Pid, tid: Tid, from_ns: u64, to_ns: u64) -> Option<Ran> {
         if from_ns < self.remembered_from_ns {
             self.full.count(Table::Samples, 1);
         }
@@ -140,16 +141,17 @@ mod tests {
 
     use super::*;
 
-    const PID: u32 = 7;
+    const PID: Pid = Pid(7);
+    const TID: Tid = Tid(8);
 
-    fn sample(tid: u32, at_ns: u64, function: u32) -> event::Sample {
+    fn sample(tid: Tid, at_ns: u64, function: u32) -> event::Sample {
         event::Sample {
             header: Header {
                 at_ns,
-                tid,
+                tid: tid.0,
                 ..Header::zeroed()
             },
-            tgid: PID,
+            tgid: PID.0,
             function,
             sampled_ns: at_ns,
             stands_for_ns: 10,
@@ -163,7 +165,7 @@ mod tests {
             samples.named(&event::Function::new(0, number, name));
         }
         for &(at_ns, function) in at {
-            samples.add(&sample(8, at_ns, function));
+            samples.add(&sample(TID, at_ns, function));
         }
         samples
     }
@@ -175,7 +177,7 @@ mod tests {
     #[test]
     fn of_an_interval_the_function_counts_that_was_seen_most_in_it() {
         let samples = seen(&[(10, 1), (20, 2), (30, 2), (40, 1), (50, 1)]);
-        let most = |from_ns, to_ns| function(samples.most_seen(PID, 8, from_ns, to_ns));
+        let most = |from_ns, to_ns| function(samples.most_seen(PID, TID, from_ns, to_ns));
         assert_eq!(most(0, 100).as_deref(), Some("app::sort"));
         assert_eq!(most(15, 45).as_deref(), Some("app::hash"));
         assert_eq!(
@@ -184,15 +186,15 @@ mod tests {
             "the first of equal ones"
         );
         assert_eq!(most(21, 30), None, "the end is not part of it");
-        assert_eq!(samples.most_seen(PID + 1, 8, 0, 100), None);
-        assert_eq!(samples.most_seen(PID, 9, 0, 100), None);
+        assert_eq!(samples.most_seen(Pid(6), TID, 0, 100), None);
+        assert_eq!(samples.most_seen(PID, Tid(9), 0, 100), None);
     }
 
     #[test]
     fn one_that_comes_late_counts_when_it_was_taken() {
         let samples = seen(&[(10, 1), (30, 1), (20, 2)]);
         assert_eq!(
-            function(samples.most_seen(PID, 8, 15, 25)).as_deref(),
+            function(samples.most_seen(PID, TID, 15, 25)).as_deref(),
             Some("app::hash")
         );
     }
@@ -200,9 +202,9 @@ mod tests {
     #[test]
     fn what_has_no_name_counts_against_what_has() {
         let samples = seen(&[(10, 0), (20, 1), (30, 0)]);
-        assert_eq!(samples.most_seen(PID, 8, 0, 100), None);
+        assert_eq!(samples.most_seen(PID, TID, 0, 100), None);
         assert_eq!(
-            function(samples.most_seen(PID, 8, 20, 60)).as_deref(),
+            function(samples.most_seen(PID, TID, 20, 60)).as_deref(),
             Some("app::sort")
         );
     }
@@ -212,18 +214,18 @@ mod tests {
         let mut samples = seen(&[(10, 1), (20, 1)]);
         samples.add(&event::Sample {
             stands_for_ns: 1_000,
-            ..sample(8, 30, 2)
+            ..sample(TID, 30, 2)
         });
-        let most = samples.most_seen(PID, 8, 0, 100).unwrap();
+        let most = samples.most_seen(PID, TID, 0, 100).unwrap();
         assert_eq!((&*most.function, most.stands_for_ns), ("app::hash", 1_000));
     }
 
     #[test]
     fn what_was_seen_for_a_small_part_is_not_named() {
         let samples = seen(&[(30, 1)]);
-        assert_eq!(samples.most_seen(PID, 8, 0, 44), None);
+        assert_eq!(samples.most_seen(PID, TID, 0, 44), None);
         assert_eq!(
-            function(samples.most_seen(PID, 8, 0, 40)).as_deref(),
+            function(samples.most_seen(PID, TID, 0, 40)).as_deref(),
             Some("app::sort")
         );
     }
@@ -232,17 +234,17 @@ mod tests {
     fn the_newest_are_kept_and_not_more_than_that() {
         let mut samples = seen(&[]);
         for at_ns in 0..3 * MAX_SAMPLES as u64 {
-            samples.add(&sample(at_ns as u32 % 100, at_ns, 1));
+            samples.add(&sample(Tid(at_ns as u32 % 100), at_ns, 1));
         }
         assert!(samples.together <= MAX_SAMPLES);
         let newest_ns = 3 * MAX_SAMPLES as u64 - 1;
         assert!(
             samples
-                .most_seen(PID, newest_ns as u32 % 100, newest_ns, newest_ns + 1)
+                .most_seen(PID, Tid(newest_ns as u32 % 100), newest_ns, newest_ns + 1)
                 .is_some()
         );
         assert_eq!(samples.full, Full::default());
-        let _ = samples.most_seen(PID, 1, 0, newest_ns);
+        let _ = samples.most_seen(PID, Tid(1), 0, newest_ns);
         assert_eq!(samples.full.counts().collect::<Vec<_>>(), [(Table::Samples, 1)]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a thread can be doing, and for whom.
 
 use super::comms::Comm;
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::syscall::{self, Wait};
 
 /// For whom a thread ran.
@@ -42,9 +42,9 @@ impl Owner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Occupant {
     /// Thread; 0 is the idle thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Name.
     pub comm: Comm,
 }
@@ -56,8 +56,9 @@ pub struct Wake {
     pub by: Occupant,
     /// System call that it was in.
     pub syscall: i32,
-    /// Connection whose data became ready just before, see [`observer_common::conn`].
-    pub conn: u64,
+    /// Connection whose data became ready just before; it can be none, or stand for one that was ready to be accepted: see
+    /// [`observer_common::conn`].
+    pub conn: ConnId,
 }
 
 /// What a blocked thread was in.
@@ -85,7 +86,7 @@ impl Block {
             // Only a futex call or an exit wakes a futex; anything else was interrupted by the timeout.
             syscall::is_futex(wake.syscall) || syscall::exits(wake.syscall)
         } else {
-            syscall::hands_off(wake.syscall) && wake.conn == observer_common::conn::NONE
+            syscall::hands_off(wake.syscall) && wake.conn == ConnId::NONE
         };
         acts.then_some(wake.by)
     }
@@ -100,7 +101,7 @@ pub enum Began {
     /// Bytes, received on this connection.
     Received {
         /// Connection.
-        conn: u64,
+        conn: ConnId,
         /// Their arrival, ns; 0 when unknown.
         arrived_ns: u64,
     },
@@ -184,7 +185,7 @@ pub struct Operation {
     /// Direction.
     pub direction: Direction,
     /// The connection, and the arrival of what was received.
-    pub conn: u64,
+    pub conn: ConnId,
     /// Arrival of the received bytes, ns; 0 when unknown.
     pub arrived_ns: u64,
     /// On an inbound connection: its request. On an outbound one: for whom it is used, where known.

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::model::full::{Full, Table};
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{Pid, RequestId, Task};
 use crate::runtime::tokio::{Ids, Known};
 
 /// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
@@ -39,24 +39,24 @@ impl TaskFacts {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     /// Those seen lately.
-    recent: FxHashMap<(u32, u64), Work>,
+    recent: FxHashMap<(Pid, u64), Work>,
     /// Those seen before.
-    older: FxHashMap<(u32, u64), Work>,
+    older: FxHashMap<(Pid, u64), Work>,
     /// By process.
-    ids: FxHashMap<u32, Ids>,
+    ids: FxHashMap<Pid, Ids>,
     /// Tasks that were forgotten before they had answered what they read. Of others nothing more is asked, as a rule.
     pub(super) full: Full,
 }
 
 impl Tasks {
-    fn get(&self, pid: u32, id: u64) -> Option<Work> {
+    fn get(&self, pid: Pid, id: u64) -> Option<Work> {
         let found = self.recent.get(&(pid, id));
         found.or_else(|| self.older.get(&(pid, id))).copied()
     }
 
-    fn remember(&mut self, pid: u32, id: u64, work: Work) {
+    fn remember(&mut self, pid: Pid, id: u64, work: Work) {
         if self.recent.len() >= MAX_TASKS / 2 {
-            let serves = |(id, work): &(&(u32, u64), &Work)| {
+            let serves = |(id, work): &(&(Pid, u64), &Work)| {
                 work.by_identity && !work.answered && !self.recent.contains_key(*id)
             };
             let serving = self.older.iter().filter(serves).count();
@@ -67,13 +67,13 @@ impl Tasks {
     }
 
     /// The request that a task of process `pid` serves by its own socket operations.
-    pub(super) fn serves(&self, pid: u32, task: Task) -> Option<RequestId> {
+    pub(super) fn serves(&self, pid: Pid, task: Task) -> Option<RequestId> {
         let work = self.get(pid, task.id()?)?;
         work.by_identity.then_some(work.request)
     }
 
     /// A task read a request or answered it.
-    pub(super) fn took(&mut self, pid: u32, task: Task, request: RequestId, answered: bool) {
+    pub(super) fn took(&mut self, pid: Pid, task: Task, request: RequestId, answered: bool) {
         let Some(id) = task.id() else { return };
         let work = Work {
             request,
@@ -88,7 +88,7 @@ impl Tasks {
     }
 
     /// What is known of a task in which a thread is seen now.
-    pub(super) fn facts(&mut self, pid: u32, task: Task) -> TaskFacts {
+    pub(super) fn facts(&mut self, pid: Pid, task: Task) -> TaskFacts {
         task.id().map_or_else(TaskFacts::default, |id| TaskFacts {
             is_newest: self.ids.entry(pid).or_default().saw_newest(id),
             work: self.get(pid, id),
@@ -96,7 +96,7 @@ impl Tasks {
     }
 
     /// A task works for this request, if for one, by the order of events.
-    pub(super) fn infer(&mut self, pid: u32, task: Task, request: Option<RequestId>) {
+    pub(super) fn infer(&mut self, pid: Pid, task: Task, request: Option<RequestId>) {
         if let (Some(id), Some(request)) = (task.id(), request) {
             let work = Work {
                 request,
@@ -108,7 +108,7 @@ impl Tasks {
     }
 
     /// What is known of a task in which a thread waits.
-    pub(super) fn known(&self, pid: u32, task: Task) -> Known {
+    pub(super) fn known(&self, pid: Pid, task: Task) -> Known {
         let ids = self.ids.get(&pid).copied().unwrap_or_default();
         Known {
             serves: self.serves(pid, task).is_some(),
@@ -117,7 +117,7 @@ impl Tasks {
     }
 
     /// Process `pid` became another program, or ended: its ids begin anew.
-    pub(super) fn forget_process(&mut self, pid: u32) {
+    pub(super) fn forget_process(&mut self, pid: Pid) {
         self.recent.retain(|&(of, _), _| of != pid);
         self.older.retain(|&(of, _), _| of != pid);
         self.ids.remove(&pid);
@@ -127,16 +127,20 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::ConnId;
 
     #[test]
     fn a_task_that_is_forgotten_with_a_request_that_it_has_not_answered_is_counted() {
         let mut tasks = Tasks::default();
         let tasks_of_a_half = MAX_TASKS as u64 / 2;
         for id in 1..=3 * tasks_of_a_half {
-            let request = RequestId { conn: id, nth: 1 };
-            tasks.took(7, Task::new(id), request, id > 2);
+            let request = RequestId {
+                conn: ConnId(id),
+                nth: 1,
+            };
+            tasks.took(Pid(7), Task::new(id), request, id > 2);
         }
-        assert_eq!(tasks.serves(7, Task::new(1)), None);
+        assert_eq!(tasks.serves(Pid(7), Task::new(1)), None);
         assert_eq!(tasks.full.counts().collect::<Vec<_>>(), [(Table::Tasks, 2)]);
     }
 }

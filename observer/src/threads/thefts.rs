@@ -9,6 +9,7 @@ use observer_common::Stolen;
 
 use super::Threads;
 use crate::model::full::Table;
+use crate::model::id::Tid;
 
 /// Thefts that are remembered of all threads together, the newest: 512 KiB. A hypervisor takes a CPU some hundred times a
 /// second at most, because what it runs instead runs for milliseconds.
@@ -21,7 +22,7 @@ const FOUND_AT_ONCE: usize = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theft {
     /// The thread, which was on its CPU from `from_ns` to `to_ns`.
-    pub tid: u32,
+    pub tid: Tid,
     /// Not before this, ns.
     pub from_ns: u64,
     /// Not after this, ns.
@@ -43,10 +44,10 @@ pub(super) struct Thefts {
 
 impl Thefts {
     pub(super) fn add(&mut self, event: &Stolen) {
+        let tid = Tid(event.header.tid);
         let (from_ns, to_ns) = (event.from_ns, event.to_ns);
         // A clock's tick can look in the middle of another look: what it found was then told already.
-        let told =
-            |theft: &Theft| theft.tid == event.header.tid && theft.to_ns > from_ns && theft.from_ns < to_ns;
+        let told = |theft: &Theft| theft.tid == tid && theft.to_ns > from_ns && theft.from_ns < to_ns;
         if from_ns >= to_ns || self.newest.iter().rev().take(FOUND_AT_ONCE).any(told) {
             return;
         }
@@ -56,7 +57,7 @@ impl Thefts {
             self.forgotten_until_ns = self.forgotten_until_ns.max(oldest.to_ns);
         }
         self.newest.push_back(Theft {
-            tid: event.header.tid,
+            tid,
             from_ns,
             to_ns,
             stolen_ns: event.stolen_ns.min(to_ns - from_ns),

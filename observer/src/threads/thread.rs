@@ -7,7 +7,7 @@ use super::judgement::{Before, Belief, Moment, Observation, Verdict};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::tokio::{self, Identity, Role};
 use crate::syscall::Wait;
 
@@ -15,11 +15,11 @@ use crate::syscall::Wait;
 #[derive(Debug)]
 pub struct Thread {
     /// Its process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Its name, where known.
     pub comm: Option<std::sync::Arc<str>>,
     /// Thread that began it, and when, ns.
-    pub(super) begun_by: Option<(u32, u64)>,
+    pub(super) begun_by: Option<(Tid, u64)>,
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
     pub(super) facts: Facts,
@@ -31,7 +31,7 @@ pub struct Thread {
 
 impl Thread {
     /// A thread of which nothing is known before `lost_until_ns`.
-    pub(super) fn new(pid: u32, lost_until_ns: u64) -> Self {
+    pub(super) fn new(pid: Pid, lost_until_ns: u64) -> Self {
         Self {
             pid,
             comm: None,
@@ -214,7 +214,7 @@ impl Thread {
         let wake = Wake {
             by,
             syscall: event.waker_syscall,
-            conn: event.conn,
+            conn: ConnId(event.conn),
         };
         let State::Blocked(block) = self.facts.state else {
             self.facts.early_wake = Some(wake);

@@ -2,19 +2,19 @@
 
 use super::*;
 
-const CONN: u64 = 7;
-const PID: u32 = 100;
+const CONN: ConnId = ConnId(7);
+const PID: Pid = Pid(100);
 const PORT: u16 = 8080;
 
 /// What is told of a connection that was there before, by a socket that says so much of who opened it.
 fn found(opened: u32) -> common::Connection {
     common::Connection {
-        tgid: PID,
+        tgid: PID.0,
         old_state: tcp::ESTABLISHED,
         family: tcp::AF_INET,
         local_port: PORT,
         flags: flags::FOUND | opened,
-        ..becomes(CONN, 1, tcp::ESTABLISHED)
+        ..becomes(CONN.0, 1, tcp::ESTABLISHED)
     }
 }
 
@@ -28,19 +28,19 @@ fn with_found(opened: u32) -> Connections {
 impl Connections {
     fn gets(&mut self, opened: u32, at_ns: u64, head: &[u8]) -> Option<RequestId> {
         let event = common::Receive {
-            tgid: PID,
+            tgid: PID.0,
             flags: opened,
             arrived_ns: at_ns - 1,
-            ..receive(CONN, at_ns, 5)
+            ..receive(CONN.0, at_ns, 5)
         };
         self.received(&event, head).0?.request
     }
 
     fn gives(&mut self, opened: u32, at_ns: u64, head: &[u8]) -> Option<RequestId> {
         let event = common::Send {
-            tgid: PID,
+            tgid: PID.0,
             flags: opened,
-            ..send(CONN, at_ns, 5)
+            ..send(CONN.0, at_ns, 5)
         };
         self.sent(&event, head, || None, || None)?.request
     }
@@ -106,10 +106,10 @@ fn what_came_before_all_is_recorded_has_no_arrival_that_was_seen() {
         };
         connections.changed(&of_nobody, None);
         let event = common::Receive {
-            tgid: PID,
+            tgid: PID.0,
             flags: flags::INBOUND,
             arrived_ns,
-            ..receive(CONN, 120, 5)
+            ..receive(CONN.0, 120, 5)
         };
         connections.received(&event, b"GET /y HTTP/1.1\r\n");
         let turn = connections.turn(FIRST.unwrap()).unwrap();
@@ -190,7 +190,7 @@ fn the_first_bytes_that_are_http_are_evidence() {
 #[test]
 fn a_listener_on_its_port_is_evidence_for_the_processes_in_whose_network_it_is() {
     let mut connections = with_found(0);
-    connections.listens(PID + 1, PORT);
+    connections.listens(Pid(PID.0 + 1), PORT);
     assert_eq!(connections.gets(0, 10, b""), None);
     connections.listens(PID, PORT);
     assert_eq!(connections.gets(0, 20, b""), FIRST);

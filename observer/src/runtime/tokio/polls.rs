@@ -9,7 +9,7 @@ use observer_common::{PollEnd, PollStart};
 use rustc_hash::FxHashMap;
 
 use crate::model::full::{Full, Table};
-use crate::model::id::Task;
+use crate::model::id::{Pid, Task, Tid};
 use crate::model::poll::Poll;
 use crate::model::report::ProbeCost;
 
@@ -46,8 +46,8 @@ enum Proof {
 #[derive(Debug, Default)]
 pub struct Polls {
     /// The outermost first.
-    open: FxHashMap<u32, Vec<Open>>,
-    proofs: FxHashMap<u32, Proof>,
+    open: FxHashMap<Tid, Vec<Open>>,
+    proofs: FxHashMap<Pid, Proof>,
     hits: u64,
     /// Polls that were forgotten or are not followed.
     pub full: Full,
@@ -58,12 +58,13 @@ impl Polls {
     pub fn started(&mut self, event: &PollStart) -> Task {
         // One where it was queued, if that was seen, and this.
         self.hits += if event.queued_ns == 0 { 1 } else { 2 };
-        if self.open.len() >= MAX_THREADS && !self.open.contains_key(&event.header.tid) {
+        let tid = Tid(event.header.tid);
+        if self.open.len() >= MAX_THREADS && !self.open.contains_key(&tid) {
             let forgotten = self.open.values().map(Vec::len).sum::<usize>();
             self.full.count(Table::Polls, forgotten as u64);
             self.open.clear();
         }
-        let open = self.open.entry(event.header.tid).or_default();
+        let open = self.open.entry(tid).or_default();
         // Stacks grow down: what does not lie above ended, and its end was lost.
         open.retain(|outer| outer.frame > event.frame);
         let task = Task::new(event.task);
@@ -77,18 +78,18 @@ impl Polls {
         } else {
             self.full.count(Table::Polls, 1);
         }
-        self.proved(event.tgid, task)
+        self.proved(Pid(event.tgid), task)
     }
 
     /// A poll is over. Gives it, if its start was seen.
     pub fn ended(&mut self, event: &PollEnd) -> Option<Poll> {
         self.hits += 1;
-        let open = self.open.get_mut(&event.header.tid)?;
+        let open = self.open.get_mut(&Tid(event.header.tid))?;
         open.retain(|outer| outer.frame >= event.frame);
         let poll = open.pop_if(|innermost| innermost.frame == event.frame)?;
         let waited_ns = poll.start_ns.checked_sub(poll.queued_ns);
         Some(Poll {
-            task: self.proved(event.tgid, poll.task),
+            task: self.proved(Pid(event.tgid), poll.task),
             pid: event.tgid,
             tid: event.header.tid,
             start_ns: poll.start_ns,
@@ -99,14 +100,14 @@ impl Polls {
 
     /// The task that a thread polls; none outside of polls.
     #[must_use]
-    pub fn task(&self, tid: u32, pid: u32) -> Task {
+    pub fn task(&self, tid: Tid, pid: Pid) -> Task {
         let innermost = self.open.get(&tid).and_then(|open| open.last());
         innermost.map_or(Task::NONE, |poll| self.proved(pid, poll.task))
     }
 
     /// A thread did something on a socket while its own word named `task`. Only what polls do is a proof: the runtime
     /// itself does other things with the word of one task between the start of another's poll and the task.
-    pub fn seen_in(&mut self, tid: u32, pid: u32, task: Task) {
+    pub fn seen_in(&mut self, tid: Tid, pid: Pid, task: Task) {
         if task.id().is_none() {
             return;
         }
@@ -137,16 +138,16 @@ impl Polls {
     }
 
     /// A thread ended.
-    pub fn thread_ended(&mut self, tid: u32) {
+    pub fn thread_ended(&mut self, tid: Tid) {
         self.open.remove(&tid);
     }
 
     /// A process became another program, or ended.
-    pub fn process_ended(&mut self, pid: u32) {
+    pub fn process_ended(&mut self, pid: Pid) {
         self.proofs.remove(&pid);
     }
 
-    fn proved(&self, pid: u32, task: Task) -> Task {
+    fn proved(&self, pid: Pid, task: Task) -> Task {
         match self.proofs.get(&pid) {
             Some(Proof::Proved) => task,
             _ => Task::UNKNOWN,
@@ -161,13 +162,13 @@ mod tests {
 
     use super::*;
 
-    const PID: u32 = 40;
-    const TID: u32 = 41;
+    const PID: Pid = Pid(40);
+    const TID: Tid = Tid(41);
 
     fn header(at_ns: u64) -> Header {
         Header {
             at_ns,
-            tid: TID,
+            tid: TID.0,
             ..Header::zeroed()
         }
     }
@@ -175,7 +176,7 @@ mod tests {
     fn starts(at_ns: u64, frame: u64, task: u64, queued_ns: u64) -> PollStart {
         PollStart {
             header: header(at_ns),
-            tgid: PID,
+            tgid: PID.0,
             queued_by: 0,
             frame,
             task,
@@ -186,7 +187,7 @@ mod tests {
     fn ends(at_ns: u64, frame: u64) -> PollEnd {
         PollEnd {
             header: header(at_ns),
-            tgid: PID,
+            tgid: PID.0,
             reserved: 0,
             frame,
         }
@@ -256,7 +257,7 @@ mod tests {
             polls.full.take().counts().collect::<Vec<_>>(),
             [(Table::Polls, 1)]
         );
-        for tid in TID..=TID + MAX_THREADS as u32 {
+        for tid in TID.0..=TID.0 + MAX_THREADS as u32 {
             let event = starts(2, 900, 7, 0);
             polls.started(&PollStart {
                 header: Header { tid, ..event.header },

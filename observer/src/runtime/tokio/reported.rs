@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::workers::{Roles, Workers};
+use crate::model::id::Pid;
 use crate::model::runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
 
 /// Threads of a runtime that are listed.
@@ -14,7 +15,7 @@ const LISTED: usize = 64;
 
 /// The processes whose records tell the ids of tasks.
 #[derive(Debug, Default)]
-pub(crate) struct Reported(BTreeMap<u32, Report>);
+pub(crate) struct Reported(BTreeMap<Pid, Report>);
 
 #[derive(Debug)]
 struct Report {
@@ -27,18 +28,18 @@ struct Report {
 impl Reported {
     /// Takes note of what was found out about a process.
     pub(crate) fn found(&mut self, line: &RuntimeLine) {
-        self.0.remove(&line.pid);
+        self.0.remove(&Pid(line.pid));
         if line.task_ids {
             let report = Report {
                 line: line.clone(),
                 roles: Roles::default(),
             };
-            self.0.insert(line.pid, report);
+            self.0.insert(Pid(line.pid), report);
         }
     }
 
     /// A process became another program, or ended.
-    pub(crate) fn forget(&mut self, pid: u32) {
+    pub(crate) fn forget(&mut self, pid: Pid) {
         self.0.remove(&pid);
     }
 
@@ -48,7 +49,7 @@ impl Reported {
     }
 
     /// Lines about the processes of which more is known now than was reported, by process.
-    pub(crate) fn news(&mut self, unix_ns: u64, roles: &BTreeMap<u32, Roles>) -> Vec<RuntimeLine> {
+    pub(crate) fn news(&mut self, unix_ns: u64, roles: &BTreeMap<Pid, Roles>) -> Vec<RuntimeLine> {
         let mut lines = Vec::new();
         for (pid, report) in &mut self.0 {
             let Some(now) = roles.get(pid).filter(|now| is_more(now, &report.roles)) else {
@@ -111,7 +112,7 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
             .iter()
             .take(LISTED)
             .map(|(&tid, comm)| RuntimeThread {
-                tid,
+                tid: tid.0,
                 comm: comm.as_deref().map(str::to_owned),
             })
             .collect(),
@@ -124,14 +125,15 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::Tid;
     use crate::model::runtime::Flavour;
 
-    const PID: u32 = 7;
+    const PID: Pid = Pid(7);
 
     fn proved(pool_threads: Option<u64>) -> RuntimeLine {
         RuntimeLine {
             unix_ns: 1,
-            pid: PID,
+            pid: PID.0,
             name: "tokio".to_owned(),
             version: None,
             task_ids: true,
@@ -141,13 +143,16 @@ mod tests {
         }
     }
 
-    fn roles(tids: &[u32], pool: u64) -> BTreeMap<u32, Roles> {
+    fn roles(tids: &[u32], pool: u64) -> BTreeMap<Pid, Roles> {
         let workers = Workers {
             events_fd: 4,
             flavour: Some(Flavour::MultiThread),
             by_handle: true,
             in_tasks: tids.len() as u64,
-            threads: tids.iter().map(|&tid| (tid, Some("worker".into()))).collect(),
+            threads: tids
+                .iter()
+                .map(|&tid| (Tid(tid), Some("worker".into())))
+                .collect(),
         };
         let runtimes = vec![workers];
         BTreeMap::from([(PID, Roles { runtimes, pool })])

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::roles::{EventSource, Role};
+use crate::model::id::{Pid, Tid};
 use crate::model::runtime::Flavour;
 
 /// What the threads of a process are to their runtimes.
@@ -27,14 +28,14 @@ pub struct Workers {
     /// How many of them do so in a task.
     pub in_tasks: u64,
     /// Its threads, by id, with their names where known.
-    pub threads: BTreeMap<u32, Option<Arc<str>>>,
+    pub threads: BTreeMap<Tid, Option<Arc<str>>>,
 }
 
 /// What one thread is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadRole<'a> {
-    pub(crate) tid: u32,
-    pub(crate) pid: u32,
+    pub(crate) tid: Tid,
+    pub(crate) pid: Pid,
     /// Its name, where known.
     pub(crate) comm: Option<&'a Arc<str>>,
     pub(crate) role: &'a Role,
@@ -43,9 +44,9 @@ pub(crate) struct ThreadRole<'a> {
 }
 
 /// What the threads of each process are.
-pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> BTreeMap<u32, Roles> {
-    let mut processes = BTreeMap::<u32, Roles>::new();
-    let mut sources = BTreeMap::<(u32, u32), Vec<EventSource>>::new();
+pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> BTreeMap<Pid, Roles> {
+    let mut processes = BTreeMap::<Pid, Roles>::new();
+    let mut sources = BTreeMap::<(Pid, u32), Vec<EventSource>>::new();
     for thread in threads {
         if thread.is_of_pool {
             processes.entry(thread.pid).or_default().pool += 1;
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::syscall::Wait;
 
-    const PID: u32 = 40;
+    const PID: Pid = Pid(40);
 
     /// A thread leaves its CPU in this call, on this descriptor.
     fn leaves(tid: u32, syscall: libc::c_long, fd: u64, task: u64, flags: u32) -> SwitchOut {
@@ -130,7 +131,7 @@ mod tests {
                 tid,
                 ..Header::zeroed()
             },
-            tgid: PID,
+            tgid: PID.0,
             state: 1,
             syscall: syscall as i32,
             args: [fd, 0, 1, 1],
@@ -159,7 +160,7 @@ mod tests {
             threads.entry(event.header.tid).or_default().left(event, wait);
         }
         let threads = threads.iter().map(|(&tid, role)| ThreadRole {
-            tid,
+            tid: Tid(tid),
             pid: PID,
             comm: None,
             role,
@@ -173,7 +174,7 @@ mod tests {
             (
                 runtime.events_fd,
                 runtime.flavour,
-                runtime.threads.keys().copied().collect(),
+                runtime.threads.keys().map(|tid| tid.0).collect(),
             )
         };
         roles.runtimes.iter().map(runtime).collect()

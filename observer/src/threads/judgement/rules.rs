@@ -2,12 +2,19 @@
 
 use super::super::tasks::Work;
 use super::*;
+use crate::model::id::ConnId;
 
 use Observation::{BegunFor, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask};
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
-pub(super) const A: RequestId = RequestId { conn: 1, nth: 1 };
-pub(super) const B: RequestId = RequestId { conn: 2, nth: 1 };
+pub(super) const A: RequestId = RequestId {
+    conn: ConnId(1),
+    nth: 1,
+};
+pub(super) const B: RequestId = RequestId {
+    conn: ConnId(2),
+    nth: 1,
+};
 pub(super) const OWN: Task = Task::new(11);
 pub(super) const OTHER: Task = Task::new(12);
 

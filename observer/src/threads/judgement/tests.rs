@@ -6,14 +6,18 @@ use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
 use super::super::Threads;
 use super::rules::{A, B, MOMENT, OTHER, OWN, answered, believed, holds, since_idle, until_now};
 use super::*;
+use crate::model::id::{ConnId, Pid, Tid};
 
 use Observation::Operates;
 use Owner::{Mixed, Nobody, Others, Request};
 
-const PID: u32 = 40;
-const WORKER: u32 = 41;
-const OF_POOL: u32 = 42;
-const SERVED: RequestId = RequestId { conn: 5, nth: 1 };
+const PID: Pid = Pid(40);
+const WORKER: Tid = Tid(41);
+const OF_POOL: Tid = Tid(42);
+const SERVED: RequestId = RequestId {
+    conn: ConnId(5),
+    nth: 1,
+};
 
 /// An operation on the connection of this request.
 fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
@@ -30,10 +34,10 @@ fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
     }
 }
 
-fn header(tid: u32, at_ns: u64) -> Header {
+fn header(tid: Tid, at_ns: u64) -> Header {
     Header {
         at_ns,
-        tid,
+        tid: tid.0,
         ..Header::zeroed()
     }
 }
@@ -125,7 +129,7 @@ fn woken_for_a_job() -> Threads {
     let futex = libc::SYS_futex as i32;
     threads.switch_out(&SwitchOut {
         header: header(OF_POOL, 120),
-        tgid: PID,
+        tgid: PID.0,
         state: 1,
         syscall: futex,
         args: [0x7000, 137, 1, 0],
@@ -133,16 +137,16 @@ fn woken_for_a_job() -> Threads {
     });
     threads.woken(&Waking {
         header: header(OF_POOL, 150),
-        tgid: PID,
-        waker_tid: WORKER,
-        waker_tgid: PID,
+        tgid: PID.0,
+        waker_tid: WORKER.0,
+        waker_tgid: PID.0,
         waker_syscall: futex,
         waker_task: 5,
         ..Waking::zeroed()
     });
     threads.switch_in(&SwitchIn {
         header: header(OF_POOL, 200),
-        tgid: PID,
+        tgid: PID.0,
         ..SwitchIn::zeroed()
     });
     threads
@@ -182,7 +186,7 @@ fn a_job_is_not_over_before_its_poll_is() {
     threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
     threads.seen(&Seen {
         header: header(OF_POOL, 350),
-        tgid: PID,
+        tgid: PID.0,
         task: task::NONE,
         ..Seen::zeroed()
     });
@@ -201,10 +205,16 @@ fn a_poll_in_which_a_next_request_began_was_for_the_one_that_took_most_of_it() {
         (910, Direction::In, 2),
         (950, Direction::Out, 2),
     ] {
-        let request = RequestId { conn: 5, nth };
+        let request = RequestId { conn: ConnId(5), nth };
         threads.operated(WORKER, PID, 0, &operates(at_ns, direction, request));
     }
     let worker = threads.get(WORKER).unwrap();
     assert_eq!(worker.did_most_for(90, 960), Some(SERVED));
-    assert_eq!(worker.did_most_for(905, 960), Some(RequestId { conn: 5, nth: 2 }));
+    assert_eq!(
+        worker.did_most_for(905, 960),
+        Some(RequestId {
+            conn: ConnId(5),
+            nth: 2
+        })
+    );
 }

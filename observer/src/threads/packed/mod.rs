@@ -9,7 +9,7 @@ mod wait;
 use self::owner::PackedOwner;
 use self::wait::PackedWait;
 use super::state::{Began, Block, Occupant, Slice, State, Wake};
-use crate::model::id::Task;
+use crate::model::id::{ConnId, Task};
 
 const _: () = assert!(size_of::<Packed>() <= 64);
 
@@ -32,7 +32,7 @@ pub(super) enum What {
         cpu: u16,
         owner: PackedOwner,
         began: PackedBegan,
-        conn: u64,
+        conn: ConnId,
         arrived_ns: u64,
         faults: (u32, u32),
     },
@@ -52,7 +52,7 @@ pub(super) enum What {
         woken: bool,
         by: Occupant,
         wake_syscall: i16,
-        wake_conn: u64,
+        wake_conn: ConnId,
     },
 }
 
@@ -139,16 +139,16 @@ impl Packed {
 
 impl PackedBegan {
     /// How a slice began, with its connection and the arrival there.
-    fn pack(began: Began) -> (Self, u64, u64) {
+    fn pack(began: Began) -> (Self, ConnId, u64) {
         match began {
-            Began::Plain => (Self::Plain, 0, 0),
+            Began::Plain => (Self::Plain, ConnId::NONE, 0),
             Began::Received { conn, arrived_ns } => (Self::Received, conn, arrived_ns),
-            Began::Stalled => (Self::Stalled, 0, 0),
-            Began::HandedOff => (Self::HandedOff, 0, 0),
+            Began::Stalled => (Self::Stalled, ConnId::NONE, 0),
+            Began::HandedOff => (Self::HandedOff, ConnId::NONE, 0),
         }
     }
 
-    fn unpack(self, conn: u64, arrived_ns: u64) -> Began {
+    fn unpack(self, conn: ConnId, arrived_ns: u64) -> Began {
         match self {
             Self::Plain => Began::Plain,
             Self::Received => Began::Received { conn, arrived_ns },
@@ -218,7 +218,7 @@ impl What {
         let wake = block.wake.unwrap_or(Wake {
             by: Occupant::default(),
             syscall: NO_SYSCALL.into(),
-            conn: 0,
+            conn: ConnId::NONE,
         });
         Self::Blocked {
             wait,
@@ -243,11 +243,11 @@ mod tests {
     use super::super::comms::Comm;
     use super::super::state::Owner;
     use super::*;
-    use crate::model::id::RequestId;
+    use crate::model::id::{Pid, RequestId, Tid};
     use crate::syscall::Wait;
 
     const ID: RequestId = RequestId {
-        conn: u64::MAX,
+        conn: ConnId(u64::MAX),
         nth: u64::MAX >> PackedOwner::KIND_BITS,
     };
     const OWNERS: [Owner; 5] = [
@@ -270,19 +270,19 @@ mod tests {
 
     fn every_state() -> Vec<State> {
         let by = Occupant {
-            tid: 1,
-            pid: 2,
+            tid: Tid(1),
+            pid: Pid(2),
             comm: Comm::default(),
         };
         let wake = Wake {
             by,
             syscall: -1,
-            conn: u64::MAX,
+            conn: ConnId(u64::MAX),
         };
         let begans = [
             Began::Plain,
             Began::Received {
-                conn: 7,
+                conn: ConnId(7),
                 arrived_ns: 9,
             },
             Began::Stalled,

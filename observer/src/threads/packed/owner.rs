@@ -1,12 +1,12 @@
 //! For whom a thread ran, in 16 bytes.
 
 use super::super::state::Owner;
-use crate::model::id::RequestId;
+use crate::model::id::{ConnId, RequestId};
 
 /// An [`Owner`] in 16 bytes: its connection, and its place with the kind in the lowest bits.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct PackedOwner {
-    conn: u64,
+    conn: ConnId,
     nth_and_kind: u64,
 }
 
