@@ -13,7 +13,7 @@ use crate::model::full::{Full, Table};
 use crate::model::report::{ProcessMemory, ProcessWorkers, TargetTotals};
 
 /// Targets that are told apart.
-pub(super) const MAX_TARGETS: usize = 64;
+const MAX_TOLD_APART: usize = 64;
 
 /// Processes that are remembered. Beyond, half of them are forgotten: those that were not seen for longest.
 const MAX_PROCESSES: usize = 16_384;
@@ -121,7 +121,7 @@ impl Targets {
         if let Some(place) = self.told_apart.iter().position(|named| named.pid == pid) {
             return Some(place);
         }
-        if self.told_apart.len() == MAX_TARGETS {
+        if self.told_apart.len() == MAX_TOLD_APART {
             return None;
         }
         self.told_apart.push(Named {
