@@ -54,11 +54,15 @@ pub enum Table {
     Serving = 21,
     /// What threads did that have ended.
     EndedThreads = 22,
+    /// What is read of programs' files, to name functions.
+    ProgramFiles = 23,
+    /// Names of processes, of an output.
+    ProcessNames = 24,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -81,6 +85,8 @@ impl Table {
         Self::Culprits,
         Self::Serving,
         Self::EndedThreads,
+        Self::ProgramFiles,
+        Self::ProcessNames,
     ];
 
     /// The table with this number.
@@ -115,6 +121,8 @@ impl Table {
             Self::Culprits => "culprits",
             Self::Serving => "serving",
             Self::EndedThreads => "ended_threads",
+            Self::ProgramFiles => "program_files",
+            Self::ProcessNames => "process_names",
         }
     }
 }

@@ -247,6 +247,9 @@ impl LiveSource {
     fn tell_full(&mut self) {
         let full = self.facts.full.take();
         full.add(&self.held.full.take());
+        if let Some(stacks) = &self.kernel_half.stacks {
+            full.add(&stacks.take_full());
+        }
         for (table, count) in full.counts() {
             let fact = event::Full::new(self.drained_ns, table, count);
             self.merge.push(bytemuck::bytes_of(&fact));

@@ -1,7 +1,7 @@
 //! What is known of processes and their code: enough to say at once what most stacks tell.
 //!
-//! Two threads have it. The one that drains the rings asks it, and never waits for it; the other reads from files what it
-//! does not know yet, and adds that.
+//! Two threads have it. The one that drains the rings asks it, and does not wait for it with a stack; the other reads from
+//! files what it does not know yet, and adds that. What is forgotten for want of room is read again.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,6 +16,7 @@ use super::images::Place;
 use super::maps::{FileId, Mapped};
 use super::process::Process;
 use super::telling::telling;
+use crate::model::full::Full;
 
 /// Stretches of code whose functions are remembered: some 4 MiB.
 const MAX_STRETCHES: usize = 32_768;
@@ -32,6 +33,8 @@ pub(super) struct Known {
     stacks: usize,
     code: Code,
     cache: CacheX86_64,
+    /// What there was no room for when files were read.
+    pub(super) full: Full,
 }
 
 struct Watched {

@@ -19,7 +19,7 @@ mod telling;
 mod worker;
 
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -36,6 +36,7 @@ pub(super) use self::worker::lets_others_go_first;
 use self::worker::{Named, Work};
 use super::targets::Change;
 use crate::event;
+use crate::model::full::Full;
 use crate::source::Merge;
 
 /// Samples that wait for their names, at most: 2 MiB.
@@ -152,6 +153,7 @@ impl Stacks {
         if let Some(&number) = self.functions.get(&name) {
             return number;
         }
+        // A name that was forgotten is told again.
         if self.functions.len() >= event::Function::MAX_KNOWN {
             self.functions.clear();
         }
@@ -165,6 +167,12 @@ impl Stacks {
         )));
         self.functions.insert(name, number);
         number
+    }
+
+    /// What there was no room for in files that were read since the last call.
+    pub(super) fn take_full(&self) -> Full {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.full.take()
     }
 
     /// Reacts to what happened to a target: what it had mapped is not there any more.

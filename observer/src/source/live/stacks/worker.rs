@@ -91,7 +91,10 @@ impl<'a> Worker<'a> {
 
     fn look_at(&mut self, pid: u32) {
         let process = Process::look_at(pid, &mut self.images);
-        self.known().set(pid, process);
+        let mut known = self.known();
+        known.set(pid, process);
+        known.full.add(&self.images.full.take());
+        drop(known);
         self.looked.insert(pid, Instant::now());
     }
 

@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 use self::section::Piece;
 use self::unit::{Dwarf, Name, Reference, Unit};
 use super::cell::Cell;
+use crate::model::full::{Full, Table};
 
 /// The sections that are read.
 pub(super) const SECTIONS: [SectionId; 8] = [
@@ -125,8 +126,9 @@ pub(super) struct Found {
 }
 
 impl Debug {
-    /// Looks where the units of a file are, with these sections.
-    pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)]) -> Result<Self> {
+    /// Looks where the units of a file are, with these sections. If these are too many, nothing is kept and that is counted
+    /// in `full`.
+    pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)], full: &Full) -> Result<Self> {
         let dwarf = Dwarf::load(|id| {
             let place = sections.iter().find(|(known, _)| *known == id);
             let window_bytes = match id {
@@ -158,6 +160,7 @@ impl Debug {
                 });
             });
             if stretches.len() > MAX_STRETCHES {
+                full.count(Table::ProgramFiles, 1);
                 return Err(Error::UnsupportedOffset);
             }
         }

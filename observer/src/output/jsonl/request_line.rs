@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{SCHEMA_VERSION, Why};
 use crate::model::cause::{Budget, Cause};
 use crate::model::protocol::Protocol;
 use crate::model::request::{Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
+use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
 
 #[derive(Serialize)]
