@@ -1,6 +1,6 @@
 //! What was forgotten or found no place because a bounded table was full: a count for each table, for users.
 //!
-//! Every table is bounded. One whose bound can change what is told holds a [`Full`], or belongs to a part that does, and
+//! Every table is bounded. One whose bound can change what is reported holds a [`Full`], or belongs to a part that does, and
 //! counts there. `docs/schema.md` says of each what is missing then.
 
 use std::cell::Cell;

@@ -5,7 +5,7 @@ use crate::model::cause::Cause;
 use crate::model::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
 use crate::model::request::HeldBy;
 
-/// Part of the latency at the p99 from which on a cause is told.
+/// Part of the latency at the p99 from which on a cause is reported.
 const LARGE: f64 = 0.25;
 
 /// Share of its time from which on a worker is busy all the time.

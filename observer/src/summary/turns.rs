@@ -28,7 +28,7 @@ pub(super) struct Turns {
     threshold: Threshold,
     paths: Paths,
     culprits: Culprits,
-    /// Waits of which it is not told what they waited for.
+    /// Waits of which it is not listed what they waited for.
     pub(super) full: Full,
 }
 

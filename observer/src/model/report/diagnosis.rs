@@ -11,7 +11,7 @@ pub struct Diagnosis {
     pub text: String,
 }
 
-/// Troubles that are told.
+/// Troubles that are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {

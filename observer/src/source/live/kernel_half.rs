@@ -133,7 +133,7 @@ impl KernelHalf {
     /// Finds the sockets that process `pid`, which is watched, holds already.
     pub(super) fn find_sockets(&self, pid: u32) {
         if let Some(finder) = &self.finder {
-            // Where it has ended, there are none. Where the kernel refuses it, that was told of the others.
+            // Where it has ended, there are none. Where the kernel refuses it, that was reported of the others.
             let _ = found::run(finder.as_fd(), &[pid]);
         }
     }

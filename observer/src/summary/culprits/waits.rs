@@ -63,14 +63,14 @@ impl Waits {
 #[derive(Debug, Default)]
 pub(in crate::summary) struct BandWaits {
     /// In the order in which they came up.
-    sums: Vec<Part>,
+    sums: Vec<BandSum>,
     /// Where in these, by source and number.
     places: FxHashMap<(usize, u16), usize>,
 }
 
 /// What one source has of a band.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct BandSum {
     source: usize,
     number: u16,
     requests: u128,
@@ -83,7 +83,7 @@ impl BandWaits {
         let part = |value: u128| value * inside / requests;
         for sum in &bucket.0 {
             let place = *self.places.entry((source, sum.number)).or_insert_with(|| {
-                self.sums.push(Part {
+                self.sums.push(BandSum {
                     source,
                     number: sum.number,
                     requests: 0,
@@ -123,7 +123,7 @@ struct Thing<'a> {
 }
 
 /// Sums of the same are put together.
-fn things<'a>(sums: &[Part], sources: &[&'a Culprits]) -> Vec<Thing<'a>> {
+fn things<'a>(sums: &[BandSum], sources: &[&'a Culprits]) -> Vec<Thing<'a>> {
     let mut things: Vec<Thing<'a>> = Vec::new();
     let mut places = FxHashMap::default();
     for sum in sums {

@@ -122,7 +122,7 @@ impl Image {
         Some(start.wrapping_sub(offset.wrapping_sub(place.start).wrapping_add(*address)))
     }
 
-    /// The functions at an address of the file, and the stretch of code around it of which they are.
+    /// The functions at an address of the file, and the range of code around it of which they are.
     pub(super) fn functions(&mut self, address: u64) -> (Range<u64>, Functions) {
         let mut cell = Cell::around(address);
         let found = match &mut self.debug {

@@ -56,7 +56,7 @@ impl Images {
         self.files.get(&id)?.as_ref()
     }
 
-    /// The functions at a place, and the stretch of code around it of which they are.
+    /// The functions at a place, and the range of code around it of which they are.
     pub(super) fn functions(&mut self, place: Place) -> (Range<u64>, Functions) {
         match self.files.get_mut(&place.file) {
             Some(Some(image)) => image.functions(place.address),

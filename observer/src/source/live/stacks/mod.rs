@@ -67,9 +67,9 @@ pub(super) struct Stacks {
     gone: Vec<u32>,
     work: SyncSender<Work>,
     named: Receiver<Named>,
-    /// Numbers of the names that the stream has been told.
+    /// Numbers of the names that are in the stream.
     functions: FxHashMap<Arc<str>, u32>,
-    functions_told: u32,
+    functions_numbered: u32,
     taken: u64,
     lost: u64,
 }
@@ -101,7 +101,7 @@ impl Stacks {
             work,
             named,
             functions: FxHashMap::default(),
-            functions_told: 0,
+            functions_numbered: 0,
             taken: 0,
             lost: 0,
         })
@@ -127,8 +127,8 @@ impl Stacks {
             };
             let head: StackHead = pod_read_unaligned(head);
             let stack = &stack[..stack.len().min(head.stack_bytes as usize)];
-            let told = known.as_mut().map(|known| known.telling(&head, stack));
-            if let Some(Ok(function)) = told {
+            let function = known.as_mut().map(|known| known.telling(&head, stack));
+            if let Some(Ok(function)) = function {
                 named.push(Named { head, function });
             } else if self.work.try_send(Work::Name(head, stack.into())).is_err() {
                 self.lost += 1;
@@ -148,18 +148,18 @@ impl Stacks {
         }
     }
 
-    /// The number of a name, which the stream is told first.
+    /// The number of a name, which enters the stream first.
     fn number(&mut self, name: Arc<str>, released_ns: u64, merge: &mut Merge) -> u32 {
         if let Some(&number) = self.functions.get(&name) {
             return number;
         }
-        // A name that was forgotten is told again.
+        // A name that was forgotten enters the stream again, with a new number.
         if self.functions.len() >= event::Function::MAX_KNOWN {
             self.functions.clear();
         }
         // Never one that was used before: a sample that is still in the merge means the former name.
-        self.functions_told += 1;
-        let number = self.functions_told;
+        self.functions_numbered += 1;
+        let number = self.functions_numbered;
         merge.push(bytemuck::bytes_of(&event::Function::new(
             released_ns,
             number,

@@ -105,8 +105,8 @@ impl<'a> Worker<'a> {
 
     fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Option<Arc<str>> {
         for _ in 0..MAX_LOOKS {
-            let told = self.known().telling(head, stack);
-            match told {
+            let answer = self.known().telling(head, stack);
+            match answer {
                 Ok(function) => return function,
                 Err(Missing::Process) => self.look_at(head.tgid),
                 Err(Missing::Mapping) => {
@@ -118,8 +118,8 @@ impl<'a> Worker<'a> {
                 }
                 Err(Missing::Functions(places)) => {
                     for place in places {
-                        let (stretch, functions) = self.images.functions(place);
-                        self.known().learn(place.file, stretch, functions);
+                        let (range, functions) = self.images.functions(place);
+                        self.known().learn(place.file, range, functions);
                     }
                 }
             }
