@@ -33,7 +33,7 @@ use self::clock::Clocks;
 use self::follow::Follower;
 use self::known::Known;
 pub(super) use self::worker::lets_others_go_first;
-use self::worker::{Named, Work};
+use self::worker::{NamedSample, Work};
 use super::targets::Change;
 use crate::event;
 use crate::model::full::Full;
@@ -66,7 +66,7 @@ pub(super) struct Stacks {
     /// Processes that are to be forgotten before anything is said of another stack.
     gone: Vec<u32>,
     work: SyncSender<Work>,
-    named: Receiver<Named>,
+    named: Receiver<NamedSample>,
     /// Numbers of the names that are in the stream.
     functions: FxHashMap<Arc<str>, u32>,
     functions_numbered: u32,
@@ -110,7 +110,7 @@ impl Stacks {
     /// Adds what threads were sampled running to the stream, of which everything before `released_ns` was given out: now,
     /// where all that is asked for is known, and else when it has been read.
     pub(super) fn drain(&mut self, released_ns: u64, merge: &mut Merge) {
-        let mut named: Vec<Named> = self.named.try_iter().collect();
+        let mut named: Vec<NamedSample> = self.named.try_iter().collect();
         let mut known = self.known.try_lock().ok();
         if let Some(known) = &mut known {
             for pid in self.gone.drain(..) {
@@ -129,14 +129,14 @@ impl Stacks {
             let stack = &stack[..stack.len().min(head.stack_bytes as usize)];
             let function = known.as_mut().map(|known| known.telling(&head, stack));
             if let Some(Ok(function)) = function {
-                named.push(Named { head, function });
+                named.push(NamedSample { head, function });
             } else if self.work.try_send(Work::Name(head, stack.into())).is_err() {
                 self.lost += 1;
             }
         }
         drop(known);
         self.taken += named.len() as u64;
-        for Named { head, function } in named {
+        for NamedSample { head, function } in named {
             let function = function.map_or(event::Sample::NOT_NAMED, |name| {
                 self.number(name, released_ns, merge)
             });

@@ -34,13 +34,13 @@ pub(super) enum Work {
 }
 
 /// A sample with what its thread does.
-pub(super) struct Named {
+pub(super) struct NamedSample {
     pub(super) head: StackHead,
     pub(super) function: Option<Arc<str>>,
 }
 
 /// Works until nobody asks any more, and lets whoever is observed go first: names may come late.
-pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Named>) {
+pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<NamedSample>) {
     lets_others_go_first();
     let mut worker = Worker {
         known,
@@ -54,7 +54,7 @@ pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Nam
             Ok(Work::Forget(pid)) => worker.forget(pid),
             Ok(Work::Name(head, stack)) => {
                 let function = worker.telling(&head, &stack);
-                if done.send(Named { head, function }).is_err() {
+                if done.send(NamedSample { head, function }).is_err() {
                     return;
                 }
             }
