@@ -1,3 +1,5 @@
+//! Each trouble by its evidence, and silence where it is not clear.
+
 use super::*;
 use crate::model::report::WorkerTotals;
 
