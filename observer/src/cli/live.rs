@@ -46,22 +46,7 @@ pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Res
     } else {
         Vec::new()
     };
-    let load = live::Options {
-        pids: targets.iter().map(|target| target.pid).collect(),
-        follow: choice.follow,
-        awaited: choice.ports,
-        ports: targets
-            .iter()
-            .flat_map(|target| target.ports.iter().map(|&port| (port, target.network)))
-            .collect(),
-        listeners: targets
-            .iter()
-            .flat_map(|target| target.listeners.iter().map(|&port| (target.pid, port)))
-            .collect(),
-        ring_bytes: watch.ring_kib * 1024,
-        polls,
-        sample_hz: watch.sample_hz,
-    };
+    let load = load_options(watch, choice, &targets, polls);
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;
     for (hook, reason) in kernel_half.refused_polls() {
@@ -71,28 +56,17 @@ pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Res
     for target in &targets {
         look::require(target.pid).with_context(|| format!("{} ended before it was watched", target.comm))?;
     }
-    let unix_offset_ns = LiveSource::unix_offset_ns();
-    let header = Header {
-        observer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        kernel: kernel_release(),
-        machine: std::env::consts::ARCH.to_owned(),
-        page_bytes: procfs::page_size(),
-        started_unix_ns: LiveSource::now_ns() + unix_offset_ns,
-        unix_offset_ns,
-        targets: targets.iter().map(info).collect(),
-        signals: kernel_half.outcomes.iter().map(signal_info).collect(),
-        options: Options {
-            requests,
-            sample_one_in: SAMPLE_ONE_IN,
-            with_query,
-            ring_bytes: load.ring_bytes.into(),
-            polls: watch.polls,
-            sample_hz: watch.sample_hz,
-            follow: load.follow,
-            ports: load.awaited.clone(),
-        },
-        replay: false,
+    let options = Options {
+        requests,
+        sample_one_in: SAMPLE_ONE_IN,
+        with_query,
+        ring_bytes: load.ring_bytes.into(),
+        polls: watch.polls,
+        sample_hz: watch.sample_hz,
+        follow: load.follow,
+        ports: load.awaited.clone(),
     };
+    let header = header(&targets, &kernel_half, options);
     let runtimes = targets.iter().map(|target| (target.pid, target.runtime.clone()));
     let source = LiveSource::new(kernel_half, &load, runtimes)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -146,6 +120,43 @@ impl Attached {
         })?;
         source.finish(&mut batch)?;
         each(&batch)
+    }
+}
+
+/// What the kernel half is loaded with.
+fn load_options(watch: &Watch, choice: Choice, targets: &[Target], polls: Vec<Functions>) -> live::Options {
+    live::Options {
+        pids: targets.iter().map(|target| target.pid).collect(),
+        follow: choice.follow,
+        awaited: choice.ports,
+        ports: targets
+            .iter()
+            .flat_map(|target| target.ports.iter().map(|&port| (port, target.network)))
+            .collect(),
+        listeners: targets
+            .iter()
+            .flat_map(|target| target.listeners.iter().map(|&port| (target.pid, port)))
+            .collect(),
+        ring_bytes: watch.ring_kib * 1024,
+        polls,
+        sample_hz: watch.sample_hz,
+    }
+}
+
+/// What the run is about, which begins now.
+fn header(targets: &[Target], kernel_half: &KernelHalf, options: Options) -> Header {
+    let unix_offset_ns = LiveSource::unix_offset_ns();
+    Header {
+        observer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: kernel_release(),
+        machine: std::env::consts::ARCH.to_owned(),
+        page_bytes: procfs::page_size(),
+        started_unix_ns: LiveSource::now_ns() + unix_offset_ns,
+        unix_offset_ns,
+        targets: targets.iter().map(info).collect(),
+        signals: kernel_half.outcomes.iter().map(signal_info).collect(),
+        options,
+        replay: false,
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn open(print: &Print) -> Result<Vec<Output>> {
     let mut outputs = Vec::new();
     if let Some(path) = &print.output {
         let file = File::create(path).with_context(|| cannot_write(path))?;
-        let file = Named::new(path.display().to_string(), Box::new(file));
+        let file = NamedWriter::new(path.display().to_string(), Box::new(file));
         outputs.push(Output {
             requests: print.requests,
             sink: elsewhere(format(Format::Jsonl), file),
@@ -77,7 +77,7 @@ pub(crate) fn queued(outputs: Vec<Output>) -> Result<Vec<Output>> {
 }
 
 /// A form that is written where no terminal is.
-fn elsewhere(format: Format, writer: Named) -> Box<dyn Sink + Send> {
+fn elsewhere(format: Format, writer: NamedWriter) -> Box<dyn Sink + Send> {
     let style = Style {
         terminal: false,
         colour: false,
@@ -89,17 +89,17 @@ fn elsewhere(format: Format, writer: Named) -> Box<dyn Sink + Send> {
     }
 }
 
-fn standard_output() -> Named {
-    Named::new("standard output".to_owned(), Box::new(io::stdout()))
+fn standard_output() -> NamedWriter {
+    NamedWriter::new("standard output".to_owned(), Box::new(io::stdout()))
 }
 
 /// A writer whose errors say what could not be written to.
-struct Named {
+struct NamedWriter {
     name: String,
     writer: Box<dyn Write + Send>,
 }
 
-impl Named {
+impl NamedWriter {
     fn new(name: String, writer: Box<dyn Write + Send>) -> Self {
         Self { name, writer }
     }
@@ -110,7 +110,7 @@ impl Named {
     }
 }
 
-impl Write for Named {
+impl Write for NamedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.writer.write(bytes);
         self.name(written)

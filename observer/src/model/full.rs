@@ -1,6 +1,6 @@
 //! What was forgotten or found no place because a bounded table was full: a count for each table, for users.
 //!
-//! Every table is bounded. One whose bound can change what is told holds a [`Full`], or belongs to a part that does, and
+//! Every table is bounded. One whose bound can change what is reported holds a [`Full`], or belongs to a part that does, and
 //! counts there. `docs/schema.md` says of each what is missing then.
 
 use std::cell::Cell;
@@ -54,11 +54,15 @@ pub enum Table {
     Serving = 21,
     /// What threads did that have ended.
     EndedThreads = 22,
+    /// What is read of programs' files, to name functions.
+    ProgramFiles = 23,
+    /// Names of processes, of an output.
+    ProcessNames = 24,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -81,6 +85,8 @@ impl Table {
         Self::Culprits,
         Self::Serving,
         Self::EndedThreads,
+        Self::ProgramFiles,
+        Self::ProcessNames,
     ];
 
     /// The table with this number.
@@ -115,6 +121,8 @@ impl Table {
             Self::Culprits => "culprits",
             Self::Serving => "serving",
             Self::EndedThreads => "ended_threads",
+            Self::ProgramFiles => "program_files",
+            Self::ProcessNames => "process_names",
         }
     }
 }

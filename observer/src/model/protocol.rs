@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// What a connection speaks. In the order in which protocols are told.
+/// What a connection speaks. In the order in which protocols are recognized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// HTTP/1.x in clear: one turn is one request.

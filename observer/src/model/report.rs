@@ -1,20 +1,24 @@
 //! What a summary says, as plain values: the totals of a run or of one window, ready to be written.
 //!
-//! Nothing here counts or computes, and nothing knows how it is printed. The field names are those of
-//! the `window` and `end` lines of JSON Lines; `docs/schema.md` explains each.
+//! Nothing here counts or computes. These values are the `window` and `end` lines of JSON Lines: the names of the fields are
+//! those of the lines, and `docs/schema.md` explains each.
 
-mod run;
-
-use std::net::SocketAddr;
+mod cost;
+mod diagnosis;
+mod polls;
+mod processes;
+mod quantiles;
 
 use serde::{Serialize, Serializer};
 
-use super::cause::{Budget, Cause};
 use super::hint::Hint;
 use super::protocol::Protocol;
-use super::request::HeldBy;
 
-pub use run::{LongPoll, OwnCost, PollTotals, ProbeCost};
+pub use cost::{OwnCost, ProbeCost};
+pub use diagnosis::{Diagnosis, Trouble};
+pub use polls::{LongPoll, PollTotals};
+pub use processes::{LongestTurn, PoolTotals, ProcessMemory, ProcessWorkers, WorkerTotals};
+pub use quantiles::{AtQuantiles, BandMeans, FaultMeans, Quantiles, RssMeans, WaitedFor};
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -49,7 +53,7 @@ pub struct End {
     pub hints: Vec<Hint>,
 }
 
-/// Counts and figures over a stretch of time.
+/// Counts and figures over an interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Totals {
     /// Of all watched processes.
@@ -173,112 +177,6 @@ pub struct ByStatus {
     pub unknown: u64,
 }
 
-/// Latency quantiles to three significant digits; `min`, `mean` and `max` are exact. All in ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Quantiles {
-    /// Smallest.
-    pub min: u64,
-    /// Mean, rounded down.
-    pub mean: u64,
-    /// Half of the requests took at most this.
-    pub p50: u64,
-    /// 90 %.
-    pub p90: u64,
-    /// 99 %.
-    pub p99: u64,
-    /// 99.9 %.
-    pub p999: u64,
-    /// Largest.
-    pub max: u64,
-}
-
-/// The means of the requests around three quantiles of latency.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct AtQuantiles {
-    /// Requests ranked 45 % to 55 %.
-    pub p50: BandMeans,
-    /// Requests ranked 98.5 % to 99.5 %.
-    pub p99: BandMeans,
-    /// Requests ranked 99.85 % to 99.95 %.
-    pub p999: BandMeans,
-}
-
-/// Means over one band of ranks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct BandMeans {
-    /// How many requests the band is wide, rounded to the nearest, at least 1.
-    pub requests: u64,
-    /// Mean latency, ns: the sum of `budget_ns`, to the nanosecond.
-    pub latency_ns: u64,
-    /// Mean time from arrival to first read, ns.
-    pub receive_queue_ns: u64,
-    /// Mean ns for each cause, each rounded down.
-    pub budget_ns: Budget,
-    /// Mean resident memory; absent where no request of the band carried it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rss: Option<RssMeans>,
-    /// Mean page faults of a request.
-    pub faults: FaultMeans,
-    /// What the longest waits of these requests waited for, the most time first.
-    pub waited_for: Vec<WaitedFor>,
-}
-
-/// What the longest waits of some requests waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WaitedFor {
-    /// What these waits are charged to.
-    pub cause: Cause,
-    /// Requests of the band whose longest wait this was, rounded up.
-    pub requests: u64,
-    /// Mean length of these waits, ns.
-    pub mean_ns: u64,
-    /// System call that they were in, or that held the worker.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub syscall: Option<&'static str>,
-    /// What that call was on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
-    /// Peer that was waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<SocketAddr>,
-    /// Process that was waited behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    /// Name of the thread that was waited behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub comm: Option<String>,
-    /// Request that this thread was serving.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<String>,
-    /// This thread is one of a runtime's blocking pool.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub pool: bool,
-    /// Function that it was seen running in the most of these waits, over the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub function: Option<String>,
-    /// What kept TCP from sending the last bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_by: Option<HeldBy>,
-}
-
-/// Mean resident memory of the process at both ends of a request, bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RssMeans {
-    /// At the first read.
-    pub start: u64,
-    /// At the last send.
-    pub end: u64,
-}
-
-/// Mean page faults of a request, to the thousandth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct FaultMeans {
-    /// Served without I/O.
-    pub minor: f64,
-    /// Waited for I/O.
-    pub major: f64,
-}
-
 /// One path's share of the requests. Its quantiles are to about 3 %.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PathTotals {
@@ -307,123 +205,6 @@ pub struct ProtocolTotals {
     /// 99 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_ns: Option<u64>,
-}
-
-/// Memory of one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ProcessMemory {
-    /// Process.
-    pub pid: u32,
-    /// Resident memory at the last look, bytes.
-    pub rss_bytes: u64,
-    /// Most resident memory at any look, bytes.
-    pub rss_max_bytes: u64,
-    /// Page faults served without I/O, of all its threads.
-    pub minor_faults: u64,
-    /// Page faults that waited for I/O.
-    pub major_faults: u64,
-}
-
-/// What the workers of a process did: the threads that received from its clients.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ProcessWorkers {
-    /// Process.
-    pub pid: u32,
-    /// How many workers were seen.
-    pub count: u64,
-    /// Time in which requests waited to be read while none of them was free, ns.
-    pub none_free_ns: u64,
-    /// Those that were busiest, the busiest first.
-    pub threads: Vec<WorkerTotals>,
-    /// The one that ran or waited for a CPU least; it need not be listed.
-    #[serde(skip)]
-    pub idlest: Option<WorkerTotals>,
-    /// Its blocking pool; absent where no thread of one was seen at work.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pool: Option<PoolTotals>,
-}
-
-/// What the threads of a process's blocking pools did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct PoolTotals {
-    /// How many were seen at work.
-    pub threads: u64,
-    /// Share of its time in which the least busy of them was in a job.
-    pub busy: f64,
-    /// Jobs that they were seen to begin.
-    pub jobs: u64,
-    /// Of these, jobs that began right where another one had ended.
-    pub queued: u64,
-}
-
-/// What one worker did, in shares of the time that is known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WorkerTotals {
-    /// Thread.
-    pub tid: u32,
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub comm: Option<String>,
-    /// It ran.
-    pub busy: f64,
-    /// It could have run.
-    pub run_queue: f64,
-    /// It was blocked in a call.
-    pub blocked: f64,
-    /// It had nothing to do.
-    pub parked: f64,
-    /// How often it was seen to turn to a runtime task.
-    pub turns: u64,
-    /// What kept it longest; absent where the runtime's tasks are not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub longest: Option<LongestTurn>,
-}
-
-/// What kept a worker longest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LongestTurn {
-    /// How long, ns.
-    pub dur_ns: u64,
-    /// The runtime task that did it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<u64>,
-    /// The request that this served.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<String>,
-    /// The system call that it was blocked in; absent where it ran.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub syscall: Option<&'static str>,
-}
-
-/// What the evidence says is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Diagnosis {
-    /// Which of the known troubles.
-    pub kind: Trouble,
-    /// The evidence in a sentence.
-    pub text: String,
-}
-
-/// Troubles that are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trouble {
-    /// A CPU quota is used up.
-    Quota,
-    /// Other processes have the CPUs.
-    CpuTaken,
-    /// Workers are blocked in calls.
-    BlockedWorkers,
-    /// Every worker is busy all the time.
-    Saturated,
-    /// Some workers are busy while others have nothing to do.
-    Imbalanced,
-    /// Jobs wait for a thread of the blocking pool.
-    PoolExhausted,
-    /// A hypervisor takes the CPUs away.
-    Stolen,
-    /// TCP holds the last bytes of responses back.
-    HeldBack,
 }
 
 fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -59,7 +59,7 @@ pub struct Request {
     pub timeline: Vec<Span>,
 }
 
-/// The longest stretch of a request in which it waited for something that is known.
+/// The longest interval of a request in which it waited for something that is known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LongestWait {
     /// Its cause.
@@ -141,7 +141,7 @@ pub struct Faults {
     pub major: u64,
 }
 
-/// One stretch of a request's timeline.
+/// One interval of a request's timeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
     /// Start, ns after the arrival.
@@ -160,8 +160,8 @@ pub struct Span {
     pub culprit: Option<Culprit>,
 }
 
-/// The task of a span as long as this is told in any case, ns.
-const TASK_TOLD_NS: u64 = 200_000;
+/// The task of a span as long as this is reported in any case, ns.
+const TASK_REPORTED_NS: u64 = 200_000;
 
 impl Span {
     /// Whether both differ in nothing but their time, or so short ones in the task that served the same path.
@@ -180,7 +180,8 @@ impl Span {
             && detail == &other.detail
             && match (culprit, &other.culprit) {
                 (Some(culprit), Some(others)) => {
-                    let short = |span: &Self, task: Option<u64>| task.is_none() || span.dur_ns < TASK_TOLD_NS;
+                    let short =
+                        |span: &Self, task: Option<u64>| task.is_none() || span.dur_ns < TASK_REPORTED_NS;
                     let no_news = short(self, culprit.task) && short(other, others.task);
                     culprit.says_the_same(others) && (culprit.task == others.task || no_news)
                 }
@@ -197,7 +198,7 @@ impl Span {
     }
 }
 
-/// What a stretch was in or on.
+/// What an interval was in or on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detail {
     /// System call.

@@ -3,18 +3,23 @@
 //! Lines are handed on at the end of each window and when the caller asks. Writing a request borrows from
 //! it and allocates nothing. It does not know which requests to write, nor who reads.
 
-use std::collections::BTreeMap;
+mod names;
+mod request_line;
+
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use self::names::Names;
+use self::request_line::RequestLine;
 use super::escape::is_unsafe;
-use super::request_line::RequestLine;
 use super::{SCHEMA_VERSION, Sink, Why};
+use crate::model::full::Table;
 use crate::model::header::Header;
-use crate::model::process::ProcessLine;
+use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::model::report::{End, Window};
 use crate::model::request::Request;
 use crate::model::runtime::RuntimeLine;
@@ -22,16 +27,13 @@ use crate::model::runtime::RuntimeLine;
 /// Holds about a hundred requests with their timelines: few system calls at full rate.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Most process names that are remembered for the request lines.
-const MAX_NAMES: usize = 1_024;
-
 /// Writes JSON Lines.
 #[derive(Debug)]
 pub struct JsonLines<W: Write> {
     writer: BufWriter<W>,
     unix_offset_ns: u64,
     with_query: bool,
-    names: BTreeMap<u32, String>,
+    names: Names,
 }
 
 impl<W: Write> JsonLines<W> {
@@ -41,7 +43,7 @@ impl<W: Write> JsonLines<W> {
             writer: BufWriter::with_capacity(BUFFER_BYTES, writer),
             unix_offset_ns: 0,
             with_query: false,
-            names: BTreeMap::new(),
+            names: Names::default(),
         }
     }
 
@@ -54,14 +56,6 @@ impl<W: Write> JsonLines<W> {
                 body,
             },
         )
-    }
-
-    fn name(&mut self, pid: u32, comm: &str) {
-        // Full of names that nobody announced the end of: start anew, the next lines go without a name.
-        if self.names.len() >= MAX_NAMES {
-            self.names.clear();
-        }
-        self.names.insert(pid, comm.to_owned());
     }
 }
 
@@ -80,7 +74,7 @@ impl<W: Write> Sink for JsonLines<W> {
         self.unix_offset_ns = header.unix_offset_ns;
         self.with_query = header.options.with_query;
         for target in &header.targets {
-            self.name(target.pid, &target.comm);
+            self.names.add(target.pid, &target.comm);
         }
         self.line("header", header)?;
         // A reader learns at once that it is connected to something.
@@ -88,19 +82,29 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 
     fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
-        let comm = self.names.get(&request.figures.pid).map(String::as_str);
+        let comm = self.names.of(request.figures.pid);
         let line = RequestLine::new(request, why, comm, self.unix_offset_ns, self.with_query);
         write_line(&mut self.writer, &line)
     }
 
     fn window(&mut self, window: &Window) -> io::Result<()> {
-        self.line("window", window)?;
+        let nameless = self.names.nameless_in_window();
+        let mut window = Cow::Borrowed(window);
+        if nameless > 0 {
+            let count = (Table::ProcessNames.name(), nameless);
+            window.to_mut().totals.full.push(count);
+        }
+        self.line("window", &*window)?;
         self.flush()
     }
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
         if let Some(comm) = &line.comm {
-            self.name(line.pid, comm);
+            self.names.add(line.pid, comm);
+        }
+        // Of one that is not watched there are no requests.
+        if line.event == ProcessEvent::Exit || line.watched == Some(false) {
+            self.names.may_go(line.pid);
         }
         self.line("process", line)
     }
@@ -110,7 +114,13 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 
     fn end(&mut self, end: &End) -> io::Result<()> {
-        self.line("end", end)?;
+        let nameless = self.names.nameless_in_run();
+        let mut end = Cow::Borrowed(end);
+        if nameless > 0 {
+            let count = (Table::ProcessNames.name(), nameless);
+            end.to_mut().totals.full.push(count);
+        }
+        self.line("end", &*end)?;
         self.flush()
     }
 
@@ -230,6 +240,30 @@ mod tests {
         assert!(!lines[0].chars().any(is_unsafe));
         let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["http"]["path"], hostile);
+    }
+
+    #[test]
+    fn requests_whose_process_had_its_name_forgotten_are_counted() {
+        let lines = lines(|sink| {
+            sink.header(&made_up::header()).unwrap();
+            let ended = made_up::process();
+            // The server's name goes first.
+            for pid in [ended.pid].into_iter().chain(10_000..15_000) {
+                let line = ProcessLine { pid, ..ended.clone() };
+                sink.process(&line).unwrap();
+            }
+            for _ in 0..2 {
+                let request = Arc::new(made_up::blocked(1));
+                sink.request(&request, Why::All).unwrap();
+                sink.window(&Window::default()).unwrap();
+            }
+            sink.end(&End::default()).unwrap();
+        });
+        let counted = lines.iter().rev().filter_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["full"]["process_names"].as_u64()
+        });
+        assert_eq!(counted.collect::<Vec<_>>(), [2, 1, 1]);
     }
 
     #[test]

@@ -20,7 +20,6 @@ mod jsonl;
 #[cfg(test)]
 mod made_up;
 mod queued;
-mod request_line;
 mod selection;
 pub mod table;
 mod words;

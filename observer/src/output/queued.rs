@@ -334,7 +334,7 @@ mod tests {
             result = queued.flush();
         }
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
-        // It was told, and there is nothing more to say.
+        // It was reported, and there is nothing more to say.
         queued.end(&made_up::end()).unwrap();
     }
 }

@@ -41,7 +41,7 @@ mod workers;
 
 use events::Events;
 use heading::Heading;
-use runtimes::Runtimes;
+use runtimes::RuntimeLines;
 use screen::{Screen, Section};
 use slowest::Slowest;
 
@@ -75,7 +75,7 @@ pub struct Table<W: Write> {
     heading: Heading,
     /// By protocol: which of them leads is known later.
     slowest: BTreeMap<Protocol, Slowest>,
-    runtimes: Runtimes,
+    runtimes: RuntimeLines,
     events: Events,
     screen: Screen,
     text: String,
@@ -108,7 +108,7 @@ impl<W: Write> Table<W> {
             header: None,
             heading: Heading::default(),
             slowest: BTreeMap::new(),
-            runtimes: Runtimes::default(),
+            runtimes: RuntimeLines::default(),
             events: Events::default(),
             screen: Screen::default(),
             text: String::new(),

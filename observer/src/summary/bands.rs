@@ -14,7 +14,7 @@
 //! is at most one nanosecond a cause below the true mean of the band.
 
 use super::buckets::{BUCKETS, index};
-use super::culprits::{Known, Waits};
+use super::culprits::{BandWaits, Culprits, Waits};
 use crate::model::cause::{Budget, Cause};
 use crate::model::full::Full;
 use crate::model::report::{AtQuantiles, BandMeans, FaultMeans, RssMeans};
@@ -135,7 +135,7 @@ impl BucketSums {
 }
 
 /// The means around the three quantiles of all these together; `None` without requests.
-pub(super) fn at_quantiles(all: &[(&BucketSums, &Known)]) -> Option<AtQuantiles> {
+pub(super) fn at_quantiles(all: &[(&BucketSums, &Culprits)]) -> Option<AtQuantiles> {
     let of_bucket = |bucket| all.iter().filter_map(move |(sums, _)| sums.get(bucket));
     let requests: Vec<u64> = (0..BUCKETS)
         .map(|bucket| of_bucket(bucket).map(|sums| sums.requests).sum())
@@ -148,7 +148,7 @@ pub(super) fn at_quantiles(all: &[(&BucketSums, &Known)]) -> Option<AtQuantiles>
 }
 
 /// The means over a band of all these together, which have so many requests in each bucket.
-fn means(band: Band, requests: &[u64], all: &[(&BucketSums, &Known)]) -> BandMeans {
+fn means(band: Band, requests: &[u64], all: &[(&BucketSums, &Culprits)]) -> BandMeans {
     let (from, to) = widened(band, requests.iter().sum::<u64>().into());
     let mut weighted = Weighted::default();
     let mut below = 0;
@@ -160,17 +160,15 @@ fn means(band: Band, requests: &[u64], all: &[(&BucketSums, &Known)]) -> BandMea
             for (source, (sums, _)) in all.iter().enumerate() {
                 if let Some(sums) = sums.get(bucket) {
                     together.add_all_but_waits(sums);
-                    weighted
-                        .waits
-                        .add_part(source, &sums.waits, inside, requests.into());
+                    weighted.waits.add(source, &sums.waits, inside, requests.into());
                 }
             }
             weighted.add(&together, inside);
         }
         below = above;
     }
-    let known: Vec<_> = all.iter().map(|(_, known)| *known).collect();
-    weighted.means(to - from, &known)
+    let culprits: Vec<_> = all.iter().map(|(_, culprits)| *culprits).collect();
+    weighted.means(to - from, &culprits)
 }
 
 /// The ranks of a band, in parts of a rank: at least one rank wide, and not outside all ranks.
@@ -194,7 +192,7 @@ struct Weighted {
     rss_end: u128,
     minor_faults: u128,
     major_faults: u128,
-    waits: Waits,
+    waits: BandWaits,
 }
 
 impl Weighted {
@@ -213,7 +211,7 @@ impl Weighted {
         self.major_faults += part(sums.major_faults);
     }
 
-    fn means(self, width: u128, known: &[&Known]) -> BandMeans {
+    fn means(self, width: u128, culprits: &[&Culprits]) -> BandMeans {
         let mut budget_ns = Budget::default();
         for (weighted, cause) in self.budget.iter().zip(Cause::ALL) {
             budget_ns.charge(cause, (weighted / width) as u64);
@@ -231,7 +229,7 @@ impl Weighted {
                 minor: thousandths(self.minor_faults, width),
                 major: thousandths(self.major_faults, width),
             },
-            waited_for: self.waits.listed(known, PARTS),
+            waited_for: self.waits.listed(culprits, PARTS),
         }
     }
 }

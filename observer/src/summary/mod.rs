@@ -67,7 +67,7 @@ impl Summary {
         self.targets.begin(pid, comm);
     }
 
-    /// A watched process forked another. What that does is told with what its parent does.
+    /// A watched process forked another. What that does is counted with what its parent does.
     pub fn forked(&mut self, parent: u32, child: u32) {
         self.targets.forked(parent, child);
     }

@@ -13,7 +13,7 @@ use crate::model::full::{Full, Table};
 use crate::model::report::{ProcessMemory, ProcessWorkers, TargetTotals};
 
 /// Targets that are told apart.
-pub(super) const MAX_TARGETS: usize = 64;
+const MAX_TOLD_APART: usize = 64;
 
 /// Processes that are remembered. Beyond, half of them are forgotten: those that were not seen for longest.
 const MAX_PROCESSES: usize = 16_384;
@@ -24,7 +24,7 @@ const LISTED: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Targets {
     /// In the order in which they came up.
-    told_apart: Vec<Named>,
+    told_apart: Vec<NamedTarget>,
     /// All that found no place there.
     others: Target,
     processes: FxHashMap<u32, Process>,
@@ -35,7 +35,7 @@ pub(super) struct Targets {
 }
 
 #[derive(Clone, Debug)]
-struct Named {
+struct NamedTarget {
     pid: u32,
     comm: Option<String>,
     /// Its processes that did something in the run.
@@ -121,10 +121,10 @@ impl Targets {
         if let Some(place) = self.told_apart.iter().position(|named| named.pid == pid) {
             return Some(place);
         }
-        if self.told_apart.len() == MAX_TARGETS {
+        if self.told_apart.len() == MAX_TOLD_APART {
             return None;
         }
-        self.told_apart.push(Named {
+        self.told_apart.push(NamedTarget {
             pid,
             comm: comm.map(str::to_owned),
             processes: 0,
@@ -167,7 +167,7 @@ impl Targets {
                 .get(&pid)
                 .is_some_and(|process| process.place == Some(place))
         };
-        let one = |(place, (named, mut pids)): (usize, (&Named, Vec<u32>))| {
+        let one = |(place, (named, mut pids)): (usize, (&NamedTarget, Vec<u32>))| {
             let memory = memory.iter().filter(|memory| is_of(memory.pid, place));
             let workers = workers.iter().filter(|workers| is_of(workers.pid, place));
             let processes = match over {

@@ -203,12 +203,12 @@ fn a_process_of_which_nobody_said_whose_it_is_stands_for_itself() {
     let mut summary = watching(&[7]);
     slow(&mut summary, 8, 3, 1_000);
     let totals = summary.end(0, 1).totals;
-    let told: Vec<_> = totals
+    let listed: Vec<_> = totals
         .targets
         .iter()
         .map(|target| (target.pid, target.comm.as_deref(), target.figures.requests))
         .collect();
-    assert_eq!(told, [(7, Some("server"), 0), (8, None, 3)]);
+    assert_eq!(listed, [(7, Some("server"), 0), (8, None, 3)]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::bands::{self, BucketSums};
 use super::counts::Counted;
-use super::culprits::Known;
+use super::culprits::Culprits;
 use super::diagnosis;
 use super::latency::{Latency, Threshold};
 use super::paths::{self, Paths};
@@ -27,8 +27,8 @@ pub(super) struct Turns {
     run: Part,
     threshold: Threshold,
     paths: Paths,
-    known: Known,
-    /// Waits of which it is not told what they waited for.
+    culprits: Culprits,
+    /// Waits of which it is not listed what they waited for.
     pub(super) full: Full,
 }
 
@@ -52,7 +52,7 @@ impl Default for Turns {
             run: part(),
             threshold: Threshold::new(),
             paths: Paths::default(),
-            known: Known::default(),
+            culprits: Culprits::default(),
             full: Full::default(),
         }
     }
@@ -73,7 +73,7 @@ impl Turns {
         self.window.latency.record(figures.latency_ns);
         self.run.latency.record(figures.latency_ns);
         self.threshold.follow(&self.run.latency);
-        let wait = longest_wait.and_then(|wait| Some((self.known.number(wait, &self.full)?, wait.dur_ns)));
+        let wait = longest_wait.and_then(|wait| Some((self.culprits.number(wait, &self.full)?, wait.dur_ns)));
         self.window.bands.record(figures, wait, &self.full);
         self.window.counted.request(figures);
         if let Some(path) = path {
@@ -123,7 +123,7 @@ pub(super) fn figures(all: &[&Turns], over: Over, workers: Vec<ProcessWorkers>) 
     let latency = latency(all, over);
     let bands: Vec<_> = all
         .iter()
-        .map(|turns| (&turns.part(over).bands, &turns.known))
+        .map(|turns| (&turns.part(over).bands, &turns.culprits))
         .collect();
     let at = bands::at_quantiles(&bands);
     let listed = paths::listed(all.iter().map(|turns| &turns.paths), over);

@@ -1,6 +1,6 @@
 //! Where the time went: the mean budgets around three quantiles side by side, and what was waited for.
 //!
-//! A cause has a line where it was charged in any of the three. What was waited for is told of the tail
+//! A cause has a line where it was charged in any of the three. What was waited for is that of the tail
 //! first.
 
 use anstyle::Style;
@@ -15,8 +15,8 @@ const LABEL: usize = 17;
 const TIME: usize = 11;
 const SHARE: usize = 6;
 
-/// Most things waited for that are told of one cause.
-const TOLD: usize = 2;
+/// Most things waited for that are listed of one cause.
+const LISTED: usize = 2;
 
 /// A title, a line for each cause, and their sum.
 pub(super) fn lines(at: &AtQuantiles) -> Vec<Line> {
@@ -83,20 +83,20 @@ fn charged(cause: Cause, bands: [&BandMeans; 3]) -> Line {
 
 fn waited_for(cause: Cause, at: &AtQuantiles) -> Vec<Line> {
     let bands = [("p99", &at.p99), ("p99.9", &at.p999), ("p50", &at.p50)];
-    let told = bands.into_iter().find_map(|(name, band)| {
+    let lines = bands.into_iter().find_map(|(name, band)| {
         let lines: Vec<_> = band
             .waited_for
             .iter()
             .filter(|waited| waited.cause == cause)
-            .take(TOLD)
-            .filter_map(|waited| told(name, waited))
+            .take(LISTED)
+            .filter_map(|waited| one_waited_for(name, waited))
             .collect();
         (!lines.is_empty()).then_some(lines)
     });
-    told.unwrap_or_default()
+    lines.unwrap_or_default()
 }
 
-fn told(at: &str, waited: &WaitedFor) -> Option<Line> {
+fn one_waited_for(at: &str, waited: &WaitedFor) -> Option<Line> {
     let what = wait::of_several(waited);
     let requests = if waited.requests == 1 {
         "request"

@@ -1,4 +1,4 @@
-//! What was lost, which tables were full, and how many requests are told with less than certainty. Never left out: a
+//! What was lost, which tables were full, and how many requests are reported with less than certainty. Never left out: a
 //! reader must know that it is nothing.
 
 use super::line::{ALARM, FAINT, Line, PLAIN};
@@ -47,12 +47,12 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
 }
 
 fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str)>) -> String {
-    let told: Vec<_> = counts
+    let words: Vec<_> = counts
         .into_iter()
         .filter(|&(count, _)| count > 0)
         .map(|(count, what)| format!("{} {what}", words::count(count)))
         .collect();
-    told.join(", ")
+    words.join(", ")
 }
 
 #[cfg(test)]

@@ -4,28 +4,28 @@ use super::line::{FAINT, Line, PLAIN, STRONG};
 use crate::model::report::{LongPoll, PollTotals};
 use crate::output::words;
 
-/// Longest polls of which each is told by itself, at most.
-const TOLD: usize = 3;
+/// Longest polls that are listed.
+const LISTED: usize = 3;
 
 /// Lines for polls that were recorded in a time of this length.
 pub(super) fn lines(polls: Option<&PollTotals>, over_ns: u64) -> Vec<Line> {
     let Some(polls) = polls else {
         return Vec::new();
     };
-    let told = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), words::ns);
+    let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), words::ns);
     let figures = format!(
         "{}, p50 {}, p99 {}, max {}; queued before p50 {}, p99 {}, max {}",
         words::rate(polls.polls, over_ns),
-        told(polls.p50_ns),
-        told(polls.p99_ns),
-        told(polls.max_ns),
-        told(polls.queue_p50_ns),
-        told(polls.queue_p99_ns),
-        told(polls.queue_max_ns)
+        time(polls.p50_ns),
+        time(polls.p99_ns),
+        time(polls.max_ns),
+        time(polls.queue_p50_ns),
+        time(polls.queue_p99_ns),
+        time(polls.queue_max_ns)
     );
     let mut lines = vec![Line::new().text(STRONG, "polls    ").text(PLAIN, &figures)];
     if polls.long > 0 {
-        let longest: Vec<String> = polls.longest.iter().take(TOLD).map(poll).collect();
+        let longest: Vec<String> = polls.longest.iter().take(LISTED).map(poll).collect();
         lines.push(
             Line::new()
                 .text(PLAIN, &format!("         {} over 1 ms", words::count(polls.long)))

@@ -12,11 +12,11 @@ const LISTED: usize = 3;
 /// Processes of which it is remembered, at most: the first ones. A server that forks has many in a run.
 const REMEMBERED: usize = 1_024;
 
-/// What was told last, by process.
+/// The last line of each process.
 #[derive(Debug, Default)]
-pub(super) struct Runtimes(BTreeMap<u32, RuntimeLine>);
+pub(super) struct RuntimeLines(BTreeMap<u32, RuntimeLine>);
 
-impl Runtimes {
+impl RuntimeLines {
     pub(super) fn add(&mut self, line: &RuntimeLine) {
         if self.0.len() < REMEMBERED || self.0.contains_key(&line.pid) {
             self.0.insert(line.pid, line.clone());
@@ -78,8 +78,8 @@ mod tests {
     use super::*;
     use crate::model::runtime::RuntimeAtWork;
 
-    fn told(runtimes: &[(Option<Flavour>, u64)], pool_threads: Option<u64>) -> String {
-        let mut all = Runtimes::default();
+    fn shown(runtimes: &[(Option<Flavour>, u64)], pool_threads: Option<u64>) -> String {
+        let mut all = RuntimeLines::default();
         all.add(&RuntimeLine {
             unix_ns: 1,
             pid: 7,
@@ -102,16 +102,16 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_runtime_is_told_with_what_was_seen_of_it() {
+    fn each_kind_of_runtime_is_shown_with_what_was_seen_of_it() {
         let (multi, current) = (Some(Flavour::MultiThread), Some(Flavour::CurrentThread));
         assert_eq!(
-            told(&[(multi, 2)], Some(3)),
+            shown(&[(multi, 2)], Some(3)),
             "runtime  srv (7)  tokio 1.48.0  multi-thread, 2 workers seen; blocking pool: 3 threads seen\n"
         );
         assert_eq!(
-            told(&[(current, 1), (current, 1), (multi, 1), (None, 2)], None),
+            shown(&[(current, 1), (current, 1), (multi, 1), (None, 2)], None),
             "runtime  srv (7)  tokio 1.48.0  multi-thread, 1 worker seen, 2 × current-thread, of unknown kind\n"
         );
-        assert_eq!(told(&[], Some(0)), "", "nothing was seen yet");
+        assert_eq!(shown(&[], Some(0)), "", "nothing was seen yet");
     }
 }

@@ -136,21 +136,21 @@ fn label(request: &Request, with_query: bool) -> String {
     }
 }
 
-/// What it waited for most, and of that the longest stretch with what is known of it.
+/// What it waited for most, and of that the longest interval with what is known of it.
 fn longest_wait(request: &Request, with_query: bool) -> String {
     let waits = request
         .figures
         .budget
         .charged()
         .filter(|&(cause, _)| cause != Cause::OnCpu);
-    // Of equal ones the first; so with the stretches.
+    // Of equal ones the first; so with the intervals.
     let Some((cause, total_ns)) = waits.max_by_key(|&(cause, ns)| (ns, Reverse(cause))) else {
         return "did not wait".to_owned();
     };
     let total = words::ns(total_ns);
     let mut words = format!("{} {total}", cause.name());
-    let stretches = request.timeline.iter().rev().filter(|span| span.cause == cause);
-    if let Some(longest) = stretches.max_by_key(|span| span.dur_ns) {
+    let intervals = request.timeline.iter().rev().filter(|span| span.cause == cause);
+    if let Some(longest) = intervals.max_by_key(|span| span.dur_ns) {
         let (part, what) = (
             words::ns(longest.dur_ns),
             wait::of_span(longest, request.figures.pid, with_query),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_wait_in_many_stretches_the_longest_is_told() {
+    fn of_a_wait_in_many_intervals_the_longest_is_shown() {
         let mut request = made_up::blocked(1);
         let (first, again) = (&request.timeline[1], 9_000_000);
         request.timeline.push(Span {

@@ -12,7 +12,7 @@ const LABEL: usize = 28;
 const RATE: usize = 11;
 const TIME: usize = 9;
 
-/// Of several targets the one that is told in full: the highest p99 of those whose requests are of the run's protocol.
+/// Of several targets the one that is shown in full: the highest p99 of those whose requests are of the run's protocol.
 pub(super) fn worst(run: &Totals) -> Option<&TargetTotals> {
     by_tail(run).into_iter().next()
 }
@@ -45,7 +45,7 @@ pub(super) fn lines(run: &Totals, length_ns: u64, most: usize) -> Vec<Line> {
     lines
 }
 
-/// Above what is told of one of them.
+/// Above what is shown of one of them.
 pub(super) fn title(target: &TargetTotals) -> Line {
     Line::new()
         .text(STRONG, "worst    ")

@@ -1,6 +1,6 @@
 //! What was waited for, in words: `behind task 31 in clock_nanosleep for GET /blocking`.
 //!
-//! It puts names together as they were recorded. How long the wait was is told by whoever asks.
+//! It puts names together as they were recorded. How long the wait was is said by whoever asks.
 
 use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ fn add(words: &mut String, link: &str, what: Option<impl Display>) {
     }
 }
 
-/// What a stretch of a request of process `pid` waited for. Empty where nothing is known.
+/// What an interval of a request of process `pid` waited for. Empty where nothing is known.
 pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
     let Detail {
         syscall,

@@ -5,17 +5,17 @@ use crate::model::report::{LongestTurn, ProcessFigures, ProcessWorkers, WorkerTo
 use crate::output::words;
 
 /// Most processes that get a line.
-const LISTED: usize = 3;
+const PROCESSES_LISTED: usize = 3;
 
-/// Workers of a process of which each is told by itself, at most.
-const TOLD: usize = 4;
+/// Workers that are listed of a process, at most.
+const WORKERS_LISTED: usize = 4;
 
 /// A line for each process; `name` tells what a process is called.
 pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
     let mut lines: Vec<_> = run
         .workers
         .iter()
-        .take(LISTED)
+        .take(PROCESSES_LISTED)
         .map(|process| line(process, name(process.pid)))
         .collect();
     if let Some(diagnosis) = &run.diagnosis {
@@ -35,10 +35,14 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
     } = process;
     let busy: Vec<_> = threads
         .iter()
-        .take(TOLD)
+        .take(WORKERS_LISTED)
         .map(|worker| percent(worker.busy))
         .collect();
-    let more = if *count > TOLD as u64 { ", …" } else { "" };
+    let more = if *count > WORKERS_LISTED as u64 {
+        ", …"
+    } else {
+        ""
+    };
     let mut line = Line::new()
         .text(STRONG, "workers  ")
         .text(

@@ -8,12 +8,12 @@ use bytemuck::Zeroable as _;
 use observer_common::{Header, Losses, LostReason};
 
 use super::facts::{Facts, clock};
-use super::held::HeldBack;
 use super::kernel_half::{KernelHalf, Options};
 use super::program_time::ProgramTime;
 use super::runtime::{Found, Search};
 use super::serving::Serving;
 use super::targets::{Change, Targets, choice};
+use super::unsent::Unsent;
 use crate::event::{self, Event, Tick};
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -44,7 +44,7 @@ pub struct LiveSource {
     facts: Facts,
     serving: Serving,
     runtimes: Search,
-    held: HeldBack,
+    unsent: Unsent,
     program_time: ProgramTime,
     merge: Merge,
     losses: Vec<Losses>,
@@ -85,7 +85,7 @@ impl LiveSource {
             facts: Facts::new(),
             serving: Serving::new(&options.pids, &options.awaited, now_ns),
             runtimes: Search::new(runtimes)?,
-            held: HeldBack::default(),
+            unsent: Unsent::default(),
             program_time: ProgramTime::default(),
             merge,
             losses,
@@ -157,7 +157,7 @@ impl LiveSource {
             targets,
             facts,
             serving,
-            held,
+            unsent,
             merge,
             records,
             released_ns,
@@ -183,12 +183,12 @@ impl LiveSource {
             }
             facts.on_event(&event, merge);
             serving.on_event(&event);
-            held.on_event(&event);
+            unsent.on_event(&event);
             merge.push(record);
         });
         let changes = targets.changes(now_ns);
         self.tell(&changes);
-        self.held.ask(now_ns, &mut self.merge);
+        self.unsent.ask(now_ns, &mut self.merge);
         self.runtimes
             .step(&mut self.kernel_half, now_ns, &mut self.merge)?;
         if let Some(stacks) = &mut self.kernel_half.stacks {
@@ -227,7 +227,7 @@ impl LiveSource {
             let changes = self.targets.compare(&in_kernel, self.drained_ns, &mut self.merge);
             self.tell(&changes);
         }
-        self.tell_full();
+        self.report_full();
         let over_ns = self.drained_ns.saturating_sub(self.second_ns);
         self.second_ns = self.drained_ns;
         let records = std::mem::take(&mut self.records);
@@ -243,10 +243,13 @@ impl LiveSource {
         self.program_time.begin(self.kernel_half.ebpf(), self.drained_ns);
     }
 
-    /// Tells which tables of the source were full.
-    fn tell_full(&mut self) {
+    /// Reports which tables of the source were full.
+    fn report_full(&mut self) {
         let full = self.facts.full.take();
-        full.add(&self.held.full.take());
+        full.add(&self.unsent.full.take());
+        if let Some(stacks) = &self.kernel_half.stacks {
+            full.add(&stacks.take_full());
+        }
         for (table, count) in full.counts() {
             let fact = event::Full::new(self.drained_ns, table, count);
             self.merge.push(bytemuck::bytes_of(&fact));

@@ -12,7 +12,7 @@ use crate::model::full::{Full, Table};
 use crate::source::Merge;
 use crate::syscall;
 
-/// Most descriptors that are named in a second. As many names of threads are remembered, and one more is told again.
+/// Most descriptors that are named in a second. As many names of threads are remembered: beyond, all enter the stream again.
 const MAX_NAMED: usize = 16_384;
 
 /// Adds facts to the merge.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
-use observer_common::{Losses, limits, names};
+use observer_common::{Losses, Offsets, limits, names};
 
 use super::facts::clock;
 use super::rings::Rings;
@@ -78,28 +78,8 @@ impl KernelHalf {
     pub fn load(options: &Options) -> Result<Self> {
         let kernel = offsets::kernel_btf()?;
         let resolved = offsets::resolve(&kernel)?;
-        let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
-        // The kernel sets the memory of this one aside before anything is put in.
-        let queued = if options.polls.is_empty() {
-            1
-        } else {
-            limits::MAX_QUEUED_TASKS
-        };
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
-            .override_global(names::constant::OFFSETS, bytemuck::bytes_of(&resolved), true)
-            .override_global(names::constant::FOLLOW, &u32::from(options.follow), true)
-            .override_global(names::variable::ONLY_TARGET, &only_target, true)
-            .map_max_entries(names::map::QUEUED, queued)
-            .map_max_entries(
-                names::map::STACKS,
-                stacks::ring_bytes(options.sample_hz, rings::possible_cpus()?),
-            )
-            .allow_unsupported_maps()
-            .load(OBJECT)
-            .context("the kernel refused to load observer's programs or maps")?;
-
+        let mut ebpf = load_object(options, &btf, &resolved)?;
         // Before any map is taken out.
         let direct = direct::is_needed()
             .then(|| direct::Programs::new(OBJECT, &ebpf))
@@ -117,17 +97,8 @@ impl KernelHalf {
             map(&mut ebpf, names::map::SAMPLES)?,
         );
         let began_ns = clock(libc::CLOCK_MONOTONIC);
-        let mut attacher = Attacher {
-            ebpf: &mut ebpf,
-            btf: &btf,
-            kernel: &kernel,
-            direct,
-            pids: &options.pids,
-            sample_hz: options.sample_hz,
-            clocks: None,
-            finder: None,
-            links: Vec::new(),
-        };
+        let mut attacher = Attacher::new(&mut ebpf, &btf, &kernel, &options.pids, options.sample_hz);
+        attacher.direct = direct;
         // The maps stay alive through the programs that use them.
         let mut outcomes = signals::attach(&mut attacher);
         outcomes.push(stolen::outcome(&resolved));
@@ -162,7 +133,7 @@ impl KernelHalf {
     /// Finds the sockets that process `pid`, which is watched, holds already.
     pub(super) fn find_sockets(&self, pid: u32) {
         if let Some(finder) = &self.finder {
-            // Where it has ended, there are none. Where the kernel refuses it, that was told of the others.
+            // Where it has ended, there are none. Where the kernel refuses it, that was reported of the others.
             let _ = found::run(finder.as_fd(), &[pid]);
         }
     }
@@ -186,6 +157,30 @@ impl KernelHalf {
         let values = self.losses.get(&0, 0).context("cannot read the loss counters")?;
         Ok(values.iter().map(|pod| pod.0).collect())
     }
+}
+
+/// Loads the compiled object with the constants and sizes of this kernel and these options.
+fn load_object(options: &Options, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> {
+    let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
+    // The kernel sets the memory of this one aside before anything is put in.
+    let queued = if options.polls.is_empty() {
+        1
+    } else {
+        limits::MAX_QUEUED_TASKS
+    };
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global(names::constant::OFFSETS, bytemuck::bytes_of(offsets), true)
+        .override_global(names::constant::FOLLOW, &u32::from(options.follow), true)
+        .override_global(names::variable::ONLY_TARGET, &only_target, true)
+        .map_max_entries(names::map::QUEUED, queued)
+        .map_max_entries(
+            names::map::STACKS,
+            stacks::ring_bytes(options.sample_hz, rings::possible_cpus()?),
+        )
+        .allow_unsupported_maps()
+        .load(OBJECT)
+        .context("the kernel refused to load observer's programs or maps")
 }
 
 /// Says on which ports targets listen.

@@ -6,7 +6,6 @@ mod direct;
 mod drain;
 mod facts;
 mod found;
-mod held;
 mod kernel_half;
 pub mod offsets;
 pub mod privilege;
@@ -22,6 +21,7 @@ mod stacks;
 mod stolen;
 pub mod targets;
 pub mod types;
+mod unsent;
 
 pub use drain::LiveSource;
 pub use kernel_half::{KernelHalf, Options};

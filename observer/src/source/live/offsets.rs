@@ -29,70 +29,61 @@ pub fn kernel_btf() -> Result<Types> {
 /// # Errors
 /// Names the first structure or field that this kernel does not have.
 pub fn resolve(btf: &Types) -> Result<Offsets> {
-    let task = |path: &str| field(btf, "task_struct", path);
-    let sock = |path: &str| field(btf, "sock_common", path);
-    let tcp = |path: &str| field(btf, "tcp_sock", path);
-    let regs = |path: &str| field(btf, "pt_regs", path);
     let ([mm_rss_file, mm_rss_anon, mm_rss_shmem], mm_rss_access) = resident_memory(btf)?;
-    let quota = |structure: &str, path: &str| field(btf, structure, path).unwrap_or(Offsets::ABSENT);
     let [task_cfs_rq, cfs_rq_rq, rq_clock, rq_stolen] = stolen_time(btf).unwrap_or([Offsets::ABSENT; 4]);
-    let group_throttled = quota("task_group", "cfs_bandwidth.throttled_time");
+    let [task_group, group_parent, group_throttled] = quota(btf).unwrap_or([Offsets::ABSENT; 3]);
     Ok(Offsets {
-        task_pid: task("pid")?,
-        task_tgid: task("tgid")?,
-        task_comm: task("comm")?,
-        task_mm: task("mm")?,
-        task_signal: task("signal")?,
-        task_fsbase: task("thread.fsbase")?,
-        task_min_flt: task("min_flt")?,
-        task_maj_flt: task("maj_flt")?,
-        task_runtime: task("se.sum_exec_runtime")?,
-        task_runtime_at_pick: task("se.prev_sum_exec_runtime")?,
+        task_pid: task(btf, "pid")?,
+        task_tgid: task(btf, "tgid")?,
+        task_comm: task(btf, "comm")?,
+        task_mm: task(btf, "mm")?,
+        task_signal: task(btf, "signal")?,
+        task_fsbase: task(btf, "thread.fsbase")?,
+        task_min_flt: task(btf, "min_flt")?,
+        task_maj_flt: task(btf, "maj_flt")?,
+        task_runtime: task(btf, "se.sum_exec_runtime")?,
+        task_runtime_at_pick: task(btf, "se.prev_sum_exec_runtime")?,
         task_cfs_rq,
         cfs_rq_rq,
         rq_clock,
         rq_stolen,
-        task_group: if group_throttled == Offsets::ABSENT {
-            Offsets::ABSENT
-        } else {
-            task("sched_task_group")?
-        },
-        group_parent: quota("task_group", "parent"),
+        task_group,
+        group_parent,
         group_throttled,
         signal_live: field(btf, "signal_struct", "live")?,
         mm_rss_file,
         mm_rss_anon,
         mm_rss_shmem,
-        sock_local_port: sock("skc_num")?,
-        sock_remote_port: sock("skc_dport")?,
-        sock_family: sock("skc_family")?,
-        sock_state: sock("skc_state")?,
-        sock_local_v4: sock("skc_rcv_saddr")?,
-        sock_remote_v4: sock("skc_daddr")?,
-        sock_local_v6: sock("skc_v6_rcv_saddr")?,
-        sock_remote_v6: sock("skc_v6_daddr")?,
-        sock_net: sock("skc_net.net").unwrap_or(Offsets::ABSENT),
+        sock_local_port: sock(btf, "skc_num")?,
+        sock_remote_port: sock(btf, "skc_dport")?,
+        sock_family: sock(btf, "skc_family")?,
+        sock_state: sock(btf, "skc_state")?,
+        sock_local_v4: sock(btf, "skc_rcv_saddr")?,
+        sock_remote_v4: sock(btf, "skc_daddr")?,
+        sock_local_v6: sock(btf, "skc_v6_rcv_saddr")?,
+        sock_remote_v6: sock(btf, "skc_v6_daddr")?,
+        sock_net: sock(btf, "skc_net.net").unwrap_or(Offsets::ABSENT),
         net_inum: field(btf, "net", "ns.inum")?,
         sock_protocol: field(btf, "sock", "sk_protocol")?,
         reserved: 0,
         sock_storage: field(btf, "sock", "sk_bpf_storage").unwrap_or(Offsets::ABSENT),
         sock_backlog: field(btf, "sock", "sk_max_ack_backlog")?,
         socket_sock: field(btf, "socket", "sk")?,
-        tcp_rcv_nxt: tcp("rcv_nxt")?,
-        tcp_copied_seq: tcp("copied_seq")?,
-        tcp_snd_una: tcp("snd_una")?,
-        tcp_snd_nxt: tcp("snd_nxt")?,
-        tcp_bytes_acked: tcp("bytes_acked")?,
-        tcp_bytes_sent: tcp("bytes_sent")?,
-        tcp_bytes_retrans: tcp("bytes_retrans")?,
-        regs_syscall: regs("orig_ax")?,
-        regs_arg0: regs("di")?,
-        regs_arg1: regs("si")?,
-        regs_arg2: regs("dx")?,
-        regs_arg3: regs("r10")?,
-        regs_ip: regs("ip")?,
-        regs_sp: regs("sp")?,
-        regs_bp: regs("bp")?,
+        tcp_rcv_nxt: tcp(btf, "rcv_nxt")?,
+        tcp_copied_seq: tcp(btf, "copied_seq")?,
+        tcp_snd_una: tcp(btf, "snd_una")?,
+        tcp_snd_nxt: tcp(btf, "snd_nxt")?,
+        tcp_bytes_acked: tcp(btf, "bytes_acked")?,
+        tcp_bytes_sent: tcp(btf, "bytes_sent")?,
+        tcp_bytes_retrans: tcp(btf, "bytes_retrans")?,
+        regs_syscall: regs(btf, "orig_ax")?,
+        regs_arg0: regs(btf, "di")?,
+        regs_arg1: regs(btf, "si")?,
+        regs_arg2: regs(btf, "dx")?,
+        regs_arg3: regs(btf, "r10")?,
+        regs_ip: regs(btf, "ip")?,
+        regs_sp: regs(btf, "sp")?,
+        regs_bp: regs(btf, "bp")?,
         mm_rss_access,
         sending: sending(btf).unwrap_or(SendingOffsets::ABSENT),
     })
@@ -103,23 +94,22 @@ pub fn resolve(btf: &Types) -> Result<Offsets> {
 /// # Errors
 /// Names the first field that this kernel does not have.
 pub fn sending(btf: &Types) -> Result<SendingOffsets> {
-    let tcp = |path: &str| field(btf, "tcp_sock", path);
     let nonagle = btf.offset_bits("tcp_sock", "nonagle")?;
     Ok(SendingOffsets {
-        write_seq: tcp("write_seq")?,
-        snd_nxt: tcp("snd_nxt")?,
-        snd_una: tcp("snd_una")?,
-        snd_wnd: tcp("snd_wnd")?,
-        snd_cwnd: tcp("snd_cwnd")?,
-        packets_out: tcp("packets_out")?,
-        mss_cache: tcp("mss_cache")?,
+        write_seq: tcp(btf, "write_seq")?,
+        snd_nxt: tcp(btf, "snd_nxt")?,
+        snd_una: tcp(btf, "snd_una")?,
+        snd_wnd: tcp(btf, "snd_wnd")?,
+        snd_cwnd: tcp(btf, "snd_cwnd")?,
+        packets_out: tcp(btf, "packets_out")?,
+        mss_cache: tcp(btf, "mss_cache")?,
         nonagle: nonagle / 8,
         nonagle_shift: nonagle % 8,
-        segs_out: tcp("segs_out")?,
-        data_segs_out: tcp("data_segs_out")?,
-        total_retrans: tcp("total_retrans")?,
-        wstamp_ns: tcp("tcp_wstamp_ns")?,
-        first_tx_us: tcp("first_tx_mstamp")?,
+        segs_out: tcp(btf, "segs_out")?,
+        data_segs_out: tcp(btf, "data_segs_out")?,
+        total_retrans: tcp(btf, "total_retrans")?,
+        wstamp_ns: tcp(btf, "tcp_wstamp_ns")?,
+        first_tx_us: tcp(btf, "first_tx_mstamp")?,
         pacing_status: field(btf, "sock", "sk_pacing_status")?,
         reserved: 0,
     })
@@ -133,6 +123,16 @@ fn stolen_time(btf: &Types) -> Result<[u32; 4]> {
         field(btf, "cfs_rq", "rq")?,
         field(btf, "rq", "clock")?,
         field(btf, "rq", "prev_steal_time_rq")?,
+    ])
+}
+
+/// The way from a thread to how long its control group's quota has held it up, and to the group above. Kernels without
+/// `CONFIG_CFS_BANDWIDTH` do not account that.
+fn quota(btf: &Types) -> Result<[u32; 3]> {
+    Ok([
+        task(btf, "sched_task_group")?,
+        field(btf, "task_group", "parent")?,
+        field(btf, "task_group", "cfs_bandwidth.throttled_time")?,
     ])
 }
 
@@ -150,6 +150,22 @@ fn resident_memory(btf: &Types) -> Result<([u32; 3], u32)> {
         ),
     };
     Ok((RSS_COUNTERS.map(|index| base + index * element + count), access))
+}
+
+fn task(btf: &Types, path: &str) -> Result<u32> {
+    field(btf, "task_struct", path)
+}
+
+fn sock(btf: &Types, path: &str) -> Result<u32> {
+    field(btf, "sock_common", path)
+}
+
+fn tcp(btf: &Types, path: &str) -> Result<u32> {
+    field(btf, "tcp_sock", path)
+}
+
+fn regs(btf: &Types, path: &str) -> Result<u32> {
+    field(btf, "pt_regs", path)
 }
 
 /// Offset of `path` (`member.member`) from the start of a structure, bytes.

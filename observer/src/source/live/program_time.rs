@@ -48,7 +48,7 @@ impl ProgramTime {
         }
     }
 
-    /// What the samples say of a stretch of `over_ns`, ns; then they are forgotten.
+    /// What the samples say of an interval of `over_ns`, ns; then they are forgotten.
     pub(super) fn take(&mut self, over_ns: u64) -> Option<u64> {
         let (sampled_ns, ran_ns) = (self.sampled_ns, self.ran_ns);
         (self.sampled_ns, self.ran_ns) = (0, 0);
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_stands_for_the_whole_stretch_and_without_one_nothing_is_known() {
+    fn a_sample_stands_for_the_whole_interval_and_without_one_nothing_is_known() {
         let mut time = ProgramTime {
             sampled_ns: 20,
             ran_ns: 3,

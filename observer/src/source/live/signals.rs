@@ -51,19 +51,32 @@ pub(super) struct Attacher<'a> {
     pub(super) links: Vec<OwnedFd>,
 }
 
+impl<'a> Attacher<'a> {
+    /// Attaches the programs of `ebpf` by aya, for these processes.
+    pub(super) const fn new(
+        ebpf: &'a mut Ebpf,
+        btf: &'a Btf,
+        kernel: &'a Types,
+        pids: &'a [u32],
+        sample_hz: u32,
+    ) -> Self {
+        Self {
+            ebpf,
+            btf,
+            kernel,
+            direct: None,
+            pids,
+            sample_hz,
+            clocks: None,
+            finder: None,
+            links: Vec::new(),
+        }
+    }
+}
+
 /// Attaches another object that has programs of these names, as far as aya can load them.
 pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &Types) -> Vec<Outcome> {
-    attach(&mut Attacher {
-        ebpf,
-        btf,
-        kernel,
-        direct: None,
-        pids: &[],
-        sample_hz: limits::SAMPLE_HZ,
-        clocks: None,
-        finder: None,
-        links: Vec::new(),
-    })
+    attach(&mut Attacher::new(ebpf, btf, kernel, &[], limits::SAMPLE_HZ))
 }
 
 /// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.

@@ -18,6 +18,10 @@ const INET_DIAG_INFO: u16 = 2;
 const LAST_DATA_SENT: usize = 44;
 const NOTSENT_BYTES: usize = 144;
 
+/// Network namespaces that are remembered. A socket keeps its namespace alive, also after the last process has left it; to
+/// make another one takes less than a millisecond.
+const MAX_NAMESPACES: usize = 64;
+
 const ALIGN: usize = 4;
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -66,6 +70,9 @@ impl SocketInfo {
     pub(super) fn of(&mut self, event: &Held) -> Option<Info> {
         let namespace = format!("/proc/{}/ns/net", event.tgid);
         let inode = fs::metadata(&namespace).ok()?.ino();
+        if self.sockets.len() >= MAX_NAMESPACES && !self.sockets.contains_key(&inode) {
+            self.sockets.clear();
+        }
         let socket = self
             .sockets
             .entry(inode)

@@ -6,23 +6,23 @@ use std::fs;
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::Process;
 
-/// What a process holds.
+/// What the descriptors of a process are.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct Descriptors {
     /// Numbers of its sockets.
     pub(super) sockets: BTreeSet<u64>,
     /// It has an `io_uring`.
     pub(super) io_uring: bool,
 }
 
-/// What process `pid` holds; nothing where that may not be seen, or it has ended.
-pub(super) fn held(pid: u32) -> Held {
-    let mut held = Held::default();
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return held;
+/// What the descriptors of process `pid` are; nothing where that may not be seen, or it has ended.
+pub(super) fn descriptors(pid: u32) -> Descriptors {
+    let mut descriptors = Descriptors::default();
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return descriptors;
     };
-    for descriptor in descriptors.flatten() {
-        let Ok(link) = fs::read_link(descriptor.path()) else {
+    for entry in entries.flatten() {
+        let Ok(link) = fs::read_link(entry.path()) else {
             continue;
         };
         let name = link.to_string_lossy();
@@ -30,10 +30,10 @@ pub(super) fn held(pid: u32) -> Held {
             .strip_prefix("socket:[")
             .and_then(|rest| rest.strip_suffix(']'))
             .and_then(|inode| inode.parse().ok());
-        held.sockets.extend(socket);
-        held.io_uring |= name == "anon_inode:[io_uring]";
+        descriptors.sockets.extend(socket);
+        descriptors.io_uring |= name == "anon_inode:[io_uring]";
     }
-    held
+    descriptors
 }
 
 /// TCP sockets of the network namespace of a process.
@@ -101,7 +101,7 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         let me = std::process::id();
         let listening = unix_listening(me);
-        let mine = held(me)
+        let mine = descriptors(me)
             .sockets
             .into_iter()
             .filter_map(|inode| listening.get(&inode));

@@ -8,7 +8,7 @@ use procfs::process::Process;
 
 use super::super::facts::clock;
 use super::super::processes::{self, Listed};
-use super::super::sockets::{self, Held};
+use super::super::sockets::{self, Descriptors};
 use crate::event::{Full, Listener, Looked};
 use crate::model::full::Table;
 use crate::source::Merge;
@@ -16,7 +16,7 @@ use crate::source::Merge;
 /// Processes that a watched one started and that are looked at, at most.
 const MAX_STARTED: usize = 256;
 
-/// Sockets of a process that are told, at most.
+/// Sockets of a process that are reported, at most.
 const MAX_LISTENERS: usize = 16;
 
 /// The time since the machine was started, as procfs counts it.
@@ -61,25 +61,25 @@ impl Look {
     ) -> Option<Self> {
         let me = all.get(&pid)?;
         let process = Process::new(i32::try_from(pid).ok()?).ok()?;
-        let own = sockets::held(pid);
+        let own = sockets::descriptors(pid);
         let mut started = processes::started_by(pid, all);
-        not_told(now_ns, started.len().saturating_sub(MAX_STARTED), merge);
+        not_reported(now_ns, started.len().saturating_sub(MAX_STARTED), merge);
         started.truncate(MAX_STARTED);
-        let children: Vec<(&Listed, Held)> = started
+        let children: Vec<(&Listed, Descriptors)> = started
             .iter()
-            .filter_map(|child| Some((all.get(child)?, sockets::held(*child))))
+            .filter_map(|child| Some((all.get(child)?, sockets::descriptors(*child))))
             .collect();
         let family = children.iter().filter(|(child, _)| watched.contains(&child.pid));
-        let mut held = own.clone();
+        let mut descriptors = own.clone();
         for (_, followed) in family {
-            held.sockets.extend(&followed.sockets);
-            held.io_uring |= followed.io_uring;
+            descriptors.sockets.extend(&followed.sockets);
+            descriptors.io_uring |= followed.io_uring;
         }
         let (mut tcp, mut connections) = (BTreeMap::new(), 0);
         for entry in sockets::tcp(&process) {
             if entry.state == TcpState::Listen {
                 tcp.insert(entry.inode, entry.local_address.port());
-            } else if entry.state == TcpState::Established && held.sockets.contains(&entry.inode) {
+            } else if entry.state == TcpState::Established && descriptors.sockets.contains(&entry.inode) {
                 connections += 1;
             }
         }
@@ -88,10 +88,17 @@ impl Look {
             unix: sockets::unix_listening(pid),
         };
         tables.tell(me, pid, &own, false, now_ns, merge);
-        for (child, held) in &children {
-            tables.tell(child, pid, held, watched.contains(&child.pid), now_ns, merge);
+        for (child, descriptors) in &children {
+            tables.tell(
+                child,
+                pid,
+                descriptors,
+                watched.contains(&child.pid),
+                now_ns,
+                merge,
+            );
         }
-        let looked = Looked::new(now_ns, pid, &me.comm, connections, held.io_uring);
+        let looked = Looked::new(now_ns, pid, &me.comm, connections, descriptors.io_uring);
         merge.push(bytemuck::bytes_of(&looked));
         Some(Self {
             pid,
@@ -119,7 +126,7 @@ impl Tables {
         &self,
         holder: &Listed,
         watched: u32,
-        held: &Held,
+        descriptors: &Descriptors,
         followed: bool,
         now_ns: u64,
         merge: &mut Merge,
@@ -132,7 +139,7 @@ impl Tables {
                 Some(Listener::unix(now_ns, holder.pid, watched, *inode, path))
             })
         };
-        let mut listeners = held.sockets.iter().filter_map(listener);
+        let mut listeners = descriptors.sockets.iter().filter_map(listener);
         for listener in listeners.by_ref().take(MAX_LISTENERS) {
             let listener = Listener {
                 followed: followed.into(),
@@ -140,12 +147,12 @@ impl Tables {
             };
             merge.push(bytemuck::bytes_of(&listener));
         }
-        not_told(now_ns, listeners.count(), merge);
+        not_reported(now_ns, listeners.count(), merge);
     }
 }
 
-/// So many of what was seen are not told: there are too many.
-pub(super) fn not_told(now_ns: u64, count: usize, merge: &mut Merge) {
+/// So many of what was seen are not reported: there are too many.
+pub(super) fn not_reported(now_ns: u64, count: usize, merge: &mut Merge) {
     if count > 0 {
         let full = Full::new(now_ns, Table::Serving, count as u64);
         merge.push(bytemuck::bytes_of(&full));

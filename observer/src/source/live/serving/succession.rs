@@ -8,7 +8,7 @@ use super::super::processes::{self, Listed};
 use super::super::sockets;
 use super::super::targets::{InKernel, Targets};
 use super::SECOND_NS;
-use super::look::{Look, network, not_told};
+use super::look::{Look, network, not_reported};
 use crate::event::{Ended, Successor};
 use crate::source::Merge;
 
@@ -18,7 +18,7 @@ const PATIENCE_NS: u64 = 2 * SECOND_NS;
 /// How long to wait between two tries, ns.
 const PAUSE_NS: u64 = SECOND_NS / 5;
 
-/// Successors of one process that are told, at most.
+/// Successors of one process that are reported, at most.
 const MAX_SUCCESSORS: usize = 16;
 
 pub(super) struct Search {
@@ -58,7 +58,7 @@ impl Search {
         merge: &mut Merge,
     ) -> bool {
         let pid = self.ended.pid;
-        // A drain takes what is written meanwhile: the end can be later than the drain's time, and is told first.
+        // A drain takes what is written meanwhile: the end can be later than the drain's time, and is reported first.
         let now_ns = now_ns.max(self.since_ns);
         let Some(&port) = self.ended.ports.values().next() else {
             merge.push(bytemuck::bytes_of(
@@ -77,7 +77,7 @@ impl Search {
             return false;
         }
         found.retain(|found| found.is_new == is_new);
-        not_told(now_ns, found.len().saturating_sub(MAX_SUCCESSORS), merge);
+        not_reported(now_ns, found.len().saturating_sub(MAX_SUCCESSORS), merge);
         for found in found.iter().take(MAX_SUCCESSORS) {
             let Found {
                 pid: by,
@@ -120,8 +120,10 @@ impl Search {
         let others = all.values().filter(other);
         others
             .filter_map(|other| {
-                let held = sockets::held(other.pid).sockets;
-                let (inode, port) = listening.iter().find(|(inode, _)| held.contains(inode))?;
+                let descriptors = sockets::descriptors(other.pid);
+                let (inode, port) = listening
+                    .iter()
+                    .find(|(inode, _)| descriptors.sockets.contains(inode))?;
                 Some(Found {
                     pid: other.pid,
                     comm: other.comm.clone(),

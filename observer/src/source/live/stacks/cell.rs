@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A stretch of code around an address, as far as nothing that was looked at begins or ends in it: what was found out
+/// A range of code around an address, as far as nothing that was looked at begins or ends in it: what was found out
 /// about the address is true of all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {

@@ -22,11 +22,12 @@ use super::naming;
 use super::parts::{self, Part};
 use super::symbols::Symbols;
 use super::telling::Function;
+use crate::model::full::{Full, Table};
 
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
 const MAX_UNWIND_BYTES: u64 = 64 << 20;
 
-/// Names of one file that are remembered: some 2 MiB.
+/// Names of one file that are remembered: some 2 MiB. What is forgotten is made again.
 const MAX_NAMES: usize = 8192;
 
 /// Functions at one address, the innermost of those that were inlined there first; none that has a name is one `None`.
@@ -55,8 +56,9 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Reads what unwinding needs, the symbol table, and where debug information has what.
-    pub(super) fn read(file: File, path: &Path) -> io::Result<Self> {
+    /// Reads what unwinding needs, the symbol table, and where debug information has what. What is too large is left out
+    /// and counted in `full`.
+    pub(super) fn read(file: File, path: &Path, full: &Full) -> io::Result<Self> {
         let cache = ReadCache::new(&file);
         let elf: ElfFile<'_, FileHeader64<object::LittleEndian>, _> =
             ElfFile::parse(&cache).map_err(io::Error::other)?;
@@ -78,8 +80,11 @@ impl Image {
             Some((section.address(), offset..offset.checked_add(bytes)?))
         };
         let section = |name: &str| {
-            let (address, place) =
-                plain(name).filter(|(_, place)| place.end - place.start <= MAX_UNWIND_BYTES)?;
+            let (address, place) = plain(name)?;
+            if place.end - place.start > MAX_UNWIND_BYTES {
+                full.count(Table::ProgramFiles, 1);
+                return None;
+            }
             let bytes = read_at(&file, &place).ok()?;
             Some(Section {
                 addresses: address..address.saturating_add(bytes.len() as u64),
@@ -91,7 +96,7 @@ impl Image {
             .filter_map(|id| Some((*id, plain(id.name())?.1)))
             .collect();
         let (eh_frame, eh_frame_hdr) = (section(".eh_frame"), section(".eh_frame_hdr"));
-        let symbols = Symbols::read(&elf).unwrap_or_default();
+        let symbols = Symbols::read(&elf, full).unwrap_or_default();
         drop(elf);
         drop(cache);
         let file = Rc::new(file);
@@ -101,7 +106,7 @@ impl Image {
             eh_frame_hdr,
             symbols,
             standard: standard_library(path),
-            debug: Debug::read(&file, &debug_sections).ok(),
+            debug: Debug::read(&file, &debug_sections, full).ok(),
             names: FxHashMap::default(),
             file,
         })
@@ -117,7 +122,7 @@ impl Image {
         Some(start.wrapping_sub(offset.wrapping_sub(place.start).wrapping_add(*address)))
     }
 
-    /// The functions at an address of the file, and the stretch of code around it of which they are.
+    /// The functions at an address of the file, and the range of code around it of which they are.
     pub(super) fn functions(&mut self, address: u64) -> (Range<u64>, Functions) {
         let mut cell = Cell::around(address);
         let found = match &mut self.debug {

@@ -13,8 +13,9 @@ use rustc_hash::FxHashMap;
 use super::cell::Cell;
 use super::image::{Functions, Image};
 use super::maps::{FileId, executable};
+use crate::model::full::{Full, Table};
 
-/// Files that are kept open at once.
+/// Files that are kept open at once. In others no function is named, and no stack is followed through them.
 const MAX_IMAGES: usize = 256;
 
 /// An address as the file states it that is mapped there.
@@ -24,9 +25,14 @@ pub(super) struct Place {
     pub(super) address: u64,
 }
 
-/// Every file that is mapped by a watched process. `None` is one that could not be read.
+/// Every file that is mapped by a watched process.
 #[derive(Default)]
-pub(super) struct Images(FxHashMap<FileId, Option<Image>>);
+pub(super) struct Images {
+    /// `None` is one that could not be read.
+    files: FxHashMap<FileId, Option<Image>>,
+    /// Files, and parts of them, for which there was no room.
+    pub(super) full: Full,
+}
 
 impl Images {
     pub(super) fn get(&mut self, pid: u32, map: &MemoryMap) -> Option<&Image> {
@@ -35,22 +41,24 @@ impl Images {
         if !matches!(map.pathname, MMapPath::Path(_) | MMapPath::Vdso) {
             return None;
         }
-        if !self.0.contains_key(&id) {
-            if self.0.len() >= MAX_IMAGES {
+        if !self.files.contains_key(&id) {
+            if self.files.len() >= MAX_IMAGES {
+                self.full.count(Table::ProgramFiles, 1);
                 return None;
             }
-            let image = match &map.pathname {
-                MMapPath::Path(path) => open(pid, map, path).and_then(|file| Image::read(file, path)),
-                _ => vdso().and_then(|file| Image::read(file, Path::new("[vdso]"))),
+            let (file, path) = match &map.pathname {
+                MMapPath::Path(path) => (open(pid, map, path), path.as_path()),
+                _ => (vdso(), Path::new("[vdso]")),
             };
-            self.0.insert(id, image.ok());
+            let image = file.and_then(|file| Image::read(file, path, &self.full));
+            self.files.insert(id, image.ok());
         }
-        self.0.get(&id)?.as_ref()
+        self.files.get(&id)?.as_ref()
     }
 
-    /// The functions at a place, and the stretch of code around it of which they are.
+    /// The functions at a place, and the range of code around it of which they are.
     pub(super) fn functions(&mut self, place: Place) -> (Range<u64>, Functions) {
-        match self.0.get_mut(&place.file) {
+        match self.files.get_mut(&place.file) {
             Some(Some(image)) => image.functions(place.address),
             _ => (Cell::only(place.address).range(), [None].into()),
         }
@@ -58,7 +66,7 @@ impl Images {
 
     /// Forgets all files but these.
     pub(super) fn retain(&mut self, is_used: impl Fn(FileId) -> bool) {
-        self.0.retain(|id, image| image.is_some() && is_used(*id));
+        self.files.retain(|id, image| image.is_some() && is_used(*id));
     }
 }
 
@@ -92,4 +100,32 @@ fn vdso() -> io::Result<File> {
     let file = File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
     file.write_all_at(&bytes, 0)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_for_which_there_is_no_room_is_counted_until_another_is_not_used_any_more() {
+        let mut maps = executable("self").unwrap().into_iter();
+        let program = maps
+            .find(|map| matches!(map.pathname, MMapPath::Path(_)))
+            .unwrap();
+        let mut images = Images::default();
+        for inode in 0..MAX_IMAGES as u64 {
+            let mut other = program.clone();
+            other.inode = u64::MAX - inode;
+            images.files.insert(FileId::of(&other), None);
+        }
+        let me = std::process::id();
+        assert!(images.get(me, &program).is_none());
+        assert_eq!(
+            images.full.take().counts().collect::<Vec<_>>(),
+            [(Table::ProgramFiles, 1)]
+        );
+        images.retain(|_| false);
+        assert!(images.get(me, &program).is_some());
+        assert_eq!(images.full, Full::default());
+    }
 }

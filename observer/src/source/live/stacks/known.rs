@@ -1,7 +1,7 @@
 //! What is known of processes and their code: enough to say at once what most stacks tell.
 //!
-//! Two threads have it. The one that drains the rings asks it, and never waits for it; the other reads from files what it
-//! does not know yet, and adds that.
+//! Two threads have it. The one that drains the rings asks it, and does not wait for it with a stack; the other reads from
+//! files what it does not know yet, and adds that. What is forgotten for want of room is read again.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,9 +16,10 @@ use super::images::Place;
 use super::maps::{FileId, Mapped};
 use super::process::Process;
 use super::telling::telling;
+use crate::model::full::Full;
 
-/// Stretches of code whose functions are remembered: some 4 MiB.
-const MAX_STRETCHES: usize = 32_768;
+/// Ranges of code whose functions are remembered: some 4 MiB.
+const MAX_RANGES: usize = 32_768;
 
 /// Stacks that are remembered: some 3 MiB.
 const MAX_STACKS: usize = 8192;
@@ -32,31 +33,33 @@ pub(super) struct Known {
     stacks: usize,
     code: Code,
     cache: CacheX86_64,
+    /// What there was no room for when files were read.
+    pub(super) full: Full,
 }
 
 struct Watched {
     process: Process,
-    /// What stacks tell, by the addresses of their frames, of which the innermost is where its stretch of code begins.
+    /// What stacks tell, by the addresses of their frames, of which the innermost is where its range of code begins.
     ///
     /// Threads are seen at the same few places again and again. To look at the functions of each frame takes several times
     /// as long as to unwind, as little of them is in the CPU's caches.
-    told: FxHashMap<Box<[u64]>, Option<Arc<str>>>,
+    answers: FxHashMap<Box<[u64]>, Option<Arc<str>>>,
 }
 
 /// Which functions are where.
 #[derive(Default)]
 struct Code {
-    /// By where a stretch of code begins: where it ends, and what is in it.
+    /// By where a range of code begins: where it ends, and what is in it.
     files: FxHashMap<FileId, BTreeMap<u64, (u64, Functions)>>,
-    /// Stretches that have been remembered since all were forgotten.
-    stretches: usize,
+    /// Ranges that have been remembered since all were forgotten.
+    ranges: usize,
 }
 
 impl Code {
-    /// Where the stretch of code begins that a place is in, and its functions.
+    /// Where the range of code begins that a place is in, and its functions.
     fn at(&self, place: Place) -> Option<(u64, &Functions)> {
-        let stretches = self.files.get(&place.file)?;
-        let (begin, (end, functions)) = stretches.range(..=place.address).next_back()?;
+        let ranges = self.files.get(&place.file)?;
+        let (begin, (end, functions)) = ranges.range(..=place.address).next_back()?;
         (place.address < *end).then_some((*begin, functions))
     }
 }
@@ -75,7 +78,7 @@ pub(super) enum Missing {
 impl Known {
     /// The function that says what a thread does; `None` where it has no name.
     pub(super) fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Result<Option<Arc<str>>, Missing> {
-        let Watched { process, told } = match self.processes.get_mut(&head.tgid) {
+        let Watched { process, answers } = match self.processes.get_mut(&head.tgid) {
             Some(Some(watched)) => watched,
             Some(None) => return Ok(None),
             None => return Err(Missing::Process),
@@ -85,7 +88,7 @@ impl Known {
         let place = process.place(*innermost).ok_or(Missing::Mapping)?;
         if let Some((begin, _)) = self.code.at(place) {
             *innermost -= place.address - begin;
-            if let Some(known) = told.get(&*frames) {
+            if let Some(known) = answers.get(&*frames) {
                 return Ok(known.clone());
             }
         }
@@ -105,31 +108,31 @@ impl Known {
             return Err(Missing::Functions(missing));
         }
         let function = telling(&functions).cloned();
-        told.insert(frames.into(), function.clone());
+        answers.insert(frames.into(), function.clone());
         self.stacks += 1;
         if self.stacks >= MAX_STACKS {
             self.stacks = 0;
             let watched = self.processes.values_mut().flatten();
-            watched.for_each(|watched| watched.told.clear());
+            watched.for_each(|watched| watched.answers.clear());
         }
         Ok(function)
     }
 
-    /// These functions are in a stretch of code of a file.
-    pub(super) fn learn(&mut self, file: FileId, stretch: Range<u64>, functions: Functions) {
-        if self.code.stretches >= MAX_STRETCHES {
+    /// These functions are in a range of code of a file.
+    pub(super) fn learn(&mut self, file: FileId, range: Range<u64>, functions: Functions) {
+        if self.code.ranges >= MAX_RANGES {
             self.code = Code::default();
         }
-        self.code.stretches += 1;
+        self.code.ranges += 1;
         let known = self.code.files.entry(file).or_default();
-        known.insert(stretch.start, (stretch.end, functions));
+        known.insert(range.start, (range.end, functions));
     }
 
     /// A process has this mapped; `None` if that cannot be read.
     pub(super) fn set(&mut self, pid: u32, process: Option<Process>) {
         let watched = process.map(|process| Watched {
             process,
-            told: FxHashMap::default(),
+            answers: FxHashMap::default(),
         });
         self.processes.insert(pid, watched);
     }

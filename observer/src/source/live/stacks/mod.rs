@@ -19,7 +19,7 @@ mod telling;
 mod worker;
 
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -33,9 +33,10 @@ use self::clock::Clocks;
 use self::follow::Follower;
 use self::known::Known;
 pub(super) use self::worker::lets_others_go_first;
-use self::worker::{Named, Work};
+use self::worker::{NamedSample, Work};
 use super::targets::Change;
 use crate::event;
+use crate::model::full::Full;
 use crate::source::Merge;
 
 /// Samples that wait for their names, at most: 2 MiB.
@@ -65,10 +66,10 @@ pub(super) struct Stacks {
     /// Processes that are to be forgotten before anything is said of another stack.
     gone: Vec<u32>,
     work: SyncSender<Work>,
-    named: Receiver<Named>,
-    /// Numbers of the names that the stream has been told.
+    named: Receiver<NamedSample>,
+    /// Numbers of the names that are in the stream.
     functions: FxHashMap<Arc<str>, u32>,
-    functions_told: u32,
+    functions_numbered: u32,
     taken: u64,
     lost: u64,
 }
@@ -100,7 +101,7 @@ impl Stacks {
             work,
             named,
             functions: FxHashMap::default(),
-            functions_told: 0,
+            functions_numbered: 0,
             taken: 0,
             lost: 0,
         })
@@ -109,7 +110,7 @@ impl Stacks {
     /// Adds what threads were sampled running to the stream, of which everything before `released_ns` was given out: now,
     /// where all that is asked for is known, and else when it has been read.
     pub(super) fn drain(&mut self, released_ns: u64, merge: &mut Merge) {
-        let mut named: Vec<Named> = self.named.try_iter().collect();
+        let mut named: Vec<NamedSample> = self.named.try_iter().collect();
         let mut known = self.known.try_lock().ok();
         if let Some(known) = &mut known {
             for pid in self.gone.drain(..) {
@@ -126,16 +127,16 @@ impl Stacks {
             };
             let head: StackHead = pod_read_unaligned(head);
             let stack = &stack[..stack.len().min(head.stack_bytes as usize)];
-            let told = known.as_mut().map(|known| known.telling(&head, stack));
-            if let Some(Ok(function)) = told {
-                named.push(Named { head, function });
+            let function = known.as_mut().map(|known| known.telling(&head, stack));
+            if let Some(Ok(function)) = function {
+                named.push(NamedSample { head, function });
             } else if self.work.try_send(Work::Name(head, stack.into())).is_err() {
                 self.lost += 1;
             }
         }
         drop(known);
         self.taken += named.len() as u64;
-        for Named { head, function } in named {
+        for NamedSample { head, function } in named {
             let function = function.map_or(event::Sample::NOT_NAMED, |name| {
                 self.number(name, released_ns, merge)
             });
@@ -147,17 +148,18 @@ impl Stacks {
         }
     }
 
-    /// The number of a name, which the stream is told first.
+    /// The number of a name, which enters the stream first.
     fn number(&mut self, name: Arc<str>, released_ns: u64, merge: &mut Merge) -> u32 {
         if let Some(&number) = self.functions.get(&name) {
             return number;
         }
+        // A name that was forgotten enters the stream again, with a new number.
         if self.functions.len() >= event::Function::MAX_KNOWN {
             self.functions.clear();
         }
         // Never one that was used before: a sample that is still in the merge means the former name.
-        self.functions_told += 1;
-        let number = self.functions_told;
+        self.functions_numbered += 1;
+        let number = self.functions_numbered;
         merge.push(bytemuck::bytes_of(&event::Function::new(
             released_ns,
             number,
@@ -165,6 +167,12 @@ impl Stacks {
         )));
         self.functions.insert(name, number);
         number
+    }
+
+    /// What there was no room for in files that were read since the last call.
+    pub(super) fn take_full(&self) -> Full {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.full.take()
     }
 
     /// Reacts to what happened to a target: what it had mapped is not there any more.

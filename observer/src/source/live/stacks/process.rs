@@ -159,8 +159,8 @@ pub(super) mod tests {
         let frames = process.frames(head, stack, &mut CacheX86_64::new());
         let places = frames.into_iter().filter_map(|address| process.place(address));
         let functions = places.flat_map(|place| {
-            let (stretch, functions) = images.functions(place);
-            assert!(stretch.contains(&place.address));
+            let (range, functions) = images.functions(place);
+            assert!(range.contains(&place.address));
             functions.iter().flatten().cloned().collect::<Vec<_>>()
         });
         functions.map(|function| function.name).collect()
@@ -209,7 +209,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_found_at_an_address_is_true_of_all_its_stretch_of_code() {
+    fn what_is_found_at_an_address_is_true_of_all_its_range_of_code() {
         let mut images = Images::default();
         let process = Process::look_at(std::process::id(), &mut images).unwrap();
         let (head, stack) = caller();
@@ -222,19 +222,15 @@ pub(super) mod tests {
             let Some(place) = process.place(address) else {
                 continue;
             };
-            let (stretch, functions) = images.functions(place);
-            assert!(stretch.contains(&place.address));
+            let (range, functions) = images.functions(place);
+            assert!(range.contains(&place.address));
             inlined += usize::from(functions.len() > 1);
-            for other in [
-                stretch.start,
-                stretch.start.midpoint(stretch.end),
-                stretch.end - 1,
-            ] {
+            for other in [range.start, range.start.midpoint(range.end), range.end - 1] {
                 let other = Place {
                     address: other,
                     ..place
                 };
-                assert_eq!(images.functions(other), (stretch.clone(), functions.clone()));
+                assert_eq!(images.functions(other), (range.clone(), functions.clone()));
             }
         }
         assert!(inlined > 10 || !cfg!(debug_assertions), "{inlined}");

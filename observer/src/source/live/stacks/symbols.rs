@@ -12,6 +12,7 @@ use object::read::ReadRef;
 use object::read::elf::{ElfFile, FileHeader as _, SectionHeader as _, Sym as _};
 
 use super::cell::Cell;
+use crate::model::full::{Full, Table};
 
 /// Functions of one file that are kept: 16 MiB. The largest servers have some hundred thousand.
 const MAX_FUNCTIONS: usize = 1 << 20;
@@ -37,8 +38,10 @@ struct Function {
 
 impl Symbols {
     /// Reads the symbol table, or, where that was stripped, the one of exported functions.
+    /// What there is no room for is left out, and that is counted in `full`.
     pub(super) fn read<'data, R: ReadRef<'data>>(
         elf: &ElfFile<'data, FileHeader64<LittleEndian>, R>,
+        full: &Full,
     ) -> object::Result<Self> {
         let (endian, data) = (elf.endian(), elf.data());
         let sections = elf.elf_header().sections(endian, data)?;
@@ -50,13 +53,14 @@ impl Symbols {
             return Ok(Self::default());
         }
         let names = sections.section(table.string_section())?.sh_offset(endian);
-        let functions = table.iter().filter(|symbol| {
+        let mut found = table.iter().filter(|symbol| {
             let kind = symbol.st_type();
             (kind == STT_FUNC || kind == STT_GNU_IFUNC)
                 && symbol.st_shndx(endian) != 0
                 && symbol.st_size(endian) > 0
         });
-        let mut functions: Vec<Function> = functions
+        let mut functions: Vec<Function> = found
+            .by_ref()
             .take(MAX_FUNCTIONS)
             .map(|symbol| Function {
                 address: symbol.st_value(endian),
@@ -64,6 +68,9 @@ impl Symbols {
                 name: symbol.st_name(endian),
             })
             .collect();
+        if found.next().is_some() {
+            full.count(Table::ProgramFiles, 1);
+        }
         functions.sort_by_key(|function| function.address);
         functions.shrink_to_fit();
         Ok(Self { functions, names })

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::source::live::stacks::parts::part;
 
-    fn told(stack: &[&'static str]) -> Option<&'static str> {
+    fn tells(stack: &[&'static str]) -> Option<&'static str> {
         let functions: Vec<_> = stack
             .iter()
             .map(|&name| {
@@ -72,7 +72,7 @@ mod tests {
             "axum::handler::call",
             "tokio::poll",
         ];
-        assert_eq!(told(&stack), Some("app::hash"));
+        assert_eq!(tells(&stack), Some("app::hash"));
     }
 
     #[test]
@@ -86,24 +86,24 @@ mod tests {
             "app::report",
             "axum::handler::call",
         ];
-        assert_eq!(told(&stack), Some("serde_json::ser::to_vec"));
+        assert_eq!(tells(&stack), Some("serde_json::ser::to_vec"));
     }
 
     #[test]
     fn without_any_of_the_program_what_called_it_tells() {
         assert_eq!(
-            told(&["memcpy", "hyper::proto::h1::write", "tokio::poll"]),
+            tells(&["memcpy", "hyper::proto::h1::write", "tokio::poll"]),
             Some("hyper::proto::h1::write")
         );
-        assert_eq!(told(&["memcpy", "std::sys::thread::start"]), Some("memcpy"));
-        assert_eq!(told(&[]), None);
+        assert_eq!(tells(&["memcpy", "std::sys::thread::start"]), Some("memcpy"));
+        assert_eq!(tells(&[]), None);
     }
 
     #[test]
     fn a_function_without_a_name_is_not_passed_by() {
-        assert_eq!(told(&["?", "app::report"]), None);
-        assert_eq!(told(&["memcpy", "?", "app::report"]), None);
-        assert_eq!(told(&["memcpy", "?"]), None, "it may be the program's");
-        assert_eq!(told(&["app::hash", "?", "app::report"]), Some("app::hash"));
+        assert_eq!(tells(&["?", "app::report"]), None);
+        assert_eq!(tells(&["memcpy", "?", "app::report"]), None);
+        assert_eq!(tells(&["memcpy", "?"]), None, "it may be the program's");
+        assert_eq!(tells(&["app::hash", "?", "app::report"]), Some("app::hash"));
     }
 }

@@ -34,13 +34,13 @@ pub(super) enum Work {
 }
 
 /// A sample with what its thread does.
-pub(super) struct Named {
+pub(super) struct NamedSample {
     pub(super) head: StackHead,
     pub(super) function: Option<Arc<str>>,
 }
 
 /// Works until nobody asks any more, and lets whoever is observed go first: names may come late.
-pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Named>) {
+pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<NamedSample>) {
     lets_others_go_first();
     let mut worker = Worker {
         known,
@@ -54,7 +54,7 @@ pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Nam
             Ok(Work::Forget(pid)) => worker.forget(pid),
             Ok(Work::Name(head, stack)) => {
                 let function = worker.telling(&head, &stack);
-                if done.send(Named { head, function }).is_err() {
+                if done.send(NamedSample { head, function }).is_err() {
                     return;
                 }
             }
@@ -91,7 +91,10 @@ impl<'a> Worker<'a> {
 
     fn look_at(&mut self, pid: u32) {
         let process = Process::look_at(pid, &mut self.images);
-        self.known().set(pid, process);
+        let mut known = self.known();
+        known.set(pid, process);
+        known.full.add(&self.images.full.take());
+        drop(known);
         self.looked.insert(pid, Instant::now());
     }
 
@@ -102,8 +105,8 @@ impl<'a> Worker<'a> {
 
     fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Option<Arc<str>> {
         for _ in 0..MAX_LOOKS {
-            let told = self.known().telling(head, stack);
-            match told {
+            let answer = self.known().telling(head, stack);
+            match answer {
                 Ok(function) => return function,
                 Err(Missing::Process) => self.look_at(head.tgid),
                 Err(Missing::Mapping) => {
@@ -115,8 +118,8 @@ impl<'a> Worker<'a> {
                 }
                 Err(Missing::Functions(places)) => {
                     for place in places {
-                        let (stretch, functions) = self.images.functions(place);
-                        self.known().learn(place.file, stretch, functions);
+                        let (range, functions) = self.images.functions(place);
+                        self.known().learn(place.file, range, functions);
                     }
                 }
             }

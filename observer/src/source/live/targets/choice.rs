@@ -106,16 +106,17 @@ impl Listening {
         let others = all
             .keys()
             .filter(|pid| ![FIRST_PROCESS, std::process::id()].contains(pid));
-        let held = |&pid: &u32| {
-            let held = sockets::held(pid).sockets;
-            let ports: BTreeSet<u16> = held
+        let holder = |&pid: &u32| {
+            let descriptors = sockets::descriptors(pid);
+            let ports: BTreeSet<u16> = descriptors
+                .sockets
                 .iter()
                 .filter_map(|inode| sockets.get(inode).copied())
                 .collect();
             (!ports.is_empty()).then_some((pid, ports))
         };
         Self {
-            holders: others.filter_map(held).collect(),
+            holders: others.filter_map(holder).collect(),
             ports: sockets.into_values().collect(),
             all,
         }

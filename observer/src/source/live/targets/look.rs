@@ -81,11 +81,13 @@ fn running(pid: u32) -> Result<(Process, Status)> {
 
 /// Ports of the listening sockets among the process's descriptors, and of all in its network.
 fn listening_ports(process: &Process) -> (Vec<u16>, Vec<u16>) {
-    let held = u32::try_from(process.pid).map(sockets::held).unwrap_or_default();
+    let descriptors = u32::try_from(process.pid)
+        .map(sockets::descriptors)
+        .unwrap_or_default();
     let (mut own, mut all) = (BTreeSet::new(), BTreeSet::new());
     for (inode, port) in sockets::tcp_listening(process) {
         all.insert(port);
-        if held.sockets.contains(&inode) {
+        if descriptors.sockets.contains(&inode) {
             own.insert(port);
         }
     }

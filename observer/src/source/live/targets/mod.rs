@@ -2,7 +2,9 @@
 //!
 //! The kernel half decides on the spot: a child of a watched process is one from its fork on, and none any more when it has
 //! ended. Its records of that come CPU by CPU; here they are put into the order of their time, and whoever keeps something of
-//! each target is told of every [`Change`]. Who is one from the start is chosen in [`choice`].
+//! each target is told of every [`Change`]. Who is one from the start is chosen in [`choice`]. There are at most
+//! `limits::MAX_TARGETS` at once, and the kernel half counts those for whom there is no room: what is kept of each target is
+//! bounded by that.
 
 pub mod choice;
 mod in_kernel;

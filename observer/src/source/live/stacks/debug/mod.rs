@@ -5,7 +5,7 @@
 //! not read at all.
 //!
 //! `addr2line` finds the same over the same reader, but keeps what it has read, lines too, and does not tell for which
-//! stretch of code an answer is true (docs/cost.md has both side by side).
+//! range of code an answer is true (docs/cost.md has both side by side).
 
 mod section;
 mod unit;
@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 use self::section::Piece;
 use self::unit::{Dwarf, Name, Reference, Unit};
 use super::cell::Cell;
+use crate::model::full::{Full, Table};
 
 /// The sections that are read.
 pub(super) const SECTIONS: [SectionId; 8] = [
@@ -34,8 +35,8 @@ pub(super) const SECTIONS: [SectionId; 8] = [
     SectionId::DebugStrOffsets,
 ];
 
-/// Stretches of code of units that are kept: 6 MiB. Those of a server of ten thousand functions are some thousand.
-const MAX_STRETCHES: usize = 1 << 18;
+/// Ranges of code of units that are kept: 6 MiB. Those of a server of ten thousand functions are some thousand.
+const MAX_RANGES: usize = 1 << 18;
 
 /// Functions of units that are kept, all together: 3 MiB.
 const MAX_FUNCTIONS: usize = 1 << 17;
@@ -67,8 +68,8 @@ pub(super) struct Debug {
     /// Offsets of units in their section.
     units: Vec<usize>,
     /// By address. Linkers let no two overlap.
-    stretches: Vec<Stretch>,
-    abbreviations: Known,
+    ranges: Vec<UnitRange>,
+    abbreviations: AbbreviationLists,
     opened: FxHashMap<usize, Rc<Unit>>,
     /// How many functions are known of these.
     functions: usize,
@@ -82,13 +83,13 @@ pub(super) struct Debug {
 
 /// Code of one unit.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct UnitRange {
     begin: u64,
     end: u64,
     unit: usize,
 }
 
-/// A stretch of code of a function that was inlined.
+/// A range of code of a function that was inlined.
 struct Inlined {
     begin: u64,
     end: u64,
@@ -98,9 +99,9 @@ struct Inlined {
 /// Lists of the kinds of entries that there are, by their place. Units that were compiled together share one, and to read
 /// it takes longer than all else that opening a unit does.
 #[derive(Default)]
-struct Known(FxHashMap<usize, Arc<Abbreviations>>);
+struct AbbreviationLists(FxHashMap<usize, Arc<Abbreviations>>);
 
-impl Known {
+impl AbbreviationLists {
     fn of(&mut self, dwarf: &Dwarf, header: &UnitHeader<Piece>) -> Result<Arc<Abbreviations>> {
         let place = header.debug_abbrev_offset().0;
         if let Some(known) = self.0.get(&place) {
@@ -125,8 +126,9 @@ pub(super) struct Found {
 }
 
 impl Debug {
-    /// Looks where the units of a file are, with these sections.
-    pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)]) -> Result<Self> {
+    /// Looks where the units of a file are, with these sections. If these are too many, nothing is kept and that is counted
+    /// in `full`.
+    pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)], full: &Full) -> Result<Self> {
         let dwarf = Dwarf::load(|id| {
             let place = sections.iter().find(|(known, _)| *known == id);
             let window_bytes = match id {
@@ -135,8 +137,8 @@ impl Debug {
             };
             Piece::new(file, place.map_or(0..0, |(_, place)| place.clone()), window_bytes)
         })?;
-        let (mut units, mut stretches) = (Vec::new(), Vec::new());
-        let mut abbreviations = Known::default();
+        let (mut units, mut ranges) = (Vec::new(), Vec::new());
+        let mut abbreviations = AbbreviationLists::default();
         let mut headers = dwarf.units();
         while let Some(header) = headers.next()? {
             let Some(DebugInfoOffset(offset)) = header.debug_info_offset() else {
@@ -151,30 +153,31 @@ impl Debug {
                 continue;
             };
             let _ = unit.code(&dwarf, |begin, end| {
-                stretches.push(Stretch {
+                ranges.push(UnitRange {
                     begin,
                     end,
                     unit: offset,
                 });
             });
-            if stretches.len() > MAX_STRETCHES {
+            if ranges.len() > MAX_RANGES {
+                full.count(Table::ProgramFiles, 1);
                 return Err(Error::UnsupportedOffset);
             }
         }
-        stretches.sort_unstable_by_key(|stretch| stretch.begin);
-        stretches.dedup_by(|next, before| {
+        ranges.sort_unstable_by_key(|range| range.begin);
+        ranges.dedup_by(|next, before| {
             let joins = next.unit == before.unit && next.begin <= before.end;
             if joins {
                 before.end = before.end.max(next.end);
             }
             joins
         });
-        stretches.shrink_to_fit();
+        ranges.shrink_to_fit();
         units.shrink_to_fit();
         Ok(Self {
             dwarf,
             units,
-            stretches,
+            ranges,
             abbreviations,
             opened: FxHashMap::default(),
             functions: 0,
@@ -187,28 +190,28 @@ impl Debug {
     /// What the functions at an address are called by the linker. Those that have no such name are left out. `cell` is cut
     /// where they are others.
     pub(super) fn functions(&mut self, address: u64, cell: &mut Cell) -> Result<Found> {
-        let after = self.stretches.partition_point(|stretch| stretch.begin <= address);
-        if let Some(next) = self.stretches.get(after) {
+        let after = self.ranges.partition_point(|range| range.begin <= address);
+        if let Some(next) = self.ranges.get(after) {
             cell.cut(next.begin);
         }
-        let stretch = after.checked_sub(1).map(|last| self.stretches[last]);
-        if let Some(stretch) = stretch {
-            cell.cut(stretch.begin);
-            cell.cut(stretch.end);
+        let range = after.checked_sub(1).map(|last| self.ranges[last]);
+        if let Some(range) = range {
+            cell.cut(range.begin);
+            cell.cut(range.end);
         }
-        let Some(stretch) = stretch.filter(|stretch| address < stretch.end) else {
+        let Some(range) = range.filter(|range| address < range.end) else {
             return Ok(Found::default());
         };
-        let unit = self.unit(stretch.unit)?;
+        let unit = self.unit(range.unit)?;
         let before = unit.functions_known();
         let function = unit.function(&self.dwarf, address, cell)?;
         self.functions += unit.functions_known() - before;
         let Some(function) = function else {
             return Ok(Found::default());
         };
-        let around = self.name(stretch.unit, Reference::Here(function))?;
+        let around = self.name(range.unit, Reference::Here(function))?;
         let mut inlined = Vec::new();
-        for one in self.inlined(stretch.unit, function)?.iter() {
+        for one in self.inlined(range.unit, function)?.iter() {
             cell.cut(one.begin);
             cell.cut(one.end);
             if (one.begin..one.end).contains(&address) {

@@ -29,7 +29,7 @@ pub(super) struct Unit {
     functions: OnceCell<Vec<Function>>,
 }
 
-/// A stretch of code of one function.
+/// A range of code of one function.
 #[derive(Clone, Copy, Debug)]
 struct Function {
     begin: u64,
@@ -102,9 +102,9 @@ impl Unit {
         })
     }
 
-    /// Calls `each` with the begin and the end of each stretch of its code.
+    /// Calls `each` with the begin and the end of each range of its code.
     pub(super) fn code(&self, dwarf: &Dwarf, mut each: impl FnMut(u64, u64)) -> Result<()> {
-        stretches(dwarf, &self.unit, &self.root, &mut each)
+        ranges(dwarf, &self.unit, &self.root, &mut each)
     }
 
     /// How many functions it has, as far as it was looked at.
@@ -139,7 +139,7 @@ impl Unit {
                 continue;
             }
             entries.read_attributes(abbreviation.attributes(), &mut entry.attrs)?;
-            stretches(dwarf, &self.unit, &entry, &mut |begin, end| {
+            ranges(dwarf, &self.unit, &entry, &mut |begin, end| {
                 functions.push(Function {
                     begin,
                     end,
@@ -196,7 +196,7 @@ impl Unit {
             let Some(origin) = reference(&entry, DW_AT_abstract_origin) else {
                 continue;
             };
-            stretches(dwarf, &self.unit, &entry, &mut |begin, end| {
+            ranges(dwarf, &self.unit, &entry, &mut |begin, end| {
                 each(begin, end, origin);
             })?;
         }
@@ -206,7 +206,7 @@ impl Unit {
     /// What its entry at `offset` is called.
     ///
     /// A name without a path says nothing in Rust, where any crate may have a function `read`: there it has to be the
-    /// linker's. Where only lines are told (`debug = "line-tables-only"`), functions have no other.
+    /// linker's. Where only lines are described (`debug = "line-tables-only"`), functions have no other.
     pub(super) fn name(&self, dwarf: &Dwarf, offset: UnitOffset) -> Result<Name> {
         let mut entry = Entry::null();
         self.unit.entries_raw(Some(offset))?.read_entry(&mut entry)?;
@@ -241,8 +241,8 @@ fn reference(entry: &Entry, name: DwAt) -> Option<Reference> {
     }
 }
 
-/// Calls `each` with the begin and the end of each stretch of code of an entry. What the linker left out begins at 0.
-fn stretches(
+/// Calls `each` with the begin and the end of each range of code of an entry. What the linker left out begins at 0.
+fn ranges(
     dwarf: &Dwarf,
     unit: &gimli::Unit<Piece>,
     entry: &Entry,

@@ -29,7 +29,7 @@ const MAX_WAITING: usize = 65_536;
 
 /// The connections with unsent bytes.
 #[derive(Default)]
-pub(super) struct HeldBack {
+pub(super) struct Unsent {
     waiting: FxHashMap<u64, Waiting>,
     info: SocketInfo,
     /// Connections that are not asked about.
@@ -43,12 +43,12 @@ struct Waiting {
     due_ns: u64,
 }
 
-impl HeldBack {
+impl Unsent {
     /// Follows which connections have unsent bytes.
     pub(super) fn on_event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Held(event) => self.held(event),
-            // What it left unsent itself is told by a record of its own.
+            Event::Held(event) => self.wait_for(event),
+            // What it left unsent itself has a record of its own.
             Event::Send(event, _) if event.result > 0 => {
                 self.is_over(event.conn, |sent_ns| sent_ns < event.header.at_ns);
             }
@@ -59,7 +59,7 @@ impl HeldBack {
     }
 
     /// Waits for what a send left. Events come CPU by CPU: one of an earlier send can come later.
-    fn held(&mut self, event: &common::Held) {
+    fn wait_for(&mut self, event: &common::Held) {
         let known = self.waiting.get(&event.conn);
         if known.is_none() && self.waiting.len() >= MAX_WAITING {
             self.full.count(Table::Unsent, 1);
@@ -138,9 +138,9 @@ mod tests {
 
     /// For which send's bytes the only connection is waited for, after these events in their order.
     fn waits_for(events: &[Event<'_>]) -> Option<u64> {
-        let mut held_back = HeldBack::default();
-        events.iter().for_each(|event| held_back.on_event(event));
-        held_back.waiting.get(&0).map(|waiting| waiting.event.sent_ns)
+        let mut unsent = Unsent::default();
+        events.iter().for_each(|event| unsent.on_event(event));
+        unsent.waiting.get(&0).map(|waiting| waiting.event.sent_ns)
     }
 
     fn held(sent_ns: u64) -> Held {

@@ -6,11 +6,10 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{SCHEMA_VERSION, Why};
 use crate::model::cause::{Budget, Cause};
 use crate::model::protocol::Protocol;
-use crate::model::request::HeldBy;
-use crate::model::request::{Culprit, Figures, Http, Request, Span};
+use crate::model::request::{Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
+use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
 
 #[derive(Serialize)]
@@ -172,12 +171,7 @@ impl<'a> RequestLine<'a> {
             r#type: "request",
             pid: *pid,
             comm,
-            conn: ConnView {
-                id: conn.id,
-                local: conn.local,
-                peer: conn.peer,
-                nth: conn.nth,
-            },
+            conn: ConnView::new(*conn),
             task: *task,
             protocol: *protocol,
             http: http.as_ref().map(|http| HttpView::new(http, *status, with_query)),
@@ -190,21 +184,36 @@ impl<'a> RequestLine<'a> {
             why,
             confidence: confidence.name(),
             complete: *complete,
-            // No process has no resident memory: 0 is a figure that could not be read.
-            rss: (rss.start > 0 && rss.end > 0).then_some(RssView {
-                start: rss.start,
-                end: rss.end,
-            }),
-            faults: FaultsView {
-                minor: faults.minor,
-                major: faults.major,
-            },
+            rss: RssView::new(*rss),
+            faults: FaultsView::new(*faults),
             budget_ns: budget,
             timeline: Timeline {
                 spans: timeline,
                 with_query,
             },
         }
+    }
+}
+
+impl ConnView {
+    const fn new(conn: Conn) -> Self {
+        let Conn { id, local, peer, nth } = conn;
+        Self { id, local, peer, nth }
+    }
+}
+
+impl RssView {
+    /// No process has no resident memory: 0 is a figure that could not be read.
+    fn new(rss: Rss) -> Option<Self> {
+        let Rss { start, end } = rss;
+        (start > 0 && end > 0).then_some(Self { start, end })
+    }
+}
+
+impl FaultsView {
+    const fn new(faults: Faults) -> Self {
+        let Faults { minor, major } = faults;
+        Self { minor, major }
     }
 }
 

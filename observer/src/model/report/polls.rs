@@ -1,4 +1,4 @@
-//! What a summary says of a run as a whole only: polls, and what the observer itself cost.
+//! What is said of polls of runtime tasks, where they are recorded.
 
 use serde::Serialize;
 
@@ -50,39 +50,4 @@ pub struct LongPoll {
     /// Request for which its thread did most meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-}
-
-/// What the observer itself cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OwnCost {
-    /// Time inside its eBPF programs, ns; absent where the kernel does not tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ebpf_ns: Option<u64>,
-    /// CPU time of its process, ns.
-    pub cpu_ns: u64,
-    /// Its resident memory, bytes; over several windows, the most.
-    pub rss_bytes: u64,
-    /// Records that it read.
-    pub records: u64,
-    /// Samples of what threads run; absent where none are taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub samples: Option<u64>,
-    /// Samples for which there was no room or no time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub samples_lost: Option<u64>,
-    /// Ticks of the clocks that interrupted threads that are not watched; absent where no samples are taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ticks_on_others: Option<u64>,
-    /// Probes on polls; absent without them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probes: Option<ProbeCost>,
-}
-
-/// What probes in the code of watched processes cost these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ProbeCost {
-    /// Times that threads came by one.
-    pub hits: u64,
-    /// What that took of their time, ns: an estimate.
-    pub estimated_ns: u64,
 }

@@ -1,0 +1,89 @@
+//! What is said of single processes: their memory, their workers and their blocking pools.
+
+use serde::Serialize;
+
+/// Memory of one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProcessMemory {
+    /// Process.
+    pub pid: u32,
+    /// Resident memory at the last look, bytes.
+    pub rss_bytes: u64,
+    /// Most resident memory at any look, bytes.
+    pub rss_max_bytes: u64,
+    /// Page faults served without I/O, of all its threads.
+    pub minor_faults: u64,
+    /// Page faults that waited for I/O.
+    pub major_faults: u64,
+}
+
+/// What the workers of a process did: the threads that received from its clients.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ProcessWorkers {
+    /// Process.
+    pub pid: u32,
+    /// How many workers were seen.
+    pub count: u64,
+    /// Time in which requests waited to be read while none of them was free, ns.
+    pub none_free_ns: u64,
+    /// Those that were busiest, the busiest first.
+    pub threads: Vec<WorkerTotals>,
+    /// The one that ran or waited for a CPU least; it need not be listed.
+    #[serde(skip)]
+    pub idlest: Option<WorkerTotals>,
+    /// Its blocking pool; absent where no thread of one was seen at work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolTotals>,
+}
+
+/// What the threads of a process's blocking pools did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PoolTotals {
+    /// How many were seen at work.
+    pub threads: u64,
+    /// Share of its time in which the least busy of them was in a job.
+    pub busy: f64,
+    /// Jobs that they were seen to begin.
+    pub jobs: u64,
+    /// Of these, jobs that began right where another one had ended.
+    pub queued: u64,
+}
+
+/// What one worker did, in shares of the time that is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WorkerTotals {
+    /// Thread.
+    pub tid: u32,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// It ran.
+    pub busy: f64,
+    /// It could have run.
+    pub run_queue: f64,
+    /// It was blocked in a call.
+    pub blocked: f64,
+    /// It had nothing to do.
+    pub parked: f64,
+    /// How often it was seen to turn to a runtime task.
+    pub turns: u64,
+    /// What kept it longest; absent where the runtime's tasks are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest: Option<LongestTurn>,
+}
+
+/// What kept a worker longest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LongestTurn {
+    /// How long, ns.
+    pub dur_ns: u64,
+    /// The runtime task that did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<u64>,
+    /// The request that this served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The system call that it was blocked in; absent where it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<&'static str>,
+}

@@ -1,0 +1,108 @@
+//! What processes are called, for the request lines: a request has the number of its process only.
+
+use std::collections::BTreeMap;
+
+/// Names that are remembered. There are as many processes at once as are watched, which is fewer, and those that ended.
+const MAX_NAMES: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: BTreeMap<u32, Name>,
+    /// Some made room, or found none.
+    was_full: bool,
+    /// Requests that found no name since then.
+    nameless_in_window: u64,
+    nameless_in_run: u64,
+}
+
+#[derive(Debug)]
+struct Name {
+    comm: String,
+    /// No more requests are to be expected.
+    may_go: bool,
+}
+
+impl Names {
+    /// Process `pid` is called so from now on. Where there is no room, the names of those that ended make some.
+    pub(super) fn add(&mut self, pid: u32, comm: &str) {
+        if self.names.len() >= MAX_NAMES && !self.names.contains_key(&pid) {
+            self.was_full = true;
+            self.names.retain(|_, name| !name.may_go);
+            if self.names.len() >= MAX_NAMES {
+                return;
+            }
+        }
+        let name = Name {
+            comm: comm.to_owned(),
+            may_go: false,
+        };
+        self.names.insert(pid, name);
+    }
+
+    /// The name of process `pid` may make room: it ended.
+    pub(super) fn may_go(&mut self, pid: u32) {
+        if let Some(name) = self.names.get_mut(&pid) {
+            name.may_go = true;
+        }
+    }
+
+    /// The name of a request's process. Counts where it may be one that made room.
+    pub(super) fn of(&mut self, pid: u32) -> Option<&str> {
+        let name = self.names.get(&pid);
+        if name.is_none() && self.was_full {
+            self.nameless_in_window += 1;
+            self.nameless_in_run += 1;
+        }
+        name.map(|name| name.comm.as_str())
+    }
+
+    /// Requests that found no name since the last call, though there may have been one.
+    pub(super) fn nameless_in_window(&mut self) -> u64 {
+        std::mem::take(&mut self.nameless_in_window)
+    }
+
+    /// The same, of the whole run.
+    pub(super) const fn nameless_in_run(&self) -> u64 {
+        self.nameless_in_run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ended_makes_room_and_who_lives_keeps_its_name() {
+        let mut names = Names::default();
+        names.add(1, "master");
+        for pid in 2..=3 * MAX_NAMES as u32 {
+            names.add(pid, "child");
+            names.may_go(pid);
+        }
+        assert_eq!(names.of(1), Some("master"));
+        assert_eq!(names.nameless_in_run(), 0);
+        assert_eq!(names.of(2), None);
+        assert_eq!((names.nameless_in_window(), names.nameless_in_run()), (1, 1));
+        assert_eq!((names.nameless_in_window(), names.nameless_in_run()), (0, 1));
+        assert!(names.names.len() <= MAX_NAMES);
+    }
+
+    #[test]
+    fn a_name_that_nobody_gave_is_not_missed() {
+        let mut names = Names::default();
+        names.add(1, "server");
+        assert_eq!(names.of(2), None);
+        assert_eq!(names.nameless_in_run(), 0);
+    }
+
+    #[test]
+    fn where_nobody_ended_a_name_finds_no_room_and_that_is_counted() {
+        let mut names = Names::default();
+        for pid in 0..=MAX_NAMES as u32 {
+            names.add(pid, "server");
+        }
+        assert_eq!(names.of(0), Some("server"));
+        assert_eq!(names.of(MAX_NAMES as u32), None);
+        assert_eq!(names.nameless_in_run(), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! The different things that requests waited for, each with a small number.
+
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+use crate::model::cause::Cause;
+use crate::model::full::{Full, Table};
+use crate::model::report::WaitedFor;
+use crate::model::request::{HeldBy, LongestWait};
+
+/// Different things waited for that are told apart in a run, of one protocol of one target.
+pub(super) const MAX_TOLD_APART: usize = 1024;
+
+/// Functions that are told apart of one thing waited for.
+const MAX_FUNCTIONS: usize = 16;
+
+/// Every different thing waited for, by number.
+#[derive(Clone, Debug, Default)]
+pub(in crate::summary) struct Culprits {
+    /// By key.
+    numbers: FxHashMap<u64, u16>,
+    waited_for: Vec<Rc<WaitedFor>>,
+    /// For how long each was seen running which function, ns, in the order in which they were first seen.
+    functions: Vec<Vec<(Arc<str>, u64)>>,
+}
+
+impl Culprits {
+    /// The number of what `wait` waited for; `None` when there are too many.
+    pub(in crate::summary) fn number(&mut self, wait: &LongestWait, full: &Full) -> Option<u16> {
+        let key = FxBuildHasher.hash_one(Key::of(wait));
+        if let Some(&number) = self.numbers.get(&key) {
+            self.seen_running(number, wait, full);
+            return Some(number);
+        }
+        let next = u16::try_from(self.waited_for.len()).ok();
+        let Some(number) = next.filter(|&number| usize::from(number) < MAX_TOLD_APART) else {
+            full.count(Table::Culprits, 1);
+            return None;
+        };
+        self.waited_for.push(Rc::new(waited_for(wait)));
+        self.functions.push(Vec::new());
+        self.numbers.insert(key, number);
+        self.seen_running(number, wait, full);
+        Some(number)
+    }
+
+    /// A thread that was waited behind may do one thing now and another then: that does not make it two.
+    fn seen_running(&mut self, number: u16, wait: &LongestWait, full: &Full) {
+        let function = wait
+            .culprit
+            .as_ref()
+            .and_then(|culprit| culprit.function.as_ref());
+        let (Some(function), Some(functions)) = (function, self.functions.get_mut(usize::from(number)))
+        else {
+            return;
+        };
+        let seen_ns = wait.function_seen_ns;
+        if let Some((_, sum_ns)) = functions.iter_mut().find(|(known, _)| known == function) {
+            *sum_ns = sum_ns.saturating_add(seen_ns);
+        } else if functions.len() < MAX_FUNCTIONS {
+            functions.push((Arc::clone(function), seen_ns));
+        } else {
+            full.count(Table::Culprits, 1);
+        }
+    }
+
+    pub(super) fn get(&self, number: u16) -> Option<&WaitedFor> {
+        self.waited_for.get(usize::from(number)).map(Rc::as_ref)
+    }
+
+    /// For how long the one with this key was seen running which function, ns.
+    pub(super) fn functions(&self, key: u64) -> &[(Arc<str>, u64)] {
+        let number = self.numbers.get(&key).copied().map(usize::from);
+        let functions = number.and_then(|number| self.functions.get(number));
+        functions.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The key of something waited for: the same in every target.
+pub(super) fn key(what: &WaitedFor) -> u64 {
+    FxBuildHasher.hash_one(Key::from(what))
+}
+
+/// What makes two things waited for the same: threads of one name that do the same are one culprit.
+#[derive(Hash)]
+struct Key<'a> {
+    cause: Cause,
+    syscall: Option<&'a str>,
+    object: Option<&'a str>,
+    peer: Option<SocketAddr>,
+    pid: Option<u32>,
+    comm: Option<&'a str>,
+    request: Option<&'a str>,
+    pool: bool,
+    held_by: Option<HeldBy>,
+}
+
+impl<'a> Key<'a> {
+    fn of(wait: &'a LongestWait) -> Self {
+        let LongestWait {
+            cause,
+            dur_ns: _,
+            detail,
+            culprit,
+            function_seen_ns: _,
+            behind_pool,
+        } = wait;
+        Self {
+            cause: *cause,
+            syscall: detail.syscall,
+            object: detail.object.as_deref(),
+            peer: detail.peer,
+            pid: culprit.as_ref().map(|culprit| culprit.pid),
+            comm: culprit.as_ref().and_then(|culprit| culprit.comm.as_deref()),
+            request: culprit.as_ref().and_then(|culprit| culprit.request.as_deref()),
+            pool: *behind_pool,
+            held_by: detail.held.map(|held| held.by),
+        }
+    }
+}
+
+impl<'a> From<&'a WaitedFor> for Key<'a> {
+    fn from(known: &'a WaitedFor) -> Self {
+        Self {
+            cause: known.cause,
+            syscall: known.syscall,
+            object: known.object.as_deref(),
+            peer: known.peer,
+            pid: known.pid,
+            comm: known.comm.as_deref(),
+            request: known.request.as_deref(),
+            pool: known.pool,
+            held_by: known.held_by,
+        }
+    }
+}
+
+fn waited_for(wait: &LongestWait) -> WaitedFor {
+    let culprit = wait.culprit.as_ref();
+    WaitedFor {
+        cause: wait.cause,
+        requests: 0,
+        mean_ns: 0,
+        syscall: wait.detail.syscall,
+        object: wait.detail.object.as_deref().map(str::to_owned),
+        peer: wait.detail.peer,
+        pid: culprit.map(|culprit| culprit.pid),
+        comm: culprit
+            .and_then(|culprit| culprit.comm.as_deref())
+            .map(str::to_owned),
+        request: culprit
+            .and_then(|culprit| culprit.request.as_deref())
+            .map(str::to_owned),
+        pool: wait.behind_pool,
+        function: None,
+        held_by: wait.detail.held.map(|held| held.by),
+    }
+}

@@ -1,0 +1,228 @@
+//! Each trouble by its evidence, and silence where it is not clear.
+
+use super::*;
+use crate::model::report::WorkerTotals;
+
+fn p99(parts: &[(Cause, u64)], waited_for: Vec<WaitedFor>) -> BandMeans {
+    let mut band = BandMeans {
+        waited_for,
+        ..BandMeans::default()
+    };
+    for &(cause, ns) in parts {
+        band.budget_ns.charge(cause, ns);
+    }
+    band.latency_ns = band.budget_ns.total();
+    band
+}
+
+fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
+    WaitedFor {
+        cause,
+        requests: 1,
+        mean_ns: 1,
+        syscall: (cause == Cause::WorkerBlocked).then_some("clock_nanosleep"),
+        object: None,
+        peer: None,
+        pid: Some(pid),
+        comm: Some(comm.to_owned()),
+        request: Some("GET /slow".to_owned()),
+        pool: false,
+        function: None,
+        held_by: (cause == Cause::HeldBack).then_some(HeldBy::Nagle),
+    }
+}
+
+fn workers(shares: &[(f64, f64)]) -> Vec<ProcessWorkers> {
+    let worker = |(index, &(busy, parked)): (usize, &(f64, f64))| WorkerTotals {
+        tid: 8 + index as u32,
+        busy,
+        parked,
+        ..WorkerTotals::default()
+    };
+    let threads: Vec<_> = shares.iter().enumerate().map(worker).collect();
+    vec![ProcessWorkers {
+        pid: 7,
+        count: shares.len() as u64,
+        idlest: threads.last().cloned(),
+        threads,
+        ..ProcessWorkers::default()
+    }]
+}
+
+#[test]
+fn each_trouble_is_told_by_its_evidence() {
+    let of = |cause, waited_for, shares: &[_]| {
+        of(
+            &p99(&[(cause, 60), (Cause::OnCpu, 40)], waited_for),
+            &workers(shares),
+        )
+    };
+    let busy = &[(0.98, 0.0), (0.95, 0.0)][..];
+    let found = [
+        of(Cause::Throttled, vec![], busy),
+        of(Cause::RunQueue, vec![behind(Cause::RunQueue, 99, "hog")], busy),
+        of(
+            Cause::WorkerBlocked,
+            vec![behind(Cause::WorkerBlocked, 7, "srv")],
+            busy,
+        ),
+        of(Cause::WorkerBusy, vec![], busy),
+        of(Cause::WorkerBusy, vec![], &[(0.98, 0.0), (0.1, 0.9)]),
+        of(Cause::Stolen, vec![], busy),
+        of(Cause::HeldBack, vec![behind(Cause::HeldBack, 7, "srv")], busy),
+    ];
+    let kinds = found.each_ref().map(|found| found.as_ref().unwrap().kind);
+    assert_eq!(
+        kinds,
+        [
+            Trouble::Quota,
+            Trouble::CpuTaken,
+            Trouble::BlockedWorkers,
+            Trouble::Saturated,
+            Trouble::Imbalanced,
+            Trouble::Stolen,
+            Trouble::HeldBack
+        ]
+    );
+    let text = &found[2].as_ref().unwrap().text;
+    assert_eq!(
+        text,
+        "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
+    );
+    let text = &found[6].as_ref().unwrap().text;
+    assert!(
+        text.contains("for 60 % of the latency") && text.contains("without TCP_NODELAY"),
+        "{text}"
+    );
+}
+
+#[test]
+fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
+    let to_accept = |syscall, request: Option<&str>| WaitedFor {
+        mean_ns: 50,
+        syscall,
+        request: request.map(str::to_owned),
+        ..behind(Cause::AcceptQueue, 7, "srv")
+    };
+    let parts = [
+        (Cause::AcceptQueue, 50),
+        (Cause::WorkerBlocked, 10),
+        (Cause::OnCpu, 40),
+    ];
+    let busy = workers(&[(0.98, 0.0), (0.95, 0.0)]);
+    let blocked = to_accept(Some("clock_nanosleep"), Some("GET /slow"));
+    assert_eq!(
+        of(&p99(&parts, vec![blocked]), &busy).unwrap().text,
+        "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
+    );
+    let computing = p99(&parts, vec![to_accept(None, Some("GET /slow"))]);
+    assert_eq!(of(&computing, &busy).unwrap().kind, Trouble::Saturated);
+    // A thread that serves nobody is no worker.
+    assert_eq!(of(&p99(&parts, vec![to_accept(None, None)]), &busy), None);
+}
+
+#[test]
+fn where_the_evidence_is_not_clear_nothing_is_said() {
+    let half_busy = workers(&[(0.6, 0.4), (0.5, 0.5)]);
+    let busy = p99(&[(Cause::WorkerBusy, 60), (Cause::OnCpu, 40)], vec![]);
+    assert_eq!(of(&busy, &half_busy), None);
+    let own_threads = p99(&[(Cause::RunQueue, 60)], vec![behind(Cause::RunQueue, 7, "srv")]);
+    assert_eq!(of(&own_threads, &half_busy), None);
+    let little = p99(&[(Cause::Throttled, 10), (Cause::OnCpu, 90)], vec![]);
+    assert_eq!(of(&little, &half_busy), None);
+}
+
+/// One process whose workers have nothing to do, with this pool.
+fn with_pool(pool: PoolTotals) -> Vec<ProcessWorkers> {
+    let mut workers = workers(&[(0.1, 0.9)]);
+    workers[0].pool = Some(pool);
+    workers
+}
+
+const EXHAUSTED: PoolTotals = PoolTotals {
+    threads: 2,
+    busy: 0.97,
+    jobs: 182,
+    queued: 178,
+};
+
+fn behind_a_job(cause: Cause) -> BandMeans {
+    let behind = WaitedFor {
+        pool: true,
+        ..behind(cause, 7, "srv")
+    };
+    p99(&[(cause, 60), (Cause::Syscall, 40)], vec![behind])
+}
+
+#[test]
+fn a_pool_whose_threads_go_from_job_to_job_while_requests_wait_is_exhausted() {
+    let blocked = behind_a_job(Cause::WorkerBlocked);
+    let found = of(&blocked, &with_pool(EXHAUSTED)).unwrap();
+    assert_eq!(
+        (found.kind, found.text.as_str()),
+        (
+            Trouble::PoolExhausted,
+            "the blocking pool was exhausted: each of its 2 threads was in a job 97 % of the time or more, 178 of \
+             182 jobs began right where another one had ended, and 60 % of the latency at the p99 was waiting \
+             behind them"
+        )
+    );
+    let computing = behind_a_job(Cause::WorkerBusy);
+    let found = of(&computing, &with_pool(EXHAUSTED)).unwrap();
+    assert_eq!(found.kind, Trouble::PoolExhausted);
+    // Where each single wait is shorter than the request's own call, none of them is listed.
+    let unlisted = BandMeans {
+        waited_for: Vec::new(),
+        ..blocked
+    };
+    let found = of(&unlisted, &with_pool(EXHAUSTED)).unwrap();
+    assert_eq!(found.kind, Trouble::PoolExhausted);
+    let mut busy_workers = with_pool(EXHAUSTED);
+    busy_workers[0].threads[0].parked = 0.2;
+    assert_eq!(of(&unlisted, &busy_workers), None, "it could be they");
+}
+
+#[test]
+fn a_pool_with_room_is_not_exhausted_and_its_threads_are_no_blocked_workers() {
+    let blocked = behind_a_job(Cause::WorkerBlocked);
+    let with_free_threads = PoolTotals {
+        busy: 0.85,
+        ..EXHAUSTED
+    };
+    let that_grows = PoolTotals {
+        queued: 90,
+        ..EXHAUSTED
+    };
+    for pool in [with_free_threads, that_grows] {
+        assert_eq!(of(&blocked, &with_pool(pool)), None, "{pool:?}");
+    }
+    let workers_block = p99(
+        &[(Cause::WorkerBlocked, 60), (Cause::OnCpu, 40)],
+        vec![behind(Cause::WorkerBlocked, 7, "srv")],
+    );
+    let found = of(&workers_block, &with_pool(EXHAUSTED)).unwrap();
+    assert_eq!(
+        found.kind,
+        Trouble::BlockedWorkers,
+        "it was not the pool that was waited for"
+    );
+}
+
+#[test]
+fn of_several_processes_the_one_that_was_waited_behind_is_judged() {
+    let mut processes = workers(&[(0.98, 0.0), (0.95, 0.0)]);
+    let idle = ProcessWorkers {
+        pid: 9,
+        ..workers(&[(0.1, 0.9)]).remove(0)
+    };
+    processes.push(idle);
+    let kind = |pid| {
+        let waits = vec![behind(Cause::WorkerBusy, pid, "srv")];
+        let found = of(&p99(&[(Cause::WorkerBusy, 60)], waits), &processes);
+        found.map(|found| found.kind)
+    };
+    assert_eq!(kind(7), Some(Trouble::Saturated));
+    assert_eq!(kind(9), None);
+    let of_nobody = p99(&[(Cause::WorkerBusy, 60)], Vec::new());
+    assert_eq!(of(&of_nobody, &processes), None);
+}
