@@ -21,7 +21,8 @@ const LONGEST_PAUSE_NS: u64 = 500_000_000;
 /// After so much of the time that is over it is asked again: who reads for a minute is not asked about each 20 ms.
 const PART_OF_PAST: u64 = 8;
 
-/// Questions of one drain, at most: they take some microseconds each.
+/// Questions of one drain, at most: they take some microseconds each. The others wait for a later drain: the kernel
+/// tells since when no data has left, whenever it is asked.
 const MOST_QUESTIONS: usize = 256;
 
 /// Connections that are waited for, at most. Of others their next event has to tell.
