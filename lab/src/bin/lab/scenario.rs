@@ -208,9 +208,16 @@ impl Server {
     }
 
     pub(super) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|word| (*word).to_owned()));
+        self.arguments.extend(owned(arguments));
         self
+    }
+
+    /// With a peer that it asks, which is started with these arguments.
+    pub(super) fn with_peer(self, arguments: &[&str]) -> Self {
+        Self {
+            peer: Some(owned(arguments).collect()),
+            ..self
+        }
     }
 }
 
@@ -227,8 +234,7 @@ impl Load {
     }
 
     pub(super) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|word| (*word).to_owned()));
+        self.arguments.extend(owned(arguments));
         self
     }
 
@@ -239,4 +245,8 @@ impl Load {
         };
         load.with(arguments)
     }
+}
+
+fn owned(words: &[&str]) -> impl Iterator<Item = String> {
+    words.iter().map(|word| (*word).to_owned())
 }

@@ -2,12 +2,15 @@
 
 use testbed::truth::Kind;
 
-use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
-use super::{case, short};
+use super::super::scenario::{Case, Culprit, Expected, Load, Scenario, Server};
+use super::{case, own, short};
 
 pub(super) fn all() -> Vec<Scenario> {
-    let own = |kind, causes| Part::new(Injected::Own(kind), causes);
-    vec![Scenario {
+    vec![attached_late()]
+}
+
+fn attached_late() -> Scenario {
+    Scenario {
         name: "attached-late",
         about: "Clients ask without a pause while observer attaches: each connection, and each to the peer, is in the \
                 middle of something. All requests that begin afterwards are there, with their `timer`, or `downstream` \
@@ -21,15 +24,12 @@ pub(super) fn all() -> Vec<Scenario> {
             attached_late: true,
             ..case(
                 "150ms",
-                Server {
-                    peer: Some(Vec::new()),
-                    ..Server::workers(1)
-                },
+                Server::workers(1).with_peer(&[]),
                 vec![
                     Load::closed("/timer?us=150000", 4),
                     Load::closed("/downstream?us=150000", 4),
                 ],
             )
         })],
-    }]
+    }
 }

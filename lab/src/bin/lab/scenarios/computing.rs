@@ -2,92 +2,116 @@
 
 use testbed::truth::Kind;
 
-use super::super::scenario::{Culprit, Expected, Injected, Load, Part, Scenario, Server};
-use super::{Case, case, own_cpu, short, sized};
+use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::{behind, beside, case, length, one_at_a_time, own, own_cpu, short, sized};
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        Scenario {
-            name: "cpu",
-            about: "The handler computes. The request was `on_cpu`; the next one on the same worker waited behind it.",
-            known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(Injected::Behind(&[Kind::Cpu], 1), &["worker_busy"])
-                    .by(Culprit::request("GET /burn")),
-            ]),
-            cases: sized(&Server::workers(1), |us, rate| {
-                vec![Load::rate(&format!("/burn?us={us}"), 4, rate)]
-            }),
-        },
-        Scenario {
-            name: "cpu-hog",
-            about: "The handler computes on a CPU that three hogs want too. The time in which it did not get on was \
-                    the `run_queue`, behind a hog.",
-            known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"])
-                    .by(Culprit::comm("hog")),
-            ]),
-            cases: beside_hogs(),
-        },
-        Scenario {
-            name: "cpu-quota",
-            about: "The handler computes in a control group with a tenth of a CPU. The time in which it did not get \
-                    on is `throttled`.",
-            known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["throttled"]),
-            ]),
-            cases: in_a_quota(),
-        },
-        Scenario {
-            name: "behind-computing",
-            about: "Small requests to a worker on which another computes: `worker_busy`, with that request's name.",
-            known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(Injected::Behind(&[Kind::Cpu], 1), &["worker_busy"])
-                    .by(Culprit::request("GET /burn")),
-            ]),
-            cases: sized(&Server::workers(1), |us, rate| {
-                vec![
-                    Load::rate("/ping", 8, 300),
-                    Load::rate(&format!("/burn?us={us}"), 1, rate),
-                ]
-            }),
-        },
-        Scenario {
-            name: "stolen",
-            about: "The handler computes on a virtual machine. What the hypervisor took meanwhile is `stolen`: what the \
-                    thread had a CPU for, by the clock on the wall, less what its own CPU clock counts. Theft cannot be \
-                    made from within: where there was none only the computing is judged, and that is said.",
-            known: None,
-            expected: Expected::Parts(vec![
-                own_cpu(),
-                Part::new(Injected::Own(&[Kind::Stolen]), &["stolen"]),
-            ]),
-            cases: vec![
-                short(case("20ms", Server::workers(1), burn(20_000, 25))),
-                case("100ms", Server::workers(1), burn(100_000, 5)),
-            ],
-        },
-        Scenario {
-            name: "minor-faults",
-            about: "The handler touches fresh memory, a minor fault a page. That is work of its own: `on_cpu`.",
-            known: None,
-            expected: Expected::Parts(vec![own_cpu()]),
-            cases: vec![
-                case("1MiB", Server::workers(1), touch(1024, 100)),
-                short(case("16MiB", Server::workers(1), touch(16 * 1024, 20))),
-            ],
-        },
+        cpu(),
+        cpu_hog(),
+        cpu_quota(),
+        behind_computing(),
+        stolen(),
+        minor_faults(),
     ]
 }
 
-/// One request at a time, so that none waits behind another.
+fn cpu() -> Scenario {
+    Scenario {
+        name: "cpu",
+        about: "The handler computes. The request was `on_cpu`; the next one on the same worker waited behind it.",
+        known: None,
+        expected: Expected::Parts(vec![
+            own_cpu(),
+            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+        ]),
+        cases: sized(&Server::workers(1), |us, rate| {
+            vec![Load::rate(&format!("/burn?us={us}"), 4, rate)]
+        }),
+    }
+}
+
+fn cpu_hog() -> Scenario {
+    Scenario {
+        name: "cpu-hog",
+        about: "The handler computes on a CPU that three hogs want too. The time in which it did not get on was \
+                the `run_queue`, behind a hog.",
+        known: None,
+        expected: Expected::Parts(vec![
+            own_cpu(),
+            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"])
+                .by(Culprit::comm("hog")),
+        ]),
+        cases: beside_hogs(),
+    }
+}
+
+fn cpu_quota() -> Scenario {
+    Scenario {
+        name: "cpu-quota",
+        about: "The handler computes in a control group with a tenth of a CPU. The time in which it did not get \
+                on is `throttled`.",
+        known: None,
+        expected: Expected::Parts(vec![
+            own_cpu(),
+            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["throttled"]),
+        ]),
+        cases: in_a_quota(),
+    }
+}
+
+fn behind_computing() -> Scenario {
+    Scenario {
+        name: "behind-computing",
+        about: "Small requests to a worker on which another computes: `worker_busy`, with that request's name.",
+        known: None,
+        expected: Expected::Parts(vec![
+            own_cpu(),
+            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+        ]),
+        cases: sized(&Server::workers(1), |us, rate| {
+            beside(&format!("/burn?us={us}"), 1, rate)
+        }),
+    }
+}
+
+fn stolen() -> Scenario {
+    Scenario {
+        name: "stolen",
+        about: "The handler computes on a virtual machine. What the hypervisor took meanwhile is `stolen`: what the \
+                thread had a CPU for, by the clock on the wall, less what its own CPU clock counts. Theft cannot be \
+                made from within: where there was none only the computing is judged, and that is said.",
+        known: None,
+        expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Stolen], &["stolen"])]),
+        cases: vec![
+            short(case(
+                "20ms",
+                Server::workers(1),
+                one_at_a_time("/burn?us=20000", 25),
+            )),
+            case("100ms", Server::workers(1), one_at_a_time("/burn?us=100000", 5)),
+        ],
+    }
+}
+
+fn minor_faults() -> Scenario {
+    Scenario {
+        name: "minor-faults",
+        about: "The handler touches fresh memory, a minor fault a page. That is work of its own: `on_cpu`.",
+        known: None,
+        expected: Expected::Parts(vec![own_cpu()]),
+        cases: vec![
+            case("1MiB", Server::workers(1), one_at_a_time("/touch?kib=1024", 100)),
+            short(case(
+                "16MiB",
+                Server::workers(1),
+                one_at_a_time("/touch?kib=16384", 20),
+            )),
+        ],
+    }
+}
+
+/// Beside hogs on its one CPU.
 fn beside_hogs() -> Vec<Case> {
     let sizes = [(2_000, 60), (10_000, 15), (40_000, 5)];
     let cases = sizes.map(|(us, rate)| {
@@ -95,13 +119,16 @@ fn beside_hogs() -> Vec<Case> {
             beside_hogs: Some((0, 3)),
             ..Server::workers(1)
         };
-        let loads = vec![Load::rate(&format!("/burn?us={us}"), 1, rate)];
-        let case = case(&super::length(us), server, loads);
-        if us == 10_000 { short(case) } else { case }
+        let loads = one_at_a_time(&format!("/burn?us={us}"), rate);
+        Case {
+            short: us == 10_000,
+            ..case(&length(us), server, loads)
+        }
     });
     cases.into()
 }
 
+/// With a tenth of a CPU, by periods of different lengths.
 fn in_a_quota() -> Vec<Case> {
     let periods = [(10_000, 4_000, 15), (50_000, 15_000, 5), (100_000, 40_000, 2)];
     let cases = periods.map(|(period_us, us, rate)| {
@@ -109,17 +136,11 @@ fn in_a_quota() -> Vec<Case> {
             quota_us: Some((period_us / 10, period_us)),
             ..Server::workers(1)
         };
-        let loads = vec![Load::rate(&format!("/burn?us={us}"), 1, rate)];
-        let case = case(&format!("{}-period", super::length(period_us)), server, loads);
-        if us == 15_000 { short(case) } else { case }
+        let loads = one_at_a_time(&format!("/burn?us={us}"), rate);
+        Case {
+            short: us == 15_000,
+            ..case(&format!("{}-period", length(period_us)), server, loads)
+        }
     });
     cases.into()
-}
-
-fn burn(us: u64, rate: u64) -> Vec<Load> {
-    vec![Load::rate(&format!("/burn?us={us}"), 1, rate)]
-}
-
-fn touch(kib: u64, rate: u64) -> Vec<Load> {
-    vec![Load::rate(&format!("/touch?kib={kib}"), 1, rate)]
 }

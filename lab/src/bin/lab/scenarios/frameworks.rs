@@ -3,9 +3,8 @@
 
 use testbed::truth::Kind;
 
-use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
-use super::queues::{SLEEPS, own_sleep};
-use super::{case, own_cpu, short};
+use super::super::scenario::{Case, Culprit, Expected, Load, Scenario, Server};
+use super::{SLEEPS, behind, case, closed, own, own_cpu, own_sleep, short};
 
 /// A framework on a runtime.
 struct Stack {
@@ -82,19 +81,11 @@ fn scenario(stack: &Stack) -> Scenario {
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            Part::new(Injected::Own(&[Kind::Timer]), &["timer"]),
-            Part::new(
-                Injected::Own(&[Kind::Peer, Kind::ConnectionQueue]),
-                &["downstream"],
-            )
-            .by(Culprit::peer()),
-            Part::new(Injected::Behind(&[Kind::Cpu], stack.workers), &["worker_busy"])
-                .by(Culprit::request("GET /burn")),
-            Part::new(
-                Injected::Behind(&[Kind::Sleep], stack.workers),
-                &["worker_blocked"],
-            )
-            .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
+            own(&[Kind::Timer], &["timer"]),
+            own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+            behind(&[Kind::Cpu], stack.workers, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[Kind::Sleep], stack.workers, &["worker_blocked"])
+                .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: cases(stack),
     }
@@ -130,17 +121,10 @@ fn cases(stack: &Stack) -> Vec<Case> {
             server(stack),
             vec![Load::rate("/ping", 4, 200), Load::closed("/burn?us=1000", 8)],
         ),
-        case(
-            "peer-saturated",
-            server(stack),
-            vec![Load::closed("/downstream?us=2000", 32)],
-        ),
+        case("peer-saturated", server(stack), closed("/downstream?us=2000", 32)),
     ]
 }
 
 fn server(stack: &Stack) -> Server {
-    Server {
-        peer: Some(Vec::new()),
-        ..Server::default().with(stack.arguments)
-    }
+    Server::default().with(stack.arguments).with_peer(&[])
 }

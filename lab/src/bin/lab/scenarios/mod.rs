@@ -1,6 +1,7 @@
 //! All scenarios, in the order in which they are run and printed.
 //!
-//! One file for each kind of trouble. The sizes and loads that most of them share are here.
+//! One file for each kind of trouble, and in it one function for each scenario: a new one is named in the list on top of
+//! its file. The parts, sizes and loads that most of them share are here.
 
 mod attached;
 mod client;
@@ -13,7 +14,7 @@ mod waits;
 
 use testbed::truth::Kind;
 
-use super::scenario::{Case, Injected, Load, Part, Scenario, Server};
+use super::scenario::{Case, Culprit, Injected, Load, Part, Scenario, Server};
 
 /// Injected lengths, microseconds.
 const SIZES_US: &[u64] = &[200, 2_000, 20_000, 200_000];
@@ -21,13 +22,18 @@ const SIZES_US: &[u64] = &[200, 2_000, 20_000, 200_000];
 const SHORT_US: u64 = 20_000;
 /// Sizes that are also run near saturation.
 const SATURATED_US: &[u64] = &[2_000, 20_000];
-/// How much of one worker's time the faults take at light load, and near saturation, percent.
-const LIGHT: u64 = 15;
-const HEAVY: u64 = 70;
+/// How much of one worker's time the faults take at light load, and near saturation.
+const LIGHT_PERCENT: u64 = 15;
+const HEAVY_PERCENT: u64 = 70;
 /// More than this a second is a load on the machine and not on the server.
 const MOST_PER_SECOND: u64 = 1_000;
 /// With fewer there would be nothing to judge after some seconds.
 const LEAST_PER_SECOND: u64 = 2;
+
+/// The call in which a handler sleeps.
+const SLEEPS: &[&str] = &["clock_nanosleep"];
+/// Calls in which a handler waits that writes a file through to the disk.
+const WRITES: &[&str] = &["fsync", "write", "openat", "close"];
 
 /// What reading, parsing and answering a request takes beside its handler, at most.
 const AROUND_NS: u64 = 500_000;
@@ -47,8 +53,8 @@ pub(super) fn all() -> Vec<Scenario> {
 /// The cases of a fault whose length a request asks for with `us`: `loads` makes the load from that and the rate at
 /// which such requests come.
 fn sized(server: &Server, loads: impl Fn(u64, u64) -> Vec<Load>) -> Vec<Case> {
-    let light = SIZES_US.iter().map(|us| (*us, "light", LIGHT));
-    let heavy = SATURATED_US.iter().map(|us| (*us, "heavy", HEAVY));
+    let light = SIZES_US.iter().map(|us| (*us, "light", LIGHT_PERCENT));
+    let heavy = SATURATED_US.iter().map(|us| (*us, "heavy", HEAVY_PERCENT));
     light
         .chain(heavy)
         .map(|(us, name, percent)| {
@@ -65,8 +71,40 @@ fn sized(server: &Server, loads: impl Fn(u64, u64) -> Vec<Load>) -> Vec<Case> {
         .collect()
 }
 
+/// What a request's own handler does.
+fn own(kinds: &'static [Kind], causes: &'static [&'static str]) -> Part {
+    Part::new(Injected::Own(kinds), causes)
+}
+
 fn own_cpu() -> Part {
     Part::new(Injected::OwnAndAround(&[Kind::Cpu], AROUND_NS), &["on_cpu"])
+}
+
+fn own_sleep() -> Part {
+    own(&[Kind::Sleep], &["syscall"]).by(Culprit::syscalls(SLEEPS))
+}
+
+/// What the handlers of others do, on so many workers at once: all there are.
+fn behind(kinds: &'static [Kind], workers: usize, causes: &'static [&'static str]) -> Part {
+    Part::new(Injected::Behind(kinds, workers), causes)
+}
+
+/// So many requests a second, one at a time: none waits behind another.
+fn one_at_a_time(path: &str, per_second: u64) -> Vec<Load> {
+    vec![Load::rate(path, 1, per_second)]
+}
+
+/// From so many connections, each as fast as it is answered.
+fn closed(path: &str, connections: u16) -> Vec<Load> {
+    vec![Load::closed(path, connections)]
+}
+
+/// Small requests, beside others: so many a second, from so many connections.
+fn beside(path: &str, connections: u16, per_second: u64) -> Vec<Load> {
+    vec![
+        Load::rate("/ping", 8, 300),
+        Load::rate(path, connections, per_second),
+    ]
 }
 
 fn case(name: &str, server: Server, loads: Vec<Load>) -> Case {
