@@ -7,6 +7,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
+use anyhow::{Context as _, Result};
+
+use crate::command;
+
 /// The owner of `/proc/self` is the effective user of this process.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
@@ -20,6 +24,16 @@ pub fn as_root(program: impl AsRef<OsStr>) -> Command {
     let mut sudo = Command::new("sudo");
     sudo.arg(program);
     sudo
+}
+
+/// Where this program is not root, has sudo ask for its password now: what comes after takes long, and would be in vain
+/// without.
+pub fn ask(why: &str) -> Result<()> {
+    if is_root() {
+        return Ok(());
+    }
+    eprintln!("{why} takes root: sudo is asked for it now.");
+    command::run(Command::new("sudo").arg("-v")).with_context(|| format!("{why} takes root, or sudo"))
 }
 
 /// Whether sudo is there and works without asking.

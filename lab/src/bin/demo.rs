@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser;
 use lab::child::{Child, Interrupt};
 use lab::programs::Programs;
@@ -39,13 +39,9 @@ fn main() -> ExitCode {
 }
 
 fn run(_: &Arguments) -> Result<()> {
+    privilege::ask("Attaching to a process from the kernel")?;
     let programs = Programs::build(&[])?;
     let observer = &programs.observer;
-    if !privilege::is_root() {
-        eprintln!("Attaching to a process from the kernel needs root. For that alone sudo is asked now.");
-        command::run(Command::new("sudo").arg("-v")).context("the demo needs root, or sudo")?;
-    }
-
     let interrupt = Interrupt::listen()?;
     let mut server = Command::new(programs.testbed("faulty-server"));
     let (server, address) = server::start("the server", server.args(["--workers", "1"]))?;

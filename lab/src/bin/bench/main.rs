@@ -125,14 +125,14 @@ fn run(arguments: &Arguments) -> Result<()> {
             against.display()
         );
     }
-    let programs = Programs::build(&["empty-hooks"])?;
     if !privilege::is_root() {
         bail!("attaching and tracing need root: run `sudo -E cargo xtask bench`");
     }
+    let load = Load::find()?;
     let bench = Bench {
-        programs,
+        programs: Programs::build(&["empty-hooks"])?,
         against: against.clone(),
-        load: Load::find()?,
+        load,
         interrupt: Interrupt::listen()?,
         rounds: *rounds,
     };

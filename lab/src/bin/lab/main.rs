@@ -17,14 +17,14 @@ mod truth;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use lab::child::Interrupt;
 use lab::programs::Programs;
 use serde_json::Value;
-use xtask::{command, privilege, workspace};
+use xtask::{privilege, workspace};
 
 use run::Bench;
 use scenario::{Case, Scenario};
@@ -89,17 +89,12 @@ fn run(arguments: &Arguments) -> Result<()> {
     if *polls {
         polls::require_kernel()?;
     }
+    privilege::ask("Attaching to a process from the kernel, or setting a CPU quota,")?;
     let bench = Bench {
         programs: Programs::build(if *polls { &[polls::EXAMPLE] } else { &[] })?,
         directory: workspace::target_dir()?.join("lab"),
         interrupt: Interrupt::listen()?,
     };
-    if !privilege::is_root() {
-        eprintln!(
-            "Attaching to a process from the kernel needs root. For that and a CPU quota sudo is asked now."
-        );
-        command::run(Command::new("sudo").arg("-v")).context("the lab needs root, or sudo")?;
-    }
     bench.prepare()?;
     if *agree {
         let results = agree::run(&bench, *install)?;
