@@ -33,6 +33,10 @@ impl Visit {
     pub(crate) fn injected(&mut self, stretch: Stretch) {
         self.served.add(stretch);
     }
+
+    pub(crate) fn injected_all(&mut self, stretches: impl IntoIterator<Item = Stretch>) {
+        stretches.into_iter().for_each(|stretch| self.injected(stretch));
+    }
 }
 
 impl Drop for Visit {

@@ -17,17 +17,13 @@ const LONGEST_STEP: Duration = Duration::from_micros(20);
 /// Computes on the worker, for this long on the CPU: time in which another thread has the CPU does not count, as
 /// it would not for work.
 pub(super) fn burn(visit: &mut Visit, time: &Time) -> &'static str {
-    burned(time.duration())
-        .into_iter()
-        .for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(burned(time.duration()));
     "burned\n"
 }
 
 /// Computes and then sleeps, both on the worker.
 pub(super) fn both(visit: &mut Visit, times: &Times) -> &'static str {
-    burned(times.burn())
-        .into_iter()
-        .for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(burned(times.burn()));
     visit.injected(waiting::slept(times.block()));
     "burned and blocked\n"
 }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Result as IoResult, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
@@ -29,9 +29,8 @@ pub(super) struct Data {
 struct Block([u8; BLOCK_BYTES]);
 
 impl Data {
-    #[expect(clippy::needless_pass_by_value, reason = "it is what the option holds")]
-    pub(super) fn open(path: PathBuf) -> Result<Self> {
-        let opened = open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let opened = open(path).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(
             opened.bytes >= BLOCK_BYTES as u64,
             "{} is shorter than {BLOCK_BYTES} bytes",
@@ -79,7 +78,7 @@ pub(super) fn synchronized(
         drop(file);
         synchronized
     });
-    stretches.into_iter().for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(stretches);
     synchronized.map_err(failed)?;
     Ok("written\n")
 }
@@ -93,9 +92,7 @@ fn written(directory: &Path, bytes: &[u8]) -> IoResult<File> {
 
 /// Reads from the disk and not from the kernel's cache, block by block.
 pub(super) fn direct(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Result<&'static str, Failure> {
-    let Some(data) = &shared.data else {
-        return Err(unavailable("start the server with --data FILE"));
-    };
+    let data = shared.data()?;
     let blocks = size.bytes() / BLOCK_BYTES;
     let (read, stretches) = blocked::measured(Kind::Disk, blocks as u64 * blocked::WAKEUP_NS, || {
         let mut block = Box::new(Block([0; BLOCK_BYTES]));
@@ -105,7 +102,7 @@ pub(super) fn direct(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Re
                 .read_exact_at(&mut block.0, at - at % BLOCK_BYTES as u64)
         })
     });
-    stretches.into_iter().for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(stretches);
     read.map_err(unavailable)?;
     Ok("read\n")
 }

@@ -26,16 +26,14 @@ pub(super) fn touch(visit: &mut Visit, size: &Kibibytes) -> &'static str {
         }
         black_box(memory);
     });
-    stretches.into_iter().for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(stretches);
     "touched\n"
 }
 
 /// Touches a part of a file that the kernel's cache does not have: a major fault for each window of
 /// its readahead.
 pub(super) fn cold(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Result<&'static str, Failure> {
-    let Some(data) = &shared.data else {
-        return Err(unavailable("start the server with --data FILE"));
-    };
+    let data = shared.data()?;
     // Emptying the cache takes as long as some of the faults, and may wait in its call.
     let (mapped, emptied) = blocked::measured(Kind::Disk, 0, || Mapped::uncached(data, size.bytes()));
     let mapped = mapped.map_err(unavailable)?;
@@ -43,8 +41,7 @@ pub(super) fn cold(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Resu
         mapped.touch();
         drop(mapped);
     });
-    let stretches = emptied.into_iter().chain(touched);
-    stretches.for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(emptied.into_iter().chain(touched));
     Ok("touched\n")
 }
 

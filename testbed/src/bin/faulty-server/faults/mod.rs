@@ -74,8 +74,13 @@ impl Shared {
             downstream,
             gate,
             files,
-            data: data.map(Data::open).transpose()?,
+            data: data.as_deref().map(Data::open).transpose()?,
         })
+    }
+
+    fn data(&self) -> Result<&Data, Failure> {
+        let data = self.data.as_ref();
+        data.ok_or_else(|| unavailable("start the server with --data FILE"))
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn channel(visit: &mut Visit, clerk: &Clerk, time: &Time) -> Re
     clerk.jobs().send(job).map_err(unavailable)?;
     let Done { queued, computed } = done.await.map_err(unavailable)?;
     visit.injected(queued);
-    computed.into_iter().for_each(|stretch| visit.injected(stretch));
+    visit.injected_all(computed);
     Ok("done\n")
 }
 

@@ -93,6 +93,6 @@ pub(super) fn slept(duration: Duration) -> Stretch {
     Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(duration)).by(truth::current_task())
 }
 
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
+fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
