@@ -1,7 +1,7 @@
-//! Rules for one document: what it tells the reader to type exists.
+//! Rules for one document: what it tells the reader to type exists, where its links lead exists, and its prose fits.
 //!
-//! Only code counts: spans between backticks, and fenced blocks of a shell. In a block with `$ ` prompts the other
-//! lines are output.
+//! What is to be typed is code: spans between backticks, and fenced blocks of a shell. In a block with `$ ` prompts the
+//! other lines are output.
 
 use super::Finding;
 use super::catalog::Catalog;
