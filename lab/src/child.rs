@@ -100,16 +100,21 @@ impl Child {
         if !status.success() {
             bail!("{} failed: {status}", self.name);
         }
-        Ok(self.lines.iter().map(|line| line + "\n").collect())
+        Ok(self.rest())
     }
 
     /// Asks it to end, as Ctrl-C does, and gives the rest of its standard output.
     pub fn stop(mut self) -> Result<String> {
-        send("INT", self.pid());
+        self.interrupt();
         if !self.wait(GRACE) {
             bail!("{} does not end when it is asked to", self.name);
         }
-        Ok(self.lines.iter().map(|line| line + "\n").collect())
+        Ok(self.rest())
+    }
+
+    /// What it wrote since the last line that was asked for; to its end.
+    fn rest(&self) -> String {
+        self.lines.iter().map(|line| line + "\n").collect()
     }
 
     fn has_ended(&mut self) -> Result<bool> {

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 use xtask::command;
 
+use super::CONNECTIONS;
 use super::figures::{Round, Spent, Spread, ratios};
 use super::subject::{AGAINST, NOTHING, Subject};
 
@@ -34,7 +35,7 @@ pub(super) fn heading() -> Result<String> {
 /// anything: median, and quartiles.
 pub(super) fn pairs(path: &str, subjects: &[Subject], measured: &[Vec<Round>]) -> String {
     let mut text = format!(
-        "\n`{path}`, 50 connections, {} rounds\n\n\
+        "\n`{path}`, {CONNECTIONS} connections, {} rounds\n\n\
          | with | server CPU a request | ratio | requests/s, ratio | client p50 | p99 | p99.9 | own CPU a request | own RSS |\n\
          |---|---|---|---|---|---|---|---|---|\n",
         measured.first().map_or(0, Vec::len),

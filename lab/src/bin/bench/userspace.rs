@@ -13,9 +13,7 @@ use xtask::{command, workspace};
 
 use super::figures::Spread;
 use super::load::Server;
-use super::{Bench, report};
-
-const CONNECTIONS: u32 = 50;
+use super::{Bench, CONNECTIONS, report};
 
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let recording = workspace::target_dir()?.join("bench/ping.rec");

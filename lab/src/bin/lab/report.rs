@@ -78,6 +78,11 @@ impl Result {
     }
 }
 
+fn over_all(results: &[Result]) -> Score {
+    let cases = results.iter().flat_map(|result| &result.cases);
+    sum(cases.map(|(_, score)| score))
+}
+
 fn sum<'a>(scores: impl Iterator<Item = &'a Score>) -> Score {
     scores.fold(Score::default(), |mut sum, score| {
         sum.add(score);
@@ -91,10 +96,7 @@ pub(super) fn text(results: &[Result]) -> String {
     for result in results {
         text += &row(result.scenario, &result.total());
     }
-    let all = sum(results
-        .iter()
-        .flat_map(|result| &result.cases)
-        .map(|(_, score)| score));
+    let all = over_all(results);
     text += &row("all", &all);
     let _ = writeln!(
         text,
@@ -205,10 +207,7 @@ pub(super) fn json(results: &[Result]) -> Value {
             })
         })
         .collect();
-    let all = sum(results
-        .iter()
-        .flat_map(|result| &result.cases)
-        .map(|(_, score)| score));
+    let all = over_all(results);
     json!({"v": 1, "scenarios": scenarios, "all": score_json(&all)})
 }
 
@@ -219,13 +218,12 @@ fn score_json(score: &Score) -> Value {
     value
 }
 
-fn percent(part: u64, whole: u64) -> String {
-    ratio(part, whole).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}%"))
-}
-
-/// In percent; nothing of nothing.
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| 100.0 * part as f64 / whole as f64)
+/// A part of a whole; a dash of nothing.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    match whole {
+        0 => "-".to_owned(),
+        _ => format!("{:.1}%", 100.0 * part as f64 / whole as f64),
+    }
 }
 
 fn microseconds(ns: Option<u64>) -> String {

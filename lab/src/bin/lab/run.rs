@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::child::{Child, Interrupt};
 use lab::programs::Programs;
 use lab::server;
@@ -41,6 +41,16 @@ const DATA_BYTES: usize = 64 << 20;
 const TRUTH: &str = "truth.jsonl";
 /// What observer writes there.
 pub(super) const EXPLAINED: &str = "observer.jsonl";
+
+/// Fails where the load's report, its one line, counts errors.
+pub(super) fn require_all_answered(report: &str) -> Result<()> {
+    ensure!(
+        report.contains("\"errors\":0,"),
+        "not every request was answered: {}",
+        report.trim_end()
+    );
+    Ok(())
+}
 
 /// What all cases share.
 pub(super) struct Bench {
@@ -108,9 +118,7 @@ impl Bench {
         };
         for load in loads {
             let report = load.finish(2 * LOADED + PATIENCE, &self.interrupt)?;
-            if !report.contains("\"errors\":0,") {
-                bail!("not every request was answered: {}", report.trim_end());
-            }
+            require_all_answered(&report)?;
         }
         observer.interrupt();
         observer.finish(PATIENCE, &self.interrupt)?;

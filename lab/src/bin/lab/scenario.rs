@@ -119,6 +119,18 @@ pub(super) struct Load {
 }
 
 impl Case {
+    /// Requests that come one by one, once observer is attached, in the long form only.
+    pub(super) fn new(name: &str, server: Server, loads: Vec<Load>) -> Self {
+        Self {
+            name: name.to_owned(),
+            short: false,
+            server,
+            loads,
+            pipelined: 1,
+            attached_late: false,
+        }
+    }
+
     /// Whether every request is the first of its connection.
     pub(super) fn reconnects(&self) -> bool {
         let mut words = self.loads.iter().flat_map(|load| &load.arguments);

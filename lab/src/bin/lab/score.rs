@@ -313,14 +313,9 @@ impl Score {
             *sum += more;
         }
         self.errors_ns.extend(errors_ns);
-        for (cause, count) in parts {
-            *self.parts.entry(cause.clone()).or_default() += count;
-        }
+        add_counts(&mut self.parts, parts);
         for (expected, row) in named {
-            let sums = self.named.entry(expected.clone()).or_default();
-            for (cause, count) in row {
-                *sums.entry(cause.clone()).or_default() += count;
-            }
+            add_counts(self.named.entry(expected.clone()).or_default(), row);
         }
     }
 
@@ -330,6 +325,12 @@ impl Score {
         sorted.sort_unstable();
         let rank = (quantile * sorted.len() as f64).ceil() as usize;
         sorted.get(rank.saturating_sub(1)).copied()
+    }
+}
+
+fn add_counts(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (cause, count) in more {
+        *sums.entry(cause.clone()).or_default() += count;
     }
 }
 

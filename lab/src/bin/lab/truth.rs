@@ -107,8 +107,7 @@ pub(super) fn of_client(loads: &[impl AsRef<Path>], observer: &Path) -> Result<O
             }
             Some("end") => {
                 ended = true;
-                let lost = line["lost"].as_object();
-                observed.lost = lost.map_or(0, |lost| lost.values().filter_map(Value::as_u64).sum());
+                observed.lost = lost(&line);
             }
             _ => {}
         }
@@ -120,6 +119,12 @@ pub(super) fn of_client(loads: &[impl AsRef<Path>], observer: &Path) -> Result<O
         observer.display()
     );
     Ok(observed)
+}
+
+/// Events that observer says in its last line it lost.
+pub(super) fn lost(end: &Value) -> u64 {
+    let counts = end["lost"].as_object().into_iter().flatten();
+    counts.filter_map(|(_, count)| count.as_u64()).sum()
 }
 
 /// Whether observer has found out which tasks the server's threads are in, by what it has written so far.

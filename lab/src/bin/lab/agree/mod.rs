@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use self::report::Agreement;
 use self::servers::{Ready, Server};
-use super::run::{Bench, EXPLAINED, PATIENCE};
+use super::run::{Bench, EXPLAINED, PATIENCE, require_all_answered};
 use super::truth::{self, Observed};
 
 /// Of each server the small file has so many bytes, and the large one.
@@ -132,12 +132,7 @@ fn load(bench: &Bench, url: &str, arguments: &[&str]) -> Result<()> {
         .stdout(Stdio::piped());
     let load = Child::start("the load", &mut command)?;
     let report = load.finish(LOADED + PATIENCE, &bench.interrupt)?;
-    ensure!(
-        report.contains("\"errors\":0,"),
-        "not every request was answered: {}",
-        report.trim_end()
-    );
-    Ok(())
+    require_all_answered(&report)
 }
 
 /// Joins what both saw.

@@ -22,6 +22,7 @@ use self::agreement::{Agreement, Seen};
 use self::named::Named;
 use super::run::{Bench, EXPLAINED};
 use super::scenario::{Case, Load, Server};
+use super::truth::lost;
 
 /// The first kernel on which observer records polls, major and minor version.
 const KERNEL: (u32, u32) = (6, 10);
@@ -124,7 +125,6 @@ fn judged(bench: &Bench, mix: &Mix) -> Result<report::Result> {
     let seen: Vec<Seen> = recorded(bench, &with.directory)?;
     let end = with.lines.last().context("observer wrote nothing")?;
     let number = |pointer: &str| end.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-    let lost = end["lost"].as_object().into_iter().flatten();
     let runs = [
         ("--polls", &with),
         ("no options", &without),
@@ -134,7 +134,7 @@ fn judged(bench: &Bench, mix: &Mix) -> Result<report::Result> {
         case: mix.name,
         agreement: Agreement::of(&with.inside, &seen),
         counted: number("/polls/polls").saturating_sub(number("/polls/unqueued")),
-        lost: lost.filter_map(|(_, count)| count.as_u64()).sum(),
+        lost: lost(end),
         named: runs
             .map(|(options, run)| Named::of(options, &run.inside, &run.lines))
             .into(),
@@ -149,14 +149,7 @@ fn observed(bench: &Bench, mix: &Mix, name: &str, polls: bool, options: &[&str])
     let truth = directory.join("polls.jsonl");
     let stack = ["--framework", "hyper", "--runtime", "multi", "--polls"];
     let server = Server::workers(2).with(&stack).with(&[text(&truth)?]);
-    let case = Case {
-        name: mix.name.to_owned(),
-        short: mix.short,
-        server,
-        loads: (mix.loads)(),
-        pipelined: 1,
-        attached_late: false,
-    };
+    let case = Case::new(mix.name, server, (mix.loads)());
     let recording = recording(&directory);
     let mut arguments = options.to_vec();
     if polls {

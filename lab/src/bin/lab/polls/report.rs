@@ -1,10 +1,11 @@
 //! How far observer and the server agree about polls, as a table for people and as JSON for programs.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::super::report::percent;
 use super::agreement::{Agreement, Compared};
 use super::named::Named;
 
@@ -64,49 +65,21 @@ fn case(result: &Result) -> String {
         lost,
         named,
     } = result;
-    let mut text = format!("{case:<26} {:>12} {:>12} {:>12}\n", "inside", "observer", "both");
-    count_row(
-        &mut text,
-        "polls",
-        [agreement.inside, agreement.seen, agreement.both],
-    );
-    count_row(
-        &mut text,
-        "polls over 1 ms",
-        [agreement.long_inside, agreement.long_seen, agreement.long_both],
-    );
+    let mut text = row(case, ["inside", "observer", "both"]);
+    let polls = [agreement.inside, agreement.seen, agreement.both];
+    let long = [agreement.long_inside, agreement.long_seen, agreement.long_both];
+    text += &row("  polls", polls);
+    text += &row("  polls over 1 ms", long);
+    // Writing to a string does not fail.
     let _ = writeln!(
         text,
         "  tasks right {}, wrong {}, not told {}; {counted} in observer's totals; lost {lost}",
         agreement.tasks_right, agreement.tasks_wrong, agreement.tasks_absent
     );
-    let of = |name: &str, part: &str| format!("{name}, {part}");
-    let _ = writeln!(
-        text,
-        "  {:<24} {:>12} {:>12} {:>12}",
-        "", "inside", "observer", "error"
-    );
-    for (name, compared) in [
-        ("length", &agreement.length),
-        ("length over 1 ms", &agreement.long_length),
-        ("queued before", &agreement.queued),
-    ] {
-        let Compared { inside, seen, error } = compared;
-        let sides = [inside, seen, error];
-        let rows = [
-            ("median", sides.map(|of| of.p50_ns)),
-            ("p99", sides.map(|of| of.p99_ns)),
-            ("most", sides.map(|of| of.max_ns)),
-        ];
-        for (part, ns) in rows {
-            let [inside, seen, error] = ns.map(microseconds);
-            let _ = writeln!(
-                text,
-                "  {:<24} {inside:>12} {seen:>12} {error:>12}",
-                of(name, part)
-            );
-        }
-    }
+    text += &row("", ["inside", "observer", "error"]);
+    text += &compared("length", &agreement.length);
+    text += &compared("length over 1 ms", &agreement.long_length);
+    text += &compared("queued before", &agreement.queued);
     for run in named {
         let Named {
             options,
@@ -117,16 +90,29 @@ fn case(result: &Result) -> String {
         let _ = writeln!(
             text,
             "  {:<24} {named} of {long} ({}), by a request's timeline {by_requests}",
-            of("named", options),
+            format!("named, {options}"),
             percent(*named, *long)
         );
     }
     text
 }
 
-fn count_row(text: &mut String, name: &str, counts: [u64; 3]) {
-    let [inside, seen, both] = counts;
-    let _ = writeln!(text, "  {name:<24} {inside:>12} {seen:>12} {both:>12}");
+/// Quantiles of both sides, and of how far they are apart.
+fn compared(name: &str, compared: &Compared) -> String {
+    let Compared { inside, seen, error } = compared;
+    let sides = [inside, seen, error];
+    let quantiles = [
+        ("median", sides.map(|of| of.p50_ns)),
+        ("p99", sides.map(|of| of.p99_ns)),
+        ("most", sides.map(|of| of.max_ns)),
+    ];
+    let rows = quantiles.map(|(quantile, ns)| row(&format!("  {name}, {quantile}"), ns.map(microseconds)));
+    rows.concat()
+}
+
+fn row(name: &str, columns: [impl Display; 3]) -> String {
+    let [inside, seen, last] = columns;
+    format!("{name:<26} {inside:>12} {seen:>12} {last:>12}\n")
 }
 
 /// What programs get.
@@ -136,13 +122,6 @@ pub(super) fn json(results: &[Result]) -> Value {
 
 fn microseconds(ns: u64) -> String {
     format!("{:.1} us", ns as f64 / 1000.0)
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        return "-".to_owned();
-    }
-    format!("{:.1}%", 100.0 * part as f64 / whole as f64)
 }
 
 #[cfg(test)]

@@ -108,14 +108,7 @@ fn beside(path: &str, connections: u16, per_second: u64) -> Vec<Load> {
 }
 
 fn case(name: &str, server: Server, loads: Vec<Load>) -> Case {
-    Case {
-        name: name.to_owned(),
-        short: false,
-        server,
-        loads,
-        pipelined: 1,
-        attached_late: false,
-    }
+    Case::new(name, server, loads)
 }
 
 fn short(case: Case) -> Case {

@@ -48,12 +48,8 @@ fn explained(id: u64, budget_ms: &[(&str, u64)]) -> Explained {
 
 fn case(pipelined: u64) -> Case {
     Case {
-        name: "a".to_owned(),
-        short: false,
-        server: Server::default(),
-        loads: Vec::new(),
         pipelined,
-        attached_late: false,
+        ..Case::new("a", Server::default(), Vec::new())
     }
 }
 
