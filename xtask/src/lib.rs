@@ -18,9 +18,10 @@ mod tidy;
 mod toolchain;
 pub mod workspace;
 
+use std::io::{ErrorKind, Write as _, stdout};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 /// Sets up, builds, tests and shows observer.
@@ -66,6 +67,15 @@ pub fn run() -> ExitCode {
         Task::Lab(arguments) => lab::run("lab", &arguments),
         Task::Vm(arguments) => lab::run("vm", &arguments),
     })
+}
+
+/// Writes lines to standard output. Whoever reads may have read enough and be gone: that is no failure.
+pub fn print(lines: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    match writeln!(out, "{lines}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
 }
 
 /// How a program ends whose work came to this; tells the error.

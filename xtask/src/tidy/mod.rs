@@ -42,7 +42,12 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.strip_prefix(workspace::root()).unwrap_or(&path);
         for finding in check(shown, &text, &catalogs) {
-            println!("{}:{}: {}", shown.display(), finding.line, finding.message);
+            crate::print(&format!(
+                "{}:{}: {}",
+                shown.display(),
+                finding.line,
+                finding.message
+            ))?;
             count += 1;
         }
     }

@@ -136,7 +136,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         interrupt: Interrupt::listen()?,
         rounds: *rounds,
     };
-    println!("{}", report::heading()?);
+    xtask::print(&report::heading()?)?;
     let default = PATHS.map(str::to_owned);
     let paths = if paths.is_empty() { &default[..] } else { paths };
     let wanted = |part| parts.is_empty() || parts.contains(&part);

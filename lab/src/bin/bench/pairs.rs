@@ -25,7 +25,7 @@ pub(super) fn run(bench: &Bench, paths: &[String], subjects: &[String]) -> Resul
             }
         }
         eprintln!();
-        println!("{}", report::pairs(path, &subjects, &measured));
+        xtask::print(&report::pairs(path, &subjects, &measured))?;
     }
     Ok(())
 }

@@ -28,15 +28,14 @@ const WARM_UP: Duration = Duration::from_secs(4);
 
 pub(super) fn run(bench: &Bench, paths: &[String]) -> Result<()> {
     let tools = Tools::of(&bench.programs, None);
-    println!("{}", report::SAMPLES_HEADING);
+    xtask::print(report::SAMPLES_HEADING)?;
     for path in paths {
         for subject in &WRITES_NONE_AND_ALL {
             let (with, without) = measure(bench, &tools, path, subject)?;
-            println!("{}", report::samples(path, subject, &with, &without));
+            xtask::print(&report::samples(path, subject, &with, &without))?;
         }
     }
-    println!();
-    Ok(())
+    xtask::print("")
 }
 
 /// Turns with samples, and those beside them without, all under one load: to begin one has its own price.

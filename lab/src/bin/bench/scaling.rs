@@ -38,13 +38,12 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let threads = THREADS.map(|n| setting(format!("{n} worker threads"), n, CONNECTIONS, ONE));
     let connections = CLIENTS.map(|n| setting(format!("{n} connections"), ONE, n, ONE));
     let targets = TARGETS.map(|n| setting(format!("{n} watched processes"), ONE, CONNECTIONS, n));
-    println!("{}", report::SCALING_HEADING);
+    xtask::print(report::SCALING_HEADING)?;
     for setting in threads.iter().chain(&connections).chain(&targets) {
         let (alone, watched, lost) = measure(bench, setting)?;
-        println!("{}", report::scaling(&setting.what, &alone, &watched, lost));
+        xtask::print(&report::scaling(&setting.what, &alone, &watched, lost))?;
     }
-    println!();
-    Ok(())
+    xtask::print("")
 }
 
 fn measure(bench: &Bench, setting: &Setting) -> Result<(Vec<Round>, Vec<Round>, u64)> {

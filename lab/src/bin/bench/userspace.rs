@@ -34,7 +34,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         .run(&server.url("/ping"), CONNECTIONS, &bench.interrupt)?;
     record.stop()?;
 
-    println!("{}", report::USERSPACE_HEADING);
+    xtask::print(report::USERSPACE_HEADING)?;
     for requests in ["none", "tail", "all"] {
         let mut replay = Command::new(&bench.programs.observer);
         replay
@@ -46,9 +46,9 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         for _ in 0..bench.rounds {
             taken.push(time(&mut replay)?.as_nanos() as f64 / events as f64);
         }
-        println!("{}", report::userspace(requests, events, Spread::of(taken)));
+        xtask::print(&report::userspace(requests, events, Spread::of(taken)))?;
     }
-    println!();
+    xtask::print("")?;
     std::fs::remove_file(&recording).with_context(|| format!("cannot remove {}", recording.display()))
 }
 

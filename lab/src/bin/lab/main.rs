@@ -82,7 +82,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let scenarios = chosen(only)?;
     if *list {
         for scenario in &scenarios {
-            println!("{}\n    {}", scenario.name, scenario.about);
+            xtask::print(&format!("{}\n    {}", scenario.name, scenario.about))?;
         }
         return Ok(());
     }
@@ -108,7 +108,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         .iter()
         .map(|scenario| result(&bench, scenario, *short))
         .collect::<Result<Vec<_>>>()?;
-    print!("{}", report::text(&results));
+    xtask::print(report::text(&results).trim_end())?;
     if let Some(path) = json {
         write_json(path, &report::json(&results))?;
     }

@@ -1,6 +1,7 @@
 //! What came of the requests, and how it is printed.
 
 use std::fmt::Display;
+use std::io::{Write as _, stdout};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,8 +69,8 @@ impl Outcome {
             errors: counts.errors,
             latency_ns: latency(&counts.latency_ns),
         });
-        println!("{}", serde_json::to_string(&report).context("cannot write JSON")?);
-        Ok(())
+        let report = serde_json::to_string(&report).context("cannot write JSON")?;
+        writeln!(stdout(), "{report}").context("cannot write to standard output")
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Counts) -> T) -> T {

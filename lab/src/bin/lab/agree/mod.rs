@@ -58,7 +58,7 @@ pub(super) fn run(bench: &Bench, install: bool) -> Result<Value> {
             Err(error) => return Err(error.context(format!("server {name}"))),
         }
     }
-    print!("{}", report::text(&results));
+    xtask::print(report::text(&results).trim_end())?;
     let apart: Vec<String> = results.iter().filter_map(Agreement::apart).collect();
     if !apart.is_empty() {
         bail!("observer and the client do not agree:\n{}", apart.join("\n"));

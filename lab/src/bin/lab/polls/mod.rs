@@ -79,7 +79,7 @@ pub(super) fn run(bench: &Bench, short: bool) -> Result<Value> {
     let results = mixes
         .map(|mix| judged(bench, mix).with_context(|| format!("polls, case {}", mix.name)))
         .collect::<Result<Vec<_>>>()?;
-    print!("{}", report::text(&results));
+    xtask::print(report::text(&results).trim_end())?;
     let under: Vec<String> = results
         .iter()
         .filter_map(report::Result::under_the_floor)
