@@ -199,6 +199,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_test_that_does_not_run_is_there() {
+        let live = workspace::root().join("observer/tests/live");
+        for (test, _) in skipped(true) {
+            let (module, function) = test.split_once("::").unwrap();
+            let text = std::fs::read_to_string(live.join(module).with_extension("rs"));
+            let text = text.unwrap_or_else(|error| panic!("{test}: {error}"));
+            assert!(text.contains(&format!("fn {function}")), "{test}");
+        }
+    }
+
+    #[test]
     fn the_test_program_is_found_among_the_messages() {
         let messages = r#"{"reason":"compiler-artifact","target":{"name":"observer"},"executable":"/t/observer"}
 {"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
