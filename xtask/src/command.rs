@@ -2,7 +2,7 @@
 //!
 //! It knows nothing about what they are for. Like `toolchain.rs` it is also part of `observer/build.rs`.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -35,6 +35,15 @@ pub fn output(command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
+/// Whether a command can be run and ends well; nothing of what it says is shown.
+pub fn succeeds(command: &mut Command) -> bool {
+    let quiet = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
 /// A command as a person would type it. `Debug` would show the whole environment too.
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -56,6 +65,13 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_and_what_is_not_there_does_not_succeed() {
+        assert!(succeeds(&mut Command::new("true")));
+        assert!(!succeeds(&mut Command::new("false")));
+        assert!(!succeeds(&mut Command::new("/no/such/program")));
+    }
 
     #[test]
     fn a_command_is_shown_as_a_person_would_type_it() {

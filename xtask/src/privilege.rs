@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -38,17 +38,10 @@ pub fn ask(why: &str) -> Result<()> {
 
 /// Whether sudo is there and works without asking.
 pub fn sudo_without_password() -> bool {
-    let mut sudo = Command::new("sudo");
-    sudo.args(["-n", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    sudo.status().is_ok_and(|status| status.success())
+    command::succeeds(Command::new("sudo").args(["-n", "true"]))
 }
 
 /// Whether there is a sudo at all.
 pub(crate) fn has_sudo() -> bool {
-    let mut sudo = Command::new("sudo");
-    sudo.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    sudo.status().is_ok_and(|status| status.success())
+    command::succeeds(Command::new("sudo").arg("--version"))
 }

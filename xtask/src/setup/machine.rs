@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::plan::LINKER_LLVMS;
 use crate::command;
@@ -46,7 +46,7 @@ impl Machine {
                 .filter_map(|major| Some((major, llvm_prefix(major)?)))
                 .collect(),
             llvms_of_apt: LINKER_LLVMS.filter(|major| apt_has(*major)).collect(),
-            apt: runs(Command::new("apt-get").arg("--version")),
+            apt: command::succeeds(Command::new("apt-get").arg("--version")),
             root: match (privilege::is_root(), privilege::has_sudo()) {
                 (true, _) => Root::Yes,
                 (false, true) => Root::Sudo,
@@ -108,14 +108,6 @@ fn is_complete(prefix: &Path) -> bool {
         .map(|entry| entry.file_name());
     prefix.join("include/llvm-c/Core.h").is_file()
         && names.into_iter().any(|name| name.to_str().is_some_and(shared))
-}
-
-fn runs(command: &mut Command) -> bool {
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Whether QEMU is installed.
 pub(super) fn is_there() -> bool {
-    command::output(Command::new(PROGRAM).arg("--version")).is_ok()
+    command::succeeds(Command::new(PROGRAM).arg("--version"))
 }
 
 /// Boots `kernel` with these parameters and `initramfs`, and waits until it turns itself off or the patience is over. The console is
