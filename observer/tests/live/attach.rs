@@ -142,6 +142,10 @@ fn asks(address: SocketAddr, client: usize, goes_on: &AtomicBool) -> Vec<u64> {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one run, and all that has to hold of its lines"
+)]
 fn under_load_all_requests_that_begin_after_the_attach_are_there() {
     const CLIENTS: usize = 8;
     let Some(_turn) = kernel::turn() else { return };

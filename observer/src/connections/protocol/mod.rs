@@ -115,81 +115,74 @@ mod tests {
         bytes
     }
 
+    #[track_caller]
+    fn all_are(protocol: Option<Protocol>, heads: &[(&str, &[u8])]) {
+        for (what, head) in heads {
+            assert_eq!(told_by(head), protocol, "{what}");
+        }
+    }
+
     #[test]
-    fn each_protocol_is_told_by_how_its_clients_begin() {
+    fn http_1_is_told_by_its_request_line() {
+        all_are(
+            Some(Protocol::Http1),
+            &[
+                ("a request", b"GET /a HTTP/1.1\r\nhost: x\r\n"),
+                ("a method of one's own", b"PURGE /a HTTP/1.1\r\n"),
+                ("a target that is cut", b"DELETE /very/long/path"),
+                ("a proxy's target, cut", b"GET http://host/very/long"),
+                ("a tunnel", b"CONNECT host:443 HTTP/1.1\r\n"),
+            ],
+        );
+    }
+
+    #[test]
+    fn http_2_and_tls_are_told_by_how_their_clients_begin() {
         let frames = [
             frame(1, 0x25, 5, b"headers"),
             frame(0, 1, 5, b"message"),
             frame(8, 0, 0, &[0, 0, 0, 7]),
         ]
         .concat();
-        let cases: [(&str, &[u8], Option<Protocol>); 22] = [
-            (
-                "a request",
-                b"GET /a HTTP/1.1\r\nhost: x\r\n",
-                Some(Protocol::Http1),
-            ),
-            (
-                "a method of one's own",
-                b"PURGE /a HTTP/1.1\r\n",
-                Some(Protocol::Http1),
-            ),
-            (
-                "a target that is cut",
-                b"DELETE /very/long/path",
-                Some(Protocol::Http1),
-            ),
-            (
-                "a proxy's target, cut",
-                b"GET http://host/very/long",
-                Some(Protocol::Http1),
-            ),
-            (
-                "a tunnel",
-                b"CONNECT host:443 HTTP/1.1\r\n",
-                Some(Protocol::Http1),
-            ),
-            ("the preface", PREFACE, Some(Protocol::Http2)),
-            ("a part of it", b"PRI * HT", Some(Protocol::Http2)),
-            (
-                "the preface and more",
-                &[PREFACE, &frame(4, 0, 0, b"")].concat(),
-                Some(Protocol::Http2),
-            ),
-            ("frames", &frames, Some(Protocol::Http2)),
-            ("frames that are cut", &frames[..20], Some(Protocol::Http2)),
-            (
-                "the header of a frame alone",
-                &frame(6, 0, 0, &[0; 8])[..9],
-                Some(Protocol::Http2),
-            ),
-            (
-                "a hello of TLS",
-                b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-                Some(Protocol::Tls),
-            ),
-            (
-                "a record's header alone",
-                b"\x17\x03\x03\x00\x45",
-                Some(Protocol::Tls),
-            ),
-            ("nothing", b"", None),
-            ("the rest of a body", b"field=value&other=one%20more", None),
-            ("Redis", b"*1\r\n$4\r\nPING\r\n", None),
-            ("Redis, typed by a person", b"PING\r\n", None),
-            (
-                "Memcached, with a long key",
-                b"get a-key-longer-than-what-is-captured-of-it",
-                None,
-            ),
-            ("PostgreSQL's beginning", b"\0\0\0\x08\x04\xd2\x16\x2f", None),
-            ("a query of PostgreSQL", b"Q\0\0\0\x0dSELECT 1\0", None),
-            ("a query of MySQL", b"\x09\0\0\0\x03SELECT 1", None),
-            ("a mail", b"EHLO example.org\r\n", None),
-        ];
-        for (what, head, expected) in cases {
-            assert_eq!(told_by(head), expected, "{what}");
-        }
+        all_are(
+            Some(Protocol::Http2),
+            &[
+                ("the preface", PREFACE),
+                ("a part of it", b"PRI * HT"),
+                ("the preface and more", &[PREFACE, &frame(4, 0, 0, b"")].concat()),
+                ("frames", &frames),
+                ("frames that are cut", &frames[..20]),
+                ("the header of a frame alone", &frame(6, 0, 0, &[0; 8])[..9]),
+            ],
+        );
+        all_are(
+            Some(Protocol::Tls),
+            &[
+                ("a hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+                ("a record's header alone", b"\x17\x03\x03\x00\x45"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_begins_otherwise_is_none_of_these() {
+        all_are(
+            None,
+            &[
+                ("nothing", b""),
+                ("the rest of a body", b"field=value&other=one%20more"),
+                ("Redis", b"*1\r\n$4\r\nPING\r\n"),
+                ("Redis, typed by a person", b"PING\r\n"),
+                (
+                    "Memcached, with a long key",
+                    b"get a-key-longer-than-what-is-captured-of-it",
+                ),
+                ("PostgreSQL's beginning", b"\0\0\0\x08\x04\xd2\x16\x2f"),
+                ("a query of PostgreSQL", b"Q\0\0\0\x0dSELECT 1\0"),
+                ("a query of MySQL", b"\x09\0\0\0\x03SELECT 1"),
+                ("a mail", b"EHLO example.org\r\n"),
+            ],
+        );
     }
 
     #[test]
