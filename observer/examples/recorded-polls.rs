@@ -26,7 +26,7 @@ struct Arguments {
 #[derive(Serialize)]
 struct Line {
     task: Option<u64>,
-    tid: u32,
+    tid: Tid,
     start_ns: u64,
     dur_ns: u64,
     queued_for_ns: Option<u64>,

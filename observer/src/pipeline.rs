@@ -75,7 +75,7 @@ impl Pipeline {
         Self {
             unix_offset_ns: header.unix_offset_ns,
             started_ns,
-            targets: header.targets.iter().map(|target| Pid(target.pid)).collect(),
+            targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::default(),
             polls: header.options.polls.then(Polls::default),
             connections: Connections::whole_since(started_ns),
@@ -88,7 +88,7 @@ impl Pipeline {
                 header
                     .targets
                     .iter()
-                    .map(|target| (Pid(target.pid), target.comm.clone())),
+                    .map(|target| (target.pid, target.comm.clone())),
                 header.options.follow,
             ),
             new_hints: Vec::new(),

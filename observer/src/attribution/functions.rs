@@ -5,7 +5,7 @@
 
 use super::Evidence;
 use crate::model::cause::Cause;
-use crate::model::id::{Pid, Tid};
+use crate::model::id::Pid;
 use crate::model::request::Span;
 
 /// Adds what was seen in `span`, whose times count from `arrival_ns`; gives how much time that stands for, ns.
@@ -20,13 +20,9 @@ pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) ->
                 Cause::AcceptQueue | Cause::WorkerBusy | Cause::RunQueue
             ) =>
         {
-            (
-                most_seen(Pid(culprit.pid), Tid(culprit.tid)),
-                &mut culprit.function,
-            )
+            (most_seen(culprit.pid, culprit.tid), &mut culprit.function)
         }
         (None, Some(tid)) if span.cause == Cause::OnCpu => {
-            let tid = Tid(tid);
             let pid = evidence.threads.get(tid).map_or(Pid::NONE, |thread| thread.pid);
             (most_seen(pid, tid), &mut span.detail.function)
         }

@@ -23,7 +23,6 @@ mod waiting;
 
 use crate::connections::{Connections, Turn};
 use crate::model::cause::Cause;
-use crate::model::id::Tid;
 use crate::model::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
 use crate::threads::{Samples, Thread, Threads};
 
@@ -73,7 +72,7 @@ impl Explainer {
         let (minor, major) = path.faults();
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);
         Figures {
-            pid: turn.pid.0,
+            pid: turn.pid,
             protocol: turn.protocol,
             status: turn.status,
             arrival_ns: turn.arrival_ns,
@@ -116,7 +115,7 @@ impl Explainer {
         } = span;
         let thread = culprit
             .as_ref()
-            .and_then(|culprit| evidence.threads.get(Tid(culprit.tid)));
+            .and_then(|culprit| evidence.threads.get(culprit.tid));
         Some(LongestWait {
             behind_pool: thread.is_some_and(Thread::is_of_pool),
             cause,
@@ -150,7 +149,7 @@ impl Explainer {
         Request {
             figures,
             conn: Conn {
-                id: turn.id.conn.0,
+                id: turn.id.conn,
                 local: connection.and_then(|connection| connection.local),
                 peer: connection.and_then(|connection| connection.peer),
                 nth: turn.id.nth,

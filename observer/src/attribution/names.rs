@@ -76,7 +76,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         at_ns: step.from_ns.saturating_sub(arrival_ns),
         dur_ns: step.dur_ns(),
         cause,
-        tid: tid.map(|tid| tid.0),
+        tid,
         cpu,
         detail,
         culprit,
@@ -143,8 +143,8 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
     let known = evidence.threads.get(occupant.tid);
     let (owner, task) = known.map(|thread| thread.owner_before(at_ns)).unwrap_or_default();
     Culprit {
-        pid: occupant.pid.0,
-        tid: occupant.tid.0,
+        pid: occupant.pid,
+        tid: occupant.tid,
         comm: comm(evidence, occupant),
         task: task.id(),
         request: request(evidence, owner),
@@ -158,8 +158,8 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
 fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culprit {
     let known = evidence.threads.get(tid);
     Culprit {
-        pid: known.map_or(0, |thread| thread.pid.0),
-        tid: tid.0,
+        pid: known.map_or(Pid::NONE, |thread| thread.pid),
+        tid,
         comm: known.and_then(|thread| thread.comm.clone()),
         task: task.id(),
         request: request(evidence, owner),

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, bail};
+use observer::model::id::Pid;
 use observer::source::live::runtime::tokio::polls;
 use observer::source::live::{KernelHalf, Options, offsets, privilege, signals};
 use observer_common::{limits, rss};
@@ -40,7 +41,7 @@ pub(crate) fn run() -> Result<Ending> {
 
     // No process has this id: the programs are attached for real, and record nothing.
     let options = Options {
-        pids: vec![u32::MAX],
+        pids: vec![Pid(u32::MAX)],
         follow: true,
         awaited: Vec::new(),
         ports: Vec::new(),

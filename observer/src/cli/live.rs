@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
+use observer::model::id::Pid;
 use observer::output::SAMPLE_ONE_IN;
 use observer::runtime::tokio::polls::PROBE_NS;
 use observer::source::live::runtime::tokio::polls::{self, Functions};
@@ -32,7 +33,7 @@ pub(crate) struct Attached {
 /// Looks at the targets and attaches. Of their requests these are to be written.
 pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Result<Attached> {
     let choice = Choice {
-        pids: watch.pids.clone(),
+        pids: watch.pids.iter().copied().map(Pid).collect(),
         ports: watch.ports.clone(),
         follow: !watch.no_follow,
     };

@@ -1,8 +1,10 @@
 //! Facts that userspace adds to the stream, so that a replay sees what the live run saw.
 
-use super::{Ended, Full, Function, Listener, Looked, Sample, Samples, Successor, TargetAdded, TargetGone};
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
+
+use super::{Ended, Full, Function, Listener, Looked, Sample, Samples, Successor, TargetAdded, TargetGone};
+use crate::model::id::{Pid, Tid};
 
 /// Longest text in a fact, bytes.
 pub const TEXT_BYTES: usize = 232;
@@ -145,10 +147,10 @@ pub struct ThreadName {
 impl ThreadName {
     /// Thread `tid` of process `tgid` is called `comm`.
     #[must_use]
-    pub const fn new(at_ns: u64, tgid: u32, tid: u32, comm: [u8; 16]) -> Self {
+    pub const fn new(at_ns: u64, tgid: Pid, tid: Tid, comm: [u8; 16]) -> Self {
         Self {
-            header: header(Kind::ThreadName, at_ns, tid),
-            tgid,
+            header: header(Kind::ThreadName, at_ns, tid.0),
+            tgid: tgid.0,
             reserved: 0,
             comm,
         }
@@ -172,9 +174,9 @@ pub struct FdName {
 impl FdName {
     /// Descriptor `fd` of process `pid` is `name`.
     #[must_use]
-    pub fn new(at_ns: u64, pid: u32, fd: i32, name: &str) -> Self {
+    pub fn new(at_ns: u64, pid: Pid, fd: i32, name: &str) -> Self {
         Self {
-            header: header(Kind::FdName, at_ns, pid),
+            header: header(Kind::FdName, at_ns, pid.0),
             fd,
             reserved: 0,
             name: text_field(name),
@@ -199,9 +201,9 @@ pub struct Memory {
 impl Memory {
     /// What process `pid` held at `at_ns`.
     #[must_use]
-    pub const fn new(at_ns: u64, pid: u32, rss_bytes: u64, minor_faults: u64, major_faults: u64) -> Self {
+    pub const fn new(at_ns: u64, pid: Pid, rss_bytes: u64, minor_faults: u64, major_faults: u64) -> Self {
         Self {
-            header: header(Kind::Memory, at_ns, pid),
+            header: header(Kind::Memory, at_ns, pid.0),
             rss_bytes,
             minor_faults,
             major_faults,
@@ -224,9 +226,9 @@ pub struct Port {
 impl Port {
     /// In the network of process `pid`, somebody listens on `port`.
     #[must_use]
-    pub const fn new(at_ns: u64, pid: u32, port: u16) -> Self {
+    pub const fn new(at_ns: u64, pid: Pid, port: u16) -> Self {
         Self {
-            header: header(Kind::Port, at_ns, pid),
+            header: header(Kind::Port, at_ns, pid.0),
             port: port as u32,
             reserved: 0,
         }
@@ -287,9 +289,9 @@ pub struct Runtime {
 impl Runtime {
     /// The runtime of process `pid`, of which nothing is told by its records yet.
     #[must_use]
-    pub fn new(at_ns: u64, pid: u32, name: &str, version: &str, evidence: &str) -> Self {
+    pub fn new(at_ns: u64, pid: Pid, name: &str, version: &str, evidence: &str) -> Self {
         Self {
-            header: header(Kind::Runtime, at_ns, pid),
+            header: header(Kind::Runtime, at_ns, pid.0),
             name: text_field(name),
             version: text_field(version),
             task_ids: 0,

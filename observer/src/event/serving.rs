@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::fact::{Kind, TEXT_BYTES, header, text_field};
+use crate::model::id::Pid;
 
 /// A socket that listens, and a process that holds it: a watched one, or one that it started. What it accepts there is not
 /// known.
@@ -32,10 +33,10 @@ pub struct Listener {
 impl Listener {
     /// Process `pid`, which is `watched` itself, holds socket `inode`, which listens on `port`.
     #[must_use]
-    pub const fn tcp(at_ns: u64, pid: u32, watched: u32, inode: u64, port: u16) -> Self {
+    pub const fn tcp(at_ns: u64, pid: Pid, watched: Pid, inode: u64, port: u16) -> Self {
         Self {
-            header: header(Kind::Listener, at_ns, pid),
-            watched,
+            header: header(Kind::Listener, at_ns, pid.0),
+            watched: watched.0,
             parent: 0,
             inode,
             port: port as u32,
@@ -47,7 +48,7 @@ impl Listener {
 
     /// The same of a Unix stream socket.
     #[must_use]
-    pub fn unix(at_ns: u64, pid: u32, watched: u32, inode: u64, path: &str) -> Self {
+    pub fn unix(at_ns: u64, pid: Pid, watched: Pid, inode: u64, path: &str) -> Self {
         Self {
             path: text_field(path),
             ..Self::tcp(at_ns, pid, watched, inode, 0)
@@ -56,9 +57,9 @@ impl Listener {
 
     /// The same, held by a process of this parent and name.
     #[must_use]
-    pub fn of(self, parent: u32, comm: &str) -> Self {
+    pub fn of(self, parent: Pid, comm: &str) -> Self {
         Self {
-            parent,
+            parent: parent.0,
             comm: text_field(comm),
             ..self
         }
@@ -82,9 +83,9 @@ pub struct Looked {
 impl Looked {
     /// What process `pid` holds beside its listeners.
     #[must_use]
-    pub fn new(at_ns: u64, pid: u32, comm: &str, connections: u32, io_uring: bool) -> Self {
+    pub fn new(at_ns: u64, pid: Pid, comm: &str, connections: u32, io_uring: bool) -> Self {
         Self {
-            header: header(Kind::Looked, at_ns, pid),
+            header: header(Kind::Looked, at_ns, pid.0),
             connections,
             io_uring: u32::from(io_uring),
             comm: text_field(comm),
@@ -113,10 +114,10 @@ pub struct Successor {
 impl Successor {
     /// Process `pid` listens where `ended` did.
     #[must_use]
-    pub fn new(at_ns: u64, ended: u32, pid: u32, comm: &str, port: u16, same_socket: bool) -> Self {
+    pub fn new(at_ns: u64, ended: Pid, pid: Pid, comm: &str, port: u16, same_socket: bool) -> Self {
         Self {
-            header: header(Kind::Successor, at_ns, ended),
-            pid,
+            header: header(Kind::Successor, at_ns, ended.0),
+            pid: pid.0,
             port: port.into(),
             same_socket: same_socket.into(),
             watched: 0,
@@ -142,9 +143,9 @@ pub struct Ended {
 impl Ended {
     /// Process `pid` has ended, and for so long somebody was looked for who listens on its ports.
     #[must_use]
-    pub fn new(at_ns: u64, pid: u32, port: u16, waited_ns: u64) -> Self {
+    pub fn new(at_ns: u64, pid: Pid, port: u16, waited_ns: u64) -> Self {
         Self {
-            header: header(Kind::Ended, at_ns, pid),
+            header: header(Kind::Ended, at_ns, pid.0),
             port: port.into(),
             left: 0,
             waited_ns,

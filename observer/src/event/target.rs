@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::fact::{Kind, header, text_field};
+use crate::model::id::Pid;
 
 /// A process is watched from now on: one that was a watched one's child when observing began, or whose record was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -22,10 +23,10 @@ pub struct TargetAdded {
 impl TargetAdded {
     /// Process `pid` is watched.
     #[must_use]
-    pub fn new(at_ns: u64, pid: u32, parent: Option<u32>, comm: &str) -> Self {
+    pub fn new(at_ns: u64, pid: Pid, parent: Option<Pid>, comm: &str) -> Self {
         Self {
-            header: header(Kind::TargetAdded, at_ns, pid),
-            parent: parent.unwrap_or(0),
+            header: header(Kind::TargetAdded, at_ns, pid.0),
+            parent: parent.unwrap_or(Pid::NONE).0,
             reserved: 0,
             comm: text_field(comm),
         }
@@ -43,9 +44,9 @@ pub struct TargetGone {
 impl TargetGone {
     /// Process `pid` had ended by then.
     #[must_use]
-    pub const fn new(at_ns: u64, pid: u32) -> Self {
+    pub const fn new(at_ns: u64, pid: Pid) -> Self {
         Self {
-            header: header(Kind::TargetGone, at_ns, pid),
+            header: header(Kind::TargetGone, at_ns, pid.0),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::Pid;
+
 /// What a run is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -35,7 +37,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetInfo {
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Its name in the kernel.
     pub comm: String,
     /// Its executable, where it could be read.

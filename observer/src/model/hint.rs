@@ -2,15 +2,17 @@
 
 use serde::Serialize;
 
+use super::id::Pid;
+
 /// Something that is known to be missing from a run, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Hint {
     /// Which of the known ones.
     pub kind: HintKind,
     /// The watched process that it is about.
-    pub pid: u32,
+    pub pid: Pid,
     /// Other processes that it names.
-    pub pids: Vec<u32>,
+    pub pids: Vec<Pid>,
     /// What is known, in a sentence.
     pub text: String,
     /// What to do, in words or as a command.

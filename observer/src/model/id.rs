@@ -6,10 +6,12 @@
 use std::fmt::{self, Display, Formatter};
 
 use observer_common::{conn, task};
+use serde::{Deserialize, Serialize};
 
 /// A process, by the number that the kernel gives it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(transparent)]
+#[serde(transparent)]
 pub struct Pid(pub u32);
 
 impl Pid {
@@ -24,8 +26,9 @@ impl Display for Pid {
 }
 
 /// A thread, by the number that the kernel gives it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[repr(transparent)]
+#[serde(transparent)]
 pub struct Tid(pub u32);
 
 impl Tid {
@@ -40,13 +43,20 @@ impl Display for Tid {
 }
 
 /// A connection, by the cookie of its socket, which is unique while the machine is up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[repr(transparent)]
+#[serde(transparent)]
 pub struct ConnId(pub u64);
 
 impl ConnId {
     /// None.
     pub const NONE: Self = Self(conn::NONE);
+}
+
+impl Display for ConnId {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
 }
 
 /// Identity of a request: its connection and its place on it.

@@ -1,6 +1,6 @@
 //! A poll of a runtime task, where polls are recorded.
 
-use super::id::Task;
+use super::id::{Pid, Task, Tid};
 
 /// A poll that takes longer holds its worker for long, ns: the runtime's other tasks wait meanwhile.
 pub const LONG_POLL_NS: u64 = 1_000_000;
@@ -11,9 +11,9 @@ pub struct Poll {
     /// Its task, as far as it is proved.
     pub task: Task,
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// When it began, ns.
     pub start_ns: u64,
     /// How long it took, ns.

@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use super::id::Pid;
+
 /// Something that happened to a watched process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProcessLine {
@@ -12,13 +14,13 @@ pub struct ProcessLine {
     /// What.
     pub event: ProcessEvent,
     /// To which process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Its name in the kernel, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// The process that it was forked from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent: Option<u32>,
+    pub parent: Option<Pid>,
     /// Of one that was forked: whether it is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watched: Option<bool>,
@@ -33,7 +35,7 @@ pub struct ProcessLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Successor {
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Its name in the kernel.
     pub comm: String,
     /// The port.

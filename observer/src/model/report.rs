@@ -12,6 +12,7 @@ mod quantiles;
 use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
+use super::id::Pid;
 use super::protocol::Protocol;
 
 pub use cost::{OwnCost, ProbeCost};
@@ -81,14 +82,14 @@ pub struct Totals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TargetTotals {
     /// Its first process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Name of that in the kernel, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// How many of its processes were seen.
     pub processes: u64,
     /// Which, as far as there are not too many.
-    pub pids: Vec<u32>,
+    pub pids: Vec<Pid>,
     /// Of these processes together.
     #[serde(flatten)]
     pub figures: ProcessFigures,

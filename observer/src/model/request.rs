@@ -8,13 +8,14 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::cause::{Budget, Cause};
+use super::id::{ConnId, Pid, Tid};
 use super::protocol::Protocol;
 
 /// What is known of every request, written or not: numbers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Process that answered it.
-    pub pid: u32,
+    pub pid: Pid,
     /// What its connection spoke.
     pub protocol: Protocol,
     /// HTTP status, where a response head was seen.
@@ -79,8 +80,8 @@ pub struct LongestWait {
 /// The connection of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conn {
-    /// Socket cookie: unique while the machine is up.
-    pub id: u64,
+    /// What it is known by.
+    pub id: ConnId,
     /// The server's side.
     pub local: Option<SocketAddr>,
     /// The client's side.
@@ -151,7 +152,7 @@ pub struct Span {
     /// What it is charged to.
     pub cause: Cause,
     /// Thread on the request's path, where there was one.
-    pub tid: Option<u32>,
+    pub tid: Option<Tid>,
     /// CPU of that thread, where it ran.
     pub cpu: Option<u16>,
     /// What the wait was in or on, where known.
@@ -266,9 +267,9 @@ impl Serialize for HeldBy {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Culprit {
     /// Process, 0 for the idle thread.
-    pub pid: u32,
+    pub pid: Pid,
     /// Thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// Its name, where known.
     pub comm: Option<Arc<str>>,
     /// The runtime task that it was in, where known.

@@ -5,13 +5,15 @@
 
 use serde::Serialize;
 
+use super::id::{Pid, Tid};
+
 /// What is known of the runtime of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuntimeLine {
     /// Since when, ns since the Unix epoch.
     pub unix_ns: u64,
     /// Of which process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Name of the runtime.
     pub name: String,
     /// Its version, where known.
@@ -46,7 +48,7 @@ pub struct RuntimeAtWork {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuntimeThread {
     /// Thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// Its name, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,

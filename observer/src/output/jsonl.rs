@@ -161,6 +161,7 @@ impl Formatter for TerminalSafe {
 mod tests {
     use super::super::made_up;
     use super::*;
+    use crate::model::id::Pid;
 
     fn lines(write: impl FnOnce(&mut JsonLines<&mut Vec<u8>>)) -> Vec<String> {
         let mut bytes = Vec::new();
@@ -248,7 +249,7 @@ mod tests {
             sink.header(&made_up::header()).unwrap();
             let ended = made_up::process();
             // The server's name goes first.
-            for pid in [ended.pid].into_iter().chain(10_000..15_000) {
+            for pid in [ended.pid].into_iter().chain((10_000..15_000).map(Pid)) {
                 let line = ProcessLine { pid, ..ended.clone() };
                 sink.process(&line).unwrap();
             }

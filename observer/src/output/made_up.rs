@@ -7,6 +7,7 @@ mod totals;
 use super::SAMPLE_ONE_IN;
 use crate::model::header::{Header, Options, Requests, SignalInfo, TargetInfo};
 use crate::model::hint::{Hint, HintKind};
+use crate::model::id::Pid;
 use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::model::report::{End, Window};
 
@@ -15,7 +16,7 @@ pub(super) use totals::{figures, totals, totals_of_two};
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
-const PID: u32 = 4120;
+const PID: Pid = Pid(4120);
 
 /// The header of a live run.
 pub(super) fn header() -> Header {
@@ -87,7 +88,7 @@ pub(super) fn end() -> End {
         hints: vec![Hint {
             kind: HintKind::Children,
             pid: PID,
-            pids: vec![4121],
+            pids: vec![Pid(4121)],
             text:
                 "what its child 4121 answers is not counted: 4121 holds the same socket that listens on port \
                    8080 as axum-srv (4120)"

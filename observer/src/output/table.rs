@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::{Sink, Why};
 use crate::model::header::Header;
 use crate::model::hint::Hint;
+use crate::model::id::Pid;
 use crate::model::process::ProcessLine;
 use crate::model::protocol::Protocol;
 use crate::model::report::{End, OwnCost, Totals, Window};
@@ -123,7 +124,7 @@ impl<W: Write> Table<W> {
     }
 
     fn sections(&self, figures: &Figures<'_>) -> Vec<Section> {
-        let name = |pid| {
+        let name = |pid: Pid| {
             let targets = &self.header.as_ref()?.targets;
             targets
                 .iter()

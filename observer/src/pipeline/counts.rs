@@ -27,14 +27,14 @@ impl Pipeline {
                 unknown_direction,
             } = counts;
             for (protocol, count) in Protocol::ALL.into_iter().zip(unanswered) {
-                self.summary.unanswered(pid.0, protocol, count);
+                self.summary.unanswered(pid, protocol, count);
             }
             let no_turns = NoTurns {
                 late_sends,
                 begun_before,
                 unknown_direction,
             };
-            self.summary.no_turns(pid.0, no_turns);
+            self.summary.no_turns(pid, no_turns);
         }
         self.summary
             .lost(losses::reason::REFUSED_CONNECTIONS, refused_connections);
@@ -75,15 +75,15 @@ impl Pipeline {
                 self.connections.get(id.conn)?.name(id.nth)
             });
             self.summary.worker(&WorkerUsage {
-                pid: thread.pid.0,
-                tid: tid.0,
+                pid: thread.pid,
+                tid,
                 comm: thread.comm.as_ref(),
                 usage: &usage,
                 request: request.as_deref().map(summary::without_query),
             });
         }
         for &pid in &self.targets {
-            self.summary.none_free(pid.0, self.threads.take_waited_ns(pid));
+            self.summary.none_free(pid, self.threads.take_waited_ns(pid));
         }
     }
 

@@ -21,7 +21,7 @@ impl Pipeline {
 
     pub(super) fn memory(&mut self, event: &event::Memory) {
         self.summary.memory(
-            event.header.tid,
+            Pid(event.header.tid),
             event.rss_bytes,
             event.minor_faults,
             event.major_faults,

@@ -46,7 +46,7 @@ fn long_poll(poll: &Poll, threads: &Threads, connections: &Connections, unix_off
     let end_ns = poll.start_ns.saturating_add(poll.dur_ns);
     // At its end a poll may have begun with the connection's next request.
     let request = threads
-        .get(Tid(poll.tid))
+        .get(poll.tid)
         .and_then(|thread| thread.did_most_for(poll.start_ns, end_ns));
     let name = request.and_then(|id| connections.get(id.conn)?.name(id.nth));
     LongPoll {

@@ -23,7 +23,7 @@ impl Pipeline {
         ProcessLine {
             unix_ns: self.unix_ns(header.at_ns),
             event,
-            pid: pid.0,
+            pid,
             comm,
             parent: None,
             watched: None,
@@ -46,14 +46,14 @@ impl Pipeline {
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
-                self.summary.forked(pid.0, child.0);
+                self.summary.forked(pid, child);
                 let watched = event.flags & flags::WATCHED != 0;
                 if watched {
                     self.watch(header, child, None, sinks)?;
                     self.started(event, &comm);
                 }
                 let line = ProcessLine {
-                    parent: Some(pid.0),
+                    parent: Some(pid),
                     watched: Some(watched),
                     ..self.line(header, ProcessEvent::Fork, child, Some(comm))
                 };
@@ -103,11 +103,11 @@ impl Pipeline {
         let parent = Some(Pid(event.parent)).filter(|parent| *parent != Pid::NONE);
         let first = parent.is_none().then_some(&*comm);
         if let Some(parent) = parent {
-            self.summary.forked(parent.0, pid.0);
+            self.summary.forked(parent, pid);
         }
         self.watch(header, pid, first, sinks)?;
         let line = ProcessLine {
-            parent: parent.map(|parent| parent.0),
+            parent,
             ..self.line(header, ProcessEvent::Start, pid, Some(comm.clone()))
         };
         each(sinks, |sink| sink.process(&line))
@@ -131,7 +131,7 @@ impl Pipeline {
         self.targets.insert(pid);
         if let Some(comm) = first {
             self.serving.watch(pid, comm);
-            self.summary.target(pid.0, Some(comm));
+            self.summary.target(pid, Some(comm));
         }
         Ok(())
     }

@@ -109,7 +109,7 @@ impl Pipeline {
 
     /// Whether and why each output would write a turn that took so long.
     fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
-        let threshold_ns = self.summary.tail_threshold_ns(turn.pid.0, turn.protocol);
+        let threshold_ns = self.summary.tail_threshold_ns(turn.pid, turn.protocol);
         self.selections.wants(turn.id, latency_ns, threshold_ns)
     }
 

@@ -10,6 +10,7 @@ use crate::event::{Full, Tick};
 use crate::model::full::Table;
 use crate::model::header::{Options, TargetInfo};
 use crate::model::hint::HintKind;
+use crate::model::id::ConnId;
 use crate::model::report::{End, Window};
 use crate::model::request::Request;
 use crate::model::runtime::RuntimeLine;
@@ -18,7 +19,7 @@ use crate::output::{Sink, Why};
 const MS: u64 = 1_000_000;
 
 /// The connection whose requests are quick.
-const QUICK: u64 = 1;
+const QUICK: ConnId = ConnId(1);
 
 /// Counts the lines of the tail, but for those of quick requests.
 #[derive(Default)]
@@ -130,8 +131,8 @@ fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail
     // Quick ones: from then on it is known what is slow.
     let quick = (1..=1_000).map(|nth| MS + nth * 1_000);
     for at_ns in quick {
-        receives(&mut batch, QUICK, at_ns, 100);
-        sends(&mut batch, QUICK, at_ns + 100);
+        receives(&mut batch, QUICK.0, at_ns, 100);
+        sends(&mut batch, QUICK.0, at_ns + 100);
     }
     batch.push(bytes_of(&Tick::new(WINDOW_NS + 10 * MS)));
     // Each of the slow ones pauses for so long that it is taken for over, and then goes on.
@@ -191,14 +192,18 @@ fn what_a_forked_child_answers_is_of_its_parents_target() {
             )
         })
         .collect();
-    assert_eq!(told, [(1, vec![1, CHILD], 2, 2), (OTHER, vec![OTHER], 1, 1)]);
+    let (parent, child, other) = (Pid(1), Pid(CHILD), Pid(OTHER));
+    assert_eq!(
+        told,
+        [(parent, vec![parent, child], 2, 2), (other, vec![other], 1, 1)]
+    );
 }
 
 #[test]
 fn a_table_that_was_full_is_told_in_its_window_and_at_the_end_with_a_hint() {
     let mut header = header();
     header.targets.push(TargetInfo {
-        pid: 1,
+        pid: Pid(1),
         comm: "server".to_owned(),
         exe: None,
         threads: 1,

@@ -49,7 +49,7 @@ impl Serving {
             .collect();
         (!counts.is_empty()).then(|| Hint {
             kind: HintKind::FullTables,
-            pid: pid.0,
+            pid,
             pids: Vec::new(),
             text: format!("tables of observer were full: {}", counts.join(", ")),
             remedy: "\"Bounds\" in docs/schema.md says what was forgotten, and what is missing for it"
@@ -83,7 +83,7 @@ impl Serving {
         let pid = *self.watched.keys().next()?;
         (!parts.is_empty()).then(|| Hint {
             kind: HintKind::NoTurns,
-            pid: pid.0,
+            pid,
             pids: Vec::new(),
             text: format!("no request was seen: {}", parts.join(", ")),
             remedy:
@@ -103,7 +103,7 @@ impl Watched {
     fn hint(&self, kind: HintKind, pid: Pid, why: &str, remedy: &str) -> Hint {
         Hint {
             kind,
-            pid: pid.0,
+            pid,
             pids: Vec::new(),
             text: format!("no request of {} was seen: {why}", self.name(pid)),
             remedy: remedy.to_owned(),
@@ -114,7 +114,7 @@ impl Watched {
     fn replaced(&self, pid: Pid, ended: Ended) -> Option<Hint> {
         let port = ended.port?;
         let name = self.name(pid);
-        let is_other = |successor: &&Successor| !self.watched_successors.contains(&Pid(successor.pid));
+        let is_other = |successor: &&Successor| !self.watched_successors.contains(&successor.pid);
         let others: Vec<&Successor> = self.successors.iter().filter(is_other).collect();
         if others.is_empty() && !self.successors.is_empty() {
             return None;
@@ -122,7 +122,7 @@ impl Watched {
         let Some(first) = others.first() else {
             return Some(Hint {
                 kind: HintKind::Successor,
-                pid: pid.0,
+                pid,
                 pids: Vec::new(),
                 text: format!(
                     "{name} ended, and in {:.1} s no other process was seen to listen on its port {port}",
@@ -132,7 +132,7 @@ impl Watched {
                     .to_owned(),
             });
         };
-        let pids: Vec<Pid> = others.iter().map(|successor| Pid(successor.pid)).collect();
+        let pids: Vec<Pid> = others.iter().map(|successor| successor.pid).collect();
         let Successor {
             comm,
             port,
@@ -147,10 +147,10 @@ impl Watched {
         };
         Some(Hint {
             kind: HintKind::Successor,
-            pid: pid.0,
+            pid,
             text: format!("{name} ended, and {} ({comm}) {how}", listed(&pids)),
             remedy: attach(&pids),
-            pids: pids.iter().map(|pid| pid.0).collect(),
+            pids,
         })
     }
 
@@ -196,8 +196,8 @@ impl Watched {
         };
         Some(Hint {
             kind: HintKind::Children,
-            pid: pid.0,
-            pids: pids.iter().map(|pid| pid.0).collect(),
+            pid,
+            pids,
             text,
             // Those for whom there was no room may have some by themselves.
             remedy: if follow {

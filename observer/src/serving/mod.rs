@@ -171,7 +171,7 @@ impl Serving {
     /// A process ended, and this is to be written of it once it is known who took over. Gives it back where that is not looked
     /// for.
     pub(crate) fn leaves(&mut self, line: ProcessLine) -> Option<ProcessLine> {
-        match self.watched.get_mut(&Pid(line.pid)) {
+        match self.watched.get_mut(&line.pid) {
             Some(watched) if watched.ended.is_none() => {
                 watched.leaving = Some(line);
                 None
@@ -190,7 +190,7 @@ impl Serving {
         };
         if watched.successors.len() < MAX_SUCCESSORS {
             watched.successors.push(Successor {
-                pid: event.pid,
+                pid: Pid(event.pid),
                 comm: event::text(&event.comm),
                 port,
                 same_socket: event.same_socket != 0,
@@ -229,7 +229,7 @@ impl Serving {
     /// Those of `hints` that were not given before.
     pub(crate) fn tell(&mut self, hints: &[Hint]) -> Vec<Hint> {
         let new = hints.iter().filter(|hint| {
-            let key = (hint.kind, Pid(hint.pid));
+            let key = (hint.kind, hint.pid);
             let is_new = !self.told.contains(&key);
             if is_new {
                 self.told.push(key);

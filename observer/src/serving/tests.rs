@@ -12,16 +12,16 @@ fn looked(listeners: &[ListenerFact], connections: u32, io_uring: bool) -> Servi
     for listener in listeners {
         serving.listener(listener);
     }
-    serving.looked(&Looked::new(1, PID.0, "server", connections, io_uring));
+    serving.looked(&Looked::new(1, PID, "server", connections, io_uring));
     serving
 }
 
 fn own(inode: u64, port: u16) -> ListenerFact {
-    ListenerFact::tcp(1, PID.0, PID.0, inode, port).of(1, "server")
+    ListenerFact::tcp(1, PID, PID, inode, port).of(Pid(1), "server")
 }
 
 fn child(pid: u32, inode: u64, port: u16) -> ListenerFact {
-    ListenerFact::tcp(1, pid, PID.0, inode, port).of(PID.0, "worker")
+    ListenerFact::tcp(1, Pid(pid), PID, inode, port).of(PID, "worker")
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_child_with_a_socket_of_its_own_matters_only_where_there_is_no_request() {
 
 #[test]
 fn a_unix_socket_is_named_by_its_path_where_there_is_no_request() {
-    let unix = ListenerFact::unix(1, PID.0, PID.0, 9, "/run/app.sock");
+    let unix = ListenerFact::unix(1, PID, PID, 9, "/run/app.sock");
     let serving = looked(&[own(7, 8080), unix], 0, false);
     let silent = told(&serving, SILENCE);
     assert_eq!(silent.len(), 1, "{silent:?}");
@@ -179,7 +179,7 @@ fn exit() -> ProcessLine {
     ProcessLine {
         unix_ns: 1,
         event: ProcessEvent::Exit,
-        pid: PID.0,
+        pid: PID,
         comm: None,
         parent: None,
         watched: None,
@@ -193,14 +193,14 @@ fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
     let mut serving = looked(&[own(7, 8080)], 0, false);
     assert_eq!(serving.leaves(exit()), None);
     assert_eq!(told(&serving, SILENCE), [], "it is not known yet");
-    serving.successor(&SuccessorFact::new(2, PID.0, 4131, "worker", 8080, true));
-    let line = serving.ended(&EndedFact::new(2, PID.0, 8080, 5)).unwrap();
+    serving.successor(&SuccessorFact::new(2, PID, Pid(4131), "worker", 8080, true));
+    let line = serving.ended(&EndedFact::new(2, PID, 8080, 5)).unwrap();
     assert_eq!(
         (line.pid, line.successors[0].pid, line.successors[0].port),
-        (PID.0, 4131, 8080)
+        (PID, Pid(4131), 8080)
     );
     assert_eq!(
-        serving.ended(&EndedFact::new(3, PID.0, 8080, 5)),
+        serving.ended(&EndedFact::new(3, PID, 8080, 5)),
         None,
         "it ends once"
     );
@@ -220,7 +220,7 @@ fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
         assert_eq!(serving.leaves(exit()), None);
         assert!(
             serving
-                .ended(&EndedFact::new(2, PID.0, port, 2_000_000_000))
+                .ended(&EndedFact::new(2, PID, port, 2_000_000_000))
                 .is_some()
         );
         let hints = told(&serving, REQUESTS);
@@ -237,7 +237,7 @@ fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
 fn of_a_process_that_served_nothing_and_ended_that_is_told() {
     let mut serving = looked(&[], 0, false);
     assert_eq!(serving.leaves(exit()), None);
-    serving.ended(&EndedFact::new(2, PID.0, 0, 0));
+    serving.ended(&EndedFact::new(2, PID, 0, 0));
     let silent = told(&serving, SILENCE);
     assert_eq!(silent.len(), 1, "{silent:?}");
     assert_eq!(silent[0].0, HintKind::NotListening);
@@ -282,13 +282,13 @@ fn that_its_own_children_go_on_needs_no_hint() {
         if port > 0 {
             let child = SuccessorFact {
                 watched: 1,
-                ..SuccessorFact::new(2, PID.0, 4121, "worker", port, true)
+                ..SuccessorFact::new(2, PID, Pid(4121), "worker", port, true)
             };
             serving.successor(&child);
         }
         assert!(
             serving
-                .ended(&EndedFact::new(2, PID.0, port, 5).leaves(1))
+                .ended(&EndedFact::new(2, PID, port, 5).leaves(1))
                 .is_some()
         );
         assert_eq!(told(&serving, traffic), []);
@@ -298,10 +298,19 @@ fn that_its_own_children_go_on_needs_no_hint() {
 #[test]
 fn of_one_that_is_watched_as_a_child_nothing_is_looked_for() {
     let mut serving = looked(&[], 0, false);
-    let child = ProcessLine { pid: 4121, ..exit() };
+    let child = ProcessLine {
+        pid: Pid(4121),
+        ..exit()
+    };
     assert_eq!(serving.leaves(child.clone()), Some(child));
     serving.watch(Pid(4130), "later");
-    assert_eq!(serving.leaves(ProcessLine { pid: 4130, ..exit() }), None);
+    assert_eq!(
+        serving.leaves(ProcessLine {
+            pid: Pid(4130),
+            ..exit()
+        }),
+        None
+    );
 }
 
 #[test]
@@ -326,8 +335,8 @@ fn strangers_cannot_make_it_grow() {
     let mut serving = looked(&[], 0, false);
     for inode in 0..5_000 {
         serving.listener(&own(inode, 8080));
-        serving.successor(&SuccessorFact::new(2, PID.0, 1, "w", 80, true));
-        serving.listener(&ListenerFact::tcp(1, 1, 1, inode, 80));
+        serving.successor(&SuccessorFact::new(2, PID, Pid(1), "w", 80, true));
+        serving.listener(&ListenerFact::tcp(1, Pid(1), Pid(1), inode, 80));
     }
     let watched = &serving.watched[&PID];
     assert_eq!(

@@ -194,6 +194,7 @@ impl<R: Read> Source for Reader<R> {
 mod tests {
     use super::*;
     use crate::model::header::Options;
+    use crate::model::id::Pid;
 
     fn header() -> Header {
         Header {
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_recording_without_ticks_is_not_held_in_memory_whole() {
-        let port = event::Port::new(1, 2, 3);
+        let port = event::Port::new(1, Pid(2), 3);
         let mut events = Batch::default();
         let count = 3 * LONGEST_BATCH / size_of_val(&port);
         for _ in 0..count {

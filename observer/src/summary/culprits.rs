@@ -17,6 +17,7 @@ mod tests {
     use super::*;
     use crate::model::cause::Cause;
     use crate::model::full::{Full, Table};
+    use crate::model::id::{Pid, Tid};
     use crate::model::report::WaitedFor;
     use crate::model::request::{Culprit, Detail, LongestWait};
 
@@ -26,8 +27,8 @@ mod tests {
             dur_ns,
             detail: Detail::default(),
             culprit: Some(Culprit {
-                pid: 7,
-                tid: 7,
+                pid: Pid(7),
+                tid: Tid(7),
                 comm: Some(comm.into()),
                 task: None,
                 request: None,

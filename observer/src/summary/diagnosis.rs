@@ -2,6 +2,7 @@
 //! workers did meanwhile.
 
 use crate::model::cause::Cause;
+use crate::model::id::Pid;
 use crate::model::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
 use crate::model::request::HeldBy;
 
@@ -108,7 +109,7 @@ fn held_back(by: HeldBy, of_latency: &str) -> String {
 fn is_other(culprit: &WaitedFor, workers: &[ProcessWorkers]) -> bool {
     culprit
         .pid
-        .is_some_and(|pid| pid != 0 && workers.iter().all(|process| process.pid != pid))
+        .is_some_and(|pid| pid != Pid::NONE && workers.iter().all(|process| process.pid != pid))
 }
 
 /// The process in which was waited: that of the culprit, or else the only one.

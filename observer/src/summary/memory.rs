@@ -4,6 +4,7 @@
 //! the first look. It does not know where the figures come from.
 
 use crate::model::full::{Full, Table};
+use crate::model::id::Pid;
 use crate::model::report::ProcessMemory;
 
 /// Most processes that are told apart; beyond, the one that was not seen for longest makes room.
@@ -11,7 +12,7 @@ const MAX_PROCESSES: usize = 256;
 
 #[derive(Clone, Debug)]
 struct Process {
-    pid: u32,
+    pid: Pid,
     rss_bytes: u64,
     window_rss_max: u64,
     run_rss_max: u64,
@@ -54,7 +55,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn record(&mut self, pid: u32, rss_bytes: u64, minor: u64, major: u64) {
+    pub(super) fn record(&mut self, pid: Pid, rss_bytes: u64, minor: u64, major: u64) {
         let total = Faults { minor, major };
         let window = self.window;
         if let Some(process) = self.processes.iter_mut().find(|process| process.pid == pid) {
@@ -144,10 +145,10 @@ mod tests {
     #[test]
     fn faults_count_from_the_first_look() {
         let mut memory = Memory::default();
-        memory.record(7, 1_000, 500, 20);
-        memory.record(7, 3_000, 530, 21);
+        memory.record(Pid(7), 1_000, 500, 20);
+        memory.record(Pid(7), 3_000, 530, 21);
         memory.close_window();
-        memory.record(7, 2_000, 540, 21);
+        memory.record(Pid(7), 2_000, 540, 21);
         let (window, run) = (memory.window()[0], memory.run()[0]);
         assert_eq!(
             (window.minor_faults, window.major_faults, window.rss_max_bytes),
@@ -162,8 +163,8 @@ mod tests {
     #[test]
     fn a_pid_that_was_given_again_does_not_go_below_zero() {
         let mut memory = Memory::default();
-        memory.record(7, 1_000, 500, 20);
-        memory.record(7, 1_000, 3, 0);
+        memory.record(Pid(7), 1_000, 500, 20);
+        memory.record(Pid(7), 1_000, 3, 0);
         assert_eq!(
             (memory.run()[0].minor_faults, memory.run()[0].major_faults),
             (3, 0)
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_leaves_the_windows_and_stays_in_the_run() {
         let mut memory = Memory::default();
-        memory.record(7, 1_000, 0, 0);
+        memory.record(Pid(7), 1_000, 0, 0);
         memory.close_window();
         assert!(memory.window().is_empty());
         assert_eq!(memory.run().len(), 1);
@@ -183,7 +184,7 @@ mod tests {
     fn many_processes_do_not_make_it_grow() {
         let mut memory = Memory::default();
         for pid in 1..1_000 {
-            memory.record(pid, 1, 0, 0);
+            memory.record(Pid(pid), 1, 0, 0);
             memory.close_window();
         }
         assert_eq!(memory.run().len(), MAX_PROCESSES);
@@ -192,6 +193,6 @@ mod tests {
             memory.full.counts().collect::<Vec<_>>(),
             [(Table::Memory, forgotten)]
         );
-        assert_eq!(memory.run().last().map(|process| process.pid), Some(999));
+        assert_eq!(memory.run().last().map(|process| process.pid), Some(Pid(999)));
     }
 }

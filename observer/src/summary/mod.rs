@@ -32,6 +32,7 @@ pub use workers::WorkerUsage;
 use workers::Workers;
 
 use crate::model::full::Full;
+use crate::model::id::Pid;
 use crate::model::poll::Poll;
 use crate::model::protocol::Protocol;
 use crate::model::report::{End, LongPoll, OwnCost, ProcessFigures, Totals, Window};
@@ -63,12 +64,12 @@ struct Part {
 
 impl Summary {
     /// Process `pid` is watched, as a target of its own.
-    pub fn target(&mut self, pid: u32, comm: Option<&str>) {
+    pub fn target(&mut self, pid: Pid, comm: Option<&str>) {
         self.targets.begin(pid, comm);
     }
 
     /// A watched process forked another. What that does is counted with what its parent does.
-    pub fn forked(&mut self, parent: u32, child: u32) {
+    pub fn forked(&mut self, parent: Pid, child: Pid) {
         self.targets.forked(parent, child);
     }
 
@@ -105,7 +106,7 @@ impl Summary {
     }
 
     /// Takes a look at a process's memory. The fault counters are totals since the process started.
-    pub fn memory(&mut self, pid: u32, rss_bytes: u64, minor_faults: u64, major_faults: u64) {
+    pub fn memory(&mut self, pid: Pid, rss_bytes: u64, minor_faults: u64, major_faults: u64) {
         self.targets.of(pid);
         self.memory.record(pid, rss_bytes, minor_faults, major_faults);
     }
@@ -117,7 +118,7 @@ impl Summary {
     }
 
     /// Adds the time in which requests of process `pid` waited to be read while none of its workers was free, ns.
-    pub fn none_free(&mut self, pid: u32, ns: u64) {
+    pub fn none_free(&mut self, pid: Pid, ns: u64) {
         self.workers.none_free(pid, ns);
     }
 
@@ -132,14 +133,14 @@ impl Summary {
     }
 
     /// Counts turns of process `pid` whose connection was closed before anything was sent.
-    pub fn unanswered(&mut self, pid: u32, protocol: Protocol, count: u64) {
+    pub fn unanswered(&mut self, pid: Pid, protocol: Protocol, count: u64) {
         if count > 0 {
             self.targets.of(pid).unanswered(protocol, count);
         }
     }
 
     /// Counts what process `pid` did that belongs to no turn.
-    pub fn no_turns(&mut self, pid: u32, counted: NoTurns) {
+    pub fn no_turns(&mut self, pid: Pid, counted: NoTurns) {
         self.targets.of(pid).no_turns(counted);
     }
 
@@ -159,7 +160,7 @@ impl Summary {
     /// leads in it. Of the others none is looked for. `None` before the hundredth turn. It follows the run in steps of a
     /// sixteenth of its turns.
     #[must_use]
-    pub fn tail_threshold_ns(&self, pid: u32, protocol: Protocol) -> Option<u64> {
+    pub fn tail_threshold_ns(&self, pid: Pid, protocol: Protocol) -> Option<u64> {
         self.targets.get(pid)?.threshold_ns(protocol)
     }
 

@@ -81,12 +81,13 @@ impl PollSums {
 mod tests {
     use super::*;
     use crate::model::id::Task;
+    use crate::model::id::{Pid, Tid};
 
     fn poll(dur_ns: u64, queued_for_ns: Option<u64>) -> Poll {
         Poll {
             task: Task::new(7),
-            pid: 40,
-            tid: 41,
+            pid: Pid(40),
+            tid: Tid(41),
             start_ns: 1,
             dur_ns,
             queued_for_ns,

@@ -10,6 +10,7 @@ use super::paths;
 use super::target::{self, Target};
 use super::turns::Over;
 use crate::model::full::{Full, Table};
+use crate::model::id::Pid;
 use crate::model::report::{ProcessMemory, ProcessWorkers, TargetTotals};
 
 /// Targets that are told apart.
@@ -27,7 +28,7 @@ pub(super) struct Targets {
     told_apart: Vec<NamedTarget>,
     /// All that found no place there.
     others: Target,
-    processes: FxHashMap<u32, Process>,
+    processes: FxHashMap<Pid, Process>,
     /// Number of the window.
     window: u64,
     /// Processes that were forgotten.
@@ -36,7 +37,7 @@ pub(super) struct Targets {
 
 #[derive(Clone, Debug)]
 struct NamedTarget {
-    pid: u32,
+    pid: Pid,
     comm: Option<String>,
     /// Its processes that did something in the run.
     processes: u64,
@@ -56,14 +57,14 @@ struct Process {
 
 impl Targets {
     /// Process `pid` is watched, as nobody's child.
-    pub(super) fn begin(&mut self, pid: u32, comm: Option<&str>) {
+    pub(super) fn begin(&mut self, pid: Pid, comm: Option<&str>) {
         let place = self.place_of_its_own(pid, comm);
         self.remember(pid, place, false);
     }
 
     /// A watched process forked another, now or before: it is of the same target. This and [`Self::begin`] alone decide where
     /// a process belongs.
-    pub(super) fn forked(&mut self, parent: u32, child: u32) {
+    pub(super) fn forked(&mut self, parent: Pid, child: Pid) {
         let place = match self.processes.get(&parent) {
             Some(parent) => parent.place,
             None => self.place_of_its_own(parent, None),
@@ -72,7 +73,7 @@ impl Targets {
     }
 
     /// The target of process `pid`, which does something.
-    pub(super) fn of(&mut self, pid: u32) -> &mut Target {
+    pub(super) fn of(&mut self, pid: Pid) -> &mut Target {
         let (place, is_new) = if let Some(process) = self.processes.get_mut(&pid) {
             process.last = self.window;
             (process.place, !std::mem::replace(&mut process.is_seen, true))
@@ -91,7 +92,7 @@ impl Targets {
     }
 
     /// The same, as far as it is known.
-    pub(super) fn get(&self, pid: u32) -> Option<&Target> {
+    pub(super) fn get(&self, pid: Pid) -> Option<&Target> {
         let process = self.processes.get(&pid)?;
         Some(
             process
@@ -117,7 +118,7 @@ impl Targets {
     }
 
     /// Where a process belongs that is nobody's child, as far as is known.
-    fn place_of_its_own(&mut self, pid: u32, comm: Option<&str>) -> Option<usize> {
+    fn place_of_its_own(&mut self, pid: Pid, comm: Option<&str>) -> Option<usize> {
         if let Some(place) = self.told_apart.iter().position(|named| named.pid == pid) {
             return Some(place);
         }
@@ -133,7 +134,7 @@ impl Targets {
         Some(self.told_apart.len() - 1)
     }
 
-    fn remember(&mut self, pid: u32, place: Option<usize>, is_seen: bool) {
+    fn remember(&mut self, pid: Pid, place: Option<usize>, is_seen: bool) {
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
             let mut by_age: Vec<_> = self
                 .processes
@@ -162,12 +163,12 @@ impl Targets {
         workers: &[ProcessWorkers],
     ) -> Vec<TargetTotals> {
         let pids = self.pids(over);
-        let is_of = |pid: u32, place| {
+        let is_of = |pid: Pid, place| {
             self.processes
                 .get(&pid)
                 .is_some_and(|process| process.place == Some(place))
         };
-        let one = |(place, (named, mut pids)): (usize, (&NamedTarget, Vec<u32>))| {
+        let one = |(place, (named, mut pids)): (usize, (&NamedTarget, Vec<Pid>))| {
             let memory = memory.iter().filter(|memory| is_of(memory.pid, place));
             let workers = workers.iter().filter(|workers| is_of(workers.pid, place));
             let processes = match over {
@@ -194,7 +195,7 @@ impl Targets {
     }
 
     /// The processes of each target that did something, in order.
-    fn pids(&self, over: Over) -> Vec<Vec<u32>> {
+    fn pids(&self, over: Over) -> Vec<Vec<Pid>> {
         let mut pids = vec![Vec::new(); self.told_apart.len()];
         let is_wanted =
             |process: &Process| process.is_seen && (over == Over::Run || process.last == self.window);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::cause::{Budget, Cause};
+use crate::model::id::Tid;
 use crate::model::report::Trouble;
 use crate::model::request::{Confidence, Culprit, Detail, Faults, Rss};
 use crate::threads::Usage;
@@ -26,7 +27,7 @@ fn figures(pid: u32, protocol: Protocol, cause: Cause, latency_ns: u64) -> Figur
     let mut budget = Budget::default();
     budget.charge(cause, latency_ns);
     Figures {
-        pid,
+        pid: Pid(pid),
         protocol,
         status: None,
         arrival_ns: 1,
@@ -46,7 +47,7 @@ fn figures(pid: u32, protocol: Protocol, cause: Cause, latency_ns: u64) -> Figur
 fn watching(pids: &[u32]) -> Summary {
     let mut summary = Summary::default();
     for &pid in pids {
-        summary.target(pid, Some("server"));
+        summary.target(Pid(pid), Some("server"));
     }
     summary
 }
@@ -94,7 +95,7 @@ fn without_http_1_the_protocol_with_most_turns_leads() {
 #[test]
 fn turns_that_were_not_answered_lead_nothing_that_has_others() {
     let mut summary = Summary::default();
-    summary.unanswered(7, Protocol::Http1, 5);
+    summary.unanswered(Pid(7), Protocol::Http1, 5);
     assert_eq!(summary.leading(), Some(Protocol::Http1));
     add(&mut summary, Protocol::Other, 1, 1_000);
     let totals = summary.clone().end(0, 1).totals.figures;
@@ -110,10 +111,10 @@ fn turns_that_were_not_answered_lead_nothing_that_has_others() {
 fn only_turns_of_the_leading_protocol_have_a_tail() {
     let mut summary = Summary::default();
     add(&mut summary, Protocol::Other, 500, 9_000);
-    assert!(summary.tail_threshold_ns(7, Protocol::Other).is_some());
+    assert!(summary.tail_threshold_ns(Pid(7), Protocol::Other).is_some());
     add(&mut summary, Protocol::Http1, 100, 1_000);
-    assert_eq!(summary.tail_threshold_ns(7, Protocol::Other), None);
-    assert_eq!(summary.tail_threshold_ns(7, Protocol::Http1), Some(1_000));
+    assert_eq!(summary.tail_threshold_ns(Pid(7), Protocol::Other), None);
+    assert_eq!(summary.tail_threshold_ns(Pid(7), Protocol::Http1), Some(1_000));
 }
 
 #[test]
@@ -125,10 +126,10 @@ fn two_targets_with_one_path_have_their_own_figures_and_the_totals_are_of_both()
         let pids: Vec<_> = totals
             .targets
             .iter()
-            .map(|target| (target.pid, &target.pids[..]))
+            .map(|target| (target.pid, target.pids.clone()))
             .collect();
         // Of the end nothing is left in the window, so it has the same.
-        assert_eq!(pids, [(7, &[7][..]), (9, &[9][..])]);
+        assert_eq!(pids, [Pid(7), Pid(9)].map(|pid| (pid, vec![pid])));
         let figures: Vec<_> = totals.targets.iter().map(|target| &target.figures).collect();
         for (figures, requests, latency_ns) in [
             (figures[0], 300, 1_000_000),
@@ -158,15 +159,15 @@ fn the_tail_of_a_target_is_what_is_slow_for_it() {
     let mut summary = watching(&[7, 9]);
     slow(&mut summary, 7, 1_000, 1_000);
     slow(&mut summary, 9, 1_000, 9_000_000);
-    assert_eq!(summary.tail_threshold_ns(7, Protocol::Http1), Some(1_000));
-    let of_slow = summary.tail_threshold_ns(9, Protocol::Http1).unwrap();
+    assert_eq!(summary.tail_threshold_ns(Pid(7), Protocol::Http1), Some(1_000));
+    let of_slow = summary.tail_threshold_ns(Pid(9), Protocol::Http1).unwrap();
     assert!(of_slow > 8_900_000, "{of_slow}");
     // And in each it is judged within the protocol that leads there.
-    assert_eq!(summary.tail_threshold_ns(9, Protocol::Other), None);
-    summary.target(11, None);
+    assert_eq!(summary.tail_threshold_ns(Pid(9), Protocol::Other), None);
+    summary.target(Pid(11), None);
     let redis = figures(11, Protocol::Other, Cause::OnCpu, 500);
     (0..100).for_each(|_| summary.request(&redis, None, None));
-    assert_eq!(summary.tail_threshold_ns(11, Protocol::Other), Some(500));
+    assert_eq!(summary.tail_threshold_ns(Pid(11), Protocol::Other), Some(500));
     let totals = summary.end(0, 1).totals;
     assert_eq!(totals.targets[2].figures.protocol, Some(Protocol::Other));
     assert_eq!(
@@ -179,23 +180,29 @@ fn the_tail_of_a_target_is_what_is_slow_for_it() {
 #[test]
 fn children_and_theirs_stand_with_the_process_that_is_watched() {
     let mut summary = watching(&[7, 9]);
-    summary.forked(7, 70);
-    summary.forked(70, 700);
+    summary.forked(Pid(7), Pid(70));
+    summary.forked(Pid(70), Pid(700));
     // It had the number of a target that has ended.
-    summary.forked(7, 9);
+    summary.forked(Pid(7), Pid(9));
     for pid in [70, 700, 9, 70] {
         slow(&mut summary, pid, 1, 1_000);
     }
-    summary.memory(7, 4_096, 0, 0);
-    summary.memory(700, 4_096, 0, 0);
+    summary.memory(Pid(7), 4_096, 0, 0);
+    summary.memory(Pid(700), 4_096, 0, 0);
     let totals = summary.end(0, 1).totals;
     let [master, other] = &totals.targets[..] else {
         panic!("{totals:?}")
     };
-    assert_eq!((master.pid, master.processes, master.figures.requests), (7, 4, 4));
-    assert_eq!(master.pids, [7, 9, 70, 700]);
+    assert_eq!(
+        (master.pid, master.processes, master.figures.requests),
+        (Pid(7), 4, 4)
+    );
+    assert_eq!(master.pids, [7, 9, 70, 700].map(Pid));
     assert_eq!(master.figures.memory.len(), 2);
-    assert_eq!((other.pid, other.processes, other.figures.requests), (9, 0, 0));
+    assert_eq!(
+        (other.pid, other.processes, other.figures.requests),
+        (Pid(9), 0, 0)
+    );
 }
 
 #[test]
@@ -208,7 +215,7 @@ fn a_process_of_which_nobody_said_whose_it_is_stands_for_itself() {
         .iter()
         .map(|target| (target.pid, target.comm.as_deref(), target.figures.requests))
         .collect();
-    assert_eq!(listed, [(7, Some("server"), 0), (8, None, 3)]);
+    assert_eq!(listed, [(Pid(7), Some("server"), 0), (Pid(8), None, 3)]);
 }
 
 #[test]
@@ -217,7 +224,7 @@ fn targets_beyond_those_that_are_told_apart_are_in_the_totals_and_counted() {
     for pid in 1..=100 {
         slow(&mut summary, pid, 2, 1_000);
         summary.no_turns(
-            pid,
+            Pid(pid),
             NoTurns {
                 late_sends: 1,
                 ..NoTurns::default()
@@ -232,7 +239,7 @@ fn targets_beyond_those_that_are_told_apart_are_in_the_totals_and_counted() {
         assert_eq!(totals.figures.paths[0].requests, 200);
     }
     assert!(
-        summary.tail_threshold_ns(100, Protocol::Http1).is_none(),
+        summary.tail_threshold_ns(Pid(100), Protocol::Http1).is_none(),
         "there were too few of them"
     );
 }
@@ -240,9 +247,9 @@ fn targets_beyond_those_that_are_told_apart_are_in_the_totals_and_counted() {
 #[test]
 fn more_processes_than_are_remembered_leave_those_that_work_where_they_belong() {
     let mut summary = watching(&[7]);
-    summary.forked(7, 70);
+    summary.forked(Pid(7), Pid(70));
     for pid in 1_000..100_000 {
-        summary.forked(7, pid);
+        summary.forked(Pid(7), Pid(pid));
         if pid % 1_000 == 0 {
             slow(&mut summary, 70, 1, 1_000);
             summary.close_window(0, 1);
@@ -252,7 +259,7 @@ fn more_processes_than_are_remembered_leave_those_that_work_where_they_belong() 
     assert_eq!(totals.targets.len(), 1);
     assert_eq!(
         (totals.targets[0].pids.as_slice(), totals.figures.requests),
-        (&[70][..], 99)
+        (&[Pid(70)][..], 99)
     );
 }
 
@@ -264,8 +271,8 @@ fn another_target_that_has_the_cpus_is_somebody_else() {
         dur_ns: 1_000,
         detail: Detail::default(),
         culprit: Some(Culprit {
-            pid: 9,
-            tid: 9,
+            pid: Pid(9),
+            tid: Tid(9),
             comm: Some("hog".into()),
             task: None,
             request: None,
@@ -281,10 +288,10 @@ fn another_target_that_has_the_cpus_is_somebody_else() {
         ..Usage::default()
     };
     for pid in [7, 9] {
-        summary.none_free(pid, 0);
+        summary.none_free(Pid(pid), 0);
         summary.worker(&WorkerUsage {
-            pid,
-            tid: pid,
+            pid: Pid(pid),
+            tid: Tid(pid),
             comm: None,
             usage: &usage,
             request: None,

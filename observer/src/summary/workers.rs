@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::full::{Full, Table};
+use crate::model::id::{Pid, Tid};
 use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
 use crate::runtime::tokio::Counted;
 use crate::syscall;
@@ -21,9 +22,9 @@ const LISTED: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerUsage<'a> {
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// Its name, where known.
     pub comm: Option<&'a Arc<str>>,
     /// What it did.
@@ -44,8 +45,8 @@ pub(super) struct Workers {
 
 #[derive(Clone, Debug)]
 struct Worker {
-    pid: u32,
-    tid: u32,
+    pid: Pid,
+    tid: Tid,
     comm: Option<Arc<str>>,
     is_of_pool: bool,
     seen_in: u64,
@@ -67,7 +68,7 @@ struct Part {
 /// How long requests of a process waited while no worker was free, ns.
 #[derive(Clone, Copy, Debug)]
 struct Process {
-    pid: u32,
+    pid: Pid,
     seen_in: u64,
     window_ns: u64,
     run_ns: u64,
@@ -162,7 +163,7 @@ impl Workers {
         self.workers.len() - 1
     }
 
-    pub(super) fn none_free(&mut self, pid: u32, ns: u64) {
+    pub(super) fn none_free(&mut self, pid: Pid, ns: u64) {
         let known = self.processes.iter().position(|process| process.pid == pid);
         let index = known.unwrap_or_else(|| self.new_process(pid));
         let process = &mut self.processes[index];
@@ -172,7 +173,7 @@ impl Workers {
     }
 
     /// Makes a place for a process, if need be another's.
-    fn new_process(&mut self, pid: u32) -> usize {
+    fn new_process(&mut self, pid: Pid) -> usize {
         if self.processes.len() == MAX_PROCESSES {
             let seen = self.processes.iter().enumerate();
             if let Some((stalest, _)) = seen.min_by_key(|(_, known)| known.seen_in) {
@@ -276,8 +277,8 @@ mod tests {
 
     fn worker(tid: u32, usage: &Usage) -> WorkerUsage<'_> {
         WorkerUsage {
-            pid: 7,
-            tid,
+            pid: Pid(7),
+            tid: Tid(tid),
             comm: None,
             usage,
             request: None,
@@ -287,20 +288,20 @@ mod tests {
     #[test]
     fn threads_that_come_and_go_make_room_for_those_that_are_there() {
         let (mut workers, ran) = (Workers::default(), usage(1, 0));
-        workers.none_free(7, 0);
+        workers.none_free(Pid(7), 0);
         for tid in 0..3 * MAX_WORKERS as u32 {
             workers.add(&worker(tid, &ran));
             workers.close_window();
         }
         workers.add(&worker(u32::MAX, &ran));
-        assert_eq!(workers.window()[0].threads[0].tid, u32::MAX);
+        assert_eq!(workers.window()[0].threads[0].tid, Tid(u32::MAX));
         assert_eq!(workers.workers.len(), MAX_WORKERS);
     }
 
     #[test]
     fn the_busiest_comes_first_and_a_window_ends() {
         let mut workers = Workers::default();
-        workers.none_free(7, 40);
+        workers.none_free(Pid(7), 40);
         workers.add(&worker(8, &usage(25, 75)));
         workers.add(&worker(9, &usage(100, 0)));
         let listed = workers.window().pop().unwrap();
@@ -310,7 +311,7 @@ mod tests {
             .map(|worker| (worker.tid, worker.busy))
             .collect();
         assert_eq!((listed.count, listed.none_free_ns), (2, 40));
-        assert_eq!(busy, [(9, 1.0), (8, 0.25)]);
+        assert_eq!(busy, [(Tid(9), 1.0), (Tid(8), 0.25)]);
 
         workers.close_window();
         assert_eq!(workers.window(), []);
@@ -322,7 +323,7 @@ mod tests {
     #[test]
     fn threads_of_the_pool_are_no_workers_and_the_least_busy_of_them_tells_for_all() {
         let mut workers = Workers::default();
-        workers.none_free(7, 0);
+        workers.none_free(Pid(7), 0);
         workers.add(&worker(8, &usage(30, 70)));
         for (tid, blocked_ns, parked_ns, queued) in [(20, 80, 20, 2), (21, 100, 0, 5)] {
             let usage = Usage {
@@ -347,7 +348,7 @@ mod tests {
     #[test]
     fn the_idlest_worker_is_known_also_where_it_is_not_listed() {
         let mut workers = Workers::default();
-        workers.none_free(7, 0);
+        workers.none_free(Pid(7), 0);
         for tid in 0..3 * LISTED as u32 {
             workers.add(&worker(tid, &usage(100 - u64::from(tid), tid.into())));
         }
@@ -355,7 +356,7 @@ mod tests {
         let idlest = listed.idlest.unwrap();
         assert_eq!(
             (listed.threads.len(), idlest.tid),
-            (LISTED, 3 * LISTED as u32 - 1)
+            (LISTED, Tid(3 * LISTED as u32 - 1))
         );
     }
 }

@@ -6,6 +6,7 @@
 use bytemuck::bytes_of;
 use observer::event::{End, Port, ThreadName, Tick, text_field};
 use observer::model::header::{Header, Options, Requests, TargetInfo};
+use observer::model::id::{Pid, Tid};
 use observer::output::SAMPLE_ONE_IN;
 use observer::source::Batch;
 use observer::source::recording::Writer;
@@ -21,11 +22,11 @@ const APART_NS: u64 = 1_000_000;
 /// A recording of so many requests.
 pub(crate) fn bytes(requests: u64) -> Vec<u8> {
     let mut batch = Batch::default();
-    batch.push(bytes_of(&Port::new(BEGIN_NS, PID, PORT)));
+    batch.push(bytes_of(&Port::new(BEGIN_NS, Pid(PID), PORT)));
     batch.push(bytes_of(&ThreadName::new(
         BEGIN_NS,
-        PID,
-        TID,
+        Pid(PID),
+        Tid(TID),
         text_field("worker"),
     )));
     batch.push(bytes_of(&accepted(BEGIN_NS + 1_000)));
@@ -67,7 +68,7 @@ pub(crate) fn with_header(recording: &[u8], from: &str, to: &str) -> Vec<u8> {
 
 fn header() -> Header {
     let target = TargetInfo {
-        pid: PID,
+        pid: Pid(PID),
         comm: "made-up".to_owned(),
         exe: None,
         threads: 2,

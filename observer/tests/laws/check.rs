@@ -10,6 +10,7 @@ use observer::connections::protocol::http1;
 use observer::event::Event;
 use observer::model::cause::{Budget, Cause};
 use observer::model::header::{Header, Options, Requests, TargetInfo};
+use observer::model::id::{ConnId, Pid};
 use observer::model::process::ProcessLine;
 use observer::model::protocol::Protocol;
 use observer::model::report::{End, ProcessFigures, Totals, Window};
@@ -47,7 +48,7 @@ pub(crate) struct Explained {
 pub(crate) fn header() -> Header {
     let unix_offset_ns = 1_790_000_000_000_000_000;
     let target = |&pid: &u32| TargetInfo {
-        pid,
+        pid: Pid(pid),
         comm: "server".to_owned(),
         exe: None,
         threads: 3,
@@ -229,7 +230,7 @@ impl Explained {
     }
 
     /// How many requests each connection had.
-    pub(crate) fn turns(&self) -> BTreeMap<u64, u64> {
+    pub(crate) fn turns(&self) -> BTreeMap<ConnId, u64> {
         let mut turns = BTreeMap::new();
         for (request, _) in &self.requests {
             *turns.entry(request.conn.id).or_default() += 1;
@@ -384,7 +385,7 @@ fn turns_counted(end: &serde_json::Value) -> Option<u64> {
 }
 
 /// How many turns each inbound connection of a machine's stream had: bytes in, then bytes out.
-pub(crate) fn turns(stream: &Stream) -> BTreeMap<u64, u64> {
+pub(crate) fn turns(stream: &Stream) -> BTreeMap<ConnId, u64> {
     let mut turns = BTreeMap::new();
     let mut read = BTreeMap::new();
     for event in stream.events() {
@@ -398,7 +399,7 @@ pub(crate) fn turns(stream: &Stream) -> BTreeMap<u64, u64> {
                     && !http1::is_interim(head, event.result.unsigned_abs().into()) =>
             {
                 let begins = read.insert(event.conn, false) == Some(true);
-                *turns.entry(event.conn).or_default() += u64::from(begins);
+                *turns.entry(ConnId(event.conn)).or_default() += u64::from(begins);
             }
             Event::Connection(event) if event.new_state == tcp::CLOSE => {
                 read.remove(&event.conn);

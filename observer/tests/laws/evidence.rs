@@ -94,7 +94,7 @@ impl Truth {
         {
             let from_ns = request.figures.arrival_ns + span.at_ns;
             let so = span.tid.is_none_or(|tid| {
-                self.throughout(tid, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
+                self.throughout(tid.0, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             self.supports_functions(span, from_ns)?;
             let so = so && (span.tid.is_some() || self.outside.agrees(request, span));
@@ -102,7 +102,7 @@ impl Truth {
             if let Some(culprit) = &span.culprit
                 && let Some(task) = culprit.task
             {
-                let seen = self.tasks.contains(&(culprit.tid, task));
+                let seen = self.tasks.contains(&(culprit.tid.0, task));
                 prop_assert!(seen, "never seen in its task: {span:?}");
             }
         }
@@ -114,7 +114,7 @@ impl Truth {
         let mut spans = request.timeline.iter();
         let last = spans.rfind(|span| span.cause == Cause::AcceptQueue);
         let until_ns = last.map(|last| request.figures.arrival_ns + last.at_ns + last.dur_ns);
-        let read_ns = self.outside.read_ns(request.conn.id);
+        let read_ns = self.outside.read_ns(request.conn.id.0);
         let waits = until_ns.is_none_or(|until_ns| read_ns.is_some_and(|read_ns| until_ns <= read_ns));
         prop_assert!(waits, "accepted before: {request:?}");
         Ok(())
@@ -128,7 +128,7 @@ impl Truth {
         for (tid, function) in own.into_iter().chain(culprits) {
             let within = |at_ns| from_ns <= at_ns && at_ns < from_ns + span.dur_ns;
             let mut seen = self.functions.iter();
-            let seen = seen.any(|(of, at_ns, name)| *of == tid && within(*at_ns) && **name == **function);
+            let seen = seen.any(|(of, at_ns, name)| *of == tid.0 && within(*at_ns) && **name == **function);
             prop_assert!(seen, "never seen in its function: {span:?}");
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 use bytemuck::Zeroable as _;
 use observer::event::{Cost, Lost, Memory, Tick};
+use observer::model::id::Pid;
 use observer_common::{
     Connection, Header, Kind, LostReason, Process, ProcessChange, Receive, Send, SwitchIn, SwitchOut, Waking,
     flags, tcp,
@@ -209,7 +210,13 @@ fn amounts_too_large_to_add_up_do_no_harm() -> Law {
         };
         stream = stream.record(&Cost::new(at_ns, u64::MAX - 1, u64::MAX, u64::MAX, u64::MAX));
         stream = stream.record(&Lost::new(at_ns, u64::MAX, 1, 2, LostReason::RingFull as u32));
-        stream = stream.record(&Memory::new(at_ns, PID, u64::MAX, later_ns << 32, later_ns << 32));
+        stream = stream.record(&Memory::new(
+            at_ns,
+            Pid(PID),
+            u64::MAX,
+            later_ns << 32,
+            later_ns << 32,
+        ));
         stream = stream.record(&exec).record(&exit).record(&Tick::new(at_ns));
     }
     explain(&stream)?.obeys_the_laws()?;

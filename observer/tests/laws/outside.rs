@@ -94,7 +94,7 @@ impl Outside {
     pub(crate) fn agrees(&self, request: &Request, span: &Span) -> bool {
         let from_ns = request.figures.arrival_ns + span.at_ns;
         let to_ns = from_ns + span.dur_ns;
-        let conn = request.conn.id;
+        let conn = request.conn.id.0;
         match span.cause {
             Cause::Client => self.came.contains(&(conn, to_ns)),
             Cause::Downstream => self.peers_ns.contains(&to_ns),

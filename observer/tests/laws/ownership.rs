@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use observer::event::Event;
 use observer::model::cause::Cause;
+use observer::model::id::Tid;
 use observer::model::request::Request;
 use observer_common::{Connection, SwitchOut, flags, task, tcp};
 use proptest::prelude::*;
@@ -158,12 +159,12 @@ impl Ownership {
     /// Nothing in which a thread ran for another request is charged to this one as its own.
     pub(crate) fn supports(&self, request: &Request) -> Result<(), TestCaseError> {
         let read_ns = request.figures.arrival_ns + request.figures.receive_queue_ns;
-        let own = |work: &Work<u32>| work.conn == request.conn.id && read_ns <= work.from_ns;
+        let own = |work: &Work<u32>| work.conn == request.conn.id.0 && read_ns <= work.from_ns;
         let others = self.0.iter().filter(|work| !own(work));
         for (work, span) in others.flat_map(|work| request.timeline.iter().map(move |span| (work, span))) {
             let from_ns = request.figures.arrival_ns + span.at_ns;
             let meets = from_ns < work.to_ns && work.from_ns < from_ns + span.dur_ns;
-            let is_own = span.cause == Cause::OnCpu && span.tid == Some(work.who);
+            let is_own = span.cause == Cause::OnCpu && span.tid == Some(Tid(work.who));
             prop_assert!(
                 !(meets && is_own),
                 "another's: {work:?}\ncharged as own: {span:?}\nof {request:?}"

@@ -3,6 +3,7 @@
 
 use observer::model::cause::Cause;
 use observer::model::header::Requests;
+use observer::model::id::Tid;
 use observer::model::request::{Request, Span};
 use observer_common::{Kind, Stolen};
 use proptest::prelude::*;
@@ -19,7 +20,7 @@ pub(crate) fn supports(thefts: &[Stolen], request: &Request) -> Result<(), TestC
     let overlap = |theft: &Stolen, span: &Span| {
         let from_ns = request.figures.arrival_ns + span.at_ns;
         let within = (from_ns + span.dur_ns).min(theft.to_ns);
-        let of = span.tid == Some(theft.header.tid);
+        let of = span.tid == Some(Tid(theft.header.tid));
         within.saturating_sub(from_ns.max(theft.from_ns)) * u64::from(of)
     };
     for theft in thefts {
@@ -68,7 +69,7 @@ fn what_is_taken_while_a_request_computes_is_stolen_and_not_computing() -> Law {
     let stolen = request.timeline.iter().find(|span| span.cause == Cause::Stolen);
     prop_assert_eq!(
         stolen.map(|span| (span.tid, span.cpu)),
-        Some((Some(WORKER), Some(0)))
+        Some((Some(Tid(WORKER)), Some(0)))
     );
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
+use observer::model::id::ConnId;
 use observer::model::request::{Confidence, Request};
 use observer_common::{
     Connection, Header, Kind, Receive, Seen, Send, SwitchIn, SwitchOut, Waking, conn, flags, task, tcp,
@@ -157,7 +158,7 @@ impl Script {
         let explained = explain(&self.0)?;
         explained.obeys_the_laws()?;
         let mut requests = explained.requests.iter().map(|(request, _)| request);
-        let request = requests.find(|request| request.conn.id == conn).cloned();
+        let request = requests.find(|request| request.conn.id == ConnId(conn)).cloned();
         let request = request.ok_or_else(|| TestCaseError::fail("no request of this connection"))?;
         Truth::of(&self.0).supports(&request)?;
         Ok(request)

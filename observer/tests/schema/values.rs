@@ -9,6 +9,7 @@ use std::sync::Arc;
 use observer::model::cause::{Budget, Cause};
 use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::model::hint::{Hint, HintKind};
+use observer::model::id::{ConnId, Pid, Tid};
 use observer::model::process::{ProcessEvent, ProcessLine, Successor};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
@@ -69,7 +70,7 @@ pub(crate) fn full() -> Lines {
             started_unix_ns: 2,
             unix_offset_ns: 1,
             targets: vec![TargetInfo {
-                pid: 7,
+                pid: Pid(7),
                 comm: "server".to_owned(),
                 exe: Some("/srv/server".to_owned()),
                 threads: 4,
@@ -107,13 +108,13 @@ pub(crate) fn full() -> Lines {
         process: ProcessLine {
             unix_ns: 3,
             event: ProcessEvent::Fork,
-            pid: 8,
+            pid: Pid(8),
             comm: Some("server".to_owned()),
-            parent: Some(7),
+            parent: Some(Pid(7)),
             watched: Some(true),
             exe: Some("/srv/server".to_owned()),
             successors: vec![Successor {
-                pid: 9,
+                pid: Pid(9),
                 comm: "server".to_owned(),
                 port: 80,
                 same_socket: true,
@@ -121,7 +122,7 @@ pub(crate) fn full() -> Lines {
         },
         runtime: RuntimeLine {
             unix_ns: 3,
-            pid: 7,
+            pid: Pid(7),
             name: "tokio".to_owned(),
             version: Some("1.48.0".to_owned()),
             task_ids: true,
@@ -130,7 +131,7 @@ pub(crate) fn full() -> Lines {
                 flavour: Some(Flavour::MultiThread),
                 count: 1,
                 threads: vec![RuntimeThread {
-                    tid: 9,
+                    tid: Tid(9),
                     comm: Some("worker".to_owned()),
                 }],
                 evidence: "descriptor 4".to_owned(),
@@ -150,8 +151,8 @@ pub(crate) fn full() -> Lines {
 fn hint() -> Hint {
     Hint {
         kind: HintKind::Children,
-        pid: 7,
-        pids: vec![8],
+        pid: Pid(7),
+        pids: vec![Pid(8)],
         text: "its child".to_owned(),
         remedy: "watch it".to_owned(),
     }
@@ -160,8 +161,8 @@ fn hint() -> Hint {
 fn full_request() -> Request {
     let address = "[::1]:8080".parse().ok();
     let culprit = Culprit {
-        pid: 7,
-        tid: 9,
+        pid: Pid(7),
+        tid: Tid(9),
         comm: Some("worker".into()),
         task: Some(31),
         request: Some("GET /slow".into()),
@@ -184,7 +185,7 @@ fn full_request() -> Request {
         at_ns: cause as u64,
         dur_ns: 1,
         cause,
-        tid: Some(8),
+        tid: Some(Tid(8)),
         cpu: Some(1),
         detail: detail.clone(),
         culprit: Some(culprit.clone()),
@@ -195,7 +196,7 @@ fn full_request() -> Request {
     }
     Request {
         figures: Figures {
-            pid: 7,
+            pid: Pid(7),
             protocol: Protocol::Http2,
             status: Some(200),
             arrival_ns: 1,
@@ -214,7 +215,7 @@ fn full_request() -> Request {
             budget,
         },
         conn: Conn {
-            id: 1,
+            id: ConnId(1),
             local: address,
             peer: address,
             nth: 1,
@@ -239,7 +240,7 @@ fn full_figures() -> ProcessFigures {
         syscall: Some("futex"),
         object: Some("/srv/data".to_owned()),
         peer: "127.0.0.1:80".parse().ok(),
-        pid: Some(7),
+        pid: Some(Pid(7)),
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
         pool: true,
@@ -290,11 +291,11 @@ fn full_figures() -> ProcessFigures {
             p99_ns: Some(1),
         }],
         workers: vec![ProcessWorkers {
-            pid: 7,
+            pid: Pid(7),
             count: 1,
             none_free_ns: 1,
             threads: vec![WorkerTotals {
-                tid: 9,
+                tid: Tid(9),
                 comm: Some("worker".to_owned()),
                 longest: Some(LongestTurn {
                     dur_ns: 1,
@@ -319,10 +320,10 @@ fn full_totals() -> Totals {
     Totals {
         figures: full_figures(),
         targets: vec![TargetTotals {
-            pid: 7,
+            pid: Pid(7),
             comm: Some("server".to_owned()),
             processes: 1,
-            pids: vec![7],
+            pids: vec![Pid(7)],
             figures: full_figures(),
         }],
         targets_other: 1,
@@ -337,8 +338,8 @@ fn full_totals() -> Totals {
             queue_p99_ns: Some(2),
             queue_max_ns: Some(2),
             longest: vec![LongPoll {
-                pid: 7,
-                tid: 9,
+                pid: Pid(7),
+                tid: Tid(9),
                 task: Some(31),
                 start_unix_ns: 3,
                 dur_ns: 2,
@@ -379,7 +380,7 @@ pub(crate) fn bare() -> Lines {
         timeline,
     } = &mut lines.request;
     // The name of a process comes from the lines before, which do not have this one.
-    figures.pid = 6;
+    figures.pid = Pid(6);
     figures.unsent_bytes = 0;
     figures.protocol = Protocol::Http1;
     figures.rss = Rss::default();

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::model::id::{Pid, Tid};
+
 /// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PollTotals {
@@ -37,9 +39,9 @@ pub struct PollTotals {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LongPoll {
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// The runtime's id of the task, where proved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<u64>,

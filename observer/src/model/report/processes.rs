@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
+use crate::model::id::{Pid, Tid};
+
 /// Memory of one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProcessMemory {
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// Resident memory at the last look, bytes.
     pub rss_bytes: u64,
     /// Most resident memory at any look, bytes.
@@ -21,7 +23,7 @@ pub struct ProcessMemory {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProcessWorkers {
     /// Process.
-    pub pid: u32,
+    pub pid: Pid,
     /// How many workers were seen.
     pub count: u64,
     /// Time in which requests waited to be read while none of them was free, ns.
@@ -53,7 +55,7 @@ pub struct PoolTotals {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WorkerTotals {
     /// Thread.
-    pub tid: u32,
+    pub tid: Tid,
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::model::cause::{Budget, Cause};
+use crate::model::id::Pid;
 use crate::model::request::HeldBy;
 
 /// Latency quantiles to three significant digits; `min`, `mean` and `max` are exact. All in ns.
@@ -95,7 +96,7 @@ pub struct WaitedFor {
     pub peer: Option<SocketAddr>,
     /// Process that was waited behind.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
+    pub pid: Option<Pid>,
     /// Name of the thread that was waited behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::id::Pid;
+
 /// Names that are remembered. There are as many processes at once as are watched, which is fewer, and those that ended.
 const MAX_NAMES: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    names: BTreeMap<u32, Name>,
+    names: BTreeMap<Pid, Name>,
     /// Some made room, or found none.
     was_full: bool,
     /// Requests that found no name since then.
@@ -24,7 +26,7 @@ struct Name {
 
 impl Names {
     /// Process `pid` is called so from now on. Where there is no room, the names of those that ended make some.
-    pub(super) fn add(&mut self, pid: u32, comm: &str) {
+    pub(super) fn add(&mut self, pid: Pid, comm: &str) {
         if self.names.len() >= MAX_NAMES && !self.names.contains_key(&pid) {
             self.was_full = true;
             self.names.retain(|_, name| !name.may_go);
@@ -40,14 +42,14 @@ impl Names {
     }
 
     /// The name of process `pid` may make room: it ended.
-    pub(super) fn may_go(&mut self, pid: u32) {
+    pub(super) fn may_go(&mut self, pid: Pid) {
         if let Some(name) = self.names.get_mut(&pid) {
             name.may_go = true;
         }
     }
 
     /// The name of a request's process. Counts where it may be one that made room.
-    pub(super) fn of(&mut self, pid: u32) -> Option<&str> {
+    pub(super) fn of(&mut self, pid: Pid) -> Option<&str> {
         let name = self.names.get(&pid);
         if name.is_none() && self.was_full {
             self.nameless_in_window += 1;
@@ -74,14 +76,14 @@ mod tests {
     #[test]
     fn who_ended_makes_room_and_who_lives_keeps_its_name() {
         let mut names = Names::default();
-        names.add(1, "master");
+        names.add(Pid(1), "master");
         for pid in 2..=3 * MAX_NAMES as u32 {
-            names.add(pid, "child");
-            names.may_go(pid);
+            names.add(Pid(pid), "child");
+            names.may_go(Pid(pid));
         }
-        assert_eq!(names.of(1), Some("master"));
+        assert_eq!(names.of(Pid(1)), Some("master"));
         assert_eq!(names.nameless_in_run(), 0);
-        assert_eq!(names.of(2), None);
+        assert_eq!(names.of(Pid(2)), None);
         assert_eq!((names.nameless_in_window(), names.nameless_in_run()), (1, 1));
         assert_eq!((names.nameless_in_window(), names.nameless_in_run()), (0, 1));
         assert!(names.names.len() <= MAX_NAMES);
@@ -90,8 +92,8 @@ mod tests {
     #[test]
     fn a_name_that_nobody_gave_is_not_missed() {
         let mut names = Names::default();
-        names.add(1, "server");
-        assert_eq!(names.of(2), None);
+        names.add(Pid(1), "server");
+        assert_eq!(names.of(Pid(2)), None);
         assert_eq!(names.nameless_in_run(), 0);
     }
 
@@ -99,10 +101,10 @@ mod tests {
     fn where_nobody_ended_a_name_finds_no_room_and_that_is_counted() {
         let mut names = Names::default();
         for pid in 0..=MAX_NAMES as u32 {
-            names.add(pid, "server");
+            names.add(Pid(pid), "server");
         }
-        assert_eq!(names.of(0), Some("server"));
-        assert_eq!(names.of(MAX_NAMES as u32), None);
+        assert_eq!(names.of(Pid(0)), Some("server"));
+        assert_eq!(names.of(Pid(MAX_NAMES as u32)), None);
         assert_eq!(names.nameless_in_run(), 1);
     }
 }

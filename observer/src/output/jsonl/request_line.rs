@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use crate::model::cause::{Budget, Cause};
+use crate::model::id::{ConnId, Pid, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::request::{Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
 use crate::output::{SCHEMA_VERSION, Why};
@@ -16,7 +17,7 @@ use crate::summary::without_query;
 pub(super) struct RequestLine<'a> {
     v: u32,
     r#type: &'static str,
-    pid: u32,
+    pid: Pid,
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<&'a str>,
     conn: ConnView,
@@ -50,7 +51,7 @@ fn is_http1(protocol: &Protocol) -> bool {
 
 #[derive(Serialize)]
 struct ConnView {
-    id: u64,
+    id: ConnId,
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +97,7 @@ struct SpanView<'a> {
     dur_ns: u64,
     cause: Cause,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tid: Option<u32>,
+    tid: Option<Tid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,8 +120,8 @@ struct SpanView<'a> {
 
 #[derive(Serialize)]
 struct CulpritView<'a> {
-    pid: u32,
-    tid: u32,
+    pid: Pid,
+    tid: Tid,
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

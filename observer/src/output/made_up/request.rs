@@ -2,6 +2,7 @@
 
 use super::{PID, SECOND_NS};
 use crate::model::cause::{Budget, Cause};
+use crate::model::id::{ConnId, Pid, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 
@@ -24,7 +25,7 @@ pub(in crate::output) fn blocked(nth: u64) -> Request {
             at_ns,
             dur_ns,
             cause,
-            tid: Some(4124),
+            tid: Some(Tid(4124)),
             cpu: None,
             detail,
             culprit,
@@ -52,7 +53,7 @@ pub(in crate::output) fn blocked(nth: u64) -> Request {
             budget,
         },
         conn: Conn {
-            id: 17,
+            id: ConnId(17),
             local: Some(([127, 0, 0, 1], 8080).into()),
             peer: Some(([127, 0, 0, 1], 51212).into()),
             nth,
@@ -70,7 +71,7 @@ pub(in crate::output) fn blocked(nth: u64) -> Request {
 fn blocking() -> Culprit {
     Culprit {
         pid: PID,
-        tid: 4124,
+        tid: Tid(4124),
         comm: Some("axum-srv".into()),
         task: Some(31),
         request: Some("GET /blocking".into()),
@@ -82,8 +83,8 @@ fn blocking() -> Culprit {
 
 fn hog() -> Culprit {
     Culprit {
-        pid: 77,
-        tid: 77,
+        pid: Pid(77),
+        tid: Tid(77),
         comm: Some("hog".into()),
         task: None,
         request: None,

@@ -2,6 +2,7 @@
 
 use super::PID;
 use crate::model::cause::{Budget, Cause};
+use crate::model::id::{Pid, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, LongestTurn, OwnCost, PathTotals,
@@ -41,10 +42,10 @@ pub(in crate::output) fn totals(requests: u64) -> Totals {
 pub(in crate::output) fn totals_of_two(requests: u64) -> Totals {
     let mut totals = totals(requests);
     let mut quick = TargetTotals {
-        pid: 99,
+        pid: Pid(99),
         comm: Some("gin-srv".to_owned()),
         processes: 3,
-        pids: vec![99, 101, 102],
+        pids: [99, 101, 102].map(Pid).to_vec(),
         figures: ProcessFigures {
             protocol: Some(Protocol::Http1),
             requests: 300,
@@ -188,7 +189,7 @@ fn waited_for() -> Vec<WaitedFor> {
             syscall: None,
             object: None,
             peer: None,
-            pid: Some(77),
+            pid: Some(Pid(77)),
             comm: Some("hog".to_owned()),
             request: None,
             pool: false,
@@ -246,11 +247,11 @@ fn workers() -> ProcessWorkers {
                     request: Some("GET /blocking".to_owned()),
                     syscall: Some("clock_nanosleep"),
                 }),
-                ..worker(4124, 0.61)
+                ..worker(Tid(4124), 0.61)
             },
-            worker(4125, 0.12),
+            worker(Tid(4125), 0.12),
         ],
-        idlest: Some(worker(4125, 0.12)),
+        idlest: Some(worker(Tid(4125), 0.12)),
         pool: Some(PoolTotals {
             threads: 3,
             busy: 0.25,

@@ -77,6 +77,7 @@ fn taken_over(by: &[Successor]) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::model::id::Pid;
     use crate::output::made_up;
 
     #[test]
@@ -84,7 +85,7 @@ mod tests {
         let mut events = Events::default();
         for pid in 1..=5 {
             events.add(&ProcessLine {
-                pid,
+                pid: Pid(pid),
                 ..made_up::process()
             });
         }
@@ -100,7 +101,7 @@ mod tests {
     fn who_took_over_is_named() {
         let mut line = made_up::process();
         line.successors = vec![Successor {
-            pid: 4131,
+            pid: Pid(4131),
             comm: "axum-srv".to_owned(),
             port: 8080,
             same_socket: true,

@@ -2,6 +2,7 @@
 
 use super::budget;
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::id::Pid;
 use crate::model::report::{AtQuantiles, ProcessFigures, ProcessMemory};
 use crate::output::words::{self, NOTHING};
 
@@ -9,7 +10,7 @@ use crate::output::words::{self, NOTHING};
 const LISTED: usize = 3;
 
 /// One line for each process; `name` tells what a process is called.
-pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
     let mut lines: Vec<_> = run
         .memory
         .iter()
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn a_process_is_called_by_its_name_where_it_is_known() {
         let run = made_up::figures(1);
-        let text = plain(&lines(&run, |pid| (pid == 4120).then_some("axum-srv")));
+        let text = plain(&lines(&run, |pid| (pid == Pid(4120)).then_some("axum-srv")));
         assert_eq!(
             text,
             "memory   axum-srv (4120)  RSS 12.3 MiB, max 13.0 MiB; faults 120 minor, 2 major\n"

@@ -50,12 +50,13 @@ fn poll(poll: &LongPoll) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::model::id::{Pid, Tid};
 
     #[test]
     fn the_longest_polls_are_told_with_whose_they_were() {
         let poll = |task, request: Option<&str>| LongPoll {
-            pid: 1,
-            tid: 2,
+            pid: Pid(1),
+            tid: Tid(2),
             task,
             start_unix_ns: 3,
             dur_ns: 30_800_120,

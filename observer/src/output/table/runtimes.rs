@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::id::Pid;
 use crate::model::runtime::Flavour;
 use crate::model::runtime::RuntimeLine;
 
@@ -14,7 +15,7 @@ const REMEMBERED: usize = 1_024;
 
 /// The last line of each process.
 #[derive(Debug, Default)]
-pub(super) struct RuntimeLines(BTreeMap<u32, RuntimeLine>);
+pub(super) struct RuntimeLines(BTreeMap<Pid, RuntimeLine>);
 
 impl RuntimeLines {
     pub(super) fn add(&mut self, line: &RuntimeLine) {
@@ -24,7 +25,7 @@ impl RuntimeLines {
     }
 
     /// A line for each process of which something was seen; `name` tells what a process is called.
-    pub(super) fn lines<'a>(&self, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+    pub(super) fn lines<'a>(&self, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
         let seen = self.0.values().filter(|line| !line.runtimes.is_empty());
         seen.take(LISTED)
             .map(|runtime| line(runtime, name(runtime.pid)))
@@ -82,7 +83,7 @@ mod tests {
         let mut all = RuntimeLines::default();
         all.add(&RuntimeLine {
             unix_ns: 1,
-            pid: 7,
+            pid: Pid(7),
             name: "tokio".to_owned(),
             version: Some("1.48.0".to_owned()),
             task_ids: true,
@@ -98,7 +99,7 @@ mod tests {
                 .collect(),
             pool_threads,
         });
-        plain(&all.lines(|pid| (pid == 7).then_some("srv")))
+        plain(&all.lines(|pid| (pid == Pid(7)).then_some("srv")))
     }
 
     #[test]

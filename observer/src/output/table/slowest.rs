@@ -10,6 +10,7 @@ use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
 use super::strip::Strip;
 use super::wait;
 use crate::model::cause::Cause;
+use crate::model::id::Pid;
 use crate::model::request::{Conn, Http, Request};
 use crate::output::escape::{columns, escape};
 use crate::output::words;
@@ -37,7 +38,7 @@ struct Slow {
 
 impl Slowest {
     /// Keeps `request` if it is among the slowest, and names its process where that is given.
-    pub(super) fn add(&mut self, request: &Request, with_query: bool, pid: Option<u32>) {
+    pub(super) fn add(&mut self, request: &Request, with_query: bool, pid: Option<Pid>) {
         let latency_ns = request.figures.latency_ns;
         // Of equal ones the earlier stays.
         let place = self.kept.partition_point(|slow| slow.latency_ns >= latency_ns);
@@ -71,7 +72,7 @@ impl Slowest {
 }
 
 impl Slow {
-    fn new(request: &Request, with_query: bool, pid: Option<u32>) -> Self {
+    fn new(request: &Request, with_query: bool, pid: Option<Pid>) -> Self {
         let figures = &request.figures;
         Self {
             latency_ns: figures.latency_ns,

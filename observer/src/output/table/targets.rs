@@ -111,6 +111,7 @@ fn name(target: &TargetTotals) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::model::id::Pid;
     use crate::output::made_up;
 
     const SECOND_NS: u64 = 1_000_000_000;
@@ -128,7 +129,7 @@ mod tests {
                 "  gin-srv (99, 3 processes)       150/s   310 µs  1.90 ms  on_cpu 75%",
             ]
         );
-        assert_eq!(worst(&run).map(|target| target.pid), Some(4120));
+        assert_eq!(worst(&run).map(|target| target.pid), Some(Pid(4120)));
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
         let mut run = made_up::totals_of_two(1_180);
         run.targets[1].figures.protocol = Some(crate::model::protocol::Protocol::Other);
         run.targets.push(TargetTotals::default());
-        assert_eq!(worst(&run).map(|target| target.pid), Some(99));
+        assert_eq!(worst(&run).map(|target| target.pid), Some(Pid(99)));
         let text = plain(&lines(&run, SECOND_NS, 8));
         assert!(
             text.ends_with("  pid 0                             0/s        -        -\n"),

@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 
 use crate::model::cause::Cause;
+use crate::model::id::{Pid, Tid};
 use crate::model::report::WaitedFor;
 use crate::model::request::HeldBy;
 use crate::model::request::{Culprit, Detail, Span};
@@ -62,7 +63,7 @@ fn add(words: &mut String, link: &str, what: Option<impl Display>) {
 }
 
 /// What an interval of a request of process `pid` waited for. Empty where nothing is known.
-pub(super) fn of_span(span: &Span, pid: u32, with_query: bool) -> String {
+pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
     let Detail {
         syscall,
         object,
@@ -123,9 +124,9 @@ const fn held_by(by: HeldBy) -> &'static str {
 }
 
 /// Threads of the same process tend to have one name: it says something of others only.
-fn who(culprit: &Culprit, pid: u32) -> String {
+fn who(culprit: &Culprit, pid: Pid) -> String {
     match &culprit.comm {
-        _ if culprit.tid == 0 => "an idle CPU".to_owned(),
+        _ if culprit.tid == Tid::NONE => "an idle CPU".to_owned(),
         Some(comm) if culprit.pid != pid => format!("tid {} ({comm})", culprit.tid),
         _ => match culprit.task {
             Some(task) => format!("task {task}"),
@@ -151,7 +152,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         held_by: by,
     } = waited;
     let behind = match (comm, pid) {
-        (_, Some(0)) => Some("an idle CPU".to_owned()),
+        (_, Some(Pid::NONE)) => Some("an idle CPU".to_owned()),
         (Some(comm), Some(pid)) => Some(format!("{comm} ({pid})")),
         (Some(comm), None) => Some(comm.clone()),
         (None, pid) => pid.map(|pid| format!("pid {pid}")),
@@ -179,14 +180,17 @@ mod tests {
     #[test]
     fn a_blocked_worker_is_told_with_what_blocked_it() {
         let request = made_up::blocked(1);
-        let words = of_span(&request.timeline[0], 4120, false);
+        let words = of_span(&request.timeline[0], Pid(4120), false);
         assert_eq!(words, "behind task 31 in clock_nanosleep for GET /blocking");
     }
 
     #[test]
     fn a_cpu_is_told_with_who_had_it() {
         let request = made_up::blocked(1);
-        assert_eq!(of_span(&request.timeline[1], 4120, false), "behind tid 77 (hog)");
+        assert_eq!(
+            of_span(&request.timeline[1], Pid(4120), false),
+            "behind tid 77 (hog)"
+        );
     }
 
     #[test]
@@ -197,7 +201,7 @@ mod tests {
         let culprit = span.culprit.as_mut().unwrap();
         culprit.syscall = None;
         culprit.function = Some("serde_json::ser::to_vec".into());
-        let words = of_span(&span, 4120, false);
+        let words = of_span(&span, Pid(4120), false);
         assert_eq!(words, "behind task 31 for GET /blocking: serde_json::ser::to_vec");
     }
 
@@ -209,7 +213,7 @@ mod tests {
             note: Some("made up"),
             ..Detail::default()
         };
-        assert_eq!(of_span(&span, 77, false), "in futex behind tid 77 (made up)");
+        assert_eq!(of_span(&span, Pid(77), false), "in futex behind tid 77 (made up)");
     }
 
     #[test]
@@ -224,7 +228,7 @@ mod tests {
             ..Detail::default()
         };
         assert_eq!(
-            of_span(&span, 7, false),
+            of_span(&span, Pid(7), false),
             "200 B unsent, Nagle's algorithm, no TCP_NODELAY"
         );
     }
@@ -233,8 +237,8 @@ mod tests {
     fn query_strings_are_dropped_unless_asked_for() {
         let mut span = made_up::blocked(1).timeline[0].clone();
         span.culprit.as_mut().unwrap().request = Some("GET /blocking?token=secret".into());
-        assert!(of_span(&span, 4120, false).ends_with("for GET /blocking"));
-        assert!(of_span(&span, 4120, true).ends_with("for GET /blocking?token=secret"));
+        assert!(of_span(&span, Pid(4120), false).ends_with("for GET /blocking"));
+        assert!(of_span(&span, Pid(4120), true).ends_with("for GET /blocking?token=secret"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the workers did, and what is wrong where that is clear.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use crate::model::id::Pid;
 use crate::model::report::{LongestTurn, ProcessFigures, ProcessWorkers, WorkerTotals};
 use crate::output::words;
 
@@ -11,7 +12,7 @@ const PROCESSES_LISTED: usize = 3;
 const WORKERS_LISTED: usize = 4;
 
 /// A line for each process; `name` tells what a process is called.
-pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(u32) -> Option<&'a str>) -> Vec<Line> {
+pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
     let mut lines: Vec<_> = run
         .workers
         .iter()
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn the_longest_turn_is_told_with_what_it_did() {
         let run = made_up::figures(1);
-        let text = plain(&lines(&run, |pid| (pid == 4120).then_some("axum-srv")));
+        let text = plain(&lines(&run, |pid| (pid == Pid(4120)).then_some("axum-srv")));
         assert_eq!(
             text,
             "workers  axum-srv (4120)  2 busy 61 %, 12 %; none free for waiting requests 310 ms; \

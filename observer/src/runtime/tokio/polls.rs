@@ -90,8 +90,8 @@ impl Polls {
         let waited_ns = poll.start_ns.checked_sub(poll.queued_ns);
         Some(Poll {
             task: self.proved(Pid(event.tgid), poll.task),
-            pid: event.tgid,
-            tid: event.header.tid,
+            pid: Pid(event.tgid),
+            tid: Tid(event.header.tid),
             start_ns: poll.start_ns,
             dur_ns: event.header.at_ns.saturating_sub(poll.start_ns),
             queued_for_ns: waited_ns.filter(|_| poll.queued_ns != 0),

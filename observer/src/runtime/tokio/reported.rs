@@ -28,13 +28,13 @@ struct Report {
 impl Reported {
     /// Takes note of what was found out about a process.
     pub(crate) fn found(&mut self, line: &RuntimeLine) {
-        self.0.remove(&Pid(line.pid));
+        self.0.remove(&line.pid);
         if line.task_ids {
             let report = Report {
                 line: line.clone(),
                 roles: Roles::default(),
             };
-            self.0.insert(Pid(line.pid), report);
+            self.0.insert(line.pid, report);
         }
     }
 
@@ -112,7 +112,7 @@ fn at_work(runtime: &Workers) -> RuntimeAtWork {
             .iter()
             .take(LISTED)
             .map(|(&tid, comm)| RuntimeThread {
-                tid: tid.0,
+                tid,
                 comm: comm.as_deref().map(str::to_owned),
             })
             .collect(),
@@ -133,7 +133,7 @@ mod tests {
     fn proved(pool_threads: Option<u64>) -> RuntimeLine {
         RuntimeLine {
             unix_ns: 1,
-            pid: PID.0,
+            pid: PID,
             name: "tokio".to_owned(),
             version: None,
             task_ids: true,

@@ -15,6 +15,7 @@ use super::serving::Serving;
 use super::targets::{Change, Targets, choice};
 use super::unsent::Unsent;
 use crate::event::{self, Event, Tick};
+use crate::model::id::Pid;
 use crate::source::{Batch, Merge, Source, Status};
 
 /// How long to wait between drains that find little. A wake-up of userspace per record would cost the target
@@ -65,7 +66,7 @@ impl LiveSource {
     pub fn new(
         mut kernel_half: KernelHalf,
         options: &Options,
-        runtimes: impl Iterator<Item = (u32, Option<Found>)>,
+        runtimes: impl Iterator<Item = (Pid, Option<Found>)>,
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
         let mut merge = Merge::default();

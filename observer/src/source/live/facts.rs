@@ -9,6 +9,7 @@ use procfs::process::Process;
 use super::targets::{Change, Targets, look};
 use crate::event::{self, Event, text_field};
 use crate::model::full::{Full, Table};
+use crate::model::id::{Pid, Tid};
 use crate::source::Merge;
 use crate::syscall;
 
@@ -17,8 +18,8 @@ const MAX_NAMED: usize = 16_384;
 
 /// Adds facts to the merge.
 pub(super) struct Facts {
-    names: HashMap<u32, String>,
-    named_fds: BTreeSet<(u32, i32)>,
+    names: HashMap<Tid, String>,
+    named_fds: BTreeSet<(Pid, i32)>,
     own_cpu_ns: u64,
     /// Descriptors that were not named.
     pub(super) full: Full,
@@ -40,7 +41,7 @@ impl Facts {
             && out.flags & observer_common::flags::PREEMPTED == 0
             && let Some(fd) = syscall::blocking_fd(out.syscall, out.args[0] as u32)
         {
-            self.name_fd(out.header.at_ns, out.tgid, fd, merge);
+            self.name_fd(out.header.at_ns, Pid(out.tgid), fd, merge);
         }
     }
 
@@ -54,7 +55,7 @@ impl Facts {
         }
     }
 
-    fn name_fd(&mut self, at_ns: u64, pid: u32, fd: i32, merge: &mut Merge) {
+    fn name_fd(&mut self, at_ns: u64, pid: Pid, fd: i32, merge: &mut Merge) {
         if self.named_fds.contains(&(pid, fd)) {
             return;
         }
@@ -114,8 +115,8 @@ impl Facts {
     }
 }
 
-fn memory(now_ns: u64, pid: u32) -> Option<event::Memory> {
-    let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+fn memory(now_ns: u64, pid: Pid) -> Option<event::Memory> {
+    let process = Process::new(i32::try_from(pid.0).ok()?).ok()?;
     let stat = process.stat().ok()?;
     let rss_bytes = stat.rss * procfs::page_size();
     Some(event::Memory::new(

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use aya_obj::generated::{bpf_attach_type, bpf_cmd};
 
 use super::direct::bpf;
+use crate::model::id::Pid;
 
 /// `union bpf_attr` of `BPF_LINK_CREATE` for an iterator (`include/uapi/linux/bpf.h`).
 #[repr(C)]
@@ -40,11 +41,11 @@ struct IteratorCreate {
 }
 
 /// Runs `program` on each descriptor of each of these processes.
-pub(super) fn run(program: BorrowedFd<'_>, pids: &[u32]) -> Result<()> {
+pub(super) fn run(program: BorrowedFd<'_>, pids: &[Pid]) -> Result<()> {
     for &pid in pids {
         let about = OfTask {
             tid: 0,
-            pid,
+            pid: pid.0,
             descriptor: 0,
             reserved: 0,
         };

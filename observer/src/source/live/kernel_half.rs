@@ -18,6 +18,7 @@ use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
 use super::targets::{InKernel, look};
 use super::{direct, found, offsets, rings, stolen};
+use crate::model::id::Pid;
 
 /// The compiled kernel half.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -26,7 +27,7 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observe
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Processes that are watched from the start.
-    pub pids: Vec<u32>,
+    pub pids: Vec<Pid>,
     /// Their children are watched too, those that are there and those to come.
     pub follow: bool,
     /// Whoever listens on one of these ports, in observer's network, is watched too, from then on.
@@ -34,7 +35,7 @@ pub struct Options {
     /// Ports on which they listen, each with the number of the network namespace, where known.
     pub ports: Vec<(u16, Option<u32>)>,
     /// Ports on which somebody listens in the network of a watched process.
-    pub listeners: Vec<(u32, u16)>,
+    pub listeners: Vec<(Pid, u16)>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
     /// Functions of watched processes whose runtime's polls are recorded.
@@ -131,7 +132,7 @@ impl KernelHalf {
     }
 
     /// Finds the sockets that process `pid`, which is watched, holds already.
-    pub(super) fn find_sockets(&self, pid: u32) {
+    pub(super) fn find_sockets(&self, pid: Pid) {
         if let Some(finder) = &self.finder {
             // Where it has ended, there are none. Where the kernel refuses it, that was reported of the others.
             let _ = found::run(finder.as_fd(), &[pid]);
@@ -161,7 +162,7 @@ impl KernelHalf {
 
 /// Loads the compiled object with the constants and sizes of this kernel and these options.
 fn load_object(options: &Options, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> {
-    let only_target: u32 = if let [pid] = options.pids[..] { pid } else { 0 };
+    let only_target: u32 = if let [pid] = options.pids[..] { pid.0 } else { 0 };
     // The kernel sets the memory of this one aside before anything is put in.
     let queued = if options.polls.is_empty() {
         1
@@ -204,7 +205,7 @@ fn watch_ports(ebpf: &mut Ebpf, options: &Options) -> Result<Array<MapData, u32>
 /// Says on which ports, in observer's network, whoever begins to listen is to be watched.
 fn await_ports(ebpf: &mut Ebpf, options: &Options) -> Result<HashMap<MapData, u32, u32>> {
     let mut awaited = map(ebpf, names::map::AWAITED)?;
-    let network = look::network(std::process::id()).unwrap_or(limits::ANY_NETWORK);
+    let network = look::network(Pid(std::process::id())).unwrap_or(limits::ANY_NETWORK);
     for &port in &options.awaited {
         let most = limits::MAX_AWAITED_PORTS;
         HashMap::insert(&mut awaited, u32::from(port), network, 0)

@@ -2,24 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::id::Pid;
+
 /// A process that has not ended.
 pub(super) struct Listed {
-    pub(super) pid: u32,
-    pub(super) parent: u32,
+    pub(super) pid: Pid,
+    pub(super) parent: Pid,
     pub(super) comm: String,
     /// When it was started, in clock ticks since the machine was.
     pub(super) started_ticks: u64,
 }
 
 /// All of them, by number.
-pub(super) fn all() -> BTreeMap<u32, Listed> {
+pub(super) fn all() -> BTreeMap<Pid, Listed> {
     let all = procfs::process::all_processes().into_iter().flatten();
     all.filter_map(|process| {
         let stat = process.ok()?.stat().ok()?;
-        let pid = u32::try_from(stat.pid).ok()?;
+        let pid = Pid(u32::try_from(stat.pid).ok()?);
         let listed = Listed {
             pid,
-            parent: u32::try_from(stat.ppid).unwrap_or(0),
+            parent: u32::try_from(stat.ppid).map_or(Pid::NONE, Pid),
             comm: stat.comm,
             started_ticks: stat.starttime,
         };
@@ -30,7 +32,7 @@ pub(super) fn all() -> BTreeMap<u32, Listed> {
 }
 
 /// Those that process `pid` started, and those started by these: parents before their children.
-pub(super) fn started_by(pid: u32, all: &BTreeMap<u32, Listed>) -> Vec<u32> {
+pub(super) fn started_by(pid: Pid, all: &BTreeMap<Pid, Listed>) -> Vec<Pid> {
     let mut started = Vec::new();
     // Numbers are reused while this reads: a circle is possible.
     let mut seen = BTreeSet::from([pid]);
@@ -47,7 +49,7 @@ pub(super) fn started_by(pid: u32, all: &BTreeMap<u32, Listed>) -> Vec<u32> {
 }
 
 /// Who started process `pid`, and who started that one, and so on.
-pub(super) fn ancestors(pid: u32, all: &BTreeMap<u32, Listed>) -> BTreeSet<u32> {
+pub(super) fn ancestors(pid: Pid, all: &BTreeMap<Pid, Listed>) -> BTreeSet<Pid> {
     let mut ancestors = BTreeSet::new();
     let mut at = pid;
     while let Some(parent) = all.get(&at).map(|other| other.parent)
@@ -62,8 +64,9 @@ pub(super) fn ancestors(pid: u32, all: &BTreeMap<u32, Listed>) -> BTreeSet<u32> 
 mod tests {
     use super::*;
 
-    fn table(parents: &[(u32, u32)]) -> BTreeMap<u32, Listed> {
+    fn table(parents: &[(u32, u32)]) -> BTreeMap<Pid, Listed> {
         let listed = |&(pid, parent)| {
+            let (pid, parent) = (Pid(pid), Pid(parent));
             let listed = Listed {
                 pid,
                 parent,
@@ -78,15 +81,15 @@ mod tests {
     #[test]
     fn descendants_come_after_their_parents_and_a_circle_ends() {
         let all = table(&[(7, 1), (8, 7), (9, 8), (10, 7), (11, 12), (12, 11)]);
-        let started = started_by(7, &all);
+        let started = started_by(Pid(7), &all);
         assert_eq!(
             started.iter().collect::<BTreeSet<_>>(),
-            [8, 9, 10].iter().collect()
+            [Pid(8), Pid(9), Pid(10)].iter().collect()
         );
-        let place = |pid| started.iter().position(|started| *started == pid);
+        let place = |pid| started.iter().position(|started| *started == Pid(pid));
         assert!(place(8) < place(9));
-        assert_eq!(started_by(11, &all), [12]);
-        assert_eq!(ancestors(9, &all), BTreeSet::from([1, 7, 8]));
-        assert_eq!(ancestors(11, &all), BTreeSet::from([11, 12]));
+        assert_eq!(started_by(Pid(11), &all), [Pid(12)]);
+        assert_eq!(ancestors(Pid(9), &all), BTreeSet::from([1, 7, 8].map(Pid)));
+        assert_eq!(ancestors(Pid(11), &all), BTreeSet::from([11, 12].map(Pid)));
     }
 }

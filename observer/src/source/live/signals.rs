@@ -15,6 +15,7 @@ pub(super) use hooks::{Hook, SAMPLE};
 use super::stacks::clock::Clocks;
 use super::types::Types;
 use super::{direct, found};
+use crate::model::id::Pid;
 
 /// What became of one signal.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub(super) struct Attacher<'a> {
     /// Where aya is not to load the programs itself.
     pub(super) direct: Option<direct::Programs>,
     /// Whose sockets are found.
-    pub(super) pids: &'a [u32],
+    pub(super) pids: &'a [Pid],
     /// How often a second the clocks tick; 0 leaves the signal out.
     pub(super) sample_hz: u32,
     /// The clocks, which rest.
@@ -57,7 +58,7 @@ impl<'a> Attacher<'a> {
         ebpf: &'a mut Ebpf,
         btf: &'a Btf,
         kernel: &'a Types,
-        pids: &'a [u32],
+        pids: &'a [Pid],
         sample_hz: u32,
     ) -> Self {
         Self {

@@ -6,6 +6,8 @@ use std::fs;
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::Process;
 
+use crate::model::id::Pid;
+
 /// What the descriptors of a process are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Descriptors {
@@ -16,7 +18,7 @@ pub(super) struct Descriptors {
 }
 
 /// What the descriptors of process `pid` are; nothing where that may not be seen, or it has ended.
-pub(super) fn descriptors(pid: u32) -> Descriptors {
+pub(super) fn descriptors(pid: Pid) -> Descriptors {
     let mut descriptors = Descriptors::default();
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return descriptors;
@@ -52,7 +54,7 @@ pub(super) fn tcp_listening(of: &Process) -> BTreeMap<u64, u16> {
 }
 
 /// Unix stream sockets of the network namespace of process `pid` that listen: path by number.
-pub(super) fn unix_listening(pid: u32) -> BTreeMap<u64, String> {
+pub(super) fn unix_listening(pid: Pid) -> BTreeMap<u64, String> {
     let table = fs::read(format!("/proc/{pid}/net/unix")).unwrap_or_default();
     String::from_utf8_lossy(&table)
         .lines()
@@ -99,7 +101,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         let _listener = UnixListener::bind(&path).unwrap();
-        let me = std::process::id();
+        let me = Pid(std::process::id());
         let listening = unix_listening(me);
         let mine = descriptors(me)
             .sockets

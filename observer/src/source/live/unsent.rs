@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::socket_info::{Info, SocketInfo};
 use crate::event::Event;
 use crate::model::full::{Full, Table};
+use crate::model::id::ConnId;
 use crate::source::Merge;
 
 /// Before this, the connection's next event will tell, as a rule, ns.
@@ -31,7 +32,7 @@ const MAX_WAITING: usize = 65_536;
 /// The connections with unsent bytes.
 #[derive(Default)]
 pub(super) struct Unsent {
-    waiting: FxHashMap<u64, Waiting>,
+    waiting: FxHashMap<ConnId, Waiting>,
     info: SocketInfo,
     /// Connections that are not asked about.
     pub(super) full: Full,
@@ -51,17 +52,19 @@ impl Unsent {
             Event::Held(event) => self.wait_for(event),
             // What it left unsent itself has a record of its own.
             Event::Send(event, _) if event.result > 0 => {
-                self.is_over(event.conn, |sent_ns| sent_ns < event.header.at_ns);
+                self.is_over(ConnId(event.conn), |sent_ns| sent_ns < event.header.at_ns);
             }
-            Event::Left(event) => self.is_over(event.conn, |sent_ns| sent_ns == event.sent_ns),
-            Event::Connection(event) if event.new_state == tcp::CLOSE => self.is_over(event.conn, |_| true),
+            Event::Left(event) => self.is_over(ConnId(event.conn), |sent_ns| sent_ns == event.sent_ns),
+            Event::Connection(event) if event.new_state == tcp::CLOSE => {
+                self.is_over(ConnId(event.conn), |_| true);
+            }
             _ => {}
         }
     }
 
     /// Waits for what a send left. Events come CPU by CPU: one of an earlier send can come later.
     fn wait_for(&mut self, event: &common::Held) {
-        let known = self.waiting.get(&event.conn);
+        let known = self.waiting.get(&ConnId(event.conn));
         if known.is_none() && self.waiting.len() >= MAX_WAITING {
             self.full.count(Table::Unsent, 1);
         } else if known.is_none_or(|known| known.event.sent_ns < event.sent_ns) {
@@ -69,12 +72,12 @@ impl Unsent {
                 event: *event,
                 due_ns: event.sent_ns.saturating_add(PATIENCE_NS),
             };
-            self.waiting.insert(event.conn, waiting);
+            self.waiting.insert(ConnId(event.conn), waiting);
         }
     }
 
     /// Does not wait any more for what a connection's send left, if the time of that send is as asked.
-    fn is_over(&mut self, conn: u64, of_send: impl FnOnce(u64) -> bool) {
+    fn is_over(&mut self, conn: ConnId, of_send: impl FnOnce(u64) -> bool) {
         if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.get(&conn)
             && of_send(waiting.event.sent_ns)
@@ -85,7 +88,7 @@ impl Unsent {
 
     /// Asks about those for which it is time.
     pub(super) fn ask(&mut self, now_ns: u64, merge: &mut Merge) {
-        let due: Vec<u64> = self
+        let due: Vec<ConnId> = self
             .waiting
             .iter()
             .filter(|(_, waiting)| waiting.due_ns <= now_ns)
@@ -141,7 +144,10 @@ mod tests {
     fn waits_for(events: &[Event<'_>]) -> Option<u64> {
         let mut unsent = Unsent::default();
         events.iter().for_each(|event| unsent.on_event(event));
-        unsent.waiting.get(&0).map(|waiting| waiting.event.sent_ns)
+        unsent
+            .waiting
+            .get(&ConnId(0))
+            .map(|waiting| waiting.event.sent_ns)
     }
 
     fn held(sent_ns: u64) -> Held {

@@ -9,6 +9,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
+use crate::model::id::Pid;
 use crate::model::report::WaitedFor;
 use crate::model::request::{HeldBy, LongestWait};
 
@@ -92,7 +93,7 @@ struct Key<'a> {
     syscall: Option<&'a str>,
     object: Option<&'a str>,
     peer: Option<SocketAddr>,
-    pid: Option<u32>,
+    pid: Option<Pid>,
     comm: Option<&'a str>,
     request: Option<&'a str>,
     pool: bool,

@@ -1,6 +1,7 @@
 //! Each trouble by its evidence, and silence where it is not clear.
 
 use super::*;
+use crate::model::id::Tid;
 use crate::model::report::WorkerTotals;
 
 fn p99(parts: &[(Cause, u64)], waited_for: Vec<WaitedFor>) -> BandMeans {
@@ -23,7 +24,7 @@ fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
         syscall: (cause == Cause::WorkerBlocked).then_some("clock_nanosleep"),
         object: None,
         peer: None,
-        pid: Some(pid),
+        pid: Some(Pid(pid)),
         comm: Some(comm.to_owned()),
         request: Some("GET /slow".to_owned()),
         pool: false,
@@ -34,14 +35,14 @@ fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
 
 fn workers(shares: &[(f64, f64)]) -> Vec<ProcessWorkers> {
     let worker = |(index, &(busy, parked)): (usize, &(f64, f64))| WorkerTotals {
-        tid: 8 + index as u32,
+        tid: Tid(8 + index as u32),
         busy,
         parked,
         ..WorkerTotals::default()
     };
     let threads: Vec<_> = shares.iter().enumerate().map(worker).collect();
     vec![ProcessWorkers {
-        pid: 7,
+        pid: Pid(7),
         count: shares.len() as u64,
         idlest: threads.last().cloned(),
         threads,
@@ -212,7 +213,7 @@ fn a_pool_with_room_is_not_exhausted_and_its_threads_are_no_blocked_workers() {
 fn of_several_processes_the_one_that_was_waited_behind_is_judged() {
     let mut processes = workers(&[(0.98, 0.0), (0.95, 0.0)]);
     let idle = ProcessWorkers {
-        pid: 9,
+        pid: Pid(9),
         ..workers(&[(0.1, 0.9)]).remove(0)
     };
     processes.push(idle);

@@ -6,6 +6,7 @@ use observer::event::{
     TargetAdded, TargetGone, ThreadName, Tick,
 };
 use observer::model::full::Table;
+use observer::model::id::{Pid, Tid};
 use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
 use syscalls::Sysno;
 
@@ -28,28 +29,28 @@ impl Machine {
                 Activity::Blocked
             };
             let tid = self.new_thread(pid, activity);
-            let name = ThreadName::new(self.at_ns(), pid, tid, *b"worker\0\0\0\0\0\0\0\0\0\0");
+            let name = ThreadName::new(self.at_ns(), Pid(pid), Tid(tid), *b"worker\0\0\0\0\0\0\0\0\0\0");
             self.record(&name);
         }
-        let port = Port::new(self.at_ns(), PIDS[0], PORT);
+        let port = Port::new(self.at_ns(), Pid(PIDS[0]), PORT);
         self.record(&port);
         let runtime = Runtime {
             task_ids: 1,
             schedulers: 1,
-            ..Runtime::new(self.at_ns(), PIDS[0], "tokio", "1.48.0", "made up")
+            ..Runtime::new(self.at_ns(), Pid(PIDS[0]), "tokio", "1.48.0", "made up")
         };
         self.record(&runtime);
-        self.look(PIDS[0]);
+        self.look(Pid(PIDS[0]));
     }
 
     /// A process is looked at: it listens, and so does a child of its.
-    fn look(&mut self, pid: u32) {
+    fn look(&mut self, pid: Pid) {
         let own = Listener::tcp(self.at_ns(), pid, pid, 1, PORT);
-        self.record(&own.of(1, "server"));
-        let childs = Listener::tcp(self.at_ns(), pid + 1, pid, 1, PORT);
+        self.record(&own.of(Pid(1), "server"));
+        let childs = Listener::tcp(self.at_ns(), Pid(pid.0 + 1), pid, 1, PORT);
         self.record(&childs.of(pid, "worker"));
         let unix = Listener::unix(self.at_ns(), pid, pid, 2, "/run/\x1b.sock");
-        self.record(&unix.of(1, "server"));
+        self.record(&unix.of(Pid(1), "server"));
         let looked = Looked::new(self.at_ns(), pid, "server", 3, false);
         self.record(&looked);
     }
@@ -108,9 +109,16 @@ impl Machine {
         if change == ProcessChange::Exit {
             // The kernel tells of the end first, and then the thread leaves its CPU for the last time.
             self.leave(index, Activity::Ended, (Sysno::exit as i32, [0; 4], DEAD), how);
-            let successor = Successor::new(self.at_ns(), thread.pid, 7_000, "server", PORT, how & 32 != 0);
+            let successor = Successor::new(
+                self.at_ns(),
+                Pid(thread.pid),
+                Pid(7_000),
+                "server",
+                PORT,
+                how & 32 != 0,
+            );
             self.record(&successor);
-            let ended = Ended::new(self.at_ns(), thread.pid, PORT, 1);
+            let ended = Ended::new(self.at_ns(), Pid(thread.pid), PORT, 1);
             self.record(&ended);
         }
     }
@@ -127,16 +135,16 @@ impl Machine {
     }
 
     pub(super) fn tell_fact(&mut self, who: u8, how: u8) {
-        let (at_ns, pid) = (self.at_ns(), PIDS[usize::from(who) % PIDS.len()]);
+        let (at_ns, pid) = (self.at_ns(), Pid(PIDS[usize::from(who) % PIDS.len()]));
         let amount = u64::from(how);
         match how % 8 {
             0 => self.record(&FdName::new(at_ns, pid, 7, "/var/lib/data")),
             1 => self.record(&FdName::new(at_ns, pid, i32::from(how), "socket:[4026]")),
             2 => self.record(&Memory::new(at_ns, pid, amount << 12, amount, amount / 9)),
             3 => self.look(pid),
-            4 => self.record(&TargetAdded::new(at_ns, 8_000, Some(pid), "child")),
-            5 => self.record(&TargetAdded::new(at_ns, 8_001, None, "later")),
-            6 => self.record(&TargetGone::new(at_ns, 8_000 + u32::from(how & 1))),
+            4 => self.record(&TargetAdded::new(at_ns, Pid(8_000), Some(pid), "child")),
+            5 => self.record(&TargetAdded::new(at_ns, Pid(8_001), None, "later")),
+            6 => self.record(&TargetGone::new(at_ns, Pid(8_000 + u32::from(how & 1)))),
             _ => self.record(&Cost::new(at_ns, amount, amount, amount << 12, amount)),
         }
     }

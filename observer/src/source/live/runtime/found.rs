@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::elf::{self, Image};
 use super::tokio::Place;
+use crate::model::id::Pid;
 
 /// Files of which it is remembered what they say, at most.
 const MOST_FILES: usize = 1024;
@@ -85,7 +86,7 @@ impl FoundBy {
 
 /// Looks for a runtime in process `pid`. Where its files cannot be read, none is found.
 #[must_use]
-pub fn look_at(pid: u32) -> Option<Found> {
+pub fn look_at(pid: Pid) -> Option<Found> {
     Files::default().look_at(pid)
 }
 
@@ -96,7 +97,7 @@ pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<Image>>);
 
 impl Files {
     /// As [`look_at`].
-    pub(super) fn look_at(&mut self, pid: u32) -> Option<Found> {
+    pub(super) fn look_at(&mut self, pid: Pid) -> Option<Found> {
         look(pid, &mut |file| self.look_into(file))
     }
 
@@ -112,10 +113,10 @@ impl Files {
     }
 }
 
-fn look(pid: u32, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<Found> {
+fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<Found> {
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-    let maps = Process::new(i32::try_from(pid).ok()?).ok()?.maps().ok()?.0;
+    let maps = Process::new(i32::try_from(pid.0).ok()?).ok()?.maps().ok()?.0;
     match look_into(&program) {
         Some(Image::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
         Some(Image::Go(image)) => return Some(image.found()),

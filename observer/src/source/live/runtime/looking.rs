@@ -6,6 +6,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 
 use super::found::{Files, Found};
+use crate::model::id::Pid;
 use crate::source::live::stacks::lets_others_go_first;
 
 /// Questions that wait for their answers, at most. A process can have ended before it is its turn.
@@ -14,7 +15,7 @@ const MAX_WAITING: usize = 128;
 /// A question about a process: the same number is another process or program later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Question {
-    pub(super) pid: u32,
+    pub(super) pid: Pid,
     number: u64,
 }
 
@@ -41,7 +42,7 @@ impl Looking {
     }
 
     /// Asks which runtime process `pid` has. `None` where that has to wait.
-    pub(super) fn ask(&mut self, pid: u32) -> Option<Question> {
+    pub(super) fn ask(&mut self, pid: Pid) -> Option<Question> {
         self.asked += 1;
         let question = Question {
             pid,

@@ -19,6 +19,7 @@ use observer_common::TaskPath;
 use super::kernel_half::KernelHalf;
 use super::targets::Change;
 use crate::event;
+use crate::model::id::Pid;
 use crate::source::Merge;
 
 use self::tokio::{Hunt, Stage};
@@ -31,14 +32,14 @@ pub(super) use seekers::Seekers;
 pub(super) struct Search {
     looking: Looking,
     /// Those with one, and those whose programs were not looked at yet.
-    targets: BTreeMap<u32, Target>,
+    targets: BTreeMap<Pid, Target>,
     /// Of these processes nothing holds any more that was known.
-    over: Vec<u32>,
+    over: Vec<Pid>,
 }
 
 #[derive(Default)]
 struct Target {
-    pid: u32,
+    pid: Pid,
     /// `None` before its program was looked at.
     found: Option<Found>,
     /// What was asked about it.
@@ -53,7 +54,7 @@ struct Target {
 
 impl Search {
     /// Of these processes, in which this was found.
-    pub(super) fn new(targets: impl Iterator<Item = (u32, Option<Found>)>) -> Result<Self> {
+    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {
             let target = Target {
                 pid,
@@ -133,7 +134,7 @@ impl Search {
         merge: &mut Merge,
     ) -> Result<()> {
         kernel_half.seekers.drain(|sample| {
-            let target = self.targets.get_mut(&sample.head.tgid);
+            let target = self.targets.get_mut(&Pid(sample.head.tgid));
             if let Some((_, hunt)) = target.and_then(|target| target.hunt.as_mut()) {
                 hunt.see(sample);
             }
@@ -156,7 +157,7 @@ impl Search {
 
 impl Target {
     /// A child of it, with a copy of its memory.
-    fn forked(&self, pid: u32) -> Self {
+    fn forked(&self, pid: Pid) -> Self {
         let told = |(path, fact): &(TaskPath, event::Runtime)| {
             let evidence = event::text(&fact.evidence);
             let fact = event::Runtime {

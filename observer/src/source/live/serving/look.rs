@@ -11,6 +11,7 @@ use super::super::processes::{self, Listed};
 use super::super::sockets::{self, Descriptors};
 use crate::event::{Full, Listener, Looked};
 use crate::model::full::Table;
+use crate::model::id::Pid;
 use crate::source::Merge;
 
 /// Processes that a watched one started and that are looked at, at most.
@@ -28,19 +29,19 @@ pub(super) fn now_ticks() -> u64 {
 
 /// What was seen of a watched process, as far as it matters once the process has ended.
 pub(super) struct Look {
-    pub(super) pid: u32,
+    pub(super) pid: Pid,
     /// Ports of its TCP sockets that listen, by number.
     pub(super) ports: BTreeMap<u64, u16>,
     /// Its network namespace, as procfs names it.
     pub(super) network: Option<String>,
     /// Whom it was started by, and who started that one, and so on.
-    pub(super) ancestors: BTreeSet<u32>,
+    pub(super) ancestors: BTreeSet<Pid>,
     /// Those that it started, and those started by these.
-    pub(super) started: Vec<u32>,
+    pub(super) started: Vec<Pid>,
 }
 
 impl Look {
-    pub(super) const fn of_nothing(pid: u32) -> Self {
+    pub(super) const fn of_nothing(pid: Pid) -> Self {
         Self {
             pid,
             ports: BTreeMap::new(),
@@ -53,14 +54,14 @@ impl Look {
     /// Looks at process `pid`, the first of its family, with those of the others that are `watched`, and tells what there is.
     /// `None` where it has ended.
     pub(super) fn at(
-        pid: u32,
-        all: &BTreeMap<u32, Listed>,
-        watched: &BTreeSet<u32>,
+        pid: Pid,
+        all: &BTreeMap<Pid, Listed>,
+        watched: &BTreeSet<Pid>,
         now_ns: u64,
         merge: &mut Merge,
     ) -> Option<Self> {
         let me = all.get(&pid)?;
-        let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+        let process = Process::new(i32::try_from(pid.0).ok()?).ok()?;
         let own = sockets::descriptors(pid);
         let mut started = processes::started_by(pid, all);
         not_reported(now_ns, started.len().saturating_sub(MAX_STARTED), merge);
@@ -125,7 +126,7 @@ impl Tables {
     fn tell(
         &self,
         holder: &Listed,
-        watched: u32,
+        watched: Pid,
         descriptors: &Descriptors,
         followed: bool,
         now_ns: u64,
@@ -160,7 +161,7 @@ pub(super) fn not_reported(now_ns: u64, count: usize, merge: &mut Merge) {
 }
 
 /// The network namespace of a process, as procfs names it.
-pub(super) fn network(pid: u32) -> Option<String> {
+pub(super) fn network(pid: Pid) -> Option<String> {
     let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
     Some(link.to_string_lossy().into_owned())
 }

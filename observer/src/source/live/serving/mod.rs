@@ -14,6 +14,7 @@ use self::succession::Search;
 use super::processes;
 use super::targets::{Change, InKernel, Targets};
 use crate::event::Event;
+use crate::model::id::Pid;
 use crate::source::Merge;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -41,7 +42,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(pids: &[u32], awaited: &[u16], now_ns: u64) -> Self {
+    pub(super) fn new(pids: &[Pid], awaited: &[u16], now_ns: u64) -> Self {
         Self {
             looks: pids.iter().copied().map(Look::of_nothing).collect(),
             searches: Vec::new(),

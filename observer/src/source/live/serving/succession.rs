@@ -10,6 +10,7 @@ use super::super::targets::{InKernel, Targets};
 use super::SECOND_NS;
 use super::look::{Look, network, not_reported};
 use crate::event::{Ended, Successor};
+use crate::model::id::Pid;
 use crate::source::Merge;
 
 /// A supervisor needs a while to start another one, ns.
@@ -29,7 +30,7 @@ pub(super) struct Search {
 
 /// One who listens where another did.
 struct Found {
-    pid: u32,
+    pid: Pid,
     comm: String,
     port: u16,
     same_socket: bool,
@@ -141,13 +142,13 @@ impl Search {
     /// A process in the network namespace of the one that ended, which can no longer be asked.
     fn neighbour(&self) -> Option<Process> {
         let wanted = self.ended.network.as_deref();
-        let is_there = |pid: u32| network(pid).as_deref() == wanted;
-        let me = std::process::id();
+        let is_there = |pid: Pid| network(pid).as_deref() == wanted;
+        let me = Pid(std::process::id());
         let pid = if is_there(me) {
             me
         } else {
             processes::all().into_keys().find(|&pid| is_there(pid))?
         };
-        Process::new(i32::try_from(pid).ok()?).ok()
+        Process::new(i32::try_from(pid.0).ok()?).ok()
     }
 }

@@ -14,6 +14,7 @@ use super::cell::Cell;
 use super::image::{Functions, Image};
 use super::maps::{FileId, executable};
 use crate::model::full::{Full, Table};
+use crate::model::id::Pid;
 
 /// Files that are kept open at once. In others no function is named, and no stack is followed through them.
 const MAX_IMAGES: usize = 256;
@@ -35,7 +36,7 @@ pub(super) struct Images {
 }
 
 impl Images {
-    pub(super) fn get(&mut self, pid: u32, map: &MemoryMap) -> Option<&Image> {
+    pub(super) fn get(&mut self, pid: Pid, map: &MemoryMap) -> Option<&Image> {
         let id = FileId::of(map);
         // What belongs to no file all has the same id.
         if !matches!(map.pathname, MMapPath::Path(_) | MMapPath::Vdso) {
@@ -71,7 +72,7 @@ impl Images {
 }
 
 /// Opens the file that is mapped, also where another has its path by now.
-fn open(pid: u32, map: &MemoryMap, path: &Path) -> io::Result<File> {
+fn open(pid: Pid, map: &MemoryMap, path: &Path) -> io::Result<File> {
     let (start, end) = map.address;
     if let Ok(file) = File::open(format!("/proc/{pid}/map_files/{start:x}-{end:x}")) {
         return Ok(file);
@@ -118,7 +119,7 @@ mod tests {
             other.inode = u64::MAX - inode;
             images.files.insert(FileId::of(&other), None);
         }
-        let me = std::process::id();
+        let me = Pid(std::process::id());
         assert!(images.get(me, &program).is_none());
         assert_eq!(
             images.full.take().counts().collect::<Vec<_>>(),

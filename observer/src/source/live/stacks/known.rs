@@ -17,6 +17,7 @@ use super::maps::{FileId, Mapped};
 use super::process::Process;
 use super::telling::telling;
 use crate::model::full::Full;
+use crate::model::id::Pid;
 
 /// Ranges of code whose functions are remembered: some 4 MiB.
 const MAX_RANGES: usize = 32_768;
@@ -28,7 +29,7 @@ const MAX_STACKS: usize = 8192;
 #[derive(Default)]
 pub(super) struct Known {
     /// `None` is one of which nothing can be read.
-    processes: FxHashMap<u32, Option<Watched>>,
+    processes: FxHashMap<Pid, Option<Watched>>,
     /// Stacks that have been remembered since all were forgotten.
     stacks: usize,
     code: Code,
@@ -78,7 +79,7 @@ pub(super) enum Missing {
 impl Known {
     /// The function that says what a thread does; `None` where it has no name.
     pub(super) fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Result<Option<Arc<str>>, Missing> {
-        let Watched { process, answers } = match self.processes.get_mut(&head.tgid) {
+        let Watched { process, answers } = match self.processes.get_mut(&Pid(head.tgid)) {
             Some(Some(watched)) => watched,
             Some(None) => return Ok(None),
             None => return Err(Missing::Process),
@@ -129,7 +130,7 @@ impl Known {
     }
 
     /// A process has this mapped; `None` if that cannot be read.
-    pub(super) fn set(&mut self, pid: u32, process: Option<Process>) {
+    pub(super) fn set(&mut self, pid: Pid, process: Option<Process>) {
         let watched = process.map(|process| Watched {
             process,
             answers: FxHashMap::default(),
@@ -138,20 +139,20 @@ impl Known {
     }
 
     /// A process is another program now, or has ended.
-    pub(super) fn forget(&mut self, pid: u32) {
+    pub(super) fn forget(&mut self, pid: Pid) {
         self.processes.remove(&pid);
     }
 
-    pub(super) fn knows(&self, pid: u32) -> bool {
+    pub(super) fn knows(&self, pid: Pid) -> bool {
         self.processes.contains_key(&pid)
     }
 
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub(super) fn pids(&self) -> Vec<Pid> {
         self.processes.keys().copied().collect()
     }
 
     /// Whether it is known that a process has exactly this mapped.
-    pub(super) fn is_mapped(&self, pid: u32, maps: &[Mapped]) -> bool {
+    pub(super) fn is_mapped(&self, pid: Pid, maps: &[Mapped]) -> bool {
         let known = self.processes.get(&pid).and_then(Option::as_ref);
         known.is_some_and(|watched| watched.process.has(maps))
     }

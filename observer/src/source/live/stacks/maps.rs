@@ -3,6 +3,8 @@
 use procfs::FromRead as _;
 use procfs::process::{MMPermissions, MemoryMap, MemoryMaps};
 
+use crate::model::id::Pid;
+
 /// A file that is mapped: its device and its inode. What belongs to no file is `0` for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FileId((i32, i32), u64);
@@ -34,7 +36,7 @@ impl Mapped {
 }
 
 /// What process `pid` has mapped to be executed; `None` where it has ended.
-pub(super) fn mapped(pid: u32) -> Option<Vec<Mapped>> {
+pub(super) fn mapped(pid: Pid) -> Option<Vec<Mapped>> {
     Some(executable(&pid.to_string())?.iter().map(Mapped::of).collect())
 }
 

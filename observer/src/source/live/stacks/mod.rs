@@ -37,6 +37,7 @@ use self::worker::{NamedSample, Work};
 use super::targets::Change;
 use crate::event;
 use crate::model::full::Full;
+use crate::model::id::Pid;
 use crate::source::Merge;
 
 /// Samples that wait for their names, at most: 2 MiB.
@@ -64,7 +65,7 @@ pub(super) struct Stacks {
     _follower: Follower,
     known: Arc<Mutex<Known>>,
     /// Processes that are to be forgotten before anything is said of another stack.
-    gone: Vec<u32>,
+    gone: Vec<Pid>,
     work: SyncSender<Work>,
     named: Receiver<NamedSample>,
     /// Numbers of the names that are in the stream.
@@ -76,7 +77,7 @@ pub(super) struct Stacks {
 
 impl Stacks {
     /// Samples of these processes, by the programs of `ebpf`, when these clocks tick.
-    pub(super) fn begin(ebpf: &mut Ebpf, pids: &[u32], clocks: Clocks) -> Result<Self> {
+    pub(super) fn begin(ebpf: &mut Ebpf, pids: &[Pid], clocks: Clocks) -> Result<Self> {
         let ring = ebpf
             .take_map(names::map::STACKS)
             .context("the compiled object has no map STACKS")?;

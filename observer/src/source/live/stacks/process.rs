@@ -9,6 +9,7 @@ use observer_common::StackHead;
 use super::image::{Image, Section};
 use super::images::{Images, Place};
 use super::maps::{FileId, Mapped, executable};
+use crate::model::id::Pid;
 
 /// Frames of a stack that are looked at, from the innermost.
 const MAX_FRAMES: usize = 128;
@@ -23,7 +24,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Looks at what process `pid` has mapped.
-    pub(super) fn look_at(pid: u32, images: &mut Images) -> Option<Self> {
+    pub(super) fn look_at(pid: Pid, images: &mut Images) -> Option<Self> {
         let found = executable(&pid.to_string())?;
         let maps: Vec<Mapped> = found.iter().map(Mapped::of).collect();
         let mut unwinder = UnwinderX86_64::new();
@@ -155,7 +156,7 @@ pub(super) mod tests {
     /// The names of the functions of a stack of this process, from the innermost out.
     fn names(head: &StackHead, stack: &[u8]) -> Vec<Arc<str>> {
         let mut images = Images::default();
-        let process = Process::look_at(std::process::id(), &mut images).unwrap();
+        let process = Process::look_at(Pid(std::process::id()), &mut images).unwrap();
         let frames = process.frames(head, stack, &mut CacheX86_64::new());
         let places = frames.into_iter().filter_map(|address| process.place(address));
         let functions = places.flat_map(|place| {
@@ -211,7 +212,7 @@ pub(super) mod tests {
     #[test]
     fn what_is_found_at_an_address_is_true_of_all_its_range_of_code() {
         let mut images = Images::default();
-        let process = Process::look_at(std::process::id(), &mut images).unwrap();
+        let process = Process::look_at(Pid(std::process::id()), &mut images).unwrap();
         let (head, stack) = caller();
         let frames = process.frames(&head, &stack, &mut CacheX86_64::new());
         let mut inlined = 0;
@@ -250,7 +251,7 @@ pub(super) mod tests {
             ip: 8,
             ..StackHead::zeroed()
         };
-        let process = Process::look_at(std::process::id(), &mut Images::default()).unwrap();
+        let process = Process::look_at(Pid(std::process::id()), &mut Images::default()).unwrap();
         let frames = process.frames(&head, &[], &mut CacheX86_64::new());
         assert!(process.place(frames[0]).is_none());
     }
@@ -275,11 +276,11 @@ pub(super) mod tests {
     #[test]
     fn a_process_has_what_it_has_mapped_until_it_ends() {
         let mut images = Images::default();
-        let process = Process::look_at(std::process::id(), &mut images).unwrap();
-        let maps = mapped(std::process::id()).unwrap();
+        let process = Process::look_at(Pid(std::process::id()), &mut images).unwrap();
+        let maps = mapped(Pid(std::process::id())).unwrap();
         assert!(process.has(&maps));
         assert!(!process.has(&maps[1..]));
-        assert!(mapped(u32::MAX).is_none());
-        assert!(Process::look_at(u32::MAX, &mut images).is_none());
+        assert!(mapped(Pid(u32::MAX)).is_none());
+        assert!(Process::look_at(Pid(u32::MAX), &mut images).is_none());
     }
 }

@@ -12,6 +12,7 @@ use super::images::Images;
 use super::known::{Known, Missing};
 use super::maps::mapped;
 use super::process::Process;
+use crate::model::id::Pid;
 
 /// How often it is looked whether what a process has mapped is still the same, and what is not used any more.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -26,9 +27,9 @@ const MAX_LOOKS: usize = 3;
 /// What the thread is asked.
 pub(super) enum Work {
     /// This process may be sampled: read its symbols.
-    Begin(u32),
+    Begin(Pid),
     /// This process is another program now, or ended.
-    Forget(u32),
+    Forget(Pid),
     /// What this thread does; its stack.
     Name(StackHead, Box<[u8]>),
 }
@@ -81,7 +82,7 @@ struct Worker<'a> {
     known: &'a Mutex<Known>,
     images: Images,
     /// When processes were looked at.
-    looked: FxHashMap<u32, Instant>,
+    looked: FxHashMap<Pid, Instant>,
 }
 
 impl<'a> Worker<'a> {
@@ -89,7 +90,7 @@ impl<'a> Worker<'a> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look_at(&mut self, pid: u32) {
+    fn look_at(&mut self, pid: Pid) {
         let process = Process::look_at(pid, &mut self.images);
         let mut known = self.known();
         known.set(pid, process);
@@ -98,7 +99,7 @@ impl<'a> Worker<'a> {
         self.looked.insert(pid, Instant::now());
     }
 
-    fn forget(&mut self, pid: u32) {
+    fn forget(&mut self, pid: Pid) {
         self.known().forget(pid);
         self.looked.remove(&pid);
     }
@@ -108,13 +109,13 @@ impl<'a> Worker<'a> {
             let answer = self.known().telling(head, stack);
             match answer {
                 Ok(function) => return function,
-                Err(Missing::Process) => self.look_at(head.tgid),
+                Err(Missing::Process) => self.look_at(Pid(head.tgid)),
                 Err(Missing::Mapping) => {
-                    let looked = self.looked.get(&head.tgid);
+                    let looked = self.looked.get(&Pid(head.tgid));
                     if looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN_SOONEST) {
                         return None;
                     }
-                    self.look_at(head.tgid);
+                    self.look_at(Pid(head.tgid));
                 }
                 Err(Missing::Functions(places)) => {
                     for place in places {
@@ -159,7 +160,7 @@ mod tests {
         assert!(matches!(telling(), Err(Missing::Process)));
         let (ask, asked) = channel();
         let (done, named) = channel();
-        ask.send(Work::Begin(head.tgid)).unwrap();
+        ask.send(Work::Begin(Pid(head.tgid))).unwrap();
         ask.send(Work::Name(head, stack.as_slice().into())).unwrap();
         drop(ask);
         thread::scope(|scope| {
@@ -176,7 +177,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(telling().unwrap(), Some(Arc::clone(&function)));
         }
-        known.lock().unwrap().forget(head.tgid);
+        known.lock().unwrap().forget(Pid(head.tgid));
         assert!(matches!(telling(), Err(Missing::Process)));
     }
 
@@ -191,8 +192,11 @@ mod tests {
             looked: FxHashMap::default(),
         };
         assert_eq!(worker.telling(&head, &stack), None);
-        assert!(worker.known().knows(head.tgid), "it is not looked for each time");
+        assert!(
+            worker.known().knows(Pid(head.tgid)),
+            "it is not looked for each time"
+        );
         worker.look_again();
-        assert!(!worker.known().knows(head.tgid));
+        assert!(!worker.known().knows(Pid(head.tgid)));
     }
 }

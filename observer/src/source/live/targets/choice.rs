@@ -10,6 +10,7 @@ use procfs::process::Process;
 use super::look::{self, Target};
 use super::{Change, Targets};
 use crate::event;
+use crate::model::id::Pid;
 use crate::source::Merge;
 use crate::source::live::facts::clock;
 use crate::source::live::kernel_half::{KernelHalf, Options};
@@ -17,7 +18,7 @@ use crate::source::live::processes::{self, Listed};
 use crate::source::live::sockets;
 
 /// The process that starts all others. It holds sockets for services to come, and is none.
-const FIRST_PROCESS: u32 = 1;
+const FIRST_PROCESS: Pid = Pid(1);
 
 /// How often is looked for children that began while was looked for others, at most: each time fewer are left.
 const MOST_ROUNDS: usize = 8;
@@ -26,7 +27,7 @@ const MOST_ROUNDS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// These processes.
-    pub pids: Vec<u32>,
+    pub pids: Vec<Pid>,
     /// Whoever listens on these ports, in observer's own network namespace.
     pub ports: Vec<u16>,
     /// Their children too.
@@ -56,7 +57,7 @@ pub struct Vacant {
 /// # Errors
 /// When a process that was given cannot be watched.
 pub fn choose(choice: &Choice) -> Result<Chosen> {
-    let mut pids: BTreeSet<u32> = choice.pids.iter().copied().collect();
+    let mut pids: BTreeSet<Pid> = choice.pids.iter().copied().collect();
     let mut targets = pids
         .iter()
         .map(|&pid| look::look_at(pid))
@@ -86,11 +87,11 @@ pub fn choose(choice: &Choice) -> Result<Chosen> {
 
 /// Who listens on some ports, in observer's network namespace.
 struct Listening {
-    all: BTreeMap<u32, Listed>,
+    all: BTreeMap<Pid, Listed>,
     /// Those of the ports on which anybody does.
     ports: BTreeSet<u16>,
     /// Processes that hold such a socket, with the ports.
-    holders: BTreeMap<u32, BTreeSet<u16>>,
+    holders: BTreeMap<Pid, BTreeSet<u16>>,
 }
 
 impl Listening {
@@ -105,8 +106,8 @@ impl Listening {
         };
         let others = all
             .keys()
-            .filter(|pid| ![FIRST_PROCESS, std::process::id()].contains(pid));
-        let holder = |&pid: &u32| {
+            .filter(|pid| ![FIRST_PROCESS, Pid(std::process::id())].contains(pid));
+        let holder = |&pid: &Pid| {
             let descriptors = sockets::descriptors(pid);
             let ports: BTreeSet<u16> = descriptors
                 .sockets
@@ -123,10 +124,10 @@ impl Listening {
     }
 
     /// The holders; where children are followed without those that are children of another, or of one of `chosen`.
-    fn firsts(&self, chosen: &BTreeSet<u32>, follow: bool) -> Vec<u32> {
-        let is_first = |pid: &&u32| {
+    fn firsts(&self, chosen: &BTreeSet<Pid>, follow: bool) -> Vec<Pid> {
+        let is_first = |pid: &&Pid| {
             let ancestors = processes::ancestors(**pid, &self.all);
-            let is_watched = |pid: &u32| self.holders.contains_key(pid) || chosen.contains(pid);
+            let is_watched = |pid: &Pid| self.holders.contains_key(pid) || chosen.contains(pid);
             !follow || !ancestors.iter().any(is_watched)
         };
         self.holders.keys().filter(is_first).copied().collect()
@@ -174,7 +175,7 @@ struct Adoption<'a> {
     kernel_half: &'a mut KernelHalf,
     merge: &'a mut Merge,
     /// For them there was no room.
-    refused: BTreeSet<u32>,
+    refused: BTreeSet<Pid>,
     changes: Vec<Change>,
 }
 
@@ -186,7 +187,7 @@ impl Adoption<'_> {
         for root in self.targets.pids().collect::<Vec<_>>() {
             for child in processes::started_by(root, &all) {
                 // Whoever observes a shell was started by it.
-                if child != std::process::id() {
+                if child != Pid(std::process::id()) {
                     let parent = all.get(&child).map(|child| child.parent);
                     let parent = parent.filter(|parent| self.targets.contains(*parent));
                     self.adopt(child, Some(parent.unwrap_or(root)))?;
@@ -196,7 +197,7 @@ impl Adoption<'_> {
         Ok(self.changes.len() > before)
     }
 
-    fn adopt(&mut self, pid: u32, parent: Option<u32>) -> Result<()> {
+    fn adopt(&mut self, pid: Pid, parent: Option<Pid>) -> Result<()> {
         if self.targets.contains(pid) || self.refused.contains(&pid) {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use bytemuck::Zeroable as _;
 use observer_common::{TaskPath, limits, names};
 
 use super::super::kernel_half::map;
+use crate::model::id::Pid;
 
 /// `BPF_NOEXIST` and `BPF_EXIST` of `bpf(2)`.
 const ONLY_NEW: u64 = 1;
@@ -31,14 +32,14 @@ pub(in super::super) struct InKernel {
     only_target: Array<MapData, u32>,
     paths: Array<MapData, PathPod>,
     /// By process.
-    slots: BTreeMap<u32, u32>,
+    slots: BTreeMap<Pid, u32>,
     /// The one that was free for longest comes first: a child can have been given its parent's just before that ended.
     free: VecDeque<u32>,
 }
 
 impl InKernel {
     /// Watches these from the moment on in which programs are attached.
-    pub(in super::super) fn begin(ebpf: &mut Ebpf, roots: &[u32]) -> Result<Self> {
+    pub(in super::super) fn begin(ebpf: &mut Ebpf, roots: &[Pid]) -> Result<Self> {
         let mut list = Self {
             targets: map(ebpf, names::map::TARGETS)?,
             only_target: map(ebpf, names::variable::ONLY_TARGET_MAP)?,
@@ -48,7 +49,7 @@ impl InKernel {
         };
         for &pid in roots {
             let slot = list.free.pop_front().unwrap_or(limits::NO_SLOT);
-            list.targets.insert(pid, slot, ONLY_NEW).with_context(|| {
+            list.targets.insert(pid.0, slot, ONLY_NEW).with_context(|| {
                 format!(
                     "cannot watch process {pid}: at most {} processes at once",
                     limits::MAX_TARGETS
@@ -60,8 +61,8 @@ impl InKernel {
     }
 
     /// Watches process `pid` too, unless that is so already, which gives `None`, or there is no room, which gives false.
-    pub(in super::super) fn add(&mut self, pid: u32) -> Result<Option<bool>> {
-        match self.targets.insert(pid, limits::NO_SLOT, ONLY_NEW) {
+    pub(in super::super) fn add(&mut self, pid: Pid) -> Result<Option<bool>> {
+        match self.targets.insert(pid.0, limits::NO_SLOT, ONLY_NEW) {
             Ok(()) => {}
             Err(error) if fails_with(&error, libc::EEXIST) => return Ok(None),
             Err(error) if fails_with(&error, libc::E2BIG) => return Ok(Some(false)),
@@ -75,26 +76,26 @@ impl InKernel {
     }
 
     /// Watches process `pid` no more: it had ended before it was watched.
-    pub(in super::super) fn remove(&mut self, pid: u32) {
+    pub(in super::super) fn remove(&mut self, pid: Pid) {
         // It can have ended only then.
-        let _ = self.targets.remove(&pid);
+        let _ = self.targets.remove(&pid.0);
     }
 
     /// All that the kernel half watches.
-    pub(in super::super) fn pids(&self) -> BTreeSet<u32> {
-        self.targets.keys().flatten().collect()
+    pub(in super::super) fn pids(&self) -> BTreeSet<Pid> {
+        self.targets.keys().flatten().map(Pid).collect()
     }
 
     /// The place of process `pid` in the arrays that have one for each of which something is known or sought. `None` where
     /// it has ended, or all are taken.
-    pub(in super::super) fn slot(&mut self, pid: u32) -> Option<u32> {
+    pub(in super::super) fn slot(&mut self, pid: Pid) -> Option<u32> {
         let slot = match self.slots.get(&pid) {
             Some(&slot) => slot,
             None => self.free.pop_front()?,
         };
         self.slots.insert(pid, slot);
         // Another program of it has none at first.
-        if self.targets.insert(pid, slot, ONLY_THERE).is_err() {
+        if self.targets.insert(pid.0, slot, ONLY_THERE).is_err() {
             self.give_back(pid);
             return None;
         }
@@ -102,7 +103,7 @@ impl InKernel {
     }
 
     /// What was known of process `pid` holds no more. Gives the slot that it had.
-    pub(in super::super) fn give_back(&mut self, pid: u32) -> Option<u32> {
+    pub(in super::super) fn give_back(&mut self, pid: Pid) -> Option<u32> {
         let slot = self.slots.remove(&pid).filter(|slot| *slot != limits::NO_SLOT)?;
         self.free.push_back(slot);
         // Without a path nothing is read.

@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result, bail};
 use procfs::process::{Process, StatFlags, Status};
 
 use super::super::{runtime, sockets};
+use crate::model::id::{Pid, Tid};
 
 /// A process that can be watched.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Process id.
-    pub pid: u32,
+    pub pid: Pid,
     /// Name of its main thread.
     pub comm: String,
     /// Path of its program.
@@ -33,7 +34,7 @@ pub struct Target {
 ///
 /// # Errors
 /// When there is no such process, it is a thread of another, has ended, or belongs to the kernel.
-pub fn look_at(pid: u32) -> Result<Target> {
+pub fn look_at(pid: Pid) -> Result<Target> {
     let (process, status) = running(pid)?;
     let (ports, listeners) = listening_ports(&process);
     Ok(Target {
@@ -52,13 +53,13 @@ pub fn look_at(pid: u32) -> Result<Target> {
 ///
 /// # Errors
 /// As [`look_at`].
-pub fn require(pid: u32) -> Result<()> {
+pub fn require(pid: Pid) -> Result<()> {
     running(pid).map(|_| ())
 }
 
-fn running(pid: u32) -> Result<(Process, Status)> {
+fn running(pid: Pid) -> Result<(Process, Status)> {
     let gone = || format!("no process has pid {pid}; `pgrep -n NAME` finds one by name");
-    let process = Process::new(i32::try_from(pid).ok().with_context(gone)?).with_context(gone)?;
+    let process = Process::new(i32::try_from(pid.0).ok().with_context(gone)?).with_context(gone)?;
     let status = process.status().with_context(gone)?;
     let comm = status.name.clone();
     if status.tgid != status.pid {
@@ -82,7 +83,7 @@ fn running(pid: u32) -> Result<(Process, Status)> {
 /// Ports of the listening sockets among the process's descriptors, and of all in its network.
 fn listening_ports(process: &Process) -> (Vec<u16>, Vec<u16>) {
     let descriptors = u32::try_from(process.pid)
-        .map(sockets::descriptors)
+        .map(|pid| sockets::descriptors(Pid(pid)))
         .unwrap_or_default();
     let (mut own, mut all) = (BTreeSet::new(), BTreeSet::new());
     for (inode, port) in sockets::tcp_listening(process) {
@@ -95,41 +96,41 @@ fn listening_ports(process: &Process) -> (Vec<u16>, Vec<u16>) {
 }
 
 /// Number of the network namespace that a process is in.
-pub(in super::super) fn network(pid: u32) -> Option<u32> {
+pub(in super::super) fn network(pid: Pid) -> Option<u32> {
     let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
     let number = link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?;
     number.parse().ok()
 }
 
 /// The parent of process `pid`, and its name. `None` where it has ended.
-pub(super) fn parent(pid: u32) -> Option<(u32, String)> {
-    let stat = Process::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+pub(super) fn parent(pid: Pid) -> Option<(Pid, String)> {
+    let stat = Process::new(i32::try_from(pid.0).ok()?).ok()?.stat().ok()?;
     let is_there = stat.state != 'Z' && stat.state != 'X';
-    is_there.then_some((u32::try_from(stat.ppid).unwrap_or(0), stat.comm))
+    is_there.then_some((u32::try_from(stat.ppid).map_or(Pid::NONE, Pid), stat.comm))
 }
 
 /// Name of a thread, as the kernel keeps it.
 #[must_use]
-pub fn thread_name(pid: u32, tid: u32) -> Option<String> {
+pub fn thread_name(pid: Pid, tid: Tid) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
     Some(name.trim_end_matches('\n').to_owned())
 }
 
 /// Ids of the process's threads.
 #[must_use]
-pub fn thread_ids(pid: u32) -> Vec<u32> {
+pub fn thread_ids(pid: Pid) -> Vec<Tid> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
     entries
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Tid))
         .collect()
 }
 
 /// What a descriptor of a process is: a path, `socket:[…]`, `pipe:[…]`, `anon_inode:[…]`.
 #[must_use]
-pub fn fd_name(pid: u32, fd: i32) -> Option<String> {
+pub fn fd_name(pid: Pid, fd: i32) -> Option<String> {
     fs::read_link(format!("/proc/{pid}/fd/{fd}"))
         .ok()
         .map(|path| path.display().to_string())

@@ -17,6 +17,7 @@ use observer_common::{Process, ProcessChange, flags};
 pub(super) use in_kernel::InKernel;
 
 use crate::event;
+use crate::model::id::Pid;
 use crate::source::Merge;
 
 /// After a loss the list is compared with the kernel half's so often, once a second: what is still on its way is not missing.
@@ -27,17 +28,17 @@ const COMPARISONS: u32 = 3;
 pub(super) enum Change {
     /// It is watched from now on.
     Came {
-        pid: u32,
+        pid: Pid,
         /// The target that it is a child of.
-        parent: Option<u32>,
+        parent: Option<Pid>,
         /// It was forked just now, and is the same program as its parent.
         forked: bool,
     },
     /// It runs another program.
-    Exec { pid: u32 },
+    Exec { pid: Pid },
     /// It has ended.
     Gone {
-        pid: u32,
+        pid: Pid,
         at_ns: u64,
         /// It is the first of its family.
         is_root: bool,
@@ -50,24 +51,24 @@ pub(super) enum Change {
 #[derive(Clone, Copy, Debug)]
 struct Target {
     /// The first of its family: the one that was chosen.
-    root: u32,
+    root: Pid,
     since_ns: u64,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    list: BTreeMap<u32, Target>,
+    list: BTreeMap<Pid, Target>,
     /// Records that wait for those before them.
     waiting: Vec<Process>,
     /// How often the list is still to be compared, and what differed the last time.
     comparisons: u32,
-    differing: BTreeSet<u32>,
+    differing: BTreeSet<Pid>,
 }
 
 impl Targets {
     /// These, which were chosen.
-    pub(super) fn new(roots: &[u32], now_ns: u64) -> Self {
+    pub(super) fn new(roots: &[Pid], now_ns: u64) -> Self {
         let mut targets = Self::default();
         for &pid in roots {
             targets.came(pid, None, false, now_ns);
@@ -75,7 +76,7 @@ impl Targets {
         targets
     }
 
-    pub(super) fn contains(&self, pid: u32) -> bool {
+    pub(super) fn contains(&self, pid: Pid) -> bool {
         self.list.contains_key(&pid)
     }
 
@@ -84,17 +85,17 @@ impl Targets {
     }
 
     /// Their numbers, in order.
-    pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn pids(&self) -> impl Iterator<Item = Pid> {
         self.list.keys().copied()
     }
 
     /// Whether process `pid` is one of the family of process `root`.
-    pub(super) fn is_of(&self, pid: u32, root: u32) -> bool {
+    pub(super) fn is_of(&self, pid: Pid, root: Pid) -> bool {
         self.list.get(&pid).is_some_and(|target| target.root == root)
     }
 
     /// How many of the family of process `root`, which has ended itself, are still there.
-    pub(super) fn left_of(&self, root: u32) -> usize {
+    pub(super) fn left_of(&self, root: Pid) -> usize {
         self.list.values().filter(|target| target.root == root).count()
     }
 
@@ -126,18 +127,20 @@ impl Targets {
         let at_ns = record.header.at_ns;
         match ProcessChange::from_u32(record.change) {
             Some(ProcessChange::Fork) if record.flags & flags::WATCHED != 0 => {
-                self.came(record.child_tgid, Some(record.tgid), true, at_ns)
+                self.came(Pid(record.child_tgid), Some(Pid(record.tgid)), true, at_ns)
             }
             Some(ProcessChange::Fork) => vec![Change::Unwatched],
-            Some(ProcessChange::Listens) => self.came(record.tgid, None, false, at_ns),
-            Some(ProcessChange::Exec) => vec![Change::Exec { pid: record.tgid }],
-            Some(ProcessChange::Exit) => Vec::from_iter(self.gone(record.tgid, at_ns)),
+            Some(ProcessChange::Listens) => self.came(Pid(record.tgid), None, false, at_ns),
+            Some(ProcessChange::Exec) => vec![Change::Exec {
+                pid: Pid(record.tgid),
+            }],
+            Some(ProcessChange::Exit) => Vec::from_iter(self.gone(Pid(record.tgid), at_ns)),
             None => Vec::new(),
         }
     }
 
     /// A process is watched since `at_ns`.
-    pub(super) fn came(&mut self, pid: u32, parent: Option<u32>, forked: bool, at_ns: u64) -> Vec<Change> {
+    pub(super) fn came(&mut self, pid: Pid, parent: Option<Pid>, forked: bool, at_ns: u64) -> Vec<Change> {
         // Where its end was lost, the number is another's now.
         let mut changes = Vec::from_iter(self.gone(pid, at_ns));
         let root = parent.map_or(pid, |parent| {
@@ -152,7 +155,7 @@ impl Targets {
         changes
     }
 
-    fn gone(&mut self, pid: u32, at_ns: u64) -> Option<Change> {
+    fn gone(&mut self, pid: Pid, at_ns: u64) -> Option<Change> {
         let target = self.list.get(&pid).filter(|target| target.since_ns <= at_ns)?;
         let is_root = target.root == pid;
         self.list.remove(&pid);
@@ -172,15 +175,15 @@ impl Targets {
     /// Compares it, and tells the stream what was lost. Twice in a row a target has to be in one of the two lists only.
     pub(super) fn compare(
         &mut self,
-        in_kernel: &BTreeSet<u32>,
+        in_kernel: &BTreeSet<Pid>,
         now_ns: u64,
         merge: &mut Merge,
     ) -> Vec<Change> {
         self.comparisons = self.comparisons.saturating_sub(1);
-        let own: BTreeSet<u32> = self.pids().collect();
-        let differing: BTreeSet<u32> = own.symmetric_difference(in_kernel).copied().collect();
+        let own: BTreeSet<Pid> = self.pids().collect();
+        let differing: BTreeSet<Pid> = own.symmetric_difference(in_kernel).copied().collect();
         let before = std::mem::replace(&mut self.differing, differing);
-        let sure: Vec<u32> = self.differing.intersection(&before).copied().collect();
+        let sure: Vec<Pid> = self.differing.intersection(&before).copied().collect();
         let mut changes = Vec::new();
         for pid in sure {
             if own.contains(&pid) {
@@ -205,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    const MASTER: u32 = 7;
+    const MASTER: Pid = Pid(7);
 
     fn record(at_ns: u64, tgid: u32, change: ProcessChange, child: u32, flags: u32) -> Process {
         Process {
@@ -224,7 +227,7 @@ mod tests {
     }
 
     fn fork(at_ns: u64, child: u32) -> Process {
-        record(at_ns, MASTER, ProcessChange::Fork, child, flags::WATCHED)
+        record(at_ns, MASTER.0, ProcessChange::Fork, child, flags::WATCHED)
     }
 
     fn end(at_ns: u64, pid: u32) -> Process {
@@ -233,7 +236,7 @@ mod tests {
 
     const fn came(pid: u32) -> Change {
         Change::Came {
-            pid,
+            pid: Pid(pid),
             parent: Some(MASTER),
             forked: true,
         }
@@ -241,9 +244,9 @@ mod tests {
 
     const fn gone(pid: u32, at_ns: u64) -> Change {
         Change::Gone {
-            pid,
+            pid: Pid(pid),
             at_ns,
-            is_root: pid == MASTER,
+            is_root: pid == MASTER.0,
         }
     }
 
@@ -272,7 +275,7 @@ mod tests {
         assert_eq!(changes, [came(8), gone(8, 30), came(8)]);
         // Also where its end was lost.
         assert_eq!(read(&mut targets, &[fork(150, 8)], 200), [gone(8, 150), came(8)]);
-        assert!(targets.contains(8));
+        assert!(targets.contains(Pid(8)));
     }
 
     #[test]
@@ -281,10 +284,10 @@ mod tests {
         let grandchild = record(30, 8, ProcessChange::Fork, 9, flags::WATCHED);
         let changes = read(
             &mut targets,
-            &[fork(20, 8), grandchild, end(40, 8), end(50, MASTER)],
+            &[fork(20, 8), grandchild, end(40, 8), end(50, MASTER.0)],
             100,
         );
-        assert_eq!(changes.last(), Some(&gone(MASTER, 50)));
+        assert_eq!(changes.last(), Some(&gone(MASTER.0, 50)));
         assert_eq!(targets.left_of(MASTER), 1);
         assert!(!targets.is_empty());
         assert_eq!(read(&mut targets, &[end(150, 9)], 200), [gone(9, 150)]);
@@ -293,14 +296,14 @@ mod tests {
 
     #[test]
     fn what_a_loss_hid_is_found_out_once_it_is_sure() {
-        let (mut targets, mut merge) = (Targets::new(&[MASTER, 8], 1), Merge::default());
-        let me = std::process::id();
+        let (mut targets, mut merge) = (Targets::new(&[MASTER, Pid(8)], 1), Merge::default());
+        let me = Pid(std::process::id());
         let in_kernel = BTreeSet::from([MASTER, me]);
         assert!(!targets.is_in_doubt());
         targets.doubt();
         assert_eq!(targets.compare(&in_kernel, 100, &mut merge), []);
         let changes = targets.compare(&in_kernel, 200, &mut merge);
-        assert!(targets.contains(me) && !targets.contains(8), "{changes:?}");
+        assert!(targets.contains(me) && !targets.contains(Pid(8)), "{changes:?}");
         assert_eq!(changes.len(), 2, "{changes:?}");
         assert_eq!(targets.compare(&in_kernel, 300, &mut merge), []);
         assert!(!targets.is_in_doubt());

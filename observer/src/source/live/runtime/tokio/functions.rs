@@ -10,6 +10,7 @@ use object::elf::PF_X;
 use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, ReadRef, SymbolKind};
 
+use crate::model::id::Pid;
 use crate::runtime::tokio::names::{Does, POLL};
 
 /// Functions that are probed in one process, at most. More than some hundred futures are spawned by no program that
@@ -20,7 +21,7 @@ const MAX_FUNCTIONS: usize = 4_096;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Functions {
     /// A process that runs the program.
-    pub pid: u32,
+    pub pid: Pid,
     /// Poll the task that their first parameter points to.
     pub poll: Vec<u64>,
     /// Queue the task that their first parameter points to.
@@ -34,7 +35,7 @@ impl Functions {
     ///
     /// # Errors
     /// When its file cannot be read, has no symbols, or has none of tokio's.
-    pub fn find(pid: u32) -> Result<Self> {
+    pub fn find(pid: Pid) -> Result<Self> {
         let path = format!("/proc/{pid}/exe");
         let file = File::open(&path).with_context(|| format!("cannot open {path}"))?;
         let cache = ReadCache::new(file);

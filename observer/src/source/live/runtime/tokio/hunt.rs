@@ -8,6 +8,7 @@ use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{TaskPath, conn};
 
 use super::proof::{Doing, Moment, Proof, Search, Verdict};
+use crate::model::id::{ConnId, Tid};
 use crate::syscall;
 
 /// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
@@ -121,10 +122,10 @@ impl Hunt {
         let doing = match head.conn {
             conn::NONE if syscall::waits_for_events(head.syscall) => Doing::WaitForEvents,
             conn::NONE => return,
-            conn => Doing::Receive(conn),
+            conn => Doing::Receive(ConnId(conn)),
         };
         self.search.see(&Moment {
-            tid: head.tid,
+            tid: Tid(head.tid),
             doing,
             issued: head.issued,
             stack: head.stack,

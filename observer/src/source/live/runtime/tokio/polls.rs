@@ -13,6 +13,7 @@ use observer_common::names::program;
 use procfs::sys::kernel::Version;
 
 pub use super::functions::Functions;
+use crate::model::id::Pid;
 use crate::runtime::tokio::names::POLL;
 use crate::source::live::direct::{self, Programs};
 use crate::source::live::signals::Outcome;
@@ -113,7 +114,7 @@ struct LinkCreate {
 
 const _: () = assert!(size_of::<LinkCreate>() == 64);
 
-fn probe(program: &OwnedFd, pid: u32, offsets: &[u64], flags: u32) -> Result<OwnedFd> {
+fn probe(program: &OwnedFd, pid: Pid, offsets: &[u64], flags: u32) -> Result<OwnedFd> {
     let path = CString::new(format!("/proc/{pid}/exe"))?;
     let link = LinkCreate {
         program: program.as_raw_fd().cast_unsigned(),
@@ -126,7 +127,7 @@ fn probe(program: &OwnedFd, pid: u32, offsets: &[u64], flags: u32) -> Result<Own
         cookies: 0,
         count: u32::try_from(offsets.len())?,
         probe_flags: flags,
-        pid,
+        pid: pid.0,
         reserved: 0,
     };
     direct::bpf(bpf_cmd::BPF_LINK_CREATE, &link).context("the BPF_LINK_CREATE syscall failed")

@@ -242,6 +242,7 @@ fn source_file(text: &[u8]) -> Option<(String, String)> {
 mod tests {
     use super::super::super::look_at;
     use super::*;
+    use crate::model::id::Pid;
 
     fn look_into(file: &File) -> Option<Image> {
         match elf::look_into(file).unwrap()? {
@@ -325,7 +326,7 @@ mod tests {
             .to_string()
             .parse()
             .unwrap();
-        let found = look_at(std::process::id()).unwrap();
+        let found = look_at(Pid(std::process::id())).unwrap();
         assert_eq!((found.name, found.found_by), (Name::Tokio, FoundBy::Symbols));
         let Tasks::Within(place) = found.tasks else {
             panic!("{found:?}")

@@ -10,6 +10,8 @@
 //!
 //! Pure: samples in, verdict out.
 
+use crate::model::id::{ConnId, Tid};
+
 /// Connections, and threads, that are told apart.
 const MOST_CONNECTIONS: usize = 256;
 const MOST_THREADS: usize = 256;
@@ -50,7 +52,7 @@ const MOST_STACK_BYTES: u64 = 2 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
     /// It received from this connection.
-    Receive(u64),
+    Receive(ConnId),
     /// It waited for the runtime's events: it polled no task.
     WaitForEvents,
 }
@@ -58,7 +60,7 @@ pub(super) enum Doing {
 /// A thread's variables at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment<'a> {
-    pub(super) tid: u32,
+    pub(super) tid: Tid,
     pub(super) doing: Doing,
     /// The next task id that the runtime will give out, 0 where that is not known.
     pub(super) issued: u64,
@@ -118,15 +120,15 @@ pub(super) struct Search {
 /// A thread that was seen waiting for events, and its words then.
 #[derive(Debug)]
 struct Waiting {
-    tid: u32,
+    tid: Tid,
     words: Box<[u64]>,
 }
 
 #[derive(Debug)]
 struct Connection {
-    conn: u64,
+    conn: ConnId,
     words: Box<[u64]>,
-    tid: u32,
+    tid: Tid,
     /// Another thread received from it too.
     moved: bool,
     receives: u32,
@@ -180,7 +182,7 @@ impl Search {
         }
     }
 
-    fn receive(&mut self, conn: u64, moment: &Moment<'_>) {
+    fn receive(&mut self, conn: ConnId, moment: &Moment<'_>) {
         let known = self.connections.iter().position(|known| known.conn == conn);
         if known.is_none() && self.connections.len() >= MOST_CONNECTIONS {
             return;

@@ -27,7 +27,7 @@ impl Runtime {
 
     fn receives(&mut self, tid: u32, conn: u64, id: u64) {
         let words = Self::words(tid, id, 0x7f01);
-        self.sees(tid, Doing::Receive(conn), &words);
+        self.sees(tid, Doing::Receive(ConnId(conn)), &words);
     }
 
     /// Its workers are the tasks 1 and 2 themselves.
@@ -37,7 +37,7 @@ impl Runtime {
 
     fn sees(&mut self, tid: u32, doing: Doing, words: &[u64]) {
         self.search.see(&Moment {
-            tid,
+            tid: Tid(tid),
             doing,
             issued: self.issued,
             stack: STACK,
@@ -226,7 +226,7 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
                 if let Some((word, value)) = elsewhere.filter(|_| round == 0 || conn == 70) {
                     words[word] = value;
                 }
-                runtime.sees(tid, Doing::Receive(conn), &words);
+                runtime.sees(tid, Doing::Receive(ConnId(conn)), &words);
                 runtime.waits(tid);
             }
         }
@@ -249,7 +249,7 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
         for _ in 0..3 {
             let mut words = Runtime::words(tid, id, 0);
             words[1] = STACK + 8;
-            runtime.sees(tid, Doing::Receive(conn), &words);
+            runtime.sees(tid, Doing::Receive(ConnId(conn)), &words);
             runtime.waits(tid);
         }
     }
@@ -267,7 +267,7 @@ fn the_kind_is_the_only_small_number_before_a_pointer_that_is_not_the_schedulers
             for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
                 let mut words = Runtime::words(tid, id, 0);
                 words[word] = value;
-                runtime.sees(tid, Doing::Receive(conn), &words);
+                runtime.sees(tid, Doing::Receive(ConnId(conn)), &words);
                 runtime.waits(tid);
             }
         }
