@@ -3,6 +3,7 @@
 //!
 //! Everything goes through the doors that the program itself uses: events in, a sink out.
 
+mod accepts;
 mod check;
 mod clients;
 mod evidence;

@@ -2,7 +2,7 @@
 
 use observer_common::{Connection, Kind, conn, flags, tcp};
 
-use super::{Machine, PORT, pick};
+use super::{Machine, PIDS, PORT, pick};
 
 /// Cookies from here on are of connections that the processes open.
 pub(super) const FIRST_OUTBOUND: u64 = 1_000_000;
@@ -61,10 +61,21 @@ impl Machine {
             .find(|socket| socket.cookie == cookie)
     }
 
+    /// A thread knows of a connection: it was accepted, whether that was seen or not.
+    pub(super) fn is_accepted(&mut self, cookie: u64) {
+        if let Some(socket) = self.socket(cookie) {
+            socket.accepted = true;
+        }
+    }
+
     fn changes(&mut self, socket: Socket, new_state: u8, tid: u32, flags: u32) {
+        let event = self.change(socket, new_state, tid, flags);
+        self.told(&event);
+    }
+
+    fn change(&mut self, socket: Socket, new_state: u8, tid: u32, flags: u32) -> Connection {
         let outbound = socket.cookie >= FIRST_OUTBOUND;
-        let flags = flags | opened(socket.cookie);
-        let event = Connection {
+        Connection {
             header: self.header(Kind::Connection, tid, 0),
             conn: socket.cookie,
             tgid: 0,
@@ -77,14 +88,17 @@ impl Machine {
             },
             local_port: if outbound { 40_000 } else { PORT },
             remote_port: if outbound { 5432 } else { 50_000 },
-            flags,
+            flags: flags | opened(socket.cookie),
             local_addr: [127; 16],
             remote_addr: [1; 16],
             reserved: 0,
-        };
-        self.record(&event);
-        if let Some(socket) = self.socket(socket.cookie) {
-            socket.state = new_state;
+        }
+    }
+
+    fn told(&mut self, event: &Connection) {
+        self.record(event);
+        if let Some(socket) = self.socket(event.conn) {
+            socket.state = event.new_state;
         }
     }
 
@@ -112,7 +126,8 @@ impl Machine {
             match how % 8 {
                 // It was there before, and nothing is announced of it.
                 0 => {}
-                1 | 2 => self.find(socket),
+                1 => self.find(socket, None),
+                2 => self.find(socket, Some(PIDS[0])),
                 _ => {
                     self.changes(socket, tcp::ESTABLISHED, 0, 0);
                     if how & 8 != 0 {
@@ -126,10 +141,17 @@ impl Machine {
         }
     }
 
-    /// It was there before.
-    fn find(&mut self, socket: Socket) {
+    /// It was there before: held by a process that had accepted or opened it, or still in its listener's queue.
+    fn find(&mut self, socket: Socket, holder: Option<u32>) {
         let state = tcp::ESTABLISHED;
-        self.changes(Socket { state, ..socket }, state, 0, flags::FOUND);
+        if holder.is_some() {
+            self.is_accepted(socket.cookie);
+        }
+        let event = Connection {
+            tgid: holder.unwrap_or(0),
+            ..self.change(Socket { state, ..socket }, state, 0, flags::FOUND)
+        };
+        self.told(&event);
     }
 
     /// A client's connection was there before, and its request had been read: an answer is the first that is seen.
@@ -146,7 +168,7 @@ impl Machine {
         };
         self.inbound[slot] = Some(socket);
         if !how.is_multiple_of(4) {
-            self.find(socket);
+            self.find(socket, Some(PIDS[0]));
         }
     }
 
@@ -200,7 +222,7 @@ impl Machine {
         self.outbound[slot] = Some(socket);
         // Or it was there before, in the middle of something.
         if how % 8 == 4 {
-            self.find(socket);
+            self.find(socket, Some(thread.pid));
         } else if !how.is_multiple_of(4) {
             self.changes(socket, tcp::SYN_SENT, thread.tid, 0);
             self.changes(

@@ -52,6 +52,7 @@ impl Machine {
         let drained = result == socket.unread;
         let head = REQUESTS[usize::from(how / 8) % REQUESTS.len()];
         let begins = result > 0 && socket.answered && !peek;
+        self.is_accepted(socket.cookie);
         let task = self.turn_to(index, socket.cookie, how);
         let receive = Receive {
             header: self.header(
