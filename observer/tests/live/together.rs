@@ -48,7 +48,7 @@ fn an_observer_that_is_killed_under_load_disturbs_neither_the_server_nor_another
     killed.kill();
     let (sent, failed) = loading.ended();
     assert_eq!(failed, 0);
-    assert!(sent > 1_000, "{sent}");
+    assert!(sent >= 100, "{sent}");
     let lines = other.finish();
     assert_eq!(lines.without_loss().count(), sent);
     let confidence = &lines.end["confidence"];
