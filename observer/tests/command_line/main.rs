@@ -8,6 +8,7 @@
 )]
 
 mod arguments;
+mod documents;
 mod help;
 mod output;
 mod privilege;

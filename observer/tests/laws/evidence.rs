@@ -13,6 +13,7 @@ use observer_common::{Header, ProcessChange, Stolen, flags};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use super::accepts::Accepts;
 use super::outside::Outside;
 use super::ownership::{self, Ownership};
 use super::stream::Stream;
@@ -38,6 +39,8 @@ pub(crate) struct Truth {
     thefts: Vec<Stolen>,
     /// What happened outside of the threads.
     outside: Outside,
+    /// Who accepted.
+    accepts: Accepts,
     /// For which requests threads ran.
     pub(crate) ownership: Ownership,
 }
@@ -52,7 +55,9 @@ impl Truth {
             ownership.event(&event);
             truth.tasks.extend(stamp(&event));
             truth.outside.event(&event);
+            truth.accepts.event(&event);
             for (tid, at_ns, doing) in does(&event) {
+                truth.accepts.does(tid, at_ns, &event);
                 truth.threads.entry(tid).or_default().push((at_ns, doing));
             }
             match event {
@@ -109,15 +114,9 @@ impl Truth {
         Ok(())
     }
 
-    /// No connection waited to be accepted after it was read. Of one whose first read was lost that is not known.
+    /// What a request says of its wait to be accepted is so. Where records were lost, that is not known.
     pub(crate) fn supports_accept_queue(&self, request: &Request) -> Result<(), TestCaseError> {
-        let mut spans = request.timeline.iter();
-        let last = spans.rfind(|span| span.cause == Cause::AcceptQueue);
-        let until_ns = last.map(|last| request.figures.arrival_ns + last.at_ns + last.dur_ns);
-        let read_ns = self.outside.read_ns(request.conn.id.0);
-        let waits = until_ns.is_none_or(|until_ns| read_ns.is_some_and(|read_ns| until_ns <= read_ns));
-        prop_assert!(waits, "accepted before: {request:?}");
-        Ok(())
+        self.accepts.supports(request)
     }
 
     /// Functions are those in which the thread was seen within the span.
@@ -185,6 +184,11 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
     }
 }
 
+/// Whether a thread that is in this call has nothing to do.
+fn idles(call: i32) -> bool {
+    syscall::waits_for_events(call) || syscall::is_futex(call)
+}
+
 /// Whether a span of a thread may be charged to its cause while the thread does this.
 fn agrees(span: &Span, doing: Doing) -> bool {
     match (span.cause, doing) {
@@ -194,7 +198,12 @@ fn agrees(span: &Span, doing: Doing) -> bool {
         (Cause::RunQueue | Cause::Throttled, Doing::Runnable) => true,
         // Who is named did something else, or waited for a CPU.
         (Cause::AcceptQueue, doing) => match (&span.culprit, doing) {
-            (None, _) => true,
+            // It had nothing to do; or what it did was for many others.
+            (None, Doing::Blocked { syscall }) => idles(syscall),
+            (None, _) => span
+                .detail
+                .note
+                .is_some_and(|note| note.starts_with("behind many others")),
             (Some(culprit), Doing::Blocked { syscall }) => culprit.syscall == syscall::name(syscall),
             (Some(culprit), Doing::Running { cpu }) => culprit.syscall.is_none() && span.cpu == Some(cpu),
             (Some(_), Doing::Runnable) => false,

@@ -13,9 +13,10 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use syscalls::Sysno;
 
-use super::check::{Law, explain, lines, lines_add_up};
+use super::check::{Law, lines_add_up};
 use super::evidence::Truth;
 use super::machine::START_NS;
+use super::run::{explain, lines};
 use super::stream::Stream;
 
 const CONN: u64 = 1;

@@ -13,6 +13,7 @@ mod network;
 mod processes;
 mod scheduler;
 mod theft;
+mod traffic;
 
 use network::Socket;
 use scheduler::Thread;

@@ -3,17 +3,22 @@
 //!
 //! Everything goes through the doors that the program itself uses: events in, a sink out.
 
+mod accepts;
 mod check;
+mod clients;
 mod evidence;
 mod found;
 mod machine;
 mod noise;
 mod outside;
 mod ownership;
+mod run;
+mod script;
 mod seeds;
 mod stream;
+mod tasks;
 mod theft;
-mod told;
+mod timers;
 
 use observer::event::Event;
 use observer::model::cause::{Budget, Cause};
@@ -26,9 +31,10 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
-use check::{Law, Replayed, explain, explain_some, lines, lines_add_up, recording, replay};
+use check::{Law, lines_add_up};
 use evidence::Truth;
 use noise::Values;
+use run::{Replayed, explain, explain_some, lines, recording, replay};
 use stream::{SLACK_NS, Stream, at_ns};
 
 /// Steps of a machine.

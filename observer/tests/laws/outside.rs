@@ -30,8 +30,6 @@ pub(crate) struct Outside {
     stalled: Vec<(u64, u64)>,
     /// Sends that left bytes with TCP: connection, and when.
     held: HashSet<(u64, u64)>,
-    /// When each connection was read first, ns.
-    read_ns: HashMap<u64, u64>,
 }
 
 impl Outside {
@@ -49,9 +47,6 @@ impl Outside {
                 self.came.insert((event.conn, event.arrived_ns));
                 if machine::is_outbound(event.conn) {
                     self.peers_ns.extend([event.arrived_ns, event.header.at_ns]);
-                }
-                if event.result > 0 && event.flags & flags::PEEK == 0 {
-                    self.read_ns.entry(event.conn).or_insert(event.header.at_ns);
                 }
             }
             Event::Send(event, _) if event.result <= 0 => {
@@ -85,11 +80,6 @@ impl Outside {
         }
     }
 
-    /// When a connection was read first, ns.
-    pub(crate) fn read_ns(&self, conn: u64) -> Option<u64> {
-        self.read_ns.get(&conn).copied()
-    }
-
     /// Whether a span of no thread may be charged to its cause.
     pub(crate) fn agrees(&self, request: &Request, span: &Span) -> bool {
         let from_ns = request.figures.arrival_ns + span.at_ns;
@@ -110,7 +100,7 @@ impl Outside {
                 .iter()
                 .any(|&(on, at_ns)| on == conn && at_ns <= from_ns),
             Cause::HeldBack => self.held.contains(&(conn, from_ns)),
-            // See `read_ns`.
+            // See `accepts`.
             Cause::AcceptQueue => true,
             _ => false,
         }

@@ -26,6 +26,8 @@ struct Work<Who> {
     who: Who,
     from_ns: u64,
     to_ns: u64,
+    /// When that work was over, of which this may be a part, ns.
+    over_ns: u64,
     conn: u64,
 }
 
@@ -96,6 +98,7 @@ impl Reading {
                 who: tid,
                 from_ns: from_ns.max(work.from_ns),
                 to_ns: to_ns.min(work.to_ns),
+                over_ns: work.to_ns,
                 conn: work.conn,
             })
         });
@@ -146,6 +149,7 @@ impl Reading {
                 who,
                 from_ns,
                 to_ns: at_ns,
+                over_ns: at_ns,
                 conn,
             });
         }
@@ -159,7 +163,8 @@ impl Ownership {
     /// Nothing in which a thread ran for another request is charged to this one as its own.
     pub(crate) fn supports(&self, request: &Request) -> Result<(), TestCaseError> {
         let read_ns = request.figures.arrival_ns + request.figures.receive_queue_ns;
-        let own = |work: &Work<u32>| work.conn == request.conn.id.0 && read_ns <= work.from_ns;
+        // Also what it was worked on before a read that is known, where one before that was lost.
+        let own = |work: &Work<u32>| work.conn == request.conn.id.0 && read_ns <= work.over_ns;
         let others = self.0.iter().filter(|work| !own(work));
         for (work, span) in others.flat_map(|work| request.timeline.iter().map(move |span| (work, span))) {
             let from_ns = request.figures.arrival_ns + span.at_ns;

@@ -9,8 +9,9 @@ use proptest::prop_assert_eq;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{TestCaseError, TestRunner};
 
-use super::check::{Law, explain, recording, replay};
+use super::check::Law;
 use super::machine;
+use super::run::{explain, recording, replay};
 
 /// Small, because a fuzzer is the better the smaller its inputs are.
 const STEPS: usize = 60;

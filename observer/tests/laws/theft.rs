@@ -9,9 +9,10 @@ use observer_common::{Kind, Stolen};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::check::{Law, explain, explain_some};
+use super::check::Law;
 use super::machine::START_NS;
-use super::told::{A, B, PID, Script, TASK_A, TASK_B, WORKER, charged_us, header};
+use super::run::{explain, explain_some};
+use super::script::{A, B, PID, Script, TASK_A, TASK_B, WORKER, charged_us, header};
 
 /// Whether what a request is charged as stolen is no more than the thefts from its threads can be proved to have been, and
 /// lies in their time.

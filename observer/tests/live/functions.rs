@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::kernel;
 use crate::laws::{number, spans};
+use crate::measured::{self, Measured};
 use crate::observation::Observation;
 use crate::run::{DEADLINE, run};
 use crate::server::{Server, load, testbed};
@@ -86,7 +87,7 @@ fn behind_a_busy_worker(program: &Path, arguments: &[&str]) -> BTreeMap<String, 
 
 /// Checks that most of the time has a function whose name begins so.
 #[track_caller]
-fn most_are(functions: &BTreeMap<String, u64>, beginning: &str) {
+fn most_are(functions: &BTreeMap<String, u64>, beginning: &str, others: &Measured) {
     let right = functions
         .iter()
         .filter(|(function, _)| function.starts_with(beginning));
@@ -94,10 +95,8 @@ fn most_are(functions: &BTreeMap<String, u64>, beginning: &str) {
         right.map(|(_, ns)| ns).sum::<u64>(),
         functions.values().sum::<u64>(),
     );
-    assert!(
-        all_ns >= 20_000_000 && right_ns * 10 >= all_ns * 8,
-        "{beginning}: {functions:?}"
-    );
+    assert!(all_ns >= 20_000_000, "{beginning}: {functions:?}");
+    others.holds_percent(all_ns - right_ns, all_ns, Some(&json!(functions)));
 }
 
 #[test]
@@ -116,6 +115,7 @@ fn behind_a_busy_worker_the_function_that_computes_is_named() {
     most_are(
         &behind_a_busy_worker(&testbed("faulty-server"), OFTEN),
         "faulty_server::",
+        &measured::FUNCTIONS_BEHIND,
     );
 }
 
@@ -130,7 +130,11 @@ fn who_computes_for_milliseconds_now_and_then_is_named_at_the_default_rate() {
     load(&url, &[&now_and_then[..], &["--requests", "60"]].concat());
     let lines = observation.finish();
     let requests = &lines.without_loss().requests[before..];
-    most_are(&functions(requests, "on_cpu"), "faulty_server::");
+    most_are(
+        &functions(requests, "on_cpu"),
+        "faulty_server::",
+        &measured::FUNCTIONS_NOW_AND_THEN,
+    );
 }
 
 #[test]
@@ -143,8 +147,12 @@ fn many_who_each_compute_for_a_moment_are_named_by_what_they_do_most() {
         &["--connections", "12", "--requests", "4000"],
     );
     let lines = observation.finish();
-    let longest = &lines.end["at"]["p50"]["waited_for"][0];
-    let function = longest["function"].as_str().unwrap_or(NOT_NAMED);
+    // On a busy machine they wait for a CPU as well.
+    let mut waits = lines.end["at"]["p50"]["waited_for"].as_array().unwrap().iter();
+    let busy = waits.find(|wait| wait["cause"] == "worker_busy");
+    let function = busy
+        .and_then(|busy| busy["function"].as_str())
+        .unwrap_or(NOT_NAMED);
     assert!(function.starts_with("faulty_server::"), "{}", lines.end);
 }
 
@@ -156,7 +164,11 @@ fn without_debug_information_the_symbols_have_the_names_and_without_symbols_ther
     }
     let directory = TempDir::new().unwrap();
     let program = stripped(&testbed("faulty-server"), &["--strip-debug"], &directory);
-    most_are(&behind_a_busy_worker(&program, OFTEN), "faulty_server::");
+    most_are(
+        &behind_a_busy_worker(&program, OFTEN),
+        "faulty_server::",
+        &measured::FUNCTIONS_OF_SYMBOLS,
+    );
     let program = stripped(&testbed("faulty-server"), &["--strip-all"], &directory);
     let server = Server::start(Command::new(program).args(["--workers", "1"]));
     let observation = Observation::of(server.pid(), OFTEN);
@@ -194,7 +206,11 @@ fn in_an_optimized_program_inlined_functions_are_named_where_it_has_debug_inform
             load(&url, &[&one[..], &["--requests", "30"]].concat());
             let lines = observation.finish();
             let requests = &lines.without_loss().requests[before..];
-            most_are(&functions(requests, "on_cpu"), function);
+            most_are(
+                &functions(requests, "on_cpu"),
+                function,
+                &measured::FUNCTIONS_INLINED,
+            );
         }
     }
 }

@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::client::{connect, get};
-use crate::kernel;
 use crate::observation::{Lines, OBSERVER, Observation};
 use crate::run::{DEADLINE, Running, run, wait_for};
 use crate::server::{Server, announced, load, testbed};
+use crate::{documents, kernel};
 
 /// `serving.py` with these arguments.
 pub(crate) fn server(arguments: &[&str]) -> Server {
@@ -80,6 +80,7 @@ fn of_a_master_the_children_that_serve_are_named_live_and_in_a_replay() {
     );
     assert_eq!(found[0]["remedy"], "without --no-follow they are watched too");
     assert_eq!(lines.hints, [said(found[0])], "it is said once");
+    documents::shows("observer: hint: ", &lines.hints[0]);
 
     let replayed = run(Command::new(OBSERVER).args(["replay", recording]));
     let (out, err) = (

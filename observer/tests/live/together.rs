@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::observation::{Lines, Observation};
 use crate::server::{Loading, Server, load};
-use crate::{kernel, laws};
+use crate::{kernel, laws, measured};
 
 /// What both must say alike of each request.
 fn facts(lines: &Lines) -> BTreeSet<String> {
@@ -48,10 +48,10 @@ fn an_observer_that_is_killed_under_load_disturbs_neither_the_server_nor_another
     killed.kill();
     let (sent, failed) = loading.ended();
     assert_eq!(failed, 0);
-    assert!(sent > 1_000, "{sent}");
+    assert!(sent >= 100, "{sent}");
     let lines = other.finish();
     assert_eq!(lines.without_loss().count(), sent);
     let confidence = &lines.end["confidence"];
-    let sure = laws::number(&confidence["exact"]) + laws::number(&confidence["inferred"]);
-    assert!(sure * 100 >= sent * 95, "{}", lines.end["confidence"]);
+    let partial = laws::number(&confidence["partial"]);
+    measured::BESIDE_A_KILLED_ONE.holds_percent(partial, sent, Some(confidence));
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::client::{self, Connection};
-use crate::kernel;
 use crate::laws::{is_unseen, largest, seen, waited};
 use crate::observation::{Lines, Observation};
 use crate::run::{DEADLINE, wait_for};
 use crate::server::Server;
+use crate::{kernel, measured};
 
 const MS: u64 = 1_000_000;
 
@@ -77,7 +77,7 @@ fn read_until(stream: &mut impl std::io::Read, ends: &str) {
 #[track_caller]
 fn waited_for_the_client(lines: &Lines, withheld: &[Paused]) {
     assert_eq!(lines.requests.len(), withheld.len(), "{:?}", lines.requests);
-    seen(&lines.requests);
+    measured::UPLOAD.holds_of_each(seen(&lines.requests));
     let paused = lines.requests.iter().zip(withheld);
     for (request, paused) in paused.filter(|(request, _)| !is_unseen(request)) {
         let (cause, ns, _) = largest(request);
@@ -91,7 +91,6 @@ fn waited_for_the_client(lines: &Lines, withheld: &[Paused]) {
             ns <= paused.most_ns && ns + late_ns + 20 * MS >= paused.least_ns,
             "{ns} ns of {paused:?}: {request}"
         );
-        assert!(waited(request, "unexplained") < MS, "{request}");
     }
 }
 
@@ -182,7 +181,8 @@ fn bytes_that_came_while_the_worker_was_blocked_are_not_waited_for() {
     wait_for("the first piece to be read", DEADLINE, || {
         (unread(stream.local_addr().unwrap().port()) == 0).then_some(())
     });
-    other.send(&client::request("/blocking?ms=100"));
+    // Long enough for this client to be late itself.
+    other.send(&client::request("/blocking?ms=500"));
     server.wait_until_in(libc::SYS_clock_nanosleep);
     stream.write_all(b"second").unwrap();
     let withheld_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap();
@@ -192,7 +192,7 @@ fn bytes_that_came_while_the_worker_was_blocked_are_not_waited_for() {
     lines.without_loss();
     let request = lines.of_path("/timer")[0];
     assert!(waited(request, "client") <= withheld_ns, "{request}");
-    assert!(waited(request, "worker_blocked") >= 50 * MS, "{request}");
+    assert!(waited(request, "worker_blocked") >= 100 * MS, "{request}");
 }
 
 /// Bytes that were sent to a server on this machine, from this port, and not read by it.

@@ -91,6 +91,8 @@ impl Machine {
             2 => (ProcessChange::Exec, (thread.tid, thread.pid)),
             _ => (ProcessChange::Exit, (thread.tid, thread.pid)),
         };
+        let mut others = self.threads.iter().filter(|other| other.tid != thread.tid);
+        let is_last = !others.any(|other| other.pid == thread.pid && other.activity != Activity::Ended);
         let event = Process {
             header: self.header(Kind::Process, thread.tid, cpu),
             tgid: thread.pid,
@@ -98,7 +100,7 @@ impl Machine {
             child_tid: child.0,
             child_tgid: child.1,
             flags: match change {
-                ProcessChange::Exit if how & 64 != 0 => flags::GROUP_DEAD,
+                ProcessChange::Exit if is_last => flags::GROUP_DEAD,
                 ProcessChange::Fork if child.1 != thread.pid && watched => flags::WATCHED,
                 _ => 0,
             },

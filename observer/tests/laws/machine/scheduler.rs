@@ -233,6 +233,8 @@ impl Machine {
         let Some((index, thread)) = self.who_is(who, |activity| activity == Activity::Blocked) else {
             return;
         };
+        // Who is woken by its bytes watches it.
+        self.is_accepted(conn);
         let cpu = usize::from(how / 16) % CPUS;
         let ((waker_tid, waker_tgid, waker_comm), waker_task) = match self.running[cpu] {
             Some(waker) => {

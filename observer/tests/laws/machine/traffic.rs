@@ -1,0 +1,192 @@
+//! What the threads say on the connections: requests are read and answered, and what TCP holds of an answer leaves.
+
+use bytemuck::Zeroable as _;
+use observer::connections::protocol::http1;
+use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
+use observer_common::{Held, Kind, Left, Receive, ReceiveHead, Send, SendHead, flags};
+
+use super::network::{fd, opened};
+use super::{Machine, pick};
+
+const EAGAIN: i32 = -11;
+
+/// What clients say first.
+const REQUESTS: [&[u8]; 6] = [
+    b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    b"POST /work?token=1 HTTP/1.1\r\ncontent-length: 9\r\n\r\n",
+    b"GET /cut/in/the/target",
+    b"\x16\x03\x01\x02\x00\x01\x00",
+    b"",
+    b"GE",
+];
+
+/// What servers say first.
+const RESPONSES: [&[u8]; 5] = [
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 503 Ser",
+    b"\x16\x03\x03",
+    b"",
+    b"HTTP/1.1 100 Con",
+];
+
+impl Machine {
+    /// A running thread reads, mostly where there is something.
+    pub(super) fn receive(&mut self, who: u8, how: u8) {
+        let Some((index, thread, cpu)) = self.running(who) else {
+            return;
+        };
+        let sockets = self.inbound.iter().chain(&self.outbound).flatten();
+        let (full, empty): (Vec<_>, Vec<_>) = sockets.copied().partition(|socket| socket.unread > 0);
+        let from = if full.is_empty() || how.is_multiple_of(8) {
+            &empty
+        } else {
+            &full
+        };
+        let Some(socket) = pick(from, who / 4) else { return };
+        let peek = how % 16 == 2;
+        let result = match socket.unread {
+            0 => EAGAIN,
+            unread if how & 64 == 0 => unread,
+            unread => unread.div_euclid(2).max(1),
+        };
+        let drained = result == socket.unread;
+        let head = REQUESTS[usize::from(how / 8) % REQUESTS.len()];
+        let begins = result > 0 && socket.answered && !peek;
+        self.is_accepted(socket.cookie);
+        let task = self.turn_to(index, socket.cookie, how);
+        let receive = Receive {
+            header: self.header(
+                if begins { Kind::ReceiveHead } else { Kind::Receive },
+                thread.tid,
+                cpu,
+            ),
+            tgid: thread.pid,
+            fd: fd(socket.cookie),
+            conn: socket.cookie,
+            arrived_ns: if how % 16 == 1 { 0 } else { socket.ready_ns },
+            task,
+            result,
+            flags: opened(socket.cookie)
+                | if drained { flags::DRAINED } else { 0 }
+                | if peek { flags::PEEK } else { 0 },
+            min_flt: thread.faults,
+            maj_flt: thread.faults / 8,
+            rss_pages: 4_000 + u32::from(how),
+            head_bytes: if begins { head.len() as u32 } else { 0 },
+        };
+        if begins {
+            let mut bytes = [0; REQUEST_HEAD_BYTES];
+            bytes[..head.len()].copy_from_slice(head);
+            self.record(&ReceiveHead { receive, head: bytes });
+        } else {
+            self.record(&receive);
+        }
+        if let Some(socket) = self.socket(socket.cookie)
+            && result > 0
+            && !peek
+        {
+            socket.unread -= result;
+            (socket.read, socket.answered) = (true, false);
+        }
+    }
+
+    /// A running thread writes; where a client spoke first, only after reading what it said.
+    pub(super) fn send(&mut self, who: u8, how: u8) {
+        let Some((index, thread, cpu)) = self.running(who) else {
+            return;
+        };
+        let inbound = self.inbound.iter().flatten().filter(|socket| socket.read);
+        let sockets: Vec<_> = inbound.chain(self.outbound.iter().flatten()).copied().collect();
+        let (open, others): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| !socket.answered);
+        let to = if open.is_empty() || how.is_multiple_of(4) {
+            &others
+        } else {
+            &open
+        };
+        let Some(socket) = pick(to, who / 4) else { return };
+        let result = if how % 8 == 1 { EAGAIN } else { 1 + i32::from(how) };
+        let begins = result > 0 && !socket.answered;
+        let head = RESPONSES[usize::from(how / 8) % RESPONSES.len()];
+        let mut bytes = [0; RESPONSE_HEAD_BYTES];
+        let head_bytes = head.len().min(bytes.len());
+        bytes[..head_bytes].copy_from_slice(&head[..head_bytes]);
+        let task = self.turn_to(index, socket.cookie, how);
+        let held_ns =
+            (result > 0 && how.is_multiple_of(3)).then(|| self.holds(socket.cookie, thread.tid, how));
+        let send = Send {
+            header: self.header(if begins { Kind::SendHead } else { Kind::Send }, thread.tid, cpu),
+            tgid: thread.pid,
+            fd: fd(socket.cookie),
+            conn: socket.cookie,
+            task,
+            result,
+            flags: opened(socket.cookie),
+            min_flt: thread.faults + 1,
+            maj_flt: thread.faults / 8,
+            rss_pages: 4_000 + u32::from(how),
+            head_bytes: if begins { head_bytes as u32 } else { 0 },
+        };
+        self.threads[index].faults += 1;
+        if begins {
+            self.record(&SendHead { send, head: bytes });
+        } else {
+            self.record(&send);
+        }
+        if let Some(socket) = self.socket(socket.cookie)
+            && result > 0
+            && !(begins
+                && !super::is_outbound(socket.cookie)
+                && http1::is_interim(head, u64::from(result.unsigned_abs())))
+        {
+            (socket.read, socket.answered) = (true, true);
+            socket.held_ns = held_ns;
+        }
+    }
+
+    /// The send that comes next leaves bytes unsent. Gives when it will have ended, ns.
+    fn holds(&mut self, cookie: u64, tid: u32, how: u8) -> u64 {
+        let header = self.header(Kind::Held, tid, 0);
+        let sent_ns = header.at_ns + 1;
+        self.record(&Held {
+            header,
+            conn: cookie,
+            sent_ns,
+            unsent_bytes: 1 + u32::from(how),
+            window_bytes: u32::from(how % 5) * 100,
+            in_flight: u32::from(how % 4),
+            congestion_window: u32::from(how % 7),
+            segment_bytes: 128,
+            nagle: u32::from(how % 3),
+            paced: u32::from(how % 2),
+            ..Held::zeroed()
+        });
+        sent_ns
+    }
+
+    /// What a connection held has left some time ago; or it has not, and is asked about.
+    pub(super) fn bytes_leave(&mut self, who: u8, how: u8) {
+        let sockets = self.inbound.iter().chain(&self.outbound).flatten();
+        let holding: Vec<_> = sockets
+            .filter_map(|socket| Some((socket.cookie, socket.held_ns?)))
+            .collect();
+        let Some((cookie, sent_ns)) = pick(&holding, who) else {
+            return;
+        };
+        let header = self.header(Kind::Left, 0, 0);
+        let has_left = !how.is_multiple_of(4);
+        let part = (header.at_ns - sent_ns) / 16 * u64::from(how % 17);
+        self.record(&Left {
+            header,
+            conn: cookie,
+            sent_ns,
+            left_ns: if has_left { sent_ns + part } else { 0 },
+            flags: [0, flags::AT_THE_LATEST, flags::TO_A_TICK][usize::from(how % 3)],
+            reserved: 0,
+        });
+        if let Some(socket) = self.socket(cookie)
+            && has_left
+        {
+            socket.held_ns = None;
+        }
+    }
+}

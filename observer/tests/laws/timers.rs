@@ -1,0 +1,76 @@
+//! What is told of timers: short streams, each with the one answer that its events support.
+
+use observer::model::cause::Cause;
+use observer::model::request::{Confidence, Request};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::check::Law;
+use super::script::{A, B, Script, TASK_A, TASK_B, charged_us};
+
+/// The worker waits for the timer of A, and a request of B wakes it when that is due within the millisecond.
+#[test]
+fn a_timer_that_is_due_is_found_by_a_worker_that_something_else_woke() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, 20);
+    let script = script
+        .woken(19_900, B)
+        .reads(19_910, B, TASK_B, 19_900)
+        .sends(19_950, B, TASK_B);
+    let request = script.sends(20_000, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 19_800);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+#[test]
+fn a_timer_that_is_due_while_its_worker_is_busy_waits_for_the_worker_from_then_on() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, 20);
+    let script = script.woken(5_000, B).reads(5_010, B, TASK_B, 5_000);
+    let script = script.seen(29_000, TASK_B).sends(30_000, B, TASK_B);
+    let request = script.sends(30_010, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 20_000);
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 9_900);
+    Ok(())
+}
+
+#[test]
+fn a_timer_that_is_not_due_explains_nothing() -> Law {
+    let script = Script::begin().reads(50, A, TASK_A, 40).idles(100, 60);
+    let script = script
+        .woken(19_900, B)
+        .reads(19_910, B, TASK_B, 19_900)
+        .sends(19_950, B, TASK_B);
+    let request = script.sends(20_000, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
+    prop_assert!(charged_us(&request, Cause::Unexplained) >= 19_800);
+    Ok(())
+}
+/// The first worker sets a timer for A and computes on for it; the second waits for the timer, and goes on with A.
+fn a_timer_on_the_second_worker(woken_by: Option<u64>) -> Result<Request, TestCaseError> {
+    let script = Script::begin().reads(5, B, TASK_B, 4).sends(8, B, TASK_B);
+    let script = script.second_idles(10, u64::from(u32::MAX));
+    let script = script.reads(50, A, TASK_A, 40).second_is_woken(100, woken_by);
+    let script = script.second_idles(150, 100).seen(4_900, TASK_A);
+    let script = script
+        .idles(5_000, u64::from(u32::MAX))
+        .second_is_woken(100_150, None);
+    script.second_sends(100_200, A, TASK_A).request(A)
+}
+
+#[test]
+fn a_worker_that_the_request_woke_waits_for_the_request_s_timer_while_that_still_runs() -> Law {
+    let request = a_timer_on_the_second_worker(Some(TASK_A))?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 95_150);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+#[test]
+fn a_timer_for_which_a_worker_waited_before_the_request_stopped_was_another_s() -> Law {
+    for woken_by in [Some(TASK_B), None] {
+        let request = a_timer_on_the_second_worker(woken_by)?;
+        prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
+        prop_assert!(charged_us(&request, Cause::Unexplained) >= 95_000);
+    }
+    Ok(())
+}

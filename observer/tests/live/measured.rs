@@ -1,0 +1,139 @@
+//! What a live test may leave unexplained: no more than was measured, with some room.
+//!
+//! Each figure was seen: `recorded` is the least and the most of the runs named above a group, `allowed` is what fails. A
+//! test says what it saw beside both, past the capture of its output, so that a drift is seen before it fails.
+
+use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::laws::waited;
+
+/// What may be missing of an explanation, and how much of it was seen.
+pub(crate) struct Measured {
+    what: &'static str,
+    unit: &'static str,
+    recorded: RangeInclusive<u64>,
+    allowed: u64,
+}
+
+impl Measured {
+    const fn new(
+        what: &'static str,
+        unit: &'static str,
+        recorded: RangeInclusive<u64>,
+        allowed: u64,
+    ) -> Self {
+        Self {
+            what,
+            unit,
+            recorded,
+            allowed,
+        }
+    }
+
+    /// Says how much a test saw, and fails where that is more than is allowed; `example` is one of what was seen.
+    #[track_caller]
+    pub(crate) fn holds(&self, seen: u64, example: Option<&Value>) {
+        let Self {
+            what,
+            unit,
+            recorded,
+            allowed,
+        } = self;
+        let test = thread::current().name().unwrap_or("a test").to_owned();
+        let (least, most) = (recorded.start(), recorded.end());
+        let said = format!("{test}: {what} {seen} {unit} (recorded: {least} to {most}; allowed {allowed})");
+        // There is nobody else to tell.
+        let _ = writeln!(io::stderr(), "{said}");
+        let example = example.map(Value::to_string).unwrap_or_default();
+        assert!(seen <= *allowed, "{said}: {example}");
+    }
+
+    /// The same of a part of a whole, in percent, any of it counted as one.
+    #[track_caller]
+    pub(crate) fn holds_percent(&self, part: u64, whole: u64, example: Option<&Value>) {
+        self.holds((part * 100).div_ceil(whole.max(1)), example);
+    }
+
+    /// The same of these requests.
+    #[track_caller]
+    pub(crate) fn holds_of(&self, requests: &[&Value]) {
+        self.holds(requests.len() as u64, requests.first().copied());
+    }
+
+    /// The same of the request with the most time of no cause, in microseconds.
+    #[track_caller]
+    pub(crate) fn holds_of_each<'a>(&self, requests: impl IntoIterator<Item = &'a Value>) {
+        let unexplained_us = |request: &&Value| waited(request, "unexplained").div_ceil(1_000);
+        let worst = requests.into_iter().max_by_key(unexplained_us);
+        self.holds(worst.as_ref().map_or(0, unexplained_us), worst);
+    }
+}
+
+const UNEXPLAINED: &str = "unexplained";
+const UNEXPLAINED_US: &str = "unexplained in one";
+const PARTIAL: &str = "partial";
+/// See [`crate::laws::is_unseen`].
+const HIDDEN: &str = "hidden by the machine";
+const OTHERWISE: &str = "explained otherwise";
+const NOT_NAMED: &str = "not so named";
+
+const OF_20: &str = "of 20 requests";
+const OF_90: &str = "of 90 requests";
+const OF_100: &str = "of 100 requests";
+const OF_1000: &str = "of 1000 requests";
+const OF_2000: &str = "of 2000 requests";
+const PERCENT: &str = "% of the requests";
+const PERCENT_OF_TIME: &str = "% of the time";
+const US: &str = "us";
+
+// Recorded: TODO
+
+// In any test that looks at each of a few dozen requests.
+pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=0, 2);
+
+// Requests that each wait for 100 ms (`waits`).
+pub(crate) const PEER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);
+pub(crate) const TIMER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
+pub(crate) const TWO_TIMERS: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);
+pub(crate) const POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 1);
+/// Which pool thread took which of two jobs, no event tells when none of them was asleep.
+pub(crate) const TWO_IN_THE_POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 10);
+pub(crate) const BLOCKING: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
+pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 999);
+
+// Requests that wait behind others (`queues`). Others have the CPU as well.
+pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
+pub(crate) const BEHIND_BUSY: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
+pub(crate) const BEHIND_BURN: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const BEHIND_HOG: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const LOCK_PARTIAL: Measured = Measured::new(PARTIAL, OF_90, 0..=0, 9);
+pub(crate) const LOCK: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 999);
+
+/// Requests of more than 40 ms (`quota`).
+pub(crate) const QUOTA: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 20);
+
+// Connections that wait to be accepted (`accepting`).
+pub(crate) const ACCEPT: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 10);
+pub(crate) const ACCEPT_BEHIND: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=0, 20);
+
+// Many quick requests (`counts`, `together`, `go`, `overload`).
+pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 0..=0, 20);
+pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT, 0..=0, 5);
+pub(crate) const GO_HIDDEN: Measured = Measured::new(HIDDEN, OF_1000, 0..=0, 50);
+pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=0, 10);
+pub(crate) const AFTER_A_LOSS: Measured = Measured::new("incomplete", OF_100, 0..=0, 5);
+
+// With `--polls` (`polls`).
+pub(crate) const QUEUED_POLL: Measured =
+    Measured::new(UNEXPLAINED, "% of the time behind the worker", 0..=0, 10);
+pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 9_999);
+
+// Functions of what ran (`functions`).
+pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const FUNCTIONS_INLINED: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);

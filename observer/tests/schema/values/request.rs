@@ -1,0 +1,119 @@
+//! A request with everything that may be absent, and without.
+
+use std::net::SocketAddr;
+
+use observer::model::cause::{Budget, Cause};
+use observer::model::id::{ConnId, Pid, Tid};
+use observer::model::protocol::Protocol;
+use observer::model::request::{
+    Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, HeldBy, Http, Request, Rss, Span,
+};
+
+/// Takes away whatever may be absent.
+pub(super) fn strip(request: &mut Request) {
+    let Request {
+        figures,
+        conn,
+        task,
+        http,
+        timeline,
+    } = request;
+    // The name of a process comes from the lines before, which do not have this one.
+    figures.pid = Pid(6);
+    figures.unsent_bytes = 0;
+    figures.protocol = Protocol::Http1;
+    figures.rss = Rss::default();
+    (conn.local, conn.peer) = (None, None);
+    *task = None;
+    *http = None;
+    for span in timeline {
+        (span.tid, span.cpu, span.culprit) = (None, None, None);
+        span.detail = Detail::default();
+    }
+}
+
+/// With everything.
+pub(super) fn full() -> Request {
+    let span = |cause| Span {
+        at_ns: cause as u64,
+        dur_ns: 1,
+        cause,
+        tid: Some(Tid(8)),
+        cpu: Some(1),
+        detail: detail(),
+        culprit: Some(culprit()),
+    };
+    Request {
+        figures: figures(),
+        conn: Conn {
+            id: ConnId(1),
+            local: address(),
+            peer: address(),
+            nth: 1,
+        },
+        task: Some(30),
+        http: Some(Http {
+            method: "GET".into(),
+            target: "/long".into(),
+            target_cut: true,
+        }),
+        timeline: Cause::ALL.map(span).to_vec(),
+    }
+}
+
+fn figures() -> Figures {
+    let mut budget = Budget::default();
+    for cause in Cause::ALL {
+        budget.charge(cause, 1);
+    }
+    Figures {
+        pid: Pid(7),
+        protocol: Protocol::Http2,
+        status: Some(200),
+        arrival_ns: 1,
+        latency_ns: budget.total(),
+        receive_queue_ns: 1,
+        bytes_in: 1,
+        bytes_out: 1,
+        unsent_bytes: 1,
+        confidence: Confidence::Exact,
+        complete: true,
+        rss: Rss {
+            start: 4_096,
+            end: 4_096,
+        },
+        faults: Faults { minor: 1, major: 1 },
+        budget,
+    }
+}
+
+fn address() -> Option<SocketAddr> {
+    "[::1]:8080".parse().ok()
+}
+
+fn culprit() -> Culprit {
+    Culprit {
+        pid: Pid(7),
+        tid: Tid(9),
+        comm: Some("worker".into()),
+        task: Some(31),
+        request: Some("GET /slow".into()),
+        syscall: Some("read"),
+        object: Some("/srv/data".into()),
+        function: Some("app::report".into()),
+    }
+}
+
+fn detail() -> Detail {
+    Detail {
+        syscall: Some("read"),
+        object: Some("/srv/data".into()),
+        function: Some("app::report".into()),
+        peer: address(),
+        held: Some(HeldBack {
+            by: HeldBy::Nagle,
+            unsent_bytes: 1,
+        }),
+        note: Some("sure"),
+    }
+}
