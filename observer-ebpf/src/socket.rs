@@ -105,6 +105,12 @@ pub(crate) fn is_watched_port(sock: Sock) -> bool {
     }
 }
 
+/// Whether an event of this socket may be of interest, in whatever thread it comes.
+#[inline(always)]
+pub(crate) fn may_concern(sock: Sock) -> bool {
+    sock.may_have_storage() || (sock.is_tcp() && is_watched_port(sock))
+}
+
 /// Whether the process of this socket, which begins to listen, is to be watched.
 #[inline(always)]
 pub(crate) fn is_awaited(sock: Sock) -> bool {

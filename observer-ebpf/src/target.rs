@@ -3,7 +3,7 @@
 //! A child is put in at its fork, before it runs, and a process is taken out when the last of its threads leaves its CPU for
 //! good: neither waits for userspace, which learns of both from the records.
 
-use core::{cell::UnsafeCell, ptr};
+use core::{cell::UnsafeCell, num::NonZeroU32, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_EXIST, BPF_F_NO_PREALLOC},
@@ -43,11 +43,10 @@ unsafe impl Sync for Word {}
 #[unsafe(no_mangle)]
 static FOLLOW: u32 = 0;
 
-/// A watched process.
+/// A watched process, by its slot and one: that there is none is a word as well. As two words one of them would have no value
+/// then, and the verifier refuses to hand that to a function.
 #[derive(Clone, Copy)]
-pub(crate) struct Target {
-    slot: u32,
-}
+pub(crate) struct Target(NonZeroU32);
 
 impl Target {
     /// This process, when it is watched.
@@ -56,22 +55,24 @@ impl Target {
         // SAFETY: a valid, aligned static.
         let only = unsafe { ptr::read_volatile(ONLY_TARGET.0.get()) };
         if only != 0 {
-            return (tgid == only).then_some(Self { slot: 0 });
+            return if tgid == only { Self::with_slot(0) } else { None };
         }
         let slot = TARGETS.get_ptr(tgid)?;
         // SAFETY: an aligned word of a map. Of two slots that it has one after the other, either will do.
         let slot = unsafe { ptr::read_volatile(slot) };
-        Some(Self { slot })
+        Self::with_slot(slot)
+    }
+
+    #[inline(always)]
+    fn with_slot(slot: u32) -> Option<Self> {
+        NonZeroU32::new(slot.wrapping_add(1)).map(Self)
     }
 
     /// Watches process `tgid` from now on, with nothing known of its threads' variables. Where there is no room for it, that is
     /// counted.
     #[inline(always)]
     pub(crate) fn add(tgid: u32, at_ns: u64) -> Option<Self> {
-        Self {
-            slot: limits::NO_SLOT,
-        }
-        .with(tgid, at_ns)
+        Self::with_slot(limits::NO_SLOT)?.watch(tgid, at_ns)
     }
 
     /// Watches a child of this process, if children are to be watched. Its memory is a copy of its parent's.
@@ -81,12 +82,13 @@ impl Target {
         if unsafe { ptr::read_volatile(&raw const FOLLOW) } == 0 {
             return None;
         }
-        self.with(tgid, at_ns)
+        self.watch(tgid, at_ns)
     }
 
+    /// Watches process `tgid` with this slot.
     #[inline(always)]
-    fn with(self, tgid: u32, at_ns: u64) -> Option<Self> {
-        if TARGETS.insert(tgid, self.slot, u64::from(BPF_ANY)).is_err() {
+    fn watch(self, tgid: u32, at_ns: u64) -> Option<Self> {
+        if TARGETS.insert(tgid, self.slot(), u64::from(BPF_ANY)).is_err() {
             ring::lost(LostReason::TooManyTargets, at_ns);
             return None;
         }
@@ -132,7 +134,7 @@ impl Target {
     /// Its place in the arrays that have one for each target.
     #[inline(always)]
     pub(crate) fn slot(self) -> u32 {
-        self.slot
+        self.0.get() - 1
     }
 }
 
@@ -143,10 +145,34 @@ fn ask_the_map() {
     unsafe { ptr::write_volatile(ONLY_TARGET.0.get(), 0) };
 }
 
-/// The current thread's target, process and thread id, when its process is watched.
+/// The current thread, whose process is watched. Two words, as a function has no more than five for its arguments.
+#[derive(Clone, Copy)]
+pub(crate) struct Current {
+    target: Target,
+    ids: u64,
+}
+
+/// The current thread, when its process is watched.
 #[inline(always)]
-pub(crate) fn current() -> Option<(Target, u32, u32)> {
-    let both = bpf_get_current_pid_tgid();
-    let (tgid, tid) = ((both >> 32) as u32, both as u32);
-    Some((Target::find(tgid)?, tgid, tid))
+pub(crate) fn current() -> Option<Current> {
+    let ids = bpf_get_current_pid_tgid();
+    let target = Target::find((ids >> 32) as u32)?;
+    Some(Current { target, ids })
+}
+
+impl Current {
+    #[inline(always)]
+    pub(crate) fn target(self) -> Target {
+        self.target
+    }
+
+    #[inline(always)]
+    pub(crate) fn tgid(self) -> u32 {
+        (self.ids >> 32) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn tid(self) -> u32 {
+        self.ids as u32
+    }
 }

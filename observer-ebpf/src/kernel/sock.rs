@@ -106,11 +106,12 @@ impl Sock {
     /// Whether a program may keep something with it: to look for that takes longer than to see that nobody does.
     #[inline(always)]
     pub(crate) fn may_have_storage(self) -> bool {
-        if offset!(sock_storage) == Offsets::ABSENT {
+        let offset = offset!(sock_storage);
+        if offset == Offsets::ABSENT {
             return true;
         }
         // SAFETY: pointer field of a `sock`.
-        let storage: *const c_void = unsafe { read(self.0, offset!(sock_storage)) };
+        let storage: *const c_void = unsafe { read(self.0, offset) };
         !storage.is_null()
     }
 

@@ -8,12 +8,19 @@ use core::ffi::c_void;
 use aya_ebpf::{macros::fexit, programs::FExitContext};
 use observer_common::flags;
 
-use crate::{kernel::Sock, ring, socket, target};
+use crate::{
+    kernel::Sock,
+    ring, socket,
+    target::{self, Current},
+};
 
 /// `struct sock *inet_csk_accept(struct sock *sk, struct proto_accept_arg *arg)`, since Linux 6.10.
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit(ctx: FExitContext) -> i32 {
-    accepted(ctx.arg(2))
+    if let Some(current) = target::current() {
+        accepted(current, ctx.arg(2));
+    }
+    0
 }
 
 /// `struct sock *inet_csk_accept(struct sock *sk, int flags, int *err, bool kern)`, before.
@@ -22,24 +29,24 @@ fn accept_fexit(ctx: FExitContext) -> i32 {
 /// and the verifier takes no address there that is not constant in the program itself.
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit_of_four(ctx: FExitContext) -> i32 {
-    accepted(ctx.arg(4))
+    if let Some(current) = target::current() {
+        accepted(current, ctx.arg(4));
+    }
+    0
 }
 
-#[inline(always)]
-fn accepted(child: *const c_void) -> i32 {
-    let Some((_, tgid, tid)) = target::current() else {
-        return 0;
-    };
+#[inline(never)]
+fn accepted(current: Current, child: *const c_void) {
     // SAFETY: the return value is a socket or null.
     let child = unsafe { Sock::new(child) };
     if child.is_null() {
-        return 0;
+        return;
     }
+    let (tgid, tid) = (current.tgid(), current.tid());
     let at_ns = ring::now();
     if let Some(state) = socket::track(child, tid, tgid, at_ns, false) {
         let now = child.state();
         state.opened = flags::INBOUND;
         socket::record(child, state, now, now, flags::ACCEPTED, tid, tgid, at_ns);
     }
-    0
 }

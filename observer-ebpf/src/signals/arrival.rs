@@ -28,12 +28,20 @@ fn arrival_fentry(ctx: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn arrival(sock: Sock) -> i32 {
+    if socket::may_concern(sock) {
+        arrived(sock);
+    }
+    0
+}
+
+#[inline(never)]
+fn arrived(sock: Sock) {
     let tracked = match socket::tracked(sock) {
         Some(state) => Some(state),
         None if sock.is_tcp() && socket::is_watched_port(sock) => {
             if sock.state() == tcp::LISTEN {
                 socket::mark(conn::LISTENER, ring::now());
-                return 0;
+                return;
             }
             socket::track(sock, 0, 0, ring::now(), true)
         }
@@ -45,5 +53,4 @@ fn arrival(sock: Sock) -> i32 {
         state.arrived(sock, at_ns);
         socket::mark(state.conn, at_ns);
     }
-    0
 }

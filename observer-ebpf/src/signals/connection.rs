@@ -15,11 +15,19 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument is a socket.
     let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
     let (old_state, new_state) = (ctx.arg::<i32>(1) as u8, ctx.arg::<i32>(2) as u8);
+    if target::current().is_some() || socket::may_concern(sock) || new_state == tcp::LISTEN {
+        changed(sock, old_state, new_state);
+    }
+    0
+}
+
+#[inline(never)]
+fn changed(sock: Sock, old_state: u8, new_state: u8) {
     let current = match target::current() {
         None if new_state == tcp::LISTEN && sock.is_tcp() && socket::is_awaited(sock) => process::listens(),
         current => current,
     };
-    let (tgid, tid) = current.map_or((0, 0), |(_, tgid, tid)| (tgid, tid));
+    let (tgid, tid) = current.map_or((0, 0), |current| (current.tgid(), current.tid()));
     let state = match socket::tracked(sock) {
         Some(state) => Some(state),
         None if !sock.is_tcp() => None,
@@ -52,5 +60,4 @@ fn connection(ctx: BtfTracePointContext) -> i32 {
         state.look_at_held(sock, at_ns);
         socket::record(sock, state, old_state, new_state, 0, tid, tgid, at_ns);
     }
-    0
 }

@@ -41,9 +41,10 @@ fn id(header: u64) -> Option<u64> {
 
 #[uprobe]
 fn poll_start(ctx: ProbeContext) -> u32 {
-    let Some((_, tgid, tid)) = target::current() else {
+    let Some(current) = target::current() else {
         return 0;
     };
+    let (tgid, tid) = (current.tgid(), current.tid());
     let header: u64 = ctx.arg(0).unwrap_or(0);
     let at_ns = ring::now();
     let key = [u64::from(tgid), header];
@@ -72,15 +73,15 @@ fn poll_start(ctx: ProbeContext) -> u32 {
 
 #[uretprobe]
 fn poll_end(ctx: RetProbeContext) -> u32 {
-    let Some((_, tgid, tid)) = target::current() else {
+    let Some(current) = target::current() else {
         return 0;
     };
     let at_ns = ring::now();
     ring::write(
         at_ns,
         PollEnd {
-            header: ring::header(Kind::PollEnd, tid, at_ns),
-            tgid,
+            header: ring::header(Kind::PollEnd, current.tid(), at_ns),
+            tgid: current.tgid(),
             reserved: 0,
             // SAFETY: the context of a probe is the thread's registers.
             frame: unsafe { (*ctx.regs).rsp },
@@ -105,11 +106,15 @@ fn queue_second(ctx: ProbeContext) -> u32 {
 /// the other.
 #[inline(always)]
 fn queued(header: Option<u64>) {
-    if let Some((_, tgid, tid)) = target::current()
+    if let Some(current) = target::current()
         && let Some(header) = header
         && header != 0
     {
         // One that finds no place, or loses it, counts as a poll of what nothing was seen to queue.
-        let _ = QUEUED.insert([u64::from(tgid), header], [ring::now(), u64::from(tid)], 0);
+        let _ = QUEUED.insert(
+            [u64::from(current.tgid()), header],
+            [ring::now(), u64::from(current.tid())],
+            0,
+        );
     }
 }

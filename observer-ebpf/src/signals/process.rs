@@ -7,7 +7,11 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use observer_common::{Kind, Process, ProcessChange, flags};
 
-use crate::{kernel::Task, ring, target::Target};
+use crate::{
+    kernel::Task,
+    ring,
+    target::{self, Current, Target},
+};
 
 /// `sched_process_fork(task_struct *parent, task_struct *child)`
 #[btf_tracepoint(function = "sched_process_fork")]
@@ -61,11 +65,11 @@ fn exit(ctx: BtfTracePointContext) -> i32 {
 
 /// The current thread begins to listen where somebody is waited for: its process is watched from now on.
 #[inline(always)]
-pub(super) fn listens() -> Option<(Target, u32, u32)> {
+pub(super) fn listens() -> Option<Current> {
     let (task, at_ns) = (Task::current(), ring::now());
-    let target = Target::add(task.tgid(), at_ns)?;
+    Target::add(task.tgid(), at_ns)?;
     record(task, task, ProcessChange::Listens, 0, at_ns);
-    Some((target, task.tgid(), task.tid()))
+    target::current()
 }
 
 #[inline(always)]

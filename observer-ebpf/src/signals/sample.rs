@@ -80,23 +80,23 @@ impl Last {
 /// call. What it saved when it entered the kernel is where it is in its own code, in either case.
 #[perf_event]
 fn sample(ctx: PerfEventContext) -> u32 {
-    let Some((target, tgid, tid)) = target::current() else {
+    let Some(current) = target::current() else {
         presence::found_another();
         return 0;
     };
     presence::found();
     let thread = Task::current();
     let at_ns = ring::now();
-    theft::look(thread, tid, tgid, at_ns);
-    let runtime_task = Runtime::of(target).current_task(thread);
-    if runtime_task != task::UNKNOWN {
+    theft::look(thread, current.tid(), current.tgid(), at_ns);
+    let task = Runtime::of(current.target()).current_task(thread);
+    if task != task::UNKNOWN {
         ring::write(
             at_ns,
             Seen {
-                header: ring::header(Kind::Seen, tid, at_ns),
-                tgid,
+                header: ring::header(Kind::Seen, current.tid(), at_ns),
+                tgid: current.tgid(),
                 reserved: 0,
-                task: runtime_task,
+                task,
             },
         );
     }
@@ -107,30 +107,35 @@ fn sample(ctx: PerfEventContext) -> u32 {
     let last = unsafe { &mut *last };
     // SAFETY: the context is the kernel's, and lives as long as this call.
     let period_ns = unsafe { (*ctx.ctx).sample_period };
-    let Some(samples) = last.stack_for(at_ns, period_ns, runtime_task, tid) else {
-        return 0;
-    };
+    if let Some(samples) = last.stack_for(at_ns, period_ns, task, current.tid()) {
+        let registers = thread.registers();
+        copy_stack(StackHead {
+            at_ns,
+            task,
+            stands_for_ns: u64::from(samples) * period_ns,
+            ip: registers.ip(),
+            sp: registers.sp(),
+            bp: registers.bp(),
+            tgid: current.tgid(),
+            tid: current.tid(),
+            cpu: ring::cpu(),
+            stack_bytes: 0,
+        });
+    }
+    0
+}
+
+/// Hands over the stack of the current thread, as much of it as can be read, with what is known of it.
+#[inline(always)]
+fn copy_stack(mut head: StackHead) {
     let Some(mut entry) = STACKS.reserve_untyped::<Stack>(0) else {
         if let Some(lost) = SAMPLES_LOST.get_ptr_mut(0) {
             // SAFETY: this CPU's slot; ticks of one CPU do not nest.
             unsafe { *lost += 1 };
         }
-        return 0;
+        return;
     };
-    let registers = thread.registers();
     let slot = entry.as_mut_ptr();
-    let mut head = StackHead {
-        at_ns,
-        task: runtime_task,
-        stands_for_ns: u64::from(samples) * period_ns,
-        ip: registers.ip(),
-        sp: registers.sp(),
-        bp: registers.bp(),
-        tgid,
-        tid,
-        cpu: ring::cpu(),
-        stack_bytes: 0,
-    };
     // SAFETY: the slot is room for the whole record.
     let stack = unsafe { &raw mut (*slot).stack }.cast::<u8>();
     let mut filled = 0;
@@ -154,5 +159,4 @@ fn sample(ctx: PerfEventContext) -> u32 {
     // SAFETY: it is writable and aligned.
     unsafe { place.write(head) };
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
-    0
 }

@@ -13,45 +13,49 @@ use crate::{
     ring,
     runtime::Runtime,
     socket::{self, DIRECTION_OUT},
-    target, theft, user,
+    target::{self, Current},
+    theft, user,
 };
 
 /// `sock_send_length(struct sock *sk, int ret, int flags)`
 #[btf_tracepoint(function = "sock_send_length")]
 fn send_tracepoint(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is a socket.
-    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
-    send(sock, ctx.arg(1))
+    if let Some(current) = target::current() {
+        sent(current, ctx.arg(0), ctx.arg(1));
+    }
+    0
 }
 
 /// `int tcp_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)`
 #[fexit(function = "tcp_sendmsg")]
 fn send_fexit(ctx: FExitContext) -> i32 {
-    // SAFETY: the first argument is a socket.
-    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
-    send(sock, ctx.arg(3))
+    if let Some(current) = target::current() {
+        sent(current, ctx.arg(0), ctx.arg(3));
+    }
+    0
 }
 
 /// `int tcp_sendpage(struct sock *sk, struct page *page, int offset, size_t size, int flags)`: a page of what
 /// sendfile and splice send. Since Linux 6.5 these go the way of every other send.
 #[fexit(function = "tcp_sendpage")]
 fn send_page_fexit(ctx: FExitContext) -> i32 {
-    // SAFETY: the first argument is a socket.
-    let sock = unsafe { Sock::new(ctx.arg::<*const c_void>(0)) };
-    send(sock, ctx.arg(5))
+    if let Some(current) = target::current() {
+        sent(current, ctx.arg(0), ctx.arg(5));
+    }
+    0
 }
 
-#[inline(always)]
-fn send(sock: Sock, result: i32) -> i32 {
-    let Some((target, tgid, tid)) = target::current() else {
-        return 0;
-    };
+#[inline(never)]
+fn sent(current: Current, sock: *const c_void, result: i32) {
+    // SAFETY: the first argument of each of them is a socket.
+    let sock = unsafe { Sock::new(sock) };
     if !sock.is_tcp() {
-        return 0;
+        return;
     }
+    let (tgid, tid) = (current.tgid(), current.tid());
     let at_ns = ring::now();
     let Some(state) = socket::track(sock, tid, tgid, at_ns, true) else {
-        return 0;
+        return;
     };
     let before = state.direction;
     let first = result > 0 && before != DIRECTION_OUT;
@@ -71,7 +75,7 @@ fn send(sock: Sock, result: i32) -> i32 {
             -1
         },
         conn: state.conn,
-        task: Runtime::of(target).current_task(task),
+        task: Runtime::of(current.target()).current_task(task),
         result,
         flags: state.opened,
         min_flt: task.min_flt(),
@@ -98,5 +102,4 @@ fn send(sock: Sock, result: i32) -> i32 {
         unsafe { rest.write(record) };
         ring::submit(entry);
     }
-    0
 }

@@ -37,17 +37,44 @@ impl Contended {
 #[btf_map]
 static CONTENDED: PerCpuArray<Contended, 1> = PerCpuArray::new();
 
-/// A switch between two threads that are not watched: of interest only to one that waits behind them.
+/// This CPU's.
 #[inline(always)]
+fn contended() -> Option<&'static mut Contended> {
+    // SAFETY: this CPU's slot; switches do not nest.
+    CONTENDED
+        .get_ptr_mut(0)
+        .map(|contended| unsafe { &mut *contended })
+}
+
+/// `sched_switch(bool preempt, task_struct *prev, task_struct *next, unsigned int prev_state)`
+#[btf_tracepoint(function = "sched_switch")]
+fn switch(ctx: BtfTracePointContext) -> i32 {
+    let (prev, next) = threads(&ctx);
+    let (leaves, enters) = (Target::find(prev.tgid()), Target::find(next.tgid()).is_some());
+    if leaves.is_some() || enters {
+        watched(ctx, leaves, enters);
+    } else if contended().is_some_and(|contended| contended.left != 0) {
+        strangers(prev);
+    }
+    0
+}
+
+/// Who leaves the CPU, and who gets it.
+#[inline(always)]
+fn threads(ctx: &BtfTracePointContext) -> (Task, Task) {
+    // SAFETY: the second argument of this tracepoint is a task.
+    let prev = unsafe { Task::new(ctx.arg::<*const c_void>(1)) };
+    // SAFETY: the third argument of this tracepoint is a task.
+    let next = unsafe { Task::new(ctx.arg::<*const c_void>(2)) };
+    (prev, next)
+}
+
+/// A switch between two threads that are not watched, and that one waits behind.
+#[inline(never)]
 fn strangers(prev: Task) {
-    let Some(contended) = CONTENDED.get_ptr_mut(0) else {
+    let Some(contended) = contended() else {
         return;
     };
-    // SAFETY: this CPU's slot; switches do not nest.
-    let contended = unsafe { &mut *contended };
-    if contended.left == 0 {
-        return;
-    }
     let at_ns = ring::now();
     if at_ns > contended.until_ns {
         contended.left = 0;
@@ -66,93 +93,90 @@ fn strangers(prev: Task) {
     );
 }
 
-/// `sched_switch(bool preempt, task_struct *prev, task_struct *next, unsigned int prev_state)`
-#[btf_tracepoint(function = "sched_switch")]
-fn switch(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the second argument of this tracepoint is a task.
-    let prev = unsafe { Task::new(ctx.arg::<*const c_void>(1)) };
-    // SAFETY: the third argument of this tracepoint is a task.
-    let next = unsafe { Task::new(ctx.arg::<*const c_void>(2)) };
-    let (prev_tgid, next_tgid) = (prev.tgid(), next.tgid());
-    let (leaves, enters) = (Target::find(prev_tgid), Target::find(next_tgid).is_some());
-    if leaves.is_none() && !enters {
-        strangers(prev);
-        return 0;
-    }
+/// A switch from a watched thread, to one, or both.
+#[inline(never)]
+fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
+    let (prev, next) = threads(&ctx);
     let at_ns = ring::now();
-    let contended = CONTENDED.get_ptr_mut(0);
-    if let Some(target) = leaves {
-        let registers = prev.registers();
+    if let Some(target) = leaving {
         let state: u32 = ctx.arg(3);
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
-        if preempted && let Some(contended) = contended {
-            // SAFETY: this CPU's slot; switches do not nest.
-            unsafe { contended.write(Contended::since(at_ns)) };
-        }
-        theft::look(prev, prev.tid(), prev_tgid, at_ns);
-        // It is still the current thread, with its memory.
-        let runtime = Runtime::of(target);
-        let task = runtime.current_task(prev);
-        let in_task = task != task::UNKNOWN && task != task::NONE;
-        let no_scheduler = in_task && runtime.has_no_scheduler(prev);
-        let kind = if user::waits_for_events(registers.syscall()) {
-            runtime.kind(prev)
-        } else {
-            0
-        };
-        ring::write(
-            at_ns,
-            SwitchOut {
-                header: ring::header(Kind::SwitchOut, prev.tid(), at_ns),
-                tgid: prev_tgid,
-                state,
-                min_flt: prev.min_flt(),
-                maj_flt: prev.maj_flt(),
-                syscall: registers.syscall(),
-                next_tid: next.tid(),
-                next_tgid,
-                flags: (u32::from(preempted) * flags::PREEMPTED)
-                    | (u32::from(no_scheduler) * flags::NO_SCHEDULER)
-                    | kind,
-                args: [
-                    registers.arg0(),
-                    registers.arg1(),
-                    registers.arg2(),
-                    registers.arg3(),
-                ],
-                throttled_ns: prev.throttled_ns(),
-                task,
-                next_comm: next.comm(),
-            },
-        );
-        if state & DEAD != 0 {
-            Target::leaves(prev_tgid);
-        }
+        leaves(target, prev, next, state, preempted, at_ns);
+    } else if let Some(contended) = contended() {
+        contended.left = 0;
     }
-    if enters {
-        presence::came();
-        if leaves.is_none()
-            && let Some(contended) = contended
-        {
-            // SAFETY: as above.
-            unsafe { (*contended).left = 0 };
-        }
-        theft::begin(next, next.tid(), at_ns);
-        ring::write(
-            at_ns,
-            SwitchIn {
-                header: ring::header(Kind::SwitchIn, next.tid(), at_ns),
-                tgid: next_tgid,
-                prev_tid: prev.tid(),
-                prev_tgid,
-                flags: 0,
-                prev_ran_ns: prev.ran_ns(),
-                throttled_ns: next.throttled_ns(),
-                prev_comm: prev.comm(),
-            },
-        );
+    if entering {
+        enters(prev, next, at_ns);
     } else {
         presence::left();
     }
-    0
+}
+
+/// `prev`, of this target, leaves the CPU to `next`.
+#[inline(always)]
+fn leaves(target: Target, prev: Task, next: Task, state: u32, preempted: bool, at_ns: u64) {
+    if preempted && let Some(contended) = contended() {
+        *contended = Contended::since(at_ns);
+    }
+    let tgid = prev.tgid();
+    theft::look(prev, prev.tid(), tgid, at_ns);
+    // It is still the current thread, with its memory.
+    let runtime = Runtime::of(target);
+    let task = runtime.current_task(prev);
+    let in_task = task != task::UNKNOWN && task != task::NONE;
+    let no_scheduler = in_task && runtime.has_no_scheduler(prev);
+    let registers = prev.registers();
+    let kind = if user::waits_for_events(registers.syscall()) {
+        runtime.kind(prev)
+    } else {
+        0
+    };
+    ring::write(
+        at_ns,
+        SwitchOut {
+            header: ring::header(Kind::SwitchOut, prev.tid(), at_ns),
+            tgid,
+            state,
+            min_flt: prev.min_flt(),
+            maj_flt: prev.maj_flt(),
+            syscall: registers.syscall(),
+            next_tid: next.tid(),
+            next_tgid: next.tgid(),
+            flags: (u32::from(preempted) * flags::PREEMPTED)
+                | (u32::from(no_scheduler) * flags::NO_SCHEDULER)
+                | kind,
+            args: [
+                registers.arg0(),
+                registers.arg1(),
+                registers.arg2(),
+                registers.arg3(),
+            ],
+            throttled_ns: prev.throttled_ns(),
+            task,
+            next_comm: next.comm(),
+        },
+    );
+    if state & DEAD != 0 {
+        Target::leaves(tgid);
+    }
+}
+
+/// `next`, which is watched, gets the CPU from `prev`.
+#[inline(always)]
+fn enters(prev: Task, next: Task, at_ns: u64) {
+    presence::came();
+    theft::begin(next, next.tid(), at_ns);
+    ring::write(
+        at_ns,
+        SwitchIn {
+            header: ring::header(Kind::SwitchIn, next.tid(), at_ns),
+            tgid: next.tgid(),
+            prev_tid: prev.tid(),
+            prev_tgid: prev.tgid(),
+            flags: 0,
+            prev_ran_ns: prev.ran_ns(),
+            throttled_ns: next.throttled_ns(),
+            prev_comm: prev.comm(),
+        },
+    );
 }

@@ -12,10 +12,15 @@ use crate::{kernel::Task, ring, runtime::Runtime, socket, target::Target};
 fn wakeup(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the first argument of this tracepoint is a task.
     let woken = unsafe { Task::new(ctx.arg::<*const c_void>(0)) };
+    if let Some(target) = Target::find(woken.tgid()) {
+        waking(target, woken);
+    }
+    0
+}
+
+#[inline(never)]
+fn waking(target: Target, woken: Task) {
     let tgid = woken.tgid();
-    let Some(target) = Target::find(tgid) else {
-        return 0;
-    };
     let at_ns = ring::now();
     let mut conn = conn::NONE;
     if let Some(mark) = socket::network_mark()
@@ -49,5 +54,4 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
             waker_comm: waker.comm(),
         },
     );
-    0
 }
