@@ -18,7 +18,7 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[inline(never)]
+#[inline(always)]
 fn waking(target: Target, woken: Task) {
     let tgid = woken.tgid();
     let at_ns = ring::now();
