@@ -1,7 +1,7 @@
 //! What a live test may leave unexplained: no more than was measured, with some room.
 //!
-//! Each figure was seen: `recorded` is the least and the most of the runs named above a group, `allowed` is what fails. A
-//! test says what it saw beside both, past the capture of its output, so that a drift is seen before it fails.
+//! `recorded` is the least and the most that was seen, `allowed` the most that passes. A test says what it saw beside
+//! both, past the capture of its output, so that a drift is seen before it fails.
 
 use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
@@ -90,10 +90,14 @@ const PERCENT: &str = "% of the requests";
 const PERCENT_OF_TIME: &str = "% of the time";
 const US: &str = "us";
 
-// Recorded: TODO
+// Recorded on 29 November 2026, Linux 6.18.44, a virtual machine with two CPUs, debug builds, in four or five runs of each
+// test (two of `FUNCTIONS_INLINED`), at idle priority beside other builds, with load averages of 3 to 6. So a test can
+// starve, and what two of them then left is above what is allowed and not in these ranges: 128 ms of an upload, whose
+// server had not run since observer attached, and 40 % of `ACCEPT_BEHIND`, short turns behind many others. On emulated
+// CPUs nothing was recorded.
 
 // In any test that looks at each of a few dozen requests.
-pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=0, 2);
+pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=1, 2);
 
 // Requests that each wait for 100 ms (`waits`).
 pub(crate) const PEER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);
@@ -101,39 +105,39 @@ pub(crate) const TIMER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
 pub(crate) const TWO_TIMERS: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);
 pub(crate) const POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 1);
 /// Which pool thread took which of two jobs, no event tells when none of them was asleep.
-pub(crate) const TWO_IN_THE_POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 10);
+pub(crate) const TWO_IN_THE_POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=1, 10);
 pub(crate) const BLOCKING: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
-pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 999);
+pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=25, 999);
 
 // Requests that wait behind others (`queues`). Others have the CPU as well.
-pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
+pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
 pub(crate) const BEHIND_BUSY: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
-pub(crate) const BEHIND_BURN: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const BEHIND_BURN: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=3, 20);
 pub(crate) const BEHIND_HOG: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 20);
-pub(crate) const LOCK_PARTIAL: Measured = Measured::new(PARTIAL, OF_90, 0..=0, 9);
+pub(crate) const LOCK_PARTIAL: Measured = Measured::new(PARTIAL, OF_90, 0..=1, 9);
 pub(crate) const LOCK: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 999);
 
 /// Requests of more than 40 ms (`quota`).
 pub(crate) const QUOTA: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 20);
 
 // Connections that wait to be accepted (`accepting`).
-pub(crate) const ACCEPT: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 10);
-pub(crate) const ACCEPT_BEHIND: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const ACCEPT: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=2, 10);
+pub(crate) const ACCEPT_BEHIND: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=11, 20);
 
 // Many quick requests (`counts`, `together`, `go`, `overload`).
-pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 0..=0, 20);
-pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT, 0..=0, 5);
+pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 3..=12, 20);
+pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT, 1..=1, 5);
 pub(crate) const GO_HIDDEN: Measured = Measured::new(HIDDEN, OF_1000, 0..=0, 50);
-pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=0, 10);
+pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=1, 10);
 pub(crate) const AFTER_A_LOSS: Measured = Measured::new("incomplete", OF_100, 0..=0, 5);
 
 // With `--polls` (`polls`).
 pub(crate) const QUEUED_POLL: Measured =
-    Measured::new(UNEXPLAINED, "% of the time behind the worker", 0..=0, 10);
+    Measured::new(UNEXPLAINED, "% of the time behind the worker", 0..=1, 10);
 pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 9_999);
 
 // Functions of what ran (`functions`).
-pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
-pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
-pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
-pub(crate) const FUNCTIONS_INLINED: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=0, 20);
+pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=7, 20);
+pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=16, 20);
+pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 1..=4, 20);
+pub(crate) const FUNCTIONS_INLINED: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=8, 20);
