@@ -75,6 +75,9 @@ fn summarize(results: &[(&str, Result<Outcome>, Duration)]) -> Result<()> {
     Ok(())
 }
 
+/// Live tests say how much stays unexplained, also where that is no more than is allowed.
+const SHOWS_WHAT_TESTS_SAY: [&str; 2] = ["--", "--show-output"];
+
 fn show(command: &mut Command) -> Result<Outcome> {
     eprintln!("$ {}", command::line(command));
     command::run(command)?;
@@ -119,7 +122,7 @@ fn unit_and_integration_tests(_: &Toolchain) -> Result<Outcome> {
         // Here a kernel test may skip, because it runs again as root.
         cargo.env_remove("CI");
     }
-    show(&mut cargo)
+    show(cargo.args(SHOWS_WHAT_TESTS_SAY))
 }
 
 fn kernel_tests_use_sudo() -> bool {
@@ -148,7 +151,7 @@ fn kernel_tests(_: &Toolchain) -> Result<Outcome> {
     cargo
         .arg("--config")
         .arg(format!("target.{}.runner={runner:?}", workspace::host()?));
-    show(&mut cargo)
+    show(cargo.args(SHOWS_WHAT_TESTS_SAY))
 }
 
 fn scripts(_: &Toolchain) -> Result<Outcome> {

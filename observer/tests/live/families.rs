@@ -28,6 +28,15 @@ fn ask(address: SocketAddr, times: usize, answers: &mut BTreeMap<u32, u64>) {
     }
 }
 
+/// Has a pre-forking server replace its two workers, and waits until it has.
+fn replace(server: &Server, workers: &[u32]) {
+    server.signal(libc::SIGHUP);
+    wait_for("the children to be replaced", DEADLINE, || {
+        let now = children(server.pid());
+        (now.len() == 2 && !now.iter().any(|pid| workers.contains(pid))).then_some(())
+    });
+}
+
 /// Requests by the process that answered.
 fn by_process(lines: &Lines) -> BTreeMap<u32, u64> {
     let mut counts = BTreeMap::new();
@@ -55,11 +64,7 @@ fn of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_ne
     let observation = Observation::of(server.pid(), &[]);
     let mut answers = BTreeMap::new();
     ask(server.address, 30, &mut answers);
-    server.signal(libc::SIGHUP);
-    wait_for("the children to be replaced", DEADLINE, || {
-        let now = children(server.pid());
-        (now.len() == 2 && !now.iter().any(|pid| workers.contains(pid))).then_some(())
-    });
+    replace(&server, &workers);
     ask(server.address, 30, &mut answers);
     let lines = observation.finish();
     assert_eq!(lines.without_loss().count(), 60);
@@ -129,8 +134,9 @@ fn children_are_not_followed_where_that_is_asked_for() {
         return;
     }
     let server = server(&["prefork"]);
+    let workers = children(server.pid());
     let observation = Observation::of(server.pid(), &["--no-follow"]);
-    server.signal(libc::SIGHUP);
+    replace(&server, &workers);
     ask(server.address, 10, &mut BTreeMap::new());
     let lines = observation.finish();
     assert_eq!(lines.count(), 0);

@@ -1,9 +1,8 @@
 //! What a live test may leave unexplained: no more than was measured, with some room.
 //!
-//! `recorded` is the least and the most that was seen, `allowed` the most that passes. A test says what it saw beside
-//! both, past the capture of its output, so that a drift is seen before it fails.
+//! `recorded` is the least and the most that was seen, `allowed` the most that passes. A test prints what it saw
+//! beside both, and `cargo xtask test` shows it, so that a drift is seen before it fails.
 
-use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::thread;
 
@@ -46,8 +45,7 @@ impl Measured {
         let test = thread::current().name().unwrap_or("a test").to_owned();
         let (least, most) = (recorded.start(), recorded.end());
         let said = format!("{test}: {what} {seen} {unit} (recorded: {least} to {most}; allowed {allowed})");
-        // There is nobody else to tell.
-        let _ = writeln!(io::stderr(), "{said}");
+        println!("{said}");
         let example = example.map(Value::to_string).unwrap_or_default();
         assert!(seen <= *allowed, "{said}: {example}");
     }
@@ -116,9 +114,6 @@ pub(crate) const BEHIND_BURN: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIM
 pub(crate) const BEHIND_HOG: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 20);
 pub(crate) const LOCK_PARTIAL: Measured = Measured::new(PARTIAL, OF_90, 0..=1, 9);
 pub(crate) const LOCK: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 999);
-
-/// Requests of more than 40 ms (`quota`).
-pub(crate) const QUOTA: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 20);
 
 // Connections that wait to be accepted (`accepting`).
 pub(crate) const ACCEPT: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=2, 10);

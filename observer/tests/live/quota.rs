@@ -4,12 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
+use crate::kernel;
 use crate::laws::{largest, seen, waited};
 use crate::observation::Observation;
 use crate::server::{Server, load};
-use crate::{kernel, measured};
 
 const MS: u64 = 1_000_000;
 
@@ -75,12 +73,8 @@ fn a_used_up_cpu_quota_is_throttled() {
         .filter(|request| largest(request).1 > 40 * MS);
     let slow = seen(slow);
     assert!(slow.len() >= 8, "{} slow requests", slow.len());
-    // Others of the machine can have had the CPU for as long.
-    let is_throttled =
-        |request: &&Value| largest(request).0 == "throttled" && waited(request, "run_queue") < 40 * MS;
-    let (count, others): (_, Vec<_>) = (
-        slow.len(),
-        slow.into_iter().filter(|slow| !is_throttled(slow)).collect(),
-    );
-    measured::QUOTA.holds_percent(others.len() as u64, count as u64, others.first().copied());
+    for request in slow {
+        assert_eq!(largest(request).0, "throttled", "{request}");
+        assert!(waited(request, "run_queue") < 40 * MS, "{request}");
+    }
 }
