@@ -51,41 +51,41 @@ pub fn kernel_reason(number: u32) -> &'static str {
     }
 }
 
-/// Stretches that are remembered. One that touches the one before is joined to it, so these reach back for
+/// Intervals that are remembered. One that touches the one before is joined to it, so these reach back for
 /// thousands of drains.
-const MAX_STRETCHES: usize = 4096;
+const MAX_INTERVALS: usize = 4096;
 
-/// Stretches of time in which records were lost, as (from, to), ns.
+/// Intervals in which records were lost, as (from, to), ns.
 #[derive(Debug, Default)]
 pub struct Losses {
-    stretches: VecDeque<(u64, u64)>,
-    /// Up to here stretches were forgotten, because there were too many: any time before it may have had losses.
+    intervals: VecDeque<(u64, u64)>,
+    /// Up to here intervals were forgotten, because there were too many: any time before it may have had losses.
     forgotten_until_ns: u64,
 }
 
 impl Losses {
     /// Records were lost somewhere from `from_ns` to `to_ns`.
     pub fn add(&mut self, from_ns: u64, to_ns: u64) {
-        if let Some(last) = self.stretches.back_mut()
+        if let Some(last) = self.intervals.back_mut()
             && from_ns <= last.1
             && to_ns >= last.0
         {
             *last = (last.0.min(from_ns), last.1.max(to_ns));
             return;
         }
-        if self.stretches.len() == MAX_STRETCHES
-            && let Some((_, forgotten_ns)) = self.stretches.pop_front()
+        if self.intervals.len() == MAX_INTERVALS
+            && let Some((_, forgotten_ns)) = self.intervals.pop_front()
         {
             self.forgotten_until_ns = self.forgotten_until_ns.max(forgotten_ns);
         }
-        self.stretches.push_back((from_ns, to_ns));
+        self.intervals.push_back((from_ns, to_ns));
     }
 
     /// Whether records may have been lost between the two times, both included.
     #[must_use]
     pub fn overlap(&self, from_ns: u64, to_ns: u64) -> bool {
         let forgotten = (0, self.forgotten_until_ns);
-        self.stretches
+        self.intervals
             .iter()
             .chain((self.forgotten_until_ns > 0).then_some(&forgotten))
             .any(|&(lost_from_ns, lost_to_ns)| lost_from_ns <= to_ns && lost_to_ns >= from_ns)
@@ -102,7 +102,7 @@ mod tests {
         losses.add(10, 20);
         losses.add(20, 30);
         losses.add(50, 60);
-        assert_eq!(losses.stretches.len(), 2);
+        assert_eq!(losses.intervals.len(), 2);
         for (from_ns, to_ns, lost) in [
             (0, 9, false),
             (0, 10, true),
@@ -116,10 +116,10 @@ mod tests {
     #[test]
     fn what_was_lost_too_long_ago_to_be_told_apart_is_still_lost() {
         let mut losses = Losses::default();
-        for stretch in 1..=MAX_STRETCHES as u64 + 1 {
-            losses.add(stretch * 10, stretch * 10 + 1);
+        for interval in 1..=MAX_INTERVALS as u64 + 1 {
+            losses.add(interval * 10, interval * 10 + 1);
         }
-        assert_eq!(losses.stretches.len(), MAX_STRETCHES);
+        assert_eq!(losses.intervals.len(), MAX_INTERVALS);
         assert!(losses.overlap(5, 12) && losses.overlap(1, 5));
         assert!(!losses.overlap(12, 19), "what is remembered is exact");
     }

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -50,13 +50,8 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
         }
         results.push((*name, result, start.elapsed()));
     }
-    summarize(&results)
-}
-
-/// Goes to the end whatever fails, so that one run shows everything that is wrong.
-fn summarize(results: &[(&str, Result<Outcome>, Duration)]) -> Result<()> {
     eprintln!();
-    for (name, result, took) in results {
+    for (name, result, took) in &results {
         let seconds = took.as_secs_f32();
         match result {
             Ok(Outcome::Passed) => eprintln!("ok       {name} ({seconds:.1} s)"),
@@ -64,10 +59,14 @@ fn summarize(results: &[(&str, Result<Outcome>, Duration)]) -> Result<()> {
             Err(_) => eprintln!("FAILED   {name} ({seconds:.1} s)"),
         }
     }
+    all_passed(results.iter().map(|(name, result, _)| (*name, result)))
+}
+
+/// An error if one failed. Checks go on to the end whatever fails, so that one run shows everything that is wrong.
+fn all_passed<'a>(results: impl Iterator<Item = (&'a str, &'a Result<Outcome>)>) -> Result<()> {
     let failed: Vec<&str> = results
-        .iter()
-        .filter(|(_, result, _)| result.is_err())
-        .map(|(name, ..)| *name)
+        .filter(|(_, result)| result.is_err())
+        .map(|(name, _)| name)
         .collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
@@ -174,10 +173,10 @@ mod tests {
 
     #[test]
     fn one_failure_fails_the_run_and_a_skip_does_not() {
-        let second = Duration::from_secs(1);
-        let skipped = || ("a", Ok(Outcome::Skipped("root".to_owned())), second);
-        assert!(summarize(&[skipped(), ("b", Ok(Outcome::Passed), second)]).is_ok());
-        let error = summarize(&[skipped(), ("c", Err(anyhow::anyhow!("no")), second)]).unwrap_err();
+        let skipped = Ok(Outcome::Skipped("root".to_owned()));
+        let (passed, failed) = (Ok(Outcome::Passed), Err(anyhow::anyhow!("no")));
+        assert!(all_passed([("a", &skipped), ("b", &passed)].into_iter()).is_ok());
+        let error = all_passed([("a", &skipped), ("c", &failed)].into_iter()).unwrap_err();
         assert_eq!(error.to_string(), "failed: c");
     }
 }

@@ -109,7 +109,7 @@ impl Task {
     }
 
     /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs. The kernel adds
-    /// a stretch when it ends.
+    /// an interval when it ends.
     #[inline(always)]
     pub(crate) fn throttled_ns(self) -> u64 {
         if offset!(task_group) == Offsets::ABSENT {

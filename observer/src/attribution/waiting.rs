@@ -155,7 +155,7 @@ impl Wait<'_, '_> {
     /// would have taken up what was ready itself, or accepted the connection and handed it over. A thread of a blocking pool
     /// does neither.
     fn came_first(&self, block: &Block) -> Option<Tid> {
-        let waker = hand_off(self.evidence, block)?;
+        let waker = hand_off(self.evidence, block).filter(|&waker| waker != self.tid)?;
         let thread = self.evidence.threads.get(waker)?;
         let comes_first = match self.ready {
             Ready::Connection => !thread.is_of_pool(),
@@ -172,7 +172,7 @@ impl Wait<'_, '_> {
         }
     }
 
-    /// Carries out what a slice says: nothing else of this walk charges slices, or moves.
+    /// Carries out what a slice says: nothing else of this walk charges a single slice, or moves.
     fn pass(&mut self, passed: Passed, path: &mut Path) {
         if passed.inferred {
             path.mark_inferred();

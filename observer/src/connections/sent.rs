@@ -34,7 +34,7 @@ impl Connections {
             connection.found = true;
             return None;
         }
-        if connection.asks_to_go_on(event, head) {
+        if connection.took_interim(event, head) {
             return None;
         }
         let outbound = connection.role == Role::Outbound;
@@ -44,7 +44,7 @@ impl Connections {
             (owner, None)
         } else {
             let request = connection.answers(event, head);
-            let stray = request.is_none().then(|| connection.sends_unasked(event, head));
+            let stray = request.is_none().then(|| connection.stray(event, head));
             (request, stray.flatten())
         };
         let is_new_fd = connection.uses(event.fd);
@@ -76,9 +76,9 @@ impl Connections {
 }
 
 impl Connection {
-    /// Whether what was sent is no answer, but asks the client to go on. What its receive has said of the thread still holds
-    /// then.
-    fn asks_to_go_on(&mut self, event: &Send, head: &[u8]) -> bool {
+    /// Takes what was sent if it is no answer, but asks the client to go on, and tells whether it was. What its receive has
+    /// said of the thread still holds then.
+    fn took_interim(&mut self, event: &Send, head: &[u8]) -> bool {
         let bytes = bytes(event);
         match &mut self.turn {
             Some(turn) if self.role != Role::Outbound && http1::is_interim(head, bytes) => {
@@ -123,7 +123,7 @@ impl Connection {
     }
 
     /// Bytes were sent while there was no turn: gives what they are, where that is to be counted.
-    fn sends_unasked(&mut self, event: &Send, head: &[u8]) -> Option<Stray> {
+    fn stray(&mut self, event: &Send, head: &[u8]) -> Option<Stray> {
         let counts = self.role == Role::Inbound && event.result > 0 && !http1::is_interim(head, bytes(event));
         counts.then(|| self.sent_without_turn(event.header.at_ns))
     }

@@ -239,7 +239,7 @@ impl Port {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Cost {
-    /// `at_ns`: end of the stretch.
+    /// `at_ns`: end of the interval.
     pub header: Header,
     /// Time in the eBPF programs, ns; [`Cost::UNKNOWN`] where not measured.
     pub ebpf_ns: u64,

@@ -20,6 +20,34 @@ pub use sample::{Function, Sample, Samples};
 pub use serving::{Ended, Listener, Looked, Successor};
 pub use target::{TargetAdded, TargetGone};
 
+use crate::model::id::Pid;
+
+/// Facts about processes have the number of theirs where a record has that of its thread.
+macro_rules! of_processes {
+    ($($fact:ty),*) => {$(
+        impl $fact {
+            /// Its process.
+            #[must_use]
+            pub const fn pid(&self) -> Pid {
+                Pid(self.header.tid)
+            }
+        }
+    )*};
+}
+
+of_processes!(
+    FdName,
+    Memory,
+    Port,
+    Runtime,
+    Listener,
+    Looked,
+    Successor,
+    Ended,
+    TargetAdded,
+    TargetGone
+);
+
 /// One event of the merged stream.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {

@@ -78,7 +78,7 @@ impl Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Samples {
-    /// `at_ns`: end of the stretch.
+    /// `at_ns`: end of the interval.
     pub header: Header,
     /// Samples in the stream.
     pub taken: u64,

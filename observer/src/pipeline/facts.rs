@@ -16,12 +16,12 @@ impl Pipeline {
     }
 
     pub(super) fn descriptor_named(&mut self, event: &event::FdName) {
-        self.names.fd(Pid(event.header.tid), event.fd, &text(&event.name));
+        self.names.fd(event.pid(), event.fd, &text(&event.name));
     }
 
     pub(super) fn memory(&mut self, event: &event::Memory) {
         self.summary.memory(
-            Pid(event.header.tid),
+            event.pid(),
             event.rss_bytes,
             event.minor_faults,
             event.major_faults,
@@ -30,7 +30,7 @@ impl Pipeline {
 
     pub(super) fn port(&mut self, event: &event::Port) {
         if let Ok(port) = u16::try_from(event.port) {
-            self.connections.listens(Pid(event.header.tid), port);
+            self.connections.listens(event.pid(), port);
         }
     }
 

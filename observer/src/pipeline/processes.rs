@@ -66,7 +66,7 @@ impl Pipeline {
             }
             Some(ProcessChange::Exit) => {
                 let tid = Tid(header.tid);
-                self.threads.ended(tid, header.at_ns);
+                self.threads.exits(tid, header.at_ns);
                 if let Some(polls) = &mut self.polls {
                     polls.thread_ended(tid);
                 }
@@ -99,7 +99,7 @@ impl Pipeline {
         sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
         let (header, comm) = (&event.header, event::text(&event.comm));
-        let pid = Pid(header.tid);
+        let pid = event.pid();
         let parent = Some(Pid(event.parent)).filter(|parent| *parent != Pid::NONE);
         let first = parent.is_none().then_some(&*comm);
         if let Some(parent) = parent {
@@ -115,7 +115,7 @@ impl Pipeline {
 
     /// A watched process has ended, though no record of the kernel half says so.
     pub(super) fn target_gone(&mut self, event: &event::TargetGone, sinks: Sinks<'_, '_>) -> io::Result<()> {
-        self.gone(&event.header, Pid(event.header.tid), None, sinks)
+        self.gone(&event.header, event.pid(), None, sinks)
     }
 
     /// Process `pid` is watched from now on, as the child of another, or as the first of its family with its name.

@@ -4,7 +4,6 @@ use std::io;
 
 use super::Pipeline;
 use crate::event;
-use crate::model::id::Pid;
 use crate::model::runtime::RuntimeLine;
 use crate::output::{Sinks, each};
 
@@ -13,7 +12,7 @@ impl Pipeline {
     pub(super) fn runtime(&mut self, event: &event::Runtime, sinks: Sinks<'_, '_>) -> io::Result<()> {
         let line = RuntimeLine {
             unix_ns: self.unix_ns(event.header.at_ns),
-            pid: Pid(event.header.tid),
+            pid: event.pid(),
             name: event::text(&event.name),
             version: Some(event::text(&event.version)).filter(|version| !version.is_empty()),
             task_ids: event.task_ids != 0,

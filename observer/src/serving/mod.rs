@@ -144,7 +144,7 @@ impl Serving {
         };
         if watched.coming.len() < MAX_LISTENERS {
             watched.coming.push(Listener {
-                pid: Pid(event.header.tid),
+                pid: event.pid(),
                 followed: event.followed != 0,
                 parent: Pid(event.parent),
                 comm: event::text(&event.comm),
@@ -158,7 +158,7 @@ impl Serving {
 
     /// A look was told.
     pub(crate) fn looked(&mut self, event: &event::Looked) {
-        if let Some(watched) = self.watched.get_mut(&Pid(event.header.tid)) {
+        if let Some(watched) = self.watched.get_mut(&event.pid()) {
             watched.listeners = std::mem::take(&mut watched.coming);
             watched.looked = true;
             watched.connections = event.connections;
@@ -182,10 +182,8 @@ impl Serving {
 
     /// One that took over.
     pub(crate) fn successor(&mut self, event: &event::Successor) {
-        let (Some(watched), Ok(port)) = (
-            self.watched.get_mut(&Pid(event.header.tid)),
-            u16::try_from(event.port),
-        ) else {
+        let (Some(watched), Ok(port)) = (self.watched.get_mut(&event.pid()), u16::try_from(event.port))
+        else {
             return;
         };
         if watched.successors.len() < MAX_SUCCESSORS {
@@ -205,7 +203,7 @@ impl Serving {
 
     /// Who took over is known. Gives the last line of the process.
     pub(crate) fn ended(&mut self, event: &event::Ended) -> Option<ProcessLine> {
-        let watched = self.watched.get_mut(&Pid(event.header.tid))?;
+        let watched = self.watched.get_mut(&event.pid())?;
         let line = watched.last_line()?;
         watched.ended = Some(Ended {
             port: u16::try_from(event.port).ok().filter(|port| *port != 0),

@@ -14,7 +14,7 @@ impl Threads {
         let owner = self
             .get(Tid(by.tid))
             .and_then(|thread| thread.belief.owner.request());
-        self.ended.used_again(child_tid);
+        self.used_again(child_tid, by.at_ns);
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, Tid(by.tid));
         child.comm = Some(comm.into());

@@ -1,5 +1,8 @@
-//! Threads that have ended. What they did is known for a while: a request can be over later than the thread that
-//! answered it, as where that ends without closing its connection.
+//! Threads that end. What they did is known for a while after: a request can be over later than the thread that answered
+//! it, as where its process ends while another still holds the connection.
+//!
+//! A thread begins to end, closes what it has open, wakes who waits for it, and leaves its CPU for the last time: only then
+//! nothing more comes of it.
 
 use std::collections::VecDeque;
 
@@ -7,10 +10,11 @@ use rustc_hash::FxHashMap;
 
 use super::Threads;
 use super::thread::Thread;
-use crate::model::full::{Full, Table};
+use crate::model::full::Table;
 use crate::model::id::{Pid, Tid};
 
-/// For how long it is known what a thread did that has ended, ns.
+/// For how long it is known what a thread did that has ended, ns; and after what time one that began to end has, though
+/// that was not seen.
 const KEPT_NS: u64 = 2_000_000_000;
 
 /// Threads of which that is known, the newest.
@@ -37,49 +41,61 @@ impl Ended {
         self.threads.values_mut().map(|(_, thread)| thread)
     }
 
-    /// A thread ended. What its last moments added under its id is nothing to what is known already.
-    fn add(&mut self, tid: Tid, at_ns: u64, thread: Thread, full: &Full) {
-        if self.get(tid).is_some_and(|known| known.pid == thread.pid) {
-            return;
-        }
-        if self.order.len() == MAX_ENDED {
-            full.count(Table::EndedThreads, 1);
-            self.forget_oldest();
-        }
+    /// A thread ended.
+    fn add(&mut self, tid: Tid, at_ns: u64, thread: Thread) {
         self.order.push_back((at_ns, tid));
         self.threads.insert(tid, (at_ns, thread));
     }
 
     /// The id is another thread's now.
-    pub(super) fn used_again(&mut self, tid: Tid) {
-        self.threads.remove(&tid);
+    fn used_again(&mut self, tid: Tid) -> Option<Thread> {
+        self.threads.remove(&tid).map(|(_, thread)| thread)
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((at_ns, tid)) = self.order.pop_front()
-            && self
-                .threads
-                .get(&tid)
-                .is_some_and(|(ended_ns, _)| *ended_ns == at_ns)
-        {
-            self.threads.remove(&tid);
-        }
+    /// When the oldest ended, ns.
+    fn oldest_ns(&self) -> Option<u64> {
+        self.order.front().map(|&(at_ns, _)| at_ns)
     }
 
-    fn forget_before(&mut self, ns: u64) {
-        while self.order.front().is_some_and(|&(at_ns, _)| at_ns < ns) {
-            self.forget_oldest();
-        }
+    /// Forgets the oldest, and gives it if its id was not used again.
+    fn take_oldest(&mut self) -> Option<(Tid, Thread)> {
+        let (at_ns, tid) = self.order.pop_front()?;
+        let (ended_ns, _) = self.threads.get(&tid)?;
+        (*ended_ns == at_ns).then_some(())?;
+        Some((tid, self.used_again(tid)?))
     }
 }
 
 impl Threads {
-    /// A thread ended.
+    /// A thread begins to end.
+    pub fn exits(&mut self, tid: Tid, at_ns: u64) {
+        let Some(thread) = self.threads.get_mut(&tid) else {
+            return;
+        };
+        thread.exits_ns = Some(at_ns);
+        self.exiting.push_back((at_ns, tid));
+        if self.exiting.len() > MAX_ENDED {
+            self.end_first_exiting();
+        }
+    }
+
+    /// Of a thread that is still ending, the last switch was lost.
+    fn end_first_exiting(&mut self) {
+        if let Some((at_ns, tid)) = self.exiting.pop_front()
+            && self
+                .threads
+                .get(&tid)
+                .is_some_and(|thread| thread.exits_ns == Some(at_ns))
+        {
+            self.ended(tid, at_ns);
+        }
+    }
+
+    /// A thread left its CPU for the last time.
     pub fn ended(&mut self, tid: Tid, at_ns: u64) {
         let Some(mut thread) = self.threads.remove(&tid) else {
             return;
         };
-        self.acceptors.ended(thread.pid, tid);
         if let Some(availability) = self.availability.get_mut(&thread.pid) {
             availability.change(at_ns, thread.metering.counted_free, None);
             if availability.is_empty() {
@@ -87,20 +103,47 @@ impl Threads {
             }
         }
         thread.ended(at_ns);
-        self.ended.add(tid, at_ns, thread, &self.full);
+        if self.ended.order.len() == MAX_ENDED && self.forget_first_ended() {
+            self.full.count(Table::EndedThreads, 1);
+        }
+        self.ended.add(tid, at_ns, thread);
     }
 
-    /// A process ended, and with it every thread of which that was not told.
+    /// A process ended, and with it every thread that was not seen to do so.
     pub fn all_ended(&mut self, pid: Pid, at_ns: u64) {
-        let of_process = self.threads.iter().filter(|(_, thread)| thread.pid == pid);
-        for tid in of_process.map(|(&tid, _)| tid).collect::<Vec<_>>() {
-            self.ended(tid, at_ns);
+        let is_left = |thread: &Thread| thread.pid == pid && thread.exits_ns.is_none();
+        let left = self.threads.iter().filter(|(_, thread)| is_left(thread));
+        let mut left: Vec<Tid> = left.map(|(&tid, _)| tid).collect();
+        left.sort_unstable();
+        left.into_iter().for_each(|tid| self.ended(tid, at_ns));
+    }
+
+    /// The id is another thread's from now on.
+    pub(super) fn used_again(&mut self, tid: Tid, at_ns: u64) {
+        self.ended(tid, at_ns);
+        if let Some(thread) = self.ended.used_again(tid) {
+            self.acceptors.ended(thread.pid, tid);
         }
     }
 
     /// Forgets threads that ended long ago.
     pub fn forget_ended(&mut self, now_ns: u64) {
-        self.ended.forget_before(now_ns.saturating_sub(KEPT_NS));
+        let long_ago = |at_ns: u64| at_ns < now_ns.saturating_sub(KEPT_NS);
+        while self.exiting.front().is_some_and(|&(at_ns, _)| long_ago(at_ns)) {
+            self.end_first_exiting();
+        }
+        while self.ended.oldest_ns().is_some_and(long_ago) {
+            self.forget_first_ended();
+        }
+    }
+
+    /// Whether there was one.
+    fn forget_first_ended(&mut self) -> bool {
+        let oldest = self.ended.take_oldest();
+        if let Some((tid, thread)) = &oldest {
+            self.acceptors.ended(thread.pid, *tid);
+        }
+        oldest.is_some()
     }
 }
 
@@ -112,7 +155,6 @@ mod tests {
     use crate::threads::{Direction, Operation};
 
     const PID: Pid = Pid(7);
-    const OTHER: Pid = Pid(8);
     const TID: Tid = Tid(8);
 
     const ID: RequestId = RequestId {
@@ -152,21 +194,69 @@ mod tests {
     }
 
     #[test]
+    fn what_a_thread_still_does_while_it_ends_is_its_own() {
+        let mut threads = Threads::default();
+        serves(&mut threads, TID, 100);
+        threads.exits(TID, 200);
+        threads.all_ended(PID, 200);
+        assert_eq!(threads.owner(TID), Some(ID));
+        serves(&mut threads, TID, 300);
+        threads.ended(TID, 400);
+        assert_eq!(threads.get(TID).unwrap().before(150).unwrap().from_ns, 100);
+        assert_eq!(threads.owner(TID), None);
+    }
+
+    #[test]
+    fn with_its_process_a_thread_ends_that_was_not_seen_to() {
+        let mut threads = Threads::default();
+        serves(&mut threads, TID, 100);
+        threads.all_ended(PID, 200);
+        assert_eq!(threads.owner(TID), None);
+    }
+
+    #[test]
+    fn a_thread_whose_last_switch_was_lost_ends_after_a_while() {
+        let mut threads = Threads::default();
+        serves(&mut threads, TID, 100);
+        threads.exits(TID, 200);
+        threads.forget_ended(200 + KEPT_NS);
+        assert_eq!(threads.owner(TID), Some(ID));
+        threads.forget_ended(201 + KEPT_NS);
+        assert!(threads.get(TID).is_none());
+    }
+
+    #[test]
     fn an_id_that_is_used_again_is_another_thread() {
+        let by = |at_ns| observer_common::Header {
+            tid: 1,
+            at_ns,
+            ..bytemuck::Zeroable::zeroed()
+        };
         let mut threads = Threads::default();
         serves(&mut threads, TID, 100);
         threads.ended(TID, 200);
-        let by = observer_common::Header {
-            tid: 1,
-            at_ns: 300,
-            ..bytemuck::Zeroable::zeroed()
-        };
-        threads.started(&by, OTHER, TID, "another");
+        threads.started(&by(300), PID, TID, "another");
+        assert!(threads.get(TID).unwrap().before(150).is_none());
         threads.ended(TID, 400);
-        assert_eq!(threads.get(TID).unwrap().pid, OTHER);
         // Its forerunner's end is long ago, its own is not.
         threads.forget_ended(201 + KEPT_NS);
-        assert_eq!(threads.get(TID).unwrap().pid, OTHER);
+        assert_eq!(threads.get(TID).unwrap().begun_by(), Some((Tid(1), 300)));
+        // The end of this one is lost.
+        threads.started(&by(500), PID, TID, "a third");
+        threads.started(&by(600), PID, TID, "a fourth");
+        assert_eq!(threads.get(TID).unwrap().begun_by(), Some((Tid(1), 600)));
+        assert!(threads.get(TID).unwrap().before(550).is_none());
+    }
+
+    #[test]
+    fn who_accepted_is_known_as_long_as_what_it_did() {
+        let mut threads = Threads::default();
+        serves(&mut threads, TID, 100);
+        threads.acceptors.woken(PID, TID, &threads.full);
+        threads.ended(TID, 200);
+        assert_eq!(threads.acceptors(PID), [TID]);
+        threads.forget_ended(201 + KEPT_NS);
+        assert!(threads.acceptors(PID).is_empty());
     }
 
     #[test]
@@ -179,5 +269,10 @@ mod tests {
         assert!(threads.get(Tid(1)).is_none() && threads.get(Tid(2)).is_some());
         let counts: Vec<_> = threads.take_full().counts().collect();
         assert_eq!(counts, [(Table::EndedThreads, 1)]);
+        // One whose id was used again is not forgotten for another.
+        threads.used_again(Tid(2), 300);
+        serves(&mut threads, Tid(1), 300);
+        threads.ended(Tid(1), 300);
+        assert_eq!(threads.take_full().counts().count(), 0);
     }
 }

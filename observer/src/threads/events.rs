@@ -73,7 +73,6 @@ impl Threads {
     /// A thread left its CPU.
     pub fn switch_out(&mut self, event: &SwitchOut) {
         if event.state & DEAD != 0 {
-            // Its end was recorded just before: nothing more comes of it.
             self.ended(Tid(event.header.tid), event.header.at_ns);
             return;
         }

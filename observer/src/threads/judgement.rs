@@ -36,6 +36,8 @@ pub(super) enum Observation<'a> {
     GoesIdle(Task),
     /// It leaves its CPU otherwise.
     Leaves,
+    /// It leaves its CPU for the last time.
+    Ends,
     /// It had nothing to do, and a thread that works for this request woke it by what it did.
     WokenFor(RequestId),
     /// It woke another thread by what it did.
@@ -98,6 +100,7 @@ impl Belief {
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
             Observation::GoesIdle(task) => self.goes_idle(moment, task),
             Observation::Leaves => self.splits(self.as_believed(), self),
+            Observation::Ends => self.splits(self.as_believed(), Self::default()),
             Observation::HandsOff => self.hands_off(),
             Observation::WokenFor(request) => self.becomes(Self {
                 owner: Owner::WokenFor(request),

@@ -26,7 +26,7 @@ mod thefts;
 mod thread;
 mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -74,6 +74,8 @@ type Availabilities = FxHashMap<Pid, Availability>;
 #[derive(Debug, Default)]
 pub struct Threads {
     threads: FxHashMap<Tid, Thread>,
+    /// Those that begin to end, the first first: when, ns.
+    exiting: VecDeque<(u64, Tid)>,
     ended: Ended,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
@@ -124,7 +126,7 @@ impl Threads {
         name
     }
 
-    /// The thread that an event is about, with the tasks. Every event that changes a thread's past comes by here.
+    /// The thread that an event is about, with the tasks.
     fn known(&mut self, tid: Tid, pid: Pid) -> Option<(&mut Thread, &mut Tasks, &mut Availabilities)> {
         self.slices_at_most += SLICES_AN_EVENT;
         if self.slices_at_most > MAX_SLICES_TOGETHER {

@@ -20,6 +20,8 @@ pub struct Thread {
     pub comm: Option<std::sync::Arc<str>>,
     /// Thread that began it, and when, ns.
     pub(super) begun_by: Option<(Tid, u64)>,
+    /// When it began to end, ns.
+    pub(super) exits_ns: Option<u64>,
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
     pub(super) facts: Facts,
@@ -36,6 +38,7 @@ impl Thread {
             pid,
             comm: None,
             begun_by: None,
+            exits_ns: None,
             serves: false,
             facts: Facts::new(lost_until_ns),
             belief: Belief::default(),
@@ -313,11 +316,7 @@ impl Thread {
     /// It ended: from then on it does nothing.
     pub(super) fn ended(&mut self, at_ns: u64) {
         let nothing = State::Unknown { owner: Owner::Nobody };
-        match self.facts.state {
-            State::Running { .. } => self.leaves(at_ns, Observation::Leaves, nothing, None),
-            state => self.close(at_ns, state, nothing, None),
-        }
-        self.belief = Belief::default();
+        self.leaves(at_ns, Observation::Ends, nothing, None);
     }
 
     /// What it did until `now_ns`, since this was asked last.

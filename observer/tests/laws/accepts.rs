@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use observer::connections::QUIET_NS;
 use observer::event::Event;
 use observer::model::cause::Cause;
 use observer::model::request::{Request, Span};
@@ -164,9 +165,10 @@ impl Accepts {
         !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < to_ns)
     }
 
-    /// Whether it can be forgotten what a thread did when a request is explained that ends then: it ended long before.
+    /// Whether it can be forgotten what a thread did when a request is explained that ends then: threads that ended are known
+    /// for two seconds, and a request is explained a second after its end at the latest.
     fn is_forgotten(&self, tid: u32, end_ns: u64) -> bool {
-        const LONG_NS: u64 = 1_000_000_000;
+        const LONG_NS: u64 = 2_000_000_000 - QUIET_NS;
         let ended_ns = self.ended_ns.get(&tid);
         ended_ns.is_some_and(|ended_ns| ended_ns + LONG_NS <= end_ns)
     }

@@ -10,6 +10,9 @@ const MAX_NAMES: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     names: BTreeMap<Pid, Name>,
+    /// Those that may make room, by the order in which they came to that.
+    may_go: BTreeMap<u64, Pid>,
+    next: u64,
     /// Some made room, or found none.
     was_full: bool,
     /// Requests that found no name since then.
@@ -20,31 +23,38 @@ pub(super) struct Names {
 #[derive(Debug)]
 struct Name {
     comm: String,
-    /// No more requests are to be expected.
-    may_go: bool,
+    /// Its place among those that may make room: its process ended, and few requests are still to come.
+    may_go: Option<u64>,
 }
 
 impl Names {
-    /// Process `pid` is called so from now on. Where there is no room, the names of those that ended make some.
+    /// Process `pid` is called so from now on. Where there is no room, the one that ended first makes some.
     pub(super) fn add(&mut self, pid: Pid, comm: &str) {
         if self.names.len() >= MAX_NAMES && !self.names.contains_key(&pid) {
             self.was_full = true;
-            self.names.retain(|_, name| !name.may_go);
-            if self.names.len() >= MAX_NAMES {
+            let Some((_, ended)) = self.may_go.pop_first() else {
                 return;
-            }
+            };
+            self.names.remove(&ended);
         }
         let name = Name {
             comm: comm.to_owned(),
-            may_go: false,
+            may_go: None,
         };
-        self.names.insert(pid, name);
+        let before = self.names.insert(pid, name);
+        if let Some(place) = before.and_then(|before| before.may_go) {
+            self.may_go.remove(&place);
+        }
     }
 
     /// The name of process `pid` may make room: it ended.
     pub(super) fn may_go(&mut self, pid: Pid) {
-        if let Some(name) = self.names.get_mut(&pid) {
-            name.may_go = true;
+        if let Some(name) = self.names.get_mut(&pid)
+            && name.may_go.is_none()
+        {
+            name.may_go = Some(self.next);
+            self.may_go.insert(self.next, pid);
+            self.next += 1;
         }
     }
 
@@ -86,7 +96,9 @@ mod tests {
         assert_eq!(names.of(Pid(2)), None);
         assert_eq!((names.nameless_in_window(), names.nameless_in_run()), (1, 1));
         assert_eq!((names.nameless_in_window(), names.nameless_in_run()), (0, 1));
-        assert!(names.names.len() <= MAX_NAMES);
+        assert_eq!(names.names.len(), MAX_NAMES);
+        // The last that ended are still known: their requests may come yet.
+        assert_eq!(names.of(Pid(3 * MAX_NAMES as u32)), Some("child"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ const MAX_FUNCTIONS: usize = 16;
 /// Every different thing waited for, by number.
 #[derive(Clone, Debug, Default)]
 pub(in crate::summary) struct Culprits {
-    /// By key.
+    /// By the hash of its key.
     numbers: FxHashMap<u64, u16>,
     waited_for: Vec<Rc<WaitedFor>>,
     /// For how long each was seen running which function, ns, in the order in which they were first seen.
@@ -32,11 +32,13 @@ pub(in crate::summary) struct Culprits {
 impl Culprits {
     /// The number of what `wait` waited for; `None` when there are too many.
     pub(in crate::summary) fn number(&mut self, wait: &LongestWait, full: &Full) -> Option<u16> {
-        let key = FxBuildHasher.hash_one(Key::of(wait));
-        if let Some(&number) = self.numbers.get(&key) {
-            self.seen_running(number, wait, full);
-            return Some(number);
-        }
+        let key = match self.find(&Key::of(wait)) {
+            Ok(number) => {
+                self.seen_running(number, wait, full);
+                return Some(number);
+            }
+            Err(free) => free,
+        };
         let next = u16::try_from(self.waited_for.len()).ok();
         let Some(number) = next.filter(|&number| usize::from(number) < MAX_TOLD_APART) else {
             full.count(Table::Culprits, 1);
@@ -47,6 +49,18 @@ impl Culprits {
         self.numbers.insert(key, number);
         self.seen_running(number, wait, full);
         Some(number)
+    }
+
+    /// The number of what has this key, or else the place in `numbers` for it: its hash, or the next that no other has.
+    fn find(&self, key: &Key<'_>) -> Result<u16, u64> {
+        let mut hash = FxBuildHasher.hash_one(key);
+        while let Some(&number) = self.numbers.get(&hash) {
+            if self.get(number).is_some_and(|known| Key::from(known) == *key) {
+                return Ok(number);
+            }
+            hash = hash.wrapping_add(1);
+        }
+        Err(hash)
     }
 
     /// A thread that was waited behind may do one thing now and another then: that does not make it two.
@@ -74,21 +88,16 @@ impl Culprits {
     }
 
     /// For how long the one with this key was seen running which function, ns.
-    pub(super) fn functions(&self, key: u64) -> &[(Arc<str>, u64)] {
-        let number = self.numbers.get(&key).copied().map(usize::from);
+    pub(super) fn functions(&self, key: &Key<'_>) -> &[(Arc<str>, u64)] {
+        let number = self.find(key).ok().map(usize::from);
         let functions = number.and_then(|number| self.functions.get(number));
         functions.map_or(&[], Vec::as_slice)
     }
 }
 
-/// The key of something waited for: the same in every target.
-pub(super) fn key(what: &WaitedFor) -> u64 {
-    FxBuildHasher.hash_one(Key::from(what))
-}
-
 /// What makes two things waited for the same: threads of one name that do the same are one culprit.
-#[derive(Hash)]
-struct Key<'a> {
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Key<'a> {
     cause: Cause,
     syscall: Option<&'a str>,
     object: Option<&'a str>,

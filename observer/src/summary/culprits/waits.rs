@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
-use super::numbered::{Culprits, key};
+use super::numbered::{Culprits, Key};
 use crate::model::full::{Full, Table};
 use crate::model::report::WaitedFor;
 
@@ -114,7 +114,6 @@ impl BandWaits {
 
 /// One thing waited for, with what all sources together have of it.
 struct Thing<'a> {
-    key: u64,
     what: &'a WaitedFor,
     requests: u128,
     ns: u128,
@@ -130,8 +129,7 @@ fn things<'a>(sums: &[BandSum], sources: &[&'a Culprits]) -> Vec<Thing<'a>> {
         let Some(what) = sources.get(sum.source).and_then(|source| source.get(sum.number)) else {
             continue;
         };
-        let key = key(what);
-        match places.entry(key) {
+        match places.entry(Key::from(what)) {
             Entry::Occupied(place) => {
                 let thing: &mut Thing<'_> = &mut things[*place.get()];
                 thing.requests += sum.requests;
@@ -140,7 +138,6 @@ fn things<'a>(sums: &[BandSum], sources: &[&'a Culprits]) -> Vec<Thing<'a>> {
             Entry::Vacant(place) => {
                 place.insert(things.len());
                 things.push(Thing {
-                    key,
                     what,
                     requests: sum.requests,
                     ns: sum.ns,
@@ -155,8 +152,9 @@ fn things<'a>(sums: &[BandSum], sources: &[&'a Culprits]) -> Vec<Thing<'a>> {
 impl Thing<'_> {
     /// The function that it was seen running most, in all waits for it that any source had.
     fn function(&self, sources: &[&Culprits]) -> Option<String> {
+        let key = Key::from(self.what);
         let mut sums: Vec<(&str, u64)> = Vec::new();
-        for (function, ns) in sources.iter().flat_map(|source| source.functions(self.key)) {
+        for (function, ns) in sources.iter().flat_map(|source| source.functions(&key)) {
             match sums.iter_mut().find(|(known, _)| *known == &**function) {
                 Some((_, sum_ns)) => *sum_ns = sum_ns.saturating_add(*ns),
                 None => sums.push((function, *ns)),

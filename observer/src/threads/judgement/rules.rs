@@ -4,7 +4,9 @@ use super::super::tasks::Work;
 use super::*;
 use crate::model::id::ConnId;
 
-use Observation::{BegunFor, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask};
+use Observation::{
+    BegunFor, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask,
+};
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
 pub(super) const A: RequestId = RequestId {
@@ -321,6 +323,13 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
             BegunFor(Some(A)),
             None,
             believed(WokenFor(A), Task::NONE),
+        ),
+        (
+            "when it has ended it works for nobody",
+            answered(Request(A), OWN),
+            Ends,
+            Some(until_now(Request(A), OWN)),
+            Belief::default(),
         ),
         (
             "on another CPU it may have been idle since",
