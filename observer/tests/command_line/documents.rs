@@ -132,10 +132,18 @@ fn every_request_that_is_shown_is_one_of_the_recording() {
 #[test]
 fn no_output_stands_in_a_block_that_is_not_looked_at() {
     for (name, page) in PAGES {
-        let languages = page.lines().filter_map(|line| line.strip_prefix("```"));
-        for language in languages.filter(|language| !language.is_empty()) {
-            let known = ["sh", "text", "json"].contains(&language);
-            assert!(known, "{name}: a block of {language}");
+        let mut is_open = false;
+        for language in page.lines().filter_map(|line| line.strip_prefix("```")) {
+            is_open = !is_open;
+            let known = if is_open {
+                ["sh", "text", "json"].contains(&language)
+            } else {
+                language.is_empty()
+            };
+            assert!(known, "{name}: a block begins or ends with `{language}`");
         }
+        assert!(!is_open, "{name}: a block has no end");
+        let shown = ["text", "json"].map(|language| blocks(page, language).len());
+        assert!(shown.iter().sum::<usize>() > 0, "{name}: nothing is shown");
     }
 }

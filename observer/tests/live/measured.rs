@@ -88,11 +88,11 @@ const PERCENT: &str = "% of the requests";
 const PERCENT_OF_TIME: &str = "% of the time";
 const US: &str = "us";
 
-// Recorded on 29 November 2026, Linux 6.18.44, a virtual machine with two CPUs, debug builds, in four or five runs of each
-// test (two of `FUNCTIONS_INLINED`), at idle priority beside other builds, with load averages of 3 to 6. So a test can
-// starve, and what two of them then left is above what is allowed and not in these ranges: 128 ms of an upload, whose
-// server had not run since observer attached, and 40 % of `ACCEPT_BEHIND`, short turns behind many others. On emulated
-// CPUs nothing was recorded.
+// Recorded on 29 November 2026, Linux 6.18.44, a virtual machine with two CPUs, debug builds: in one run of all tests with
+// nothing beside it, and in four or five runs of each test (two of `FUNCTIONS_INLINED`) at idle priority beside other
+// builds, with load averages of 3 to 6. There a test can starve, and what two of them then left is above what is allowed
+// and not in these ranges: 128 ms of an upload, whose server had not run since observer attached, and 40 % of
+// `ACCEPT_BEHIND`, short turns behind many others. On emulated CPUs nothing was recorded.
 
 // In any test that looks at each of a few dozen requests.
 pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=1, 2);
@@ -105,7 +105,7 @@ pub(crate) const POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 1);
 /// Which pool thread took which of two jobs, no event tells when none of them was asleep.
 pub(crate) const TWO_IN_THE_POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=1, 10);
 pub(crate) const BLOCKING: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
-pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=25, 999);
+pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=94, 999);
 
 // Requests that wait behind others (`queues`). Others have the CPU as well.
 pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
@@ -120,7 +120,7 @@ pub(crate) const ACCEPT: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 
 pub(crate) const ACCEPT_BEHIND: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=11, 20);
 
 // Many quick requests (`counts`, `together`, `go`, `overload`).
-pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 3..=12, 20);
+pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 0..=12, 20);
 pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT, 1..=1, 5);
 pub(crate) const GO_HIDDEN: Measured = Measured::new(HIDDEN, OF_1000, 0..=0, 50);
 pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=1, 10);
@@ -134,5 +134,5 @@ pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 
 // Functions of what ran (`functions`).
 pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=7, 20);
 pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=16, 20);
-pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 1..=4, 20);
+pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=4, 20);
 pub(crate) const FUNCTIONS_INLINED: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=8, 20);

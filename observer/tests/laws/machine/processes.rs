@@ -7,7 +7,7 @@ use observer::event::{
 };
 use observer::model::full::Table;
 use observer::model::id::{Pid, Tid};
-use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, flags};
+use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, conn, flags};
 use syscalls::Sysno;
 
 use super::scheduler::{Activity, Thread};
@@ -109,7 +109,12 @@ impl Machine {
         };
         self.record(&event);
         if change == ProcessChange::Exit {
-            // The kernel tells of the end first, and then the thread leaves its CPU for the last time.
+            // The kernel tells of the end first. Then the thread closes what it has open, wakes who waits for it, and leaves
+            // its CPU for the last time.
+            if how & 16 != 0 {
+                self.shut(how, how / 64);
+                self.woken(how, how, Some(Sysno::exit as i32), conn::NONE);
+            }
             self.leave(index, Activity::Ended, (Sysno::exit as i32, [0; 4], DEAD), how);
             let successor = Successor::new(
                 self.at_ns(),
