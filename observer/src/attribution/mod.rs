@@ -13,6 +13,7 @@ mod client;
 mod functions;
 mod moves;
 mod names;
+pub mod notes;
 mod path;
 mod queued;
 mod resumption;

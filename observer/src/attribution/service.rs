@@ -8,7 +8,7 @@
 
 use super::moves::{Charged, HandedOff, LastRun, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
-use super::{Evidence, run_queue, waiting};
+use super::{Evidence, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Pid, Task, Tid};
@@ -93,7 +93,7 @@ impl Walk<'_, '_> {
         let thread = self.evidence.threads.get(tid);
         let found = thread.and_then(|thread| Some((thread.pid, thread.before(self.now_ns)?)));
         let Some((pid, slice)) = found else {
-            return self.not_seen(self.turn.read_ns, "no record of the thread");
+            return self.not_seen(self.turn.read_ns, notes::NO_RECORD);
         };
         let mut from_ns = slice.from_ns.max(self.turn.read_ns);
         if let Some(HandedOff { run, .. }) = handed_off {
@@ -103,7 +103,7 @@ impl Walk<'_, '_> {
             from_ns = from_ns.max(run.end_ns);
         }
         match slice.state {
-            State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen"),
+            State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
             State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(),
             State::Running { cpu, owner, began } => self.ran(from_ns, &slice, cpu, owner, began),
             State::Runnable { .. } => Move {

@@ -5,7 +5,7 @@ use observer_common::limits::NETWORK_MARK_NS;
 
 use super::moves::Charged;
 use super::path::{Call, Charge, Keep, Path, Reason, Step};
-use super::{Evidence, run_queue};
+use super::{Evidence, notes, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
@@ -22,8 +22,6 @@ const MAX_REPORTED: usize = 64;
 const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short");
 
 const IDLE: &str = "the thread that accepts had nothing to do meanwhile";
-
-const NOT_KNOWN: &str = "who accepts is not known";
 
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, path: &mut Path) {
@@ -85,7 +83,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
         break;
     }
     if path.cursor_ns() > ready_ns {
-        let passed = wait.not_seen(ready_ns, "no record of the thread");
+        let passed = wait.not_seen(ready_ns, notes::NO_RECORD);
         wait.pass(passed, path);
     }
 }
@@ -205,7 +203,10 @@ impl Wait<'_, '_> {
     fn not_seen(&self, from_ns: u64, note: &'static str) -> Passed {
         let passed = Passed::to(self.tid);
         if self.ready == Ready::Connection {
-            return passed.charging(from_ns, Charge::of(Cause::AcceptQueue, Reason::Note(NOT_KNOWN)));
+            return passed.charging(
+                from_ns,
+                Charge::of(Cause::AcceptQueue, Reason::Note(notes::NOBODY_ACCEPTS)),
+            );
         }
         Passed {
             partial: true,
@@ -223,7 +224,7 @@ impl Wait<'_, '_> {
     fn step(&self, pid: Pid, slice: &Slice, now_ns: u64) -> Passed {
         let from_ns = slice.from_ns.max(self.ready_ns);
         match slice.state {
-            State::Unknown { .. } => self.not_seen(from_ns, "what the thread did was not seen"),
+            State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
             State::Running { cpu, owner, .. } => self.ran(from_ns, slice, cpu, owner),
             State::Runnable { .. } => Passed {
                 charged: Charged::RunQueue(from_ns, *slice),

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use observer::attribution::notes::NOBODY_ACCEPTS;
 use observer::connections::QUIET_NS;
 use observer::event::Event;
 use observer::model::cause::Cause;
@@ -11,9 +12,6 @@ use observer::model::request::{Request, Span};
 use observer_common::{ProcessChange, conn, flags, tcp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-
-/// What the pipeline says where it cannot tell what the thread did that was to accept.
-const NOT_KNOWN: &str = "who accepts is not known";
 
 /// A thread, and when it did what is told of it, ns.
 type Sign = (u32, u64);
@@ -147,7 +145,7 @@ impl Accepts {
             }
             None => {
                 span.culprit.is_none()
-                    && span.detail.note == Some(NOT_KNOWN)
+                    && span.detail.note == Some(NOBODY_ACCEPTS)
                     && threads
                         .iter()
                         .any(|&tid| !self.is_seen(tid, from_ns, to_ns) || self.is_forgotten(tid, end_ns))

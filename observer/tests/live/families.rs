@@ -174,7 +174,10 @@ fn a_run_goes_on_until_the_last_of_a_family_has_ended() {
     drop(stdin);
     let lines = observation.ended();
     assert_eq!(lines.without_loss().count(), 100);
-    assert_eq!((&lines.end["hints"], lines.hints.len()), (&json!([]), 0));
+    assert_eq!(lines.end["hints"], json!([]));
+    // An emulated CPU takes so long until somebody asks that this is said.
+    let no_silence = |hint: &&String| !hint.contains("no request of ");
+    assert_eq!(lines.hints.iter().find(no_silence), None);
 }
 
 /// Waits until somebody listens on a port.

@@ -1,0 +1,10 @@
+//! Notes on what could not be explained that several parts write, and that tests look for.
+
+/// No event of a thread reaches back so far.
+pub const NO_RECORD: &str = "no record of the thread";
+
+/// A thread went on, and it was not seen to get a CPU; or records of it were lost.
+pub const NOT_SEEN: &str = "what the thread did was not seen";
+
+/// No thread is known that a new connection woke.
+pub const NOBODY_ACCEPTS: &str = "who accepts is not known";
