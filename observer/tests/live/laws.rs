@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use observer::attribution::notes::NOT_SEEN;
+use observer::attribution::notes::{NO_RECORD, NOT_SEEN};
 use observer::model::cause::Cause;
 use serde_json::Value;
 
@@ -169,7 +169,8 @@ pub(crate) fn waited(request: &Value, cause: &str) -> u64 {
 /// Whether a thread of the request went on without having been seen to get a CPU. There are machines whose own agent is
 /// hidden: while a thread of it has a CPU, no program and no trace of the kernel's tells what happens there.
 pub(crate) fn is_unseen(request: &Value) -> bool {
-    spans(request, "unexplained").any(|span| span["note"] == NOT_SEEN)
+    // Of a thread that slept since before observer attached there is no record then.
+    spans(request, "unexplained").any(|span| span["note"] == NOT_SEEN || span["note"] == NO_RECORD)
 }
 
 /// Those of a test's requests of which every thread was seen, see [`is_unseen`].
