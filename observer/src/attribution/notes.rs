@@ -3,8 +3,8 @@
 /// No event of a thread reaches back so far.
 pub const NO_RECORD: &str = "no record of the thread";
 
-/// A thread went on, and it was not seen to get a CPU; or records of it were lost.
+/// A thread went on, and it was not seen to get a CPU; or records of it were lost; or it had ended.
 pub const NOT_SEEN: &str = "what the thread did was not seen";
 
-/// No thread is known that a new connection woke.
-pub const NOBODY_ACCEPTS: &str = "who accepts is not known";
+/// Either of these, of the thread that was to accept a connection. That it had not done so is known.
+pub const ACCEPTER_NOT_SEEN: &str = "who accepts is not known";

@@ -74,9 +74,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
             };
             wait.steps += 1;
             let passed = wait.step(thread.pid, &slice, path.cursor_ns());
-            let stays = passed.to == wait.tid;
-            wait.pass(passed, path);
-            if !stays {
+            if wait.pass(passed, path) {
                 continue 'thread;
             }
         }
@@ -170,8 +168,9 @@ impl Wait<'_, '_> {
         }
     }
 
-    /// Carries out what a slice says: nothing else of this walk charges a single slice, or moves.
-    fn pass(&mut self, passed: Passed, path: &mut Path) {
+    /// Carries out what a slice says: nothing else of this walk charges a single slice, or moves. Tells whether the walk goes
+    /// on on another thread.
+    fn pass(&mut self, passed: Passed, path: &mut Path) -> bool {
         if passed.inferred {
             path.mark_inferred();
         }
@@ -193,10 +192,12 @@ impl Wait<'_, '_> {
             }
         }
         self.none_of_ours_left |= passed.for_another;
-        if passed.to != self.tid {
+        let moves = passed.to != self.tid;
+        if moves {
             self.tid = passed.to;
             self.none_of_ours_left = false;
         }
+        moves
     }
 
     /// It is not known what the thread did. That a connection was not accepted is.
@@ -205,7 +206,7 @@ impl Wait<'_, '_> {
         if self.ready == Ready::Connection {
             return passed.charging(
                 from_ns,
-                Charge::of(Cause::AcceptQueue, Reason::Note(notes::NOBODY_ACCEPTS)),
+                Charge::of(Cause::AcceptQueue, Reason::Note(notes::ACCEPTER_NOT_SEEN)),
             );
         }
         Passed {

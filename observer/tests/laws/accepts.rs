@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use observer::attribution::notes::NOBODY_ACCEPTS;
+use observer::attribution::notes::ACCEPTER_NOT_SEEN;
 use observer::connections::QUIET_NS;
 use observer::event::Event;
 use observer::model::cause::Cause;
@@ -145,7 +145,7 @@ impl Accepts {
             }
             None => {
                 span.culprit.is_none()
-                    && span.detail.note == Some(NOBODY_ACCEPTS)
+                    && span.detail.note == Some(ACCEPTER_NOT_SEEN)
                     && threads
                         .iter()
                         .any(|&tid| !self.is_seen(tid, from_ns, to_ns) || self.is_forgotten(tid, end_ns))
