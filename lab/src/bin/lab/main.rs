@@ -14,6 +14,7 @@ mod scenario;
 mod scenarios;
 mod score;
 mod truth;
+mod turns;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ use super::injected::{Range, Stretches, Truth};
 use super::names::{Named, Names, check_task};
 use super::scenario::{Case, Expected, Part};
 use super::truth::{Explained, Observed};
+use super::turns::Turns;
 
 /// A part is most of a request when it is at least this and half of its time.
 const LEAST_NS: u64 = 200_000;
@@ -75,6 +76,7 @@ struct Judge<'a> {
     /// judged only where all are such requests.
     firsts_count: bool,
     stretches: Stretches<'a>,
+    turns: Turns,
     score: Score,
     examples: Vec<Example>,
 }
@@ -94,6 +96,7 @@ pub(super) fn judge(
         names,
         firsts_count: case.reconnects(),
         stretches: Stretches::of(&observed.served),
+        turns: Turns::of(&observed.served),
         score: Score {
             lost: observed.lost,
             ..Score::default()
@@ -138,7 +141,14 @@ impl Judge<'_> {
         match self.expected {
             Expected::Nothing(causes) => {
                 if explained.latency_ns >= SLOW_NS {
-                    self.top_cause("nothing", causes, &truth(&[], served, sent), explained);
+                    // Behind others for most of its time, it waited for its turn.
+                    let behind = self.turns.before_ns(served, sent) * 2 >= explained.latency_ns;
+                    let (expected, causes) = if behind {
+                        ("worker_busy", &["worker_busy"][..])
+                    } else {
+                        ("nothing", *causes)
+                    };
+                    self.top_cause(expected, causes, &truth(&[], served, sent), explained);
                 }
             }
             Expected::Parts(parts) => self.parts(parts, served, sent, explained),

@@ -1,6 +1,7 @@
 //! Nothing is injected: nobody may be blamed.
 //!
-//! A slow request of these ran, or it or its worker waited for a CPU of a shared machine. More than that did not happen.
+//! A slow request of these ran, or it or its worker waited for a CPU of a shared machine, or it stood behind others.
+//! More than that did not happen.
 
 use super::super::scenario::{Case, Expected, Known, Load, Scenario, Server};
 use super::{case, short};
@@ -15,7 +16,8 @@ pub(super) fn all() -> Vec<Scenario> {
 fn nothing() -> Scenario {
     Scenario {
         name: "nothing",
-        about: "No fault, from a light load to a saturated worker. Slow requests have waited for a CPU.",
+        about: "No fault, from a light load to a saturated worker. Slow requests have waited for a CPU, or stood behind \
+                others.",
         known: None,
         expected: Expected::Nothing(INNOCENT),
         cases: vec![

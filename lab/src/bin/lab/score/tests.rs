@@ -163,6 +163,25 @@ fn of_a_control_only_slow_requests_are_judged() {
 }
 
 #[test]
+fn of_a_control_a_request_behind_others_waits_for_its_worker() {
+    let nothing = Expected::Nothing(&["on_cpu"]);
+    // Eleven of one worker, sent at once and begun every 100 us.
+    let served = (0..=10).map(|id| made_up(id, id * MS / 10, Vec::new()));
+    let observed = |cause| Observed {
+        served: served.clone().collect(),
+        sent: vec![sent(10, 1)],
+        explained: vec![explained(10, &[(cause, 1)])],
+        ..Observed::default()
+    };
+    let right = |cause| {
+        judge(&nothing, &case(1), &Names::default(), &observed(cause))
+            .0
+            .right
+    };
+    assert_eq!((right("worker_busy"), right("on_cpu")), (1, 0));
+}
+
+#[test]
 fn the_error_at_a_quantile_is_one_of_the_errors() {
     let errors_ns = (1..=100).rev().collect();
     let score = Score {
