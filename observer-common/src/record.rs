@@ -33,6 +33,9 @@ pub mod flags {
     pub const TO_A_TICK: u32 = 1 << 12;
     /// [`super::Process`]: the child is watched, from its first instruction on.
     pub const WATCHED: u32 = 1 << 13;
+    /// [`super::SwitchOut`]: the thread waits in `poll` or `ppoll` for bytes on one descriptor or two. `args` begins with the
+    /// first of these, and not with the address at which they stand.
+    pub const POLLS_FEW: u32 = 1 << 14;
 }
 
 /// Values of `conn` fields that are not a connection.

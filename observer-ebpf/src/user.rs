@@ -6,10 +6,11 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
 use crate::kernel::Registers;
 
-/// System calls that carry a buffer or a vector, and those that wait for events, x86-64 numbers.
+/// System calls that carry a buffer or a vector, and those that wait for something, x86-64 numbers.
 mod syscall {
     pub(super) const READ: i32 = 0;
     pub(super) const WRITE: i32 = 1;
+    pub(super) const POLL: i32 = 7;
     pub(super) const READV: i32 = 19;
     pub(super) const WRITEV: i32 = 20;
     pub(super) const SENDTO: i32 = 44;
@@ -17,6 +18,7 @@ mod syscall {
     pub(super) const SENDMSG: i32 = 46;
     pub(super) const RECVMSG: i32 = 47;
     pub(super) const EPOLL_WAIT: i32 = 232;
+    pub(super) const PPOLL: i32 = 271;
     pub(super) const EPOLL_PWAIT: i32 = 281;
     pub(super) const EPOLL_PWAIT2: i32 = 441;
 }
@@ -47,6 +49,22 @@ pub(crate) fn waits_for_events(number: i32) -> bool {
         number,
         syscall::EPOLL_WAIT | syscall::EPOLL_PWAIT | syscall::EPOLL_PWAIT2
     )
+}
+
+/// The first of one or two descriptors for whose bytes the current thread waits in `poll` or `ppoll`. With more, or none,
+/// it is nobody's in particular.
+#[inline(always)]
+pub(crate) fn polled_fd(registers: Registers) -> Option<u64> {
+    /// `POLLIN`, as it stands in the first `struct pollfd`: descriptor (`int`), events (`short`), what was found (`short`).
+    const READABLE: u64 = 1 << 32;
+    /// The descriptor is negative: none.
+    const IGNORED: u64 = 1 << 31;
+    let is_poll = matches!(registers.syscall(), syscall::POLL | syscall::PPOLL);
+    if !is_poll || !matches!(registers.arg1(), 1 | 2) {
+        return None;
+    }
+    let first = read_word(registers.arg0())?;
+    (first & (READABLE | IGNORED) == READABLE).then_some(first & 0xffff_ffff)
 }
 
 /// Fills `head` with the first bytes of the current call's buffer. Returns how many are valid.

@@ -121,7 +121,7 @@ pub fn name(syscall: i32) -> Option<&'static str> {
 }
 
 /// The descriptor that a thread in this call waits on, where the call is on one and its wait is its own (the
-/// event loop's descriptor says nothing). `arg0` is the call's first argument.
+/// event loop's descriptor says nothing). `arg0` is the call's first argument, or what is recorded in its place.
 #[must_use]
 pub fn blocking_fd(syscall: i32, arg0: u32) -> Option<i32> {
     let on_first = matches!(
@@ -151,17 +151,25 @@ pub fn blocking_fd(syscall: i32, arg0: u32) -> Option<i32> {
             | Sysno::ioctl
             | Sysno::getdents64
             | Sysno::copy_file_range
+            | Sysno::poll
+            | Sysno::ppoll
     );
     on_first.then_some(arg0 as i32)
 }
 
-/// Whether the call takes bytes in from a descriptor.
+/// Whether the call takes bytes in from a descriptor, or waits until it has some.
 #[must_use]
 pub fn receives(syscall: i32) -> bool {
     matches!(
         number(syscall),
-        Some(Sysno::read | Sysno::readv | Sysno::recvfrom | Sysno::recvmsg)
+        Some(Sysno::read | Sysno::readv | Sysno::recvfrom | Sysno::recvmsg | Sysno::poll | Sysno::ppoll)
     )
+}
+
+/// Whether this is the call that waits for any of a list of descriptors.
+#[must_use]
+pub fn polls(syscall: i32) -> bool {
+    matches!(number(syscall), Some(Sysno::poll | Sysno::ppoll))
 }
 
 /// Whether a thread inside this call wakes others by what it does there, as opposed to a thread that was only

@@ -131,6 +131,7 @@ fn leaves(target: Target, prev: Task, next: Task, state: u32, preempted: bool, a
     } else {
         0
     };
+    let polled = user::polled_fd(registers);
     ring::write(
         at_ns,
         SwitchOut {
@@ -144,9 +145,10 @@ fn leaves(target: Target, prev: Task, next: Task, state: u32, preempted: bool, a
             next_tgid: next.tgid(),
             flags: (u32::from(preempted) * flags::PREEMPTED)
                 | (u32::from(no_scheduler) * flags::NO_SCHEDULER)
+                | (u32::from(polled.is_some()) * flags::POLLS_FEW)
                 | kind,
             args: [
-                registers.arg0(),
+                polled.unwrap_or(registers.arg0()),
                 registers.arg1(),
                 registers.arg2(),
                 registers.arg3(),

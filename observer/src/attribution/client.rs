@@ -57,8 +57,9 @@ impl Walk<'_, '_> {
 
     /// Whether a thread that was blocked for the request waited for the request's own bytes.
     pub(super) fn waits_for_client(&self, block: &Block) -> bool {
-        let fd = syscall::blocking_fd(block.syscall, block.arg0);
-        let connection = fd.and_then(|fd| self.evidence.connections.by_fd(self.turn.pid, fd));
+        let connection = block
+            .fd()
+            .and_then(|fd| self.evidence.connections.by_fd(self.turn.pid, fd));
         syscall::receives(block.syscall) && connection.is_some_and(|(conn, _)| conn == self.turn.id.conn)
     }
 

@@ -287,14 +287,19 @@ impl Walk<'_, '_> {
             syscall: block.syscall,
             arg0: block.arg0,
         };
-        let connection = syscall::blocking_fd(block.syscall, block.arg0)
-            .and_then(|fd| self.evidence.connections.by_fd(pid, fd));
+        let connection = block.fd().and_then(|fd| self.evidence.connections.by_fd(pid, fd));
         let receives = syscall::receives(block.syscall);
         let cause = match (block.wait, connection) {
             (Wait::Mutex, _) => Cause::Lock,
             (Wait::Send, _) => Cause::SendBlocked,
             (Wait::PageFault, _) => Cause::PageFault,
             (Wait::Unknown, _) => Cause::Unexplained,
+            // Only another thread's call wakes it before its time.
+            (Wait::Condition { timeout: true }, _)
+                if block.wake.is_some() && block.handed_off_by().is_none() =>
+            {
+                Cause::Timer
+            }
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
             _ if self.waits_for_client(block) => Cause::Client,
             _ => Cause::Syscall,

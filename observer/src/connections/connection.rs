@@ -260,6 +260,14 @@ impl Connection {
         self.turn.as_ref().is_some_and(|turn| turn.sent_tid == Tid::NONE)
     }
 
+    /// The thread that read the current turn, if there is one that was not answered yet.
+    pub(super) fn reader(&self) -> Option<Tid> {
+        self.turn
+            .as_ref()
+            .filter(|turn| turn.sent_tid == Tid::NONE)
+            .map(|turn| turn.read_tid)
+    }
+
     /// The current turn, if there is one, becomes the one before.
     pub(super) fn retire_turn(&mut self) -> Option<RequestId> {
         let turn = self.turn.as_ref()?;

@@ -63,6 +63,7 @@ impl Connections {
             stalled: false,
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
+            read_by: None,
         };
         (Some(operation), ended)
     }

@@ -39,6 +39,7 @@ impl Connections {
         }
         let outbound = connection.role == Role::Outbound;
         let is_unknown = event.result > 0 && connection.is_used_unknown();
+        let read_by = connection.reader().filter(|_| event.result > 0);
         let (request, stray) = if outbound {
             connection.asks_its_peer(event, owner);
             (owner, None)
@@ -69,6 +70,7 @@ impl Connections {
             request,
             outbound,
             stalled: event.result <= 0,
+            read_by,
             faults: (event.min_flt, event.maj_flt),
             task: event.task,
         })

@@ -20,6 +20,7 @@ impl Pipeline {
             runtimes: Vec::new(),
             pool_threads: (event.schedulers != 0).then_some(0),
         };
+        self.threads.switches_threads(line.pid);
         self.runtimes.found(&line);
         each(sinks, |sink| sink.runtime(&line))
     }

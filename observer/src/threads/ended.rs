@@ -171,6 +171,7 @@ mod tests {
             request: Some(ID),
             outbound: false,
             stalled: false,
+            read_by: None,
             faults: (0, 0),
             task: observer_common::task::UNKNOWN,
         };

@@ -70,6 +70,20 @@ impl Threads {
         }
     }
 
+    /// What a thread waits in: whoever parks with a request in hand has something to do.
+    fn in_hand(&self, event: &SwitchOut, wait: Wait) -> Wait {
+        let works = |thread: &Thread| thread.belief.works_for().is_some() && !thread.belief.task.is_known();
+        match wait {
+            Wait::Park { timeout }
+                if self.hands.are_kept(Pid(event.tgid))
+                    && self.threads.get(&Tid(event.header.tid)).is_some_and(works) =>
+            {
+                Wait::Condition { timeout }
+            }
+            _ => wait,
+        }
+    }
+
     /// A thread left its CPU.
     pub fn switch_out(&mut self, event: &SwitchOut) {
         if event.state & DEAD != 0 {
@@ -77,6 +91,7 @@ impl Threads {
             return;
         }
         let wait = self.wait(event);
+        let wait = self.in_hand(event, wait);
         if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             thread.switch_out(event, wait, tasks);
             count_free(thread, availability, event.header.at_ns);
@@ -127,6 +142,9 @@ impl Threads {
 
     /// A thread finished a socket operation on `cpu`.
     pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) {
+        if let Some(reader) = operation.read_by {
+            self.hands.answered(pid, tid, reader);
+        }
         let Some((thread, tasks, availability)) = self.known(tid, pid) else {
             return;
         };
@@ -155,8 +173,14 @@ impl Threads {
         }
     }
 
+    /// A process has a runtime that switches threads between requests.
+    pub fn switches_threads(&mut self, pid: Pid) {
+        self.hands.switches(pid);
+    }
+
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: Pid) {
+        self.hands.forget(pid);
         self.tasks.forget_process(pid);
         self.forget_roles(pid);
     }
@@ -236,6 +260,7 @@ mod tests {
             request: Some(SERVED),
             outbound: false,
             stalled: false,
+            read_by: None,
             faults: (0, 0),
             task: observer_common::task::UNKNOWN,
         };

@@ -78,6 +78,8 @@ pub(super) struct Before {
     pub(super) splits_ns: Option<u64>,
     /// The owner has, too, what the thread did since it was idle that is nobody's and in no other task than this.
     pub(super) claims: Option<Task>,
+    /// In whose service the calls were that the owner seemed to make just before, is not known any more.
+    pub(super) mixes_calls: bool,
 }
 
 impl Belief {
@@ -200,12 +202,20 @@ impl Belief {
             self.as_believed()
         };
         let says_nothing = sends && operation.outbound && request == Owner::Nobody;
-        let after = Self {
-            owner: if says_nothing { before.owner } else { request },
-            // Where the socket had no room the answer is not yet sent.
-            answered: sends && !operation.outbound && !operation.stalled,
-            task,
-            ..self
+        let after = if says_nothing {
+            Self {
+                owner: before.owner,
+                task,
+                ..self
+            }
+        } else {
+            Self {
+                owner: request,
+                // Where the socket had no room the answer is not yet sent.
+                answered: sends && !operation.outbound && !operation.stalled,
+                task,
+                ..self
+            }
         };
         self.splits(before, after)
     }
@@ -300,15 +310,18 @@ impl Belief {
             },
             splits_ns: self.splits_ns(moment),
             claims: None,
+            mixes_calls: false,
         }
     }
 
     /// Until a thread answers another request than it worked for: that one had ended, or else was suspended somewhere
-    /// in between.
+    /// in between. An event loop can read several before it serves the first.
     fn until_it_answers(self, request: Owner) -> Before {
         let ended = self.answered || self.owner == Owner::Others;
         Before {
             owner: if ended { request } else { Owner::Mixed },
+            claims: ended.then_some(self.task),
+            mixes_calls: !ended && !self.task.is_known(),
             ..self.as_believed()
         }
     }
@@ -346,6 +359,7 @@ impl Belief {
             task: self.task,
             splits_ns: None,
             claims: None,
+            mixes_calls: false,
         }
     }
 
@@ -356,6 +370,7 @@ impl Belief {
             task,
             splits_ns: None,
             claims: Some(task),
+            mixes_calls: false,
         }
     }
 

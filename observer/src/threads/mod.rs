@@ -12,6 +12,7 @@ mod comms;
 mod ended;
 mod events;
 mod facts;
+mod hands;
 mod history;
 mod index;
 mod judgement;
@@ -47,6 +48,7 @@ use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
 use self::ended::Ended;
+use self::hands::Hands;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
@@ -54,7 +56,7 @@ use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, Tid};
-use crate::runtime::tokio::{self, Role, Roles, ThreadRole};
+use crate::runtime::tokio::{self, Roles, ThreadRole};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -86,6 +88,7 @@ pub struct Threads {
     tasks: Tasks,
     queue: Queue,
     acceptors: Acceptors,
+    hands: Hands,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
@@ -191,7 +194,7 @@ impl Threads {
         let threads = self.threads.values_mut();
         threads
             .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.role = Role::default());
+            .for_each(Thread::forget_role);
     }
 
     /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.

@@ -142,6 +142,21 @@ impl Past {
         }
     }
 
+    /// Of the calls that the thread made for `owner` since it began to work for it, the owner is one of several.
+    pub(super) fn mix_calls(&mut self, owner: Owner) {
+        let believed = owner.into();
+        for slice in self.slices.iter_mut().rev() {
+            match &mut slice.what {
+                What::Blocked { wait, owner, .. } if !wait.is_idle() && *owner == believed => {
+                    *owner = Owner::Mixed.into();
+                }
+                What::Running { owner, .. } if *owner == believed => {}
+                What::Runnable { .. } => {}
+                _ => return,
+            }
+        }
+    }
+
     /// Slices that begin before `at_ns`, the newest first.
     pub(super) fn back_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> {
         (0..self.count_before(at_ns)).rev().map(|index| self.slice(index))

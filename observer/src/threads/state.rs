@@ -77,6 +77,12 @@ pub struct Block {
 }
 
 impl Block {
+    /// The descriptor on which the thread waited, where the call was on one. An event loop's says nothing.
+    #[must_use]
+    pub fn fd(&self) -> Option<i32> {
+        syscall::blocking_fd(self.syscall, self.arg0).filter(|_| !self.wait.is_idle())
+    }
+
     /// The thread that ended the block by what it did, as opposed to one that was only interrupted by whoever
     /// did. It need not be a watched one.
     #[must_use]
@@ -194,6 +200,8 @@ pub struct Operation {
     pub outbound: bool,
     /// A send found no room.
     pub stalled: bool,
+    /// Where an answer begins: the thread that had read the request.
+    pub read_by: Option<Tid>,
     /// Fault counters of the thread.
     pub faults: (u32, u32),
     /// Runtime task of the thread, as recorded.

@@ -9,7 +9,7 @@ use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::tokio::{self, Identity, Role};
-use crate::syscall::Wait;
+use crate::syscall::{self, Wait};
 
 /// One thread.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Thread {
     pub(super) exits_ns: Option<u64>,
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
+    /// Descriptor of the `epoll` at which it waits for events.
+    event_loop: Option<u32>,
     pub(super) facts: Facts,
     pub(super) belief: Belief,
     pub(super) identity: Identity,
@@ -40,6 +42,7 @@ impl Thread {
             begun_by: None,
             exits_ns: None,
             serves: false,
+            event_loop: None,
             facts: Facts::new(lost_until_ns),
             belief: Belief::default(),
             identity: Identity::default(),
@@ -110,6 +113,9 @@ impl Thread {
         if let Some(task) = before.claims {
             self.facts.past.claim_unowned(before.owner, task);
         }
+        if before.mixes_calls {
+            self.facts.past.mix_calls(owner);
+        }
         State::Running {
             cpu,
             owner: before.owner,
@@ -168,6 +174,14 @@ impl Thread {
         let faults = Some((event.min_flt, event.maj_flt));
         let preempted = event.flags & flags::PREEMPTED != 0;
         let was_of_pool = self.is_of_pool();
+        if syscall::waits_for_events(event.syscall) {
+            self.event_loop = Some(event.args[0] as u32);
+        }
+        let wait = if self.polls_instead(event) {
+            Wait::Call
+        } else {
+            wait
+        };
         self.role.left(event, wait);
         if self.is_of_pool() && !was_of_pool {
             // What it did before is no part of what the pool did.
@@ -196,7 +210,7 @@ impl Thread {
             syscall: event.syscall,
             arg0: event.args[0] as u32,
             wake: None,
-            owner: self.belief.owner,
+            owner: self.makes_calls_for(),
         });
         let observed = if wait.is_idle() {
             Observation::GoesIdle(task)
@@ -205,6 +219,30 @@ impl Thread {
         };
         self.leaves(at_ns, observed, blocked, faults);
         self.metering.free = wait.is_idle();
+    }
+
+    /// It became another program.
+    pub(super) fn forget_role(&mut self) {
+        self.role = Role::default();
+        self.event_loop = None;
+    }
+
+    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where its events are
+    /// waited for elsewhere. A program whose only wait that is has nothing to do in it.
+    fn polls_instead(&self, event: &SwitchOut) -> bool {
+        let in_task = self.identity.task(Task::new(event.task)).id().is_some();
+        let loops_elsewhere = self.event_loop.is_some_and(|fd| u64::from(fd) != event.args[0]);
+        event.flags & flags::POLLS_FEW != 0 && (in_task || loops_elsewhere)
+    }
+
+    /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has read.
+    fn makes_calls_for(&self) -> Owner {
+        let goes_on = self.event_loop.is_some() && !self.belief.task.is_known();
+        if self.belief.answered && goes_on {
+            Owner::Nobody
+        } else {
+            self.belief.owner
+        }
     }
 
     fn leaves(&mut self, at_ns: u64, observed: Observation<'_>, next: State, faults: Option<(u32, u32)>) {

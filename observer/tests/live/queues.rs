@@ -14,6 +14,7 @@ use crate::measured::{self, Measured};
 use crate::observation::{Lines, Observation};
 use crate::run::Running;
 use crate::server::{Server, load, load_on_cpu, testbed};
+use crate::serving;
 
 const MS: u64 = 1_000_000;
 
@@ -24,11 +25,14 @@ struct Disturbance {
     closing: bool,
 }
 
-/// Loads /ping at a low rate on a server with one worker, and in the middle of it requests something else ten
-/// times. Gives all, and the pings that went on for long beside one of those. Others are slow as well where a CPU is
-/// emulated, and for reasons of their own.
-fn disturb(disturbance: &Disturbance) -> (Lines, Vec<Value>) {
-    let server = Server::faulty(&["--workers", "1"]);
+fn one_worker() -> Server {
+    Server::faulty(&["--workers", "1"])
+}
+
+/// Loads /ping at a low rate on a server with one worker, and in the middle of it requests something else ten times.
+/// Gives all, and the pings that went on for long beside one of those. Others are slow as well where a CPU is emulated,
+/// and for reasons of their own.
+fn disturb(server: &Server, disturbance: &Disturbance) -> (Lines, Vec<Value>) {
     let mut observation = Observation::of(server.pid(), &[]);
     thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -82,7 +86,7 @@ fn window(request: &Value) -> (u64, u64) {
 ///
 /// Not all of them must: other programs of the machine take the CPU from the server as well.
 #[track_caller]
-fn most_waited_for<'a>(victims: &'a [Value], cause: &str, others: &Measured) -> Vec<&'a Value> {
+pub(crate) fn most_waited_for<'a>(victims: &'a [Value], cause: &str, others: &Measured) -> Vec<&'a Value> {
     let (waited, otherwise): (Vec<_>, Vec<_>) = victims.iter().partition(|victim| largest(victim).0 == cause);
     let (count, all) = (otherwise.len() as u64, victims.len() as u64);
     others.holds_percent(count, all, otherwise.first().copied());
@@ -92,10 +96,13 @@ fn most_waited_for<'a>(victims: &'a [Value], cause: &str, others: &Measured) -> 
 #[test]
 fn behind_a_blocked_worker_the_call_and_the_request_that_made_it_are_the_culprit() {
     let Some(_turn) = kernel::turn() else { return };
-    let (_, victims) = disturb(&Disturbance {
-        path: "/blocking?ms=30",
-        closing: false,
-    });
+    let (_, victims) = disturb(
+        &one_worker(),
+        &Disturbance {
+            path: "/blocking?ms=30",
+            closing: false,
+        },
+    );
     for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
         assert_eq!(span["culprit"]["syscall"], "clock_nanosleep", "{span}");
         assert_eq!(span["culprit"]["request"], "GET /blocking", "{span}");
@@ -105,10 +112,13 @@ fn behind_a_blocked_worker_the_call_and_the_request_that_made_it_are_the_culprit
 #[test]
 fn requests_that_block_their_worker_are_in_that_call_the_last_of_a_connection_too() {
     let Some(_turn) = kernel::turn() else { return };
-    let (lines, _) = disturb(&Disturbance {
-        path: "/blocking?ms=30",
-        closing: false,
-    });
+    let (lines, _) = disturb(
+        &one_worker(),
+        &Disturbance {
+            path: "/blocking?ms=30",
+            closing: false,
+        },
+    );
     // That the last one has ended is known a second later, after the worker has served hundreds of others.
     let blocking = lines.of_path("/blocking");
     assert_eq!(blocking.len(), 10);
@@ -125,23 +135,88 @@ fn requests_that_block_their_worker_are_in_that_call_the_last_of_a_connection_to
 #[test]
 fn a_culprit_is_named_also_when_its_connection_has_closed_since() {
     let Some(_turn) = kernel::turn() else { return };
-    let (_, victims) = disturb(&Disturbance {
-        path: "/blocking?ms=30",
-        closing: true,
-    });
+    let (_, victims) = disturb(
+        &one_worker(),
+        &Disturbance {
+            path: "/blocking?ms=30",
+            closing: true,
+        },
+    );
     for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
         assert_eq!(span["culprit"]["syscall"], "clock_nanosleep", "{span}");
         assert_eq!(span["culprit"]["request"], "GET /blocking", "{span}");
     }
 }
 
+/// Checks what is said of requests that wait in `poll` for this peer, and of those that wait for them. Gives the requests
+/// that these are said to wait for.
+fn check_polling(server: &Server, peer: &Server) -> Vec<Value> {
+    let (lines, victims) = disturb(
+        server,
+        &Disturbance {
+            path: "/ask?us=30000",
+            closing: false,
+        },
+    );
+    let asking = lines.of_path("/ask");
+    assert_eq!(asking.len(), 10);
+    for request in seen(asking) {
+        let (cause, _, span) = largest(request);
+        let of_peer = (cause, span["peer"].as_str());
+        assert_eq!(
+            of_peer,
+            ("downstream", Some(&*peer.address.to_string())),
+            "{request}"
+        );
+    }
+    let waits = most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED);
+    for span in &waits {
+        let syscall = span["culprit"]["syscall"].as_str();
+        assert!(matches!(syscall, Some("poll" | "ppoll")), "{span}");
+    }
+    waits
+        .into_iter()
+        .map(|span| span["culprit"]["request"].clone())
+        .collect()
+}
+
+#[test]
+fn behind_a_task_that_polls_for_a_peer_its_request_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    let peer = Server::slow_peer();
+    let address = peer.address.to_string();
+    let server = Server::faulty(&["--workers", "1", "--downstream", &address]);
+    for request in check_polling(&server, &peer) {
+        assert_eq!(request, "GET /ask");
+    }
+}
+
+#[test]
+fn behind_an_event_loop_that_polls_for_a_peer_the_request_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let peer = Server::slow_peer();
+    let server = serving::server(&["loop", &peer.address.to_string()]);
+    // Which of the requests that it has read it serves, nothing tells where it reads several.
+    let (known, unknown): (Vec<_>, Vec<_>) = check_polling(&server, &peer)
+        .into_iter()
+        .partition(|request| !request.is_null());
+    assert!(known.iter().all(|request| request == "GET /ask"), "{known:?}");
+    assert!(!known.is_empty(), "{} unknown", unknown.len());
+}
+
 #[test]
 fn behind_a_busy_worker_the_request_that_computes_is_the_culprit() {
     let Some(_turn) = kernel::turn() else { return };
-    let (_, victims) = disturb(&Disturbance {
-        path: "/burn?us=30000",
-        closing: false,
-    });
+    let (_, victims) = disturb(
+        &one_worker(),
+        &Disturbance {
+            path: "/burn?us=30000",
+            closing: false,
+        },
+    );
     let victims: Vec<_> = victims
         .into_iter()
         .filter(|victim| waited(victim, "run_queue") < 10 * MS)

@@ -5,10 +5,14 @@ when its standard input is closed.
     serving.py forking           a child for each connection, which answers one request and ends before it is closed
     serving.py again             the same, and each child has the number of the first
     serving.py unix PATH         listens on a Unix socket, and on a TCP port that nobody is to use
+    serving.py loop PEER         an event loop, which GET /ask keeps waiting until a slow peer has answered
+    serving.py pool              four threads take what the first one finds readable; GET /hold waits there for 50 ms
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
 
+import asyncio
 import os
+import queue
 import select
 import signal
 import socket
@@ -30,6 +34,51 @@ def converse(connection):
         while got := connection.recv(4096):
             is_http = got.split(b"\r\n")[0].endswith(b" HTTP/1.1")
             connection.sendall(UPGRADE if b"Upgrade" in got else HTTP if is_http else got)
+
+
+def loop(listener, peer):
+    """An event loop that is kept waiting in poll(): Python's sockets with a time limit do so before they receive."""
+
+    async def converse_in_turn(reader, writer):
+        while got := await reader.read(4096):
+            if got.startswith(b"GET /ask"):
+                with socket.create_connection(peer, timeout=5) as asked:
+                    asked.sendall(b"30000\n")
+                    asked.recv(128)
+            writer.write(HTTP)
+
+    async def serve():
+        async with await asyncio.start_server(converse_in_turn, sock=listener) as server:
+            await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def pool(listener):
+    """One thread accepts and watches all connections, and four others read and answer what it hands to them."""
+    ready, poller, connections = queue.Queue(), select.epoll(), {}
+    once = select.EPOLLIN | select.EPOLLONESHOT
+
+    def serve():
+        while True:
+            connection = ready.get()
+            if got := connection.recv(4096):
+                if got.startswith(b"GET /hold "):
+                    threading.Event().wait(0.05)
+                connection.sendall(HTTP)
+                poller.modify(connection, once)
+
+    for _ in range(4):
+        threading.Thread(target=serve, daemon=True).start()
+    poller.register(listener, select.EPOLLIN)
+    while True:
+        for fd, _ in poller.poll():
+            if fd == listener.fileno():
+                connection, _ = listener.accept()
+                connections[connection.fileno()] = connection
+                poller.register(connection, once)
+            else:
+                ready.put(connections[fd])
 
 
 def accept(listener):
@@ -115,6 +164,11 @@ def main():
     elif mode == "unix":
         unix = socket.create_server(sys.argv[2], family=socket.AF_UNIX)
         threading.Thread(target=accept, args=(unix,), daemon=True).start()
+    elif mode == "pool":
+        threading.Thread(target=pool, args=(listener,), daemon=True).start()
+    elif mode == "loop":
+        host, port = sys.argv[2].split(":")
+        threading.Thread(target=loop, args=(listener, (host, int(port))), daemon=True).start()
     else:
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
     print("listening on " + address, flush=True)

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use observer_common::limits::COMM_BYTES;
+use observer_common::{SwitchOut, flags};
 use procfs::process::Process;
 
 use super::targets::{Change, Targets, look};
@@ -38,8 +39,7 @@ impl Facts {
     /// Reacts to one record: names the descriptor that a thread blocks on.
     pub(super) fn on_event(&mut self, event: &Event<'_>, merge: &mut Merge) {
         if let Event::SwitchOut(out) = event
-            && out.flags & observer_common::flags::PREEMPTED == 0
-            && let Some(fd) = syscall::blocking_fd(out.syscall, out.args[0] as u32)
+            && let Some(fd) = waits_on(out)
         {
             self.name_fd(out.header.at_ns, Pid(out.tgid), fd, merge);
         }
@@ -113,6 +113,14 @@ impl Facts {
             records,
         )));
     }
+}
+
+/// The descriptor on which a thread that left its CPU waits.
+fn waits_on(out: &SwitchOut) -> Option<i32> {
+    let is_on_one = out.flags & flags::POLLS_FEW != 0 || !syscall::polls(out.syscall);
+    let waits = out.flags & flags::PREEMPTED == 0;
+    let fd = syscall::blocking_fd(out.syscall, out.args[0] as u32);
+    fd.filter(|_| waits && is_on_one)
 }
 
 fn memory(now_ns: u64, pid: Pid) -> Option<event::Memory> {

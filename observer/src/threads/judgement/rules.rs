@@ -77,6 +77,7 @@ pub(super) fn until_now(owner: Owner, task: Task) -> Before {
         task,
         splits_ns: None,
         claims: None,
+        mixes_calls: false,
     }
 }
 

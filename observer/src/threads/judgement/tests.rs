@@ -1,12 +1,14 @@
 //! What socket operations make of a thread, and several events in a row.
 
 use bytemuck::Zeroable;
-use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, task};
+use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, flags, task};
 
 use super::super::Threads;
+use super::super::state::{Block, State};
 use super::rules::{A, B, MOMENT, OTHER, OWN, answered, believed, holds, since_idle, until_now};
 use super::*;
 use crate::model::id::{ConnId, Pid, Tid};
+use crate::syscall::Wait;
 
 use Observation::Operates;
 use Owner::{Mixed, Nobody, Others, Request};
@@ -29,6 +31,7 @@ fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
         request: Some(request),
         outbound: false,
         stalled: false,
+        read_by: None,
         faults: (0, 0),
         task: 5,
     }
@@ -72,14 +75,17 @@ fn a_socket_operation_tells_for_whom_a_thread_runs() {
             "without tasks a send for another is of both, too",
             believed(Request(A), Task::UNKNOWN),
             Operates(&sends(B), Task::UNKNOWN),
-            Some(until_now(Mixed, Task::UNKNOWN)),
+            Some(Before {
+                mixes_calls: true,
+                ..until_now(Mixed, Task::UNKNOWN)
+            }),
             answered(Request(B), Task::UNKNOWN),
         ),
         (
             "but not after an answer",
             answered(Request(A), Task::UNKNOWN),
             Operates(&sends(B), Task::UNKNOWN),
-            Some(until_now(Request(B), Task::UNKNOWN)),
+            Some(since_idle(Request(B), Task::UNKNOWN)),
             answered(Request(B), Task::UNKNOWN),
         ),
         (
@@ -118,6 +124,13 @@ fn what_a_socket_did_not_take_and_what_nobody_asked_for_says_little() {
             Operates(&to_peer, OWN),
             Some(until_now(Request(A), OWN)),
             believed(Request(A), OWN),
+        ),
+        (
+            "nor do they take an answer back",
+            answered(Request(A), OWN),
+            Operates(&to_peer, OWN),
+            Some(until_now(Request(A), OWN)),
+            answered(Request(A), OWN),
         ),
     ]);
 }
@@ -217,4 +230,94 @@ fn a_poll_in_which_a_next_request_began_was_for_the_one_that_took_most_of_it() {
             nth: 2
         })
     );
+}
+
+/// The descriptor of an event loop, and one that is waited for beside it.
+const LOOP: u64 = 4;
+const PEER: u64 = 9;
+
+fn leaves(at_ns: u64, syscall: i64, fd: u64, flags: u32) -> SwitchOut {
+    SwitchOut {
+        header: header(WORKER, at_ns),
+        tgid: PID.0,
+        state: 1,
+        flags,
+        syscall: i32::try_from(syscall).unwrap(),
+        args: [fd, 1, 1_000, 0],
+        task: task::UNKNOWN,
+        ..SwitchOut::zeroed()
+    }
+}
+
+fn operates_in_no_task(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
+    Operation {
+        task: task::UNKNOWN,
+        ..operates(at_ns, direction, request)
+    }
+}
+
+/// A thread that waited at this descriptor with `epoll` and read a request polls another one from 200 ns on. Gives what
+/// that is taken for.
+fn polls(loop_fd: Option<u64>, task: u64, flags: u32) -> Block {
+    let mut threads = Threads::default();
+    if let Some(fd) = loop_fd {
+        threads.switch_out(&leaves(50, libc::SYS_epoll_wait, fd, 0));
+    }
+    let read = Operation {
+        task,
+        ..operates(100, Direction::In, A)
+    };
+    threads.operated(WORKER, PID, 0, &read);
+    threads.switch_out(&SwitchOut {
+        task,
+        ..leaves(200, libc::SYS_poll, PEER, flags)
+    });
+    match threads.get(WORKER).unwrap().before(250).unwrap().state {
+        State::Blocked(block) => block,
+        state => panic!("{state:?}"),
+    }
+}
+
+#[test]
+fn a_thread_whose_events_are_elsewhere_or_that_is_in_a_task_is_not_idle_in_poll() {
+    let call = |block: Block| (block.wait, block.fd(), block.owner);
+    let polls_peer = (Wait::Call, Some(9), Request(A));
+    assert_eq!(
+        call(polls(Some(LOOP), task::UNKNOWN, flags::POLLS_FEW)),
+        polls_peer
+    );
+    assert_eq!(call(polls(None, 7, flags::POLLS_FEW)), polls_peer);
+    for (loop_fd, flags) in [
+        (None, flags::POLLS_FEW),
+        (Some(PEER), flags::POLLS_FEW),
+        (Some(LOOP), 0),
+    ] {
+        let block = polls(loop_fd, task::UNKNOWN, flags);
+        assert!(block.wait.is_idle(), "{loop_fd:?} {flags}: {block:?}");
+    }
+}
+
+#[test]
+fn of_two_requests_that_were_read_the_call_before_the_first_answer_is_one_s_and_not_known_whose() {
+    let owner_of_call = |first_answered| {
+        let mut threads = Threads::default();
+        for (at_ns, request) in [(100, A), (110, B)] {
+            let read = operates_in_no_task(at_ns, Direction::In, request);
+            threads.operated(WORKER, PID, 0, &read);
+        }
+        threads.switch_out(&leaves(200, libc::SYS_wait4, 0, 0));
+        threads.switch_in(&SwitchIn {
+            header: header(WORKER, 300),
+            tgid: PID.0,
+            ..SwitchIn::zeroed()
+        });
+        let answer = operates_in_no_task(400, Direction::Out, first_answered);
+        threads.operated(WORKER, PID, 0, &answer);
+        match threads.get(WORKER).unwrap().before(250).unwrap().state {
+            State::Blocked(block) => block.owner,
+            state => panic!("{state:?}"),
+        }
+    };
+    assert_eq!(owner_of_call(A), Mixed);
+    assert_eq!(owner_of_call(B), Request(B));
 }

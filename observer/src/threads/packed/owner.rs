@@ -4,7 +4,7 @@ use super::super::state::Owner;
 use crate::model::id::{ConnId, RequestId};
 
 /// An [`Owner`] in 16 bytes: its connection, and its place with the kind in the lowest bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct PackedOwner {
     conn: ConnId,
     nth_and_kind: u64,

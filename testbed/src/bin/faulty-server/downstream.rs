@@ -1,10 +1,12 @@
 //! The client of a `slow-peer`: a request takes an idle connection or opens one. Unless the number of connections is
 //! bounded, requests never wait for each other here.
 
+use std::io::{Read as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::event::{PollFd, PollFlags, poll};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -66,6 +68,18 @@ impl Downstream {
         })
     }
 
+    /// Asks on a connection of its own, and keeps its thread waiting in `poll`, as a client with a time limit does.
+    pub(crate) fn ask_in_poll(&self, sleep: Duration) -> Result<Answer> {
+        let mut stream = std::net::TcpStream::connect(&self.address)
+            .with_context(|| format!("cannot connect to {}", self.address))?;
+        stream.write_all(question(sleep).as_bytes())?;
+        poll(&mut [PollFd::new(&stream, PollFlags::IN)], None)?;
+        // The answer is one segment.
+        let mut line = [0; 128];
+        let length = stream.read(&mut line)?;
+        Answer::read(String::from_utf8_lossy(&line[..length]).into_owned())
+    }
+
     async fn connect(&self) -> Result<Stream> {
         let stream = TcpStream::connect(&self.address)
             .await
@@ -94,13 +108,22 @@ impl Connection<'_> {
 
 async fn exchange(stream: &mut Stream, sleep: Duration) -> Result<Answer> {
     // In one piece: one request is one segment.
-    let question = format!("{}\n", sleep.as_micros());
-    stream.write_all(question.as_bytes()).await?;
+    stream.write_all(question(sleep).as_bytes()).await?;
     let mut line = String::new();
     stream.read_line(&mut line).await?;
-    ensure!(line.ends_with('\n'), "it closed the connection");
-    let time = line.split_whitespace().next_back();
-    let sent_ns = time.and_then(|time| time.parse().ok());
-    let sent_ns = sent_ns.with_context(|| format!("it says `{}` and not when", line.trim_end()))?;
-    Ok(Answer { line, sent_ns })
+    Answer::read(line)
+}
+
+fn question(sleep: Duration) -> String {
+    format!("{}\n", sleep.as_micros())
+}
+
+impl Answer {
+    fn read(line: String) -> Result<Self> {
+        ensure!(line.ends_with('\n'), "it closed the connection");
+        let time = line.split_whitespace().next_back();
+        let sent_ns = time.and_then(|time| time.parse().ok());
+        let sent_ns = sent_ns.with_context(|| format!("it says `{}` and not when", line.trim_end()))?;
+        Ok(Self { line, sent_ns })
+    }
 }

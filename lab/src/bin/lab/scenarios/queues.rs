@@ -9,6 +9,7 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         behind_sleep(),
         behind_disk(),
+        behind_peer(),
         behind_lock(),
         lock(),
         async_lock(),
@@ -60,6 +61,24 @@ fn behind_disk() -> Scenario {
                 beside("/blocking-file?kib=4096", 1, 12),
             )),
         ],
+    }
+}
+
+fn behind_peer() -> Scenario {
+    Scenario {
+        name: "behind-peer",
+        about: "Small requests to the one worker, on which another's handler asks a peer and waits in `poll` for the \
+                answer, as a synchronous client with a time limit does: `worker_blocked` behind that request, which \
+                itself waits for the peer: `downstream`.",
+        known: None,
+        expected: Expected::Parts(vec![
+            own(&[Kind::Peer], &["downstream"]).by(Culprit::peer()),
+            behind(&[Kind::Peer], 1, &["worker_blocked"])
+                .by(Culprit::request("GET /ask").and_syscalls(&["poll", "ppoll"])),
+        ]),
+        cases: sized(&Server::workers(1).with_peer(&[]), |us, rate| {
+            beside(&format!("/ask?us={us}"), 2, rate)
+        }),
     }
 }
 

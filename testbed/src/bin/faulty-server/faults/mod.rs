@@ -78,6 +78,11 @@ impl Shared {
         })
     }
 
+    fn downstream(&self) -> Result<&Downstream, Failure> {
+        let downstream = self.downstream.as_ref();
+        downstream.ok_or_else(|| unavailable("start the server with --downstream HOST:PORT"))
+    }
+
     fn data(&self) -> Result<&Data, Failure> {
         let data = self.data.as_ref();
         data.ok_or_else(|| unavailable("start the server with --data FILE"))
@@ -118,6 +123,7 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
         "/timer" => waiting::timer(visit, &read(query)?).await.into(),
         "/pool" => waiting::pool(visit, &read(query)?).await?.into(),
         "/downstream" => waiting::downstream(visit, shared, &read(query)?).await?.into(),
+        "/ask" => waiting::ask(visit, shared, &read(query)?)?.into(),
         "/not-accepting" => waiting::not_accepting(visit, shared, &read(query)?).await?.into(),
         "/lock" => locking::lock(visit, &shared.locks, &read(query)?).into(),
         "/async-lock" => locking::async_lock(visit, &shared.locks, &read(query)?)

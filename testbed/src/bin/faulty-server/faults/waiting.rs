@@ -8,6 +8,7 @@ use testbed::truth::{Kind, Stretch};
 
 use super::size::Time;
 use super::{Failure, Shared, unavailable};
+use crate::downstream::Answer;
 use crate::truth;
 use crate::visit::Visit;
 
@@ -48,19 +49,31 @@ pub(super) async fn pool(visit: &mut Visit, time: &Time) -> Result<&'static str,
 
 /// Waits for another server, without the worker.
 pub(super) async fn downstream(visit: &mut Visit, shared: &Shared, time: &Time) -> Result<String, Failure> {
-    let Some(downstream) = &shared.downstream else {
-        return Err(unavailable("start the server with --downstream HOST:PORT"));
-    };
+    let downstream = shared.downstream()?;
     let from_ns = clock::now_ns();
     let mut connection = downstream.connection().await.map_err(unavailable)?;
     visit.injected(Stretch::until_now(Kind::ConnectionQueue, from_ns, u64::MAX));
 
     let asked_ns = clock::now_ns();
     let answer = connection.ask(time.duration()).await.map_err(unavailable)?;
-    let least_ns = answer.sent_ns.saturating_sub(asked_ns);
-    visit.injected(Stretch::until_now(Kind::Peer, asked_ns, least_ns));
+    visit.injected(answered(asked_ns, &answer));
     connection.give_back();
     Ok(answer.line)
+}
+
+/// Waits for another server, on the worker.
+pub(super) fn ask(visit: &mut Visit, shared: &Shared, time: &Time) -> Result<String, Failure> {
+    let downstream = shared.downstream()?;
+    let asked_ns = clock::now_ns();
+    let answer = downstream.ask_in_poll(time.duration()).map_err(unavailable)?;
+    visit.injected(answered(asked_ns, &answer).by(truth::current_task()));
+    Ok(answer.line)
+}
+
+/// The peer was asked then, and has answered now.
+fn answered(asked_ns: u64, answer: &Answer) -> Stretch {
+    let least_ns = answer.sent_ns.saturating_sub(asked_ns);
+    Stretch::until_now(Kind::Peer, asked_ns, least_ns)
 }
 
 /// Keeps the server from accepting connections.
