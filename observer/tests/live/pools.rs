@@ -110,10 +110,10 @@ fn behind_a_full_pool_of_a_program_s_own_the_request_that_its_thread_held_is_the
         assert_eq!(span["culprit"]["request"], "GET /hold", "{span}");
     }
     // Its own 50 ms. Where it was not seen what ended them, it is only known that the thread was in that call.
-    let holds = lines.of_path("/hold");
-    let waits = |hold: &&&Value| waited(hold, "timer") + waited(hold, "syscall") >= 40 * MS;
-    let (waited, otherwise): (Vec<_>, Vec<_>) = holds.iter().partition(|hold| waits(hold));
-    let all = (waited.len() + otherwise.len()) as u64;
-    let example = otherwise.first().map(|hold| **hold);
-    measured::HELD_IN_A_POOL.holds_percent(otherwise.len() as u64, all, example);
+    let (held, otherwise): (Vec<&Value>, Vec<&Value>) = lines
+        .of_path("/hold")
+        .into_iter()
+        .partition(|hold| waited(hold, "timer") + waited(hold, "syscall") >= 40 * MS);
+    let (all, others) = (held.len() + otherwise.len(), otherwise.len());
+    measured::HELD_IN_A_POOL.holds_percent(others as u64, all as u64, otherwise.first().copied());
 }
