@@ -2,9 +2,13 @@
 //!
 //! A pure function of the two, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
 
+mod observed;
+
 use super::state::{Direction, Operation, Owner};
 use super::tasks::TaskFacts;
 use crate::model::id::{RequestId, Task};
+
+pub(super) use self::observed::{Moment, Observation};
 
 /// So soon after an answer a thread is done with what it does for it.
 const END_OF_ANSWER_NS: u64 = 50_000;
@@ -19,43 +23,6 @@ pub(super) struct Belief {
     pub(super) task: Task,
     /// When it was last seen to be still in that task, ns.
     pub(super) confirmed_ns: u64,
-}
-
-/// Something that tells for whom a thread works.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Observation<'a> {
-    /// It is in another task than before, or in none. Since when is not known.
-    InTask(Task, TaskFacts),
-    /// It is in the task in which it was before, or still in none.
-    StillInTask,
-    /// It turns to a task, or to none, just now: polls are recorded.
-    TurnsToTask(Task, TaskFacts),
-    /// It finished a socket operation in this task.
-    Operates(&'a Operation, Task),
-    /// It goes to wait for work, in this task.
-    GoesIdle(Task),
-    /// It leaves its CPU otherwise.
-    Leaves,
-    /// It leaves its CPU for the last time.
-    Ends,
-    /// It had nothing to do, and a thread that works for this request woke it by what it did.
-    WokenFor(RequestId),
-    /// It woke another thread by what it did.
-    HandsOff,
-    /// A thread that works for this request, if for one, began it.
-    BegunFor(Option<RequestId>),
-    /// It runs on another CPU than before: it left that one unseen, and may have been idle since.
-    Moved,
-    /// Events were lost.
-    Lost,
-}
-
-/// When something is observed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) at_ns: u64,
-    /// Since when the thread runs, or did something else that is recorded, ns; nothing if it does not run.
-    pub(super) running_since_ns: Option<u64>,
 }
 
 /// What an observation says.
