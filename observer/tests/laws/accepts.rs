@@ -81,13 +81,14 @@ impl Accepts {
         }
     }
 
-    /// By this event it is known what a thread does from then on; not by its wakeup, which can come before it waits, nor by a
-    /// call that moved nothing.
+    /// By this event it is known what a thread does from then on; not by its wakeup, which can come before it waits, by a
+    /// call that moved nothing, or by what becomes of a connection.
     pub(crate) fn does(&mut self, tid: u32, at_ns: u64, event: &Event<'_>) {
         let says_nothing = match event {
             Event::Waking(event) => event.header.tid == tid,
             Event::Receive(event, _) => event.result <= 0 || event.flags & flags::PEEK != 0,
             Event::Send(event, _) => event.result <= 0,
+            Event::Connection(_) => true,
             _ => false,
         };
         if !says_nothing {
@@ -153,14 +154,16 @@ impl Accepts {
         }
     }
 
-    /// Whether it is recorded what a thread did all that time.
+    /// Whether it is recorded what a thread did all that time. After a loss it is not known what threads did since they were
+    /// last seen.
     fn is_seen(&self, tid: u32, from_ns: u64, to_ns: u64) -> bool {
-        let mut seen_ns = self.seen_ns.get(&tid).into_iter().flatten();
-        let Some(&since_ns) = seen_ns.rfind(|&&at_ns| at_ns <= from_ns) else {
+        let seen_ns = || self.seen_ns.get(&tid).into_iter().flatten().copied();
+        let Some(since_ns) = seen_ns().rfind(|&at_ns| at_ns <= from_ns) else {
             return false;
         };
+        let seen_again_ns = seen_ns().find(|&at_ns| at_ns >= to_ns).unwrap_or(to_ns);
         let mut lost_ns = self.lost_ns.iter();
-        !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < to_ns)
+        !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < seen_again_ns)
     }
 
     /// Whether it can be forgotten what a thread did when a request is explained that ends then: threads that ended are known
