@@ -208,6 +208,10 @@ fn agrees(span: &Span, doing: Doing) -> bool {
             (Some(culprit), Doing::Running { cpu }) => culprit.syscall.is_none() && span.cpu == Some(cpu),
             (Some(_), Doing::Runnable) => false,
         },
+        // A time that the call was given.
+        (Cause::Timer, Doing::Blocked { syscall }) => {
+            syscall::is_futex(syscall) && span.detail.syscall == syscall::name(syscall)
+        }
         // Data was ready, and the wakeup that it caused was on its way: never for longer than the kernel half
         // waits for it.
         (Cause::RunQueue, Doing::Blocked { .. }) => {

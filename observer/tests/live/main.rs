@@ -36,6 +36,7 @@ mod output;
 mod overload;
 mod polls;
 mod pools;
+mod programs;
 mod protocols;
 mod queues;
 mod quota;

@@ -1,14 +1,10 @@
-//! A blocking pool that is exhausted is found as such, and one that has room is not; who waits for a thread of any pool.
+//! A blocking pool that is exhausted is found as such, and one that has room is not.
 
 use serde_json::Value;
 
-use crate::laws::{number, waited};
+use crate::kernel;
 use crate::observation::{Lines, Observation};
-use crate::queues::most_waited_for;
 use crate::server::{Loading, Server, load};
-use crate::{kernel, measured, serving};
-
-const MS: u64 = 1_000_000;
 
 /// Loads a server that has so many threads in its pool with so many requests at a time, twice, that each sleep in it, half
 /// of them longer than the others, so that seldom two are done together.
@@ -74,46 +70,4 @@ fn a_pool_whose_threads_are_all_busy_is_no_finding_while_no_job_waits() {
     assert_eq!(found(&lines), [""; 0]);
     assert_eq!(pool(&lines)["threads"], 6, "{}", pool(&lines));
     assert!(pool(&lines)["busy"].as_f64().unwrap() >= 0.8, "{}", pool(&lines));
-}
-
-#[test]
-fn behind_a_full_pool_of_a_program_s_own_the_request_that_its_thread_held_is_the_culprit() {
-    let Some(_turn) = kernel::turn() else { return };
-    if !kernel::has_program("python3") {
-        return;
-    }
-    let server = serving::server(&["pool"]);
-    let observation = Observation::of(server.pid(), &[]);
-    // By then it is known that its threads answer what they read.
-    load(&server.url("/ping"), &["--connections", "1", "--requests", "50"]);
-    let holding = Loading::start(
-        &server.url("/hold"),
-        &["--connections", "5", "--duration", "2500ms"],
-    );
-    load(
-        &server.url("/ping"),
-        &["--connections", "2", "--rate", "100", "--duration", "2s"],
-    );
-    assert_eq!(holding.ended().1, 0);
-    let lines = observation.finish();
-    lines.without_loss();
-    let took_long = |ping: &&&Value| number(&ping["latency_ns"]) >= 20 * MS;
-    let pings = lines.of_path("/ping");
-    let victims: Vec<_> = pings
-        .iter()
-        .filter(took_long)
-        .map(|ping| (*ping).clone())
-        .collect();
-    assert!(victims.len() >= 5, "{} victims", victims.len());
-    for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
-        assert_eq!(span["culprit"]["syscall"], "futex", "{span}");
-        assert_eq!(span["culprit"]["request"], "GET /hold", "{span}");
-    }
-    // Its own 50 ms. Where it was not seen what ended them, it is only known that the thread was in that call.
-    let (held, otherwise): (Vec<&Value>, Vec<&Value>) = lines
-        .of_path("/hold")
-        .into_iter()
-        .partition(|hold| waited(hold, "timer") + waited(hold, "syscall") >= 40 * MS);
-    let (all, others) = (held.len() + otherwise.len(), otherwise.len());
-    measured::HELD_IN_A_POOL.holds_percent(others as u64, all as u64, otherwise.first().copied());
 }

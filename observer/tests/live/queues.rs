@@ -14,7 +14,6 @@ use crate::measured::{self, Measured};
 use crate::observation::{Lines, Observation};
 use crate::run::Running;
 use crate::server::{Server, load, load_on_cpu, testbed};
-use crate::serving;
 
 const MS: u64 = 1_000_000;
 
@@ -148,9 +147,9 @@ fn a_culprit_is_named_also_when_its_connection_has_closed_since() {
     }
 }
 
-/// Checks what is said of requests that wait in `poll` for this peer, and of those that wait for them. Gives the requests
-/// that these are said to wait for.
-fn check_polling(server: &Server, peer: &Server) -> Vec<Value> {
+/// Has requests wait in `poll` for this peer, ten times, and others for them. Gives the first, and behind which request the
+/// others are said to wait.
+pub(crate) fn poll_for(server: &Server, peer: &Server) -> (Vec<Value>, Vec<Value>) {
     let (lines, victims) = disturb(
         server,
         &Disturbance {
@@ -158,26 +157,18 @@ fn check_polling(server: &Server, peer: &Server) -> Vec<Value> {
             closing: false,
         },
     );
-    let asking = lines.of_path("/ask");
+    let asking: Vec<_> = lines.of_path("/ask").into_iter().cloned().collect();
     assert_eq!(asking.len(), 10);
-    for request in seen(asking) {
-        let (cause, _, span) = largest(request);
-        let of_peer = (cause, span["peer"].as_str());
-        assert_eq!(
-            of_peer,
-            ("downstream", Some(&*peer.address.to_string())),
-            "{request}"
-        );
+    for span in asking.iter().flat_map(|request| spans(request, "downstream")) {
+        assert_eq!(span["peer"], peer.address.to_string(), "{span}");
     }
     let waits = most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED);
     for span in &waits {
         let syscall = span["culprit"]["syscall"].as_str();
         assert!(matches!(syscall, Some("poll" | "ppoll")), "{span}");
     }
-    waits
-        .into_iter()
-        .map(|span| span["culprit"]["request"].clone())
-        .collect()
+    let behind = waits.into_iter().map(|span| span["culprit"]["request"].clone());
+    (asking, behind.collect())
 }
 
 #[test]
@@ -186,25 +177,11 @@ fn behind_a_task_that_polls_for_a_peer_its_request_is_the_culprit() {
     let peer = Server::slow_peer();
     let address = peer.address.to_string();
     let server = Server::faulty(&["--workers", "1", "--downstream", &address]);
-    for request in check_polling(&server, &peer) {
-        assert_eq!(request, "GET /ask");
+    let (asking, behind) = poll_for(&server, &peer);
+    for request in seen(&asking) {
+        assert!(waited(request, "downstream") >= 25 * MS, "{request}");
     }
-}
-
-#[test]
-fn behind_an_event_loop_that_polls_for_a_peer_the_request_is_the_culprit() {
-    let Some(_turn) = kernel::turn() else { return };
-    if !kernel::has_program("python3") {
-        return;
-    }
-    let peer = Server::slow_peer();
-    let server = serving::server(&["loop", &peer.address.to_string()]);
-    // Which of the requests that it has read it serves, nothing tells where it reads several.
-    let (known, unknown): (Vec<_>, Vec<_>) = check_polling(&server, &peer)
-        .into_iter()
-        .partition(|request| !request.is_null());
-    assert!(known.iter().all(|request| request == "GET /ask"), "{known:?}");
-    assert!(!known.is_empty(), "{} unknown", unknown.len());
+    assert!(behind.iter().all(|request| request == "GET /ask"), "{behind:?}");
 }
 
 #[test]

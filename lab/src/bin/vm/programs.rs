@@ -40,6 +40,11 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         LOAD,
     ),
     (
+        "queues::behind_a_task_that_polls_for_a_peer_its_request_is_the_culprit",
+        LOAD,
+    ),
+    ("programs::", PYTHON),
+    (
         "queues::requests_that_block_their_worker_are_in_that_call_the_last_of_a_connection_too",
         LOAD,
     ),

@@ -61,8 +61,12 @@ fn call(how: u8) -> (i32, [u64; 4], u32) {
             Sysno::sendto,
             [network::fd(1 + u64::from(how / 16)) as u64, 0, 0, 0],
         ),
-        14 => (-1, [0; 4], UNINTERRUPTIBLE),
-        _ => (-1, [0; 4], INTERRUPTIBLE),
+        14 if how & 16 == 0 => (-1, [0; 4], UNINTERRUPTIBLE),
+        14 => (-1, [0; 4], INTERRUPTIBLE),
+        _ => on(
+            Sysno::ppoll,
+            [network::fd(network::FIRST_OUTBOUND) as u64, 1, 0, 0],
+        ),
     }
 }
 
@@ -106,7 +110,7 @@ impl Machine {
             return;
         };
         let idle = call.0 == Sysno::epoll_pwait as i32 || call.0 == Sysno::futex as i32;
-        if idle && how % 16 != 5 && self.threads[index].task != task::UNKNOWN {
+        if idle && !matches!(how % 16, 5 | 6) && self.threads[index].task != task::UNKNOWN {
             // Some workers are a task themselves, and in it while they wait for work.
             let tid = self.threads[index].tid;
             self.threads[index].task = if tid.is_multiple_of(2) {
@@ -127,11 +131,8 @@ impl Machine {
             next_tid,
             next_tgid,
             flags: Self::runtime_flags(&thread, how)
-                | if to == Activity::Runnable {
-                    flags::PREEMPTED
-                } else {
-                    0
-                },
+                | (u32::from(to == Activity::Runnable) * flags::PREEMPTED)
+                | (u32::from(call.0 == Sysno::ppoll as i32) * flags::POLLS_FEW),
             args: call.1,
             throttled_ns: self.throttled_ns,
             task: thread.task,

@@ -1,0 +1,75 @@
+//! Requests that wait behind others in programs whose runtime is not known: what their threads are is told by what they do.
+
+use serde_json::Value;
+
+use crate::laws::{largest, number, waited};
+use crate::observation::Observation;
+use crate::queues::{most_waited_for, poll_for};
+use crate::server::{Loading, Server, load};
+use crate::{kernel, measured, serving};
+
+const MS: u64 = 1_000_000;
+
+#[test]
+fn behind_an_event_loop_that_polls_for_a_peer_the_request_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let peer = Server::slow_peer();
+    let server = serving::server(&["loop", &peer.address.to_string()]);
+    let (asking, behind) = poll_for(&server, &peer);
+    // Which of the requests that it has read an event loop serves, nothing tells where it reads several.
+    let named: Vec<_> = behind.iter().filter(|request| !request.is_null()).collect();
+    assert!(!named.is_empty(), "{behind:?}");
+    assert!(named.iter().all(|request| *request == "GET /ask"), "{behind:?}");
+    let (told, otherwise): (Vec<_>, Vec<_>) = asking
+        .iter()
+        .partition(|request| waited(request, "downstream") >= 25 * MS);
+    assert!(told.len() >= 3, "{otherwise:?}");
+    for request in otherwise {
+        assert_eq!(largest(request).0, "unexplained", "{request}");
+    }
+}
+
+#[test]
+fn behind_a_full_pool_of_a_program_s_own_the_request_that_its_thread_held_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["pool"]);
+    let observation = Observation::of(server.pid(), &[]);
+    // By then it is known that its threads answer what they read.
+    load(&server.url("/ping"), &["--connections", "1", "--requests", "50"]);
+    let holding = Loading::start(
+        &server.url("/hold"),
+        &["--connections", "5", "--duration", "2500ms"],
+    );
+    load(
+        &server.url("/ping"),
+        &["--connections", "2", "--rate", "100", "--duration", "2s"],
+    );
+    assert_eq!(holding.ended().1, 0);
+    let lines = observation.finish();
+    lines.without_loss();
+    let took_long = |ping: &&&Value| number(&ping["latency_ns"]) >= 20 * MS;
+    let pings = lines.of_path("/ping");
+    let victims: Vec<_> = pings
+        .iter()
+        .filter(took_long)
+        .map(|ping| (*ping).clone())
+        .collect();
+    assert!(victims.len() >= 5, "{} victims", victims.len());
+    for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
+        assert_eq!(span["culprit"]["syscall"], "futex", "{span}");
+        assert_eq!(span["culprit"]["request"], "GET /hold", "{span}");
+    }
+    // Its own 50 ms. Where it was not seen what ended them, it is only known that the thread was in that call.
+    let (held, otherwise): (Vec<&Value>, Vec<&Value>) = lines
+        .of_path("/hold")
+        .into_iter()
+        .partition(|hold| waited(hold, "timer") + waited(hold, "syscall") >= 40 * MS);
+    let (all, others) = (held.len() + otherwise.len(), otherwise.len());
+    measured::HELD_IN_A_POOL.holds_percent(others as u64, all as u64, otherwise.first().copied());
+}
