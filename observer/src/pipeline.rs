@@ -146,7 +146,7 @@ impl Pipeline {
     /// # Errors
     /// When a sink fails.
     pub fn finish(mut self, sinks: Sinks<'_, '_>) -> io::Result<Vec<Hint>> {
-        while let Some(turn) = self.connections.take_quiet(self.now_ns, true) {
+        while let Some(turn) = self.connections.take_quiet(self.now_ns, true, |_, _| false) {
             self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(u64::MAX);
@@ -214,7 +214,10 @@ impl Pipeline {
     fn tick(&mut self, at_ns: u64, sinks: Sinks<'_, '_>) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         self.settle();
-        while let Some(turn) = self.connections.take_quiet(self.now_ns, false) {
+        while let Some(turn) = self
+            .connections
+            .take_quiet(self.now_ns, false, |tid, fd| self.threads.is_sending(tid, fd))
+        {
             self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(self.now_ns);

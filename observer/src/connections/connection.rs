@@ -80,7 +80,7 @@ pub struct Connection {
     answered_unread_ns: Option<u64>,
     /// It was used while nobody could tell who had opened it.
     used_unknown: bool,
-    fd: i32,
+    pub(super) fd: i32,
     pub(super) turn: Option<Box<Turn>>,
     /// What the send that comes next left unsent.
     pub(super) held: Option<Held>,

@@ -5,6 +5,7 @@ use super::back::Back;
 use super::past::Past;
 use super::state::{Block, Occupant, Owner, Slice, State, Wake};
 use crate::model::id::Task;
+use crate::syscall::{self, Wait};
 
 /// What is known of a thread before its first event, and across a loss.
 const NOTHING: State = State::Unknown { owner: Owner::Nobody };
@@ -91,6 +92,18 @@ impl Facts {
     /// Whether it was seen, and nothing was lost since.
     pub(super) fn is_known(&self) -> bool {
         self.since_ns > 0 && !self.is_lost()
+    }
+
+    /// Whether it is blocked in a call that sends on this descriptor.
+    pub(super) fn is_sending(&self, fd: i32) -> bool {
+        match self.state {
+            State::Blocked(block) => {
+                let is_on_it =
+                    block.wait == Wait::Send || block.fd().is_some() && !syscall::receives(block.syscall);
+                is_on_it && block.arg0 as i32 == fd && !self.is_lost()
+            }
+            _ => false,
+        }
     }
 
     /// The slice that is not over, up to `at_ns`, in `task`.

@@ -119,6 +119,12 @@ impl Threads {
         self.get(tid)?.belief.works_for()
     }
 
+    /// Whether a thread is blocked in a call that sends on this descriptor.
+    #[must_use]
+    pub fn is_sending(&self, tid: Tid, fd: i32) -> bool {
+        self.get(tid).is_some_and(|thread| thread.facts.is_sending(fd))
+    }
+
     /// The name of a thread that had a CPU or woke another, where it is still known.
     #[must_use]
     pub fn comm(&self, comm: Comm) -> Option<&Arc<str>> {

@@ -35,7 +35,7 @@ pub(crate) struct Accepts {
     seen_ns: HashMap<u32, Vec<u64>>,
     /// When threads ended, ns.
     ended_ns: HashMap<u32, u64>,
-    /// When losses began that are told of, ns: after one it is not known what threads do until they do something else.
+    /// When losses ended that are told of, ns: after one it is not known what threads do until they do something else.
     lost_ns: Vec<u64>,
 }
 
@@ -76,19 +76,18 @@ impl Accepts {
             Event::Process(event) if event.change == ProcessChange::Exit as u32 => {
                 self.ended_ns.insert(event.header.tid, event.header.at_ns);
             }
-            Event::Lost(event) => self.lost_ns.push(event.from_ns),
+            Event::Lost(event) => self.lost_ns.push(event.to_ns),
             _ => {}
         }
     }
 
-    /// By this event it is known what a thread does from then on; not by its wakeup, which can come before it waits, by a
-    /// call that moved nothing, or by what becomes of a connection.
+    /// By this event it is known what a thread does from then on; not by its wakeup, which can come before it waits, nor by a
+    /// call that moved nothing.
     pub(crate) fn does(&mut self, tid: u32, at_ns: u64, event: &Event<'_>) {
         let says_nothing = match event {
             Event::Waking(event) => event.header.tid == tid,
             Event::Receive(event, _) => event.result <= 0 || event.flags & flags::PEEK != 0,
             Event::Send(event, _) => event.result <= 0,
-            Event::Connection(_) => true,
             _ => false,
         };
         if !says_nothing {
@@ -149,21 +148,20 @@ impl Accepts {
                     && span.detail.note == Some(ACCEPTER_NOT_SEEN)
                     && threads
                         .iter()
-                        .any(|&tid| !self.is_seen(tid, from_ns, to_ns) || self.is_forgotten(tid, end_ns))
+                        .any(|&tid| !self.is_seen(tid, from_ns, end_ns) || self.is_forgotten(tid, end_ns))
             }
         }
     }
 
-    /// Whether it is recorded what a thread did all that time. After a loss it is not known what threads did since they were
-    /// last seen.
-    fn is_seen(&self, tid: u32, from_ns: u64, to_ns: u64) -> bool {
-        let seen_ns = || self.seen_ns.get(&tid).into_iter().flatten().copied();
-        let Some(since_ns) = seen_ns().rfind(|&at_ns| at_ns <= from_ns) else {
+    /// Whether it is recorded what a thread did from then on, when a request is explained that ends then. After a loss it is
+    /// not known what threads did since they last turned to something else, which need not be when they were last seen.
+    fn is_seen(&self, tid: u32, from_ns: u64, end_ns: u64) -> bool {
+        let mut seen_ns = self.seen_ns.get(&tid).into_iter().flatten();
+        let Some(&since_ns) = seen_ns.rfind(|&&at_ns| at_ns <= from_ns) else {
             return false;
         };
-        let seen_again_ns = seen_ns().find(|&at_ns| at_ns >= to_ns).unwrap_or(to_ns);
         let mut lost_ns = self.lost_ns.iter();
-        !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < seen_again_ns)
+        !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < end_ns)
     }
 
     /// Whether it can be forgotten what a thread did when a request is explained that ends then: threads that ended are known

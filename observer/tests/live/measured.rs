@@ -122,7 +122,7 @@ pub(crate) const ACCEPT: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 
 pub(crate) const ACCEPT_BEHIND: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=11, 20);
 
 // Many quick requests (`counts`, `together`, `go`, `overload`).
-pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 0..=12, 20);
+pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 0..=24, 40);
 pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT, 1..=1, 5);
 pub(crate) const GO_HIDDEN: Measured = Measured::new(HIDDEN, OF_1000, 0..=0, 50);
 pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=1, 10);

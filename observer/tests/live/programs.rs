@@ -1,12 +1,16 @@
 //! Requests that wait behind others in programs whose runtime is not known: what their threads are is told by what they do.
 
+use std::io::{Read as _, Write as _};
+use std::thread;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::laws::{largest, number, waited};
 use crate::observation::Observation;
 use crate::queues::{most_waited_for, poll_for};
 use crate::server::{Loading, Server, load};
-use crate::{kernel, measured, serving};
+use crate::{client, kernel, measured, serving};
 
 const MS: u64 = 1_000_000;
 
@@ -72,4 +76,27 @@ fn behind_a_full_pool_of_a_program_s_own_the_request_that_its_thread_held_is_the
         .partition(|hold| waited(hold, "timer") + waited(hold, "syscall") >= 40 * MS);
     let (all, others) = (held.len() + otherwise.len(), otherwise.len());
     measured::HELD_IN_A_POOL.holds_percent(others as u64, all as u64, otherwise.first().copied());
+}
+
+#[test]
+fn a_send_that_blocks_for_longer_than_a_second_is_part_of_its_request() {
+    const PAUSE: Duration = Duration::from_millis(1_600);
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["pool"]);
+    let observation = Observation::of(server.pid(), &[]);
+    let mut stream = client::connect(server.address);
+    stream.write_all(client::request("/large").as_bytes()).unwrap();
+    let mut first = [0];
+    stream.read_exact(&mut first).unwrap();
+    // This is the client's fault, not a wait for something: the buffers hold much less than the answer.
+    thread::sleep(PAUSE);
+    stream.read_exact(&mut vec![0; 32 << 20]).unwrap();
+    let lines = observation.finish();
+    assert_eq!(lines.without_loss().count(), 1);
+    let request = &lines.requests[0];
+    assert!(number(&request["bytes_out"]) > 32 << 20, "{request}");
+    assert!(waited(request, "send_blocked") >= 1_500 * MS, "{request}");
 }

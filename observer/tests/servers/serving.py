@@ -6,7 +6,8 @@ when its standard input is closed.
     serving.py again             the same, and each child has the number of the first
     serving.py unix PATH         listens on a Unix socket, and on a TCP port that nobody is to use
     serving.py loop PEER         an event loop, which GET /ask keeps waiting until a slow peer has answered
-    serving.py pool              four threads take what the first one finds readable; GET /hold waits there for 50 ms
+    serving.py pool              four threads take what the first one finds readable; GET /hold waits there for 50 ms,
+                                 and GET /large has an answer that no socket has room for
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
 
@@ -21,6 +22,7 @@ import threading
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAMED = b"HTTP/1.1 200 OK\r\nServed-By: %d\r\nContent-Length: 2\r\n\r\nok"
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (32 << 20) + bytes(32 << 20)
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
 
 
@@ -65,7 +67,7 @@ def pool(listener):
             if got := connection.recv(4096):
                 if got.startswith(b"GET /hold "):
                     threading.Event().wait(0.05)
-                connection.sendall(HTTP)
+                connection.sendall(LARGE if got.startswith(b"GET /large ") else HTTP)
                 poller.modify(connection, once)
 
     for _ in range(4):

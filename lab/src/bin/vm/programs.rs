@@ -40,6 +40,10 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         LOAD,
     ),
     (
+        "queues::behind_a_busy_worker_the_request_that_computes_is_the_culprit",
+        LOAD,
+    ),
+    (
         "queues::behind_a_task_that_polls_for_a_peer_its_request_is_the_culprit",
         LOAD,
     ),
