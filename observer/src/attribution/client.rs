@@ -59,7 +59,7 @@ impl Walk<'_, '_> {
     pub(super) fn waits_for_client(&self, block: &Block) -> bool {
         let connection = block
             .fd()
-            .and_then(|fd| self.evidence.connections.by_fd(self.turn.pid, fd));
+            .and_then(|fd| self.evidence.connection_of(self.turn.pid, fd));
         syscall::receives(block.syscall) && connection.is_some_and(|(conn, _)| conn == self.turn.id.conn)
     }
 

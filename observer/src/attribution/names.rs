@@ -6,10 +6,10 @@ use rustc_hash::FxHashMap;
 
 use super::Evidence;
 use super::path::{Call, Charge, Reason, Step};
-use crate::connections::{Exactness, Held, Turn};
+use crate::connections::{Connection, Exactness, Held, Turn};
 use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
-use crate::model::id::{Pid, Task, Tid};
+use crate::model::id::{ConnId, Pid, Task, Tid};
 use crate::model::request::{Culprit, Detail, HeldBack, Span};
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
@@ -116,6 +116,15 @@ fn held_detail(held: &Held) -> Detail {
     }
 }
 
+impl Evidence<'_> {
+    /// The connection of a process's descriptor, where that is not known to be something else by now.
+    pub(super) fn connection_of(&self, pid: Pid, fd: i32) -> Option<(ConnId, &Connection)> {
+        let name = self.names.fds.get(&(pid, fd));
+        let is_socket = name.is_none_or(|name| name.starts_with("socket:"));
+        self.connections.by_fd(pid, fd).filter(|_| is_socket)
+    }
+}
+
 /// What a blocking call was in and on.
 fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
     let mut detail = Detail {
@@ -123,13 +132,7 @@ fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
         ..Detail::default()
     };
     if let Some(fd) = syscall::blocking_fd(call.syscall, call.arg0) {
-        if let Some((_, connection)) = evidence.connections.by_fd(call.pid, fd)
-            && evidence
-                .names
-                .fds
-                .get(&(call.pid, fd))
-                .is_none_or(|name| name.starts_with("socket:"))
-        {
+        if let Some((_, connection)) = evidence.connection_of(call.pid, fd) {
             detail.peer = connection.peer;
         } else {
             detail.object = evidence.names.fds.get(&(call.pid, fd)).cloned();

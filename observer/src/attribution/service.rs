@@ -287,7 +287,7 @@ impl Walk<'_, '_> {
             syscall: block.syscall,
             arg0: block.arg0,
         };
-        let connection = block.fd().and_then(|fd| self.evidence.connections.by_fd(pid, fd));
+        let connection = block.fd().and_then(|fd| self.evidence.connection_of(pid, fd));
         let receives = syscall::receives(block.syscall);
         let cause = match (block.wait, connection) {
             (Wait::Mutex, _) => Cause::Lock,

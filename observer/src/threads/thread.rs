@@ -331,7 +331,9 @@ impl Thread {
                 conn: operation.conn,
                 arrived_ns: operation.arrived_ns,
             },
-            Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
+            Direction::Out if operation.stalled && !operation.outbound && operation.request.is_some() => {
+                Began::Stalled
+            }
             Direction::Out => Began::Plain,
         };
         let observed = Observation::Operates(operation, self.identity.task(Task::new(operation.task)));
