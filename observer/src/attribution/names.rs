@@ -176,7 +176,7 @@ fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Arc<str>> {
 }
 
 fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {
-    if occupant.tid == Tid::NONE {
+    if occupant.tid == Tid::IDLE {
         return Some("idle".into());
     }
     evidence.threads.comm(occupant.comm).cloned()

@@ -251,13 +251,13 @@ impl Connection {
 
     /// The current turn, if there is one and it was answered, becomes the one before.
     pub(super) fn end_turn(&mut self) -> Option<RequestId> {
-        self.turn.as_ref().filter(|turn| turn.sent_tid != Tid::NONE)?;
+        self.turn.as_ref().filter(|turn| turn.is_answered())?;
         self.retire_turn()
     }
 
     /// Whether there is a current turn that was not answered yet.
     pub(super) fn is_unanswered(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.sent_tid == Tid::NONE)
+        self.turn.as_ref().is_some_and(|turn| !turn.is_answered())
     }
 
     /// The current turn, if there is one, becomes the one before.

@@ -3,7 +3,7 @@
 //! It does not know what ends a turn at once, which is the next one.
 
 use super::{Connections, MAX_CLOSED, QUIET_NS, SETTLED_NS};
-use crate::model::id::{ConnId, RequestId, Tid};
+use crate::model::id::{ConnId, RequestId};
 
 impl Connections {
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
@@ -48,7 +48,7 @@ impl Connections {
             .values()
             .filter_map(|connection| connection.turn.as_ref());
         turns.fold((0, 0), |(answered, unanswered), turn| {
-            let is_answered = turn.sent_tid != Tid::NONE;
+            let is_answered = turn.is_answered();
             (
                 answered + u64::from(is_answered),
                 unanswered + u64::from(!is_answered),

@@ -70,7 +70,7 @@ impl Connections {
             outbound,
             stalled: event.result <= 0,
             faults: (event.min_flt, event.maj_flt),
-            task: event.task,
+            task: Task::new(event.task),
         })
     }
 }
@@ -108,13 +108,13 @@ impl Connection {
         turn.touched_by(tid);
         if event.result > 0 {
             turn.status = turn.status.or_else(|| http1::final_status(head));
-            if turn.sent_tid == Tid::NONE {
+            if !turn.is_answered() {
                 self.speech.answered(turn);
             }
             turn.sent_ns = at_ns;
             turn.heard_ns = at_ns;
             turn.held = self.held.take().filter(|held| held.sent_ns == at_ns);
-            turn.sent_tid = tid;
+            turn.sent_tid = Some(tid);
             turn.sent_task = Task::new(event.task);
             turn.bytes_out += bytes(event);
             turn.rss_end = event.rss_pages;

@@ -151,7 +151,7 @@ impl Threads {
 mod tests {
     use super::super::{Owner, State};
     use super::*;
-    use crate::model::id::{ConnId, RequestId};
+    use crate::model::id::{ConnId, RequestId, Task};
     use crate::threads::{Direction, Operation};
 
     const PID: Pid = Pid(7);
@@ -172,7 +172,7 @@ mod tests {
             outbound: false,
             stalled: false,
             faults: (0, 0),
-            task: observer_common::task::UNKNOWN,
+            task: Task::UNKNOWN,
         };
         threads.operated(tid, PID, 0, &receive);
     }

@@ -296,7 +296,7 @@ impl Thread {
             Direction::Out if operation.stalled && !operation.outbound => Began::Stalled,
             Direction::Out => Began::Plain,
         };
-        let observed = Observation::Operates(operation, self.identity.task(Task::new(operation.task)));
+        let observed = Observation::Operates(operation, self.identity.task(operation.task));
         self.observe(operation.at_ns, observed, began, Some(operation.faults));
         self.metering.free = false;
         if receives && !operation.outbound {

@@ -30,7 +30,7 @@ fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
         outbound: false,
         stalled: false,
         faults: (0, 0),
-        task: 5,
+        task: Task::new(5),
     }
 }
 
