@@ -176,8 +176,13 @@ fn say_vacant(vacant: Vacant) {
 fn functions(targets: &[Target]) -> Vec<Functions> {
     let find = |target: &Target| match Functions::find(target.pid) {
         Ok(functions) => {
+            let of_how_many = if functions.count() == 1 {
+                "function"
+            } else {
+                "functions"
+            };
             eprintln!(
-                "observer: --polls probes {} functions of {} ({}), at about {} ns each time that one is called: \
+                "observer: --polls probes {} {of_how_many} of {} ({}), at about {} ns each time that one is called: \
                  three times a poll",
                 functions.count(),
                 target.comm,

@@ -17,8 +17,10 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         .take(LISTED)
         .map(|memory| line(memory, name(memory.pid)))
         .collect();
-    if let Some(more) = run.memory.len().checked_sub(LISTED + 1) {
-        lines.push(Line::new().text(FAINT, &format!("         and {} processes more", more + 1)));
+    let more = run.memory.len().saturating_sub(LISTED) as u64;
+    if more > 0 {
+        let processes = words::counted(more, "process", "processes");
+        lines.push(Line::new().text(FAINT, &format!("         and {processes} more")));
     }
     lines
 }
@@ -82,16 +84,15 @@ mod tests {
 
     #[test]
     fn many_processes_take_few_lines() {
-        let memory = vec![ProcessMemory::default(); 9];
-        let text = plain(&lines(
-            &ProcessFigures {
-                memory,
+        for (processes, last) in [(9, "and 6 processes more"), (4, "and 1 process more")] {
+            let run = ProcessFigures {
+                memory: vec![ProcessMemory::default(); processes],
                 ..ProcessFigures::default()
-            },
-            |_| None,
-        ));
-        assert_eq!(text.lines().count(), LISTED + 1);
-        assert!(text.contains("and 6 processes more"), "{text}");
+            };
+            let text = plain(&lines(&run, |_| None));
+            assert_eq!(text.lines().count(), LISTED + 1);
+            assert!(text.contains(last), "{text}");
+        }
     }
 
     #[test]

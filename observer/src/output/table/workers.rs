@@ -56,7 +56,8 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
             &format!("; none free for waiting requests {}", words::ns(*none_free_ns)),
         );
     if let Some(pool) = pool {
-        let of_jobs = format!("{} of {} jobs queued", pool.queued, pool.jobs);
+        let jobs = if pool.jobs == 1 { "job" } else { "jobs" };
+        let of_jobs = format!("{} of {} {jobs} queued", pool.queued, pool.jobs);
         line = line.text(
             PLAIN,
             &format!(
@@ -116,5 +117,14 @@ mod tests {
              pool 3 busy 25 % or more, 2 of 400 jobs queued; longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
              finding  workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep\n"
         );
+    }
+
+    #[test]
+    fn one_job_is_one() {
+        let mut run = made_up::figures(1);
+        let pool = run.workers[0].pool.as_mut().unwrap();
+        (pool.jobs, pool.queued) = (1, 0);
+        let text = plain(&lines(&run, |_| None));
+        assert!(text.contains("or more, 0 of 1 job queued;"), "{text}");
     }
 }
