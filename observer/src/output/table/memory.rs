@@ -33,14 +33,23 @@ fn line(memory: &ProcessMemory, name: Option<&str>) -> Line {
         minor_faults,
         major_faults,
     } = *memory;
+    // A process has some memory until it ends.
+    let (now, max) = match (rss_bytes, rss_max_bytes) {
+        (0, 0) => ("  ended".to_owned(), String::new()),
+        (0, max) => ("  ended".to_owned(), format!(", RSS max {}", words::bytes(max))),
+        (now, max) => (
+            format!("  RSS {}", words::bytes(now)),
+            format!(", max {}", words::bytes(max)),
+        ),
+    };
     Line::new()
         .text(STRONG, "memory   ")
         .text(
             PLAIN,
             &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
         )
-        .text(PLAIN, &format!("  RSS {}", words::bytes(rss_bytes)))
-        .text(FAINT, &format!(", max {}", words::bytes(rss_max_bytes)))
+        .text(PLAIN, &now)
+        .text(FAINT, &max)
         .text(PLAIN, &format!("; faults {} minor", words::count(minor_faults)))
         .text(PLAIN, &format!(", {} major", words::count(major_faults)))
 }
@@ -80,6 +89,21 @@ mod tests {
             "memory   axum-srv (4120)  RSS 12.3 MiB, max 13.0 MiB; faults 120 minor, 2 major\n"
         );
         assert!(plain(&lines(&run, |_| None)).contains("pid 4120"));
+    }
+
+    #[test]
+    fn of_a_process_that_ended_the_most_is_told_and_not_that_it_has_nothing_now() {
+        let mut run = made_up::figures(1);
+        run.memory[0].rss_bytes = 0;
+        assert_eq!(
+            plain(&lines(&run, |_| Some("axum-srv"))),
+            "memory   axum-srv (4120)  ended, RSS max 13.0 MiB; faults 120 minor, 2 major\n"
+        );
+        run.memory[0].rss_max_bytes = 0;
+        assert_eq!(
+            plain(&lines(&run, |_| Some("axum-srv"))),
+            "memory   axum-srv (4120)  ended; faults 120 minor, 2 major\n"
+        );
     }
 
     #[test]
