@@ -125,8 +125,13 @@ impl Attached {
 }
 
 /// What the kernel half is loaded with.
-fn load_options(watch: &Watch, choice: Choice, targets: &[Target], polls: Vec<Functions>) -> live::Options {
-    live::Options {
+fn load_options(
+    watch: &Watch,
+    choice: Choice,
+    targets: &[Target],
+    polls: Vec<Functions>,
+) -> live::LoadOptions {
+    live::LoadOptions {
         pids: targets.iter().map(|target| target.pid).collect(),
         follow: choice.follow,
         awaited: choice.ports,

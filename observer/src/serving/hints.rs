@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ended, Listener, Place, Serving, Traffic, Watched};
+use super::{Ended, Listener, ListensAt, Serving, Traffic, Watched};
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
 use crate::model::process::Successor;
@@ -258,15 +258,15 @@ impl Watched {
 impl Listener {
     fn path(&self) -> Option<&str> {
         match &self.on {
-            Place::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
-            Place::Port(_) => None,
+            ListensAt::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
+            ListensAt::Port(_) => None,
         }
     }
 
     const fn port(&self) -> Option<u16> {
         match self.on {
-            Place::Port(port) => Some(port),
-            Place::Path(_) => None,
+            ListensAt::Port(port) => Some(port),
+            ListensAt::Path(_) => None,
         }
     }
 }

@@ -22,13 +22,13 @@ const MAX_ENDED: usize = 4_096;
 
 /// By id, with when each ended, ns.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct EndedThreads {
     threads: FxHashMap<Tid, (u64, Thread)>,
     /// When each ended, the oldest first. One whose id was used again is not among the threads any more.
     order: VecDeque<(u64, Tid)>,
 }
 
-impl Ended {
+impl EndedThreads {
     pub(super) fn get(&self, tid: Tid) -> Option<&Thread> {
         self.threads.get(&tid).map(|(_, thread)| thread)
     }

@@ -36,7 +36,7 @@ pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::MAX_SLICES;
-pub use queued::Queued;
+pub use queued::QueuedPoll;
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
 pub use thefts::Theft;
@@ -46,7 +46,7 @@ pub use usage::{Longest, Usage};
 use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
-use self::ended::Ended;
+use self::ended::EndedThreads;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
@@ -54,7 +54,7 @@ use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, Tid};
-use crate::runtime::tokio::{self, Role, Roles, ThreadRole};
+use crate::runtime::tokio::{self, Roles, RuntimeRole, ThreadRole};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -76,7 +76,7 @@ pub struct Threads {
     threads: FxHashMap<Tid, Thread>,
     /// Those that begin to end, the first first: when, ns.
     exiting: VecDeque<(u64, Tid)>,
-    ended: Ended,
+    ended: EndedThreads,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,
@@ -191,7 +191,7 @@ impl Threads {
         let threads = self.threads.values_mut();
         threads
             .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.role = Role::default());
+            .for_each(|thread| thread.role = RuntimeRole::default());
     }
 
     /// What workers and threads of blocking pools did until `now_ns`, since this was asked last, each with its id.

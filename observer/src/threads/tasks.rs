@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, TaskId};
-use crate::runtime::tokio::{Ids, Known};
+use crate::runtime::tokio::{Ids, KnownTask};
 
 /// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
 const MAX_TASKS: usize = 32_768;
@@ -108,9 +108,9 @@ impl Tasks {
     }
 
     /// What is known of a task in which a thread waits.
-    pub(super) fn known(&self, pid: Pid, task: Task) -> Known {
+    pub(super) fn known(&self, pid: Pid, task: Task) -> KnownTask {
         let ids = self.ids.get(&pid).copied().unwrap_or_default();
-        Known {
+        KnownTask {
             serves: self.serves(pid, task).is_some(),
             is_older_than_servers: task.id().is_some_and(|id| ids.is_older_than_servers(id)),
         }

@@ -2,13 +2,13 @@
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
-use super::facts::Facts;
+use super::facts::ThreadFacts;
 use super::judgement::{Before, Belief, Moment, Observation, Verdict};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::runtime::tokio::{self, Identity, Role};
+use crate::runtime::tokio::{self, Identity, RuntimeRole};
 use crate::syscall::Wait;
 
 /// One thread.
@@ -24,11 +24,11 @@ pub struct Thread {
     pub(super) exits_ns: Option<u64>,
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
-    pub(super) facts: Facts,
+    pub(super) facts: ThreadFacts,
     pub(super) belief: Belief,
     pub(super) identity: Identity,
     pub(super) metering: Metering,
-    pub(super) role: Role,
+    pub(super) role: RuntimeRole,
 }
 
 impl Thread {
@@ -40,11 +40,11 @@ impl Thread {
             begun_by: None,
             exits_ns: None,
             serves: false,
-            facts: Facts::new(lost_until_ns),
+            facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
             identity: Identity::default(),
             metering: Metering::default(),
-            role: Role::default(),
+            role: RuntimeRole::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
 
 #[derive(Serialize)]
-pub(super) struct RequestLine<'a> {
+pub(super) struct RequestView<'a> {
     v: u32,
     r#type: &'static str,
     pid: Pid,
@@ -136,7 +136,7 @@ struct CulpritView<'a> {
     function: Option<&'a str>,
 }
 
-impl<'a> RequestLine<'a> {
+impl<'a> RequestView<'a> {
     pub(super) fn new(
         request: &'a Request,
         why: Why,

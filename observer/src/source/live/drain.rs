@@ -8,10 +8,10 @@ use bytemuck::Zeroable as _;
 use observer_common::{Header, Losses, LostReason};
 
 use super::facts::{Facts, clock};
-use super::kernel_half::{KernelHalf, Options};
+use super::kernel_half::{KernelHalf, LoadOptions};
 use super::program_time::ProgramTime;
-use super::runtime::{Found, Search};
-use super::serving::Serving;
+use super::runtime::{Found, RuntimeSearch};
+use super::serving::ServingLooks;
 use super::targets::{Change, Targets, choice};
 use super::unsent::Unsent;
 use crate::event::{self, Event, Tick};
@@ -43,8 +43,8 @@ pub struct LiveSource {
     /// More may come after the last has ended.
     is_awaiting: bool,
     facts: Facts,
-    serving: Serving,
-    runtimes: Search,
+    serving: ServingLooks,
+    runtimes: RuntimeSearch,
     unsent: Unsent,
     program_time: ProgramTime,
     merge: Merge,
@@ -65,7 +65,7 @@ impl LiveSource {
     /// When its counters cannot be read.
     pub fn new(
         mut kernel_half: KernelHalf,
-        options: &Options,
+        options: &LoadOptions,
         runtimes: impl Iterator<Item = (Pid, Option<Found>)>,
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
@@ -84,8 +84,8 @@ impl LiveSource {
             targets,
             is_awaiting: !options.awaited.is_empty(),
             facts: Facts::new(),
-            serving: Serving::new(&options.pids, &options.awaited, now_ns),
-            runtimes: Search::new(runtimes)?,
+            serving: ServingLooks::new(&options.pids, &options.awaited, now_ns),
+            runtimes: RuntimeSearch::new(runtimes)?,
             unsent: Unsent::default(),
             program_time: ProgramTime::default(),
             merge,

@@ -7,8 +7,8 @@ use std::path::Path;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use rustc_hash::FxHashMap;
 
-use super::elf::{self, Image};
-use super::tokio::Place;
+use super::elf::{self, RuntimeImage};
+use super::tokio::SearchPlace;
 use crate::model::id::Pid;
 
 /// Files of which it is remembered what they say, at most.
@@ -19,7 +19,7 @@ const MOST_LIBRARIES: usize = 64;
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum RuntimeName {
     /// Of Rust.
     Tokio,
     /// Of Go.
@@ -41,27 +41,27 @@ pub enum FoundBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Which.
-    pub name: Name,
+    pub name: RuntimeName,
     /// Its version, where the program tells.
     pub version: Option<String>,
     /// How it was found.
     pub found_by: FoundBy,
     /// Where the ids of its tasks can be sought.
-    pub(super) tasks: Tasks,
+    pub(super) tasks: TaskIdPlace,
 }
 
 /// Where the ids of tasks can be sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tasks {
+pub(super) enum TaskIdPlace {
     /// Not sought for this runtime.
     Unknown,
     /// Here.
-    Within(Place),
+    Within(SearchPlace),
     /// Nowhere, for this reason.
     Nowhere(String),
 }
 
-impl Name {
+impl RuntimeName {
     /// As users see it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -93,7 +93,7 @@ pub fn look_at(pid: Pid) -> Option<Found> {
 /// What files say, by device, number and time of the last change: processes of the same program are many, and a large one
 /// takes a second to read.
 #[derive(Default)]
-pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<Image>>);
+pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<RuntimeImage>>);
 
 impl Files {
     /// As [`look_at`].
@@ -102,7 +102,7 @@ impl Files {
     }
 
     /// What this one says; `None` where there is no runtime in it, or it cannot be read.
-    fn look_into(&mut self, file: &File) -> Option<Image> {
+    fn look_into(&mut self, file: &File) -> Option<RuntimeImage> {
         let metadata = file.metadata().ok()?;
         let key = (metadata.dev(), metadata.ino(), metadata.ctime());
         if self.0.len() >= MOST_FILES {
@@ -113,13 +113,13 @@ impl Files {
     }
 }
 
-fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<Found> {
+fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>) -> Option<Found> {
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let maps = Process::new(i32::try_from(pid.0).ok()?).ok()?.maps().ok()?.0;
     match look_into(&program) {
-        Some(Image::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
-        Some(Image::Go(image)) => return Some(image.found()),
+        Some(RuntimeImage::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
+        Some(RuntimeImage::Go(image)) => return Some(image.found()),
         None => {}
     }
     let mut libraries: Vec<&Path> = maps
@@ -132,8 +132,8 @@ fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<
     libraries.into_iter().find_map(|library| {
         let inside = format!("/proc/{pid}/root{}", library.display());
         match look_into(&File::open(inside).ok()?)? {
-            Image::Tokio(image) => Some(image.of_library(library)),
-            Image::Go(_) => None,
+            RuntimeImage::Tokio(image) => Some(image.of_library(library)),
+            RuntimeImage::Go(_) => None,
         }
     })
 }

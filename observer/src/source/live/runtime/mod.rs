@@ -23,22 +23,22 @@ use crate::model::id::Pid;
 use crate::source::Merge;
 
 use self::tokio::{Hunt, Stage};
-use found::Tasks;
-pub use found::{Found, FoundBy, Name, look_at};
+use found::TaskIdPlace;
+pub use found::{Found, FoundBy, RuntimeName, look_at};
 use looking::{Looking, Question};
 pub(super) use seekers::Seekers;
 
 /// The search for the runtimes of all targets.
-pub(super) struct Search {
+pub(super) struct RuntimeSearch {
     looking: Looking,
     /// Those with one, and those whose programs were not looked at yet.
-    targets: BTreeMap<Pid, Target>,
+    targets: BTreeMap<Pid, TargetRuntime>,
     /// Of these processes nothing holds any more that was known.
     over: Vec<Pid>,
 }
 
 #[derive(Default)]
-struct Target {
+struct TargetRuntime {
     pid: Pid,
     /// `None` before its program was looked at.
     found: Option<Found>,
@@ -52,15 +52,15 @@ struct Target {
     proved: Option<(TaskPath, event::Runtime)>,
 }
 
-impl Search {
+impl RuntimeSearch {
     /// Of these processes, in which this was found.
     pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {
-            let target = Target {
+            let target = TargetRuntime {
                 pid,
                 found: Some(found?),
                 is_new: true,
-                ..Target::default()
+                ..TargetRuntime::default()
             };
             Some((pid, target))
         });
@@ -73,9 +73,9 @@ impl Search {
 
     /// Follows which processes there are, and which programs they run.
     pub(super) fn on_change(&mut self, change: Change) {
-        let unknown = |pid| Target {
+        let unknown = |pid| TargetRuntime {
             pid,
-            ..Target::default()
+            ..TargetRuntime::default()
         };
         match change {
             Change::Came {
@@ -155,7 +155,7 @@ impl Search {
     }
 }
 
-impl Target {
+impl TargetRuntime {
     /// A child of it, with a copy of its memory.
     fn forked(&self, pid: Pid) -> Self {
         let told = |(path, fact): &(TaskPath, event::Runtime)| {
@@ -192,16 +192,16 @@ impl Target {
             return Ok(());
         }
         match (&found.tasks, kernel_half.seekers.refused()) {
-            (Tasks::Unknown, _) => {}
-            (Tasks::Nowhere(reason), _) => {
+            (TaskIdPlace::Unknown, _) => {}
+            (TaskIdPlace::Nowhere(reason), _) => {
                 let reason = reason.clone();
                 self.tell(now_ns, None, &reason, merge);
             }
-            (Tasks::Within(_), Some(refused)) => {
+            (TaskIdPlace::Within(_), Some(refused)) => {
                 let evidence = format!("the kernel refused the programs that seek them: {refused}");
                 self.tell(now_ns, None, &evidence, merge);
             }
-            (Tasks::Within(place), None) => {
+            (TaskIdPlace::Within(place), None) => {
                 // Who has ended has none.
                 let Some(slot) = kernel_half.targets.slot(self.pid) else {
                     return Ok(());

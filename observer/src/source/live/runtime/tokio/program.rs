@@ -15,8 +15,8 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadRef, SymbolKind};
 
 use super::super::elf;
-use super::super::found::{Found, FoundBy, Name, Tasks};
-use super::hunt::Place;
+use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
+use super::hunt::SearchPlace;
 use crate::runtime::tokio::names;
 
 /// What is scanned for text at once, bytes.
@@ -43,7 +43,7 @@ const OF_RUST: [&[u8]; 2] = [b"library/core/src/", b"library/std/src/"];
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Image {
+pub(in super::super) struct TokioImage {
     version: Option<String>,
     found_by: FoundBy,
     /// Thread-local variables of the file, where it is the program itself: bytes from a thread's `fsbase`.
@@ -56,7 +56,7 @@ pub(in super::super) struct Image {
     base: u64,
 }
 
-impl Image {
+impl TokioImage {
     /// tokio, if it is in `file`, which is this one.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Image {
         elf: &ElfFile64<'data, Endianness, R>,
     ) -> Result<Option<Self>> {
         let version = version(file, elf::read_only(elf))?;
-        let symbols = Symbols::of(elf);
+        let symbols = TokioSymbols::of(elf);
         if version.is_none() && symbols.contexts.is_empty() {
             return Ok(None);
         }
@@ -89,10 +89,10 @@ impl Image {
     /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
     pub(in super::super) fn of_program(self, start: Option<u64>) -> Found {
         let tasks = match self.tls {
-            Some(tls) if tls.end.saturating_sub(tls.start) > MOST_VARIABLES_BYTES => {
-                Tasks::Nowhere("its thread-local variables are larger than is looked through".to_owned())
-            }
-            Some(tls) => Tasks::Within(Place {
+            Some(tls) if tls.end.saturating_sub(tls.start) > MOST_VARIABLES_BYTES => TaskIdPlace::Nowhere(
+                "its thread-local variables are larger than is looked through".to_owned(),
+            ),
+            Some(tls) => TaskIdPlace::Within(SearchPlace {
                 is_context: self.context.is_some(),
                 variables: self.context.unwrap_or(tls),
                 issued_at: self
@@ -100,10 +100,10 @@ impl Image {
                     .zip(start)
                     .map(|(address, start)| start.wrapping_sub(self.base).wrapping_add(address)),
             }),
-            None => Tasks::Nowhere("the program has no thread-local variables".to_owned()),
+            None => TaskIdPlace::Nowhere("the program has no thread-local variables".to_owned()),
         };
         Found {
-            name: Name::Tokio,
+            name: RuntimeName::Tokio,
             version: self.version,
             found_by: self.found_by,
             tasks,
@@ -113,10 +113,10 @@ impl Image {
     /// As the runtime of a process that has loaded this library.
     pub(in super::super) fn of_library(self, library: &Path) -> Found {
         Found {
-            name: Name::Tokio,
+            name: RuntimeName::Tokio,
             version: self.version,
             found_by: self.found_by,
-            tasks: Tasks::Nowhere(format!(
+            tasks: TaskIdPlace::Nowhere(format!(
                 "the runtime is in the shared library {}, whose variables have no fixed place",
                 library.display()
             )),
@@ -126,12 +126,12 @@ impl Image {
 
 /// The symbols that matter. A program can hold several versions of tokio.
 #[derive(Default)]
-struct Symbols {
+struct TokioSymbols {
     contexts: Vec<Range<u64>>,
     issued: Vec<u64>,
 }
 
-impl Symbols {
+impl TokioSymbols {
     fn of<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> Self {
         let mut found = Self::default();
         for symbol in elf.symbols() {
@@ -244,10 +244,10 @@ mod tests {
     use super::*;
     use crate::model::id::Pid;
 
-    fn look_into(file: &File) -> Option<Image> {
+    fn look_into(file: &File) -> Option<TokioImage> {
         match elf::look_into(file).unwrap()? {
-            elf::Image::Tokio(image) => Some(image),
-            elf::Image::Go(_) => None,
+            elf::RuntimeImage::Tokio(image) => Some(image),
+            elf::RuntimeImage::Go(_) => None,
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn variables_that_a_file_claims_to_be_huge_are_not_looked_through() {
         for (bytes, looked_through) in [(MOST_VARIABLES_BYTES, true), (i64::MAX, false)] {
-            let image = Image {
+            let image = TokioImage {
                 version: None,
                 found_by: FoundBy::Strings,
                 tls: Some(-bytes..0),
@@ -298,7 +298,7 @@ mod tests {
                 base: 0,
             };
             let tasks = image.of_program(None).tasks;
-            assert_eq!(matches!(tasks, Tasks::Within(_)), looked_through, "{bytes}");
+            assert_eq!(matches!(tasks, TaskIdPlace::Within(_)), looked_through, "{bytes}");
         }
     }
 
@@ -327,8 +327,11 @@ mod tests {
             .parse()
             .unwrap();
         let found = look_at(Pid(std::process::id())).unwrap();
-        assert_eq!((found.name, found.found_by), (Name::Tokio, FoundBy::Symbols));
-        let Tasks::Within(place) = found.tasks else {
+        assert_eq!(
+            (found.name, found.found_by),
+            (RuntimeName::Tokio, FoundBy::Symbols)
+        );
+        let TaskIdPlace::Within(place) = found.tasks else {
             panic!("{found:?}")
         };
         assert!(place.is_context && !place.variables.is_empty());
