@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use observer::model::full::Full;
 use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::model::id::Pid;
 use observer::output::SAMPLE_ONE_IN;
@@ -69,7 +70,9 @@ pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Res
     };
     let header = header(&targets, &kernel_half, options);
     let runtimes = targets.iter().map(|target| (target.pid, target.runtime.clone()));
-    let source = LiveSource::new(kernel_half, &load, runtimes)?;
+    let unread = Full::default();
+    targets.iter().for_each(|target| unread.add(&target.unread));
+    let source = LiveSource::new(kernel_half, &load, runtimes, unread)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

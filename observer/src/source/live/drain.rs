@@ -15,6 +15,7 @@ use super::serving::ServingLooks;
 use super::targets::{Change, Targets, choice};
 use super::unsent::Unsent;
 use crate::event::{self, Event, Tick};
+use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -59,7 +60,8 @@ pub struct LiveSource {
 }
 
 impl LiveSource {
-    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found.
+    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found, and `unread` has
+    /// what was not read of their files.
     ///
     /// # Errors
     /// When its counters cannot be read.
@@ -67,6 +69,7 @@ impl LiveSource {
         mut kernel_half: KernelHalf,
         options: &LoadOptions,
         runtimes: impl Iterator<Item = (Pid, Option<Found>)>,
+        unread: Full,
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
         let mut merge = Merge::default();
@@ -85,7 +88,7 @@ impl LiveSource {
             is_awaiting: !options.awaited.is_empty(),
             facts: Facts::new(),
             serving: ServingLooks::new(&options.pids, &options.awaited, now_ns),
-            runtimes: RuntimeSearch::new(runtimes)?,
+            runtimes: RuntimeSearch::new(runtimes, unread)?,
             unsent: Unsent::default(),
             program_time: ProgramTime::default(),
             merge,
@@ -248,6 +251,7 @@ impl LiveSource {
     fn report_full(&mut self) {
         let full = self.facts.full.take();
         full.add(&self.unsent.full.take());
+        full.add(&self.runtimes.full.take());
         if let Some(stacks) = &self.kernel_half.stacks {
             full.add(&stacks.take_full());
         }

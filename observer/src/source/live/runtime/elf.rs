@@ -9,6 +9,7 @@ use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Endianness, Object as _, ReadCache, ReadRef, elf};
 
 use super::{go, tokio};
+use crate::model::full::Full;
 
 /// The runtime in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +20,12 @@ pub(super) enum RuntimeImage {
     Go(go::GoImage),
 }
 
-/// Looks for a runtime in `file`; `None` when it is no x86-64 ELF file, or has none that is known.
+/// Looks for a runtime in `file`; `None` when it is no x86-64 ELF file, or has none that is known. That there is more of it than
+/// is read is counted in `full`.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn look_into(file: &File) -> Result<Option<RuntimeImage>> {
+pub(super) fn look_into(file: &File, full: &Full) -> Result<Option<RuntimeImage>> {
     let cache = ReadCache::new(file);
     let Ok(elf) = ElfFile64::<Endianness, _>::parse(&cache) else {
         return Ok(None);
@@ -35,7 +37,7 @@ pub(super) fn look_into(file: &File) -> Result<Option<RuntimeImage>> {
     if let Some(image) = go::GoImage::of(&elf) {
         return Ok(Some(RuntimeImage::Go(image)));
     }
-    Ok(tokio::TokioImage::of(file, &elf)?.map(RuntimeImage::Tokio))
+    Ok(tokio::TokioImage::of(file, &elf, full)?.map(RuntimeImage::Tokio))
 }
 
 /// Address in the file's own view of what is loaded from its beginning.

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::elf::{self, RuntimeImage};
 use super::tokio::SearchPlace;
+use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
 
 /// Files of which it is remembered what they say, at most.
@@ -84,10 +85,11 @@ impl FoundBy {
     }
 }
 
-/// Looks for a runtime in process `pid`. Where its files cannot be read, none is found.
+/// Looks for a runtime in process `pid`. Where its files cannot be read, none is found; what of them is not read because there
+/// is too much is counted in `full`.
 #[must_use]
-pub fn look_at(pid: Pid) -> Option<Found> {
-    Files::default().look_at(pid)
+pub fn look_at(pid: Pid, full: &Full) -> Option<Found> {
+    Files::default().look_at(pid, full)
 }
 
 /// What files say, by device, number and time of the last change: processes of the same program are many, and a large one
@@ -97,23 +99,23 @@ pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<RuntimeImage>>);
 
 impl Files {
     /// As [`look_at`].
-    pub(super) fn look_at(&mut self, pid: Pid) -> Option<Found> {
-        look(pid, &mut |file| self.look_into(file))
+    pub(super) fn look_at(&mut self, pid: Pid, full: &Full) -> Option<Found> {
+        look(pid, full, &mut |file| self.look_into(file, full))
     }
 
     /// What this one says; `None` where there is no runtime in it, or it cannot be read.
-    fn look_into(&mut self, file: &File) -> Option<RuntimeImage> {
+    fn look_into(&mut self, file: &File, full: &Full) -> Option<RuntimeImage> {
         let metadata = file.metadata().ok()?;
         let key = (metadata.dev(), metadata.ino(), metadata.ctime());
         if self.0.len() >= MOST_FILES {
             self.0.clear();
         }
-        let look = || elf::look_into(file).ok().flatten();
+        let look = || elf::look_into(file, full).ok().flatten();
         self.0.entry(key).or_insert_with(look).clone()
     }
 }
 
-fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>) -> Option<Found> {
+fn look(pid: Pid, full: &Full, look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>) -> Option<Found> {
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let maps = Process::new(i32::try_from(pid.0).ok()?).ok()?.maps().ok()?.0;
@@ -128,14 +130,28 @@ fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>) -> 
         .filter(|&other| other != path)
         .collect();
     libraries.dedup();
-    libraries.truncate(MOST_LIBRARIES);
-    libraries.into_iter().find_map(|library| {
+    first_that_tells(&libraries, full, |library| {
         let inside = format!("/proc/{pid}/root{}", library.display());
         match look_into(&File::open(inside).ok()?)? {
             RuntimeImage::Tokio(image) => Some(image.of_library(library)),
             RuntimeImage::Go(_) => None,
         }
     })
+}
+
+/// What the first of these libraries tells that tells something. Where none of those does that are looked into, the others are
+/// counted in `full`.
+fn first_that_tells<'a, T>(
+    libraries: &[&'a Path],
+    full: &Full,
+    look_into: impl FnMut(&'a Path) -> Option<T>,
+) -> Option<T> {
+    let (looked_into, others) = libraries.split_at(libraries.len().min(MOST_LIBRARIES));
+    let told = looked_into.iter().copied().find_map(look_into);
+    if told.is_none() {
+        full.count(Table::RuntimeFiles, others.len() as u64);
+    }
+    told
 }
 
 /// Where the beginning of a file was mapped.
@@ -149,5 +165,26 @@ fn library(map: &MemoryMap) -> Option<&Path> {
     match &map.pathname {
         MMapPath::Path(path) if map.perms.contains(MMPermissions::EXECUTE) => Some(path),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_are_not_looked_into_are_counted_where_none_before_them_tells() {
+        let full = Full::default();
+        let libraries = vec![Path::new("/lib/a.so"); MOST_LIBRARIES + 3];
+        assert_eq!(first_that_tells(&libraries, &full, |_| Some(7)), Some(7));
+        assert_eq!(first_that_tells(&libraries[3..], &full, |_| None::<()>), None);
+        assert_eq!(full, Full::default());
+        let mut looked_into = 0;
+        let nothing = first_that_tells(&libraries, &full, |_| {
+            looked_into += 1;
+            None::<()>
+        });
+        assert_eq!((nothing, looked_into), (None, MOST_LIBRARIES));
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::RuntimeFiles, 3)]);
     }
 }

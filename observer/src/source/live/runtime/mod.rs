@@ -19,13 +19,14 @@ use observer_common::TaskPath;
 use super::kernel_half::KernelHalf;
 use super::targets::Change;
 use crate::event;
+use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::Merge;
 
 use self::tokio::{Hunt, Stage};
 use found::TaskIdPlace;
 pub use found::{Found, FoundBy, RuntimeName, look_at};
-use looking::{Looking, Question};
+use looking::{Answer, Looking, Question};
 pub(super) use seekers::Seekers;
 
 /// The search for the runtimes of all targets.
@@ -35,6 +36,8 @@ pub(super) struct RuntimeSearch {
     targets: BTreeMap<Pid, TargetRuntime>,
     /// Of these processes nothing holds any more that was known.
     over: Vec<Pid>,
+    /// What was not read of programs' files.
+    pub(super) full: Full,
 }
 
 #[derive(Default)]
@@ -53,8 +56,8 @@ struct TargetRuntime {
 }
 
 impl RuntimeSearch {
-    /// Of these processes, in which this was found.
-    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>) -> Result<Self> {
+    /// Of these processes, in which this was found; `full` has what was not read of their files.
+    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>, full: Full) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {
             let target = TargetRuntime {
                 pid,
@@ -68,6 +71,7 @@ impl RuntimeSearch {
             looking: Looking::begin()?,
             targets: found.collect(),
             over: Vec::new(),
+            full,
         })
     }
 
@@ -105,7 +109,13 @@ impl RuntimeSearch {
 
     /// Has programs looked at that were not yet, and takes note of what was found.
     fn look(&mut self) {
-        for (question, found) in self.looking.answers() {
+        for Answer {
+            question,
+            found,
+            full,
+        } in self.looking.answers()
+        {
+            self.full.add(&full);
             let target = self.targets.get_mut(&question.pid);
             let Some(target) = target.filter(|target| target.question == Some(question)) else {
                 continue;

@@ -17,6 +17,7 @@ use object::{Endianness, Object as _, ObjectSymbol as _, ReadRef, SymbolKind};
 use super::super::elf;
 use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use super::hunt::SearchPlace;
+use crate::model::full::{Full, Table};
 use crate::runtime::tokio::names;
 
 /// What is scanned for text at once, bytes.
@@ -57,15 +58,16 @@ pub(in super::super) struct TokioImage {
 }
 
 impl TokioImage {
-    /// tokio, if it is in `file`, which is this one.
+    /// tokio, if it is in `file`, which is this one. That there is more of it than is read is counted in `full`.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub(in super::super) fn of<'data, R: ReadRef<'data>>(
         file: &File,
         elf: &ElfFile64<'data, Endianness, R>,
+        full: &Full,
     ) -> Result<Option<Self>> {
-        let version = version(file, elf::read_only(elf))?;
+        let version = version(file, elf::read_only(elf), full)?;
         let symbols = TokioSymbols::of(elf);
         if version.is_none() && symbols.contexts.is_empty() {
             return Ok(None);
@@ -169,10 +171,11 @@ impl TokioSymbols {
     }
 }
 
-/// The version whose source files are named most, when enough are.
-fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Option<String>> {
+/// The version whose source files are named most, when enough are. That not all of the file was read, or not all of those were
+/// counted, is counted in `full`.
+fn version(file: &File, parts: impl Iterator<Item = Range<u64>>, full: &Full) -> Result<Option<String>> {
     let mut named: BTreeSet<(String, String)> = BTreeSet::new();
-    let (mut left, mut of_rust) = (MOST_SCANNED, false);
+    let (mut left, mut of_rust, mut is_cut) = (MOST_SCANNED, false, false);
     let mut piece = vec![0; PIECE + LONGEST_TEXT];
     for part in parts {
         let mut at = part.start;
@@ -192,6 +195,7 @@ fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Optio
                     .any(|path| memmem::find(&piece[..read], path).is_some());
             for found in memmem::find_iter(&piece[..read], names::SOURCES) {
                 if named.len() >= MOST_SOURCES {
+                    is_cut = true;
                     break;
                 }
                 named.extend(source_file(&piece[found..read]));
@@ -199,7 +203,9 @@ fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Optio
             at += PIECE as u64;
             left = left.saturating_sub(PIECE as u64);
         }
+        is_cut |= left == 0 && at < part.end;
     }
+    full.count(Table::RuntimeFiles, is_cut.into());
     let mut best: Option<(usize, &str)> = None;
     for (version, _) in &named {
         let of_version = named.iter().filter(|(other, _)| other == version);
@@ -245,7 +251,7 @@ mod tests {
     use crate::model::id::Pid;
 
     fn look_into(file: &File) -> Option<TokioImage> {
-        match elf::look_into(file).unwrap()? {
+        match elf::look_into(file, &Full::default()).unwrap()? {
             elf::RuntimeImage::Tokio(image) => Some(image),
             elf::RuntimeImage::Go(_) => None,
         }
@@ -310,12 +316,25 @@ mod tests {
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         assert_eq!(look_into(&file), None);
         // Where a program holds it, it is one, and this is how it is found.
-        let found = version(&file, std::iter::once(0..1 << 30)).unwrap();
+        let full = Full::default();
+        let found = version(&file, std::iter::once(0..1 << 30), &full).unwrap();
         assert_eq!(found.as_deref(), Some("1.54.1"));
-        let found = version(&file, std::iter::once(0..80)).unwrap();
+        let found = version(&file, std::iter::once(0..80), &full).unwrap();
         assert_eq!(found, None, "two files are not enough");
-        let found = version(&file, std::iter::once(10..1 << 30)).unwrap();
+        let found = version(&file, std::iter::once(10..1 << 30), &full).unwrap();
         assert_eq!(found, None, "no Rust program");
+        assert_eq!(full, Full::default());
+    }
+
+    #[test]
+    fn that_a_file_names_more_source_files_than_are_counted_is_told() {
+        let mut file = tempfile::tempfile().unwrap();
+        let named = |number| format!(" tokio-1.54.1/src/a{number}.rs");
+        let text: String = (0..=MOST_SOURCES).map(named).collect();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let full = Full::default();
+        version(&file, std::iter::once(0..text.len() as u64), &full).unwrap();
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::RuntimeFiles, 1)]);
     }
 
     #[test]
@@ -326,7 +345,7 @@ mod tests {
             .to_string()
             .parse()
             .unwrap();
-        let found = look_at(Pid(std::process::id())).unwrap();
+        let found = look_at(Pid(std::process::id()), &Full::default()).unwrap();
         assert_eq!(
             (found.name, found.found_by),
             (RuntimeName::Tokio, FoundBy::Symbols)
