@@ -19,7 +19,7 @@ use observer::model::request::Request;
 use observer::model::runtime::RuntimeLine;
 use observer::output::escape::is_unsafe;
 use observer::output::table::{Size, Style};
-use observer::output::{JsonLines, Sink, Table, Why};
+use observer::output::{JsonLines, Sink, TableSink, Why};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
@@ -42,7 +42,7 @@ fuzz_target!(|recording: &[u8]| {
     let mut sink = Checked {
         turns: BTreeMap::new(),
         json: JsonLines::new(&mut json),
-        table: Table::new(&mut text, STYLE),
+        table: TableSink::new(&mut text, STYLE),
     };
     replay(&mut reader, &header, &mut sink).expect("memory takes everything");
     drop(sink);
@@ -77,7 +77,7 @@ struct Checked<'a> {
     /// By protocol, and how many of them are incomplete.
     turns: BTreeMap<Protocol, (u64, u64)>,
     json: JsonLines<&'a mut Vec<u8>>,
-    table: Table<&'a mut Vec<u8>>,
+    table: TableSink<&'a mut Vec<u8>>,
 }
 
 fn conserves(request: &Request) {

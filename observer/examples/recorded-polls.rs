@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser as _;
 use observer::event::Event;
-use observer::model::id::{Pid, Task, Tid};
+use observer::model::id::{Pid, Task, TaskId, Tid};
 use observer::model::poll::Poll;
 use observer::runtime::tokio::polls::Polls;
 use observer::source::recording::Reader;
@@ -25,7 +25,7 @@ struct Arguments {
 /// A poll. Times are of `CLOCK_MONOTONIC`.
 #[derive(Serialize)]
 struct Line {
-    task: Option<u64>,
+    task: Option<TaskId>,
     tid: Tid,
     start_ns: u64,
     dur_ns: u64,

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use self::settled::Settled;
-use crate::attribution::{Explainer, Names};
+use crate::attribution::{Explainer, FdNames};
 use crate::connections::Connections;
 use crate::event::Event;
 use crate::losses::Losses;
@@ -45,7 +45,7 @@ pub struct Pipeline {
     /// Where they are recorded.
     polls: Option<Polls>,
     connections: Connections,
-    names: Names,
+    names: FdNames,
     samples: Samples,
     explainer: Explainer,
     losses: Losses,
@@ -79,7 +79,7 @@ impl Pipeline {
             threads: Threads::default(),
             polls: header.options.polls.then(Polls::default),
             connections: Connections::whole_since(started_ns),
-            names: Names::default(),
+            names: FdNames::default(),
             samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),

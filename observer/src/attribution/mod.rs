@@ -27,7 +27,7 @@ use crate::model::cause::Cause;
 use crate::model::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
 use crate::threads::{Samples, Thread, Threads};
 
-pub use names::{Names, held_back};
+pub use names::{FdNames, held_back};
 pub use path::Keep;
 use path::Path;
 
@@ -39,7 +39,7 @@ pub struct Evidence<'a> {
     /// What happened on sockets.
     pub connections: &'a Connections,
     /// What descriptors are.
-    pub names: &'a Names,
+    pub names: &'a FdNames,
     /// What threads were seen running.
     pub samples: &'a Samples,
 }

@@ -1,7 +1,7 @@
 //! What one step of a walk says: what to charge, and where to go on.
 
 use super::path::Charge;
-use crate::model::id::{ConnId, Tid};
+use crate::model::id::{ConnId, TaskId, Tid};
 use crate::threads::Slice;
 
 /// Where a walk is.
@@ -30,7 +30,7 @@ pub(super) struct HandedOff {
     /// Where the request last ran elsewhere.
     pub(super) run: LastRun,
     /// The task that did it, once it was seen: what other tasks did, they did not do for the request.
-    pub(super) task: Option<u64>,
+    pub(super) task: Option<TaskId>,
     /// It had woken a thread before, when it was done with something else. So the wakeup that led here marks the end
     /// of what it began then.
     pub(super) other_before: bool,

@@ -19,13 +19,13 @@ const MAX_NAMES: usize = 65_536;
 
 /// What descriptors are, by process and number.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct FdNames {
     fds: FxHashMap<(Pid, i32), Arc<str>>,
     /// What was forgotten.
     pub full: Full,
 }
 
-impl Names {
+impl FdNames {
     /// Descriptor `fd` of process `pid` is `name`.
     pub fn fd(&mut self, pid: Pid, fd: i32, name: &str) {
         if self.fds.len() >= MAX_NAMES && !self.fds.contains_key(&(pid, fd)) {
@@ -179,7 +179,7 @@ fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Arc<str>> {
 }
 
 fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {
-    if occupant.tid == Tid::NONE {
+    if occupant.tid == Tid::IDLE {
         return Some("idle".into());
     }
     evidence.threads.comm(occupant.comm).cloned()
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn names_that_are_forgotten_are_counted() {
-        let mut names = Names::default();
+        let mut names = FdNames::default();
         for fd in 0..=MAX_NAMES as i32 {
             names.fd(Pid(7), fd, "/var/lib/data");
         }

@@ -11,7 +11,7 @@ use super::path::{Call, Charge, Path, Reason};
 use super::{Evidence, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
-use crate::model::id::{ConnId, Pid, Task, Tid};
+use crate::model::id::{ConnId, Pid, Task, TaskId, Tid};
 use crate::syscall::{self, Wait};
 use crate::threads::{Began, Block, Owner, Slice, State};
 
@@ -22,11 +22,12 @@ const ONE_JOB_OR_MORE: &str = "suspended: the thread that ended it was busy with
 
 /// Walks back from the last send to the first read.
 pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
+    let Some(sent_tid) = turn.sent_tid else { return };
     let mut walk = Walk {
         evidence,
         turn,
         now_ns: path.cursor_ns(),
-        at: Position::on(turn.sent_tid),
+        at: Position::on(sent_tid),
     };
     for _ in 0..MAX_STEPS {
         if walk.now_ns <= turn.read_ns {
@@ -188,7 +189,7 @@ impl Walk<'_, '_> {
 
     /// Whether a thread that ran for `owner` in `task` did so for the request.
     fn is_ours(&self, owner: Owner, task: Task) -> bool {
-        let is_other_task = |job: u64| task.id().is_some_and(|id| id != job);
+        let is_other_task = |job: TaskId| task.id().is_some_and(|id| id != job);
         match self.at.handed_off {
             Some(HandedOff { task: Some(job), .. }) if is_other_task(job) => {
                 owner == Owner::Request(self.turn.id)

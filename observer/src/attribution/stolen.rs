@@ -12,19 +12,19 @@ use crate::threads::Theft;
 #[derive(Debug, Default)]
 pub(super) struct Stolen {
     /// The last to end comes first.
-    thefts: Vec<Crossed>,
+    thefts: Vec<CrossedTheft>,
     /// So many of them are behind the walk.
     passed: usize,
 }
 
 /// A theft, and how much of the time in which it lies the path has led through its thread so far, ns.
 #[derive(Debug)]
-struct Crossed {
+struct CrossedTheft {
     theft: Theft,
     walked_ns: u64,
 }
 
-impl Crossed {
+impl CrossedTheft {
     /// How much of it the path has had at least, ns.
     fn proved_ns(&self) -> u64 {
         let Theft {
@@ -44,7 +44,7 @@ impl Stolen {
         self.passed = 0;
         self.thefts.clear();
         self.thefts
-            .extend(thefts.map(|&theft| Crossed { theft, walked_ns: 0 }));
+            .extend(thefts.map(|&theft| CrossedTheft { theft, walked_ns: 0 }));
         self.thefts
             .sort_by_key(|crossed| std::cmp::Reverse(crossed.theft.to_ns));
     }

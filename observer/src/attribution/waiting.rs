@@ -50,7 +50,7 @@ enum Ready {
 }
 
 fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, ready: Ready, path: &mut Path) {
-    let mut wait = Wait {
+    let mut wait = WaitWalk {
         evidence,
         request: turn.id,
         tid,
@@ -131,7 +131,7 @@ impl Passed {
 }
 
 /// A walk through what a worker did while something was ready for it.
-struct Wait<'a, 'b> {
+struct WaitWalk<'a, 'b> {
     evidence: &'a Evidence<'b>,
     request: RequestId,
     tid: Tid,
@@ -146,7 +146,7 @@ struct Wait<'a, 'b> {
     ready: Ready,
 }
 
-impl Wait<'_, '_> {
+impl WaitWalk<'_, '_> {
     /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the reason. It
     /// would have taken up what was ready itself, or accepted the connection and handed it over. A thread of a blocking pool
     /// does neither.

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use anyhow::{Context as _, Result, bail};
 use observer::model::id::Pid;
 use observer::source::live::runtime::tokio::polls;
-use observer::source::live::{KernelHalf, Options, offsets, privilege, signals};
+use observer::source::live::{KernelHalf, LoadOptions, offsets, privilege, signals};
 use observer_common::{limits, rss};
 
 use super::exit::Ending;
@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<Ending> {
     }
 
     // No process has this id: the programs are attached for real, and record nothing.
-    let options = Options {
+    let options = LoadOptions {
         pids: vec![Pid(u32::MAX)],
         follow: true,
         awaited: Vec::new(),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use observer::model::full::Full;
 use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::model::id::Pid;
 use observer::output::SAMPLE_ONE_IN;
@@ -69,7 +70,9 @@ pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Res
     };
     let header = header(&targets, &kernel_half, options);
     let runtimes = targets.iter().map(|target| (target.pid, target.runtime.clone()));
-    let source = LiveSource::new(kernel_half, &load, runtimes)?;
+    let unread = Full::default();
+    targets.iter().for_each(|target| unread.add(&target.unread));
+    let source = LiveSource::new(kernel_half, &load, runtimes, unread)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -125,8 +128,13 @@ impl Attached {
 }
 
 /// What the kernel half is loaded with.
-fn load_options(watch: &Watch, choice: Choice, targets: &[Target], polls: Vec<Functions>) -> live::Options {
-    live::Options {
+fn load_options(
+    watch: &Watch,
+    choice: Choice,
+    targets: &[Target],
+    polls: Vec<Functions>,
+) -> live::LoadOptions {
+    live::LoadOptions {
         pids: targets.iter().map(|target| target.pid).collect(),
         follow: choice.follow,
         awaited: choice.ports,
@@ -176,8 +184,13 @@ fn say_vacant(vacant: Vacant) {
 fn functions(targets: &[Target]) -> Vec<Functions> {
     let find = |target: &Target| match Functions::find(target.pid) {
         Ok(functions) => {
+            let of_how_many = if functions.count() == 1 {
+                "function"
+            } else {
+                "functions"
+            };
             eprintln!(
-                "observer: --polls probes {} functions of {} ({}), at about {} ns each time that one is called: \
+                "observer: --polls probes {} {of_how_many} of {} ({}), at about {} ns each time that one is called: \
                  three times a poll",
                 functions.count(),
                 target.comm,

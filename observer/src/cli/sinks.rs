@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use observer::model::header::Requests;
 use observer::output::table::{Size, Style};
-use observer::output::{JsonLines, Queued, Sink, Table};
+use observer::output::{JsonLines, Queued, Sink, TableSink};
 use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};
@@ -39,8 +39,9 @@ pub(crate) struct Output {
 pub(crate) fn open(print: &Print) -> Result<Vec<Output>> {
     let is_terminal = io::stdout().is_terminal();
     let format = |default| print.format.unwrap_or(default);
-    let table_on_terminal =
-        || -> Box<dyn Sink + Send> { Box::new(Table::new(standard_output(), on_terminal()).with_size(size)) };
+    let table_on_terminal = || -> Box<dyn Sink + Send> {
+        Box::new(TableSink::new(standard_output(), on_terminal()).with_size(size))
+    };
     let mut outputs = Vec::new();
     if let Some(path) = &print.output {
         let file = File::create(path).with_context(|| cannot_write(path))?;
@@ -85,7 +86,7 @@ fn elsewhere(format: Format, writer: NamedWriter) -> Box<dyn Sink + Send> {
     };
     match format {
         Format::Jsonl => Box::new(JsonLines::new(writer)),
-        Format::Table => Box::new(Table::new(writer, style)),
+        Format::Table => Box::new(TableSink::new(writer, style)),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) enum Stray {
 
 /// What turns in a row were for.
 #[derive(Debug)]
-struct Name {
+struct TurnsName {
     /// Places of the first and the last of them.
     first: u64,
     last: u64,
@@ -87,7 +87,7 @@ pub struct Connection {
     pub(super) speech: Speech,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
-    names: VecDeque<Name>,
+    names: VecDeque<TurnsName>,
     /// Memory for the next turn.
     spare: Option<Box<Turn>>,
 }
@@ -230,7 +230,7 @@ impl Connection {
 
     /// The name of the turn before, if a turn has the same first bytes: most have, and to compare them is quicker than
     /// to read them.
-    fn name_of_equal(&self, turn: &Turn) -> Option<&Name> {
+    fn name_of_equal(&self, turn: &Turn) -> Option<&TurnsName> {
         let last = self.last.as_ref()?;
         (last.head() == turn.head()).then(|| self.names.back())?
     }
@@ -251,20 +251,20 @@ impl Connection {
 
     /// The current turn, if there is one and it was answered, becomes the one before.
     pub(super) fn end_turn(&mut self) -> Option<RequestId> {
-        self.turn.as_ref().filter(|turn| turn.sent_tid != Tid::NONE)?;
+        self.turn.as_ref().filter(|turn| turn.is_answered())?;
         self.retire_turn()
     }
 
     /// Whether there is a current turn that was not answered yet.
     pub(super) fn is_unanswered(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.sent_tid == Tid::NONE)
+        self.turn.as_ref().is_some_and(|turn| !turn.is_answered())
     }
 
     /// The thread that read the current turn, if there is one that was not answered yet.
     pub(super) fn reader(&self) -> Option<Tid> {
         self.turn
             .as_ref()
-            .filter(|turn| turn.sent_tid == Tid::NONE)
+            .filter(|turn| !turn.is_answered())
             .map(|turn| turn.read_tid)
     }
 
@@ -284,7 +284,7 @@ impl Connection {
                 if self.names.len() == MAX_NAMES {
                     self.names.pop_front();
                 }
-                self.names.push_back(Name {
+                self.names.push_back(TurnsName {
                     first: nth,
                     last: nth,
                     name,

@@ -48,7 +48,7 @@ impl Connections {
             .values()
             .filter_map(|connection| connection.turn.as_ref());
         turns.fold((0, 0), |(answered, unanswered), turn| {
-            let is_answered = turn.sent_tid != Tid::NONE;
+            let is_answered = turn.is_answered();
             (
                 answered + u64::from(is_answered),
                 unanswered + u64::from(!is_answered),

@@ -162,7 +162,7 @@ impl Connections {
             .filter(|connection| connection.role == Role::Outbound)?;
         let user = connection.used_for?;
         self.turn(user)
-            .filter(|turn| turn.sent_tid == Tid::NONE)
+            .filter(|turn| !turn.is_answered())
             .map(|turn| turn.id)
     }
 

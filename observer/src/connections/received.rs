@@ -6,7 +6,7 @@ use super::Connections;
 use super::connection::Connection;
 use super::role::Role;
 use super::turn::Turn;
-use crate::model::id::{ConnId, Pid, RequestId, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::threads::{Direction, Operation};
 
 impl Connections {
@@ -62,7 +62,7 @@ impl Connections {
             outbound,
             stalled: false,
             faults: (event.min_flt, event.maj_flt),
-            task: event.task,
+            task: Task::new(event.task),
             read_by: None,
         };
         (Some(operation), ended)

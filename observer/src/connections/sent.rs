@@ -72,7 +72,7 @@ impl Connections {
             stalled: event.result <= 0,
             read_by,
             faults: (event.min_flt, event.maj_flt),
-            task: event.task,
+            task: Task::new(event.task),
         })
     }
 }
@@ -110,13 +110,13 @@ impl Connection {
         turn.touched_by(tid);
         if event.result > 0 {
             turn.status = turn.status.or_else(|| http1::final_status(head));
-            if turn.sent_tid == Tid::NONE {
+            if !turn.is_answered() {
                 self.speech.answered(turn);
             }
             turn.sent_ns = at_ns;
             turn.heard_ns = at_ns;
             turn.held = self.held.take().filter(|held| held.sent_ns == at_ns);
-            turn.sent_tid = tid;
+            turn.sent_tid = Some(tid);
             turn.sent_task = Task::new(event.task);
             turn.bytes_out += bytes(event);
             turn.rss_end = event.rss_pages;

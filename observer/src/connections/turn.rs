@@ -36,8 +36,8 @@ pub struct Turn {
     pub held: Option<Held>,
     /// When its end was last heard of, ns.
     pub(super) heard_ns: u64,
-    /// Thread that sent last; none before the first send.
-    pub sent_tid: Tid,
+    /// Thread that sent last, if one did.
+    pub sent_tid: Option<Tid>,
     /// Runtime task that sent last.
     pub sent_task: Task,
     /// Bytes received.
@@ -52,7 +52,7 @@ pub struct Turn {
     pub status: Option<u16>,
     /// What its connection spoke, once it was answered.
     pub protocol: Protocol,
-    tids: [Tid; MAX_TIDS],
+    tids: [Option<Tid>; MAX_TIDS],
     /// There were more.
     has_more_tids: bool,
     head: [u8; REQUEST_HEAD_BYTES],
@@ -82,7 +82,7 @@ impl Turn {
             sent_ns: 0,
             held: None,
             heard_ns: 0,
-            sent_tid: Tid::NONE,
+            sent_tid: None,
             sent_task: Task::UNKNOWN,
             bytes_in: 0,
             bytes_out: 0,
@@ -90,7 +90,7 @@ impl Turn {
             rss_end: event.rss_pages,
             status: None,
             protocol: Protocol::default(),
-            tids: [Tid::NONE; MAX_TIDS],
+            tids: [None; MAX_TIDS],
             has_more_tids: false,
             head: [0; REQUEST_HEAD_BYTES],
             head_bytes: 0,
@@ -142,7 +142,12 @@ impl Turn {
 
     /// Threads that touched it, the first few.
     pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
-        self.tids.iter().copied().take_while(|&tid| tid != Tid::NONE)
+        self.tids.iter().copied().map_while(|tid| tid)
+    }
+
+    /// Whether something of its answer was sent.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.sent_tid.is_some()
     }
 
     /// Adds what a receive brought, as far as all before it was kept.
@@ -157,9 +162,9 @@ impl Turn {
         if let Some(slot) = self
             .tids
             .iter_mut()
-            .find(|slot| **slot == Tid::NONE || **slot == tid)
+            .find(|slot| slot.is_none_or(|known| known == tid))
         {
-            *slot = tid;
+            *slot = Some(tid);
         } else {
             self.has_more_tids = true;
         }

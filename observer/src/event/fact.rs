@@ -3,7 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
-use super::{Ended, Full, Function, Listener, Looked, Sample, Samples, Successor, TargetAdded, TargetGone};
+use super::{
+    Ended, Full, Function, Listener, Looked, Sample, SampleCounts, Successor, TargetAdded, TargetGone,
+};
 use crate::model::id::{Pid, Tid};
 
 /// Longest text in a fact, bytes.
@@ -12,7 +14,7 @@ pub const TEXT_BYTES: usize = 232;
 /// Numbers of the facts; the kernel half's kinds are below 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-pub(super) enum Kind {
+pub(super) enum FactKind {
     Lost = 100,
     ThreadName = 101,
     FdName = 102,
@@ -34,7 +36,7 @@ pub(super) enum Kind {
     Full = 140,
 }
 
-impl Kind {
+impl FactKind {
     pub(super) const fn from_u16(value: u16) -> Option<Self> {
         Some(match value {
             100 => Self::Lost,
@@ -73,7 +75,7 @@ impl Kind {
             Self::Runtime => size_of::<Runtime>(),
             Self::Function => size_of::<Function>(),
             Self::Sample => size_of::<Sample>(),
-            Self::Samples => size_of::<Samples>(),
+            Self::Samples => size_of::<SampleCounts>(),
             Self::Listener => size_of::<Listener>(),
             Self::Looked => size_of::<Looked>(),
             Self::Successor => size_of::<Successor>(),
@@ -85,7 +87,7 @@ impl Kind {
     }
 }
 
-pub(super) const fn header(kind: Kind, at_ns: u64, tid: u32) -> Header {
+pub(super) const fn header(kind: FactKind, at_ns: u64, tid: u32) -> Header {
     Header {
         at_ns,
         tid,
@@ -120,7 +122,7 @@ impl Lost {
     #[must_use]
     pub const fn new(at_ns: u64, count: u64, from_ns: u64, to_ns: u64, reason: u32) -> Self {
         Self {
-            header: header(Kind::Lost, at_ns, 0),
+            header: header(FactKind::Lost, at_ns, 0),
             count,
             from_ns,
             to_ns,
@@ -149,7 +151,7 @@ impl ThreadName {
     #[must_use]
     pub const fn new(at_ns: u64, tgid: Pid, tid: Tid, comm: [u8; 16]) -> Self {
         Self {
-            header: header(Kind::ThreadName, at_ns, tid.0),
+            header: header(FactKind::ThreadName, at_ns, tid.0),
             tgid: tgid.0,
             reserved: 0,
             comm,
@@ -176,7 +178,7 @@ impl FdName {
     #[must_use]
     pub fn new(at_ns: u64, pid: Pid, fd: i32, name: &str) -> Self {
         Self {
-            header: header(Kind::FdName, at_ns, pid.0),
+            header: header(FactKind::FdName, at_ns, pid.0),
             fd,
             reserved: 0,
             name: text_field(name),
@@ -203,7 +205,7 @@ impl Memory {
     #[must_use]
     pub const fn new(at_ns: u64, pid: Pid, rss_bytes: u64, minor_faults: u64, major_faults: u64) -> Self {
         Self {
-            header: header(Kind::Memory, at_ns, pid.0),
+            header: header(FactKind::Memory, at_ns, pid.0),
             rss_bytes,
             minor_faults,
             major_faults,
@@ -228,7 +230,7 @@ impl Port {
     #[must_use]
     pub const fn new(at_ns: u64, pid: Pid, port: u16) -> Self {
         Self {
-            header: header(Kind::Port, at_ns, pid.0),
+            header: header(FactKind::Port, at_ns, pid.0),
             port: port as u32,
             reserved: 0,
         }
@@ -259,7 +261,7 @@ impl Cost {
     #[must_use]
     pub const fn new(at_ns: u64, ebpf_ns: u64, cpu_ns: u64, rss_bytes: u64, records: u64) -> Self {
         Self {
-            header: header(Kind::Cost, at_ns, 0),
+            header: header(FactKind::Cost, at_ns, 0),
             ebpf_ns,
             cpu_ns,
             rss_bytes,
@@ -291,7 +293,7 @@ impl Runtime {
     #[must_use]
     pub fn new(at_ns: u64, pid: Pid, name: &str, version: &str, evidence: &str) -> Self {
         Self {
-            header: header(Kind::Runtime, at_ns, pid.0),
+            header: header(FactKind::Runtime, at_ns, pid.0),
             name: text_field(name),
             version: text_field(version),
             task_ids: 0,
@@ -314,7 +316,7 @@ impl Tick {
     #[must_use]
     pub const fn new(at_ns: u64) -> Self {
         Self {
-            header: header(Kind::Tick, at_ns, 0),
+            header: header(FactKind::Tick, at_ns, 0),
         }
     }
 }
@@ -332,7 +334,7 @@ impl End {
     #[must_use]
     pub const fn new(at_ns: u64) -> Self {
         Self {
-            header: header(Kind::End, at_ns, 0),
+            header: header(FactKind::End, at_ns, 0),
         }
     }
 }

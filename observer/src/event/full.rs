@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
-use super::fact::{Kind, header};
+use super::fact::{FactKind, header};
 use crate::model::full::Table;
 
 /// A bounded table of the source was full.
@@ -25,7 +25,7 @@ impl Full {
     #[must_use]
     pub const fn new(at_ns: u64, table: Table, count: u64) -> Self {
         Self {
-            header: header(Kind::Full, at_ns, 0),
+            header: header(FactKind::Full, at_ns, 0),
             count,
             table: table as u32,
             reserved: 0,

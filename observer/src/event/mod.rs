@@ -16,7 +16,7 @@ pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
 pub use full::Full;
-pub use sample::{Function, Sample, Samples};
+pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Successor};
 pub use target::{TargetAdded, TargetGone};
 
@@ -98,7 +98,7 @@ pub enum Event<'a> {
     /// What a watched thread ran.
     Sample(&'a Sample),
     /// How many such samples there were.
-    Samples(&'a Samples),
+    Samples(&'a SampleCounts),
     /// Who listens on a socket.
     Listener(&'a Listener),
     /// What else is known of a watched process.
@@ -141,26 +141,26 @@ impl<'a> Event<'a> {
         let size = size_of_kind(header.kind).ok_or(Malformed::Kind(header.kind))?;
         let event = match common::Kind::from_u16(header.kind) {
             Some(kind) => Self::read_record(kind, bytes)?,
-            None => match fact::Kind::from_u16(header.kind).ok_or(Malformed::Kind(header.kind))? {
-                fact::Kind::Lost => Self::Lost(view(bytes)?),
-                fact::Kind::ThreadName => Self::ThreadName(view(bytes)?),
-                fact::Kind::FdName => Self::FdName(view(bytes)?),
-                fact::Kind::Memory => Self::Memory(view(bytes)?),
-                fact::Kind::Port => Self::Port(view(bytes)?),
-                fact::Kind::Runtime => Self::Runtime(view(bytes)?),
-                fact::Kind::Cost => Self::Cost(view(bytes)?),
-                fact::Kind::Function => Self::Function(view(bytes)?),
-                fact::Kind::Sample => Self::Sample(view(bytes)?),
-                fact::Kind::Samples => Self::Samples(view(bytes)?),
-                fact::Kind::Listener => Self::Listener(view(bytes)?),
-                fact::Kind::Looked => Self::Looked(view(bytes)?),
-                fact::Kind::Successor => Self::Successor(view(bytes)?),
-                fact::Kind::Ended => Self::Ended(view(bytes)?),
-                fact::Kind::TargetAdded => Self::TargetAdded(view(bytes)?),
-                fact::Kind::TargetGone => Self::TargetGone(view(bytes)?),
-                fact::Kind::Full => Self::Full(view(bytes)?),
-                fact::Kind::Tick => Self::Tick(view(bytes)?),
-                fact::Kind::End => Self::End(view(bytes)?),
+            None => match fact::FactKind::from_u16(header.kind).ok_or(Malformed::Kind(header.kind))? {
+                fact::FactKind::Lost => Self::Lost(view(bytes)?),
+                fact::FactKind::ThreadName => Self::ThreadName(view(bytes)?),
+                fact::FactKind::FdName => Self::FdName(view(bytes)?),
+                fact::FactKind::Memory => Self::Memory(view(bytes)?),
+                fact::FactKind::Port => Self::Port(view(bytes)?),
+                fact::FactKind::Runtime => Self::Runtime(view(bytes)?),
+                fact::FactKind::Cost => Self::Cost(view(bytes)?),
+                fact::FactKind::Function => Self::Function(view(bytes)?),
+                fact::FactKind::Sample => Self::Sample(view(bytes)?),
+                fact::FactKind::Samples => Self::Samples(view(bytes)?),
+                fact::FactKind::Listener => Self::Listener(view(bytes)?),
+                fact::FactKind::Looked => Self::Looked(view(bytes)?),
+                fact::FactKind::Successor => Self::Successor(view(bytes)?),
+                fact::FactKind::Ended => Self::Ended(view(bytes)?),
+                fact::FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
+                fact::FactKind::TargetGone => Self::TargetGone(view(bytes)?),
+                fact::FactKind::Full => Self::Full(view(bytes)?),
+                fact::FactKind::Tick => Self::Tick(view(bytes)?),
+                fact::FactKind::End => Self::End(view(bytes)?),
             },
         };
         Ok((event, size))
@@ -203,7 +203,7 @@ impl<'a> Event<'a> {
 pub fn size_of_kind(kind: u16) -> Option<usize> {
     common::Kind::from_u16(kind)
         .map(common::Kind::size)
-        .or_else(|| fact::Kind::from_u16(kind).map(fact::Kind::size))
+        .or_else(|| fact::FactKind::from_u16(kind).map(fact::FactKind::size))
 }
 
 fn view<T: AnyBitPattern + NoUninit>(bytes: &[u8]) -> Result<&T, Malformed> {

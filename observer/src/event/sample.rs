@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use observer_common::{Header, StackHead};
 
-use super::fact::{Kind, TEXT_BYTES, header, text_field};
+use super::fact::{FactKind, TEXT_BYTES, header, text_field};
 
 /// The name of a function that samples give by its number from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -27,7 +27,7 @@ impl Function {
     #[must_use]
     pub fn new(at_ns: u64, number: u32, name: &str) -> Self {
         Self {
-            header: header(Kind::Function, at_ns, 0),
+            header: header(FactKind::Function, at_ns, 0),
             number,
             reserved: 0,
             name: text_field(name),
@@ -63,7 +63,7 @@ impl Sample {
         Self {
             header: Header {
                 cpu: head.cpu as u16,
-                ..header(Kind::Sample, at_ns, head.tid)
+                ..header(FactKind::Sample, at_ns, head.tid)
             },
             tgid: head.tgid,
             function,
@@ -77,7 +77,7 @@ impl Sample {
 /// How many samples there were since the last such fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
-pub struct Samples {
+pub struct SampleCounts {
     /// `at_ns`: end of the interval.
     pub header: Header,
     /// Samples in the stream.
@@ -88,12 +88,12 @@ pub struct Samples {
     pub ticks_on_others: u64,
 }
 
-impl Samples {
+impl SampleCounts {
     /// What was sampled up to `at_ns`.
     #[must_use]
     pub const fn new(at_ns: u64, taken: u64, lost: u64, ticks_on_others: u64) -> Self {
         Self {
-            header: header(Kind::Samples, at_ns, 0),
+            header: header(FactKind::Samples, at_ns, 0),
             taken,
             lost,
             ticks_on_others,

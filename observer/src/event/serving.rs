@@ -4,7 +4,7 @@
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
-use super::fact::{Kind, TEXT_BYTES, header, text_field};
+use super::fact::{FactKind, TEXT_BYTES, header, text_field};
 use crate::model::id::Pid;
 
 /// A socket that listens, and a process that holds it: a watched one, or one that it started. What it accepts there is not
@@ -35,7 +35,7 @@ impl Listener {
     #[must_use]
     pub const fn tcp(at_ns: u64, pid: Pid, watched: Pid, inode: u64, port: u16) -> Self {
         Self {
-            header: header(Kind::Listener, at_ns, pid.0),
+            header: header(FactKind::Listener, at_ns, pid.0),
             watched: watched.0,
             parent: 0,
             inode,
@@ -85,7 +85,7 @@ impl Looked {
     #[must_use]
     pub fn new(at_ns: u64, pid: Pid, comm: &str, connections: u32, io_uring: bool) -> Self {
         Self {
-            header: header(Kind::Looked, at_ns, pid.0),
+            header: header(FactKind::Looked, at_ns, pid.0),
             connections,
             io_uring: u32::from(io_uring),
             comm: text_field(comm),
@@ -116,7 +116,7 @@ impl Successor {
     #[must_use]
     pub fn new(at_ns: u64, ended: Pid, pid: Pid, comm: &str, port: u16, same_socket: bool) -> Self {
         Self {
-            header: header(Kind::Successor, at_ns, ended.0),
+            header: header(FactKind::Successor, at_ns, ended.0),
             pid: pid.0,
             port: port.into(),
             same_socket: same_socket.into(),
@@ -145,7 +145,7 @@ impl Ended {
     #[must_use]
     pub fn new(at_ns: u64, pid: Pid, port: u16, waited_ns: u64) -> Self {
         Self {
-            header: header(Kind::Ended, at_ns, pid.0),
+            header: header(FactKind::Ended, at_ns, pid.0),
             port: port.into(),
             left: 0,
             waited_ns,

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
-use super::fact::{Kind, header, text_field};
+use super::fact::{FactKind, header, text_field};
 use crate::model::id::Pid;
 
 /// A process is watched from now on: one that was a watched one's child when observing began, or whose record was lost.
@@ -25,7 +25,7 @@ impl TargetAdded {
     #[must_use]
     pub fn new(at_ns: u64, pid: Pid, parent: Option<Pid>, comm: &str) -> Self {
         Self {
-            header: header(Kind::TargetAdded, at_ns, pid.0),
+            header: header(FactKind::TargetAdded, at_ns, pid.0),
             parent: parent.unwrap_or(Pid::NONE).0,
             reserved: 0,
             comm: text_field(comm),
@@ -46,7 +46,7 @@ impl TargetGone {
     #[must_use]
     pub const fn new(at_ns: u64, pid: Pid) -> Self {
         Self {
-            header: header(Kind::TargetGone, at_ns, pid.0),
+            header: header(FactKind::TargetGone, at_ns, pid.0),
         }
     }
 }

@@ -58,11 +58,13 @@ pub enum Table {
     ProgramFiles = 23,
     /// Names of processes, of an output.
     ProcessNames = 24,
+    /// What is read of programs' files, to find their runtime.
+    RuntimeFiles = 25,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -87,6 +89,7 @@ impl Table {
         Self::EndedThreads,
         Self::ProgramFiles,
         Self::ProcessNames,
+        Self::RuntimeFiles,
     ];
 
     /// The table with this number.
@@ -123,6 +126,7 @@ impl Table {
             Self::EndedThreads => "ended_threads",
             Self::ProgramFiles => "program_files",
             Self::ProcessNames => "process_names",
+            Self::RuntimeFiles => "runtime_files",
         }
     }
 }

@@ -32,8 +32,8 @@ impl Display for Pid {
 pub struct Tid(pub u32);
 
 impl Tid {
-    /// None that has a program: the idle thread of a CPU.
-    pub const NONE: Self = Self(0);
+    /// The idle thread of a CPU, which has no program.
+    pub const IDLE: Self = Self(0);
 }
 
 impl Display for Tid {
@@ -68,7 +68,19 @@ pub struct RequestId {
     pub nth: u64,
 }
 
-/// The runtime task that a thread is in: the runtime's own identity of the work that it does.
+/// A task of a runtime, by the number that the runtime gives it: unique in its process, as long as that is one program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[repr(transparent)]
+#[serde(transparent)]
+pub struct TaskId(pub u64);
+
+impl Display for TaskId {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// In which runtime task a thread is, as far as that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Task(u64);
 
@@ -85,12 +97,12 @@ impl Task {
         Self(field)
     }
 
-    /// The runtime's id of it, if it is one.
+    /// What the task is known by, if it is one.
     #[must_use]
-    pub const fn id(self) -> Option<u64> {
+    pub const fn id(self) -> Option<TaskId> {
         match self.0 {
             task::UNKNOWN | task::NONE => None,
-            id => Some(id),
+            id => Some(TaskId(id)),
         }
     }
 
@@ -104,5 +116,25 @@ impl Task {
     #[must_use]
     pub fn differs_from(self, other: Self) -> bool {
         self != other && self.id().is_some() && other.id().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_in_a_task_in_none_or_it_is_not_known() {
+        assert_eq!(Task::new(31).id(), Some(TaskId(31)));
+        assert_eq!([Task::NONE.id(), Task::UNKNOWN.id()], [None, None]);
+        assert!(Task::NONE.is_known() && !Task::UNKNOWN.is_known());
+        assert!(Task::new(31).differs_from(Task::new(32)));
+        assert!(!Task::new(31).differs_from(Task::NONE));
+    }
+
+    #[test]
+    fn an_id_is_printed_as_its_number() {
+        assert_eq!(TaskId(31).to_string(), "31");
+        assert_eq!(serde_json::to_string(&TaskId(31)).unwrap(), "31");
     }
 }

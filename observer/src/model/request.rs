@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::cause::{Budget, Cause};
-use super::id::{ConnId, Pid, Tid};
+use super::id::{ConnId, Pid, TaskId, Tid};
 use super::protocol::Protocol;
 
 /// What is known of every request, written or not: numbers only.
@@ -53,7 +53,7 @@ pub struct Request {
     /// Its connection.
     pub conn: Conn,
     /// The runtime task that read it, where known.
-    pub task: Option<u64>,
+    pub task: Option<TaskId>,
     /// Method and path where the bytes were HTTP/1.x.
     pub http: Option<Http>,
     /// The time of `figures.budget` as spans, ordered, without gap or overlap.
@@ -182,7 +182,7 @@ impl Span {
             && match (culprit, &other.culprit) {
                 (Some(culprit), Some(others)) => {
                     let short =
-                        |span: &Self, task: Option<u64>| task.is_none() || span.dur_ns < TASK_REPORTED_NS;
+                        |span: &Self, task: Option<TaskId>| task.is_none() || span.dur_ns < TASK_REPORTED_NS;
                     let no_news = short(self, culprit.task) && short(other, others.task);
                     culprit.says_the_same(others) && (culprit.task == others.task || no_news)
                 }
@@ -273,7 +273,7 @@ pub struct Culprit {
     /// Its name, where known.
     pub comm: Option<Arc<str>>,
     /// The runtime task that it was in, where known.
-    pub task: Option<u64>,
+    pub task: Option<TaskId>,
     /// The request that it was serving, where known.
     pub request: Option<Arc<str>>,
     /// The system call that it was in, where that held the worker.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use self::names::Names;
-use self::request_line::RequestLine;
+use self::names::ProcessNames;
+use self::request_line::RequestView;
 use super::escape::is_unsafe;
 use super::{SCHEMA_VERSION, Sink, Why};
 use crate::model::full::Table;
@@ -33,7 +33,7 @@ pub struct JsonLines<W: Write> {
     writer: BufWriter<W>,
     unix_offset_ns: u64,
     with_query: bool,
-    names: Names,
+    names: ProcessNames,
 }
 
 impl<W: Write> JsonLines<W> {
@@ -43,14 +43,14 @@ impl<W: Write> JsonLines<W> {
             writer: BufWriter::with_capacity(BUFFER_BYTES, writer),
             unix_offset_ns: 0,
             with_query: false,
-            names: Names::default(),
+            names: ProcessNames::default(),
         }
     }
 
     fn line<T: Serialize>(&mut self, kind: &'static str, body: &T) -> io::Result<()> {
         write_line(
             &mut self.writer,
-            &Line {
+            &JsonLine {
                 v: SCHEMA_VERSION,
                 kind,
                 body,
@@ -61,7 +61,7 @@ impl<W: Write> JsonLines<W> {
 
 /// What opens every line.
 #[derive(Serialize)]
-struct Line<'a, T> {
+struct JsonLine<'a, T> {
     v: u32,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -83,7 +83,7 @@ impl<W: Write> Sink for JsonLines<W> {
 
     fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
         let comm = self.names.of(request.figures.pid);
-        let line = RequestLine::new(request, why, comm, self.unix_offset_ns, self.with_query);
+        let line = RequestView::new(request, why, comm, self.unix_offset_ns, self.with_query);
         write_line(&mut self.writer, &line)
     }
 

@@ -27,7 +27,7 @@ mod words;
 pub use jsonl::JsonLines;
 pub use queued::Queued;
 pub use selection::{MAX_OUTPUTS, SAMPLE_ONE_IN, Selections, Wanted};
-pub use table::Table;
+pub use table::TableSink;
 
 /// The version that opens every line of JSON Lines.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -238,12 +238,12 @@ mod tests {
     use super::*;
 
     /// Takes what is written when it is asked to, and not before.
-    struct Slow {
+    struct SlowSink {
         goes_on: Receiver<()>,
         written: Sender<Vec<u8>>,
     }
 
-    impl Write for Slow {
+    impl Write for SlowSink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             // When nobody asks any more, it is not slow.
             let _ = self.goes_on.recv();
@@ -260,7 +260,7 @@ mod tests {
     fn slow() -> (Queued, SyncSender<()>, Receiver<Vec<u8>>) {
         let (reader, goes_on) = sync_channel(0);
         let (written, lines) = channel();
-        let sink = JsonLines::new(Slow { goes_on, written });
+        let sink = JsonLines::new(SlowSink { goes_on, written });
         (Queued::start(Box::new(sink)).unwrap(), reader, lines)
     }
 
@@ -314,9 +314,9 @@ mod tests {
     }
 
     /// Takes nothing.
-    struct Full;
+    struct FullSink;
 
-    impl Write for Full {
+    impl Write for FullSink {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::ErrorKind::StorageFull.into())
         }
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn the_error_of_a_writer_reaches_whoever_hands_lines_on() {
-        let mut queued = Queued::start(Box::new(JsonLines::new(Full))).unwrap();
+        let mut queued = Queued::start(Box::new(JsonLines::new(FullSink))).unwrap();
         let mut result = queued.header(&made_up::header());
         while result.is_ok() {
             result = queued.flush();

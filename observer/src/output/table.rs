@@ -68,7 +68,7 @@ pub struct Size {
 
 /// Writes the table.
 #[derive(Debug)]
-pub struct Table<W: Write> {
+pub struct TableSink<W: Write> {
     writer: W,
     style: Style,
     size_now: fn() -> Option<Size>,
@@ -83,7 +83,7 @@ pub struct Table<W: Write> {
 }
 
 /// What one table is about: all of the run by now, and where there is one the last window.
-struct Figures<'a> {
+struct TableFigures<'a> {
     elapsed_ns: u64,
     run: &'a Totals,
     window: Option<(&'a Totals, u64)>,
@@ -99,7 +99,7 @@ struct Figures<'a> {
 /// Part of the rows that lines of targets may take.
 const TARGETS_OF_ROWS: usize = 6;
 
-impl<W: Write> Table<W> {
+impl<W: Write> TableSink<W> {
     /// Writes to `writer`, which needs no buffer: each table is written at once.
     pub fn new(writer: W, style: Style) -> Self {
         Self {
@@ -123,7 +123,7 @@ impl<W: Write> Table<W> {
         Self { size_now, ..self }
     }
 
-    fn sections(&self, figures: &Figures<'_>) -> Vec<Section> {
+    fn sections(&self, figures: &TableFigures<'_>) -> Vec<Section> {
         let name = |pid: Pid| {
             let targets = &self.header.as_ref()?.targets;
             targets
@@ -189,7 +189,7 @@ impl<W: Write> Table<W> {
     }
 }
 
-impl<W: Write> Sink for Table<W> {
+impl<W: Write> Sink for TableSink<W> {
     fn header(&mut self, header: &Header) -> io::Result<()> {
         self.heading = Heading::new(header);
         self.header = Some(header.clone());
@@ -215,7 +215,7 @@ impl<W: Write> Sink for Table<W> {
         }
         self.ask_size();
         let end_unix_ns = window.start_unix_ns.saturating_add(window.duration_ns);
-        let sections = self.sections(&Figures {
+        let sections = self.sections(&TableFigures {
             elapsed_ns: end_unix_ns.saturating_sub(self.started_unix_ns()),
             run: &window.run,
             window: Some((&window.totals, window.duration_ns)),
@@ -241,7 +241,7 @@ impl<W: Write> Sink for Table<W> {
     }
 
     fn end(&mut self, end: &End) -> io::Result<()> {
-        let sections = self.sections(&Figures {
+        let sections = self.sections(&TableFigures {
             elapsed_ns: end.duration_ns,
             run: &end.totals,
             window: None,

@@ -71,6 +71,11 @@ pub(super) fn count(count: u64) -> String {
     grouped
 }
 
+/// A count of something: `1 request`, `12,345 requests`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", self::count(count), if count == 1 { one } else { many })
+}
+
 /// A mean count: `0.02`.
 pub(super) fn mean(mean: f64) -> String {
     if mean == 0.0 { "0".to_owned() } else { digits(mean) }
@@ -159,6 +164,12 @@ mod tests {
         ]
         .map(elapsed);
         assert_eq!(runs, ["0.0 s", "0.9 s", "12.3 s", "4 min 05 s", "3 h 12 min"]);
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let words = [0, 1, 1_200].map(|count| counted(count, "request", "requests"));
+        assert_eq!(words, ["0 requests", "1 request", "1,200 requests"]);
     }
 
     #[test]

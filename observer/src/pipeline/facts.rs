@@ -45,7 +45,7 @@ impl Pipeline {
         });
     }
 
-    pub(super) fn sampled(&mut self, event: &event::Samples) {
+    pub(super) fn sampled(&mut self, event: &event::SampleCounts) {
         self.summary.cost(OwnCost {
             samples: Some(event.taken),
             samples_lost: Some(event.lost),

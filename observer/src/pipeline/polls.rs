@@ -11,9 +11,9 @@ use crate::summary::without_query;
 use crate::threads::Threads;
 
 impl Pipeline {
-    pub(super) fn seen_in(&mut self, tid: Tid, pid: Pid, task: u64) {
+    pub(super) fn seen_in(&mut self, tid: Tid, pid: Pid, task: Task) {
         if let Some(polls) = &mut self.polls {
-            polls.seen_in(tid, pid, Task::new(task));
+            polls.seen_in(tid, pid, task);
         }
     }
 

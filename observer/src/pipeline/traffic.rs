@@ -24,7 +24,7 @@ impl Pipeline {
 
     pub(super) fn received(&mut self, event: &Receive, head: &[u8], sinks: Sinks<'_, '_>) -> io::Result<()> {
         let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
-        self.seen_in(tid, pid, event.task);
+        self.seen_in(tid, pid, Task::new(event.task));
         let (operation, ended) = self.connections.received(event, head);
         if let Some(turn) = ended {
             self.finish_turn(turn, sinks)?;
@@ -37,7 +37,7 @@ impl Pipeline {
 
     pub(super) fn sent(&mut self, event: &Send, head: &[u8], sinks: Sinks<'_, '_>) -> io::Result<()> {
         let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
-        self.seen_in(tid, pid, event.task);
+        self.seen_in(tid, pid, Task::new(event.task));
         let served = || self.threads.served_by(pid, Task::new(event.task));
         let owner = || self.threads.owner(tid);
         if let Some(operation) = self.connections.sent(event, head, served, owner) {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ended, Listener, Place, Serving, Traffic, Watched};
+use super::{Ended, Listener, ListensAt, Serving, Traffic, Watched};
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
 use crate::model::process::Successor;
 
 const WHO_SERVES: &str = "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
 
-/// Processes that a sentence names.
+/// Processes, ports or sockets that a sentence names; of more it tells how many.
 const NAMED: usize = 8;
 
 impl Serving {
@@ -211,10 +211,14 @@ impl Watched {
     /// There was no request: what it does instead, as far as that is known. `is_used` tells that there was traffic.
     fn silent(&self, pid: Pid, is_used: bool) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let paths: Vec<&str> = self.own(pid).filter_map(Listener::path).take(NAMED).collect();
+        let paths: Vec<&str> = self.own(pid).filter_map(Listener::path).collect();
         if !paths.is_empty() {
             let sockets = if paths.len() == 1 { "socket" } else { "sockets" };
-            let paths = paths.join(", ");
+            let more = paths.len().saturating_sub(NAMED);
+            let mut paths = paths[..paths.len() - more].join(", ");
+            if more > 0 {
+                paths.push_str(&format!(" and {more} more"));
+            }
             let why = format!("it listens on the Unix {sockets} {paths}, which observer does not follow");
             let remedy = "attach to the process in front of it, which takes its clients' TCP connections";
             hints.push(self.hint(HintKind::UnixSocket, pid, &why, remedy));
@@ -242,8 +246,8 @@ impl Watched {
             let why = format!("it listens on no TCP port and {connections}");
             return self.hint(HintKind::NotListening, pid, &why, WHO_SERVES);
         }
-        let ports: Vec<String> = ports.iter().take(NAMED).map(u16::to_string).collect();
-        let why = format!("it listens on port {} and {connections}", joined(&ports));
+        let ports: Vec<u16> = ports.into_iter().collect();
+        let why = format!("it listens on port {} and {connections}", listed(&ports));
         let remedy = "send it requests, or see with `sudo ss -ltnp` who else listens where they go";
         self.hint(HintKind::NoTraffic, pid, &why, remedy)
     }
@@ -258,15 +262,15 @@ impl Watched {
 impl Listener {
     fn path(&self) -> Option<&str> {
         match &self.on {
-            Place::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
-            Place::Port(_) => None,
+            ListensAt::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
+            ListensAt::Port(_) => None,
         }
     }
 
     const fn port(&self) -> Option<u16> {
         match self.on {
-            Place::Port(port) => Some(port),
-            Place::Path(_) => None,
+            ListensAt::Port(port) => Some(port),
+            ListensAt::Path(_) => None,
         }
     }
 }
@@ -281,10 +285,10 @@ fn attach(pids: &[Pid]) -> String {
     format!("sudo observer attach {}", pids.join(" "))
 }
 
-/// Numbers of processes, in words.
-fn listed(pids: &[Pid]) -> String {
-    let mut words: Vec<String> = pids.iter().take(NAMED).map(Pid::to_string).collect();
-    let more = pids.len().saturating_sub(NAMED);
+/// Numbers, in words.
+fn listed(numbers: &[impl ToString]) -> String {
+    let mut words: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = numbers.len().saturating_sub(NAMED);
     if more > 0 {
         words.push(format!("{more} more"));
     }

@@ -82,12 +82,12 @@ struct Listener {
     parent: Pid,
     comm: String,
     inode: u64,
-    on: Place,
+    on: ListensAt,
 }
 
 /// Where a socket listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum ListensAt {
     Port(u16),
     Path(String),
 }
@@ -138,8 +138,8 @@ impl Serving {
             return;
         };
         let on = match u16::try_from(event.port) {
-            Ok(0) => Place::Path(event::text(&event.path)),
-            Ok(port) => Place::Port(port),
+            Ok(0) => ListensAt::Path(event::text(&event.path)),
+            Ok(port) => ListensAt::Port(port),
             Err(_) => return,
         };
         if watched.coming.len() < MAX_LISTENERS {

@@ -100,6 +100,27 @@ fn a_child_with_a_socket_of_its_own_matters_only_where_there_is_no_request() {
 }
 
 #[test]
+fn of_many_ports_and_sockets_some_are_named_and_the_others_counted() {
+    let ports: Vec<_> = (0..10).map(|index| own(index, 8080 + index as u16)).collect();
+    let silent = told(&looked(&ports, 0, false), SILENCE);
+    assert!(
+        silent[0]
+            .1
+            .contains("listens on port 8080, 8081, 8082, 8083, 8084, 8085, 8086, 8087 and 2 more and has no"),
+        "{silent:?}"
+    );
+    let unix = |inode| ListenerFact::unix(1, PID, PID, inode, &format!("/run/{inode}"));
+    let sockets: Vec<_> = (0..9).map(unix).collect();
+    let silent = told(&looked(&sockets, 0, false), SILENCE);
+    assert!(
+        silent[0]
+            .1
+            .contains("on the Unix sockets /run/0, /run/1, /run/2, /run/3, /run/4, /run/5, /run/6, /run/7 and 1 more, which"),
+        "{silent:?}"
+    );
+}
+
+#[test]
 fn a_unix_socket_is_named_by_its_path_where_there_is_no_request() {
     let unix = ListenerFact::unix(1, PID, PID, 9, "/run/app.sock");
     let serving = looked(&[own(7, 8080), unix], 0, false);

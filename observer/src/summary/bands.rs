@@ -44,7 +44,7 @@ struct Band {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Sums {
+struct SumsOfBucket {
     requests: u64,
     budget: Budget,
     receive_queue_ns: u64,
@@ -56,7 +56,7 @@ struct Sums {
     waits: Waits,
 }
 
-impl Sums {
+impl SumsOfBucket {
     fn add(&mut self, other: &Self, full: &Full) {
         self.add_all_but_waits(other);
         self.waits.add(&other.waits, full);
@@ -87,7 +87,7 @@ impl Sums {
 
 /// Sums by latency bucket: few of the buckets have any.
 #[derive(Clone, Debug)]
-pub(super) struct BucketSums(Box<[Option<Box<Sums>>]>);
+pub(super) struct BucketSums(Box<[Option<Box<SumsOfBucket>>]>);
 
 impl BucketSums {
     pub(super) fn new() -> Self {
@@ -129,7 +129,7 @@ impl BucketSums {
             .for_each(|sums| sums.clear());
     }
 
-    fn get(&self, bucket: usize) -> Option<&Sums> {
+    fn get(&self, bucket: usize) -> Option<&SumsOfBucket> {
         self.0[bucket].as_deref().filter(|sums| sums.requests > 0)
     }
 }
@@ -156,7 +156,7 @@ fn means(band: Band, requests: &[u64], all: &[(&BucketSums, &Culprits)]) -> Band
         let above = below + u128::from(requests) * PARTS;
         let inside = above.min(to).saturating_sub(below.max(from));
         if inside > 0 {
-            let mut together = Sums::default();
+            let mut together = SumsOfBucket::default();
             for (source, (sums, _)) in all.iter().enumerate() {
                 if let Some(sums) = sums.get(bucket) {
                     together.add_all_but_waits(sums);
@@ -197,7 +197,7 @@ struct Weighted {
 
 impl Weighted {
     /// Adds a bucket, of which `inside` parts are in the band, but for its waits.
-    fn add(&mut self, sums: &Sums, inside: u128) {
+    fn add(&mut self, sums: &SumsOfBucket, inside: u128) {
         // Rounds down once for a bucket that the band cuts, by less than 1/10,000 of a unit.
         let part = |sum: u64| u128::from(sum) * inside / u128::from(sums.requests);
         for (weighted, cause) in self.budget.iter_mut().zip(Cause::ALL) {

@@ -41,13 +41,13 @@ pub(super) const fn bounds(index: usize) -> (u64, u64) {
 
 /// Counts by bucket, with quantiles to the width of a bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Counts {
+pub(super) struct BucketCounts {
     counts: Box<[u64]>,
     total: u64,
     max_ns: u64,
 }
 
-impl Counts {
+impl BucketCounts {
     pub(super) fn new() -> Self {
         Self {
             counts: vec![0; BUCKETS].into_boxed_slice(),
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_within_a_bucket_of_the_truth() {
-        let mut counts = Counts::new();
+        let mut counts = BucketCounts::new();
         for ns in 1..=1000 {
             counts.record(ns * 1_000);
         }
@@ -137,6 +137,6 @@ mod tests {
                 "{per_mille}: {found}"
             );
         }
-        assert_eq!(Counts::new().quantile(990), 0);
+        assert_eq!(BucketCounts::new().quantile(990), 0);
     }
 }

@@ -149,10 +149,11 @@ fn exhausted(pool: PoolTotals, of_latency: &str) -> Option<(Trouble, String)> {
     } else {
         format!("each of its {threads} threads")
     };
+    let of_jobs = if jobs == 1 { "job" } else { "jobs" };
     (jobs > 0 && busy >= ALWAYS && queued as f64 >= MOST * jobs as f64).then(|| {
         let text = format!(
-            "the blocking pool was exhausted: {each} was in a job {:.0} % of the time or more, {queued} of {jobs} jobs \
-             began right where another one had ended, and {of_latency} was waiting behind them",
+            "the blocking pool was exhausted: {each} was in a job {:.0} % of the time or more, {queued} of {jobs} \
+             {of_jobs} began right where another one had ended, and {of_latency} was waiting behind them",
             100.0 * busy
         );
         (Trouble::PoolExhausted, text)

@@ -11,7 +11,7 @@ use crate::model::report::ProcessMemory;
 const MAX_PROCESSES: usize = 256;
 
 #[derive(Clone, Debug)]
-struct Process {
+struct ProcessLooks {
     pid: Pid,
     rss_bytes: u64,
     window_rss_max: u64,
@@ -47,14 +47,14 @@ impl Faults {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
-    processes: Vec<Process>,
+pub(super) struct MemoryLooks {
+    processes: Vec<ProcessLooks>,
     window: u64,
     /// Those that made room.
     pub(super) full: Full,
 }
 
-impl Memory {
+impl MemoryLooks {
     pub(super) fn record(&mut self, pid: Pid, rss_bytes: u64, minor: u64, major: u64) {
         let total = Faults { minor, major };
         let window = self.window;
@@ -80,7 +80,7 @@ impl Memory {
             self.full.count(Table::Memory, 1);
         }
         // The first look is where counting starts from: what came before was not observed.
-        self.processes.push(Process {
+        self.processes.push(ProcessLooks {
             pid,
             rss_bytes,
             window_rss_max: rss_bytes,
@@ -115,8 +115,8 @@ impl Memory {
 
     fn list(
         &self,
-        wanted: impl Fn(&Process) -> bool,
-        figures: impl Fn(&Process) -> (u64, Faults),
+        wanted: impl Fn(&ProcessLooks) -> bool,
+        figures: impl Fn(&ProcessLooks) -> (u64, Faults),
     ) -> Vec<ProcessMemory> {
         let mut list: Vec<_> = self
             .processes
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn faults_count_from_the_first_look() {
-        let mut memory = Memory::default();
+        let mut memory = MemoryLooks::default();
         memory.record(Pid(7), 1_000, 500, 20);
         memory.record(Pid(7), 3_000, 530, 21);
         memory.close_window();
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_pid_that_was_given_again_does_not_go_below_zero() {
-        let mut memory = Memory::default();
+        let mut memory = MemoryLooks::default();
         memory.record(Pid(7), 1_000, 500, 20);
         memory.record(Pid(7), 1_000, 3, 0);
         assert_eq!(
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_leaves_the_windows_and_stays_in_the_run() {
-        let mut memory = Memory::default();
+        let mut memory = MemoryLooks::default();
         memory.record(Pid(7), 1_000, 0, 0);
         memory.close_window();
         assert!(memory.window().is_empty());
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn many_processes_do_not_make_it_grow() {
-        let mut memory = Memory::default();
+        let mut memory = MemoryLooks::default();
         for pid in 1..1_000 {
             memory.record(Pid(pid), 1, 0, 0);
             memory.close_window();

@@ -22,11 +22,11 @@ mod workers;
 
 use counts::Beside;
 pub use counts::NoTurns;
-use memory::Memory;
+use memory::MemoryLooks;
 pub(crate) use paths::without_query;
 use polls::PollSums;
-use target::Target;
-use targets::Targets;
+use target::TargetSums;
+use targets::AllTargets;
 use turns::Over;
 pub use workers::WorkerUsage;
 use workers::Workers;
@@ -47,16 +47,16 @@ pub const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 /// The totals of the run and of the current window.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    targets: Targets,
-    window: Part,
-    run: Part,
-    memory: Memory,
+    targets: AllTargets,
+    window: BesideSums,
+    run: BesideSums,
+    memory: MemoryLooks,
     workers: Workers,
 }
 
 /// What is kept alike for a window and for the run, beside the turns.
 #[derive(Clone, Debug, Default)]
-struct Part {
+struct BesideSums {
     beside: Beside,
     /// Where they are recorded.
     polls: Option<PollSums>,
@@ -167,14 +167,14 @@ impl Summary {
     /// Turns of the run so far, of all protocols: those that were answered, and those that were not.
     #[must_use]
     pub fn turns_seen(&self) -> (u64, u64) {
-        let all = self.targets.all().into_iter().map(Target::seen);
+        let all = self.targets.all().into_iter().map(TargetSums::seen);
         all.fold((0, 0), |sum, turns| (sum.0 + turns.0, sum.1 + turns.1))
     }
 
     /// What was counted in the run so far that belongs to no turn.
     #[must_use]
     pub fn seen(&self) -> NoTurns {
-        let all = self.targets.all().into_iter().map(Target::seen_beside);
+        let all = self.targets.all().into_iter().map(TargetSums::seen_beside);
         all.fold(NoTurns::default(), |sum, more| sum + more)
     }
 
@@ -245,7 +245,7 @@ impl Summary {
     }
 }
 
-impl Part {
+impl BesideSums {
     fn clear(&mut self) {
         self.beside.clear();
         if let Some(polls) = &mut self.polls {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::buckets::Counts;
+use super::buckets::BucketCounts;
 use super::turns::Over;
 use crate::model::report::PathTotals;
 
@@ -26,15 +26,15 @@ pub(super) fn max_paths(targets: usize) -> usize {
 }
 
 #[derive(Clone, Debug)]
-struct Path {
+struct PathCounts {
     path: Box<str>,
-    window: Counts,
-    run: Counts,
+    window: BucketCounts,
+    run: BucketCounts,
 }
 
 /// What a summary says about paths.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(super) struct ListedPaths {
     pub(super) paths: Vec<PathTotals>,
     pub(super) other: u64,
     pub(super) overflow: u64,
@@ -42,7 +42,7 @@ pub(super) struct Listed {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Paths {
-    paths: Vec<Path>,
+    paths: Vec<PathCounts>,
     // The standard hasher, because it is keyed: strangers cannot make paths collide. Never iterated over.
     slots: HashMap<Box<str>, usize>,
     window_overflow: u64,
@@ -55,13 +55,13 @@ impl Paths {
         if let Some(&slot) = self.slots.get(path) {
             self.paths[slot].window.record(latency_ns);
         } else if self.paths.len() < max_paths {
-            let mut window = Counts::new();
+            let mut window = BucketCounts::new();
             window.record(latency_ns);
             self.slots.insert(path.into(), self.paths.len());
-            self.paths.push(Path {
+            self.paths.push(PathCounts {
                 path: path.into(),
                 window,
-                run: Counts::new(),
+                run: BucketCounts::new(),
             });
         } else {
             self.window_overflow += 1;
@@ -107,8 +107,8 @@ pub(crate) fn without_query(target: &str) -> &str {
 }
 
 /// What happened in the current window, or in those that were closed, with all these tables together.
-pub(super) fn listed<'a>(tables: impl Iterator<Item = &'a Paths>, over: Over) -> Listed {
-    let (mut sums, mut overflow) = (BTreeMap::<&str, Cow<'_, Counts>>::new(), 0);
+pub(super) fn listed<'a>(tables: impl Iterator<Item = &'a Paths>, over: Over) -> ListedPaths {
+    let (mut sums, mut overflow) = (BTreeMap::<&str, Cow<'_, BucketCounts>>::new(), 0);
     for table in tables {
         overflow += match over {
             Over::Window => table.window_overflow,
@@ -146,7 +146,7 @@ pub(super) fn listed<'a>(tables: impl Iterator<Item = &'a Paths>, over: Over) ->
             p99_ns: counts.quantile(990),
         })
         .collect();
-    Listed {
+    ListedPaths {
         paths,
         other,
         overflow,
@@ -157,11 +157,11 @@ pub(super) fn listed<'a>(tables: impl Iterator<Item = &'a Paths>, over: Over) ->
 mod tests {
     use super::*;
 
-    fn of_window(paths: &Paths) -> Listed {
+    fn of_window(paths: &Paths) -> ListedPaths {
         listed([paths].into_iter(), Over::Window)
     }
 
-    fn of_run(paths: &Paths) -> Listed {
+    fn of_run(paths: &Paths) -> ListedPaths {
         listed([paths].into_iter(), Over::Run)
     }
 
@@ -190,7 +190,7 @@ mod tests {
     fn strangers_cannot_make_it_grow_and_no_request_goes_uncounted() {
         let mut paths = Paths::default();
         let total =
-            |listed: Listed| listed.paths.iter().map(|path| path.requests).sum::<u64>() + listed.other;
+            |listed: ListedPaths| listed.paths.iter().map(|path| path.requests).sum::<u64>() + listed.other;
         for window in 0..3 {
             for n in 0..1_000 {
                 paths.record(&format!("/{window}/{n}"), 1_000, MAX_PATHS);

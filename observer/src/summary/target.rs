@@ -14,14 +14,14 @@ use crate::model::report::{ProcessFigures, ProcessMemory, ProcessWorkers, Protoc
 use crate::model::request::{Figures, LongestWait};
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Target {
+pub(super) struct TargetSums {
     /// Of the protocols that were seen.
     turns: BTreeMap<Protocol, Turns>,
     window: NoTurns,
     run: NoTurns,
 }
 
-impl Target {
+impl TargetSums {
     /// Counts a finished turn. So many paths may be told apart.
     pub(super) fn record(
         &mut self,
@@ -88,7 +88,7 @@ impl Target {
 
 /// The protocol whose figures are those of these targets together: HTTP/1, as soon as there was a request of it, else the
 /// one with most turns.
-pub(super) fn leading(targets: &[&Target]) -> Option<Protocol> {
+pub(super) fn leading(targets: &[&TargetSums]) -> Option<Protocol> {
     let mut seen = [None; Protocol::ALL.len()];
     for (&protocol, turns) in targets.iter().flat_map(|target| &target.turns) {
         let (turns, unanswered) = turns.seen();
@@ -108,7 +108,7 @@ pub(super) fn leading(targets: &[&Target]) -> Option<Protocol> {
 
 /// The figures of these targets together, whose processes have this memory and these workers.
 pub(super) fn figures(
-    targets: &[&Target],
+    targets: &[&TargetSums],
     over: Over,
     memory: Vec<ProcessMemory>,
     workers: Vec<ProcessWorkers>,

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::paths;
-use super::target::{self, Target};
+use super::target::{self, TargetSums};
 use super::turns::Over;
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
@@ -23,12 +23,12 @@ const MAX_PROCESSES: usize = 16_384;
 const LISTED: usize = 64;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Targets {
+pub(super) struct AllTargets {
     /// In the order in which they came up.
     told_apart: Vec<NamedTarget>,
     /// All that found no place there.
-    others: Target,
-    processes: FxHashMap<Pid, Process>,
+    others: TargetSums,
+    processes: FxHashMap<Pid, ProcessOfTarget>,
     /// Number of the window.
     window: u64,
     /// Processes that were forgotten.
@@ -41,12 +41,12 @@ struct NamedTarget {
     comm: Option<String>,
     /// Its processes that did something in the run.
     processes: u64,
-    target: Target,
+    target: TargetSums,
 }
 
 /// A process of which it is known whose it is.
 #[derive(Clone, Copy, Debug)]
-struct Process {
+struct ProcessOfTarget {
     /// Place of its target among those that are told apart; `None` for the others.
     place: Option<usize>,
     /// Window in which it was forked, or did something last.
@@ -55,7 +55,7 @@ struct Process {
     is_seen: bool,
 }
 
-impl Targets {
+impl AllTargets {
     /// Process `pid` is watched, as nobody's child.
     pub(super) fn begin(&mut self, pid: Pid, comm: Option<&str>) {
         let place = self.place_of_its_own(pid, comm);
@@ -73,7 +73,7 @@ impl Targets {
     }
 
     /// The target of process `pid`, which does something.
-    pub(super) fn of(&mut self, pid: Pid) -> &mut Target {
+    pub(super) fn of(&mut self, pid: Pid) -> &mut TargetSums {
         let (place, is_new) = if let Some(process) = self.processes.get_mut(&pid) {
             process.last = self.window;
             (process.place, !std::mem::replace(&mut process.is_seen, true))
@@ -92,7 +92,7 @@ impl Targets {
     }
 
     /// The same, as far as it is known.
-    pub(super) fn get(&self, pid: Pid) -> Option<&Target> {
+    pub(super) fn get(&self, pid: Pid) -> Option<&TargetSums> {
         let process = self.processes.get(&pid)?;
         Some(
             process
@@ -107,13 +107,13 @@ impl Targets {
     }
 
     /// All, told apart or not.
-    pub(super) fn all(&self) -> Vec<&Target> {
+    pub(super) fn all(&self) -> Vec<&TargetSums> {
         let told_apart = self.told_apart.iter().map(|named| &named.target);
         told_apart.chain([&self.others]).collect()
     }
 
     /// Those that are not told apart.
-    pub(super) const fn others(&self) -> &Target {
+    pub(super) const fn others(&self) -> &TargetSums {
         &self.others
     }
 
@@ -129,7 +129,7 @@ impl Targets {
             pid,
             comm: comm.map(str::to_owned),
             processes: 0,
-            target: Target::default(),
+            target: TargetSums::default(),
         });
         Some(self.told_apart.len() - 1)
     }
@@ -147,7 +147,7 @@ impl Targets {
                 self.processes.remove(pid);
             }
         }
-        let process = Process {
+        let process = ProcessOfTarget {
             place,
             last: self.window,
             is_seen,
@@ -198,7 +198,7 @@ impl Targets {
     fn pids(&self, over: Over) -> Vec<Vec<Pid>> {
         let mut pids = vec![Vec::new(); self.told_apart.len()];
         let is_wanted =
-            |process: &Process| process.is_seen && (over == Over::Run || process.last == self.window);
+            |process: &ProcessOfTarget| process.is_seen && (over == Over::Run || process.last == self.window);
         for (&pid, process) in self.processes.iter().filter(|(_, process)| is_wanted(process)) {
             if let Some(pids) = process.place.and_then(|place| pids.get_mut(place)) {
                 pids.push(pid);

@@ -23,8 +23,8 @@ pub(super) enum Over {
 
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
-    window: Part,
-    run: Part,
+    window: TurnSums,
+    run: TurnSums,
     threshold: Threshold,
     paths: Paths,
     culprits: Culprits,
@@ -34,7 +34,7 @@ pub(super) struct Turns {
 
 /// What is kept alike for a window and for the run.
 #[derive(Clone, Debug)]
-struct Part {
+struct TurnSums {
     latency: Latency,
     bands: BucketSums,
     counted: Counted,
@@ -42,7 +42,7 @@ struct Part {
 
 impl Default for Turns {
     fn default() -> Self {
-        let part = || Part {
+        let part = || TurnSums {
             latency: Latency::new(),
             bands: BucketSums::new(),
             counted: Counted::default(),
@@ -105,7 +105,7 @@ impl Turns {
         self.paths.close_window(max_paths);
     }
 
-    const fn part(&self, over: Over) -> &Part {
+    const fn part(&self, over: Over) -> &TurnSums {
         match over {
             Over::Window => &self.window,
             Over::Run => &self.run,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
 use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
-use crate::runtime::tokio::Counted;
+use crate::runtime::tokio::JobCounts;
 use crate::syscall;
 use crate::threads::Usage;
 
@@ -36,7 +36,7 @@ pub struct WorkerUsage<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Workers {
     workers: Vec<Worker>,
-    processes: Vec<Process>,
+    processes: Vec<ProcessWaits>,
     /// Number of the window.
     window: u64,
     /// Those that made room.
@@ -50,31 +50,31 @@ struct Worker {
     comm: Option<Arc<str>>,
     is_of_pool: bool,
     seen_in: u64,
-    window: Part,
-    run: Part,
+    window: WorkerSums,
+    run: WorkerSums,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Part {
+struct WorkerSums {
     ran_ns: u64,
     runnable_ns: u64,
     blocked_ns: u64,
     parked_ns: u64,
     turns: u64,
     longest: Option<LongestTurn>,
-    jobs: Counted,
+    jobs: JobCounts,
 }
 
 /// How long requests of a process waited while no worker was free, ns.
 #[derive(Clone, Copy, Debug)]
-struct Process {
+struct ProcessWaits {
     pid: Pid,
     seen_in: u64,
     window_ns: u64,
     run_ns: u64,
 }
 
-impl Part {
+impl WorkerSums {
     fn add(&mut self, worker: &WorkerUsage<'_>) {
         let usage = worker.usage;
         self.ran_ns = self.ran_ns.saturating_add(usage.ran_ns);
@@ -157,8 +157,8 @@ impl Workers {
             comm: None,
             is_of_pool: false,
             seen_in: self.window,
-            window: Part::default(),
-            run: Part::default(),
+            window: WorkerSums::default(),
+            run: WorkerSums::default(),
         });
         self.workers.len() - 1
     }
@@ -181,7 +181,7 @@ impl Workers {
                 self.full.count(Table::Workers, 1);
             }
         }
-        self.processes.push(Process {
+        self.processes.push(ProcessWaits {
             pid,
             seen_in: self.window,
             window_ns: 0,
@@ -200,8 +200,8 @@ impl Workers {
 
     fn list(
         &self,
-        part: impl Fn(&Worker) -> &Part,
-        none_free_ns: impl Fn(&Process) -> u64,
+        part: impl Fn(&Worker) -> &WorkerSums,
+        none_free_ns: impl Fn(&ProcessWaits) -> u64,
     ) -> Vec<ProcessWorkers> {
         let mut listed = Vec::new();
         for process in &self.processes {
@@ -238,7 +238,7 @@ impl Workers {
     pub(super) fn close_window(&mut self) {
         self.window += 1;
         for worker in &mut self.workers {
-            worker.window = Part::default();
+            worker.window = WorkerSums::default();
         }
         for process in &mut self.processes {
             process.window_ns = 0;
@@ -247,8 +247,8 @@ impl Workers {
 }
 
 /// Of these threads together.
-fn pool_totals<'a>(threads: impl Iterator<Item = &'a Part>) -> Option<PoolTotals> {
-    let one = |thread: &Part| PoolTotals {
+fn pool_totals<'a>(threads: impl Iterator<Item = &'a WorkerSums>) -> Option<PoolTotals> {
+    let one = |thread: &WorkerSums| PoolTotals {
         threads: 1,
         busy: thread.share(thread.known_ns().saturating_sub(thread.parked_ns)),
         jobs: thread.jobs.begun,
@@ -329,7 +329,7 @@ mod tests {
             let usage = Usage {
                 blocked_ns,
                 parked_ns,
-                jobs: Some(Counted { begun: 6, queued }),
+                jobs: Some(JobCounts { begun: 6, queued }),
                 ..Usage::default()
             };
             workers.add(&worker(tid, &usage));

@@ -1,6 +1,6 @@
 //! Walks back through the past of one thread, slice by slice, or by as many of them as can be summed up.
 
-use super::index::{Block, Sums};
+use super::index::{SliceGroup, Sums};
 use super::past::Past;
 use super::state::Slice;
 
@@ -76,23 +76,23 @@ impl<'a> Back<'a> {
         if self.open.is_some() || past.start_ns(self.end) != self.reached_ns {
             return None;
         }
-        let (mut taken, mut end) = (Block::default(), self.end);
+        let (mut taken, mut end) = (SliceGroup::default(), self.end);
         while end > 0 {
             let taken_ns = taken.longest_ns;
-            let wanted = |index: usize, block: &Block| {
+            let wanted = |index: usize, block: &SliceGroup| {
                 past.start_ns(index) >= since_ns
                     && match crossed {
                         Crossed::Work { longest_ns } => block.several_ns <= longest_ns.max(taken_ns),
                         Crossed::ShortRuns { below_ns } => block.ran_shorter_than(below_ns),
                     }
             };
-            let wanted_block = |number: usize, block: &Block| wanted(number - past.forgotten, block);
+            let wanted_block = |number: usize, block: &SliceGroup| wanted(number - past.forgotten, block);
             if let Some((first, block)) = past.index.before(past.forgotten + end, wanted_block) {
                 taken.prepend(block);
                 end = first - past.forgotten;
                 continue;
             }
-            let mut one = Block::default();
+            let mut one = SliceGroup::default();
             if !past.prepend_to(&mut one, end - 1) || !wanted(end - 1, &one) {
                 break;
             }

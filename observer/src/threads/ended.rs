@@ -22,13 +22,13 @@ const MAX_ENDED: usize = 4_096;
 
 /// By id, with when each ended, ns.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct EndedThreads {
     threads: FxHashMap<Tid, (u64, Thread)>,
     /// When each ended, the oldest first. One whose id was used again is not among the threads any more.
     order: VecDeque<(u64, Tid)>,
 }
 
-impl Ended {
+impl EndedThreads {
     pub(super) fn get(&self, tid: Tid) -> Option<&Thread> {
         self.threads.get(&tid).map(|(_, thread)| thread)
     }
@@ -151,7 +151,7 @@ impl Threads {
 mod tests {
     use super::super::{Owner, State};
     use super::*;
-    use crate::model::id::{ConnId, RequestId};
+    use crate::model::id::{ConnId, RequestId, Task};
     use crate::threads::{Direction, Operation};
 
     const PID: Pid = Pid(7);
@@ -173,7 +173,7 @@ mod tests {
             stalled: false,
             read_by: None,
             faults: (0, 0),
-            task: observer_common::task::UNKNOWN,
+            task: Task::UNKNOWN,
         };
         threads.operated(tid, PID, 0, &receive);
     }

@@ -150,12 +150,12 @@ impl Threads {
         };
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
             let answered = operation.direction == Direction::Out && !operation.stalled;
-            tasks.took(pid, Task::new(operation.task), request, answered);
+            tasks.took(pid, operation.task, request, answered);
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
         if !operation.outbound {
-            thread.role.ran(Task::new(operation.task));
+            thread.role.ran(operation.task);
         }
         count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
@@ -262,7 +262,7 @@ mod tests {
             stalled: false,
             read_by: None,
             faults: (0, 0),
-            task: observer_common::task::UNKNOWN,
+            task: Task::UNKNOWN,
         };
         threads.operated(HOLDER, PID, 0, &receive);
         threads.switch_out(&sleeps(200));

@@ -12,7 +12,7 @@ const NOTHING: State = State::Unknown { owner: Owner::Nobody };
 
 /// What is recorded of a thread.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct ThreadFacts {
     pub(super) past: Past,
     /// Start and state of the slice that is not over.
     pub(super) since_ns: u64,
@@ -26,7 +26,7 @@ pub(super) struct Facts {
     lost_until_ns: u64,
 }
 
-impl Facts {
+impl ThreadFacts {
     /// Of a thread of which nothing is known before `lost_until_ns`.
     pub(super) fn new(lost_until_ns: u64) -> Self {
         Self {

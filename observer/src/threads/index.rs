@@ -28,7 +28,7 @@ pub struct Sums {
 
 /// What is known of a run of slices.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Block {
+pub(super) struct SliceGroup {
     pub(super) sums: Sums,
     /// Number of the slice that can be reported as the longest wait, the last one of those, and how long, ns.
     pub(super) longest: usize,
@@ -42,7 +42,7 @@ pub(super) struct Block {
     pub(super) inferred: bool,
 }
 
-impl Block {
+impl SliceGroup {
     /// Adds the slice of this number and length before what is there, if it may be summed up.
     pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, ns: u64) -> bool {
         let mut reported_ns = ns;
@@ -112,20 +112,20 @@ impl Block {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// The complete blocks of each level, from the one in which the first slice is that was not forgotten.
-    levels: [VecDeque<Block>; SIZES.len()],
+    levels: [VecDeque<SliceGroup>; SIZES.len()],
     /// Number of that slice.
     first: usize,
 }
 
 impl Index {
     /// Adds a block of the lowest level, which ends before the slice with number `end`.
-    pub(super) fn push(&mut self, mut block: Block, end: usize) {
+    pub(super) fn push(&mut self, mut block: SliceGroup, end: usize) {
         for (level, size) in SIZES.into_iter().enumerate() {
             if !end.is_multiple_of(size) {
                 return;
             }
             if level > 0 {
-                block = Block::default();
+                block = SliceGroup::default();
                 let parts = self.levels[level - 1].iter().rev().take(FAN);
                 parts.for_each(|part| block.prepend(part));
             }
@@ -151,8 +151,8 @@ impl Index {
     pub(super) fn before(
         &self,
         end: usize,
-        wanted: impl Fn(usize, &Block) -> bool,
-    ) -> Option<(usize, &Block)> {
+        wanted: impl Fn(usize, &SliceGroup) -> bool,
+    ) -> Option<(usize, &SliceGroup)> {
         let mut found = None;
         for (blocks, size) in self.levels.iter().zip(SIZES) {
             if !end.is_multiple_of(size) || end < self.first + size {

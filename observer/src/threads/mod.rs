@@ -37,7 +37,7 @@ pub use comms::Comm;
 pub use index::Sums;
 pub use occupancy::Occupation;
 pub use past::MAX_SLICES;
-pub use queued::Queued;
+pub use queued::QueuedPoll;
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
 pub use thefts::Theft;
@@ -47,7 +47,7 @@ pub use usage::{Longest, Usage};
 use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
-use self::ended::Ended;
+use self::ended::EndedThreads;
 use self::hands::Hands;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
@@ -78,7 +78,7 @@ pub struct Threads {
     threads: FxHashMap<Tid, Thread>,
     /// Those that begin to end, the first first: when, ns.
     exiting: VecDeque<(u64, Tid)>,
-    ended: Ended,
+    ended: EndedThreads,
     /// Threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::index::{Block, FAN, Index};
+use super::index::{FAN, Index, SliceGroup};
 use super::packed::{Packed, PackedBegan, What};
 use super::state::{Owner, Slice};
 use crate::model::id::Task;
@@ -56,8 +56,8 @@ impl Past {
     }
 
     /// Sums up the last slices, which complete a block.
-    fn newest_block(&self) -> Block {
-        let mut block = Block::default();
+    fn newest_block(&self) -> SliceGroup {
+        let mut block = SliceGroup::default();
         for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {
             block.mixed |= !self.prepend_to(&mut block, index);
         }
@@ -65,7 +65,7 @@ impl Past {
     }
 
     /// Adds a slice to a block that begins with the next one, if it may be summed up.
-    pub(super) fn prepend_to(&self, block: &mut Block, index: usize) -> bool {
+    pub(super) fn prepend_to(&self, block: &mut SliceGroup, index: usize) -> bool {
         let slice = &self.slices[index];
         let ns = slice.to_ns - self.start_ns(index);
         block.prepend_slice(self.forgotten + index, slice, ns)

@@ -14,7 +14,7 @@ const MAX_POLLS: usize = 32_768;
 
 /// How a poll came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
+pub struct QueuedPoll {
     /// When it began, ns.
     start_ns: u64,
     /// When its task was queued, ns.
@@ -28,7 +28,7 @@ pub struct Queued {
 /// The newest polls whose tasks were seen to be queued, in the order of their starts.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    polls: VecDeque<Queued>,
+    polls: VecDeque<QueuedPoll>,
     /// Of those that began before this, some were forgotten, ns.
     remembered_from_ns: u64,
 }
@@ -41,7 +41,7 @@ impl Queue {
         {
             self.remembered_from_ns = oldest.start_ns.saturating_add(1);
         }
-        self.polls.push_back(Queued {
+        self.polls.push_back(QueuedPoll {
             start_ns,
             at_ns,
             tid,
@@ -50,7 +50,7 @@ impl Queue {
     }
 
     /// How the poll that thread `tid` began at just this time came about.
-    pub(super) fn of(&self, tid: Tid, start_ns: u64) -> Option<Queued> {
+    pub(super) fn of(&self, tid: Tid, start_ns: u64) -> Option<QueuedPoll> {
         let from = self.polls.partition_point(|poll| poll.start_ns < start_ns);
         let then = self.polls.range(from..);
         let mut then = then.take_while(|poll| poll.start_ns == start_ns);
@@ -73,7 +73,7 @@ impl Threads {
 
     /// How the poll that a thread began at just this time came about, where that was recorded.
     #[must_use]
-    pub fn queued(&self, tid: Tid, start_ns: u64) -> Option<Queued> {
+    pub fn queued(&self, tid: Tid, start_ns: u64) -> Option<QueuedPoll> {
         let queued = self.queue.of(tid, start_ns);
         if queued.is_none() && start_ns < self.queue.remembered_from_ns {
             self.full.count(Table::QueuedPolls, 1);

@@ -13,7 +13,7 @@ use crate::model::id::{Pid, Tid};
 /// CPUs three seconds.
 const MAX_SAMPLES: usize = 32_768;
 
-/// Different functions that are kept apart in one interval; one more makes it no clearer.
+/// Different functions that are kept apart in one interval, the first; one more makes it no clearer.
 const MAX_FUNCTIONS: usize = 64;
 
 /// A function is named that was seen running for at least this part of an interval: less may have been its end only.
@@ -37,7 +37,7 @@ pub struct Samples {
     together: usize,
     /// Of the time before this, samples were forgotten, ns.
     remembered_from_ns: u64,
-    /// What was asked for and is not remembered.
+    /// What was asked for and is not remembered, or not told apart.
     pub full: Full,
 }
 
@@ -114,6 +114,7 @@ impl Samples {
             .range(row.len() - later..)
             .take_while(|sample| sample.at_ns < to_ns);
         let mut sums: Vec<(&Option<Arc<str>>, u64)> = Vec::new();
+        let mut has_more = false;
         for sample in seen.filter(|sample| sample.pid == pid) {
             if let Some((_, sum_ns)) = sums
                 .iter_mut()
@@ -122,8 +123,11 @@ impl Samples {
                 *sum_ns = sum_ns.saturating_add(sample.stands_for_ns);
             } else if sums.len() < MAX_FUNCTIONS {
                 sums.push((&sample.function, sample.stands_for_ns));
+            } else {
+                has_more = true;
             }
         }
+        self.full.count(Table::Samples, has_more.into());
         // Of functions seen equally much the one that was seen first.
         let (function, sum_ns) = sums.into_iter().rev().max_by_key(|(_, sum_ns)| *sum_ns)?;
         let least_ns = to_ns.saturating_sub(from_ns) / LEAST_PART;
@@ -228,6 +232,19 @@ mod tests {
             function(samples.most_seen(PID, TID, 0, 40)).as_deref(),
             Some("app::sort")
         );
+    }
+
+    #[test]
+    fn that_an_interval_has_more_functions_than_are_told_apart_is_counted() {
+        let mut samples = seen(&[]);
+        for number in 1..=MAX_FUNCTIONS as u32 + 1 {
+            samples.named(&event::Function::new(0, number, &format!("app::f{number}")));
+            samples.add(&sample(TID, number.into(), number));
+        }
+        let _ = samples.most_seen(PID, TID, 0, MAX_FUNCTIONS as u64 + 1);
+        assert_eq!(samples.full, Full::default());
+        let _ = samples.most_seen(PID, TID, 0, MAX_FUNCTIONS as u64 + 2);
+        assert_eq!(samples.full.counts().collect::<Vec<_>>(), [(Table::Samples, 1)]);
     }
 
     #[test]

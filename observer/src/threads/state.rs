@@ -205,5 +205,5 @@ pub struct Operation {
     /// Fault counters of the thread.
     pub faults: (u32, u32),
     /// Runtime task of the thread, as recorded.
-    pub task: u64,
+    pub task: Task,
 }

@@ -3,8 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use crate::model::full::{Full, Table};
-use crate::model::id::{Pid, RequestId, Task};
-use crate::runtime::tokio::{Ids, Known};
+use crate::model::id::{Pid, RequestId, Task, TaskId};
+use crate::runtime::tokio::{Ids, KnownTask};
 
 /// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
 const MAX_TASKS: usize = 32_768;
@@ -39,9 +39,9 @@ impl TaskFacts {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     /// Those seen lately.
-    recent: FxHashMap<(Pid, u64), Work>,
+    recent: FxHashMap<(Pid, TaskId), Work>,
     /// Those seen before.
-    older: FxHashMap<(Pid, u64), Work>,
+    older: FxHashMap<(Pid, TaskId), Work>,
     /// By process.
     ids: FxHashMap<Pid, Ids>,
     /// Tasks that were forgotten before they had answered what they read. Of others nothing more is asked, as a rule.
@@ -49,14 +49,14 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    fn get(&self, pid: Pid, id: u64) -> Option<Work> {
+    fn get(&self, pid: Pid, id: TaskId) -> Option<Work> {
         let found = self.recent.get(&(pid, id));
         found.or_else(|| self.older.get(&(pid, id))).copied()
     }
 
-    fn remember(&mut self, pid: Pid, id: u64, work: Work) {
+    fn remember(&mut self, pid: Pid, id: TaskId, work: Work) {
         if self.recent.len() >= MAX_TASKS / 2 {
-            let serves = |(id, work): &(&(Pid, u64), &Work)| {
+            let serves = |(id, work): &(&(Pid, TaskId), &Work)| {
                 work.by_identity && !work.answered && !self.recent.contains_key(*id)
             };
             let serving = self.older.iter().filter(serves).count();
@@ -108,9 +108,9 @@ impl Tasks {
     }
 
     /// What is known of a task in which a thread waits.
-    pub(super) fn known(&self, pid: Pid, task: Task) -> Known {
+    pub(super) fn known(&self, pid: Pid, task: Task) -> KnownTask {
         let ids = self.ids.get(&pid).copied().unwrap_or_default();
-        Known {
+        KnownTask {
             serves: self.serves(pid, task).is_some(),
             is_older_than_servers: task.id().is_some_and(|id| ids.is_older_than_servers(id)),
         }

@@ -2,13 +2,13 @@
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
-use super::facts::Facts;
+use super::facts::ThreadFacts;
 use super::judgement::{Before, Belief, Moment, Observation, Verdict};
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::runtime::tokio::{self, Identity, Role};
+use crate::runtime::tokio::{self, Identity, RuntimeRole};
 use crate::syscall::{self, Wait};
 
 /// One thread.
@@ -26,11 +26,11 @@ pub struct Thread {
     pub(super) serves: bool,
     /// Descriptor of the `epoll` at which it waits for events.
     event_loop: Option<u32>,
-    pub(super) facts: Facts,
+    pub(super) facts: ThreadFacts,
     pub(super) belief: Belief,
     pub(super) identity: Identity,
     pub(super) metering: Metering,
-    pub(super) role: Role,
+    pub(super) role: RuntimeRole,
 }
 
 impl Thread {
@@ -43,11 +43,11 @@ impl Thread {
             exits_ns: None,
             serves: false,
             event_loop: None,
-            facts: Facts::new(lost_until_ns),
+            facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
             identity: Identity::default(),
             metering: Metering::default(),
-            role: Role::default(),
+            role: RuntimeRole::default(),
         }
     }
 
@@ -223,7 +223,7 @@ impl Thread {
 
     /// It became another program.
     pub(super) fn forget_role(&mut self) {
-        self.role = Role::default();
+        self.role = RuntimeRole::default();
         self.event_loop = None;
     }
 
@@ -336,7 +336,7 @@ impl Thread {
             }
             Direction::Out => Began::Plain,
         };
-        let observed = Observation::Operates(operation, self.identity.task(Task::new(operation.task)));
+        let observed = Observation::Operates(operation, self.identity.task(operation.task));
         self.observe(operation.at_ns, observed, began, Some(operation.faults));
         self.metering.free = false;
         if receives && !operation.outbound {

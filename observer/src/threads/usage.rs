@@ -2,7 +2,7 @@
 
 use super::state::{Owner, Slice, State};
 use crate::model::id::Task;
-use crate::runtime::tokio::Counted;
+use crate::runtime::tokio::JobCounts;
 
 /// What a worker did since it was asked last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Usage {
     /// What kept it longest.
     pub longest: Option<Longest>,
     /// Its jobs, if it is a thread of the blocking pool.
-    pub jobs: Option<Counted>,
+    pub jobs: Option<JobCounts>,
 }
 
 /// What kept a worker from other tasks.

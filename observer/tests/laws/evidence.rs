@@ -107,7 +107,7 @@ impl Truth {
             if let Some(culprit) = &span.culprit
                 && let Some(task) = culprit.task
             {
-                let seen = self.tasks.contains(&(culprit.tid.0, task));
+                let seen = self.tasks.contains(&(culprit.tid.0, task.0));
                 prop_assert!(seen, "never seen in its task: {span:?}");
             }
         }

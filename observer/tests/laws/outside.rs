@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use observer::event::Event;
 use observer::model::cause::Cause;
-use observer::model::id::Task;
+use observer::model::id::{Task, TaskId};
 use observer::model::request::{Request, Span};
 use observer_common::{SwitchOut, flags};
 use syscalls::Sysno;
@@ -25,7 +25,7 @@ pub(crate) struct Outside {
     timers: Vec<Timer>,
     /// For which connections' requests a thread can have been woken, through however many others, and a task can work.
     by_thread: HashMap<u32, HashSet<u64>>,
-    by_task: HashMap<u64, HashSet<u64>>,
+    by_task: HashMap<TaskId, HashSet<u64>>,
     /// Sends that found no room: connection, and when.
     stalled: Vec<(u64, u64)>,
     /// Sends that left bytes with TCP: connection, and when.

@@ -196,7 +196,11 @@ pub(crate) fn charged_us(request: &Request, cause: Cause) -> u64 {
 pub(crate) fn culprits(request: &Request, cause: Cause) -> Vec<Option<u64>> {
     let spans = request.timeline.iter().filter(|span| span.cause == cause);
     spans
-        .filter_map(|span| span.culprit.as_ref().map(|culprit| culprit.task))
+        .filter_map(|span| {
+            span.culprit
+                .as_ref()
+                .map(|culprit| culprit.task.map(|task| task.0))
+        })
         .collect()
 }
 /// A record of the second worker.

@@ -6,6 +6,9 @@
 use super::Finding;
 use super::catalog::Catalog;
 
+/// Endings of what is a file, also where its folder is not named.
+const FILES: &[&str] = &["md", "rec", "rs", "sh", "toml"];
+
 /// Languages of fenced blocks that hold commands.
 const SHELLS: &[&str] = &["", "sh", "bash", "shell", "console"];
 
@@ -63,6 +66,37 @@ pub(super) fn links_lead_somewhere(text: &str, exists: impl Fn(&str) -> bool) ->
         }));
     }
     findings
+}
+
+/// Every path between backticks is there: what has a slash, or the ending of a file. `exists` is asked for each as it is
+/// written, without a slash at its end.
+pub(super) fn paths_exist(text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut fenced = false;
+    for (index, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        let spans = line
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|span| !fenced && is_path(span));
+        let missing = spans.filter(|span| !exists(span.trim_end_matches('/')));
+        findings.extend(missing.map(|path| Finding {
+            line: index + 1,
+            message: format!("`{path}` is no file or folder"),
+        }));
+    }
+    findings
+}
+
+fn is_path(span: &str) -> bool {
+    let of_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let has_ending = span
+        .rsplit_once('.')
+        .is_some_and(|(name, ending)| !name.is_empty() && FILES.contains(&ending));
+    span.chars().all(of_path) && !span.starts_with('/') && (span.contains('/') || has_ending)
 }
 
 /// What follows the program's name, if it is this program that the words start.
@@ -162,6 +196,20 @@ mod tests {
             findings.iter().map(|finding| finding.line).collect::<Vec<_>>(),
             [2]
         );
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_found_wherever_it_is_between_backticks() {
+        let text = "`here/`, `gone/` and gone/\n| `a/here.rs` | `gone.rs`, `a/gone` |\n```text\n`gone/`\n```\n`also/gone.md`\n";
+        let findings = paths_exist(text, |path| ["here", "a/here.rs"].contains(&path));
+        let lines: Vec<_> = findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [1, 2, 2, 6]);
+    }
+
+    #[test]
+    fn names_code_and_commands_are_no_paths() {
+        let text = "`merge` `flags::WATCHED` `*(a / b)` `cargo xtask lab` `observer doctor > a/b` `/proc/self` `1.5` `.rs`\n";
+        assert_eq!(paths_exist(text, |_| false), []);
     }
 
     #[test]

@@ -38,10 +38,11 @@ const TEXT: &[&str] = &["rs", "md", "toml", "py", "sh", "yml", "yaml"];
 pub(crate) fn run(_: &Arguments) -> Result<()> {
     let catalogs = catalogs()?;
     let mut count = 0;
-    for path in files(workspace::root())? {
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let shown = path.strip_prefix(workspace::root()).unwrap_or(&path);
-        for finding in check(shown, &text, &catalogs) {
+    let tree = Tree(files(workspace::root())?);
+    for path in tree.0.iter().filter(|path| is_text(path)) {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let shown = path.strip_prefix(workspace::root()).unwrap_or(path);
+        for finding in check(shown, &text, &catalogs, &tree) {
             crate::print(&format!(
                 "{}:{}: {}",
                 shown.display(),
@@ -58,7 +59,7 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
+fn check(path: &Path, text: &str, catalogs: &[Catalog], tree: &Tree) -> Vec<Finding> {
     let mut findings = source::whitespace(text);
     if path.extension().is_some_and(|ending| ending == "md") {
         findings.extend(documents::prose_fits(text));
@@ -66,6 +67,9 @@ fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
         findings.extend(documents::links_lead_somewhere(text, |file| {
             directory.join(file).exists()
         }));
+    }
+    if path == Path::new("ARCHITECTURE.md") {
+        findings.extend(documents::paths_exist(text, |path| tree.has(path)));
     }
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("rs") => {
@@ -81,6 +85,23 @@ fn check(path: &Path, text: &str, catalogs: &[Catalog]) -> Vec<Finding> {
         _ => {}
     }
     findings
+}
+
+/// Every file of the project.
+struct Tree(Vec<PathBuf>);
+
+impl Tree {
+    /// Whether there is such a file or folder. The folders that it is in may be left out, as may the ending of Rust.
+    fn has(&self, path: &str) -> bool {
+        let root = workspace::root();
+        let inside = self.0.iter().filter_map(|file| file.strip_prefix(root).ok());
+        let mut named = inside.flat_map(|file| {
+            let module = file.extension().is_some_and(|ending| ending == "rs");
+            let module = module.then(|| file.with_extension(""));
+            file.ancestors().map(Path::to_owned).chain(module)
+        });
+        named.any(|named| named.ends_with(path))
+    }
 }
 
 /// What can be typed: the commands of this program, and those of `observer` where it is built.
@@ -122,7 +143,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
             .unwrap_or_default();
         if path.is_dir() && !path.is_symlink() && !SKIPPED.contains(&name) {
             found.extend(files(&path)?);
-        } else if path.is_file() && is_text(&path) {
+        } else if path.is_file() {
             found.push(path);
         }
     }
@@ -139,18 +160,31 @@ fn is_text(path: &Path) -> bool {
 mod tests {
     use super::*;
 
+    const NO_FILES: Tree = Tree(Vec::new());
+
+    #[test]
+    fn the_map_names_files_and_folders_that_are_there() {
+        let tree = Tree(vec![workspace::root().join("observer/src/source/merge.rs")]);
+        let text = "`observer/src/source/` `source/merge.rs` `source/merge` `merge.rs`\n\
+                    `observer/source` `erge.rs` `merge/source`\n";
+        let findings = check(Path::new("ARCHITECTURE.md"), text, &[], &tree);
+        let lines: Vec<_> = findings.iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [2, 2, 2]);
+        assert_eq!(check(Path::new("README.md"), text, &[], &tree), []);
+    }
+
     #[test]
     fn rules_for_rust_are_not_applied_to_other_files() {
         let text = "unsafe { }\n";
-        assert!(!check(Path::new("a.rs"), text, &[]).is_empty());
-        assert_eq!(check(Path::new("a.md"), text, &[]), []);
+        assert!(!check(Path::new("a.rs"), text, &[], &NO_FILES).is_empty());
+        assert_eq!(check(Path::new("a.md"), text, &[], &NO_FILES), []);
     }
 
     #[test]
     fn a_change_log_may_name_commands_that_are_gone() {
         let catalogs = [Catalog::made_up(&["cargo", "xtask"], "build", "--debug")];
         let text = "Removed `cargo xtask gone`.\n";
-        assert_eq!(check(Path::new("README.md"), text, &catalogs).len(), 1);
-        assert_eq!(check(Path::new("CHANGELOG.md"), text, &catalogs), []);
+        assert_eq!(check(Path::new("README.md"), text, &catalogs, &NO_FILES).len(), 1);
+        assert_eq!(check(Path::new("CHANGELOG.md"), text, &catalogs, &NO_FILES), []);
     }
 }

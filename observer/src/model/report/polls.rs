@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::id::{Pid, Tid};
+use crate::model::id::{Pid, TaskId, Tid};
 
 /// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,7 +44,7 @@ pub struct LongPoll {
     pub tid: Tid,
     /// The runtime's id of the task, where proved.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<u64>,
+    pub task: Option<TaskId>,
     /// When it began, ns since the Unix epoch.
     pub start_unix_ns: u64,
     /// How long it took, ns.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::id::{Pid, Tid};
+use crate::model::id::{Pid, TaskId, Tid};
 
 /// Memory of one process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -81,7 +81,7 @@ pub struct LongestTurn {
     pub dur_ns: u64,
     /// The runtime task that did it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub task: Option<u64>,
+    pub task: Option<TaskId>,
     /// The request that this served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,

@@ -8,8 +8,8 @@ use crate::model::id::Pid;
 const MAX_NAMES: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    names: BTreeMap<Pid, Name>,
+pub(super) struct ProcessNames {
+    names: BTreeMap<Pid, ProcessName>,
     /// Those that may make room, by the order in which they came to that.
     may_go: BTreeMap<u64, Pid>,
     next: u64,
@@ -21,13 +21,13 @@ pub(super) struct Names {
 }
 
 #[derive(Debug)]
-struct Name {
+struct ProcessName {
     comm: String,
     /// Its place among those that may make room: its process ended, and few requests are still to come.
     may_go: Option<u64>,
 }
 
-impl Names {
+impl ProcessNames {
     /// Process `pid` is called so from now on. Where there is no room, the one that ended first makes some.
     pub(super) fn add(&mut self, pid: Pid, comm: &str) {
         if self.names.len() >= MAX_NAMES && !self.names.contains_key(&pid) {
@@ -37,7 +37,7 @@ impl Names {
             };
             self.names.remove(&ended);
         }
-        let name = Name {
+        let name = ProcessName {
             comm: comm.to_owned(),
             may_go: None,
         };
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn who_ended_makes_room_and_who_lives_keeps_its_name() {
-        let mut names = Names::default();
+        let mut names = ProcessNames::default();
         names.add(Pid(1), "master");
         for pid in 2..=3 * MAX_NAMES as u32 {
             names.add(Pid(pid), "child");
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_name_that_nobody_gave_is_not_missed() {
-        let mut names = Names::default();
+        let mut names = ProcessNames::default();
         names.add(Pid(1), "server");
         assert_eq!(names.of(Pid(2)), None);
         assert_eq!(names.nameless_in_run(), 0);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn where_nobody_ended_a_name_finds_no_room_and_that_is_counted() {
-        let mut names = Names::default();
+        let mut names = ProcessNames::default();
         for pid in 0..=MAX_NAMES as u32 {
             names.add(Pid(pid), "server");
         }

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use crate::model::cause::{Budget, Cause};
-use crate::model::id::{ConnId, Pid, Tid};
+use crate::model::id::{ConnId, Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::request::{Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
 use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
 
 #[derive(Serialize)]
-pub(super) struct RequestLine<'a> {
+pub(super) struct RequestView<'a> {
     v: u32,
     r#type: &'static str,
     pid: Pid,
@@ -22,7 +22,7 @@ pub(super) struct RequestLine<'a> {
     comm: Option<&'a str>,
     conn: ConnView,
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<u64>,
+    task: Option<TaskId>,
     #[serde(skip_serializing_if = "is_http1")]
     protocol: Protocol,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +125,7 @@ struct CulpritView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<u64>,
+    task: Option<TaskId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ struct CulpritView<'a> {
     function: Option<&'a str>,
 }
 
-impl<'a> RequestLine<'a> {
+impl<'a> RequestView<'a> {
     pub(super) fn new(
         request: &'a Request,
         why: Why,

@@ -2,7 +2,7 @@
 
 use super::{PID, SECOND_NS};
 use crate::model::cause::{Budget, Cause};
-use crate::model::id::{ConnId, Pid, Tid};
+use crate::model::id::{ConnId, Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::request::{Confidence, Conn, Culprit, Detail, Faults, Figures, Http, Request, Rss, Span};
 
@@ -58,7 +58,7 @@ pub(in crate::output) fn blocked(nth: u64) -> Request {
             peer: Some(([127, 0, 0, 1], 51212).into()),
             nth,
         },
-        task: Some(52),
+        task: Some(TaskId(52)),
         http: Some(Http {
             method: "GET".into(),
             target: "/work".into(),
@@ -73,7 +73,7 @@ fn blocking() -> Culprit {
         pid: PID,
         tid: Tid(4124),
         comm: Some("axum-srv".into()),
-        task: Some(31),
+        task: Some(TaskId(31)),
         request: Some("GET /blocking".into()),
         syscall: Some("clock_nanosleep"),
         object: None,

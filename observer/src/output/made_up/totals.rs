@@ -2,7 +2,7 @@
 
 use super::PID;
 use crate::model::cause::{Budget, Cause};
-use crate::model::id::{Pid, Tid};
+use crate::model::id::{Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, LongestTurn, OwnCost, PathTotals,
@@ -243,7 +243,7 @@ fn workers() -> ProcessWorkers {
             WorkerTotals {
                 longest: Some(LongestTurn {
                     dur_ns: 30_800_000,
-                    task: Some(31),
+                    task: Some(TaskId(31)),
                     request: Some("GET /blocking".to_owned()),
                     syscall: Some("clock_nanosleep"),
                 }),

@@ -25,14 +25,14 @@ pub(super) const fn colour(colour: AnsiColor) -> Style {
 }
 
 #[derive(Clone, Debug)]
-struct Piece {
+struct StyledText {
     safe: String,
     style: Style,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line {
-    pieces: Vec<Piece>,
+    pieces: Vec<StyledText>,
 }
 
 impl Line {
@@ -42,7 +42,7 @@ impl Line {
 
     /// Adds text as it is.
     pub(super) fn text(mut self, style: Style, text: &str) -> Self {
-        self.pieces.push(Piece {
+        self.pieces.push(StyledText {
             safe: escape(text).into_owned(),
             style,
         });
@@ -53,7 +53,7 @@ impl Line {
     pub(super) fn left(mut self, style: Style, width: usize, text: &str) -> Self {
         let mut safe = cut(&escape(text), width).into_owned();
         safe.extend(std::iter::repeat_n(' ', width.saturating_sub(columns(&safe))));
-        self.pieces.push(Piece { safe, style });
+        self.pieces.push(StyledText { safe, style });
         self
     }
 
@@ -63,7 +63,7 @@ impl Line {
         let text = cut(&text, width);
         let mut safe = " ".repeat(width.saturating_sub(columns(&text)));
         safe.push_str(&text);
-        self.pieces.push(Piece { safe, style });
+        self.pieces.push(StyledText { safe, style });
         self
     }
 
@@ -76,7 +76,7 @@ impl Line {
             .map(|piece| columns(&piece.safe))
             .sum::<usize>()
             <= width;
-        for Piece { safe, style } in &self.pieces {
+        for StyledText { safe, style } in &self.pieces {
             let taken = columns(safe);
             if fits || taken < left {
                 write_piece(safe, *style, in_colour, out);

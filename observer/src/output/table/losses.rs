@@ -8,36 +8,51 @@ use crate::output::words;
 /// Of a run at whose end so many requests had no answer.
 pub(super) fn line(run: &Totals, under_way: u64) -> Line {
     let figures = &run.figures;
-    let requests = (figures.incomplete, "requests incomplete");
-    let reasons = run.lost.iter().map(|&(reason, count)| (count, reason));
+    let requests = (figures.incomplete, "request incomplete", "requests incomplete");
+    let reasons = run.lost.iter().map(|&(reason, count)| (count, reason, reason));
     let losses = joined(std::iter::once(requests).chain(reasons));
     let line = if losses.is_empty() {
         Line::new().text(FAINT, "lost     nothing")
     } else {
         Line::new().text(ALARM, "LOST     ").text(PLAIN, &losses)
     };
-    let full = joined(run.full.iter().map(|&(table, count)| (count, table)));
+    let full = joined(run.full.iter().map(|&(table, count)| (count, table, table)));
     let line = if full.is_empty() {
         line
     } else {
         line.text(PLAIN, &format!("; full tables: {full}"))
     };
     let doubts = joined([
-        (figures.confidence.partial, "requests with gaps in the evidence"),
+        (
+            figures.confidence.partial,
+            "request with gaps in the evidence",
+            "requests with gaps in the evidence",
+        ),
         (
             figures.unsent,
+            "request of which it was not seen when TCP sent the last bytes",
             "requests of which it was not seen when TCP sent the last bytes",
         ),
-        (figures.clamped, "latencies outside 1 ns to 1 h"),
+        (
+            figures.clamped,
+            "latency outside 1 ns to 1 h",
+            "latencies outside 1 ns to 1 h",
+        ),
         (
             figures.begun_before,
+            "request begun before it was watched, not counted",
             "requests begun before they were watched, not counted",
         ),
         (
             figures.unknown_direction,
+            "connection of unknown direction, not followed",
             "connections of unknown direction, not followed",
         ),
-        (under_way, "requests without an answer at the end, not counted"),
+        (
+            under_way,
+            "request without an answer at the end, not counted",
+            "requests without an answer at the end, not counted",
+        ),
     ]);
     if doubts.is_empty() {
         line
@@ -46,11 +61,12 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
     }
 }
 
-fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str)>) -> String {
+/// Counts, each with what it is of: of one, and of several.
+fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str, &'a str)>) -> String {
     let words: Vec<_> = counts
         .into_iter()
-        .filter(|&(count, _)| count > 0)
-        .map(|(count, what)| format!("{} {what}", words::count(count)))
+        .filter(|&(count, ..)| count > 0)
+        .map(|(count, one, many)| words::counted(count, one, many))
         .collect();
     words.join(", ")
 }
@@ -94,6 +110,33 @@ mod tests {
         assert_eq!(
             plain(&[line(&run, 2)]),
             "lost     nothing; 3 requests with gaps in the evidence, 2 requests without an answer at the end, not counted\n"
+        );
+    }
+
+    #[test]
+    fn of_one_it_is_told_as_of_one() {
+        let confidence = ByConfidence {
+            partial: 1,
+            ..ByConfidence::default()
+        };
+        let run = Totals {
+            figures: ProcessFigures {
+                confidence,
+                incomplete: 1,
+                unsent: 1,
+                clamped: 1,
+                begun_before: 1,
+                unknown_direction: 1,
+                ..ProcessFigures::default()
+            },
+            ..Totals::default()
+        };
+        assert_eq!(
+            plain(&[line(&run, 1)]),
+            "LOST     1 request incomplete; 1 request with gaps in the evidence, \
+             1 request of which it was not seen when TCP sent the last bytes, 1 latency outside 1 ns to 1 h, \
+             1 request begun before it was watched, not counted, 1 connection of unknown direction, not followed, \
+             1 request without an answer at the end, not counted\n"
         );
     }
 

@@ -17,8 +17,10 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         .take(LISTED)
         .map(|memory| line(memory, name(memory.pid)))
         .collect();
-    if let Some(more) = run.memory.len().checked_sub(LISTED + 1) {
-        lines.push(Line::new().text(FAINT, &format!("         and {} processes more", more + 1)));
+    let more = run.memory.len().saturating_sub(LISTED) as u64;
+    if more > 0 {
+        let processes = words::counted(more, "process", "processes");
+        lines.push(Line::new().text(FAINT, &format!("         and {processes} more")));
     }
     lines
 }
@@ -31,14 +33,23 @@ fn line(memory: &ProcessMemory, name: Option<&str>) -> Line {
         minor_faults,
         major_faults,
     } = *memory;
+    // A process has some memory until it ends.
+    let (now, max) = match (rss_bytes, rss_max_bytes) {
+        (0, 0) => ("  ended".to_owned(), String::new()),
+        (0, max) => ("  ended".to_owned(), format!(", RSS max {}", words::bytes(max))),
+        (now, max) => (
+            format!("  RSS {}", words::bytes(now)),
+            format!(", max {}", words::bytes(max)),
+        ),
+    };
     Line::new()
         .text(STRONG, "memory   ")
         .text(
             PLAIN,
             &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
         )
-        .text(PLAIN, &format!("  RSS {}", words::bytes(rss_bytes)))
-        .text(FAINT, &format!(", max {}", words::bytes(rss_max_bytes)))
+        .text(PLAIN, &now)
+        .text(FAINT, &max)
         .text(PLAIN, &format!("; faults {} minor", words::count(minor_faults)))
         .text(PLAIN, &format!(", {} major", words::count(major_faults)))
 }
@@ -81,17 +92,31 @@ mod tests {
     }
 
     #[test]
+    fn of_a_process_that_ended_the_most_is_told_and_not_that_it_has_nothing_now() {
+        let mut run = made_up::figures(1);
+        run.memory[0].rss_bytes = 0;
+        assert_eq!(
+            plain(&lines(&run, |_| Some("axum-srv"))),
+            "memory   axum-srv (4120)  ended, RSS max 13.0 MiB; faults 120 minor, 2 major\n"
+        );
+        run.memory[0].rss_max_bytes = 0;
+        assert_eq!(
+            plain(&lines(&run, |_| Some("axum-srv"))),
+            "memory   axum-srv (4120)  ended; faults 120 minor, 2 major\n"
+        );
+    }
+
+    #[test]
     fn many_processes_take_few_lines() {
-        let memory = vec![ProcessMemory::default(); 9];
-        let text = plain(&lines(
-            &ProcessFigures {
-                memory,
+        for (processes, last) in [(9, "and 6 processes more"), (4, "and 1 process more")] {
+            let run = ProcessFigures {
+                memory: vec![ProcessMemory::default(); processes],
                 ..ProcessFigures::default()
-            },
-            |_| None,
-        ));
-        assert_eq!(text.lines().count(), LISTED + 1);
-        assert!(text.contains("and 6 processes more"), "{text}");
+            };
+            let text = plain(&lines(&run, |_| None));
+            assert_eq!(text.lines().count(), LISTED + 1);
+            assert!(text.contains(last), "{text}");
+        }
     }
 
     #[test]

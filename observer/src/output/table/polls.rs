@@ -50,7 +50,7 @@ fn poll(poll: &LongPoll) -> String {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::model::id::{Pid, Tid};
+    use crate::model::id::{Pid, TaskId, Tid};
 
     #[test]
     fn the_longest_polls_are_told_with_whose_they_were() {
@@ -72,7 +72,7 @@ mod tests {
             queue_p50_ns: Some(23_039),
             queue_p99_ns: Some(2_967_476),
             queue_max_ns: Some(30_100_210),
-            longest: vec![poll(Some(31), Some("GET /blocking")), poll(None, None)],
+            longest: vec![poll(Some(TaskId(31)), Some("GET /blocking")), poll(None, None)],
         };
         assert_eq!(
             plain(&lines(Some(&polls), 1_000_000_000)),

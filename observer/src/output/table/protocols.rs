@@ -28,7 +28,8 @@ fn beside(totals: &ProtocolTotals) -> Line {
         p50_ns,
         p99_ns,
     } = *totals;
-    let mut text = format!("{} {} turns", words::count(turns), protocol.name());
+    let of_one = if turns == 1 { "turn" } else { "turns" };
+    let mut text = format!("{} {} {of_one}", words::count(turns), protocol.name());
     for (name, time) in [("p50", p50_ns), ("p99", p99_ns)] {
         if let Some(ns) = time {
             text.push_str(&format!(", {name} {}", words::ns(ns)));
@@ -66,6 +67,14 @@ mod tests {
             "beside   4,983 http/2 turns, p50 210 µs, p99 9.80 ms  \
              requests share a connection: a turn is none of them\n"
         );
+    }
+
+    #[test]
+    fn one_turn_is_one() {
+        let mut run = made_up::figures(1);
+        run.other_protocols[0].turns = 1;
+        let text = plain(&lines(&run));
+        assert!(text.starts_with("beside   1 http/2 turn, p50"), "{text}");
     }
 
     #[test]

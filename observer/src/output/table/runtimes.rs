@@ -6,6 +6,7 @@ use super::line::{FAINT, Line, PLAIN, STRONG};
 use crate::model::id::Pid;
 use crate::model::runtime::Flavour;
 use crate::model::runtime::RuntimeLine;
+use crate::output::words;
 
 /// Most processes that get a line.
 const LISTED: usize = 3;
@@ -15,21 +16,36 @@ const REMEMBERED: usize = 1_024;
 
 /// The last line of each process.
 #[derive(Debug, Default)]
-pub(super) struct RuntimeLines(BTreeMap<Pid, RuntimeLine>);
+pub(super) struct RuntimeLines {
+    remembered: BTreeMap<Pid, RuntimeLine>,
+    /// There were others.
+    has_more: bool,
+}
 
 impl RuntimeLines {
     pub(super) fn add(&mut self, line: &RuntimeLine) {
-        if self.0.len() < REMEMBERED || self.0.contains_key(&line.pid) {
-            self.0.insert(line.pid, line.clone());
+        if self.remembered.len() < REMEMBERED || self.remembered.contains_key(&line.pid) {
+            self.remembered.insert(line.pid, line.clone());
+        } else {
+            self.has_more = true;
         }
     }
 
-    /// A line for each process of which something was seen; `name` tells what a process is called.
+    /// A line for each process of which something was seen, and how many get none; `name` tells what a process is called.
     pub(super) fn lines<'a>(&self, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
-        let seen = self.0.values().filter(|line| !line.runtimes.is_empty());
-        seen.take(LISTED)
+        let mut seen = self.remembered.values().filter(|line| !line.runtimes.is_empty());
+        let mut lines: Vec<_> = seen
+            .by_ref()
+            .take(LISTED)
             .map(|runtime| line(runtime, name(runtime.pid)))
-            .collect()
+            .collect();
+        let more = seen.count() as u64;
+        if more > 0 || self.has_more {
+            let processes = words::counted(more, "process", "processes");
+            let or_more = if self.has_more { ", at least" } else { "" };
+            lines.push(Line::new().text(FAINT, &format!("         and {processes} more{or_more}")));
+        }
+        lines
     }
 }
 
@@ -100,6 +116,34 @@ mod tests {
             pool_threads,
         });
         plain(&all.lines(|pid| (pid == Pid(7)).then_some("srv")))
+    }
+
+    #[test]
+    fn processes_that_get_no_line_are_counted() {
+        let line = |pid| RuntimeLine {
+            unix_ns: 1,
+            pid: Pid(pid),
+            name: "tokio".to_owned(),
+            version: None,
+            task_ids: true,
+            evidence: String::new(),
+            runtimes: vec![RuntimeAtWork {
+                flavour: None,
+                count: 1,
+                threads: Vec::new(),
+                evidence: String::new(),
+            }],
+            pool_threads: None,
+        };
+        let mut all = RuntimeLines::default();
+        let last = |all: &RuntimeLines| plain(&all.lines(|_| None)).lines().last().map(str::to_owned);
+        (0..=LISTED as u32).for_each(|pid| all.add(&line(pid)));
+        assert_eq!(last(&all).as_deref(), Some("         and 1 process more"));
+        (0..=REMEMBERED as u32).for_each(|pid| all.add(&line(pid)));
+        assert_eq!(
+            last(&all).as_deref(),
+            Some("         and 1,021 processes more, at least")
+        );
     }
 
     #[test]

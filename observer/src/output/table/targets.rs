@@ -33,13 +33,14 @@ pub(super) fn lines(run: &Totals, length_ns: u64, most: usize) -> Vec<Line> {
     ];
     lines.extend(targets.iter().take(most).map(|target| line(target, length_ns)));
     if let Some(more) = targets.len().checked_sub(most).filter(|more| *more > 0) {
-        lines.push(Line::new().text(FAINT, &format!("  and {more} targets more")));
+        let targets = words::counted(more as u64, "target", "targets");
+        lines.push(Line::new().text(FAINT, &format!("  and {targets} more")));
     }
     if run.targets_other > 0 {
-        let requests = words::count(run.targets_other);
+        let requests = words::counted(run.targets_other, "request", "requests");
         lines.push(Line::new().text(
             FAINT,
-            &format!("  and {requests} requests of targets that are not told apart"),
+            &format!("  and {requests} of targets that are not told apart"),
         ));
     }
     lines
@@ -138,7 +139,13 @@ mod tests {
         run.targets_other = 7;
         let text = plain(&lines(&run, SECOND_NS, 1));
         assert!(
-            text.ends_with("  and 1 targets more\n  and 7 requests of targets that are not told apart\n"),
+            text.ends_with("  and 1 target more\n  and 7 requests of targets that are not told apart\n"),
+            "{text}"
+        );
+        run.targets_other = 1;
+        let text = plain(&lines(&run, SECOND_NS, 0));
+        assert!(
+            text.ends_with("  and 2 targets more\n  and 1 request of targets that are not told apart\n"),
             "{text}"
         );
     }

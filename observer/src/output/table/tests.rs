@@ -22,14 +22,14 @@ const TERMINAL: Style = Style {
     size: SIZE,
 };
 
-fn written(style: Style, feed: impl FnOnce(&mut Table<&mut Vec<u8>>)) -> String {
+fn written(style: Style, feed: impl FnOnce(&mut TableSink<&mut Vec<u8>>)) -> String {
     let mut bytes = Vec::new();
-    feed(&mut Table::new(&mut bytes, style));
+    feed(&mut TableSink::new(&mut bytes, style));
     String::from_utf8(bytes).unwrap()
 }
 
 /// A run with all that a table can show.
-fn whole_run(table: &mut Table<&mut Vec<u8>>) {
+fn whole_run(table: &mut TableSink<&mut Vec<u8>>) {
     table.header(&made_up::header()).unwrap();
     for nth in 1..=20 {
         table
@@ -262,7 +262,7 @@ fn of_a_recording_only_the_last_table_is_shown() {
 #[test]
 fn it_follows_the_size_of_the_terminal() {
     let mut bytes = Vec::new();
-    let mut table = Table::new(&mut bytes, TERMINAL).with_size(|| Some(Size { width: 30, height: 6 }));
+    let mut table = TableSink::new(&mut bytes, TERMINAL).with_size(|| Some(Size { width: 30, height: 6 }));
     table.header(&made_up::header()).unwrap();
     table.window(&made_up::window()).unwrap();
     let text = String::from_utf8(bytes).unwrap();

@@ -126,7 +126,7 @@ const fn held_by(by: HeldBy) -> &'static str {
 /// Threads of the same process tend to have one name: it says something of others only.
 fn who(culprit: &Culprit, pid: Pid) -> String {
     match &culprit.comm {
-        _ if culprit.tid == Tid::NONE => "an idle CPU".to_owned(),
+        _ if culprit.tid == Tid::IDLE => "an idle CPU".to_owned(),
         Some(comm) if culprit.pid != pid => format!("tid {} ({comm})", culprit.tid),
         _ => match culprit.task {
             Some(task) => format!("task {task}"),

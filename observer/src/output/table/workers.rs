@@ -19,6 +19,11 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         .take(PROCESSES_LISTED)
         .map(|process| line(process, name(process.pid)))
         .collect();
+    let more = run.workers.len().saturating_sub(PROCESSES_LISTED) as u64;
+    if more > 0 {
+        let processes = words::counted(more, "process", "processes");
+        lines.push(Line::new().text(FAINT, &format!("         and {processes} more")));
+    }
     if let Some(diagnosis) = &run.diagnosis {
         lines.push(Line::new().text(STRONG, "finding  ").text(PLAIN, &diagnosis.text));
     }
@@ -56,7 +61,8 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
             &format!("; none free for waiting requests {}", words::ns(*none_free_ns)),
         );
     if let Some(pool) = pool {
-        let of_jobs = format!("{} of {} jobs queued", pool.queued, pool.jobs);
+        let jobs = if pool.jobs == 1 { "job" } else { "jobs" };
+        let of_jobs = format!("{} of {} {jobs} queued", pool.queued, pool.jobs);
         line = line.text(
             PLAIN,
             &format!(
@@ -116,5 +122,24 @@ mod tests {
              pool 3 busy 25 % or more, 2 of 400 jobs queued; longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
              finding  workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep\n"
         );
+    }
+
+    #[test]
+    fn processes_that_get_no_line_are_counted() {
+        let mut run = made_up::figures(1);
+        run.workers = vec![run.workers[0].clone(); PROCESSES_LISTED + 2];
+        let text = plain(&lines(&run, |_| None));
+        let rows: Vec<_> = text.lines().collect();
+        assert_eq!(rows[PROCESSES_LISTED], "         and 2 processes more");
+        assert!(rows[PROCESSES_LISTED + 1].starts_with("finding"), "{text}");
+    }
+
+    #[test]
+    fn one_job_is_one() {
+        let mut run = made_up::figures(1);
+        let pool = run.workers[0].pool.as_mut().unwrap();
+        (pool.jobs, pool.queued) = (1, 0);
+        let text = plain(&lines(&run, |_| None));
+        assert!(text.contains("or more, 0 of 1 job queued;"), "{text}");
     }
 }

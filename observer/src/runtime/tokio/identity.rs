@@ -15,7 +15,7 @@ pub(crate) struct Identity {
 
 /// What is known of a task.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownTask {
     /// It serves a client.
     pub(crate) serves: bool,
     /// It was begun before all that were seen to do so.
@@ -40,7 +40,7 @@ impl Identity {
 
     /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex: the
     /// thread waits with this stamp, of which this is `known`, and was seen in `before` last.
-    pub(crate) fn learn(&mut self, stamp: Task, wait: Wait, before: Task, known: impl FnOnce() -> Known) {
+    pub(crate) fn learn(&mut self, stamp: Task, wait: Wait, before: Task, known: impl FnOnce() -> KnownTask) {
         let is_worker = match wait {
             Wait::EventLoop { .. } => true,
             Wait::Park { .. } if stamp == Task::NONE => true,

@@ -8,10 +8,10 @@ mod reported;
 mod roles;
 mod workers;
 
-pub(crate) use identity::{Identity, Known, wait_in};
+pub(crate) use identity::{Identity, KnownTask, wait_in};
 pub(crate) use ids::Ids;
 pub(crate) use reported::Reported;
-pub use roles::Counted;
-pub(crate) use roles::Role;
-pub use workers::{Roles, Workers};
+pub use roles::JobCounts;
+pub(crate) use roles::RuntimeRole;
+pub use workers::{Roles, RuntimeWorkers};
 pub(crate) use workers::{ThreadRole, by_process};

@@ -33,7 +33,7 @@ struct Open {
 
 /// How far the ids of a process's tasks are proved.
 #[derive(Clone, Copy, Debug, Default)]
-enum Proof {
+enum IdProof {
     #[default]
     Nothing,
     /// One task was polled and named by its thread.
@@ -47,7 +47,7 @@ enum Proof {
 pub struct Polls {
     /// The outermost first.
     open: FxHashMap<Tid, Vec<Open>>,
-    proofs: FxHashMap<Pid, Proof>,
+    proofs: FxHashMap<Pid, IdProof>,
     hits: u64,
     /// Polls that were forgotten or are not followed.
     pub full: Full,
@@ -116,9 +116,9 @@ impl Polls {
         };
         let proof = self.proofs.entry(pid).or_default();
         *proof = match *proof {
-            _ if polled.task != task => Proof::Nothing,
-            Proof::Nothing => Proof::One(task),
-            Proof::One(first) if first != task => Proof::Proved,
+            _ if polled.task != task => IdProof::Nothing,
+            IdProof::Nothing => IdProof::One(task),
+            IdProof::One(first) if first != task => IdProof::Proved,
             proof => proof,
         };
     }
@@ -149,7 +149,7 @@ impl Polls {
 
     fn proved(&self, pid: Pid, task: Task) -> Task {
         match self.proofs.get(&pid) {
-            Some(Proof::Proved) => task,
+            Some(IdProof::Proved) => task,
             _ => Task::UNKNOWN,
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::workers::{Roles, Workers};
+use super::workers::{Roles, RuntimeWorkers};
 use crate::model::id::Pid;
 use crate::model::runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
 
@@ -68,8 +68,8 @@ impl Reported {
 }
 
 fn is_more(now: &Roles, reported: &Roles) -> bool {
-    let is_news = |runtime: &Workers| {
-        let same = |before: &&Workers| before.events_fd == runtime.events_fd;
+    let is_news = |runtime: &RuntimeWorkers| {
+        let same = |before: &&RuntimeWorkers| before.events_fd == runtime.events_fd;
         reported.runtimes.iter().find(same).is_none_or(|before| {
             before.flavour != runtime.flavour
                 || runtime
@@ -81,8 +81,8 @@ fn is_more(now: &Roles, reported: &Roles) -> bool {
     now.pool > reported.pool || now.runtimes.iter().any(is_news)
 }
 
-fn at_work(runtime: &Workers) -> RuntimeAtWork {
-    let Workers {
+fn at_work(runtime: &RuntimeWorkers) -> RuntimeAtWork {
+    let RuntimeWorkers {
         events_fd,
         flavour,
         by_handle,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn roles(tids: &[u32], pool: u64) -> BTreeMap<Pid, Roles> {
-        let workers = Workers {
+        let workers = RuntimeWorkers {
             events_fd: 4,
             flavour: Some(Flavour::MultiThread),
             by_handle: true,

@@ -10,7 +10,7 @@ use crate::syscall::{self, Wait};
 
 /// What one thread is.
 #[derive(Debug, Default)]
-pub(crate) struct Role {
+pub(crate) struct RuntimeRole {
     /// Where it waited for events last.
     waits: Option<EventSource>,
     /// It has run another task since it first waited there.
@@ -41,19 +41,19 @@ struct Jobs {
     /// A task came back after another one. A job is run once, to its end.
     came_back: bool,
     /// Since this was asked last.
-    counted: Counted,
+    counted: JobCounts,
 }
 
 /// How many jobs a thread was seen to begin. Those that never leave their CPU are not seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct JobCounts {
     /// All of them.
     pub begun: u64,
     /// Those that began right where another one had ended: they had waited for the thread.
     pub queued: u64,
 }
 
-impl Role {
+impl RuntimeRole {
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
     pub(crate) fn left(&mut self, event: &SwitchOut, wait: Wait) {
         let task = Task::new(event.task);
@@ -120,7 +120,7 @@ impl Role {
     }
 
     /// Its jobs since this was asked last.
-    pub(crate) fn take_jobs(&mut self) -> Counted {
+    pub(crate) fn take_jobs(&mut self) -> JobCounts {
         std::mem::take(&mut self.jobs.counted)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::roles::{EventSource, Role};
+use super::roles::{EventSource, RuntimeRole};
 use crate::model::id::{Pid, Tid};
 use crate::model::runtime::Flavour;
 
@@ -11,14 +11,14 @@ use crate::model::runtime::Flavour;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
     /// The runtimes that were seen at work, in no particular order.
-    pub runtimes: Vec<Workers>,
+    pub runtimes: Vec<RuntimeWorkers>,
     /// How many threads ran jobs that no scheduler runs.
     pub pool: u64,
 }
 
 /// The workers of one runtime: those that wait for events at the same descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workers {
+pub struct RuntimeWorkers {
     /// That descriptor.
     pub events_fd: u32,
     /// Its kind, if that is certain.
@@ -38,7 +38,7 @@ pub(crate) struct ThreadRole<'a> {
     pub(crate) pid: Pid,
     /// Its name, where known.
     pub(crate) comm: Option<&'a Arc<str>>,
-    pub(crate) role: &'a Role,
+    pub(crate) role: &'a RuntimeRole,
     /// It runs jobs, and nothing else is known of it.
     pub(crate) is_of_pool: bool,
 }
@@ -75,10 +75,10 @@ pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> B
 
 impl Roles {
     /// Those that wait for events at this descriptor.
-    fn workers_at(&mut self, events_fd: u32) -> &mut Workers {
-        let is = |runtime: &Workers| runtime.events_fd == events_fd;
+    fn workers_at(&mut self, events_fd: u32) -> &mut RuntimeWorkers {
+        let is = |runtime: &RuntimeWorkers| runtime.events_fd == events_fd;
         let index = self.runtimes.iter().position(is).unwrap_or_else(|| {
-            self.runtimes.push(Workers {
+            self.runtimes.push(RuntimeWorkers {
                 events_fd,
                 flavour: None,
                 by_handle: false,
@@ -117,7 +117,7 @@ mod tests {
     use bytemuck::Zeroable as _;
     use observer_common::{Header, SwitchOut, flags, task};
 
-    use super::super::roles::Counted;
+    use super::super::roles::JobCounts;
     use super::*;
     use crate::syscall::Wait;
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn roles(events: &[SwitchOut]) -> Roles {
-        let mut threads = BTreeMap::<u32, Role>::new();
+        let mut threads = BTreeMap::<u32, RuntimeRole>::new();
         for event in events {
             let wait = Wait::of(event.syscall, &event.args, event.state);
             threads.entry(event.header.tid).or_default().left(event, wait);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn found(roles: &Roles) -> Vec<(u32, Option<Flavour>, Vec<u32>)> {
-        let runtime = |runtime: &Workers| {
+        let runtime = |runtime: &RuntimeWorkers| {
             (
                 runtime.events_fd,
                 runtime.flavour,
@@ -301,14 +301,14 @@ mod tests {
 
     #[test]
     fn a_job_that_follows_another_without_a_wait_had_to_queue() {
-        let mut role = Role::default();
+        let mut role = RuntimeRole::default();
         let wait = |event: &SwitchOut| Wait::of(event.syscall, &event.args, event.state);
         let mut see = |event: SwitchOut| role.left(&event, wait(&event));
         let job = |id| sleeps(41, id, flags::NO_SCHEDULER);
         for event in [job(70), job(70), job(71), parks(41, task::NONE), job(72), job(73)] {
             see(event);
         }
-        assert_eq!(role.take_jobs(), Counted { begun: 4, queued: 2 });
-        assert_eq!(role.take_jobs(), Counted::default());
+        assert_eq!(role.take_jobs(), JobCounts { begun: 4, queued: 2 });
+        assert_eq!(role.take_jobs(), JobCounts::default());
     }
 }

@@ -8,13 +8,14 @@ use bytemuck::Zeroable as _;
 use observer_common::{Header, Losses, LostReason};
 
 use super::facts::{Facts, clock};
-use super::kernel_half::{KernelHalf, Options};
+use super::kernel_half::{KernelHalf, LoadOptions};
 use super::program_time::ProgramTime;
-use super::runtime::{Found, Search};
-use super::serving::Serving;
+use super::runtime::{Found, RuntimeSearch};
+use super::serving::ServingLooks;
 use super::targets::{Change, Targets, choice};
 use super::unsent::Unsent;
 use crate::event::{self, Event, Tick};
+use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::{Batch, Merge, Source, Status};
 
@@ -43,8 +44,8 @@ pub struct LiveSource {
     /// More may come after the last has ended.
     is_awaiting: bool,
     facts: Facts,
-    serving: Serving,
-    runtimes: Search,
+    serving: ServingLooks,
+    runtimes: RuntimeSearch,
     unsent: Unsent,
     program_time: ProgramTime,
     merge: Merge,
@@ -59,14 +60,16 @@ pub struct LiveSource {
 }
 
 impl LiveSource {
-    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found.
+    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found, and `unread` has
+    /// what was not read of their files.
     ///
     /// # Errors
     /// When its counters cannot be read.
     pub fn new(
         mut kernel_half: KernelHalf,
-        options: &Options,
+        options: &LoadOptions,
         runtimes: impl Iterator<Item = (Pid, Option<Found>)>,
+        unread: Full,
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);
         let mut merge = Merge::default();
@@ -84,8 +87,8 @@ impl LiveSource {
             targets,
             is_awaiting: !options.awaited.is_empty(),
             facts: Facts::new(),
-            serving: Serving::new(&options.pids, &options.awaited, now_ns),
-            runtimes: Search::new(runtimes)?,
+            serving: ServingLooks::new(&options.pids, &options.awaited, now_ns),
+            runtimes: RuntimeSearch::new(runtimes, unread)?,
             unsent: Unsent::default(),
             program_time: ProgramTime::default(),
             merge,
@@ -248,6 +251,7 @@ impl LiveSource {
     fn report_full(&mut self) {
         let full = self.facts.full.take();
         full.add(&self.unsent.full.take());
+        full.add(&self.runtimes.full.take());
         if let Some(stacks) = &self.kernel_half.stacks {
             full.add(&stacks.take_full());
         }

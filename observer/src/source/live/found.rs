@@ -14,7 +14,7 @@ use crate::model::id::Pid;
 
 /// `union bpf_attr` of `BPF_LINK_CREATE` for an iterator (`include/uapi/linux/bpf.h`).
 #[repr(C)]
-struct LinkCreate {
+struct IteratorLinkCreate {
     program: u32,
     target: u32,
     attach_type: u32,
@@ -49,7 +49,7 @@ pub(super) fn run(program: BorrowedFd<'_>, pids: &[Pid]) -> Result<()> {
             descriptor: 0,
             reserved: 0,
         };
-        let create = LinkCreate {
+        let create = IteratorLinkCreate {
             program: program.as_raw_fd().cast_unsigned(),
             target: 0,
             attach_type: bpf_attach_type::BPF_TRACE_ITER as u32,

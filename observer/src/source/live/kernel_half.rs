@@ -25,7 +25,7 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observe
 
 /// What the kernel half is loaded with.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct LoadOptions {
     /// Processes that are watched from the start.
     pub pids: Vec<Pid>,
     /// Their children are watched too, those that are there and those to come.
@@ -76,7 +76,7 @@ impl KernelHalf {
     ///
     /// # Errors
     /// When the kernel refuses the object or its maps, or publishes no BTF.
-    pub fn load(options: &Options) -> Result<Self> {
+    pub fn load(options: &LoadOptions) -> Result<Self> {
         let kernel = offsets::kernel_btf()?;
         let resolved = offsets::resolve(&kernel)?;
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
@@ -161,7 +161,7 @@ impl KernelHalf {
 }
 
 /// Loads the compiled object with the constants and sizes of this kernel and these options.
-fn load_object(options: &Options, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> {
+fn load_object(options: &LoadOptions, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> {
     let only_target: u32 = if let [pid] = options.pids[..] { pid.0 } else { 0 };
     // The kernel sets the memory of this one aside before anything is put in.
     let queued = if options.polls.is_empty() {
@@ -185,7 +185,7 @@ fn load_object(options: &Options, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> 
 }
 
 /// Says on which ports targets listen.
-fn watch_ports(ebpf: &mut Ebpf, options: &Options) -> Result<Array<MapData, u32>> {
+fn watch_ports(ebpf: &mut Ebpf, options: &LoadOptions) -> Result<Array<MapData, u32>> {
     let mut ports: Array<_, u32> = map(ebpf, names::map::PORTS)?;
     for &(port, network) in &options.ports {
         let slot = u32::from(port);
@@ -203,7 +203,7 @@ fn watch_ports(ebpf: &mut Ebpf, options: &Options) -> Result<Array<MapData, u32>
 }
 
 /// Says on which ports, in observer's network, whoever begins to listen is to be watched.
-fn await_ports(ebpf: &mut Ebpf, options: &Options) -> Result<HashMap<MapData, u32, u32>> {
+fn await_ports(ebpf: &mut Ebpf, options: &LoadOptions) -> Result<HashMap<MapData, u32, u32>> {
     let mut awaited = map(ebpf, names::map::AWAITED)?;
     let network = look::network(Pid(std::process::id())).unwrap_or(limits::ANY_NETWORK);
     for &port in &options.awaited {

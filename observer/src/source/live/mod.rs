@@ -24,4 +24,4 @@ pub mod types;
 mod unsent;
 
 pub use drain::LiveSource;
-pub use kernel_half::{KernelHalf, Options};
+pub use kernel_half::{KernelHalf, LoadOptions};

@@ -12,14 +12,14 @@ use aya::sys::{Stats, enable_stats};
 /// The samples since they were last asked for.
 #[derive(Debug, Default)]
 pub(super) struct ProgramTime {
-    sample: Option<Sample>,
+    sample: Option<TimeSample>,
     sampled_ns: u64,
     ran_ns: u64,
 }
 
 /// A sample that is being taken.
 #[derive(Debug)]
-struct Sample {
+struct TimeSample {
     since_ns: u64,
     ran_before_ns: u64,
     /// The kernel measures while this is open.
@@ -30,7 +30,7 @@ impl ProgramTime {
     /// Begins a sample. Where the kernel does not allow it (it takes CAP_SYS_ADMIN), there is none.
     pub(super) fn begin(&mut self, ebpf: &Ebpf, now_ns: u64) {
         self.sample = enable_stats(Stats::RunTime).ok().and_then(|asked| {
-            Some(Sample {
+            Some(TimeSample {
                 since_ns: now_ns,
                 ran_before_ns: ran_ns(ebpf)?,
                 _asked: asked,

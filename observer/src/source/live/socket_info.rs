@@ -43,7 +43,7 @@ pub(super) struct SocketInfo {
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Question {
+struct DiagQuestion {
     bytes: u32,
     kind: u16,
     flags: u16,
@@ -84,9 +84,9 @@ impl SocketInfo {
     }
 }
 
-fn question(event: &Held) -> Question {
-    Question {
-        bytes: size_of::<Question>() as u32,
+fn question(event: &Held) -> DiagQuestion {
+    DiagQuestion {
+        bytes: size_of::<DiagQuestion>() as u32,
         kind: SOCK_DIAG_BY_FAMILY,
         flags: libc::NLM_F_REQUEST as u16,
         sequence: 0,
@@ -127,7 +127,7 @@ fn info(answer: &[u8]) -> Option<Info> {
 }
 
 /// The kernel answers before the question is sent.
-fn ask(socket: &OwnedFd, question: &Question, answer: &mut [u8]) -> io::Result<usize> {
+fn ask(socket: &OwnedFd, question: &DiagQuestion, answer: &mut [u8]) -> io::Result<usize> {
     let bytes = bytemuck::bytes_of(question);
     // SAFETY: as many bytes as there are, which are only read.
     let sent = unsafe {

@@ -32,14 +32,14 @@ const MAX_WAITING: usize = 65_536;
 /// The connections with unsent bytes.
 #[derive(Default)]
 pub(super) struct Unsent {
-    waiting: FxHashMap<ConnId, Waiting>,
+    waiting: FxHashMap<ConnId, AwaitedSend>,
     info: SocketInfo,
     /// Connections that are not asked about.
     pub(super) full: Full,
 }
 
 /// One that is waited for.
-struct Waiting {
+struct AwaitedSend {
     event: common::Held,
     /// When it is asked about, ns.
     due_ns: u64,
@@ -68,7 +68,7 @@ impl Unsent {
         if known.is_none() && self.waiting.len() >= MAX_WAITING {
             self.full.count(Table::Unsent, 1);
         } else if known.is_none_or(|known| known.event.sent_ns < event.sent_ns) {
-            let waiting = Waiting {
+            let waiting = AwaitedSend {
                 event: *event,
                 due_ns: event.sent_ns.saturating_add(PATIENCE_NS),
             };

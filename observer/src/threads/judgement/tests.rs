@@ -33,7 +33,7 @@ fn operates(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
         stalled: false,
         read_by: None,
         faults: (0, 0),
-        task: 5,
+        task: Task::new(5),
     }
 }
 
@@ -251,7 +251,7 @@ fn leaves(at_ns: u64, syscall: i64, fd: u64, flags: u32) -> SwitchOut {
 
 fn operates_in_no_task(at_ns: u64, direction: Direction, request: RequestId) -> Operation {
     Operation {
-        task: task::UNKNOWN,
+        task: Task::UNKNOWN,
         ..operates(at_ns, direction, request)
     }
 }
@@ -264,7 +264,7 @@ fn polls(loop_fd: Option<u64>, task: u64, flags: u32) -> Block {
         threads.switch_out(&leaves(50, libc::SYS_epoll_wait, fd, 0));
     }
     let read = Operation {
-        task,
+        task: Task::new(task),
         ..operates(100, Direction::In, A)
     };
     threads.operated(WORKER, PID, 0, &read);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use observer::model::cause::{Budget, Cause};
-use observer::model::id::{ConnId, Pid, Tid};
+use observer::model::id::{ConnId, Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::request::{
     Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, HeldBy, Http, Request, Rss, Span,
@@ -51,7 +51,7 @@ pub(super) fn full() -> Request {
             peer: address(),
             nth: 1,
         },
-        task: Some(30),
+        task: Some(TaskId(30)),
         http: Some(Http {
             method: "GET".into(),
             target: "/long".into(),
@@ -96,7 +96,7 @@ fn culprit() -> Culprit {
         pid: Pid(7),
         tid: Tid(9),
         comm: Some("worker".into()),
-        task: Some(31),
+        task: Some(TaskId(31)),
         request: Some("GET /slow".into()),
         syscall: Some("read"),
         object: Some("/srv/data".into()),

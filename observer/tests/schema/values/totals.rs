@@ -1,7 +1,7 @@
 //! Totals with everything that may be absent, and without.
 
 use observer::model::cause::{Budget, Cause};
-use observer::model::id::{Pid, Tid};
+use observer::model::id::{Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, LongPoll, LongestTurn, OwnCost,
@@ -55,7 +55,7 @@ pub(super) fn full() -> Totals {
             longest: vec![LongPoll {
                 pid: Pid(7),
                 tid: Tid(9),
-                task: Some(31),
+                task: Some(TaskId(31)),
                 start_unix_ns: 3,
                 dur_ns: 2,
                 request: Some("GET /slow".to_owned()),
@@ -164,7 +164,7 @@ fn workers() -> ProcessWorkers {
             comm: Some("worker".to_owned()),
             longest: Some(LongestTurn {
                 dur_ns: 1,
-                task: Some(31),
+                task: Some(TaskId(31)),
                 request: Some("GET /slow".to_owned()),
                 syscall: Some("read"),
             }),

@@ -9,21 +9,23 @@ use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Endianness, Object as _, ReadCache, ReadRef, elf};
 
 use super::{go, tokio};
+use crate::model::full::Full;
 
 /// The runtime in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Image {
+pub(super) enum RuntimeImage {
     /// Of Rust.
-    Tokio(tokio::Image),
+    Tokio(tokio::TokioImage),
     /// Of Go.
-    Go(go::Image),
+    Go(go::GoImage),
 }
 
-/// Looks for a runtime in `file`; `None` when it is no x86-64 ELF file, or has none that is known.
+/// Looks for a runtime in `file`; `None` when it is no x86-64 ELF file, or has none that is known. That there is more of it than
+/// is read is counted in `full`.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn look_into(file: &File) -> Result<Option<Image>> {
+pub(super) fn look_into(file: &File, full: &Full) -> Result<Option<RuntimeImage>> {
     let cache = ReadCache::new(file);
     let Ok(elf) = ElfFile64::<Endianness, _>::parse(&cache) else {
         return Ok(None);
@@ -32,10 +34,10 @@ pub(super) fn look_into(file: &File) -> Result<Option<Image>> {
         return Ok(None);
     }
     // A Go program is one, whatever text it holds.
-    if let Some(image) = go::Image::of(&elf) {
-        return Ok(Some(Image::Go(image)));
+    if let Some(image) = go::GoImage::of(&elf) {
+        return Ok(Some(RuntimeImage::Go(image)));
     }
-    Ok(tokio::Image::of(file, &elf)?.map(Image::Tokio))
+    Ok(tokio::TokioImage::of(file, &elf, full)?.map(RuntimeImage::Tokio))
 }
 
 /// Address in the file's own view of what is loaded from its beginning.

@@ -7,8 +7,9 @@ use std::path::Path;
 use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use rustc_hash::FxHashMap;
 
-use super::elf::{self, Image};
-use super::tokio::Place;
+use super::elf::{self, RuntimeImage};
+use super::tokio::SearchPlace;
+use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
 
 /// Files of which it is remembered what they say, at most.
@@ -19,7 +20,7 @@ const MOST_LIBRARIES: usize = 64;
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum RuntimeName {
     /// Of Rust.
     Tokio,
     /// Of Go.
@@ -41,27 +42,27 @@ pub enum FoundBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Which.
-    pub name: Name,
+    pub name: RuntimeName,
     /// Its version, where the program tells.
     pub version: Option<String>,
     /// How it was found.
     pub found_by: FoundBy,
     /// Where the ids of its tasks can be sought.
-    pub(super) tasks: Tasks,
+    pub(super) tasks: TaskIdPlace,
 }
 
 /// Where the ids of tasks can be sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tasks {
+pub(super) enum TaskIdPlace {
     /// Not sought for this runtime.
     Unknown,
     /// Here.
-    Within(Place),
+    Within(SearchPlace),
     /// Nowhere, for this reason.
     Nowhere(String),
 }
 
-impl Name {
+impl RuntimeName {
     /// As users see it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -84,42 +85,43 @@ impl FoundBy {
     }
 }
 
-/// Looks for a runtime in process `pid`. Where its files cannot be read, none is found.
+/// Looks for a runtime in process `pid`. Where its files cannot be read, none is found; what of them is not read because there
+/// is too much is counted in `full`.
 #[must_use]
-pub fn look_at(pid: Pid) -> Option<Found> {
-    Files::default().look_at(pid)
+pub fn look_at(pid: Pid, full: &Full) -> Option<Found> {
+    Files::default().look_at(pid, full)
 }
 
 /// What files say, by device, number and time of the last change: processes of the same program are many, and a large one
 /// takes a second to read.
 #[derive(Default)]
-pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<Image>>);
+pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<RuntimeImage>>);
 
 impl Files {
     /// As [`look_at`].
-    pub(super) fn look_at(&mut self, pid: Pid) -> Option<Found> {
-        look(pid, &mut |file| self.look_into(file))
+    pub(super) fn look_at(&mut self, pid: Pid, full: &Full) -> Option<Found> {
+        look(pid, full, &mut |file| self.look_into(file, full))
     }
 
     /// What this one says; `None` where there is no runtime in it, or it cannot be read.
-    fn look_into(&mut self, file: &File) -> Option<Image> {
+    fn look_into(&mut self, file: &File, full: &Full) -> Option<RuntimeImage> {
         let metadata = file.metadata().ok()?;
         let key = (metadata.dev(), metadata.ino(), metadata.ctime());
         if self.0.len() >= MOST_FILES {
             self.0.clear();
         }
-        let look = || elf::look_into(file).ok().flatten();
+        let look = || elf::look_into(file, full).ok().flatten();
         self.0.entry(key).or_insert_with(look).clone()
     }
 }
 
-fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<Found> {
+fn look(pid: Pid, full: &Full, look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>) -> Option<Found> {
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let maps = Process::new(i32::try_from(pid.0).ok()?).ok()?.maps().ok()?.0;
     match look_into(&program) {
-        Some(Image::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
-        Some(Image::Go(image)) => return Some(image.found()),
+        Some(RuntimeImage::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
+        Some(RuntimeImage::Go(image)) => return Some(image.found()),
         None => {}
     }
     let mut libraries: Vec<&Path> = maps
@@ -128,14 +130,28 @@ fn look(pid: Pid, look_into: &mut impl FnMut(&File) -> Option<Image>) -> Option<
         .filter(|&other| other != path)
         .collect();
     libraries.dedup();
-    libraries.truncate(MOST_LIBRARIES);
-    libraries.into_iter().find_map(|library| {
+    first_that_tells(&libraries, full, |library| {
         let inside = format!("/proc/{pid}/root{}", library.display());
         match look_into(&File::open(inside).ok()?)? {
-            Image::Tokio(image) => Some(image.of_library(library)),
-            Image::Go(_) => None,
+            RuntimeImage::Tokio(image) => Some(image.of_library(library)),
+            RuntimeImage::Go(_) => None,
         }
     })
+}
+
+/// What the first of these libraries tells that tells something. Where none of those does that are looked into, the others are
+/// counted in `full`.
+fn first_that_tells<'a, T>(
+    libraries: &[&'a Path],
+    full: &Full,
+    look_into: impl FnMut(&'a Path) -> Option<T>,
+) -> Option<T> {
+    let (looked_into, others) = libraries.split_at(libraries.len().min(MOST_LIBRARIES));
+    let told = looked_into.iter().copied().find_map(look_into);
+    if told.is_none() {
+        full.count(Table::RuntimeFiles, others.len() as u64);
+    }
+    told
 }
 
 /// Where the beginning of a file was mapped.
@@ -149,5 +165,26 @@ fn library(map: &MemoryMap) -> Option<&Path> {
     match &map.pathname {
         MMapPath::Path(path) if map.perms.contains(MMPermissions::EXECUTE) => Some(path),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_are_not_looked_into_are_counted_where_none_before_them_tells() {
+        let full = Full::default();
+        let libraries = vec![Path::new("/lib/a.so"); MOST_LIBRARIES + 3];
+        assert_eq!(first_that_tells(&libraries, &full, |_| Some(7)), Some(7));
+        assert_eq!(first_that_tells(&libraries[3..], &full, |_| None::<()>), None);
+        assert_eq!(full, Full::default());
+        let mut looked_into = 0;
+        let nothing = first_that_tells(&libraries, &full, |_| {
+            looked_into += 1;
+            None::<()>
+        });
+        assert_eq!((nothing, looked_into), (None, MOST_LIBRARIES));
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::RuntimeFiles, 3)]);
     }
 }

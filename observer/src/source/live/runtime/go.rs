@@ -3,7 +3,7 @@
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ReadRef};
 
-use super::found::{Found, FoundBy, Name, Tasks};
+use super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 
 /// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the flag
 /// for that is set, since Go 1.18.
@@ -14,11 +14,11 @@ const VERSION_AT: usize = 32;
 
 /// What a file says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Image {
+pub(super) struct GoImage {
     version: Option<String>,
 }
 
-impl Image {
+impl GoImage {
     /// Go, if this is a Go program, with its version as far as it is told.
     pub(super) fn of<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> Option<Self> {
         let section = elf.section_by_name(".go.buildinfo")?;
@@ -41,10 +41,10 @@ impl Image {
     /// As the runtime of a process.
     pub(super) fn found(self) -> Found {
         Found {
-            name: Name::Go,
+            name: RuntimeName::Go,
             version: self.version,
             found_by: FoundBy::BuildInfo,
-            tasks: Tasks::Unknown,
+            tasks: TaskIdPlace::Unknown,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 
 use super::found::{Files, Found};
+use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::live::stacks::lets_others_go_first;
 
@@ -19,10 +20,18 @@ pub(super) struct Question {
     number: u64,
 }
 
+/// What was found out about a process.
+pub(super) struct Answer {
+    pub(super) question: Question,
+    pub(super) found: Option<Found>,
+    /// What was not read of its files.
+    pub(super) full: Full,
+}
+
 /// The thread, until this is dropped.
 pub(super) struct Looking {
     ask: SyncSender<Question>,
-    answers: Receiver<(Question, Option<Found>)>,
+    answers: Receiver<Answer>,
     asked: u64,
 }
 
@@ -52,16 +61,23 @@ impl Looking {
     }
 
     /// What was found out since the last time.
-    pub(super) fn answers(&self) -> impl Iterator<Item = (Question, Option<Found>)> {
+    pub(super) fn answers(&self) -> impl Iterator<Item = Answer> {
         self.answers.try_iter()
     }
 }
 
-fn look(asked: &Receiver<Question>, answer: &Sender<(Question, Option<Found>)>) {
+fn look(asked: &Receiver<Question>, answer: &Sender<Answer>) {
     lets_others_go_first();
     let mut files = Files::default();
     for question in asked {
-        if answer.send((question, files.look_at(question.pid))).is_err() {
+        let full = Full::default();
+        let found = files.look_at(question.pid, &full);
+        let told = Answer {
+            question,
+            found,
+            full,
+        };
+        if answer.send(told).is_err() {
             return;
         }
     }

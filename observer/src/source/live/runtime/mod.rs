@@ -19,26 +19,29 @@ use observer_common::TaskPath;
 use super::kernel_half::KernelHalf;
 use super::targets::Change;
 use crate::event;
+use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::Merge;
 
 use self::tokio::{Hunt, Stage};
-use found::Tasks;
-pub use found::{Found, FoundBy, Name, look_at};
-use looking::{Looking, Question};
+use found::TaskIdPlace;
+pub use found::{Found, FoundBy, RuntimeName, look_at};
+use looking::{Answer, Looking, Question};
 pub(super) use seekers::Seekers;
 
 /// The search for the runtimes of all targets.
-pub(super) struct Search {
+pub(super) struct RuntimeSearch {
     looking: Looking,
     /// Those with one, and those whose programs were not looked at yet.
-    targets: BTreeMap<Pid, Target>,
+    targets: BTreeMap<Pid, TargetRuntime>,
     /// Of these processes nothing holds any more that was known.
     over: Vec<Pid>,
+    /// What was not read of programs' files.
+    pub(super) full: Full,
 }
 
 #[derive(Default)]
-struct Target {
+struct TargetRuntime {
     pid: Pid,
     /// `None` before its program was looked at.
     found: Option<Found>,
@@ -52,15 +55,15 @@ struct Target {
     proved: Option<(TaskPath, event::Runtime)>,
 }
 
-impl Search {
-    /// Of these processes, in which this was found.
-    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>) -> Result<Self> {
+impl RuntimeSearch {
+    /// Of these processes, in which this was found; `full` has what was not read of their files.
+    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>, full: Full) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {
-            let target = Target {
+            let target = TargetRuntime {
                 pid,
                 found: Some(found?),
                 is_new: true,
-                ..Target::default()
+                ..TargetRuntime::default()
             };
             Some((pid, target))
         });
@@ -68,14 +71,15 @@ impl Search {
             looking: Looking::begin()?,
             targets: found.collect(),
             over: Vec::new(),
+            full,
         })
     }
 
     /// Follows which processes there are, and which programs they run.
     pub(super) fn on_change(&mut self, change: Change) {
-        let unknown = |pid| Target {
+        let unknown = |pid| TargetRuntime {
             pid,
-            ..Target::default()
+            ..TargetRuntime::default()
         };
         match change {
             Change::Came {
@@ -105,7 +109,13 @@ impl Search {
 
     /// Has programs looked at that were not yet, and takes note of what was found.
     fn look(&mut self) {
-        for (question, found) in self.looking.answers() {
+        for Answer {
+            question,
+            found,
+            full,
+        } in self.looking.answers()
+        {
+            self.full.add(&full);
             let target = self.targets.get_mut(&question.pid);
             let Some(target) = target.filter(|target| target.question == Some(question)) else {
                 continue;
@@ -155,7 +165,7 @@ impl Search {
     }
 }
 
-impl Target {
+impl TargetRuntime {
     /// A child of it, with a copy of its memory.
     fn forked(&self, pid: Pid) -> Self {
         let told = |(path, fact): &(TaskPath, event::Runtime)| {
@@ -192,16 +202,16 @@ impl Target {
             return Ok(());
         }
         match (&found.tasks, kernel_half.seekers.refused()) {
-            (Tasks::Unknown, _) => {}
-            (Tasks::Nowhere(reason), _) => {
+            (TaskIdPlace::Unknown, _) => {}
+            (TaskIdPlace::Nowhere(reason), _) => {
                 let reason = reason.clone();
                 self.tell(now_ns, None, &reason, merge);
             }
-            (Tasks::Within(_), Some(refused)) => {
+            (TaskIdPlace::Within(_), Some(refused)) => {
                 let evidence = format!("the kernel refused the programs that seek them: {refused}");
                 self.tell(now_ns, None, &evidence, merge);
             }
-            (Tasks::Within(place), None) => {
+            (TaskIdPlace::Within(place), None) => {
                 // Who has ended has none.
                 let Some(slot) = kernel_half.targets.slot(self.pid) else {
                     return Ok(());

@@ -10,7 +10,7 @@ mod succession;
 use observer_common::tcp;
 
 use self::look::Look;
-use self::succession::Search;
+use self::succession::SuccessorSearch;
 use super::processes;
 use super::targets::{Change, InKernel, Targets};
 use crate::event::Event;
@@ -25,11 +25,11 @@ const FIRST_PAUSE_NS: u64 = 2 * SECOND_NS - SECOND_NS / 10;
 /// The longest pause between two looks, ns.
 const LONGEST_PAUSE_NS: u64 = 60 * SECOND_NS;
 
-pub(super) struct Serving {
+pub(super) struct ServingLooks {
     /// What was last seen of each chosen process that lives. Its children are looked at with it.
     looks: Vec<Look>,
     /// Of those that ended, who took over.
-    searches: Vec<Search>,
+    searches: Vec<SuccessorSearch>,
     /// Whoever listens next on these ports is watched without being looked for.
     awaited: Vec<u16>,
     /// Something may have changed since the last look.
@@ -41,7 +41,7 @@ pub(super) struct Serving {
     begun_ticks: u64,
 }
 
-impl Serving {
+impl ServingLooks {
     pub(super) fn new(pids: &[Pid], awaited: &[u16], now_ns: u64) -> Self {
         Self {
             looks: pids.iter().copied().map(Look::of_nothing).collect(),
@@ -69,7 +69,7 @@ impl Serving {
                 if let Some(place) = self.looks.iter().position(|look| look.pid == pid) {
                     let mut look = self.looks.remove(place);
                     look.ports.retain(|_, port| !self.awaited.contains(port));
-                    self.searches.push(Search::new(look, at_ns));
+                    self.searches.push(SuccessorSearch::new(look, at_ns));
                 }
             }
             Change::Came { pid, parent, .. } => {

@@ -22,14 +22,14 @@ const PAUSE_NS: u64 = SECOND_NS / 5;
 /// Successors of one process that are reported, at most.
 const MAX_SUCCESSORS: usize = 16;
 
-pub(super) struct Search {
+pub(super) struct SuccessorSearch {
     ended: Look,
     since_ns: u64,
     next_ns: u64,
 }
 
 /// One who listens where another did.
-struct Found {
+struct FoundSuccessor {
     pid: Pid,
     comm: String,
     port: u16,
@@ -39,7 +39,7 @@ struct Found {
     is_watched: bool,
 }
 
-impl Search {
+impl SuccessorSearch {
     pub(super) const fn new(ended: Look, since_ns: u64) -> Self {
         Self {
             ended,
@@ -80,7 +80,7 @@ impl Search {
         found.retain(|found| found.is_new == is_new);
         not_reported(now_ns, found.len().saturating_sub(MAX_SUCCESSORS), merge);
         for found in found.iter().take(MAX_SUCCESSORS) {
-            let Found {
+            let FoundSuccessor {
                 pid: by,
                 comm,
                 port,
@@ -99,7 +99,7 @@ impl Search {
         true
     }
 
-    fn find(&self, begun_ticks: u64, targets: &Targets, in_kernel: &InKernel) -> Vec<Found> {
+    fn find(&self, begun_ticks: u64, targets: &Targets, in_kernel: &InKernel) -> Vec<FoundSuccessor> {
         let ports: BTreeSet<u16> = self.ended.ports.values().copied().collect();
         let listening = || {
             let listening = sockets::tcp_listening(&self.neighbour()?);
@@ -125,7 +125,7 @@ impl Search {
                 let (inode, port) = listening
                     .iter()
                     .find(|(inode, _)| descriptors.sockets.contains(inode))?;
-                Some(Found {
+                Some(FoundSuccessor {
                     pid: other.pid,
                     comm: other.comm.clone(),
                     port: *port,

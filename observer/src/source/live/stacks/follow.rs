@@ -44,7 +44,7 @@ impl Follower {
         let presence: PerCpuArray<MapData, PresencePod> = take(names::map::PRESENCE)?.try_into()?;
         let count = presence.get(&0, 0)?.len().min(limits::MAX_CPUS as usize);
         let (ends, lives) = pipe().context("cannot make a pipe")?;
-        let mut state = State {
+        let mut state = Following {
             clocks,
             presence,
             rests: take(names::map::RESTS)?.try_into()?,
@@ -68,7 +68,7 @@ struct PresencePod(Presence);
 // SAFETY: `Presence` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
 unsafe impl aya::Pod for PresencePod {}
 
-struct State {
+struct Following {
     clocks: Clocks,
     presence: PerCpuArray<MapData, PresencePod>,
     rests: Array<MapData, u32>,
@@ -107,7 +107,7 @@ impl Cpu {
     }
 }
 
-impl State {
+impl Following {
     /// Starts all clocks: a thread that was on its CPU before has come to none.
     fn start(&mut self) {
         for number in 0..self.cpus.len() {

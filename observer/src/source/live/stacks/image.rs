@@ -17,11 +17,11 @@ use object::read::{
 use rustc_hash::FxHashMap;
 
 use super::cell::Cell;
-use super::debug::{self, Debug, Found};
+use super::debug::{self, Debug, FoundFunctions};
 use super::naming;
 use super::parts::{self, Part};
 use super::symbols::Symbols;
-use super::telling::Function;
+use super::telling::NamedFunction;
 use crate::model::full::{Full, Table};
 
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
@@ -31,11 +31,11 @@ const MAX_UNWIND_BYTES: u64 = 64 << 20;
 const MAX_NAMES: usize = 8192;
 
 /// Functions at one address, the innermost of those that were inlined there first; none that has a name is one `None`.
-pub(super) type Functions = Arc<[Option<Function<Arc<str>>>]>;
+pub(super) type Functions = Arc<[Option<NamedFunction<Arc<str>>>]>;
 
 /// A section in memory.
 #[derive(Clone, Debug)]
-pub(super) struct Section {
+pub(super) struct LoadedSection {
     pub(super) addresses: Range<u64>,
     pub(super) bytes: Arc<[u8]>,
 }
@@ -45,14 +45,14 @@ pub(super) struct Image {
     file: Rc<File>,
     /// Executable segments: place in the file, bytes, and address as the file states it.
     segments: Vec<(Range<u64>, u64)>,
-    pub(super) eh_frame: Option<Section>,
-    pub(super) eh_frame_hdr: Option<Section>,
+    pub(super) eh_frame: Option<LoadedSection>,
+    pub(super) eh_frame_hdr: Option<LoadedSection>,
     symbols: Symbols,
     /// The name of a library that programs stand on, whatever its functions are called. It stands for those of its
     /// functions that have no symbol: the C library has only those that it exports, as a rule.
     standard: Option<Rc<str>>,
     debug: Option<Debug>,
-    names: FxHashMap<Box<str>, Function<Arc<str>>>,
+    names: FxHashMap<Box<str>, NamedFunction<Arc<str>>>,
 }
 
 impl Image {
@@ -86,7 +86,7 @@ impl Image {
                 return None;
             }
             let bytes = read_at(&file, &place).ok()?;
-            Some(Section {
+            Some(LoadedSection {
                 addresses: address..address.saturating_add(bytes.len() as u64),
                 bytes,
             })
@@ -127,11 +127,11 @@ impl Image {
         let mut cell = Cell::around(address);
         let found = match &mut self.debug {
             Some(debug) => debug.functions(address, &mut cell),
-            None => Ok(Found::default()),
+            None => Ok(FoundFunctions::default()),
         };
-        let Found { inlined, around } = found.unwrap_or_else(|_| {
+        let FoundFunctions { inlined, around } = found.unwrap_or_else(|_| {
             cell = Cell::only(address);
-            Found::default()
+            FoundFunctions::default()
         });
         let mut functions: Vec<_> = inlined.iter().map(|symbol| Some(self.named(symbol))).collect();
         // The name that debug information has may be one without a path; a symbol has it.
@@ -142,7 +142,7 @@ impl Image {
         (cell.range(), functions.into())
     }
 
-    fn named(&mut self, symbol: &str) -> Function<Arc<str>> {
+    fn named(&mut self, symbol: &str) -> NamedFunction<Arc<str>> {
         if let Some(known) = self.names.get(symbol) {
             return known.clone();
         }
@@ -152,7 +152,7 @@ impl Image {
         } else {
             parts::part(&name)
         };
-        let function = Function { name, part };
+        let function = NamedFunction { name, part };
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }

@@ -29,7 +29,7 @@ const MAX_STACKS: usize = 8192;
 #[derive(Default)]
 pub(super) struct Known {
     /// `None` is one of which nothing can be read.
-    processes: FxHashMap<Pid, Option<Watched>>,
+    processes: FxHashMap<Pid, Option<WatchedCode>>,
     /// Stacks that have been remembered since all were forgotten.
     stacks: usize,
     code: Code,
@@ -38,7 +38,7 @@ pub(super) struct Known {
     pub(super) full: Full,
 }
 
-struct Watched {
+struct WatchedCode {
     process: Process,
     /// What stacks tell, by the addresses of their frames, of which the innermost is where its range of code begins.
     ///
@@ -79,7 +79,7 @@ pub(super) enum Missing {
 impl Known {
     /// The function that says what a thread does; `None` where it has no name.
     pub(super) fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Result<Option<Arc<str>>, Missing> {
-        let Watched { process, answers } = match self.processes.get_mut(&Pid(head.tgid)) {
+        let WatchedCode { process, answers } = match self.processes.get_mut(&Pid(head.tgid)) {
             Some(Some(watched)) => watched,
             Some(None) => return Ok(None),
             None => return Err(Missing::Process),
@@ -131,7 +131,7 @@ impl Known {
 
     /// A process has this mapped; `None` if that cannot be read.
     pub(super) fn set(&mut self, pid: Pid, process: Option<Process>) {
-        let watched = process.map(|process| Watched {
+        let watched = process.map(|process| WatchedCode {
             process,
             answers: FxHashMap::default(),
         });

@@ -33,7 +33,7 @@ use self::clock::Clocks;
 use self::follow::Follower;
 use self::known::Known;
 pub(super) use self::worker::lets_others_go_first;
-use self::worker::{NamedSample, Work};
+use self::worker::{NamedSample, NamingWork};
 use super::targets::Change;
 use crate::event;
 use crate::model::full::Full;
@@ -66,7 +66,7 @@ pub(super) struct Stacks {
     known: Arc<Mutex<Known>>,
     /// Processes that are to be forgotten before anything is said of another stack.
     gone: Vec<Pid>,
-    work: SyncSender<Work>,
+    work: SyncSender<NamingWork>,
     named: Receiver<NamedSample>,
     /// Numbers of the names that are in the stream.
     functions: FxHashMap<Arc<str>, u32>,
@@ -90,7 +90,7 @@ impl Stacks {
             .spawn(move || worker::run(&of_thread, &asked, &done))
             .context("cannot start the thread that names functions")?;
         for &pid in pids {
-            let _ = work.try_send(Work::Begin(pid));
+            let _ = work.try_send(NamingWork::Begin(pid));
         }
         Ok(Self {
             ring: ring.try_into().context("map STACKS is of another type")?,
@@ -118,7 +118,7 @@ impl Stacks {
                 if known.knows(pid) {
                     known.forget(pid);
                     // Where there is no room, it is noticed within ten seconds.
-                    let _ = self.work.try_send(Work::Forget(pid));
+                    let _ = self.work.try_send(NamingWork::Forget(pid));
                 }
             }
         }
@@ -131,7 +131,7 @@ impl Stacks {
             let function = known.as_mut().map(|known| known.telling(&head, stack));
             if let Some(Ok(function)) = function {
                 named.push(NamedSample { head, function });
-            } else if self.work.try_send(Work::Name(head, stack.into())).is_err() {
+            } else if self.work.try_send(NamingWork::Name(head, stack.into())).is_err() {
                 self.lost += 1;
             }
         }
@@ -184,9 +184,9 @@ impl Stacks {
     }
 
     /// What was sampled since the last call.
-    pub(super) fn count(&mut self, now_ns: u64) -> event::Samples {
+    pub(super) fn count(&mut self, now_ns: u64) -> event::SampleCounts {
         self.lost += self.lost_in_kernel.since_last();
-        event::Samples::new(
+        event::SampleCounts::new(
             now_ns,
             std::mem::take(&mut self.taken),
             std::mem::take(&mut self.lost),

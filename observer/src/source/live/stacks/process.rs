@@ -6,7 +6,7 @@ use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder as _};
 use observer_common::StackHead;
 
-use super::image::{Image, Section};
+use super::image::{Image, LoadedSection};
 use super::images::{Images, Place};
 use super::maps::{FileId, Mapped, executable};
 use crate::model::id::Pid;
@@ -92,8 +92,9 @@ impl Process {
 }
 
 fn module(image: &Image, mapped: &Mapped, bias: u64) -> Module<Arc<[u8]>> {
-    let bytes = |section: &Option<Section>| section.as_ref().map(|section| Arc::clone(&section.bytes));
-    let addresses = |section: &Option<Section>| section.as_ref().map(|section| section.addresses.clone());
+    let bytes = |section: &Option<LoadedSection>| section.as_ref().map(|section| Arc::clone(&section.bytes));
+    let addresses =
+        |section: &Option<LoadedSection>| section.as_ref().map(|section| section.addresses.clone());
     Module::new(
         String::new(),
         mapped.start..mapped.end,

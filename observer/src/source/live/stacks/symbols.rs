@@ -23,13 +23,13 @@ const MAX_SYMBOL_BYTES: usize = 4096;
 /// Where the functions of a file are.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
-    functions: Vec<Function>,
+    functions: Vec<FunctionSymbol>,
     /// Offset of the table of names in the file, bytes.
     names: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Function {
+struct FunctionSymbol {
     address: u64,
     size: u32,
     /// Place of its name in the table of names.
@@ -59,10 +59,10 @@ impl Symbols {
                 && symbol.st_shndx(endian) != 0
                 && symbol.st_size(endian) > 0
         });
-        let mut functions: Vec<Function> = found
+        let mut functions: Vec<FunctionSymbol> = found
             .by_ref()
             .take(MAX_FUNCTIONS)
-            .map(|symbol| Function {
+            .map(|symbol| FunctionSymbol {
                 address: symbol.st_value(endian),
                 size: u32::try_from(symbol.st_size(endian)).unwrap_or(u32::MAX),
                 name: symbol.st_name(endian),

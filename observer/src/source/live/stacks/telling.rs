@@ -4,7 +4,7 @@ use super::parts::{Part, origin};
 
 /// A function of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Function<Name> {
+pub(super) struct NamedFunction<Name> {
     /// Its readable name.
     pub(super) name: Name,
     /// Whose code it is.
@@ -19,7 +19,7 @@ pub(super) struct Function<Name> {
 /// of the program's, the innermost of the framework, or the innermost at all.
 ///
 /// Nothing, where a function without a name comes first: it may be the one that was looked for.
-pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a Function<Name>>]) -> Option<&'a Name> {
+pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a NamedFunction<Name>>]) -> Option<&'a Name> {
     let named = stack.iter().copied().map_while(|function| function);
     let Some(inner) = named.clone().find(|function| function.part == Part::Program) else {
         if named.clone().count() < stack.len() {
@@ -53,7 +53,7 @@ mod tests {
         let functions: Vec<_> = stack
             .iter()
             .map(|&name| {
-                (name != "?").then(|| Function {
+                (name != "?").then(|| NamedFunction {
                     name,
                     part: part(name),
                 })

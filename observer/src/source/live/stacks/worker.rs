@@ -25,7 +25,7 @@ const LOOK_AGAIN_SOONEST: Duration = Duration::from_secs(1);
 const MAX_LOOKS: usize = 3;
 
 /// What the thread is asked.
-pub(super) enum Work {
+pub(super) enum NamingWork {
     /// This process may be sampled: read its symbols.
     Begin(Pid),
     /// This process is another program now, or ended.
@@ -41,9 +41,9 @@ pub(super) struct NamedSample {
 }
 
 /// Works until nobody asks any more, and lets whoever is observed go first: names may come late.
-pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<NamedSample>) {
+pub(super) fn run(known: &Mutex<Known>, work: &Receiver<NamingWork>, done: &Sender<NamedSample>) {
     lets_others_go_first();
-    let mut worker = Worker {
+    let mut worker = Namer {
         known,
         images: Images::default(),
         looked: FxHashMap::default(),
@@ -51,9 +51,9 @@ pub(super) fn run(known: &Mutex<Known>, work: &Receiver<Work>, done: &Sender<Nam
     let mut looked = Instant::now();
     loop {
         match work.recv_timeout(LOOK_AGAIN) {
-            Ok(Work::Begin(pid)) => worker.look_at(pid),
-            Ok(Work::Forget(pid)) => worker.forget(pid),
-            Ok(Work::Name(head, stack)) => {
+            Ok(NamingWork::Begin(pid)) => worker.look_at(pid),
+            Ok(NamingWork::Forget(pid)) => worker.forget(pid),
+            Ok(NamingWork::Name(head, stack)) => {
                 let function = worker.telling(&head, &stack);
                 if done.send(NamedSample { head, function }).is_err() {
                     return;
@@ -77,7 +77,7 @@ pub(in super::super) fn lets_others_go_first() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, this_thread, LEAST_URGENT) };
 }
 
-struct Worker<'a> {
+struct Namer<'a> {
     /// Never held while a file is read.
     known: &'a Mutex<Known>,
     images: Images,
@@ -85,7 +85,7 @@ struct Worker<'a> {
     looked: FxHashMap<Pid, Instant>,
 }
 
-impl<'a> Worker<'a> {
+impl<'a> Namer<'a> {
     fn known(&self) -> MutexGuard<'a, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,8 +160,8 @@ mod tests {
         assert!(matches!(telling(), Err(Missing::Process)));
         let (ask, asked) = channel();
         let (done, named) = channel();
-        ask.send(Work::Begin(Pid(head.tgid))).unwrap();
-        ask.send(Work::Name(head, stack.as_slice().into())).unwrap();
+        ask.send(NamingWork::Begin(Pid(head.tgid))).unwrap();
+        ask.send(NamingWork::Name(head, stack.as_slice().into())).unwrap();
         drop(ask);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -186,7 +186,7 @@ mod tests {
         let (mut head, stack) = caller();
         head.tgid = u32::MAX;
         let known = Mutex::default();
-        let mut worker = Worker {
+        let mut worker = Namer {
             known: &known,
             images: Images::default(),
             looked: FxHashMap::default(),

@@ -13,7 +13,7 @@ use crate::event;
 use crate::model::id::Pid;
 use crate::source::Merge;
 use crate::source::live::facts::clock;
-use crate::source::live::kernel_half::{KernelHalf, Options};
+use crate::source::live::kernel_half::{KernelHalf, LoadOptions};
 use crate::source::live::processes::{self, Listed};
 use crate::source::live::sockets;
 
@@ -139,7 +139,7 @@ impl Listening {
 pub(in super::super) fn complete(
     targets: &mut Targets,
     kernel_half: &mut KernelHalf,
-    options: &Options,
+    options: &LoadOptions,
     merge: &mut Merge,
 ) -> Result<Vec<Change>> {
     let mut adoption = Adoption {

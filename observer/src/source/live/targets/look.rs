@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use procfs::process::{Process, StatFlags, Status};
 
 use super::super::{runtime, sockets};
+use crate::model::full::Full;
 use crate::model::id::{Pid, Tid};
 
 /// A process that can be watched.
@@ -28,6 +29,8 @@ pub struct Target {
     pub network: Option<u32>,
     /// The language runtime in it, where one was found.
     pub runtime: Option<runtime::Found>,
+    /// What of its files was not read, to find that.
+    pub unread: Full,
 }
 
 /// Looks at process `pid`.
@@ -37,6 +40,7 @@ pub struct Target {
 pub fn look_at(pid: Pid) -> Result<Target> {
     let (process, status) = running(pid)?;
     let (ports, listeners) = listening_ports(&process);
+    let unread = Full::default();
     Ok(Target {
         pid,
         comm: status.name,
@@ -45,7 +49,8 @@ pub fn look_at(pid: Pid) -> Result<Target> {
         ports,
         listeners,
         network: network(pid),
-        runtime: runtime::look_at(pid),
+        runtime: runtime::look_at(pid, &unread),
+        unread,
     })
 }
 

@@ -49,7 +49,7 @@ pub(super) enum Change {
 
 /// A watched process.
 #[derive(Clone, Copy, Debug)]
-struct Target {
+struct WatchedTarget {
     /// The first of its family: the one that was chosen.
     root: Pid,
     since_ns: u64,
@@ -58,7 +58,7 @@ struct Target {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    list: BTreeMap<Pid, Target>,
+    list: BTreeMap<Pid, WatchedTarget>,
     /// Records that wait for those before them.
     waiting: Vec<Process>,
     /// How often the list is still to be compared, and what differed the last time.
@@ -146,7 +146,7 @@ impl Targets {
         let root = parent.map_or(pid, |parent| {
             self.list.get(&parent).map_or(parent, |parent| parent.root)
         });
-        let target = Target {
+        let target = WatchedTarget {
             root,
             since_ns: at_ns,
         };

@@ -7,7 +7,7 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{TaskPath, conn};
 
-use super::proof::{Doing, Moment, Proof, Search, Verdict};
+use super::proof::{Doing, Proof, Variables, WordSearch, WordVerdict};
 use crate::model::id::{ConnId, Tid};
 use crate::syscall;
 
@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 3;
 
 /// Where to seek.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Place {
+pub(in super::super) struct SearchPlace {
     /// Bytes from a thread's `fsbase`.
     pub(super) variables: Range<i64>,
     /// They are the runtime's context and nothing else.
@@ -47,19 +47,19 @@ pub(in super::super) enum Stage {
 
 /// A search that is going on in a process.
 pub(in super::super) struct Hunt {
-    place: Place,
+    place: SearchPlace,
     /// Parts of the place that are looked at one after the other.
     windows: Vec<Range<i64>>,
     /// Which of them is looked at now, counted through all attempts.
     turn: usize,
-    search: Search,
+    search: WordSearch,
     /// Samples from before are of another window or program.
     since_ns: u64,
     samples: u32,
 }
 
 impl Hunt {
-    pub(in super::super) fn new(place: Place, now_ns: u64) -> Self {
+    pub(in super::super) fn new(place: SearchPlace, now_ns: u64) -> Self {
         let windows = windows(&place.variables);
         Self {
             search: search_in(&windows[0], &place),
@@ -74,10 +74,10 @@ impl Hunt {
     /// Goes on with what was seen.
     pub(in super::super) fn step(&mut self, now_ns: u64) -> Stage {
         match self.search.verdict() {
-            Verdict::Open => Stage::Seeks(self.seek()),
-            Verdict::Refuted(_) if self.next(now_ns) => Stage::Seeks(self.seek()),
-            Verdict::Refuted(reason) => Stage::GivenUp(reason.to_owned()),
-            Verdict::Proved(proof) => Stage::Proved(self.path(&proof), self.evidence(&proof)),
+            WordVerdict::Open => Stage::Seeks(self.seek()),
+            WordVerdict::Refuted(_) if self.next(now_ns) => Stage::Seeks(self.seek()),
+            WordVerdict::Refuted(reason) => Stage::GivenUp(reason.to_owned()),
+            WordVerdict::Proved(proof) => Stage::Proved(self.path(&proof), self.evidence(&proof)),
         }
     }
 
@@ -124,7 +124,7 @@ impl Hunt {
             conn::NONE => return,
             conn => Doing::Receive(ConnId(conn)),
         };
-        self.search.see(&Moment {
+        self.search.see(&Variables {
             tid: Tid(head.tid),
             doing,
             issued: head.issued,
@@ -179,9 +179,9 @@ impl Hunt {
     }
 }
 
-fn search_in(window: &Range<i64>, place: &Place) -> Search {
+fn search_in(window: &Range<i64>, place: &SearchPlace) -> WordSearch {
     let words = usize::try_from((window.end - window.start) / 8).unwrap_or(0);
-    Search::new(words, place.is_context)
+    WordSearch::new(words, place.is_context)
 }
 
 /// Whole words, in pieces that fit a sample. The first is the one nearest to `fsbase`.

@@ -97,7 +97,7 @@ fn attach_one(programs: &Programs, functions: &Functions) -> Result<Vec<OwnedFd>
 
 /// `union bpf_attr` of `BPF_LINK_CREATE` for `BPF_TRACE_UPROBE_MULTI` (`include/uapi/linux/bpf.h`).
 #[repr(C)]
-struct LinkCreate {
+struct ProbeLinkCreate {
     program: u32,
     target: u32,
     attach_type: u32,
@@ -112,11 +112,11 @@ struct LinkCreate {
     reserved: u32,
 }
 
-const _: () = assert!(size_of::<LinkCreate>() == 64);
+const _: () = assert!(size_of::<ProbeLinkCreate>() == 64);
 
 fn probe(program: &OwnedFd, pid: Pid, offsets: &[u64], flags: u32) -> Result<OwnedFd> {
     let path = CString::new(format!("/proc/{pid}/exe"))?;
-    let link = LinkCreate {
+    let link = ProbeLinkCreate {
         program: program.as_raw_fd().cast_unsigned(),
         target: 0,
         attach_type: bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,

@@ -15,8 +15,9 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadRef, SymbolKind};
 
 use super::super::elf;
-use super::super::found::{Found, FoundBy, Name, Tasks};
-use super::hunt::Place;
+use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
+use super::hunt::SearchPlace;
+use crate::model::full::{Full, Table};
 use crate::runtime::tokio::names;
 
 /// What is scanned for text at once, bytes.
@@ -43,7 +44,7 @@ const OF_RUST: [&[u8]; 2] = [b"library/core/src/", b"library/std/src/"];
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Image {
+pub(in super::super) struct TokioImage {
     version: Option<String>,
     found_by: FoundBy,
     /// Thread-local variables of the file, where it is the program itself: bytes from a thread's `fsbase`.
@@ -56,17 +57,18 @@ pub(in super::super) struct Image {
     base: u64,
 }
 
-impl Image {
-    /// tokio, if it is in `file`, which is this one.
+impl TokioImage {
+    /// tokio, if it is in `file`, which is this one. That there is more of it than is read is counted in `full`.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub(in super::super) fn of<'data, R: ReadRef<'data>>(
         file: &File,
         elf: &ElfFile64<'data, Endianness, R>,
+        full: &Full,
     ) -> Result<Option<Self>> {
-        let version = version(file, elf::read_only(elf))?;
-        let symbols = Symbols::of(elf);
+        let version = version(file, elf::read_only(elf), full)?;
+        let symbols = TokioSymbols::of(elf);
         if version.is_none() && symbols.contexts.is_empty() {
             return Ok(None);
         }
@@ -89,10 +91,10 @@ impl Image {
     /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
     pub(in super::super) fn of_program(self, start: Option<u64>) -> Found {
         let tasks = match self.tls {
-            Some(tls) if tls.end.saturating_sub(tls.start) > MOST_VARIABLES_BYTES => {
-                Tasks::Nowhere("its thread-local variables are larger than is looked through".to_owned())
-            }
-            Some(tls) => Tasks::Within(Place {
+            Some(tls) if tls.end.saturating_sub(tls.start) > MOST_VARIABLES_BYTES => TaskIdPlace::Nowhere(
+                "its thread-local variables are larger than is looked through".to_owned(),
+            ),
+            Some(tls) => TaskIdPlace::Within(SearchPlace {
                 is_context: self.context.is_some(),
                 variables: self.context.unwrap_or(tls),
                 issued_at: self
@@ -100,10 +102,10 @@ impl Image {
                     .zip(start)
                     .map(|(address, start)| start.wrapping_sub(self.base).wrapping_add(address)),
             }),
-            None => Tasks::Nowhere("the program has no thread-local variables".to_owned()),
+            None => TaskIdPlace::Nowhere("the program has no thread-local variables".to_owned()),
         };
         Found {
-            name: Name::Tokio,
+            name: RuntimeName::Tokio,
             version: self.version,
             found_by: self.found_by,
             tasks,
@@ -113,10 +115,10 @@ impl Image {
     /// As the runtime of a process that has loaded this library.
     pub(in super::super) fn of_library(self, library: &Path) -> Found {
         Found {
-            name: Name::Tokio,
+            name: RuntimeName::Tokio,
             version: self.version,
             found_by: self.found_by,
-            tasks: Tasks::Nowhere(format!(
+            tasks: TaskIdPlace::Nowhere(format!(
                 "the runtime is in the shared library {}, whose variables have no fixed place",
                 library.display()
             )),
@@ -126,12 +128,12 @@ impl Image {
 
 /// The symbols that matter. A program can hold several versions of tokio.
 #[derive(Default)]
-struct Symbols {
+struct TokioSymbols {
     contexts: Vec<Range<u64>>,
     issued: Vec<u64>,
 }
 
-impl Symbols {
+impl TokioSymbols {
     fn of<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> Self {
         let mut found = Self::default();
         for symbol in elf.symbols() {
@@ -169,10 +171,11 @@ impl Symbols {
     }
 }
 
-/// The version whose source files are named most, when enough are.
-fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Option<String>> {
+/// The version whose source files are named most, when enough are. That not all of the file was read, or not all of those were
+/// counted, is counted in `full`.
+fn version(file: &File, parts: impl Iterator<Item = Range<u64>>, full: &Full) -> Result<Option<String>> {
     let mut named: BTreeSet<(String, String)> = BTreeSet::new();
-    let (mut left, mut of_rust) = (MOST_SCANNED, false);
+    let (mut left, mut of_rust, mut is_cut) = (MOST_SCANNED, false, false);
     let mut piece = vec![0; PIECE + LONGEST_TEXT];
     for part in parts {
         let mut at = part.start;
@@ -192,6 +195,7 @@ fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Optio
                     .any(|path| memmem::find(&piece[..read], path).is_some());
             for found in memmem::find_iter(&piece[..read], names::SOURCES) {
                 if named.len() >= MOST_SOURCES {
+                    is_cut = true;
                     break;
                 }
                 named.extend(source_file(&piece[found..read]));
@@ -199,7 +203,9 @@ fn version(file: &File, parts: impl Iterator<Item = Range<u64>>) -> Result<Optio
             at += PIECE as u64;
             left = left.saturating_sub(PIECE as u64);
         }
+        is_cut |= left == 0 && at < part.end;
     }
+    full.count(Table::RuntimeFiles, is_cut.into());
     let mut best: Option<(usize, &str)> = None;
     for (version, _) in &named {
         let of_version = named.iter().filter(|(other, _)| other == version);
@@ -244,10 +250,10 @@ mod tests {
     use super::*;
     use crate::model::id::Pid;
 
-    fn look_into(file: &File) -> Option<Image> {
-        match elf::look_into(file).unwrap()? {
-            elf::Image::Tokio(image) => Some(image),
-            elf::Image::Go(_) => None,
+    fn look_into(file: &File) -> Option<TokioImage> {
+        match elf::look_into(file, &Full::default()).unwrap()? {
+            elf::RuntimeImage::Tokio(image) => Some(image),
+            elf::RuntimeImage::Go(_) => None,
         }
     }
 
@@ -289,7 +295,7 @@ mod tests {
     #[test]
     fn variables_that_a_file_claims_to_be_huge_are_not_looked_through() {
         for (bytes, looked_through) in [(MOST_VARIABLES_BYTES, true), (i64::MAX, false)] {
-            let image = Image {
+            let image = TokioImage {
                 version: None,
                 found_by: FoundBy::Strings,
                 tls: Some(-bytes..0),
@@ -298,7 +304,7 @@ mod tests {
                 base: 0,
             };
             let tasks = image.of_program(None).tasks;
-            assert_eq!(matches!(tasks, Tasks::Within(_)), looked_through, "{bytes}");
+            assert_eq!(matches!(tasks, TaskIdPlace::Within(_)), looked_through, "{bytes}");
         }
     }
 
@@ -310,12 +316,25 @@ mod tests {
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         assert_eq!(look_into(&file), None);
         // Where a program holds it, it is one, and this is how it is found.
-        let found = version(&file, std::iter::once(0..1 << 30)).unwrap();
+        let full = Full::default();
+        let found = version(&file, std::iter::once(0..1 << 30), &full).unwrap();
         assert_eq!(found.as_deref(), Some("1.54.1"));
-        let found = version(&file, std::iter::once(0..80)).unwrap();
+        let found = version(&file, std::iter::once(0..80), &full).unwrap();
         assert_eq!(found, None, "two files are not enough");
-        let found = version(&file, std::iter::once(10..1 << 30)).unwrap();
+        let found = version(&file, std::iter::once(10..1 << 30), &full).unwrap();
         assert_eq!(found, None, "no Rust program");
+        assert_eq!(full, Full::default());
+    }
+
+    #[test]
+    fn that_a_file_names_more_source_files_than_are_counted_is_told() {
+        let mut file = tempfile::tempfile().unwrap();
+        let named = |number| format!(" tokio-1.54.1/src/a{number}.rs");
+        let text: String = (0..=MOST_SOURCES).map(named).collect();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let full = Full::default();
+        version(&file, std::iter::once(0..text.len() as u64), &full).unwrap();
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::RuntimeFiles, 1)]);
     }
 
     #[test]
@@ -326,9 +345,12 @@ mod tests {
             .to_string()
             .parse()
             .unwrap();
-        let found = look_at(Pid(std::process::id())).unwrap();
-        assert_eq!((found.name, found.found_by), (Name::Tokio, FoundBy::Symbols));
-        let Tasks::Within(place) = found.tasks else {
+        let found = look_at(Pid(std::process::id()), &Full::default()).unwrap();
+        assert_eq!(
+            (found.name, found.found_by),
+            (RuntimeName::Tokio, FoundBy::Symbols)
+        );
+        let TaskIdPlace::Within(place) = found.tasks else {
             panic!("{found:?}")
         };
         assert!(place.is_context && !place.variables.is_empty());

@@ -59,7 +59,7 @@ pub(super) enum Doing {
 
 /// A thread's variables at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment<'a> {
+pub(super) struct Variables<'a> {
     pub(super) tid: Tid,
     pub(super) doing: Doing,
     /// The next task id that the runtime will give out, 0 where that is not known.
@@ -71,7 +71,7 @@ pub(super) struct Moment<'a> {
 
 /// What the samples say so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum WordVerdict {
     /// Not enough yet.
     Open,
     /// This word is the task's id.
@@ -102,7 +102,7 @@ pub(super) struct Proof {
 
 /// A search among some words.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct WordSearch {
     /// The words are those of the runtime's context and nothing else.
     is_context: bool,
     contradicted: Vec<bool>,
@@ -110,8 +110,8 @@ pub(super) struct Search {
     off_stack: Vec<bool>,
     /// Words that were not always a small number before an address of the process while a thread received.
     no_kind: Vec<bool>,
-    connections: Vec<Connection>,
-    waiting: Vec<Waiting>,
+    connections: Vec<SeenConnection>,
+    waiting: Vec<SeenWait>,
     receives: u32,
     waits: u32,
     counted: bool,
@@ -119,13 +119,13 @@ pub(super) struct Search {
 
 /// A thread that was seen waiting for events, and its words then.
 #[derive(Debug)]
-struct Waiting {
+struct SeenWait {
     tid: Tid,
     words: Box<[u64]>,
 }
 
 #[derive(Debug)]
-struct Connection {
+struct SeenConnection {
     conn: ConnId,
     words: Box<[u64]>,
     tid: Tid,
@@ -134,7 +134,7 @@ struct Connection {
     receives: u32,
 }
 
-impl Search {
+impl WordSearch {
     /// A search in which nothing was seen yet.
     pub(super) fn new(words: usize, is_context: bool) -> Self {
         Self {
@@ -151,7 +151,7 @@ impl Search {
     }
 
     /// Takes one sample in.
-    pub(super) fn see(&mut self, moment: &Moment<'_>) {
+    pub(super) fn see(&mut self, moment: &Variables<'_>) {
         if moment.words.len() != self.contradicted.len() {
             return;
         }
@@ -161,7 +161,7 @@ impl Search {
         }
     }
 
-    fn wait(&mut self, moment: &Moment<'_>) {
+    fn wait(&mut self, moment: &Variables<'_>) {
         let known = self.waiting.iter().position(|known| known.tid == moment.tid);
         if known.is_none() && self.waiting.len() >= MOST_THREADS {
             return;
@@ -175,14 +175,14 @@ impl Search {
             *contradicted |= !is_plausible(value, moment.issued) || !constant || value != 0 && shared;
         }
         if known.is_none() {
-            self.waiting.push(Waiting {
+            self.waiting.push(SeenWait {
                 tid: moment.tid,
                 words: moment.words.into(),
             });
         }
     }
 
-    fn receive(&mut self, conn: ConnId, moment: &Moment<'_>) {
+    fn receive(&mut self, conn: ConnId, moment: &Variables<'_>) {
         let known = self.connections.iter().position(|known| known.conn == conn);
         if known.is_none() && self.connections.len() >= MOST_CONNECTIONS {
             return;
@@ -211,7 +211,7 @@ impl Search {
                 connection.receives += 1;
                 connection.moved |= connection.tid != moment.tid;
             }
-            None => self.connections.push(Connection {
+            None => self.connections.push(SeenConnection {
                 conn,
                 words: moment.words.into(),
                 tid: moment.tid,
@@ -222,7 +222,7 @@ impl Search {
     }
 
     /// What has been seen, judged.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> WordVerdict {
         let left = |index: &usize| !self.contradicted[*index] && self.of(*index).next().is_some();
         let mut left = (0..self.contradicted.len()).filter(left);
         let repeated = self
@@ -232,31 +232,31 @@ impl Search {
         match (left.next(), left.next()) {
             (Some(word), None) => {
                 if let Some(proof) = self.proof(word) {
-                    return Verdict::Proved(proof);
+                    return WordVerdict::Proved(proof);
                 }
             }
             (None, _) if repeated.count() >= 2 => {
-                return Verdict::Refuted(
+                return WordVerdict::Refuted(
                     "no word is the same on one connection and another on each other one",
                 );
             }
             _ => {}
         }
         if self.receives >= MOST_RECEIVES {
-            return Verdict::Refuted("more than one word, or none for certain, behaves like a task's id");
+            return WordVerdict::Refuted("more than one word, or none for certain, behaves like a task's id");
         }
-        Verdict::Open
+        WordVerdict::Open
     }
 
     /// The connections on which this word is not zero. (Some are served outside of any task.)
-    fn of(&self, word: usize) -> impl Iterator<Item = &Connection> {
+    fn of(&self, word: usize) -> impl Iterator<Item = &SeenConnection> {
         self.connections
             .iter()
             .filter(move |connection| connection.words[word] != 0)
     }
 
     fn proof(&self, word: usize) -> Option<Proof> {
-        let repeated: Vec<&Connection> = self
+        let repeated: Vec<&SeenConnection> = self
             .of(word)
             .filter(|connection| connection.receives > 1)
             .collect();
@@ -320,15 +320,15 @@ fn only(mut words: impl Iterator<Item = usize>) -> Option<usize> {
     words.next().filter(|_| words.next().is_none())
 }
 
-/// Whether the runtime can have given out this id; `issued` as in [`Moment`].
+/// Whether the runtime can have given out this id; `issued` as in [`Variables`].
 fn is_plausible(id: u64, issued: u64) -> bool {
     id < LARGEST_ID && (issued == 0 || id < issued)
 }
 
 /// Whether the ids are of the connections and not of the threads: one connection went to another thread with its id, or
 /// one thread served two.
-fn belongs_to_no_thread(connections: &[&Connection]) -> bool {
-    let shares = |(index, one): (usize, &&Connection)| {
+fn belongs_to_no_thread(connections: &[&SeenConnection]) -> bool {
+    let shares = |(index, one): (usize, &&SeenConnection)| {
         one.moved || connections[..index].iter().any(|other| other.tid == one.tid)
     };
     connections.iter().enumerate().any(shares)

@@ -19,7 +19,7 @@ use gimli::{Abbreviations, DebugInfoOffset, Error, Result, SectionId, UnitHeader
 use rustc_hash::FxHashMap;
 
 use self::section::Piece;
-use self::unit::{Dwarf, Name, Reference, Unit};
+use self::unit::{Dwarf, EntryName, Reference, Unit};
 use super::cell::Cell;
 use crate::model::full::{Full, Table};
 
@@ -118,7 +118,7 @@ impl AbbreviationLists {
 
 /// The functions at an address.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundFunctions {
     /// Those that were inlined there, the innermost first.
     pub(super) inlined: Vec<Rc<str>>,
     /// The one that they were inlined in.
@@ -189,7 +189,7 @@ impl Debug {
 
     /// What the functions at an address are called by the linker. Those that have no such name are left out. `cell` is cut
     /// where they are others.
-    pub(super) fn functions(&mut self, address: u64, cell: &mut Cell) -> Result<Found> {
+    pub(super) fn functions(&mut self, address: u64, cell: &mut Cell) -> Result<FoundFunctions> {
         let after = self.ranges.partition_point(|range| range.begin <= address);
         if let Some(next) = self.ranges.get(after) {
             cell.cut(next.begin);
@@ -200,14 +200,14 @@ impl Debug {
             cell.cut(range.end);
         }
         let Some(range) = range.filter(|range| address < range.end) else {
-            return Ok(Found::default());
+            return Ok(FoundFunctions::default());
         };
         let unit = self.unit(range.unit)?;
         let before = unit.functions_known();
         let function = unit.function(&self.dwarf, address, cell)?;
         self.functions += unit.functions_known() - before;
         let Some(function) = function else {
-            return Ok(Found::default());
+            return Ok(FoundFunctions::default());
         };
         let around = self.name(range.unit, Reference::Here(function))?;
         let mut inlined = Vec::new();
@@ -219,7 +219,7 @@ impl Debug {
             }
         }
         inlined.reverse();
-        Ok(Found { inlined, around })
+        Ok(FoundFunctions { inlined, around })
     }
 
     /// What was inlined in the function with this entry, as far as it has a name.
@@ -267,9 +267,9 @@ impl Debug {
     fn read_name(&mut self, mut unit: usize, mut offset: UnitOffset) -> Result<Option<String>> {
         for _ in 0..MAX_REFERENCES {
             match self.unit(unit)?.name(&self.dwarf, offset)? {
-                Name::Known(name) => return Ok(Some(name)),
-                Name::As(next) => (unit, offset) = self.place(unit, next)?,
-                Name::Unknown => break,
+                EntryName::Known(name) => return Ok(Some(name)),
+                EntryName::As(next) => (unit, offset) = self.place(unit, next)?,
+                EntryName::Unknown => break,
             }
         }
         Ok(None)

@@ -14,25 +14,25 @@ use gimli::{Error, LittleEndian, Reader, ReaderOffsetId, Result};
 
 /// A section, with the part that was read last.
 #[derive(Debug)]
-struct Section {
+struct WindowedSection {
     file: Rc<File>,
     place: Range<u64>,
-    window: RefCell<Window>,
+    window: RefCell<LastRead>,
     /// What is read at once, bytes.
     window_bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Window {
+struct LastRead {
     start: usize,
     bytes: Vec<u8>,
 }
 
-impl Section {
+impl WindowedSection {
     /// Calls `then` with what is at `at`: at least so many bytes.
     fn look<T>(&self, at: usize, least: usize, then: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let mut window = self.window.borrow_mut();
-        let known = |window: &Window| {
+        let known = |window: &LastRead| {
             let skipped = at.checked_sub(window.start)?;
             (window.bytes.len().checked_sub(skipped)? >= least).then_some(skipped)
         };
@@ -55,7 +55,7 @@ impl Section {
 /// A part of a section, as what reads debug information wants it.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    section: Rc<Section>,
+    section: Rc<WindowedSection>,
     start: usize,
     end: usize,
 }
@@ -67,7 +67,7 @@ impl Piece {
         Ok(Self {
             start: 0,
             end: usize::try_from(bytes).map_err(|_| Error::UnsupportedOffset)?,
-            section: Rc::new(Section {
+            section: Rc::new(WindowedSection {
                 file: Rc::clone(file),
                 place,
                 window: RefCell::default(),

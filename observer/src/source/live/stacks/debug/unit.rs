@@ -26,12 +26,12 @@ pub(super) struct Unit {
     root: Entry,
     is_rust: bool,
     /// By address, once it was asked for one.
-    functions: OnceCell<Vec<Function>>,
+    functions: OnceCell<Vec<FunctionRange>>,
 }
 
 /// A range of code of one function.
 #[derive(Clone, Copy, Debug)]
-struct Function {
+struct FunctionRange {
     begin: u64,
     end: u64,
     /// Its entry in the unit.
@@ -47,7 +47,7 @@ pub(super) enum Reference {
 }
 
 /// What an entry is called.
-pub(super) enum Name {
+pub(super) enum EntryName {
     Known(String),
     /// As the entry that it refers to.
     As(Reference),
@@ -113,7 +113,7 @@ impl Unit {
     }
 
     /// Where its functions are. Units that only name what others have inlined are never asked.
-    fn functions(&self, dwarf: &Dwarf) -> Result<&[Function]> {
+    fn functions(&self, dwarf: &Dwarf) -> Result<&[FunctionRange]> {
         if let Some(known) = self.functions.get() {
             return Ok(known);
         }
@@ -121,7 +121,7 @@ impl Unit {
         Ok(self.functions.get_or_init(|| read))
     }
 
-    fn read_functions(&self, dwarf: &Dwarf) -> Result<Vec<Function>> {
+    fn read_functions(&self, dwarf: &Dwarf) -> Result<Vec<FunctionRange>> {
         let mut entries = self.unit.entries_raw(None)?;
         let mut entry = Entry::null();
         let mut functions = Vec::new();
@@ -140,7 +140,7 @@ impl Unit {
             }
             entries.read_attributes(abbreviation.attributes(), &mut entry.attrs)?;
             ranges(dwarf, &self.unit, &entry, &mut |begin, end| {
-                functions.push(Function {
+                functions.push(FunctionRange {
                     begin,
                     end,
                     entry: at,
@@ -207,7 +207,7 @@ impl Unit {
     ///
     /// A name without a path says nothing in Rust, where any crate may have a function `read`: there it has to be the
     /// linker's. Where only lines are described (`debug = "line-tables-only"`), functions have no other.
-    pub(super) fn name(&self, dwarf: &Dwarf, offset: UnitOffset) -> Result<Name> {
+    pub(super) fn name(&self, dwarf: &Dwarf, offset: UnitOffset) -> Result<EntryName> {
         let mut entry = Entry::null();
         self.unit.entries_raw(Some(offset))?.read_entry(&mut entry)?;
         let linker = [DW_AT_linkage_name, DW_AT_MIPS_linkage_name]
@@ -219,17 +219,17 @@ impl Unit {
         };
         let name = match (linker, origin()) {
             (Some(name), _) => name,
-            (None, Some(origin)) => return Ok(Name::As(origin)),
+            (None, Some(origin)) => return Ok(EntryName::As(origin)),
             (None, None) => match entry.attr_value(DW_AT_name).filter(|_| !self.is_rust) {
                 Some(name) => name,
-                None => return Ok(Name::Unknown),
+                None => return Ok(EntryName::Unknown),
             },
         };
         let name = dwarf.attr_string(&self.unit, name)?;
         if name.len() > MAX_NAME_BYTES {
-            return Ok(Name::Unknown);
+            return Ok(EntryName::Unknown);
         }
-        Ok(Name::Known(name.to_string()?.into_owned()))
+        Ok(EntryName::Known(name.to_string()?.into_owned()))
     }
 }
 

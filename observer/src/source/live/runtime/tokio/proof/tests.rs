@@ -7,15 +7,15 @@ const SCHEDULER: usize = 5;
 const KIND: usize = 2;
 const STACK: u64 = 0x7fff_0000_0000;
 
-struct Runtime {
-    search: Search,
+struct MadeUpRuntime {
+    search: WordSearch,
     issued: u64,
 }
 
-impl Runtime {
+impl MadeUpRuntime {
     fn new(is_context: bool) -> Self {
         Self {
-            search: Search::new(7, is_context),
+            search: WordSearch::new(7, is_context),
             issued: 0,
         }
     }
@@ -36,7 +36,7 @@ impl Runtime {
     }
 
     fn sees(&mut self, tid: u32, doing: Doing, words: &[u64]) {
-        self.search.see(&Moment {
+        self.search.see(&Variables {
             tid: Tid(tid),
             doing,
             issued: self.issued,
@@ -47,7 +47,7 @@ impl Runtime {
 
     fn proved(&self) -> Option<usize> {
         match self.search.verdict() {
-            Verdict::Proved(proof) => Some(proof.word),
+            WordVerdict::Proved(proof) => Some(proof.word),
             _ => None,
         }
     }
@@ -55,14 +55,14 @@ impl Runtime {
 
 #[test]
 fn two_connections_that_each_repeat_prove_the_word() {
-    let mut runtime = Runtime::new(false);
+    let mut runtime = MadeUpRuntime::new(false);
     for (conn, id) in [(70, 11), (71, 12)] {
         assert_eq!(runtime.proved(), None);
         runtime.receives(1, conn, id);
         runtime.waits(1);
         runtime.receives(1, conn, id);
     }
-    let Verdict::Proved(proof) = runtime.search.verdict() else {
+    let WordVerdict::Proved(proof) = runtime.search.verdict() else {
         panic!("{:?}", runtime.search)
     };
     let expected = Proof {
@@ -79,36 +79,36 @@ fn two_connections_that_each_repeat_prove_the_word() {
 
 #[test]
 fn without_a_wait_for_events_nothing_is_proved() {
-    let mut runtime = Runtime::new(true);
+    let mut runtime = MadeUpRuntime::new(true);
     for (conn, id) in [(70, 11), (71, 12), (72, 13)] {
         runtime.receives(1, conn, id);
         runtime.receives(1, conn, id);
     }
-    assert_eq!(runtime.search.verdict(), Verdict::Open);
+    assert_eq!(runtime.search.verdict(), WordVerdict::Open);
 }
 
 #[test]
 fn a_word_that_could_belong_to_the_threads_is_not_proved() {
-    let mut runtime = Runtime::new(false);
+    let mut runtime = MadeUpRuntime::new(false);
     for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
         runtime.receives(tid, conn, id);
         runtime.waits(tid);
         runtime.receives(tid, conn, id);
     }
-    assert_eq!(runtime.search.verdict(), Verdict::Open);
+    assert_eq!(runtime.search.verdict(), WordVerdict::Open);
     runtime.receives(2, 70, 11);
     assert_eq!(runtime.proved(), Some(ID));
 }
 
 #[test]
 fn numbers_that_could_all_be_addresses_prove_nothing() {
-    let mut runtime = Runtime::new(false);
+    let mut runtime = MadeUpRuntime::new(false);
     for (conn, id) in [(70, 0x41_0000), (71, 0x41_0080), (72, 0x41_0100)] {
         runtime.receives(1, conn, id);
         runtime.waits(1);
         runtime.receives(1, conn, id);
     }
-    assert_eq!(runtime.search.verdict(), Verdict::Open);
+    assert_eq!(runtime.search.verdict(), WordVerdict::Open);
     runtime.receives(1, 73, 0x41_0101);
     assert_eq!(runtime.proved(), Some(ID));
 }
@@ -117,9 +117,9 @@ fn numbers_that_could_all_be_addresses_prove_nothing() {
 fn one_contradiction_ends_the_word_for_good() {
     // An id that changes on its connection; that two connections share; that is left over while the thread waits, or
     // changes then; that is an address.
-    type Contradiction = fn(&mut Runtime);
-    fn wait(runtime: &mut Runtime, id: u64) {
-        runtime.sees(1, Doing::WaitForEvents, &Runtime::words(1, id, 0));
+    type Contradiction = fn(&mut MadeUpRuntime);
+    fn wait(runtime: &mut MadeUpRuntime, id: u64) {
+        runtime.sees(1, Doing::WaitForEvents, &MadeUpRuntime::words(1, id, 0));
     }
     let contradictions: [Contradiction; 5] = [
         |runtime| runtime.receives(1, 70, 13),
@@ -129,7 +129,7 @@ fn one_contradiction_ends_the_word_for_good() {
         |runtime| wait(runtime, 0x5555_0000_1000),
     ];
     for contradict in contradictions {
-        let mut runtime = Runtime::new(true);
+        let mut runtime = MadeUpRuntime::new(true);
         runtime.receives(1, 70, 11);
         contradict(&mut runtime);
         for _ in 0..3 {
@@ -139,7 +139,7 @@ fn one_contradiction_ends_the_word_for_good() {
             }
         }
         assert!(
-            matches!(runtime.search.verdict(), Verdict::Refuted(_)),
+            matches!(runtime.search.verdict(), WordVerdict::Refuted(_)),
             "{:?}",
             runtime.search
         );
@@ -148,20 +148,20 @@ fn one_contradiction_ends_the_word_for_good() {
 
 #[test]
 fn an_id_that_was_not_given_out_yet_is_none() {
-    let mut runtime = Runtime::new(true);
+    let mut runtime = MadeUpRuntime::new(true);
     runtime.issued = 12;
     for (conn, id) in [(70, 11), (71, 12)] {
         runtime.receives(1, conn, id);
         runtime.waits(1);
         runtime.receives(1, conn, id);
     }
-    assert!(matches!(runtime.search.verdict(), Verdict::Refuted(_)));
+    assert!(matches!(runtime.search.verdict(), WordVerdict::Refuted(_)));
 }
 
 #[test]
 fn one_connection_is_enough_in_the_context_when_the_ids_are_counted() {
     for (is_context, issued, expected) in [(true, 12, Some(ID)), (true, 0, None), (false, 12, None)] {
-        let mut runtime = Runtime::new(is_context);
+        let mut runtime = MadeUpRuntime::new(is_context);
         runtime.issued = issued;
         for _ in 0..4 {
             assert_eq!(runtime.proved(), None);
@@ -174,14 +174,14 @@ fn one_connection_is_enough_in_the_context_when_the_ids_are_counted() {
 
 #[test]
 fn a_budget_that_stays_the_same_is_no_id() {
-    let mut runtime = Runtime::new(true);
+    let mut runtime = MadeUpRuntime::new(true);
     runtime.issued = 1 << 32;
     for id in 1..=4 {
         // What would be the id is another each time.
         runtime.receives(1, 70, id);
         runtime.waits(1);
     }
-    assert_eq!(runtime.search.verdict(), Verdict::Open);
+    assert_eq!(runtime.search.verdict(), WordVerdict::Open);
     for budget in [0x8001, 0x7f01, 0x7f01_0000, 0x101] {
         assert!(is_like_a_budget(budget), "{budget:x}");
     }
@@ -192,19 +192,19 @@ fn a_budget_that_stays_the_same_is_no_id() {
 
 #[test]
 fn a_server_that_polls_connections_outside_of_tasks_proves_nothing() {
-    let mut runtime = Runtime::new(true);
+    let mut runtime = MadeUpRuntime::new(true);
     for (conn, _) in [(70, 0), (71, 0)] {
         runtime.receives(1, conn, 0);
         runtime.waits(1);
         runtime.receives(1, conn, 0);
     }
-    assert!(matches!(runtime.search.verdict(), Verdict::Refuted(_)));
+    assert!(matches!(runtime.search.verdict(), WordVerdict::Refuted(_)));
 }
 
 #[test]
 fn a_saturated_server_never_waits_and_many_counted_connections_are_enough() {
     for (issued, proved) in [(100, Some(ID)), (0, None)] {
-        let mut runtime = Runtime::new(true);
+        let mut runtime = MadeUpRuntime::new(true);
         runtime.issued = issued;
         for conn in 1..=4 {
             for _ in 0..2 {
@@ -219,10 +219,10 @@ fn a_saturated_server_never_waits_and_many_counted_connections_are_enough() {
 #[test]
 fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
     let scheduler_with = |elsewhere: Option<(usize, u64)>| {
-        let mut runtime = Runtime::new(true);
+        let mut runtime = MadeUpRuntime::new(true);
         for round in 0..4 {
             for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
-                let mut words = Runtime::words(tid, id, 0);
+                let mut words = MadeUpRuntime::words(tid, id, 0);
                 if let Some((word, value)) = elsewhere.filter(|_| round == 0 || conn == 70) {
                     words[word] = value;
                 }
@@ -231,7 +231,7 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
             }
         }
         match runtime.search.verdict() {
-            Verdict::Proved(proof) => proof.scheduler,
+            WordVerdict::Proved(proof) => proof.scheduler,
             verdict => panic!("{verdict:?}"),
         }
     };
@@ -244,16 +244,16 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
             "{elsewhere:x}"
         );
     }
-    let mut runtime = Runtime::new(true);
+    let mut runtime = MadeUpRuntime::new(true);
     for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
         for _ in 0..3 {
-            let mut words = Runtime::words(tid, id, 0);
+            let mut words = MadeUpRuntime::words(tid, id, 0);
             words[1] = STACK + 8;
             runtime.sees(tid, Doing::Receive(ConnId(conn)), &words);
             runtime.waits(tid);
         }
     }
-    let Verdict::Proved(proof) = runtime.search.verdict() else {
+    let WordVerdict::Proved(proof) = runtime.search.verdict() else {
         panic!("{:?}", runtime.search)
     };
     assert_eq!((proof.word, proof.scheduler), (ID, None), "two words point there");
@@ -262,17 +262,17 @@ fn the_scheduler_is_the_only_word_that_always_points_into_the_threads_stack() {
 #[test]
 fn the_kind_is_the_only_small_number_before_a_pointer_that_is_not_the_schedulers() {
     let kind_with = |word: usize, value: u64| {
-        let mut runtime = Runtime::new(true);
+        let mut runtime = MadeUpRuntime::new(true);
         for _ in 0..2 {
             for (tid, conn, id) in [(1, 70, 11), (2, 71, 12)] {
-                let mut words = Runtime::words(tid, id, 0);
+                let mut words = MadeUpRuntime::words(tid, id, 0);
                 words[word] = value;
                 runtime.sees(tid, Doing::Receive(ConnId(conn)), &words);
                 runtime.waits(tid);
             }
         }
         match runtime.search.verdict() {
-            Verdict::Proved(proof) => proof.kind,
+            WordVerdict::Proved(proof) => proof.kind,
             verdict => panic!("{verdict:?}"),
         }
     };
