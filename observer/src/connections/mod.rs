@@ -2,9 +2,9 @@
 //!
 //! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
 //! byte. Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next
-//! request, a close, or a second of quiet ([`QUIET_NS`]). Bytes sent later than that belong to no request; they are
-//! counted. A turn that was quiet for a while ([`SETTLED_NS`]) has probably ended: time to explain it, before what threads
-//! did is forgotten.
+//! request, a close, or a second of quiet ([`QUIET_NS`]) in which no thread is blocked in sending its answer. Bytes sent
+//! later than that belong to no request; they are counted. A turn that was quiet for a while ([`SETTLED_NS`]) has probably
+//! ended: time to explain it, before what threads did is forgotten.
 
 mod accepted;
 mod connection;
