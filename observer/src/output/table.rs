@@ -253,7 +253,7 @@ impl<W: Write> Sink for Table<W> {
         });
         self.ask_size();
         self.screen
-            .last(&sections, self.style.size, self.style.colour, &mut self.text);
+            .last(sections, self.style.size, self.style.colour, &mut self.text);
         self.write()
     }
 

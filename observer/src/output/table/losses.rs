@@ -12,7 +12,7 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
     let reasons = run.lost.iter().map(|&(reason, count)| (count, reason));
     let losses = joined(std::iter::once(requests).chain(reasons));
     let line = if losses.is_empty() {
-        Line::new().text(FAINT, "lost     nothing")
+        Line::new().text(FAINT, "lost     ").text(FAINT, "nothing")
     } else {
         Line::new().text(ALARM, "LOST     ").text(PLAIN, &losses)
     };
@@ -39,11 +39,12 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
         ),
         (under_way, "requests without an answer at the end, not counted"),
     ]);
-    if doubts.is_empty() {
+    let line = if doubts.is_empty() {
         line
     } else {
         line.text(FAINT, &format!("; {doubts}"))
-    }
+    };
+    line.wrapping()
 }
 
 fn joined<'a>(counts: impl IntoIterator<Item = (u64, &'a str)>) -> String {

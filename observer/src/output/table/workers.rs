@@ -20,7 +20,12 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         .map(|process| line(process, name(process.pid)))
         .collect();
     if let Some(diagnosis) = &run.diagnosis {
-        lines.push(Line::new().text(STRONG, "finding  ").text(PLAIN, &diagnosis.text));
+        lines.push(
+            Line::new()
+                .text(STRONG, "finding  ")
+                .text(PLAIN, &diagnosis.text)
+                .wrapping(),
+        );
     }
     lines
 }
