@@ -37,6 +37,10 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
             figures.unknown_direction,
             "connections of unknown direction, not followed",
         ),
+        (
+            figures.unanswered,
+            "requests without an answer when their connection closed, not counted",
+        ),
         (under_way, "requests without an answer at the end, not counted"),
     ]);
     let line = if doubts.is_empty() {
@@ -95,6 +99,22 @@ mod tests {
         assert_eq!(
             plain(&[line(&run, 2)]),
             "lost     nothing; 3 requests with gaps in the evidence, 2 requests without an answer at the end, not counted\n"
+        );
+    }
+
+    #[test]
+    fn requests_that_clients_gave_up_are_told() {
+        let figures = ProcessFigures {
+            unanswered: 3,
+            ..ProcessFigures::default()
+        };
+        let run = Totals {
+            figures,
+            ..Totals::default()
+        };
+        assert_eq!(
+            plain(&[line(&run, 0)]),
+            "lost     nothing; 3 requests without an answer when their connection closed, not counted\n"
         );
     }
 
