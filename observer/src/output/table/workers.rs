@@ -19,6 +19,9 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         .take(PROCESSES_LISTED)
         .map(|process| line(process, name(process.pid)))
         .collect();
+    if let Some(more) = run.workers.len().checked_sub(PROCESSES_LISTED + 1) {
+        lines.push(Line::new().text(FAINT, &format!("         and {} processes more", more + 1)));
+    }
     if let Some(diagnosis) = &run.diagnosis {
         lines.push(
             Line::new()
@@ -120,6 +123,20 @@ mod tests {
             "workers  axum-srv (4120)  2 busy 61 %, 12 %; none free for waiting requests 310 ms; \
              pool 3 busy 25 % or more, 2 of 400 jobs queued; longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
              finding  workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep\n"
+        );
+    }
+
+    #[test]
+    fn processes_without_a_line_are_counted() {
+        let mut run = made_up::figures(1);
+        run.workers = vec![run.workers[0].clone(); PROCESSES_LISTED];
+        assert!(!plain(&lines(&run, |_| None)).contains(" more\n"));
+        run.workers = vec![run.workers[0].clone(); PROCESSES_LISTED + 6];
+        let text = plain(&lines(&run, |_| None));
+        assert_eq!(text.matches("workers  ").count(), PROCESSES_LISTED, "{text}");
+        assert!(
+            text.contains("\n         and 6 processes more\nfinding  "),
+            "{text}"
         );
     }
 }
