@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use observer::model::header::Requests;
 use observer_common::limits;
@@ -114,7 +115,7 @@ pub(crate) struct Watch {
 #[derive(Debug, Args)]
 pub(crate) struct Print {
     /// Which requests become lines; summaries count every one
-    #[arg(long, value_name = "WHICH", default_value = "tail", value_parser = requests)]
+    #[arg(long, value_name = "WHICH", default_value = "tail", value_parser = requests())]
     pub(crate) requests: Requests,
     /// Form of the output [default: table on a terminal, jsonl elsewhere]
     #[arg(long, value_enum)]
@@ -136,8 +137,17 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-fn requests(text: &str) -> Result<Requests, String> {
-    text.parse()
+fn requests() -> impl TypedValueParser<Value = Requests> {
+    let values = [
+        (
+            "tail",
+            "The slow ones (at or above the p99 so far of their target), and a sample of the others",
+        ),
+        ("all", "Every one"),
+        ("none", "None: only totals"),
+    ];
+    let values = values.map(|(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).try_map(|text| text.parse::<Requests>())
 }
 
 /// The longest duration, seconds: who means more leaves it out.

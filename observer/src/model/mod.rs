@@ -9,6 +9,7 @@ pub mod full;
 pub mod header;
 pub mod hint;
 pub mod id;
+pub(crate) mod own_threads;
 pub mod poll;
 pub mod process;
 pub mod protocol;

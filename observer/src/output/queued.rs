@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use super::{Sink, Why};
 use crate::losses::reason;
 use crate::model::header::Header;
+use crate::model::own_threads;
 use crate::model::process::ProcessLine;
 use crate::model::report::{End, Totals, Window};
 use crate::model::request::Request;
@@ -69,7 +70,7 @@ impl Queued {
         let load = Arc::new(Load::default());
         let taken = Arc::clone(&load);
         let writer = thread::Builder::new()
-            .name("output".to_owned())
+            .name(own_threads::OUTPUT.to_owned())
             .spawn(move || write(sink, &items, &taken))?;
         Ok(Self {
             queue: Some(queue),

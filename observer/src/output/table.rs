@@ -142,7 +142,8 @@ impl<W: Write> TableSink<W> {
         let cost = cost::line(figures.cost, figures.cost_over_ns);
         let started_unix_ns = self.started_unix_ns();
         let leading = all.protocol.and_then(|protocol| self.slowest.get(&protocol));
-        let slowest = leading.map(Slowest::lines).unwrap_or_default();
+        let chosen = self.header.as_ref().map(|header| header.options.requests);
+        let slowest = leading.map(|slowest| slowest.lines(chosen.unwrap_or_default()));
         // In the order of reading; the numbers say who gets room first.
         vec![
             Section::new(0, self.heading.lines(figures.elapsed_ns)),
@@ -159,7 +160,7 @@ impl<W: Write> TableSink<W> {
             Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
             Section::new(3, worst.map(targets::title).into_iter().collect()),
             Section::titled(3, budget),
-            Section::titled(6, slowest),
+            Section::titled(6, slowest.unwrap_or_default()),
             Section::titled(7, paths::lines(of)),
             Section::new(5, self.runtimes.lines(name)),
             Section::new(4, workers::lines(of, name)),
@@ -253,7 +254,7 @@ impl<W: Write> Sink for TableSink<W> {
         });
         self.ask_size();
         self.screen
-            .last(&sections, self.style.size, self.style.colour, &mut self.text);
+            .last(sections, self.style.size, self.style.colour, &mut self.text);
         self.write()
     }
 

@@ -66,6 +66,17 @@ fn every_command_explains_each_of_its_options() {
 }
 
 #[test]
+fn the_values_of_an_option_that_chooses_are_explained() {
+    for command in ["attach", "replay"] {
+        let help = text(&observer([command, "--help"]));
+        for value in ["- tail: ", "- all: ", "- none: ", "- table: ", "- jsonl: "] {
+            let explained = help.lines().any(|line| line.trim_start().starts_with(value));
+            assert!(explained, "{command} does not explain {value}: {help}");
+        }
+    }
+}
+
+#[test]
 fn the_version_is_the_packages() {
     assert_eq!(
         text(&observer(["--version"])),

@@ -3,12 +3,18 @@
 use super::line::{ALARM, Line, PLAIN, STRONG};
 use crate::model::hint::Hint;
 
-/// Two lines for each hint: a command is not cut off with the sentence before it.
+/// Two lines for each hint, which wrap: a command is apart from the sentence before it.
 pub(super) fn lines(hints: &[Hint]) -> Vec<Line> {
     let both = |hint: &Hint| {
         [
-            Line::new().text(ALARM, "hint     ").text(PLAIN, &hint.text),
-            Line::new().text(PLAIN, "         ").text(STRONG, &hint.remedy),
+            Line::new()
+                .text(ALARM, "hint     ")
+                .text(PLAIN, &hint.text)
+                .wrapping(),
+            Line::new()
+                .text(PLAIN, "         ")
+                .text(STRONG, &hint.remedy)
+                .wrapping(),
         ]
     };
     hints.iter().flat_map(both).collect()

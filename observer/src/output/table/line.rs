@@ -1,9 +1,11 @@
-//! One line of the table: pieces of text with a look, cut to a width when it is written.
+//! One line of the table: pieces of text with a look, cut to a width when it is written, or wrapped before that.
 //!
 //! Every text enters through [`escape`], so that nothing from outside can steer the terminal, whatever a
 //! part of the table prints. It does not know what the lines say, nor where they end up.
 
 use anstyle::{AnsiColor, Color, Style};
+
+use unicode_width::UnicodeWidthChar as _;
 
 use crate::output::escape::{columns, cut, escape};
 
@@ -24,15 +26,22 @@ pub(super) const fn colour(colour: AnsiColor) -> Style {
     Style::new().fg_color(Some(Color::Ansi(colour)))
 }
 
+/// Sentences in fewer columns than these cannot be read: they are cut.
+const LEAST_WRAPPED: usize = 20;
+
 #[derive(Clone, Debug)]
 struct StyledText {
     safe: String,
     style: Style,
 }
 
+/// A character with its look.
+type Cell = (char, Style);
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line {
     pieces: Vec<StyledText>,
+    wraps: bool,
 }
 
 impl Line {
@@ -67,15 +76,59 @@ impl Line {
         self
     }
 
+    /// Makes what follows the first piece go on in further lines, below its own beginning, where a line has no room for it.
+    pub(super) const fn wrapping(mut self) -> Self {
+        self.wraps = true;
+        self
+    }
+
+    /// The lines that show this one in `width` columns: itself, unless it was made to wrap and must.
+    pub(super) fn wrapped(self, width: usize) -> Vec<Self> {
+        let [label, text @ ..] = self.pieces.as_slice() else {
+            return vec![self];
+        };
+        let indent = columns(&label.safe);
+        let room = width.saturating_sub(indent);
+        if !self.wraps || self.columns() <= width || room < LEAST_WRAPPED {
+            return vec![self];
+        }
+        let cells: Vec<Cell> = text
+            .iter()
+            .flat_map(|piece| piece.safe.chars().map(|c| (c, piece.style)))
+            .collect();
+        let mut lines = Vec::new();
+        let mut rest = cells.as_slice();
+        while !rest.is_empty() {
+            let (row, after) = first_row(rest, room);
+            rest = after;
+            let label = if lines.is_empty() {
+                label.clone()
+            } else {
+                StyledText {
+                    safe: " ".repeat(indent),
+                    style: PLAIN,
+                }
+            };
+            let pieces = row.chunk_by(|a, b| a.1 == b.1).map(|run| StyledText {
+                safe: run.iter().map(|(c, _)| c).collect(),
+                style: run[0].1,
+            });
+            lines.push(Self {
+                pieces: std::iter::once(label).chain(pieces).collect(),
+                wraps: false,
+            });
+        }
+        lines
+    }
+
+    fn columns(&self) -> usize {
+        self.pieces.iter().map(|piece| columns(&piece.safe)).sum()
+    }
+
     /// Appends the line to `out`, in at most `width` columns and without its end.
     pub(super) fn write(&self, width: usize, in_colour: bool, out: &mut String) {
         let mut left = width;
-        let fits = self
-            .pieces
-            .iter()
-            .map(|piece| columns(&piece.safe))
-            .sum::<usize>()
-            <= width;
+        let fits = self.columns() <= width;
         for StyledText { safe, style } in &self.pieces {
             let taken = columns(safe);
             if fits || taken < left {
@@ -87,6 +140,22 @@ impl Line {
                 return;
             }
         }
+    }
+}
+
+/// What a row has room for, and what follows it: parted at a blank, or within a word that is longer than a row.
+fn first_row(cells: &[Cell], room: usize) -> (&[Cell], &[Cell]) {
+    let mut taken = 0;
+    let fitting = cells.iter().position(|(c, _)| {
+        taken += c.width().unwrap_or(0);
+        taken > room
+    });
+    let Some(fitting) = fitting else {
+        return (cells, &[]);
+    };
+    match cells[..=fitting].iter().rposition(|&(c, _)| c == ' ') {
+        Some(blank) if blank > 0 => (&cells[..blank], &cells[blank + 1..]),
+        _ => cells.split_at(fitting),
     }
 }
 
@@ -128,6 +197,45 @@ mod tests {
                 ""
             ]
         );
+    }
+
+    fn rows(line: &Line, width: usize) -> Vec<String> {
+        let lines = line.clone().wrapped(width);
+        lines.iter().map(|line| written(line, width, false)).collect()
+    }
+
+    #[test]
+    fn a_line_that_wraps_goes_on_below_its_text() {
+        let line = Line::new()
+            .text(STRONG, "hint  ")
+            .text(PLAIN, "nobody listened")
+            .text(FAINT, "; send it requests, or see")
+            .text(PLAIN, " who else listens");
+        assert_eq!(rows(&line, 30), ["hint  nobody listened; send i…"]);
+        let line = line.wrapping();
+        assert_eq!(
+            rows(&line, 30),
+            [
+                "hint  nobody listened; send it",
+                "      requests, or see who",
+                "      else listens"
+            ]
+        );
+        assert_eq!(
+            rows(&line, 500),
+            ["hint  nobody listened; send it requests, or see who else listens"]
+        );
+        assert_eq!(rows(&line, 20), ["hint  nobody listen…"], "too narrow to be read");
+    }
+
+    #[test]
+    fn a_word_that_is_longer_than_a_row_goes_on_in_the_next() {
+        let path = "/日本".repeat(9);
+        let line = Line::new().text(PLAIN, "hint ").text(PLAIN, &path).wrapping();
+        let rows = rows(&line, 26);
+        assert!(rows.iter().all(|row| columns(row) <= 26), "{rows:?}");
+        let whole: String = rows.iter().map(|row| &row[5..]).collect();
+        assert_eq!(whole, path);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
     let reasons = run.lost.iter().map(|&(reason, count)| (count, reason, reason));
     let losses = joined(std::iter::once(requests).chain(reasons));
     let line = if losses.is_empty() {
-        Line::new().text(FAINT, "lost     nothing")
+        Line::new().text(FAINT, "lost     ").text(FAINT, "nothing")
     } else {
         Line::new().text(ALARM, "LOST     ").text(PLAIN, &losses)
     };
@@ -49,16 +49,22 @@ pub(super) fn line(run: &Totals, under_way: u64) -> Line {
             "connections of unknown direction, not followed",
         ),
         (
+            figures.unanswered,
+            "request without an answer when its connection closed, not counted",
+            "requests without an answer when their connection closed, not counted",
+        ),
+        (
             under_way,
             "request without an answer at the end, not counted",
             "requests without an answer at the end, not counted",
         ),
     ]);
-    if doubts.is_empty() {
+    let line = if doubts.is_empty() {
         line
     } else {
         line.text(FAINT, &format!("; {doubts}"))
-    }
+    };
+    line.wrapping()
 }
 
 /// Counts, each with what it is of: of one, and of several.
@@ -137,6 +143,22 @@ mod tests {
              1 request of which it was not seen when TCP sent the last bytes, 1 latency outside 1 ns to 1 h, \
              1 request begun before it was watched, not counted, 1 connection of unknown direction, not followed, \
              1 request without an answer at the end, not counted\n"
+        );
+    }
+
+    #[test]
+    fn requests_that_clients_gave_up_are_told() {
+        let figures = ProcessFigures {
+            unanswered: 3,
+            ..ProcessFigures::default()
+        };
+        let run = Totals {
+            figures,
+            ..Totals::default()
+        };
+        assert_eq!(
+            plain(&[line(&run, 0)]),
+            "lost     nothing; 3 requests without an answer when their connection closed, not counted\n"
         );
     }
 

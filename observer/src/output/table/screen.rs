@@ -78,26 +78,41 @@ impl Screen {
             out.extend(std::iter::repeat_n('\n', size.height));
             self.taken = true;
         }
+        wrap(&mut sections, drawn_width(size));
         // The last row is the cursor's: a line end there would scroll.
         fit(&mut sections, size.height.saturating_sub(1));
         replace(&sections, size, in_colour, out);
     }
 
     /// Appends to `out` what shows the sections once and for all, whole.
-    pub(super) fn last(&self, sections: &[Section], size: Size, in_colour: bool, out: &mut String) {
+    pub(super) fn last(&self, mut sections: Vec<Section>, size: Size, in_colour: bool, out: &mut String) {
         if self.taken {
-            replace(sections, size, in_colour, out);
+            wrap(&mut sections, drawn_width(size));
+            replace(&sections, size, in_colour, out);
         } else {
-            write(sections, "", size.width, in_colour, out);
+            wrap(&mut sections, size.width);
+            write(&sections, "", size.width, in_colour, out);
         }
+    }
+}
+
+/// In the last column terminals disagree on where the cursor is, and on what is cleared from there.
+const fn drawn_width(size: Size) -> usize {
+    size.width.saturating_sub(1)
+}
+
+/// Parts the lines that wrap into as many as they take.
+fn wrap(sections: &mut [Section], width: usize) {
+    for section in sections {
+        let lines = std::mem::take(&mut section.lines);
+        section.lines = lines.into_iter().flat_map(|line| line.wrapped(width)).collect();
     }
 }
 
 /// Overwrites line by line, and clears only what is left: nothing flickers.
 fn replace(sections: &[Section], size: Size, in_colour: bool, out: &mut String) {
     out.push_str(HOME);
-    // In the last column terminals disagree on where the cursor is, and on what is cleared from there.
-    write(sections, CLEAR_LINE, size.width.saturating_sub(1), in_colour, out);
+    write(sections, CLEAR_LINE, drawn_width(size), in_colour, out);
     out.push_str(CLEAR_BELOW);
 }
 
@@ -152,10 +167,28 @@ mod tests {
     }
 
     #[test]
+    fn what_wraps_takes_its_rows_from_the_height() {
+        let size = Size { width: 31, height: 3 };
+        let line = Line::new()
+            .text(PLAIN, "hint  ")
+            .text(
+                PLAIN,
+                "nobody listened; send it requests, or see who else listens",
+            )
+            .wrapping();
+        let mut out = String::new();
+        Screen::default().redraw(vec![Section::new(0, vec![line])], size, false, &mut out);
+        assert_eq!(
+            out,
+            "\n\n\n\x1b[Hhint  nobody listened; send it\x1b[K\n      requests, or see who\x1b[K\n\x1b[J"
+        );
+    }
+
+    #[test]
     fn without_a_picture_before_it_the_last_one_is_plain_lines() {
         let (screen, mut out) = (Screen::default(), String::new());
         screen.last(
-            &[Section::new(0, lines("one", 2))],
+            vec![Section::new(0, lines("one", 2))],
             Size { width: 80, height: 1 },
             false,
             &mut out,

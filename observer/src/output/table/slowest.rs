@@ -10,6 +10,7 @@ use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
 use super::strip::Strip;
 use super::wait;
 use crate::model::cause::Cause;
+use crate::model::header::Requests;
 use crate::model::id::Pid;
 use crate::model::request::{Conn, Http, Request};
 use crate::output::escape::{columns, escape};
@@ -48,12 +49,16 @@ impl Slowest {
         }
     }
 
-    /// A title that explains the letters, and a line for each.
-    pub(super) fn lines(&self) -> Vec<Line> {
+    /// A title that says of which requests they are, where these were chosen so, and explains the letters; and a line for
+    /// each.
+    pub(super) fn lines(&self, chosen: Requests) -> Vec<Line> {
         if self.kept.is_empty() {
             return Vec::new();
         }
         let mut title = Line::new().text(STRONG, "slowest");
+        if chosen != Requests::All {
+            title = title.text(FAINT, " of tail and sample");
+        }
         for cause in Cause::ALL
             .into_iter()
             .filter(|&cause| self.kept.iter().any(|slow| slow.strip.shows(cause)))
@@ -198,7 +203,7 @@ mod tests {
     fn a_line_tells_which_request_it_was_and_what_it_waited_for() {
         let mut slowest = Slowest::default();
         slowest.add(&made_up::blocked(1), false, None);
-        let text = plain(&slowest.lines());
+        let text = plain(&slowest.lines(Requests::All));
         let line = text.lines().nth(1).unwrap();
         assert_eq!(
             line,
@@ -212,12 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn where_not_all_requests_come_by_the_title_says_of_which_these_are() {
+        let mut slowest = Slowest::default();
+        slowest.add(&made_up::blocked(1), false, None);
+        let text = plain(&slowest.lines(Requests::Tail));
+        assert!(
+            text.starts_with("slowest of tail and sample  Q run_queue  B worker_blocked  # on_cpu\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_request_with_losses_in_its_window_says_so() {
         let mut request = made_up::blocked(1);
         request.figures.complete = false;
         let mut slowest = Slowest::default();
         slowest.add(&request, false, None);
-        assert!(plain(&slowest.lines()).contains("# incomplete worker_blocked"));
+        assert!(plain(&slowest.lines(Requests::All)).contains("# incomplete worker_blocked"));
     }
 
     #[test]

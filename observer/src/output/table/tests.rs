@@ -168,6 +168,33 @@ fn nothing_is_wider_than_the_width() {
 }
 
 #[test]
+fn what_to_do_what_was_lost_and_what_was_found_are_there_to_the_last_word() {
+    for style in [FILE, TERMINAL] {
+        for width in [40, 80, 120] {
+            let size = Size { width, height: 60 };
+            let text = written(Style { size, ..style }, |table| {
+                let mut end = made_up::end();
+                end.hints[0].text = "nobody listened there while it was watched ".repeat(4) + "LAST1";
+                end.hints[0].remedy = "see who does, and give his pid ".repeat(6) + "LAST2";
+                end.totals.figures.diagnosis.as_mut().unwrap().text = "was blocked ".repeat(15) + "LAST3";
+                end.totals.figures.confidence.partial = 3;
+                end.totals.figures.begun_before = 4;
+                end.under_way = 5;
+                table.end(&end).unwrap();
+            });
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for last in ["LAST1", "LAST2", "LAST3", "at the end, not counted"] {
+                assert!(words.contains(last), "no {last} in\n{text}");
+            }
+            assert!(
+                text.lines()
+                    .all(|line| columns(&line.replace("\x1b[K", "")) <= width)
+            );
+        }
+    }
+}
+
+#[test]
 fn nothing_is_taller_than_the_height_while_it_is_live() {
     for height in [0, 1, 2, 5, 10, 24, 50] {
         let text = picture(Style {

@@ -25,7 +25,12 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         lines.push(Line::new().text(FAINT, &format!("         and {processes} more")));
     }
     if let Some(diagnosis) = &run.diagnosis {
-        lines.push(Line::new().text(STRONG, "finding  ").text(PLAIN, &diagnosis.text));
+        lines.push(
+            Line::new()
+                .text(STRONG, "finding  ")
+                .text(PLAIN, &diagnosis.text)
+                .wrapping(),
+        );
     }
     lines
 }

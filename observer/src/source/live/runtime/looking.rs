@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::found::{Files, Found};
 use crate::model::full::Full;
 use crate::model::id::Pid;
+use crate::model::own_threads;
 use crate::source::live::stacks::lets_others_go_first;
 
 /// Questions that wait for their answers, at most. A process can have ended before it is its turn.
@@ -40,7 +41,7 @@ impl Looking {
         let (ask, asked) = sync_channel(MAX_WAITING);
         let (answer, answers) = channel();
         thread::Builder::new()
-            .name("programs".to_owned())
+            .name(own_threads::PROGRAMS.to_owned())
             .spawn(move || look(&asked, &answer))
             .context("cannot start the thread that looks into programs")?;
         Ok(Self {

@@ -14,6 +14,7 @@ use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use observer_common::{Presence, limits, names};
 
 use super::clock::Clocks;
+use crate::model::own_threads;
 
 /// After a CPU rang, its clock is started if the watched thread is still there. Most of what comes to wait for something
 /// else is gone by then.
@@ -53,7 +54,7 @@ impl Follower {
         };
         state.start();
         thread::Builder::new()
-            .name("clocks".to_owned())
+            .name(own_threads::CLOCKS.to_owned())
             .spawn(move || state.follow(&ends))
             .context("cannot start the thread that starts and stops the clocks")?;
         Ok(Self { _lives: lives })

@@ -38,6 +38,7 @@ use super::targets::Change;
 use crate::event;
 use crate::model::full::Full;
 use crate::model::id::Pid;
+use crate::model::own_threads;
 use crate::source::Merge;
 
 /// Samples that wait for their names, at most: 2 MiB.
@@ -86,7 +87,7 @@ impl Stacks {
         let known = Arc::<Mutex<Known>>::default();
         let of_thread = Arc::clone(&known);
         thread::Builder::new()
-            .name("names".to_owned())
+            .name(own_threads::NAMES.to_owned())
             .spawn(move || worker::run(&of_thread, &asked, &done))
             .context("cannot start the thread that names functions")?;
         for &pid in pids {
