@@ -20,8 +20,9 @@ SAMPLE_ONE_IN = 100
 HTTP_1 = "http/1"
 
 
-def each_request(take, only=None):
-    """Calls take(request, weight) for each request until the input ends; it stands for weight requests.
+def each_request(take, only=None, at_end=None):
+    """Calls take(request, weight) for each request until the input ends; it stands for weight requests. The `end` line
+    goes to at_end, where that is given.
 
     request["target"] is the first process of its target: the one that it was forked from while that was watched, or itself.
     With `only`, requests of other targets are left out. All are of one protocol, as in observer's totals: HTTP/1 if there is a request of it, else the one with most turns."""
@@ -44,6 +45,8 @@ def each_request(take, only=None):
                 tell(number, f"only version {VERSION} of the schema is known here, not ", line["v"])
             elif line["type"] == "header":
                 sample_one_in = int(line["options"]["sample_one_in"])
+            elif line["type"] == "end" and at_end:
+                at_end(line)
             elif line["type"] == "process":
                 if "parent" in line:
                     first_of[line["pid"]] = first_of.get(line["parent"], line["parent"])

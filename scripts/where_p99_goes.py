@@ -2,42 +2,85 @@
 """Where the p99 goes, by path.
 
 For each path: the mean budget of its requests at or above the path's own p99, most time first, and for each
-cause the culprit that took most of it. Each request line counts as many times as it stands for. With several
-targets each has its own paths, which begin with its pid.
+cause the culprit that took most of it. Where not all requests were written, the number of requests and the p99 are
+those of the `end` line, if it lists the path; the rest is an estimate, in which each request line counts as many
+times as it stands for. With several targets each has its own paths, which begin with its pid.
 
     sudo observer attach --pid 4120 --duration 30s | scripts/where_p99_goes.py
 """
 
 from collections import Counter, defaultdict
 
-from lines import arguments_of, culprit, each_request, ms, quantile, run, safe
+from lines import HTTP_1, arguments_of, culprit, each_request, ms, quantile, run, safe
+
+NOT_HTTP = "(not HTTP)"
+# To so many percent the p99 of a path is known to the `end` line.
+RESOLUTION = 3
 
 
 def summarize(request, weight):
-    """What is kept of a request: latency, weight, budget, and time by cause and culprit."""
+    """What is kept of a request: latency, weight, whether all are written, budget, and time by cause and culprit."""
     waits = Counter()
     for span in request["timeline"]:
         waits[span["cause"], culprit(span)] += span["dur_ns"]
-    return request["latency_ns"], weight, request["budget_ns"], waits
+    return request["latency_ns"], weight, request["why"] == "all", request["budget_ns"], waits
+
+
+def counted_by(end):
+    """Requests and p99 by target and path, as an `end` line has them of every request."""
+    counted = {}
+    for target in end["targets"]:
+        if target.get("protocol", HTTP_1) == HTTP_1:
+            for path in target["paths"]:
+                counted[target["pid"], path["path"]] = int(path["requests"]), int(path["p99_ns"])
+        else:
+            counted[target["pid"], NOT_HTTP] = int(target["requests"]), int(target["latency_ns"]["p99"])
+    return counted
 
 
 def most_first(counter):
     return sorted(counter.items(), key=lambda item: (-item[1], item[0]))
 
 
-def show(path, requests):
-    p99 = quantile([(latency, weight) for latency, weight, _, _ in requests], 99)
-    tail = [request for request in requests if request[0] >= p99]
+class Path:
+    """The requests of a path by their lines and, where these are not all, by what the `end` line counted."""
+
+    def __init__(self, requests, counted):
+        self.requests = requests
+        weighted = [request[:2] for request in requests]
+        self.all_written = all(request[2] for request in requests) and (counted is None or counted[0] == len(requests))
+        self.by_end = counted is not None and not self.all_written
+        if self.by_end:
+            self.of_all, self.p99 = counted
+            self.from_ns = self.p99 * (100 - RESOLUTION) // 100
+        else:
+            self.of_all, self.p99 = sum(weight for _, weight in weighted), quantile(weighted, 99)
+            self.from_ns = self.p99
+
+    def title(self, tail):
+        """What there is above the causes, where these requests are the slowest."""
+        p99 = f"p99 {ms(self.p99)} of {self.of_all} requests"
+        if not tail:
+            return f"{p99}; none of its {len(self.requests)} lines is at or above it"
+        total = sum(request[1] for request in tail)
+        mean = ms(sum(request[1] * sum(request[3].values()) for request in tail) / total)
+        if self.by_end:
+            return f"{p99}; estimated from {len(tail)} lines: {total} at or above it took {mean} in the mean"
+        estimated = "" if self.all_written else f"estimated from {len(self.requests)} lines: "
+        return f"{estimated}{p99}; {total} at or above it, by {len(tail)} lines, took {mean} in the mean"
+
+
+def show(name, path):
+    tail = [request for request in path.requests if request[0] >= path.from_ns]
+    print(f"{safe(name)}: {path.title(tail)}")
     total, budget, waits = 0, Counter(), Counter()
-    for _, weight, causes, culprits in tail:
+    for _, weight, _, causes, culprits in tail:
         total += weight
         for cause, ns in causes.items():
             budget[cause] += weight * ns
         for wait, ns in culprits.items():
             waits[wait] += weight * ns
-    everything, of_all = sum(budget.values()), sum(weight for _, weight, _, _ in requests)
-    print(f"{safe(path)}: p99 {ms(p99)} of {of_all} requests; "
-          f"{total} at or above it, by {len(tail)} lines, took {ms(everything / total)} in the mean")
+    everything = sum(budget.values())
     for cause, ns in most_first(budget):
         named = [name for (of, name), _ in most_first(waits) if of == cause and name]
         line = f"{ms(ns / total):>14} {100 * ns / max(everything, 1):5.1f} %  {safe(cause):<15}"
@@ -49,19 +92,19 @@ def main():
     parser.add_argument("--paths", type=int, default=10, metavar="N", help="show the N slowest (default 10)")
     arguments = parser.parse_args()
 
-    by_path = defaultdict(list)
+    by_path, counted = defaultdict(list), {}
 
     def take(request, weight):
-        path = request["http"]["path"] if "http" in request else "(not HTTP)"
+        path = request["http"]["path"] if "http" in request else NOT_HTTP
         by_path[request["target"], path].append(summarize(request, weight))
 
-    each_request(take, arguments.target)
+    each_request(take, arguments.target, lambda end: counted.update(counted_by(end)))
     if not by_path:
         print("no requests")
-    p99 = {path: quantile([request[:2] for request in requests], 99) for path, requests in by_path.items()}
-    several = len({target for target, _ in by_path}) > 1
-    for (target, path), _ in most_first(p99)[:arguments.paths]:
-        show(f"{target} {path}" if several else path, by_path[target, path])
+    paths = {key: Path(requests, counted.get(key)) for key, requests in by_path.items()}
+    several = len({target for target, _ in paths}) > 1
+    for (target, name), _ in most_first({key: path.p99 for key, path in paths.items()})[:arguments.paths]:
+        show(f"{target} {name}" if several else name, paths[target, name])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ use observer::model::id::Pid;
 use observer::output::SAMPLE_ONE_IN;
 use observer::runtime::tokio::polls::PROBE_NS;
 use observer::source::live::runtime::tokio::polls::{self, Functions};
-use observer::source::live::targets::choice::{self, Choice, Vacant};
+use observer::source::live::targets::choice::{self, Choice, Unwatched, Vacant};
 use observer::source::live::targets::look::{self, Target};
 use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals};
 use observer::source::{Batch, Source as _};
@@ -171,11 +171,19 @@ fn header(targets: &[Target], kernel_half: &KernelHalf, options: Options) -> Hea
 
 /// Says that nobody who can be watched listens on a port, and what follows from that.
 fn say_vacant(vacant: Vacant) {
-    let Vacant { port, is_taken } = vacant;
-    let who = if is_taken {
-        format!("whoever listens on port {port} is process 1, or cannot be seen")
-    } else {
-        format!("nobody listens on port {port} in this network namespace")
+    let Vacant { port, taken_by } = vacant;
+    let who = match taken_by {
+        Some(Unwatched::First) => format!("process 1 listens on port {port}, for a service to come"),
+        Some(Unwatched::Unseen) => {
+            let missing = privilege::missing_for_descriptors();
+            let why = if missing.any() {
+                format!(" without {missing}")
+            } else {
+                String::new()
+            };
+            format!("whoever listens on port {port} cannot be seen{why}")
+        }
+        None => format!("nobody listens on port {port} in this network namespace"),
     };
     eprintln!("observer: {who}: waits for the next who does");
 }

@@ -6,6 +6,7 @@ use observer_common::Header;
 
 use super::fact::{FactKind, TEXT_BYTES, header, text_field};
 use crate::model::id::Pid;
+use crate::model::privilege::Missing;
 
 /// A socket that listens, and a process that holds it: a watched one, or one that it started. What it accepts there is not
 /// known.
@@ -74,22 +75,56 @@ pub struct Looked {
     pub header: Header,
     /// TCP connections that it holds.
     pub connections: u32,
-    /// 1 when it has an `io_uring`.
-    pub io_uring: u32,
+    /// [`Looked::IO_URING`] and so on.
+    pub flags: u32,
     /// Its name, NUL-padded.
     pub comm: [u8; observer_common::limits::COMM_BYTES],
 }
 
 impl Looked {
+    /// It has an `io_uring`.
+    pub const IO_URING: u32 = 1;
+    /// What its descriptors are, or some of them, could not be seen.
+    pub const UNSEEN: u32 = 1 << 1;
+    /// Observer had no `CAP_DAC_READ_SEARCH`.
+    pub const NO_DAC_READ_SEARCH: u32 = 1 << 2;
+    /// Observer had no `CAP_SYS_PTRACE`.
+    pub const NO_SYS_PTRACE: u32 = 1 << 3;
+
     /// What process `pid` holds beside its listeners.
     #[must_use]
     pub fn new(at_ns: u64, pid: Pid, comm: &str, connections: u32, io_uring: bool) -> Self {
         Self {
             header: header(FactKind::Looked, at_ns, pid.0),
             connections,
-            io_uring: u32::from(io_uring),
+            flags: if io_uring { Self::IO_URING } else { 0 },
             comm: text_field(comm),
         }
+    }
+
+    /// The same, of descriptors that could not be seen for want of these capabilities.
+    #[must_use]
+    pub const fn unseen(mut self, missing: Missing) -> Self {
+        self.flags |= Self::UNSEEN;
+        if missing.dac_read_search {
+            self.flags |= Self::NO_DAC_READ_SEARCH;
+        }
+        if missing.sys_ptrace {
+            self.flags |= Self::NO_SYS_PTRACE;
+        }
+        self
+    }
+
+    /// For want of which capabilities its descriptors could not be seen. `None` where they were.
+    #[must_use]
+    pub const fn missing(&self) -> Option<Missing> {
+        if self.flags & Self::UNSEEN == 0 {
+            return None;
+        }
+        Some(Missing {
+            dac_read_search: self.flags & Self::NO_DAC_READ_SEARCH != 0,
+            sys_ptrace: self.flags & Self::NO_SYS_PTRACE != 0,
+        })
     }
 }
 

@@ -37,13 +37,15 @@ pub enum HintKind {
     NoTraffic,
     /// It listens nowhere.
     NotListening,
+    /// Where it listens could not be seen.
+    Unseen,
     /// Tables of observer were full.
     FullTables,
 }
 
 impl HintKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Successor,
         Self::Children,
         Self::UnixSocket,
@@ -51,6 +53,7 @@ impl HintKind {
         Self::NoTurns,
         Self::NoTraffic,
         Self::NotListening,
+        Self::Unseen,
         Self::FullTables,
     ];
 }

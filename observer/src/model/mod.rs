@@ -11,6 +11,7 @@ pub mod hint;
 pub mod id;
 pub(crate) mod own_threads;
 pub mod poll;
+pub mod privilege;
 pub mod process;
 pub mod protocol;
 pub mod report;

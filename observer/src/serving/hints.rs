@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Ended, Listener, ListensAt, Serving, Traffic, Watched};
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
+use crate::model::privilege::Missing;
 use crate::model::process::Successor;
 
 const WHO_SERVES: &str = "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
@@ -21,12 +22,15 @@ impl Serving {
             if let Some(ended) = watched.ended {
                 hints.extend(watched.replaced(pid, ended));
                 if traffic.turns == 0 && ended.port.is_none() && !ended.left {
-                    hints.push(watched.hint(
-                        HintKind::NotListening,
-                        pid,
-                        "it listened on no TCP port, and ended",
-                        WHO_SERVES,
-                    ));
+                    hints.push(match watched.unseen {
+                        Some(missing) => watched.unseen(pid, missing),
+                        None => watched.hint(
+                            HintKind::NotListening,
+                            pid,
+                            "it listened on no TCP port, and ended",
+                            WHO_SERVES,
+                        ),
+                    });
                 }
             } else if watched.leaving.is_none() && watched.looked {
                 let children = watched.children(pid, self.follow, traffic);
@@ -234,14 +238,34 @@ impl Watched {
         hints
     }
 
+    /// Where it listens is not known.
+    fn unseen(&self, pid: Pid, missing: Missing) -> Hint {
+        let why = "on which ports it listens is not known, because its descriptors cannot be seen";
+        let (why, remedy) = if missing.any() {
+            (
+                format!("{why} without {missing}"),
+                format!("run observer as root, or with {missing} too"),
+            )
+        } else {
+            (
+                why.to_owned(),
+                "run observer as root, outside of a container".to_owned(),
+            )
+        };
+        self.hint(HintKind::Unseen, pid, &why, &remedy)
+    }
+
     /// Nobody asks it, or not where it is seen.
     fn unused(&self, pid: Pid) -> Hint {
+        let ports: BTreeSet<u16> = self.own(pid).filter_map(Listener::port).collect();
+        if let Some(missing) = self.unseen.filter(|_| ports.is_empty()) {
+            return self.unseen(pid, missing);
+        }
         let connections = match self.connections {
             0 => "has no TCP connection".to_owned(),
             1 => "has one TCP connection, on which no request came".to_owned(),
             many => format!("has {many} TCP connections, on which no request came"),
         };
-        let ports: BTreeSet<u16> = self.own(pid).filter_map(Listener::port).collect();
         if ports.is_empty() {
             let why = format!("it listens on no TCP port and {connections}");
             return self.hint(HintKind::NotListening, pid, &why, WHO_SERVES);

@@ -10,6 +10,7 @@ use crate::event;
 use crate::model::full::{Full, Table};
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
+use crate::model::privilege::Missing;
 use crate::model::process::{ProcessLine, Successor};
 
 /// Processes that are kept at once; of more than these it is not told who took over.
@@ -61,6 +62,8 @@ struct Watched {
     /// TCP connections at the last look.
     connections: u32,
     io_uring: bool,
+    /// What its descriptors are could not be seen, for want of these capabilities.
+    unseen: Option<Missing>,
     listeners: Vec<Listener>,
     /// Those of the look that is being told.
     coming: Vec<Listener>,
@@ -162,7 +165,8 @@ impl Serving {
             watched.listeners = std::mem::take(&mut watched.coming);
             watched.looked = true;
             watched.connections = event.connections;
-            watched.io_uring = event.io_uring != 0;
+            watched.io_uring = event.flags & event::Looked::IO_URING != 0;
+            watched.unseen = event.missing();
             watched.comm = event::text(&event.comm);
             self.has_news = true;
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::{Ended as EndedFact, Listener as ListenerFact, Looked, Successor as SuccessorFact};
+use crate::model::privilege::Missing;
 use crate::model::process::ProcessEvent;
 
 const PID: Pid = Pid(4120);
@@ -134,6 +135,32 @@ fn a_unix_socket_is_named_by_its_path_where_there_is_no_request() {
         "{silent:?}"
     );
     assert_eq!(told(&serving, REQUESTS), []);
+}
+
+#[test]
+fn of_descriptors_that_cannot_be_seen_it_is_told_which_capability_is_missing() {
+    let missing = Missing {
+        dac_read_search: true,
+        sys_ptrace: false,
+    };
+    let unseen = |listeners: &[ListenerFact]| {
+        let mut serving = looked(listeners, 0, false);
+        serving.looked(&Looked::new(2, PID, "server", 0, false).unseen(missing));
+        serving
+    };
+    let mut serving = unseen(&[]);
+    let sentence = "no request of server (4120) was seen: on which ports it listens is not known, because its \
+        descriptors cannot be seen without CAP_DAC_READ_SEARCH: run observer as root, or with CAP_DAC_READ_SEARCH too";
+    let expected = [(HintKind::Unseen, sentence.to_owned())];
+    assert_eq!(told(&serving, SILENCE), expected);
+    assert_eq!(told(&serving, REQUESTS), []);
+    serving.leaves(exit());
+    serving.ended(&EndedFact::new(3, PID, 0, 0));
+    assert_eq!(
+        told(&serving, SILENCE),
+        expected,
+        "nor is it known where it listened"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, ErrorKind};
 
 use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::Process;
@@ -15,17 +16,28 @@ pub(super) struct Descriptors {
     pub(super) sockets: BTreeSet<u64>,
     /// It has an `io_uring`.
     pub(super) io_uring: bool,
+    /// What they are, or some of them, may not be seen.
+    pub(super) unseen: bool,
 }
 
 /// What the descriptors of process `pid` are; nothing where that may not be seen, or it has ended.
 pub(super) fn descriptors(pid: Pid) -> Descriptors {
     let mut descriptors = Descriptors::default();
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return descriptors;
+    let refused = |error: &io::Error| error.kind() == ErrorKind::PermissionDenied;
+    let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(entries) => entries,
+        Err(error) => {
+            descriptors.unseen = refused(&error);
+            return descriptors;
+        }
     };
     for entry in entries.flatten() {
-        let Ok(link) = fs::read_link(entry.path()) else {
-            continue;
+        let link = match fs::read_link(entry.path()) {
+            Ok(link) => link,
+            Err(error) => {
+                descriptors.unseen |= refused(&error);
+                continue;
+            }
         };
         let name = link.to_string_lossy();
         let socket: Option<u64> = name

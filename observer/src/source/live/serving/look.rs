@@ -7,6 +7,7 @@ use procfs::net::TcpState;
 use procfs::process::Process;
 
 use super::super::facts::clock;
+use super::super::privilege;
 use super::super::processes::{self, Listed};
 use super::super::sockets::{self, Descriptors};
 use crate::event::{Full, Listener, Looked};
@@ -75,6 +76,7 @@ impl Look {
         for (_, followed) in family {
             descriptors.sockets.extend(&followed.sockets);
             descriptors.io_uring |= followed.io_uring;
+            descriptors.unseen |= followed.unseen;
         }
         let (mut tcp, mut connections) = (BTreeMap::new(), 0);
         for entry in sockets::tcp(&process) {
@@ -99,7 +101,10 @@ impl Look {
                 merge,
             );
         }
-        let looked = Looked::new(now_ns, pid, &me.comm, connections, descriptors.io_uring);
+        let mut looked = Looked::new(now_ns, pid, &me.comm, connections, descriptors.io_uring);
+        if descriptors.unseen {
+            looked = looked.unseen(privilege::missing_for_descriptors());
+        }
         merge.push(bytemuck::bytes_of(&looked));
         Some(Self {
             pid,

@@ -48,8 +48,17 @@ pub struct Chosen {
 pub struct Vacant {
     /// The port.
     pub port: u16,
-    /// Somebody listens there all the same: the first process, or one that cannot be seen.
-    pub is_taken: bool,
+    /// Who listens there all the same.
+    pub taken_by: Option<Unwatched>,
+}
+
+/// One who listens and cannot be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwatched {
+    /// The first process.
+    First,
+    /// One whose descriptors cannot be seen.
+    Unseen,
 }
 
 /// Looks who that is now.
@@ -79,7 +88,7 @@ pub fn choose(choice: &Choice) -> Result<Chosen> {
         vacant: vacant
             .map(|&port| Vacant {
                 port,
-                is_taken: listening.ports.contains(&port),
+                taken_by: listening.unwatched(port),
             })
             .collect(),
     })
@@ -90,6 +99,8 @@ struct Listening {
     all: BTreeMap<Pid, Listed>,
     /// Those of the ports on which anybody does.
     ports: BTreeSet<u16>,
+    /// Those on which the first process does.
+    of_first: BTreeSet<u16>,
     /// Processes that hold such a socket, with the ports.
     holders: BTreeMap<Pid, BTreeSet<u16>>,
 }
@@ -107,19 +118,29 @@ impl Listening {
         let others = all
             .keys()
             .filter(|pid| ![FIRST_PROCESS, Pid(std::process::id())].contains(pid));
-        let holder = |&pid: &Pid| {
+        let held = |pid| -> BTreeSet<u16> {
             let descriptors = sockets::descriptors(pid);
-            let ports: BTreeSet<u16> = descriptors
-                .sockets
-                .iter()
-                .filter_map(|inode| sockets.get(inode).copied())
-                .collect();
-            (!ports.is_empty()).then_some((pid, ports))
+            let ports = descriptors.sockets.iter().filter_map(|inode| sockets.get(inode));
+            ports.copied().collect()
         };
+        let holder = |&pid: &Pid| Some((pid, held(pid))).filter(|(_, ports)| !ports.is_empty());
         Self {
             holders: others.filter_map(holder).collect(),
+            of_first: all
+                .get(&FIRST_PROCESS)
+                .map(|_| held(FIRST_PROCESS))
+                .unwrap_or_default(),
             ports: sockets.into_values().collect(),
             all,
+        }
+    }
+
+    /// Who listens on this port, of those who cannot be watched.
+    fn unwatched(&self, port: u16) -> Option<Unwatched> {
+        if self.of_first.contains(&port) {
+            Some(Unwatched::First)
+        } else {
+            self.ports.contains(&port).then_some(Unwatched::Unseen)
         }
     }
 
