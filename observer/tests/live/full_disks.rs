@@ -93,7 +93,7 @@ fn a_recording_that_finds_no_room_ends_the_run_and_can_be_replayed() {
     let Some(_turn) = kernel::turn() else { return };
     let server = Server::faulty(&[]);
     for command in ["record", "attach"] {
-        let Some(disk) = SmallDisk::mount(1024) else {
+        let Some(disk) = SmallDisk::mount(4096) else {
             return;
         };
         let recording = disk.path().join("live.rec");
@@ -112,6 +112,6 @@ fn a_recording_that_finds_no_room_ends_the_run_and_can_be_replayed() {
             .matches(r#""type":"request""#)
             .count();
         // The first part is what threads did while observer was still attaching to their sockets.
-        assert!(requests > 100, "{requests} requests in 1 MiB");
+        assert!(requests > 100, "{requests} requests in 4 MiB");
     }
 }
