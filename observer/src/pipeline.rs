@@ -90,7 +90,8 @@ impl Pipeline {
                     .iter()
                     .map(|target| (target.pid, target.comm.clone())),
                 header.options.follow,
-            ),
+            )
+            .awaiting(&header.options.ports),
             new_hints: Vec::new(),
             settled: Settled::default(),
             summary: summary(header),
@@ -163,6 +164,7 @@ impl Pipeline {
         let mut end = self.summary.end(start_unix_ns, duration_ns);
         end.under_way = under_way;
         end.hints = hints;
+        end.hints.extend(self.serving.unheard());
         end.hints.extend(self.serving.full_tables(&end.totals.full));
         self.new_hints.extend(self.serving.tell(&end.hints));
         each(sinks, |sink| {

@@ -9,8 +9,9 @@ use super::id::Pid;
 pub struct Hint {
     /// Which of the known ones.
     pub kind: HintKind,
-    /// The watched process that it is about.
-    pub pid: Pid,
+    /// The watched process that it is about; of a port on which there was none there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<Pid>,
     /// Other processes that it names.
     pub pids: Vec<Pid>,
     /// What is known, in a sentence.
@@ -39,13 +40,15 @@ pub enum HintKind {
     NotListening,
     /// Where it listens could not be seen.
     Unseen,
+    /// On a port that was to be watched nobody listened who could be.
+    NobodyListened,
     /// Tables of observer were full.
     FullTables,
 }
 
 impl HintKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Successor,
         Self::Children,
         Self::UnixSocket,
@@ -54,6 +57,7 @@ impl HintKind {
         Self::NoTraffic,
         Self::NotListening,
         Self::Unseen,
+        Self::NobodyListened,
         Self::FullTables,
     ];
 }

@@ -87,7 +87,7 @@ pub(super) fn end() -> End {
         totals: totals(12_345),
         hints: vec![Hint {
             kind: HintKind::Children,
-            pid: PID,
+            pid: Some(PID),
             pids: vec![Pid(4121)],
             text:
                 "what its child 4121 answers is not counted: 4121 holds the same socket that listens on port \

@@ -50,6 +50,9 @@ impl Pipeline {
     }
 
     pub(super) fn connection_changed(&mut self, event: &Connection, sinks: Sinks<'_, '_>) -> io::Result<()> {
+        if event.new_state == tcp::LISTEN {
+            self.serving.heard(event.local_port);
+        }
         let owner = self.threads.owner(Tid(event.header.tid));
         if let Some(turn) = self.connections.changed(event, owner) {
             self.finish_turn(turn, sinks)?;

@@ -53,10 +53,32 @@ impl Serving {
             .collect();
         (!counts.is_empty()).then(|| Hint {
             kind: HintKind::FullTables,
-            pid,
+            pid: Some(pid),
             pids: Vec::new(),
             text: format!("tables of observer were full: {}", counts.join(", ")),
             remedy: "\"Bounds\" in docs/schema.md says what was forgotten, and what is missing for it"
+                .to_owned(),
+        })
+    }
+
+    /// On these ports nobody listened in the whole run.
+    pub(crate) fn unheard(&self) -> Option<Hint> {
+        let ports: Vec<String> = self.unheard.iter().map(u16::to_string).collect();
+        let (they, is) = match ports.as_slice() {
+            [] => return None,
+            [_] => ("port", "it was"),
+            _ => ("ports", "they were"),
+        };
+        Some(Hint {
+            kind: HintKind::NobodyListened,
+            pid: None,
+            pids: Vec::new(),
+            text: format!(
+                "on {they} {} nobody who can be watched was seen to listen while {is} watched",
+                joined(&ports)
+            ),
+            remedy: "`sudo ss -ltnp` lists who listens where; of a server in another network namespace, such as a \
+                     container's, give the pid"
                 .to_owned(),
         })
     }
@@ -87,7 +109,7 @@ impl Serving {
         let pid = *self.watched.keys().next()?;
         (!parts.is_empty()).then(|| Hint {
             kind: HintKind::NoTurns,
-            pid,
+            pid: Some(pid),
             pids: Vec::new(),
             text: format!("no request was seen: {}", parts.join(", ")),
             remedy:
@@ -107,7 +129,7 @@ impl Watched {
     fn hint(&self, kind: HintKind, pid: Pid, why: &str, remedy: &str) -> Hint {
         Hint {
             kind,
-            pid,
+            pid: Some(pid),
             pids: Vec::new(),
             text: format!("no request of {} was seen: {why}", self.name(pid)),
             remedy: remedy.to_owned(),
@@ -126,7 +148,7 @@ impl Watched {
         let Some(first) = others.first() else {
             return Some(Hint {
                 kind: HintKind::Successor,
-                pid,
+                pid: Some(pid),
                 pids: Vec::new(),
                 text: format!(
                     "{name} ended, and in {:.1} s no other process was seen to listen on its port {port}",
@@ -151,7 +173,7 @@ impl Watched {
         };
         Some(Hint {
             kind: HintKind::Successor,
-            pid,
+            pid: Some(pid),
             text: format!("{name} ended, and {} ({comm}) {how}", listed(&pids)),
             remedy: attach(&pids),
             pids,
@@ -200,7 +222,7 @@ impl Watched {
         };
         Some(Hint {
             kind: HintKind::Children,
-            pid,
+            pid: Some(pid),
             pids,
             text,
             // Those for whom there was no room may have some by themselves.

@@ -4,7 +4,7 @@
 
 mod hints;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event;
 use crate::model::full::{Full, Table};
@@ -29,10 +29,12 @@ pub(crate) struct Serving {
     watched: BTreeMap<Pid, Watched>,
     /// Children are watched too, as far as there is room.
     follow: bool,
+    /// Of the ports that are to be watched, those on which nobody listened yet.
+    unheard: BTreeSet<u16>,
     /// Something was told that was not judged yet.
     has_news: bool,
     /// Hints that were given.
-    told: Vec<(HintKind, Pid)>,
+    told: Vec<(HintKind, Option<Pid>)>,
     /// What was not kept.
     pub(crate) full: Full,
 }
@@ -122,6 +124,19 @@ impl Serving {
         }
     }
 
+    /// Whoever listens on these ports is to be watched.
+    pub(crate) fn awaiting(self, ports: &[u16]) -> Self {
+        Self {
+            unheard: ports.iter().copied().collect(),
+            ..self
+        }
+    }
+
+    /// A watched process listens on this port.
+    pub(crate) fn heard(&mut self, port: u16) {
+        self.unheard.remove(&port);
+    }
+
     /// Another process is watched from now on, the first of its family.
     pub(crate) fn watch(&mut self, pid: Pid, comm: &str) {
         if self.watched.len() < MAX_WATCHED {
@@ -137,6 +152,9 @@ impl Serving {
 
     /// A listener of the look that is being told.
     pub(crate) fn listener(&mut self, event: &event::Listener) {
+        if let Ok(port) = u16::try_from(event.port) {
+            self.heard(port);
+        }
         let Some(watched) = self.watched.get_mut(&Pid(event.watched)) else {
             return;
         };

@@ -164,6 +164,27 @@ fn of_descriptors_that_cannot_be_seen_it_is_told_which_capability_is_missing() {
 }
 
 #[test]
+fn ports_on_which_nobody_listened_are_told() {
+    let mut serving = Serving::default().awaiting(&[8080, 8081, 9090]);
+    let sentence = |serving: &Serving| serving.unheard().map(|hint| hint.sentence());
+    let begins = |serving: &Serving, text: &str| sentence(serving).unwrap().starts_with(text);
+    assert!(begins(
+        &serving,
+        "on ports 8080, 8081 and 9090 nobody who can be watched was seen to listen while they"
+    ));
+    serving.heard(8081);
+    serving.watch(PID, "server");
+    serving.listener(&own(7, 8080));
+    assert!(begins(
+        &serving,
+        "on port 9090 nobody who can be watched was seen to listen while it was watched: `sudo ss"
+    ));
+    serving.heard(9090);
+    assert_eq!(sentence(&serving), None);
+    assert_eq!(sentence(&Serving::default()), None);
+}
+
+#[test]
 fn a_server_that_nobody_asks_and_one_that_is_none_are_told_apart() {
     for (listeners, connections, io_uring, kind, words) in [
         (

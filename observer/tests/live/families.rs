@@ -246,6 +246,7 @@ fn whoever_listens_on_a_port_is_watched_from_then_on_and_who_comes_after_it_too(
         by_process(&lines),
         BTreeMap::from_iter(pids.iter().map(|&pid| (pid, 100)))
     );
+    assert!(hints(&lines.end, "nobody_listened").is_empty(), "{}", lines.end);
     for pid in pids {
         assert_eq!(history(&lines, pid), ["start", "exit"], "{:?}", lines.processes);
     }

@@ -93,6 +93,25 @@ fn of_a_master_the_children_that_serve_are_named_live_and_in_a_replay() {
 }
 
 #[test]
+fn of_a_port_on_which_nobody_listens_it_is_told_at_the_end() {
+    let Some(_turn) = kernel::turn() else { return };
+    let port = free_port();
+    let mut observation = Observation::with(&["--port", &port.to_string()]);
+    observation.wait_for_line("a window", |line| line["type"] == "window");
+    let lines = observation.finish();
+    let found = hints(&lines.end, "nobody_listened");
+    assert_eq!(found.len(), 1, "{}", lines.end);
+    assert!(found[0].get("pid").is_none(), "{}", found[0]);
+    let begins = format!("on port {port} nobody who can be watched was seen to listen ");
+    assert!(
+        found[0]["text"].as_str().unwrap().starts_with(&begins),
+        "{}",
+        found[0]
+    );
+    assert_eq!(lines.hints, [said(found[0])]);
+}
+
+#[test]
 fn a_unix_socket_is_named_by_its_path() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("python3") {

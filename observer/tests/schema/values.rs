@@ -156,7 +156,7 @@ fn runtime() -> RuntimeLine {
 fn hint() -> Hint {
     Hint {
         kind: HintKind::Children,
-        pid: Pid(7),
+        pid: Some(Pid(7)),
         pids: vec![Pid(8)],
         text: "its child".to_owned(),
         remedy: "watch it".to_owned(),
@@ -177,6 +177,7 @@ pub(crate) fn bare() -> Lines {
     lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     lines.process.watched = None;
+    (lines.window.hints[0].pid, lines.end.hints[0].pid) = (None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         totals::strip(totals);
     }
