@@ -10,7 +10,7 @@ use observer::source::recording::Writer;
 
 use super::args::{Attach, Print};
 use super::exit::Ending;
-use super::{hints, live, sinks};
+use super::{begun, hints, live, sinks};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
     let mut pipeline = Pipeline::with_outputs(&attached.header, &requests);
     pipeline.begin(&attached.header, &mut sinks)?;
+    begun::say(&attached.header.targets, &arguments.print);
     attached.run(|batch| {
         if let Some((writer, path)) = &mut recording {
             writer.write(batch).with_context(|| sinks::cannot_write(path))?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod attach;
+mod begun;
 pub(crate) mod doctor;
 pub(crate) mod exit;
 mod hints;
