@@ -17,7 +17,7 @@ const MAX_STEPS: usize = MAX_SLICES;
 /// Slices that are reported each by itself, at most, and the part of the whole wait from which on one is reported also
 /// beyond them. With ten thousand clients a request waits behind ten thousand others: to name them all would take
 /// longer than they did.
-const MAX_REPORTED: usize = 128;
+const MAX_REPORTED: usize = 64;
 
 const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short");
 

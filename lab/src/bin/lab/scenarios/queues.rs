@@ -224,14 +224,14 @@ fn accept_behind_computing() -> Scenario {
 fn accept_crowd() -> Scenario {
     Scenario {
         name: "accept-crowd",
-        about: "Sixty connections at once, each for one request that computes for a millisecond, again and again: \
+        about: "Forty connections at once, each for one request that computes for a millisecond, again and again: \
                 `accept_queue` and `worker_busy`, behind those that came before.",
         known: None,
         expected: behind_computing(),
         cases: vec![short(case(
-            "60",
+            "40",
             Server::workers(1),
-            vec![Load::closed("/burn?us=1000", 60).with(&["--reconnect"])],
+            vec![Load::closed("/burn?us=1000", 40).with(&["--reconnect"])],
         ))],
     }
 }
