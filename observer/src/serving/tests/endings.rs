@@ -1,0 +1,62 @@
+//! What is told of a process that ended: who serves in its place.
+
+use super::*;
+
+#[test]
+fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
+    let mut serving = looked(&[own(7, 8080)], 0, false);
+    assert_eq!(serving.leaves(exit()), None);
+    assert_eq!(told(&serving, SILENCE), [], "it is not known yet");
+    serving.successor(&SuccessorFact::new(2, PID, Pid(4131), "worker", 8080, true));
+    let line = serving.ended(&EndedFact::new(2, PID, 8080, 5)).unwrap();
+    assert_eq!(
+        (line.pid, line.successors[0].pid, line.successors[0].port),
+        (PID, Pid(4131), 8080)
+    );
+    assert_eq!(
+        serving.ended(&EndedFact::new(3, PID, 8080, 5)),
+        None,
+        "it ends once"
+    );
+    let (kind, sentence) = &told(&serving, REQUESTS)[0];
+    assert_eq!(*kind, HintKind::Successor);
+    assert_eq!(
+        sentence,
+        "server (4120) ended, and 4131 (worker) listens on the same socket of port 8080: \
+         sudo observer attach --pid 4131"
+    );
+}
+
+#[test]
+fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
+    for (port, expected) in [(8080, 1), (0, 0)] {
+        let mut serving = looked(&[], 0, false);
+        assert_eq!(serving.leaves(exit()), None);
+        assert!(
+            serving
+                .ended(&EndedFact::new(2, PID, port, 2_000_000_000))
+                .is_some()
+        );
+        let hints = told(&serving, REQUESTS);
+        assert_eq!(hints.len(), expected, "{hints:?}");
+        assert!(
+            hints
+                .iter()
+                .all(|(_, sentence)| sentence.contains("in 2.0 s no other process"))
+        );
+    }
+}
+
+#[test]
+fn of_a_process_that_served_nothing_and_ended_that_is_told() {
+    let mut serving = looked(&[], 0, false);
+    assert_eq!(serving.leaves(exit()), None);
+    serving.ended(&EndedFact::new(2, PID, 0, 0));
+    let silent = told(&serving, SILENCE);
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert_eq!(silent[0].0, HintKind::NotListening);
+    assert!(
+        silent[0].1.contains("it listened on no TCP port, and ended"),
+        "{silent:?}"
+    );
+}
