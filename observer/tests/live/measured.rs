@@ -92,7 +92,8 @@ const US: &str = "us";
 // nothing beside it, and in four or five runs of each test (two of `FUNCTIONS_INLINED`) at idle priority beside other
 // builds, with load averages of 3 to 6. There a test can starve, and what two of them then left is above what is allowed
 // and not in these ranges: 128 ms of an upload, whose server had not run since observer attached, and 40 % of
-// `ACCEPT_BEHIND`, short turns behind many others. On emulated CPUs nothing was recorded.
+// `ACCEPT_BEHIND`, short turns behind many others. Of `COUNTED` and `FUNCTIONS_NOW_AND_THEN` the most was seen on another
+// such machine, beside builds. On emulated CPUs nothing was recorded.
 
 // In any test that looks at each of a few dozen requests.
 pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=1, 2);
@@ -135,6 +136,6 @@ pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 
 
 // Functions of what ran (`functions`).
 pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=7, 20);
-pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=16, 20);
+pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=23, 40);
 pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=4, 20);
 pub(crate) const FUNCTIONS_INLINED: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=8, 20);
