@@ -105,6 +105,13 @@ impl Connections {
         self.connections.get(&id.conn)?.turn(id.nth)
     }
 
+    /// The turn that a request is, if another has not begun on its connection, and it has not ended for certain.
+    #[must_use]
+    pub fn current(&self, id: RequestId) -> Option<&Turn> {
+        let turn = self.connections.get(&id.conn)?.turn.as_deref()?;
+        (turn.id == id).then_some(turn)
+    }
+
     /// Of an outbound connection: the last send for `request` between the two times, ns.
     #[must_use]
     pub fn last_send_for(
