@@ -7,7 +7,7 @@ use crate::attribution::{Begun, Evidence, Keep};
 use crate::model::full::Table;
 use crate::model::header::Requests;
 use crate::model::id::{ConnId, RequestId};
-use crate::threads::{LastRun, ToForget};
+use crate::threads::LastRun;
 
 /// Turns of which something is explained, at most. Of one more nothing is that was before.
 const MAX_BEGUN: usize = 16_384;
@@ -53,19 +53,22 @@ impl Pipeline {
     /// Forgets what threads did longest ago. Turns that are not over and had begun by then are explained up to where they
     /// are known to have run last.
     pub(super) fn make_room(&mut self) {
-        let Some(ToForget { until_ns, settled_ns }) = self.threads.to_forget() else {
+        let Some(mut to_forget) = self.threads.to_forget() else {
             return;
         };
-        let mut runs: Vec<_> = self.threads.last_runs(settled_ns).into_iter().collect();
-        runs.retain(|(id, _)| {
-            let turn = self.connections.current(*id);
-            turn.is_some_and(|turn| turn.arrival_ns < until_ns)
-        });
-        runs.sort_unstable_by_key(|(id, _)| (id.conn.0, id.nth));
-        for (id, run) in runs {
-            self.go_on(id, run);
+        let begun_before = self.connections.begun_before(to_forget.until_ns);
+        if !begun_before.is_empty() {
+            let settled_ns = to_forget.settled_ns();
+            let runs = self
+                .threads
+                .last_runs(settled_ns, |id| begun_before.contains(&id));
+            let mut runs: Vec<_> = runs.into_iter().collect();
+            runs.sort_unstable_by_key(|(id, _)| (id.conn.0, id.nth));
+            for (id, run) in runs {
+                self.go_on(id, run);
+            }
         }
-        self.threads.forget(until_ns);
+        self.threads.forget(to_forget.until_ns);
     }
 
     /// Explains a turn that is not over, up to where it ran.

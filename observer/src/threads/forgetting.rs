@@ -7,7 +7,6 @@
 use rustc_hash::FxHashMap;
 
 use super::state::{Began, Owner, State};
-use super::thread::Thread;
 use super::{MAX_SLICES, MAX_THINNED, SLICES_AN_EVENT, Threads};
 use crate::model::id::{RequestId, Tid};
 
@@ -23,12 +22,22 @@ pub struct LastRun {
 }
 
 /// What is about to be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct ToForget {
     /// All that had ended by then, ns.
     pub until_ns: u64,
-    /// About as long after that, ns: what will not be judged anew, because it is not new either.
-    pub settled_ns: u64,
+    /// When each slice ended, ns, in no order.
+    ends_ns: Vec<u64>,
+    /// Slices that are forgotten.
+    count: usize,
+}
+
+impl ToForget {
+    /// About as long after what is forgotten, ns: what will not be judged anew, because it is not new either.
+    pub fn settled_ns(&mut self) -> u64 {
+        let settled = (2 * self.count).min(self.ends_ns.len());
+        *self.ends_ns.select_nth_unstable(settled - 1).1
+    }
 }
 
 impl Threads {
@@ -44,21 +53,29 @@ impl Threads {
 
     /// Counts the slices of all threads, and says what is to be forgotten if they are many: a quarter of what may be kept.
     pub fn to_forget(&mut self) -> Option<ToForget> {
-        let kept = self.room() / 4 * 3;
-        let all = self.threads.values().chain(self.ended.iter());
-        let mut ends_ns: Vec<u64> = all.flat_map(Thread::ends).collect();
-        self.slices_at_most = ends_ns.len().min(kept);
-        let forgotten = ends_ns.len().checked_sub(kept).filter(|&count| count > 0)?;
-        let mut end_ns = |place: usize| *ends_ns.select_nth_unstable(place).1;
+        let room = self.room();
+        let all = || self.threads.values().chain(self.ended.iter());
+        let slices = all().map(|thread| thread.ends().len()).sum();
+        // Nearly full is enough: from there on each event would be a reason to count again.
+        if slices + SLICES_AN_EVENT.max(room / 16) <= room {
+            self.slices_at_most = slices;
+            return None;
+        }
+        let mut ends_ns: Vec<u64> = Vec::with_capacity(slices);
+        all().for_each(|thread| ends_ns.extend(thread.ends()));
+        let kept = room / 4 * 3;
+        self.slices_at_most = slices.min(kept);
+        let count = slices.checked_sub(kept).filter(|&count| count > 0)?;
         Some(ToForget {
-            until_ns: end_ns(forgotten - 1),
-            settled_ns: end_ns((2 * forgotten - 1).min(kept)),
+            until_ns: *ends_ns.select_nth_unstable(count - 1).1,
+            ends_ns,
+            count,
         })
     }
 
-    /// Where threads had run last for each request by `at_ns`, as far as it is known for certain.
+    /// Where threads had run last by `at_ns` for each request that is `wanted`, as far as it is known for certain.
     #[must_use]
-    pub fn last_runs(&self, at_ns: u64) -> FxHashMap<RequestId, LastRun> {
+    pub fn last_runs(&self, at_ns: u64, wanted: impl Fn(RequestId) -> bool) -> FxHashMap<RequestId, LastRun> {
         let mut runs: FxHashMap<RequestId, LastRun> = FxHashMap::default();
         let all = self.threads.iter().map(|(&tid, thread)| (tid, thread));
         for (tid, thread) in all.chain(self.ended.with_ids()) {
@@ -72,7 +89,7 @@ impl Threads {
                 else {
                     continue;
                 };
-                if later.replace(id) == Some(id) {
+                if later.replace(id) == Some(id) || !wanted(id) {
                     continue;
                 }
                 let run = LastRun {

@@ -9,7 +9,7 @@ const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
 
 impl Thread {
     /// When each slice of the past ended, ns.
-    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn ends(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
         self.facts.past.ends()
     }
 

@@ -251,9 +251,9 @@ mod tests {
                 ..SwitchOut::zeroed()
             });
             if threads.is_full()
-                && let Some(ToForget { until_ns, .. }) = threads.to_forget()
+                && let Some(to_forget) = threads.to_forget()
             {
-                threads.forget(until_ns);
+                threads.forget(to_forget.until_ns);
             }
         }
         at_ns

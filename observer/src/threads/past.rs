@@ -86,12 +86,8 @@ impl Past {
         }
         for first in (0..count).step_by(MOST).filter(|_| count >= LEAST) {
             let end = count.min(first + MOST);
-            let mut block = SliceGroup::default();
-            let idle = (first..end)
-                .rev()
-                .find(|&index| !self.prepend_to(&mut block, index));
-            let from = idle.map_or(first, |idle| idle + 1);
-            if idle.is_some() {
+            let (block, from) = self.work_before(end, first);
+            if from > first {
                 self.thinned.clear();
             }
             if from < end {
@@ -100,6 +96,23 @@ impl Past {
                 self.thinned.push(&block, from_ns, to_ns, longest);
             }
         }
+    }
+
+    /// What the thread did before slice `end` since it was idle, but not before slice `first`, and its first slice.
+    fn work_before(&self, mut end: usize, first: usize) -> (SliceGroup, usize) {
+        let mut work = SliceGroup::default();
+        while end > first {
+            let wanted = |number: usize, _: &SliceGroup| number >= self.forgotten + first;
+            if let Some((number, block)) = self.index.before(self.forgotten + end, wanted) {
+                work.prepend(block);
+                end = number - self.forgotten;
+            } else if self.prepend_to(&mut work, end - 1) {
+                end -= 1;
+            } else {
+                break;
+            }
+        }
+        (work, end)
     }
 
     /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
@@ -111,7 +124,7 @@ impl Past {
     }
 
     /// When each slice ended, ns.
-    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn ends(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
         self.slices.iter().map(|slice| slice.to_ns)
     }
 
