@@ -3,7 +3,6 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sinks. The same events give the same output.
 
-mod begun;
 mod counts;
 mod facts;
 mod hints;
@@ -17,7 +16,6 @@ mod traffic;
 use std::collections::BTreeSet;
 use std::io;
 
-use self::begun::BegunTurns;
 use self::settled::Settled;
 use crate::attribution::{Explainer, FdNames};
 use crate::connections::Connections;
@@ -57,8 +55,6 @@ pub struct Pipeline {
     new_hints: Vec<Hint>,
     /// Turns that have probably ended, by connection.
     settled: Settled,
-    /// Turns that are not over, as far as they are explained.
-    begun: BegunTurns,
     summary: Summary,
     selections: Selections,
     window_start_ns: u64,
@@ -98,19 +94,11 @@ impl Pipeline {
             .awaiting(&header.options.ports),
             new_hints: Vec::new(),
             settled: Settled::default(),
-            begun: BegunTurns::default(),
             summary: summary(header),
             selections: Selections::new(requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
         }
-    }
-
-    /// The same, where no more than so many slices are remembered of what threads did.
-    #[must_use]
-    pub fn remembering(mut self, slices: usize) -> Self {
-        self.threads = Threads::with_room(slices);
-        self
     }
 
     /// Opens the output of the run that `header` describes.
@@ -187,9 +175,6 @@ impl Pipeline {
     }
 
     fn event(&mut self, event: &Event<'_>, sinks: Sinks<'_, '_>) -> io::Result<()> {
-        if self.threads.is_full() {
-            self.make_room();
-        }
         match event {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),

@@ -57,7 +57,6 @@ impl Pipeline {
         let Some(explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
             return Ok(());
         };
-        self.begun.remove(id.conn);
         let Some(turn) = self.connections.turn(id) else {
             return Ok(());
         };
@@ -96,9 +95,8 @@ impl Pipeline {
             samples: &self.samples,
         };
         let complete = self.is_complete(turn);
-        let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
-        let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
+        let figures = self.explainer.explain(turn, evidence, complete, keep);
         Some(Explained {
             id,
             sent_ns: turn.sent_ns,

@@ -18,7 +18,6 @@ mod seeds;
 mod stream;
 mod tasks;
 mod theft;
-mod thinned;
 mod timers;
 
 use observer::event::Event;
