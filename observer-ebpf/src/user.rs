@@ -51,8 +51,8 @@ pub(crate) fn waits_for_events(number: i32) -> bool {
     )
 }
 
-/// The first of one or two descriptors for whose bytes the current thread waits in `poll` or `ppoll`. With more, or none,
-/// it is nobody's in particular.
+/// The first of one or two descriptors for whose bytes the current thread waits in `poll` or `ppoll`. With more than two it
+/// waits for none in particular.
 #[inline(always)]
 pub(crate) fn polled_fd(registers: Registers) -> Option<u64> {
     /// `POLLIN`, as it stands in the first `struct pollfd`: descriptor (`int`), events (`short`), what was found (`short`).

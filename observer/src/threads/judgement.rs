@@ -45,7 +45,7 @@ pub(super) struct Before {
     pub(super) splits_ns: Option<u64>,
     /// The owner has, too, what the thread did since it was idle that is nobody's and in no other task than this.
     pub(super) claims: Option<Task>,
-    /// In whose service the calls were that the owner seemed to make just before, is not known any more.
+    /// The calls just before were believed to be the owner's, and may have been another request's.
     pub(super) mixes_calls: bool,
 }
 

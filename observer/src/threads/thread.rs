@@ -227,12 +227,12 @@ impl Thread {
         self.event_loop = None;
     }
 
-    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where its events are
-    /// waited for elsewhere. A program whose only wait that is has nothing to do in it.
+    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for its
+    /// events with `epoll` otherwise. Without either, `poll` is its event loop's own wait.
     fn polls_instead(&self, event: &SwitchOut) -> bool {
-        let in_task = self.identity.task(Task::new(event.task)).id().is_some();
-        let loops_elsewhere = self.event_loop.is_some_and(|fd| u64::from(fd) != event.args[0]);
-        event.flags & flags::POLLS_FEW != 0 && (in_task || loops_elsewhere)
+        let in_task = || self.identity.task(Task::new(event.task)).id().is_some();
+        let loops_elsewhere = || self.event_loop.is_some_and(|fd| u64::from(fd) != event.args[0]);
+        event.flags & flags::POLLS_FEW != 0 && (in_task() || loops_elsewhere())
     }
 
     /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has read.
