@@ -179,7 +179,7 @@ impl Pipeline {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),
             Event::Occupied(event) => self.threads.occupied(event),
-            Event::Seen(event) => self.threads.seen(event),
+            Event::Seen(event) => self.seen(&event.header, event.tgid, event.task),
             Event::Waking(event) => self.woken(event),
             Event::Stolen(event) => self.threads.stolen(event),
             Event::PollStart(event) => self.poll_started(event),

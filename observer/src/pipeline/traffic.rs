@@ -2,12 +2,13 @@
 
 use std::io;
 
-use observer_common::{Connection, Receive, Send, Waking, tcp};
+use observer_common::{Connection, Header, Receive, Send, Waking, tcp};
 
 use super::Pipeline;
 use crate::model::id::{ConnId, Pid, Task, Tid};
 use crate::output::Sinks;
 use crate::syscall;
+use crate::threads::Operation;
 
 impl Pipeline {
     /// A thread was made runnable, which can be for a request.
@@ -29,9 +30,7 @@ impl Pipeline {
         if let Some(turn) = ended {
             self.finish_turn(turn, sinks)?;
         }
-        if let Some(operation) = operation {
-            self.threads.operated(tid, pid, event.header.cpu, &operation);
-        }
+        self.did(&event.header, event.tgid, event.task, operation.as_ref());
         Ok(())
     }
 
@@ -40,13 +39,29 @@ impl Pipeline {
         self.seen_in(tid, pid, Task::new(event.task));
         let served = || self.threads.served_by(pid, Task::new(event.task));
         let owner = || self.threads.owner(tid);
-        if let Some(operation) = self.connections.sent(event, head, served, owner) {
-            self.threads.operated(tid, pid, event.header.cpu, &operation);
-        }
+        let operation = self.connections.sent(event, head, served, owner);
+        self.did(&event.header, event.tgid, event.task, operation.as_ref());
         if let Some(turn) = self.connections.answered_too_late(ConnId(event.conn)) {
             self.finish_turn(turn, sinks)?;
         }
         Ok(())
+    }
+
+    /// A thread finished a call on a socket. Also where that was no operation of a request, it was in its task.
+    fn did(&mut self, header: &Header, tgid: u32, task: u64, operation: Option<&Operation>) {
+        match operation {
+            Some(operation) => self
+                .threads
+                .operated(Tid(header.tid), Pid(tgid), header.cpu, operation),
+            None => self.seen(header, tgid, task),
+        }
+    }
+
+    /// A thread was seen running, in this task.
+    pub(super) fn seen(&mut self, header: &Header, tgid: u32, task: u64) {
+        let (tid, pid) = (Tid(header.tid), Pid(tgid));
+        self.threads
+            .seen(tid, pid, header.cpu, header.at_ns, Task::new(task));
     }
 
     pub(super) fn connection_changed(&mut self, event: &Connection, sinks: Sinks<'_, '_>) -> io::Result<()> {

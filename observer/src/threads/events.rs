@@ -1,6 +1,6 @@
 //! What happens to threads, event by event.
 
-use observer_common::{Occupied, Seen, SwitchIn, SwitchOut, Waking, conn, flags};
+use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags};
 
 use super::judgement::Observation;
 use super::state::{Began, Direction, Occupant, Operation, Owner};
@@ -29,12 +29,11 @@ impl Threads {
         }
     }
 
-    /// A thread was seen running.
-    pub fn seen(&mut self, event: &Seen) {
-        let at_ns = event.header.at_ns;
-        if let Some((thread, tasks, _)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
-            let task = thread.identity.task(Task::new(event.task));
-            thread.seen_running(at_ns, event.header.cpu, None);
+    /// A thread was seen running on `cpu`, in this task.
+    pub fn seen(&mut self, tid: Tid, pid: Pid, cpu: u16, at_ns: u64, task: Task) {
+        if let Some((thread, tasks, _)) = self.known(tid, pid) {
+            let task = thread.identity.task(task);
+            thread.seen_running(at_ns, cpu, None);
             if task == thread.belief.task {
                 thread.observe(at_ns, Observation::StillInTask, Began::Plain, None);
             } else {

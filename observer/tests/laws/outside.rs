@@ -7,7 +7,7 @@ use observer::event::Event;
 use observer::model::cause::Cause;
 use observer::model::id::{Task, TaskId};
 use observer::model::request::{Request, Span};
-use observer_common::{SwitchOut, flags};
+use observer_common::{ProcessChange, SwitchOut, flags};
 use syscalls::Sysno;
 
 use super::machine;
@@ -23,7 +23,8 @@ pub(crate) struct Outside {
     /// When bytes of peers came, were received, or woke a thread, ns.
     peers_ns: HashSet<u64>,
     timers: Vec<Timer>,
-    /// For which connections' requests a thread can have been woken, through however many others, and a task can work.
+    /// For which connections' requests a thread can have been woken or begun, through however many others, and a task can
+    /// work.
     by_thread: HashMap<u32, HashSet<u64>>,
     by_task: HashMap<TaskId, HashSet<u64>>,
     /// Sends that found no room: connection, and when.
@@ -56,17 +57,10 @@ impl Outside {
                 if machine::is_outbound(event.conn) {
                     self.peers_ns.insert(event.header.at_ns);
                 }
-                let waker = self.by_thread.get(&event.waker_tid);
-                let task = Task::new(event.waker_task).id();
-                let of_task = task.and_then(|task| self.by_task.get(&task));
-                let of_waker: HashSet<u64> = waker.into_iter().chain(of_task).flatten().copied().collect();
-                if let Some(task) = task {
-                    self.by_task.entry(task).or_default().extend(&of_waker);
-                }
-                self.by_thread
-                    .entry(event.header.tid)
-                    .or_default()
-                    .extend(&of_waker);
+                self.passed_on(event.waker_tid, Task::new(event.waker_task), event.header.tid);
+            }
+            Event::Process(event) if event.change == ProcessChange::Fork as u32 => {
+                self.passed_on(event.header.tid, Task::UNKNOWN, event.child_tid);
             }
             Event::SwitchOut(event) if event.flags & flags::PREEMPTED == 0 => {
                 let woken_for = self.by_thread.get(&event.header.tid);
@@ -78,6 +72,17 @@ impl Outside {
             }
             _ => {}
         }
+    }
+
+    /// Thread `by` woke or began this one in `task`, which can work for what it worked for from then on.
+    fn passed_on(&mut self, by: u32, task: Task, tid: u32) {
+        let of_thread = self.by_thread.get(&by);
+        let of_task = task.id().and_then(|task| self.by_task.get(&task));
+        let conns: HashSet<u64> = of_thread.into_iter().chain(of_task).flatten().copied().collect();
+        if let Some(task) = task.id() {
+            self.by_task.entry(task).or_default().extend(&conns);
+        }
+        self.by_thread.entry(tid).or_default().extend(&conns);
     }
 
     /// Whether a span of no thread may be charged to its cause.
@@ -114,7 +119,7 @@ struct Timer {
     since_ns: u64,
     /// After how long, where that is known, ns.
     after_ns: u64,
-    /// For which connections' requests its thread can have been woken before.
+    /// For which connections' requests its thread can have been woken or begun before.
     woken_for: HashSet<u64>,
 }
 

@@ -78,15 +78,18 @@ impl Script {
 
     pub(crate) fn reads(mut self, at_us: u64, conn: u64, task: u64, arrived_us: u64) -> Self {
         self.record(&Receive {
-            header: header(Kind::Receive, at_us),
-            tgid: PID,
-            fd: conn as i32,
-            conn,
             arrived_ns: START_NS + arrived_us * 1_000,
-            task,
             result: 5,
-            flags: opened(conn),
-            ..Receive::zeroed()
+            ..receives(at_us, conn, task)
+        });
+        self
+    }
+
+    /// It reads, and nothing is there.
+    pub(crate) fn finds_nothing(mut self, at_us: u64, conn: u64, task: u64) -> Self {
+        self.record(&Receive {
+            result: -libc::EAGAIN,
+            ..receives(at_us, conn, task)
         });
         self
     }
@@ -163,6 +166,18 @@ impl Script {
         let request = request.ok_or_else(|| TestCaseError::fail("no request of this connection"))?;
         Truth::of(&self.0).supports(&request)?;
         Ok(request)
+    }
+}
+
+fn receives(at_us: u64, conn: u64, task: u64) -> Receive {
+    Receive {
+        header: header(Kind::Receive, at_us),
+        tgid: PID,
+        fd: conn as i32,
+        conn,
+        task,
+        flags: opened(conn),
+        ..Receive::zeroed()
     }
 }
 

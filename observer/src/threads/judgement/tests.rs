@@ -1,7 +1,7 @@
 //! What socket operations make of a thread, and several events in a row.
 
 use bytemuck::Zeroable;
-use observer_common::{Header, Seen, SwitchIn, SwitchOut, Waking, flags, task};
+use observer_common::{Header, SwitchIn, SwitchOut, Waking, flags, task};
 
 use super::super::Threads;
 use super::super::state::{Block, State};
@@ -197,12 +197,7 @@ fn a_job_that_follows_is_not_for_whom_the_thread_was_woken() {
 fn a_job_is_not_over_before_its_poll_is() {
     let mut threads = woken_for_a_job();
     threads.turned_to(OF_POOL, PID, 0, 300, Task::new(8));
-    threads.seen(&Seen {
-        header: header(OF_POOL, 350),
-        tgid: PID.0,
-        task: task::NONE,
-        ..Seen::zeroed()
-    });
+    threads.seen(OF_POOL, PID, 0, 350, Task::NONE);
     threads.turned_to(OF_POOL, PID, 0, 400, Task::NONE);
     assert_eq!(doing(&threads, 375), (Owner::WokenFor(SERVED), Task::new(8)));
     assert_eq!(doing(&threads, 425), (Owner::Nobody, Task::NONE));
