@@ -150,7 +150,10 @@ impl Walk<'_, '_> {
             handed_off.other_before = true;
         }
         let received = match began {
-            Began::Received { conn, arrived_ns } if slice.from_ns > self.turn.read_ns => {
+            // Unless the request still ran elsewhere when the slice began.
+            Began::Received { conn, arrived_ns }
+                if slice.from_ns == from_ns && from_ns > self.turn.read_ns =>
+            {
                 Some((conn, arrived_ns))
             }
             _ => None,
@@ -194,13 +197,18 @@ impl Walk<'_, '_> {
             Some(HandedOff { task: Some(job), .. }) if is_other_task(job) => {
                 owner == Owner::Request(self.turn.id)
             }
-            Some(HandedOff { task: Some(job), .. }) if task.id() == Some(job) => true,
+            Some(HandedOff { task: Some(job), .. }) if task.id() == Some(job) => !self.is_of_another(owner),
             Some(HandedOff { task: Some(_), .. }) if self.is_between_polls(owner, task) => false,
             handed_off => {
                 let is_of_hand_off = handed_off.is_some_and(|handed_off| !handed_off.other_before);
                 owner.request() == Some(self.turn.id) || owner.is_open() && is_of_hand_off
             }
         }
+    }
+
+    /// Whether what a thread did is known to be another request's.
+    fn is_of_another(&self, owner: Owner) -> bool {
+        matches!(owner, Owner::Request(request) if request != self.turn.id)
     }
 
     /// Whether a worker ran a task that the request had begun, and not the request's own.
