@@ -95,16 +95,7 @@ impl Script {
     }
 
     pub(crate) fn sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
-        self.record(&Send {
-            header: header(Kind::Send, at_us),
-            tgid: PID,
-            fd: conn as i32,
-            conn,
-            task,
-            result: 5,
-            flags: opened(conn),
-            ..Send::zeroed()
-        });
+        self.record(&sends(header(Kind::Send, at_us), conn, task));
         self
     }
 
@@ -178,6 +169,19 @@ fn receives(at_us: u64, conn: u64, task: u64) -> Receive {
         task,
         flags: opened(conn),
         ..Receive::zeroed()
+    }
+}
+
+fn sends(header: Header, conn: u64, task: u64) -> Send {
+    Send {
+        header,
+        tgid: PID,
+        fd: conn as i32,
+        conn,
+        task,
+        result: 5,
+        flags: opened(conn),
+        ..Send::zeroed()
     }
 }
 
@@ -258,16 +262,7 @@ impl Script {
     }
 
     pub(crate) fn second_sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
-        self.record(&Send {
-            header: of_second(Kind::Send, at_us),
-            tgid: PID,
-            fd: conn as i32,
-            conn,
-            task,
-            result: 5,
-            flags: opened(conn),
-            ..Send::zeroed()
-        });
+        self.record(&sends(of_second(Kind::Send, at_us), conn, task));
         self
     }
 }
