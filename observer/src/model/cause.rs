@@ -1,7 +1,5 @@
 //! The closed list of causes that a request's time is charged to, and the budget that adds them up.
 
-use serde::{Serialize, Serializer};
-
 /// What a request was waiting for or doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cause {
@@ -92,12 +90,6 @@ impl Cause {
     }
 }
 
-impl Serialize for Cause {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
 /// Nanoseconds for each cause. For one request they add up to its latency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget([u64; Cause::ALL.len()]);
@@ -136,12 +128,6 @@ impl Budget {
     }
 }
 
-impl Serialize for Budget {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.charged())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,12 +141,5 @@ mod tests {
         }
         assert_eq!(budget.total(), (1 << Cause::ALL.len()) - 1);
         assert_eq!(budget.get(Cause::Lock), 1 << (Cause::Lock as usize));
-    }
-
-    #[test]
-    fn zeros_are_left_out_of_the_json() {
-        let mut budget = Budget::default();
-        budget.charge(Cause::OnCpu, 7);
-        assert_eq!(serde_json::to_string(&budget).unwrap(), r#"{"on_cpu":7}"#);
     }
 }

@@ -1,16 +1,13 @@
 //! What a user should know who looks at a run, and what to do about it: a value for outputs.
 
-use serde::Serialize;
-
 use super::id::Pid;
 
 /// Something that is known to be missing from a run, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     /// Which of the known ones.
     pub kind: HintKind,
     /// The watched process that it is about; of a port on which there was none there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<Pid>,
     /// Other processes that it names.
     pub pids: Vec<Pid>,
@@ -21,8 +18,7 @@ pub struct Hint {
 }
 
 /// Hints that are given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HintKind {
     /// It ended, and others listen where it did.
     Successor,
@@ -60,6 +56,23 @@ impl HintKind {
         Self::NobodyListened,
         Self::FullTables,
     ];
+
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Successor => "successor",
+            Self::Children => "children",
+            Self::UnixSocket => "unix_socket",
+            Self::IoUring => "io_uring",
+            Self::NoTurns => "no_turns",
+            Self::NoTraffic => "no_traffic",
+            Self::NotListening => "not_listening",
+            Self::Unseen => "unseen",
+            Self::NobodyListened => "nobody_listened",
+            Self::FullTables => "full_tables",
+        }
+    }
 }
 
 impl Hint {

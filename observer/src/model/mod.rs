@@ -1,8 +1,7 @@
 //! What is known of a run, as plain values: requests, figures, processes, and what they are known by.
 //!
-//! Every stage may use them, and they know no stage. Nothing here computes. What is a line of JSON Lines as it stands, or a
-//! part of one, has its names and serializes itself (`report`, `process`, `runtime`, `hint`; `header` in recordings too).
-//! A request is more than its line says: the view of it is the output's.
+//! Every stage may use them, and they know no stage, nor how they are written. Nothing here computes. Only the `header`
+//! serializes itself: a recording begins with it, and an output.
 
 pub mod cause;
 pub mod full;

@@ -2,12 +2,10 @@
 //!
 //! It knows nothing of how that was found out.
 
-use serde::Serialize;
-
 use super::id::Pid;
 
 /// Something that happened to a watched process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLine {
     /// When, ns since the Unix epoch.
     pub unix_ns: u64,
@@ -16,23 +14,19 @@ pub struct ProcessLine {
     /// To which process.
     pub pid: Pid,
     /// Its name in the kernel, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// The process that it was forked from.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Pid>,
     /// Of one that was forked: whether it is watched.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub watched: Option<bool>,
     /// Its executable, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub exe: Option<String>,
     /// Of one that ended: who listens where it did.
     pub successors: Vec<Successor>,
 }
 
 /// A process that listens where one did that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Successor {
     /// Process.
     pub pid: Pid,
@@ -45,8 +39,7 @@ pub struct Successor {
 }
 
 /// What happened to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessEvent {
     /// It began to be watched.
     Start,
@@ -56,4 +49,17 @@ pub enum ProcessEvent {
     Exec,
     /// It ended.
     Exit,
+}
+
+impl ProcessEvent {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Fork => "fork",
+            Self::Exec => "exec",
+            Self::Exit => "exit",
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! What connections speak.
 
-use serde::{Serialize, Serializer};
-
 /// What a connection speaks. In the order in which protocols are recognized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -29,11 +27,5 @@ impl Protocol {
             Self::Tls => "tls",
             Self::Other => "other",
         }
-    }
-}
-
-impl Serialize for Protocol {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }

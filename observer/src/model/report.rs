@@ -1,15 +1,13 @@
 //! What a summary says, as plain values: the totals of a run or of one window, ready to be written.
 //!
-//! Nothing here counts or computes. These values are the `window` and `end` lines of JSON Lines: the names of the fields are
-//! those of the lines, and `docs/schema.md` explains each.
+//! Nothing here counts or computes. The names of the fields are those of the `window` and `end` lines, and `docs/schema.md`
+//! explains each.
 
 mod cost;
 mod diagnosis;
 mod polls;
 mod processes;
 mod quantiles;
-
-use serde::{Serialize, Serializer};
 
 use super::hint::Hint;
 use super::id::Pid;
@@ -22,24 +20,22 @@ pub use processes::{LongestTurn, PoolTotals, ProcessMemory, ProcessWorkers, Work
 pub use quantiles::{AtQuantiles, BandMeans, FaultMeans, Quantiles, RssMeans, WaitedFor};
 
 /// The totals of one window, with the totals of the run up to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
     /// Start, ns since the Unix epoch.
     pub start_unix_ns: u64,
     /// Length, ns.
     pub duration_ns: u64,
     /// What happened in the window.
-    #[serde(flatten)]
     pub totals: Totals,
     /// What is missing from the run by then, and what to do.
     pub hints: Vec<Hint>,
-    /// What happened from the start of the run to the end of the window. For people: the line leaves it out.
-    #[serde(skip)]
+    /// What happened from the start of the run to the end of the window. For people.
     pub run: Totals,
 }
 
 /// The totals of the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct End {
     /// Start, ns since the Unix epoch.
     pub start_unix_ns: u64,
@@ -48,29 +44,23 @@ pub struct End {
     /// Requests that had been read and had no answer when the run ended. None of the totals counts them.
     pub under_way: u64,
     /// What happened in the run.
-    #[serde(flatten)]
     pub totals: Totals,
     /// What is missing from the run, and what to do.
     pub hints: Vec<Hint>,
 }
 
 /// Counts and figures over an interval.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Of all watched processes.
-    #[serde(flatten)]
     pub figures: ProcessFigures,
     /// Polls of runtime tasks, where they are recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub polls: Option<PollTotals>,
     /// Records and requests lost, by reason.
-    #[serde(serialize_with = "as_map")]
     pub lost: Vec<(&'static str, u64)>,
     /// What was forgotten or found no place in tables that were full, by table.
-    #[serde(serialize_with = "as_map")]
     pub full: Vec<(&'static str, u64)>,
     /// What the observer itself cost; absent where nobody measured (a replay).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<OwnCost>,
     /// The same figures of each target, by pid.
     pub targets: Vec<TargetTotals>,
@@ -79,27 +69,24 @@ pub struct Totals {
 }
 
 /// What was counted of one target: of a process that is watched, with those that were forked from it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TargetTotals {
     /// Its first process.
     pub pid: Pid,
     /// Name of that in the kernel, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// How many of its processes were seen.
     pub processes: u64,
     /// Which, as far as there are not too many.
     pub pids: Vec<Pid>,
     /// Of these processes together.
-    #[serde(flatten)]
     pub figures: ProcessFigures,
 }
 
 /// What some processes did: those of one target, or all.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProcessFigures {
     /// Whose turns the requests are; absent while there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
     /// Requests finished, each one counted, written or not.
     pub requests: u64,
@@ -123,10 +110,8 @@ pub struct ProcessFigures {
     /// Requests by status class.
     pub status: ByStatus,
     /// Latency; absent without requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ns: Option<Quantiles>,
     /// Where the time went, around three quantiles; absent without requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<AtQuantiles>,
     /// The paths with the most requests, most first.
     pub paths: Vec<PathTotals>,
@@ -141,12 +126,11 @@ pub struct ProcessFigures {
     /// What the workers of each process did, by pid.
     pub workers: Vec<ProcessWorkers>,
     /// What the evidence says is wrong, where it is clear.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
 }
 
 /// Requests by how sure their attribution is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByConfidence {
     /// From the runtime's own task identity.
     pub exact: u64,
@@ -157,29 +141,24 @@ pub struct ByConfidence {
 }
 
 /// Requests by class of HTTP status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByStatus {
     /// 100 to 199.
-    #[serde(rename = "1xx")]
     pub informational: u64,
     /// 200 to 299.
-    #[serde(rename = "2xx")]
     pub success: u64,
     /// 300 to 399.
-    #[serde(rename = "3xx")]
     pub redirect: u64,
     /// 400 to 499.
-    #[serde(rename = "4xx")]
     pub client_error: u64,
     /// 500 to 599.
-    #[serde(rename = "5xx")]
     pub server_error: u64,
     /// No HTTP, no response head seen, or a status outside 100 to 599.
     pub unknown: u64,
 }
 
 /// One path's share of the requests. Its quantiles are to about 3 %.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathTotals {
     /// Path without its query string.
     pub path: String,
@@ -192,7 +171,7 @@ pub struct PathTotals {
 }
 
 /// Turns of a protocol that is not the leading one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtocolTotals {
     /// Which.
     pub protocol: Protocol,
@@ -201,13 +180,7 @@ pub struct ProtocolTotals {
     /// Turns whose connection was closed before anything was sent. `turns` leaves them out.
     pub unanswered: u64,
     /// Half of the turns took at most this, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p50_ns: Option<u64>,
     /// 99 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_ns: Option<u64>,
-}
-
-fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().copied())
 }

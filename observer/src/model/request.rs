@@ -5,8 +5,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
-
 use super::cause::{Budget, Cause};
 use super::id::{ConnId, Pid, TaskId, Tid};
 use super::protocol::Protocol;
@@ -254,12 +252,6 @@ impl HeldBy {
             Self::Cork => "cork",
             Self::Unknown => "unknown",
         }
-    }
-}
-
-impl Serialize for HeldBy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }
 

@@ -3,12 +3,10 @@
 //!
 //! It knows nothing of how that was found out.
 
-use serde::Serialize;
-
 use super::id::{Pid, Tid};
 
 /// What is known of the runtime of a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeLine {
     /// Since when, ns since the Unix epoch.
     pub unix_ns: u64,
@@ -17,7 +15,6 @@ pub struct RuntimeLine {
     /// Name of the runtime.
     pub name: String,
     /// Its version, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Whether the ids of its tasks are known from now on.
     pub task_ids: bool,
@@ -26,15 +23,13 @@ pub struct RuntimeLine {
     /// The runtimes that were seen at work in the process.
     pub runtimes: Vec<RuntimeAtWork>,
     /// Threads that were seen to run jobs of a blocking pool; absent where these cannot be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool_threads: Option<u64>,
 }
 
 /// One of the runtimes of a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeAtWork {
     /// Its kind, where that is certain.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub flavour: Option<Flavour>,
     /// How many threads ran its tasks.
     pub count: u64,
@@ -45,21 +40,30 @@ pub struct RuntimeAtWork {
 }
 
 /// A thread that runs a runtime's tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeThread {
     /// Thread.
     pub tid: Tid,
     /// Its name, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
 }
 
 /// Kinds of tokio's runtimes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// Workers that steal from each other: each is a task itself, in which it looks for events.
     MultiThread,
     /// One thread that looks for events outside of any task.
     CurrentThread,
+}
+
+impl Flavour {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MultiThread => "multi_thread",
+            Self::CurrentThread => "current_thread",
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! it and allocates nothing. It does not know which requests to write, nor who reads.
 
 mod names;
+mod objects;
 mod request_line;
 
 use std::borrow::Cow;

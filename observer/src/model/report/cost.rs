@@ -1,12 +1,9 @@
 //! What the observer itself cost.
 
-use serde::Serialize;
-
 /// What the observer itself cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnCost {
     /// Time inside its eBPF programs, ns; absent where the kernel does not tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ebpf_ns: Option<u64>,
     /// CPU time of its process, ns.
     pub cpu_ns: u64,
@@ -15,21 +12,17 @@ pub struct OwnCost {
     /// Records that it read.
     pub records: u64,
     /// Samples of what threads run; absent where none are taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
     /// Samples for which there was no room or no time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_lost: Option<u64>,
     /// Ticks of the clocks that interrupted threads that are not watched; absent where no samples are taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ticks_on_others: Option<u64>,
     /// Probes on polls; absent without them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<ProbeCost>,
 }
 
 /// What probes in the code of watched processes cost these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProbeCost {
     /// Times that threads came by one.
     pub hits: u64,

@@ -1,9 +1,7 @@
 //! What the evidence says is wrong.
 
-use serde::Serialize;
-
 /// What the evidence says is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// Which of the known troubles.
     pub kind: Trouble,
@@ -12,8 +10,7 @@ pub struct Diagnosis {
 }
 
 /// Troubles that are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// A CPU quota is used up.
     Quota,
@@ -31,4 +28,21 @@ pub enum Trouble {
     Stolen,
     /// TCP holds the last bytes of responses back.
     HeldBack,
+}
+
+impl Trouble {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quota => "quota",
+            Self::CpuTaken => "cpu_taken",
+            Self::BlockedWorkers => "blocked_workers",
+            Self::Saturated => "saturated",
+            Self::Imbalanced => "imbalanced",
+            Self::PoolExhausted => "pool_exhausted",
+            Self::Stolen => "stolen",
+            Self::HeldBack => "held_back",
+        }
+    }
 }

@@ -1,11 +1,9 @@
 //! What is said of polls of runtime tasks, where they are recorded.
 
-use serde::Serialize;
-
 use crate::model::id::{Pid, TaskId, Tid};
 
 /// Polls of runtime tasks. But for the first two, of those whose task was seen to be queued.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PollTotals {
     /// Polls that were seen from start to end.
     pub polls: u64,
@@ -14,42 +12,34 @@ pub struct PollTotals {
     /// Polls that held their worker for longer than a millisecond.
     pub long: u64,
     /// Half of the polls took at most this, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p50_ns: Option<u64>,
     /// 99 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_ns: Option<u64>,
     /// The longest poll, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ns: Option<u64>,
     /// Half of the polls began at most this long after their task was queued, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_p50_ns: Option<u64>,
     /// 99 %.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_p99_ns: Option<u64>,
     /// The longest time in the queue, ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_max_ns: Option<u64>,
     /// The longest of the long polls, the longest first.
     pub longest: Vec<LongPoll>,
 }
 
 /// A long poll.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LongPoll {
     /// Process.
     pub pid: Pid,
     /// Thread.
     pub tid: Tid,
     /// The runtime's id of the task, where proved.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
     /// When it began, ns since the Unix epoch.
     pub start_unix_ns: u64,
     /// How long it took, ns.
     pub dur_ns: u64,
     /// Request for which its thread did most meanwhile.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
 }

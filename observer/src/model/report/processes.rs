@@ -1,11 +1,9 @@
 //! What is said of single processes: their memory, their workers and their blocking pools.
 
-use serde::Serialize;
-
 use crate::model::id::{Pid, TaskId, Tid};
 
 /// Memory of one process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessMemory {
     /// Process.
     pub pid: Pid,
@@ -20,7 +18,7 @@ pub struct ProcessMemory {
 }
 
 /// What the workers of a process did: the threads that received from its clients.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProcessWorkers {
     /// Process.
     pub pid: Pid,
@@ -31,15 +29,13 @@ pub struct ProcessWorkers {
     /// Those that were busiest, the busiest first.
     pub threads: Vec<WorkerTotals>,
     /// The one that ran or waited for a CPU least; it need not be listed.
-    #[serde(skip)]
     pub idlest: Option<WorkerTotals>,
     /// Its blocking pool; absent where no thread of one was seen at work.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolTotals>,
 }
 
 /// What the threads of a process's blocking pools did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PoolTotals {
     /// How many were seen at work.
     pub threads: u64,
@@ -52,12 +48,11 @@ pub struct PoolTotals {
 }
 
 /// What one worker did, in shares of the time that is known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkerTotals {
     /// Thread.
     pub tid: Tid,
     /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// It ran.
     pub busy: f64,
@@ -70,22 +65,18 @@ pub struct WorkerTotals {
     /// How often it was seen to turn to a runtime task.
     pub turns: u64,
     /// What kept it longest; absent where the runtime's tasks are not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub longest: Option<LongestTurn>,
 }
 
 /// What kept a worker longest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LongestTurn {
     /// How long, ns.
     pub dur_ns: u64,
     /// The runtime task that did it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
     /// The request that this served.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
     /// The system call that it was blocked in; absent where it ran.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub syscall: Option<&'static str>,
 }

@@ -2,14 +2,12 @@
 
 use std::net::SocketAddr;
 
-use serde::Serialize;
-
 use crate::model::cause::{Budget, Cause};
 use crate::model::id::Pid;
 use crate::model::request::HeldBy;
 
 /// Latency quantiles to three significant digits; `min`, `mean` and `max` are exact. All in ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quantiles {
     /// Smallest.
     pub min: u64,
@@ -28,7 +26,7 @@ pub struct Quantiles {
 }
 
 /// The means of the requests around three quantiles of latency.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AtQuantiles {
     /// Requests ranked 45 % to 55 %.
     pub p50: BandMeans,
@@ -39,7 +37,7 @@ pub struct AtQuantiles {
 }
 
 /// Means over one band of ranks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BandMeans {
     /// How many requests the band is wide, rounded to the nearest, at least 1.
     pub requests: u64,
@@ -50,7 +48,6 @@ pub struct BandMeans {
     /// Mean ns for each cause, each rounded down.
     pub budget_ns: Budget,
     /// Mean resident memory; absent where no request of the band carried it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rss: Option<RssMeans>,
     /// Mean page faults of a request.
     pub faults: FaultMeans,
@@ -59,7 +56,7 @@ pub struct BandMeans {
 }
 
 /// Mean resident memory of the process at both ends of a request, bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RssMeans {
     /// At the first read.
     pub start: u64,
@@ -68,7 +65,7 @@ pub struct RssMeans {
 }
 
 /// Mean page faults of a request, to the thousandth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FaultMeans {
     /// Served without I/O.
     pub minor: f64,
@@ -77,7 +74,7 @@ pub struct FaultMeans {
 }
 
 /// What the longest waits of some requests waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitedFor {
     /// What these waits are charged to.
     pub cause: Cause,
@@ -86,30 +83,21 @@ pub struct WaitedFor {
     /// Mean length of these waits, ns.
     pub mean_ns: u64,
     /// System call that they were in, or that held the worker.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub syscall: Option<&'static str>,
     /// What that call was on.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// Peer that was waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
     /// Process that was waited behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<Pid>,
     /// Name of the thread that was waited behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub comm: Option<String>,
     /// Request that this thread was serving.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
     /// This thread is one of a runtime's blocking pool.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pool: bool,
     /// Function that it was seen running in the most of these waits, over the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
     /// What kept TCP from sending the last bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<HeldBy>,
 }

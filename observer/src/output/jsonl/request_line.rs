@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use serde::{Serialize, Serializer};
 
 use crate::model::cause::{Budget, Cause};
-use crate::model::id::{ConnId, Pid, TaskId, Tid};
+use crate::model::id::{Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
-use crate::model::request::{Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
+use crate::model::request::{Confidence, Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
 use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
 
@@ -20,7 +20,7 @@ pub(super) struct RequestView<'a> {
     pid: Pid,
     #[serde(skip_serializing_if = "Option::is_none")]
     comm: Option<&'a str>,
-    conn: ConnView,
+    conn: &'a Conn,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<TaskId>,
     #[serde(skip_serializing_if = "is_http1")]
@@ -35,11 +35,11 @@ pub(super) struct RequestView<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     unsent_bytes: u32,
     why: Why,
-    confidence: &'static str,
+    confidence: Confidence,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rss: Option<RssView>,
-    faults: FaultsView,
+    rss: Option<&'a Rss>,
+    faults: &'a Faults,
     budget_ns: &'a Budget,
     timeline: Timeline<'a>,
 }
@@ -50,16 +50,6 @@ fn is_http1(protocol: &Protocol) -> bool {
 }
 
 #[derive(Serialize)]
-struct ConnView {
-    id: ConnId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    local: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<SocketAddr>,
-    nth: u64,
-}
-
-#[derive(Serialize)]
 struct HttpView<'a> {
     method: &'a str,
     path: &'a str,
@@ -67,18 +57,6 @@ struct HttpView<'a> {
     path_cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-}
-
-#[derive(Serialize)]
-struct RssView {
-    start: u64,
-    end: u64,
-}
-
-#[derive(Serialize)]
-struct FaultsView {
-    minor: u64,
-    major: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -172,7 +150,7 @@ impl<'a> RequestView<'a> {
             r#type: "request",
             pid: *pid,
             comm,
-            conn: ConnView::new(*conn),
+            conn,
             task: *task,
             protocol: *protocol,
             http: http.as_ref().map(|http| HttpView::new(http, *status, with_query)),
@@ -183,10 +161,10 @@ impl<'a> RequestView<'a> {
             bytes_out: *bytes_out,
             unsent_bytes: *unsent_bytes,
             why,
-            confidence: confidence.name(),
+            confidence: *confidence,
             complete: *complete,
-            rss: RssView::new(*rss),
-            faults: FaultsView::new(*faults),
+            rss: Some(rss).filter(|rss| was_read(rss)),
+            faults,
             budget_ns: budget,
             timeline: Timeline {
                 spans: timeline,
@@ -196,26 +174,9 @@ impl<'a> RequestView<'a> {
     }
 }
 
-impl ConnView {
-    const fn new(conn: Conn) -> Self {
-        let Conn { id, local, peer, nth } = conn;
-        Self { id, local, peer, nth }
-    }
-}
-
-impl RssView {
-    /// No process has no resident memory: 0 is a figure that could not be read.
-    fn new(rss: Rss) -> Option<Self> {
-        let Rss { start, end } = rss;
-        (start > 0 && end > 0).then_some(Self { start, end })
-    }
-}
-
-impl FaultsView {
-    const fn new(faults: Faults) -> Self {
-        let Faults { minor, major } = faults;
-        Self { minor, major }
-    }
+/// No process has no resident memory: 0 is a figure that could not be read.
+fn was_read(rss: &Rss) -> bool {
+    rss.start > 0 && rss.end > 0
 }
 
 impl<'a> HttpView<'a> {

@@ -1,0 +1,381 @@
+//! The values of a run as objects: each field by its own name, in its place. What a field means is said where the value is
+//! defined, and in `docs/schema.md`.
+//!
+//! A value is taken apart whole, so one that gets a new field is no object before it is said here how that is written.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::model::cause::{Budget, Cause};
+use crate::model::hint::{Hint, HintKind};
+use crate::model::id::{ConnId, TaskId, Tid};
+use crate::model::process::{ProcessEvent, ProcessLine, Successor};
+use crate::model::protocol::Protocol;
+use crate::model::report::{
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
+    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory, ProcessWorkers,
+    ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, Trouble, WaitedFor, Window, WorkerTotals,
+};
+use crate::model::request::{Confidence, Conn, Faults, HeldBy, Rss};
+use crate::model::runtime::{Flavour, RuntimeAtWork, RuntimeLine, RuntimeThread};
+
+/// A value with fields, which can be a part of a larger object too.
+trait Object {
+    fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
+}
+
+/// Writes one field: as it is, or in the way that stands behind it in [`object!`].
+macro_rules! field {
+    ($map:ident, $field:ident) => {
+        $map.serialize_entry(stringify!($field), $field)?
+    };
+    // Only where there is one.
+    ($map:ident, $field:ident, optional) => {
+        if let Some(value) = $field {
+            $map.serialize_entry(stringify!($field), value)?;
+        }
+    };
+    // Only where it is so.
+    ($map:ident, $field:ident, if_true) => {
+        if *$field {
+            $map.serialize_entry(stringify!($field), $field)?;
+        }
+    };
+    // Its fields, in place of it.
+    ($map:ident, $field:ident, inlined) => {
+        $field.fields($map)?
+    };
+    // An object with a field for each name.
+    ($map:ident, $field:ident, counts) => {
+        $map.serialize_entry(stringify!($field), &Counts($field))?
+    };
+    // Not at all: it is for people.
+    ($map:ident, $field:ident, left_out) => {
+        let _ = $field;
+    };
+    // Under another name.
+    ($map:ident, $field:ident, $name:literal) => {
+        $map.serialize_entry($name, $field)?
+    };
+}
+
+/// Makes a value an object of these fields.
+macro_rules! object {
+    ($value:ident { $($field:ident $(: $how:tt)?),* $(,)? }) => {
+        impl Object for $value {
+            fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+                let Self { $($field),* } = self;
+                $(field!(map, $field $(, $how)?);)*
+                Ok(())
+            }
+        }
+
+        impl Serialize for $value {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                self.fields(&mut map)?;
+                map.end()
+            }
+        }
+    };
+}
+
+/// Makes values the text of their names.
+macro_rules! names {
+    ($($value:ident),*) => {$(
+        impl Serialize for $value {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+    )*};
+}
+
+/// Makes ids their numbers.
+macro_rules! numbers {
+    ($($value:ident),*) => {$(
+        impl Serialize for $value {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
+    )*};
+}
+
+struct Counts<'a>(&'a [(&'static str, u64)]);
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+impl Serialize for Budget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.charged())
+    }
+}
+
+names!(
+    Cause,
+    Confidence,
+    Flavour,
+    HeldBy,
+    HintKind,
+    ProcessEvent,
+    Protocol,
+    Trouble
+);
+numbers!(ConnId, TaskId, Tid);
+
+// Of `request` lines. The other parts of a request are written as views of it.
+object!(Conn {
+    id,
+    local: optional,
+    peer: optional,
+    nth,
+});
+object!(Rss { start, end });
+object!(Faults { minor, major });
+
+// `process` and `runtime` lines.
+object!(ProcessLine {
+    unix_ns,
+    event,
+    pid,
+    comm: optional,
+    parent: optional,
+    watched: optional,
+    exe: optional,
+    successors,
+});
+object!(Successor {
+    pid,
+    comm,
+    port,
+    same_socket
+});
+object!(RuntimeLine {
+    unix_ns,
+    pid,
+    name,
+    version: optional,
+    task_ids,
+    evidence,
+    runtimes,
+    pool_threads: optional,
+});
+object!(RuntimeAtWork {
+    flavour: optional,
+    count,
+    threads,
+    evidence,
+});
+object!(RuntimeThread { tid, comm: optional });
+
+// `window` and `end` lines.
+object!(Window {
+    start_unix_ns,
+    duration_ns,
+    totals: inlined,
+    hints,
+    run: left_out,
+});
+object!(End {
+    start_unix_ns,
+    duration_ns,
+    under_way,
+    totals: inlined,
+    hints,
+});
+object!(Totals {
+    figures: inlined,
+    polls: optional,
+    lost: counts,
+    full: counts,
+    cost: optional,
+    targets,
+    targets_other,
+});
+object!(TargetTotals {
+    pid,
+    comm: optional,
+    processes,
+    pids,
+    figures: inlined,
+});
+object!(ProcessFigures {
+    protocol: optional,
+    requests,
+    incomplete,
+    unanswered,
+    late_sends,
+    unsent,
+    begun_before,
+    unknown_direction,
+    clamped,
+    confidence,
+    status,
+    latency_ns: optional,
+    at: optional,
+    paths,
+    paths_other,
+    paths_overflow,
+    other_protocols,
+    memory,
+    workers,
+    diagnosis: optional,
+});
+object!(ByConfidence {
+    exact,
+    inferred,
+    partial
+});
+object!(ByStatus {
+    informational: "1xx",
+    success: "2xx",
+    redirect: "3xx",
+    client_error: "4xx",
+    server_error: "5xx",
+    unknown,
+});
+object!(Quantiles {
+    min,
+    mean,
+    p50,
+    p90,
+    p99,
+    p999,
+    max
+});
+object!(AtQuantiles { p50, p99, p999 });
+object!(BandMeans {
+    requests,
+    latency_ns,
+    receive_queue_ns,
+    budget_ns,
+    rss: optional,
+    faults,
+    waited_for,
+});
+object!(RssMeans { start, end });
+object!(FaultMeans { minor, major });
+object!(WaitedFor {
+    cause,
+    requests,
+    mean_ns,
+    syscall: optional,
+    object: optional,
+    peer: optional,
+    pid: optional,
+    comm: optional,
+    request: optional,
+    pool: if_true,
+    function: optional,
+    held_by: optional,
+});
+object!(PathTotals {
+    path,
+    requests,
+    p50_ns,
+    p99_ns
+});
+object!(ProtocolTotals {
+    protocol,
+    turns,
+    unanswered,
+    p50_ns: optional,
+    p99_ns: optional,
+});
+object!(ProcessMemory {
+    pid,
+    rss_bytes,
+    rss_max_bytes,
+    minor_faults,
+    major_faults,
+});
+object!(ProcessWorkers {
+    pid,
+    count,
+    none_free_ns,
+    threads,
+    idlest: left_out,
+    pool: optional,
+});
+object!(PoolTotals {
+    threads,
+    busy,
+    jobs,
+    queued
+});
+object!(WorkerTotals {
+    tid,
+    comm: optional,
+    busy,
+    run_queue,
+    blocked,
+    parked,
+    turns,
+    longest: optional,
+});
+object!(LongestTurn {
+    dur_ns,
+    task: optional,
+    request: optional,
+    syscall: optional,
+});
+object!(Diagnosis { kind, text });
+object!(Hint {
+    kind,
+    pid: optional,
+    pids,
+    text,
+    remedy,
+});
+object!(PollTotals {
+    polls,
+    unqueued,
+    long,
+    p50_ns: optional,
+    p99_ns: optional,
+    max_ns: optional,
+    queue_p50_ns: optional,
+    queue_p99_ns: optional,
+    queue_max_ns: optional,
+    longest,
+});
+object!(LongPoll {
+    pid,
+    tid,
+    task: optional,
+    start_unix_ns,
+    dur_ns,
+    request: optional,
+});
+object!(OwnCost {
+    ebpf_ns: optional,
+    cpu_ns,
+    rss_bytes,
+    records,
+    samples: optional,
+    samples_lost: optional,
+    ticks_on_others: optional,
+    probes: optional,
+});
+object!(ProbeCost { hits, estimated_ns });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_of_a_budget_are_left_out() {
+        let mut budget = Budget::default();
+        budget.charge(Cause::OnCpu, 7);
+        assert_eq!(serde_json::to_string(&budget).unwrap(), r#"{"on_cpu":7}"#);
+    }
+
+    #[test]
+    fn an_id_is_its_number() {
+        assert_eq!(serde_json::to_string(&TaskId(31)).unwrap(), "31");
+    }
+}
