@@ -147,7 +147,7 @@ impl Pipeline {
     /// # Errors
     /// When a sink fails.
     pub fn finish(mut self, sinks: Sinks<'_, '_>) -> io::Result<Vec<Hint>> {
-        while let Some(turn) = self.connections.take_quiet(self.now_ns, true, |_, _| false) {
+        while let Some(turn) = self.connections.take_quiet(u64::MAX, |_, _| false) {
             self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(u64::MAX);
@@ -218,7 +218,7 @@ impl Pipeline {
         self.settle();
         while let Some(turn) = self
             .connections
-            .take_quiet(self.now_ns, false, |tid, fd| self.threads.is_sending(tid, fd))
+            .take_quiet(self.now_ns, |tid, fd| self.threads.is_sending(tid, fd))
         {
             self.finish_turn(turn, sinks)?;
         }

@@ -75,15 +75,10 @@ impl Connections {
     }
 
     /// Takes one turn whose end is certain at `now_ns`, because it was quiet since, and no thread is in a call that sends on
-    /// its descriptor; with `all`, any that has an end.
-    pub fn take_quiet(
-        &mut self,
-        now_ns: u64,
-        all: bool,
-        is_sending: impl Fn(Tid, i32) -> bool,
-    ) -> Option<RequestId> {
+    /// its descriptor.
+    pub fn take_quiet(&mut self, now_ns: u64, is_sending: impl Fn(Tid, i32) -> bool) -> Option<RequestId> {
         while let Some(&(heard_ns, conn)) = self.quiet.front() {
-            if !all && heard_ns.saturating_add(QUIET_NS) > now_ns {
+            if heard_ns.saturating_add(QUIET_NS) > now_ns {
                 return None;
             }
             self.quiet.pop_front();
@@ -94,7 +89,7 @@ impl Connections {
             let Some(turn) = connection.turn.as_mut().filter(|turn| turn.heard_ns == heard_ns) else {
                 continue;
             };
-            if !all && turn.tids().any(|tid| is_sending(tid, fd)) {
+            if turn.tids().any(|tid| is_sending(tid, fd)) {
                 turn.heard_ns = now_ns;
                 self.quiet.push_back((now_ns, conn));
                 continue;

@@ -196,7 +196,7 @@ mod tests {
         let mut connections = answered();
         told(&mut connections, 900 * MS, 0, TO_A_TICK);
         assert_eq!(
-            connections.take_quiet(QUIET_NS + 20, false, |_, _| false),
+            connections.take_quiet(QUIET_NS + 20, |_, _| false),
             None,
             "it was asked about"
         );
@@ -205,21 +205,13 @@ mod tests {
         told(&mut connections, QUIET_NS + 1, 940 * MS, 0);
         told(&mut connections, QUIET_NS + 2, 950 * MS, TO_A_TICK);
         assert_eq!(end_ns(&connections), Some(940 * MS), "a tick tells less");
-        assert!(
-            connections
-                .take_quiet(3 * QUIET_NS, false, |_, _| false)
-                .is_some()
-        );
+        assert!(connections.take_quiet(3 * QUIET_NS, |_, _| false).is_some());
     }
 
     #[test]
     fn a_turn_of_which_nothing_is_heard_ends_with_its_last_send() {
         let mut connections = answered();
-        assert!(
-            connections
-                .take_quiet(QUIET_NS + 10, false, |_, _| false)
-                .is_some()
-        );
+        assert!(connections.take_quiet(QUIET_NS + 10, |_, _| false).is_some());
         assert_eq!(end_ns(&connections), Some(10));
     }
 

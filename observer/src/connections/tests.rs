@@ -81,7 +81,7 @@ fn connections_that_are_to_be_counted_do_not_make_room() {
     }
     assert_eq!(connections.counts.refused_connections, 10);
     let mut counted = 0;
-    while connections.take_quiet(u64::MAX, false, |_, _| false).is_some() {
+    while connections.take_quiet(u64::MAX, |_, _| false).is_some() {
         counted += 1;
     }
     assert_eq!(counted, MAX_CONNECTIONS);
@@ -259,11 +259,8 @@ fn a_turn_does_not_end_while_a_thread_is_in_a_call_that_sends_for_it() {
     connections.received(&receive(1, 1, 5), b"");
     connections.sent(&send(1, 2, 5), b"", || None, || None);
     let sends = |tid, fd| (tid, fd) == (Tid(1), 0);
-    assert_eq!(connections.take_quiet(2 + QUIET_NS, false, sends), None);
-    assert_eq!(
-        connections.take_quiet(1 + 2 * QUIET_NS, false, |_, _| false),
-        None
-    );
-    let ended = connections.take_quiet(2 + 2 * QUIET_NS, false, |_, _| false);
+    assert_eq!(connections.take_quiet(2 + QUIET_NS, sends), None);
+    assert_eq!(connections.take_quiet(1 + 2 * QUIET_NS, |_, _| false), None);
+    let ended = connections.take_quiet(2 + 2 * QUIET_NS, |_, _| false);
     assert_eq!(ended.map(|turn| turn.nth), Some(1));
 }
