@@ -1,5 +1,5 @@
-//! Explains one finished turn: charges what TCP held back, walks its path through the threads backwards, from its last
-//! send to its arrival, and charges every nanosecond to a cause.
+//! Explains one turn: walks its path through the threads backwards, from its last send to its arrival, and charges every
+//! nanosecond to a cause. What TCP held back after that comes behind it, when it is known ([`held_back`]).
 //!
 //! Where the runtime's task ids are known, they tell whose work a thread did all along the path:
 //! [`Confidence::Exact`]. Elsewhere it is judged from the order of events on threads and sockets:

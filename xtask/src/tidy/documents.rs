@@ -52,6 +52,18 @@ pub(super) fn prose_fits(text: &str) -> Vec<Finding> {
     findings
 }
 
+/// Lines of the page that everybody reads first, at most.
+const MAX_README_LINES: usize = 120;
+
+pub(super) fn is_soon_read(text: &str) -> Vec<Finding> {
+    let lines = text.lines().count();
+    let finding = Finding {
+        line: lines,
+        message: format!("{lines} lines: who is new reads {MAX_README_LINES} at most"),
+    };
+    Vec::from_iter((lines > MAX_README_LINES).then_some(finding))
+}
+
 /// Every file that a link names is there. `exists` is asked for paths relative to the document's directory.
 pub(super) fn links_lead_somewhere(text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -159,6 +171,12 @@ mod tests {
             .iter()
             .map(|finding| finding.line)
             .collect()
+    }
+
+    #[test]
+    fn a_page_of_120_lines_is_soon_read() {
+        let complaints = |lines| is_soon_read(&"\n".repeat(lines)).len();
+        assert_eq!([complaints(120), complaints(121)], [0, 1]);
     }
 
     #[test]

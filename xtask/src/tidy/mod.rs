@@ -68,6 +68,9 @@ fn check(path: &Path, text: &str, catalogs: &[Catalog], tree: &Tree) -> Vec<Find
             directory.join(file).exists()
         }));
     }
+    if path == Path::new("README.md") {
+        findings.extend(documents::is_soon_read(text));
+    }
     if path == Path::new("ARCHITECTURE.md") {
         findings.extend(documents::paths_exist(text, |path| tree.has(path)));
     }
