@@ -3,5 +3,11 @@
 //! A room has all that its runtime alone decides: what it calls things, what the order of its ids says, what its threads
 //! are to it. It takes records and gives values; `source` knows it by its names. How a runtime is found and proved in a
 //! running process stands in a room of the same name in `source/live/runtime`.
+//!
+//! `threads` asks of each of its threads what the runtime makes of it ([`ThreadInRuntime`]). While there is one room, that is
+//! tokio's answer; a second runtime is told apart there, by the fact that names the runtime of a process
+//! (`pipeline/runtimes.rs`).
 
 pub mod tokio;
+
+pub(crate) use tokio::ThreadInRuntime;

@@ -32,7 +32,7 @@ impl Threads {
     /// A thread was seen running on `cpu`, in this task.
     pub fn seen(&mut self, tid: Tid, pid: Pid, cpu: u16, at_ns: u64, task: Task) {
         if let Some((thread, tasks, _)) = self.known(tid, pid) {
-            let task = thread.identity.task(task);
+            let task = thread.in_runtime.task(task);
             thread.seen_running(at_ns, cpu, None);
             if task == thread.belief.task {
                 thread.observe(at_ns, Observation::StillInTask, Began::Plain, None);
@@ -108,7 +108,7 @@ impl Threads {
         let waker_owner = match self.threads.get_mut(&by.tid) {
             Some(waker) if waker.pid == by.pid => {
                 let at_ns = event.header.at_ns;
-                let task = waker.identity.task(Task::new(event.waker_task));
+                let task = waker.in_runtime.task(Task::new(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 let before = waker.belief.ends_for();
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
@@ -154,7 +154,7 @@ impl Threads {
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
         if !operation.outbound {
-            thread.role.ran(operation.task);
+            thread.in_runtime.ran(operation.task);
         }
         count_free(thread, availability, operation.at_ns);
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {

@@ -190,7 +190,7 @@ impl Threads {
             tid,
             pid: thread.pid,
             comm: thread.comm.as_ref(),
-            role: &thread.role,
+            in_runtime: &thread.in_runtime,
             is_of_pool: thread.is_of_pool(),
         }))
     }

@@ -86,10 +86,10 @@ impl Threads {
         let Some((thread, tasks, _)) = self.known(tid, pid) else {
             return;
         };
-        thread.identity.polled = task;
+        thread.in_runtime.polls(task);
         if task.is_known() {
             thread.seen_running(at_ns, cpu, None);
-            let task = thread.identity.task(task);
+            let task = thread.in_runtime.task(task);
             thread.turned_to(at_ns, task, tasks);
         }
     }

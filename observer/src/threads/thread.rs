@@ -8,7 +8,7 @@ use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, W
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::runtime::tokio::{self, Identity, RuntimeRole};
+use crate::runtime::ThreadInRuntime;
 use crate::syscall::{self, Wait};
 
 /// One thread.
@@ -28,9 +28,8 @@ pub struct Thread {
     event_loop: Option<u32>,
     pub(super) facts: ThreadFacts,
     pub(super) belief: Belief,
-    pub(super) identity: Identity,
+    pub(super) in_runtime: ThreadInRuntime,
     pub(super) metering: Metering,
-    pub(super) role: RuntimeRole,
 }
 
 impl Thread {
@@ -45,9 +44,8 @@ impl Thread {
             event_loop: None,
             facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
-            identity: Identity::default(),
+            in_runtime: ThreadInRuntime::default(),
             metering: Metering::default(),
-            role: RuntimeRole::default(),
         }
     }
 
@@ -182,16 +180,13 @@ impl Thread {
         } else {
             wait
         };
-        self.role.left(event, wait);
+        let known = || tasks.known(self.pid, stamp);
+        self.in_runtime.left(event, wait, self.belief.task, known);
         if self.is_of_pool() && !was_of_pool {
             // What it did before is no part of what the pool did.
             self.take_usage(at_ns);
         }
-        if !preempted {
-            let known = || tasks.known(self.pid, stamp);
-            self.identity.learn(stamp, wait, self.belief.task, known);
-        }
-        let task = self.identity.task(stamp);
+        let task = self.in_runtime.task(stamp);
         self.seen_in(at_ns, task, faults, tasks);
         self.facts.throttled_ns = event.throttled_ns;
         if preempted {
@@ -204,7 +199,7 @@ impl Thread {
             );
             return;
         }
-        let wait = tokio::wait_in(task, wait);
+        let wait = self.in_runtime.wait_in(stamp, wait);
         let blocked = State::Blocked(Block {
             wait,
             syscall: event.syscall,
@@ -223,14 +218,14 @@ impl Thread {
 
     /// It became another program.
     pub(super) fn forget_role(&mut self) {
-        self.role = RuntimeRole::default();
+        self.in_runtime = ThreadInRuntime::default();
         self.event_loop = None;
     }
 
     /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for its
     /// events with `epoll` otherwise. Without either, `poll` is its event loop's own wait.
     fn polls_instead(&self, event: &SwitchOut) -> bool {
-        let in_task = || self.identity.task(Task::new(event.task)).id().is_some();
+        let in_task = || self.in_runtime.task(Task::new(event.task)).id().is_some();
         let loops_elsewhere = || self.event_loop.is_some_and(|fd| u64::from(fd) != event.args[0]);
         event.flags & flags::POLLS_FEW != 0 && (in_task() || loops_elsewhere())
     }
@@ -336,7 +331,7 @@ impl Thread {
             }
             Direction::Out => Began::Plain,
         };
-        let observed = Observation::Operates(operation, self.identity.task(operation.task));
+        let observed = Observation::Operates(operation, self.in_runtime.task(operation.task));
         self.observe(operation.at_ns, observed, began, Some(operation.faults));
         self.metering.free = false;
         if receives && !operation.outbound {
@@ -349,8 +344,7 @@ impl Thread {
     pub(super) fn lost(&mut self, to_ns: u64) {
         self.facts.lost(to_ns);
         self.observe(to_ns, Observation::Lost, Began::Plain, None);
-        self.identity.lost();
-        self.role.lost();
+        self.in_runtime.lost();
     }
 
     /// It ended: from then on it does nothing.
@@ -364,7 +358,7 @@ impl Thread {
         if self.facts.is_known() {
             self.metering.add(&self.facts.open(now_ns, self.belief.task));
         }
-        let jobs = self.is_of_pool().then(|| self.role.take_jobs());
+        let jobs = self.is_of_pool().then(|| self.in_runtime.take_jobs());
         Usage {
             jobs,
             ..self.metering.take(now_ns)
@@ -380,7 +374,7 @@ impl Thread {
     /// Whether it is one of a runtime's blocking pool.
     #[must_use]
     pub fn is_of_pool(&self) -> bool {
-        self.role.is_of_pool() && !self.serves
+        self.in_runtime.is_of_pool() && !self.serves
     }
 
     /// Whether it has nothing to do, if it is a worker.

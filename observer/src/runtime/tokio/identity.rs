@@ -6,9 +6,9 @@ use crate::syscall::Wait;
 
 /// What makes a stamp say something else than it seems to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Identity {
+pub(super) struct Identity {
     /// Task whose poll it is in, where polls are recorded.
-    pub(crate) polled: Task,
+    pub(super) polled: Task,
     /// The task that it is itself, as a worker of the multi-threaded runtime.
     worker: Task,
 }
@@ -25,7 +25,7 @@ pub(crate) struct KnownTask {
 impl Identity {
     /// The task of a thread with this stamp; none where it is between tasks. The runtime takes the id away before it
     /// tells those who wait for the task, which the poll still does.
-    pub(crate) fn task(&self, stamp: Task) -> Task {
+    pub(super) fn task(&self, stamp: Task) -> Task {
         let task = if stamp == Task::NONE && self.polled.id().is_some() {
             self.polled
         } else {
@@ -40,7 +40,7 @@ impl Identity {
 
     /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex: the
     /// thread waits with this stamp, of which this is `known`, and was seen in `before` last.
-    pub(crate) fn learn(&mut self, stamp: Task, wait: Wait, before: Task, known: impl FnOnce() -> KnownTask) {
+    pub(super) fn learn(&mut self, stamp: Task, wait: Wait, before: Task, known: impl FnOnce() -> KnownTask) {
         let is_worker = match wait {
             Wait::EventLoop { .. } => true,
             Wait::Park { .. } if stamp == Task::NONE => true,
@@ -57,18 +57,7 @@ impl Identity {
     }
 
     /// Events were lost: the poll may be over.
-    pub(crate) fn lost(&mut self) {
+    pub(super) fn lost(&mut self) {
         self.polled = Task::UNKNOWN;
-    }
-}
-
-/// What a thread in `task` waits in.
-pub(crate) fn wait_in(task: Task, wait: Wait) -> Wait {
-    match wait {
-        // A worker parks between tasks.
-        Wait::Park { timeout } if task.id().is_some() => Wait::Condition { timeout },
-        // One in a task keeps its worker waiting.
-        Wait::Accept if task.id().is_some() => Wait::Call,
-        _ => wait,
     }
 }

@@ -6,12 +6,13 @@ pub(crate) mod names;
 pub mod polls;
 mod reported;
 mod roles;
+mod thread;
 mod workers;
 
-pub(crate) use identity::{Identity, KnownTask, wait_in};
+pub(crate) use identity::KnownTask;
 pub(crate) use ids::Ids;
 pub(crate) use reported::Reported;
 pub use roles::JobCounts;
-pub(crate) use roles::RuntimeRole;
+pub(crate) use thread::ThreadInRuntime;
 pub use workers::{Roles, RuntimeWorkers};
 pub(crate) use workers::{ThreadRole, by_process};

@@ -10,7 +10,7 @@ use crate::syscall::{self, Wait};
 
 /// What one thread is.
 #[derive(Debug, Default)]
-pub(crate) struct RuntimeRole {
+pub(super) struct RuntimeRole {
     /// Where it waited for events last.
     waits: Option<EventSource>,
     /// It has run another task since it first waited there.
@@ -55,7 +55,7 @@ pub struct JobCounts {
 
 impl RuntimeRole {
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
-    pub(crate) fn left(&mut self, event: &SwitchOut, wait: Wait) {
+    pub(super) fn left(&mut self, event: &SwitchOut, wait: Wait) {
         let task = Task::new(event.task);
         if !task.is_known() {
             return;
@@ -84,7 +84,7 @@ impl RuntimeRole {
     }
 
     /// A scheduler ran this task on the thread.
-    pub(crate) fn ran(&mut self, task: Task) {
+    pub(super) fn ran(&mut self, task: Task) {
         if task.id().is_none() {
             return;
         }
@@ -105,7 +105,7 @@ impl RuntimeRole {
     }
 
     /// Events were lost: it may have had nothing to do meanwhile.
-    pub(crate) fn lost(&mut self) {
+    pub(super) fn lost(&mut self) {
         self.jobs.waited = true;
     }
 
@@ -115,12 +115,12 @@ impl RuntimeRole {
     }
 
     /// Whether it runs jobs.
-    pub(crate) fn is_of_pool(&self) -> bool {
+    pub(super) fn is_of_pool(&self) -> bool {
         self.jobs.last.id().is_some() && !self.jobs.came_back
     }
 
     /// Its jobs since this was asked last.
-    pub(crate) fn take_jobs(&mut self) -> JobCounts {
+    pub(super) fn take_jobs(&mut self) -> JobCounts {
         std::mem::take(&mut self.jobs.counted)
     }
 }

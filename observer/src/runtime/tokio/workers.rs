@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::roles::{EventSource, RuntimeRole};
+use super::roles::EventSource;
+use super::thread::ThreadInRuntime;
 use crate::model::id::{Pid, Tid};
 use crate::model::runtime::Flavour;
 
@@ -38,7 +39,7 @@ pub(crate) struct ThreadRole<'a> {
     pub(crate) pid: Pid,
     /// Its name, where known.
     pub(crate) comm: Option<&'a Arc<str>>,
-    pub(crate) role: &'a RuntimeRole,
+    pub(crate) in_runtime: &'a ThreadInRuntime,
     /// It runs jobs, and nothing else is known of it.
     pub(crate) is_of_pool: bool,
 }
@@ -51,7 +52,7 @@ pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> B
         if thread.is_of_pool {
             processes.entry(thread.pid).or_default().pool += 1;
         }
-        if let Some(source) = thread.role.worker() {
+        if let Some(source) = thread.in_runtime.role.worker() {
             sources.entry((thread.pid, source.fd)).or_default().push(source);
             let roles = processes.entry(thread.pid).or_default();
             let comm = thread.comm.cloned();
@@ -117,7 +118,7 @@ mod tests {
     use bytemuck::Zeroable as _;
     use observer_common::{Header, SwitchOut, flags, task};
 
-    use super::super::roles::JobCounts;
+    use super::super::roles::{JobCounts, RuntimeRole};
     use super::*;
     use crate::syscall::Wait;
 
@@ -154,17 +155,18 @@ mod tests {
     }
 
     fn roles(events: &[SwitchOut]) -> Roles {
-        let mut threads = BTreeMap::<u32, RuntimeRole>::new();
+        let mut threads = BTreeMap::<u32, ThreadInRuntime>::new();
         for event in events {
             let wait = Wait::of(event.syscall, &event.args, event.state);
-            threads.entry(event.header.tid).or_default().left(event, wait);
+            let thread = threads.entry(event.header.tid).or_default();
+            thread.role.left(event, wait);
         }
-        let threads = threads.iter().map(|(&tid, role)| ThreadRole {
+        let threads = threads.iter().map(|(&tid, thread)| ThreadRole {
             tid: Tid(tid),
             pid: PID,
             comm: None,
-            role,
-            is_of_pool: role.is_of_pool(),
+            in_runtime: thread,
+            is_of_pool: thread.is_of_pool(),
         });
         by_process(threads).remove(&PID).unwrap_or_default()
     }
