@@ -20,6 +20,11 @@ SAMPLE_ONE_IN = 100
 HTTP_1 = "http/1"
 
 
+def count(number, thing):
+    """`1 request`, `2 requests`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def each_request(take, only=None, at_end=None):
     """Calls take(request, weight) for each request until the input ends; it stands for weight requests. The `end` line
     goes to at_end, where that is given.

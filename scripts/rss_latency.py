@@ -11,7 +11,7 @@ range of RSS. With several targets ask for one of them: the memory of two server
 import math
 from collections import Counter
 
-from lines import arguments_of, each_request, ms, quantile, run
+from lines import arguments_of, count, each_request, ms, quantile, run
 
 COLUMNS, ROWS, CELL = 64, 16, 10
 SHADES = ".:-=+*#%@"
@@ -83,12 +83,12 @@ def main():
         for number, pairs in enumerate(quarters):
             if pairs:
                 first = rss[0] + (rss[1] - rss[0]) * number / 4
-                print(f"from {mib(first)}: {sum(weight for _, weight in pairs)} requests, "
+                print(f"from {mib(first)}: {count(sum(weight for _, weight in pairs), 'request')}, "
                       f"p50 {ms(quantile(pairs, 50))}, p99 {ms(quantile(pairs, 99))}")
         if arguments.svg:
             with open(arguments.svg, "w", encoding="utf-8") as file:
                 file.write("\n".join(svg(shades, latencies, rss)) + "\n")
-    print(f"{sum(point[2] for point in points)} requests shown, {without['rss']} without RSS not shown")
+    print(f"{count(sum(point[2] for point in points), 'request')} shown, {without['rss']} without RSS not shown")
 
 
 if __name__ == "__main__":

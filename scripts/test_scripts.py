@@ -104,17 +104,17 @@ class Figures(unittest.TestCase):
         self.assertEqual(out, """\
 /a: p99 40.00 ms of 5000 requests; estimated from 2 lines: 2 at or above it took 42.00 ms in the mean
       42.00 ms 100.0 %  lock
-/few: p99 9.00 ms of 2 requests; 1 at or above it, by 1 lines, took 9.00 ms in the mean
+/few: p99 9.00 ms of 2 requests; 1 at or above it, by 1 line, took 9.00 ms in the mean
        9.00 ms 100.0 %  on_cpu
-/none: p99 9.00 ms of 300 requests; none of its 1 lines is at or above it
-/other: estimated from 1 lines: p99 2.00 ms of 10 requests; 10 at or above it, by 1 lines, took 2.00 ms in the mean
+/none: p99 9.00 ms of 300 requests; none in 1 line is at or above it
+/other: estimated from 1 line: p99 2.00 ms of 10 requests; 10 at or above it, by 1 line, took 2.00 ms in the mean
        2.00 ms 100.0 %  on_cpu
 """)
         other = request("", ("on_cpu", 5), protocol="tls", pid=9)
         del other["http"]
         out, errors = run("where_p99_goes.py", text(HEADER, other, end))
         self.assertEqual(errors, "")
-        self.assertTrue(out.startswith("(not HTTP): p99 5.00 ms of 4 requests; estimated from 1 lines: 1 at"), out)
+        self.assertTrue(out.startswith("(not HTTP): p99 5.00 ms of 4 requests; estimated from 1 line: 1 at"), out)
 
     def test_the_slowest_come_first_each_with_its_strip(self):
         lines = [
@@ -141,9 +141,9 @@ A accept_queue  L lock  C client  # on_cpu  ? unexplained  * unknown here
         out, errors = run("where_p99_goes.py", text(*lines))
         self.assertEqual(errors, "")
         self.assertEqual(out, """\
-9 /slow: p99 50.00 ms of 1 requests; 1 at or above it, by 1 lines, took 50.00 ms in the mean
+9 /slow: p99 50.00 ms of 1 request; 1 at or above it, by 1 line, took 50.00 ms in the mean
       50.00 ms 100.0 %  lock
-7 /slow: p99 3.00 ms of 2 requests; 1 at or above it, by 1 lines, took 3.00 ms in the mean
+7 /slow: p99 3.00 ms of 2 requests; 1 at or above it, by 1 line, took 3.00 ms in the mean
        3.00 ms 100.0 %  on_cpu
 """)
         out, _ = run("slowest.py", text(*lines), "-n", "1")
@@ -169,7 +169,7 @@ A accept_queue  L lock  C client  # on_cpu  ? unexplained  * unknown here
         self.assertEqual(rows[17].split(), ["8.0", "MiB", "16.0", "MiB"])
         self.assertEqual(rows[18:], [
             "from 8.0 MiB: 20 requests, p50 1.00 ms, p99 1.00 ms",
-            "from 14.0 MiB: 1 requests, p50 100.00 ms, p99 100.00 ms",
+            "from 14.0 MiB: 1 request, p50 100.00 ms, p99 100.00 ms",
             "21 requests shown, 1 without RSS not shown",
         ])
         # The frame and the two places.

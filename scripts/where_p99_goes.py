@@ -11,7 +11,7 @@ times as it stands for. With several targets each has its own paths, which begin
 
 from collections import Counter, defaultdict
 
-from lines import HTTP_1, arguments_of, culprit, each_request, ms, quantile, run, safe
+from lines import HTTP_1, arguments_of, count, culprit, each_request, ms, quantile, run, safe
 
 NOT_HTTP = "(not HTTP)"
 # To so many percent the p99 of a path is known to the `end` line.
@@ -59,15 +59,15 @@ class Path:
 
     def title(self, tail):
         """What there is above the causes, where these requests are the slowest."""
-        p99 = f"p99 {ms(self.p99)} of {self.of_all} requests"
+        p99 = f"p99 {ms(self.p99)} of {count(self.of_all, 'request')}"
         if not tail:
-            return f"{p99}; none of its {len(self.requests)} lines is at or above it"
+            return f"{p99}; none in {count(len(self.requests), 'line')} is at or above it"
         total = sum(request[1] for request in tail)
         mean = ms(sum(request[1] * sum(request[3].values()) for request in tail) / total)
         if self.by_end:
-            return f"{p99}; estimated from {len(tail)} lines: {total} at or above it took {mean} in the mean"
-        estimated = "" if self.all_written else f"estimated from {len(self.requests)} lines: "
-        return f"{estimated}{p99}; {total} at or above it, by {len(tail)} lines, took {mean} in the mean"
+            return f"{p99}; estimated from {count(len(tail), 'line')}: {total} at or above it took {mean} in the mean"
+        estimated = "" if self.all_written else f"estimated from {count(len(self.requests), 'line')}: "
+        return f"{estimated}{p99}; {total} at or above it, by {count(len(tail), 'line')}, took {mean} in the mean"
 
 
 def show(name, path):

@@ -86,11 +86,11 @@ pub(crate) struct Replay {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("targets").args(["pids", "ports"]).required(true).multiple(true)))]
 pub(crate) struct Watch {
-    /// Process to watch, with all its threads, its children and theirs; may be given several times
-    #[arg(short, long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Process to watch, with all its threads, its children and theirs; several: --pid 17,42
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pids: Vec<u32>,
-    /// Watch whoever listens on this TCP port in observer's network namespace, now or later; may be given several times
-    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Watch whoever listens on this TCP port in observer's network namespace, now or later; several: --port 80,443
+    #[arg(long = "port", value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) ports: Vec<u16>,
     /// Watch only the processes that are given, and not their children
     #[arg(long)]
@@ -187,6 +187,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn processes_and_ports_are_given_apart_or_with_commas() {
+        let words = "observer attach --pid 1,2 --pid 3 --port 80,443";
+        let Arguments { command, .. } = Arguments::parse_from(words.split(' '));
+        let Command::Attach(Attach { watch, .. }) = command else {
+            panic!("{command:?}");
+        };
+        assert_eq!((watch.pids, watch.ports), (vec![1, 2, 3], vec![80, 443]));
     }
 
     #[test]
