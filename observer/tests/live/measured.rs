@@ -99,6 +99,7 @@ const US: &str = "us";
 pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=1, 2);
 
 // Requests that each wait for 100 ms (`waits`).
+pub(crate) const LATE: Measured = Measured::new("late into their wait", OF_20, 0..=0, 4);
 pub(crate) const PEER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);
 pub(crate) const TIMER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
 pub(crate) const TWO_TIMERS: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);

@@ -89,7 +89,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         for mode in kernel.modes {
             let console = directory.join(format!("{}{}.log", kernel.name, mode.suffix));
             announce(&format!("{}{}", kernel.name, mode.suffix), &console);
-            qemu::boot(&kernel.image, mode.parameters, &initramfs, &console, emulated)?;
+            qemu::boot(kernel, mode.parameters, &initramfs, &console, emulated)?;
             let mut row = Row {
                 how: if emulated { "QEMU, emulated" } else { "QEMU, KVM" },
                 emulated,

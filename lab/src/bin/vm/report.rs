@@ -138,7 +138,8 @@ impl Report {
                 seen += 1;
                 if outcome != "ok" {
                     self.failed.push(name.to_owned());
-                    self.problems.push(format!("tests: {name} failed"));
+                    let said = output(&step.lines, name).join("\n");
+                    self.problems.push(format!("tests: {name} failed\n{said}"));
                 } else if self.refuses_polls && name.starts_with("polls::") {
                     self.refused += 1;
                 } else {
@@ -168,6 +169,15 @@ fn signal(value: &Value) -> Signal {
         hook: text("hook"),
         note: text("note"),
     }
+}
+
+/// What a failed test wrote.
+fn output<'a>(tests: &[&'a str], name: &str) -> Vec<&'a str> {
+    let begin = format!("---- {name} stdout ----");
+    let lines = tests.iter().copied().skip_while(|line| *line != begin).skip(1);
+    lines
+        .take_while(|line| !line.starts_with("---- ") && *line != "failures:")
+        .collect()
 }
 
 fn step<'a>(console: &'a str, name: &str) -> Option<Step<'a>> {
@@ -271,6 +281,21 @@ reboot: Power down
             assert!(GOOD.contains(good), "{good}");
             assert!(!problems(&GOOD.replace(good, bad)).is_empty(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_a_failed_test_wrote_is_told() {
+        let failed = "test counts::b ... FAILED\n\n\
+                      failures:\n\n\
+                      ---- counts::b stdout ----\n\
+                      thread 'counts::b' panicked at counts.rs:1:\n\
+                      left and right\n\n\
+                      failures:\n    counts::b\n";
+        let problems = problems(&GOOD.replace("test counts::b ... ok\n", failed));
+        assert_eq!(
+            problems,
+            ["tests: counts::b failed\nthread 'counts::b' panicked at counts.rs:1:\nleft and right\n"]
+        );
     }
 
     #[test]
