@@ -14,6 +14,9 @@ pub const RESPONSE_HEAD_BYTES: usize = 16;
 /// Most processes watched at once.
 pub const MAX_TARGETS: u32 = 1024;
 
+/// Process ids that have these bits in common are of one family, see [`crate::names::map::FAMILIES`].
+pub const FAMILY_MASK: u32 = 0x3fff;
+
 /// In place of a target's slot: it has none of its own, because nothing is known of its threads' variables. The kernel half
 /// counts slots from 1, so it is not the largest word.
 pub const NO_SLOT: u32 = u32::MAX - 1;

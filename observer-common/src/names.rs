@@ -7,6 +7,8 @@ pub mod map {
     /// Slots of the watched processes, by thread-group id (hash): [`crate::limits::NO_SLOT`] for those without one. Their
     /// children are put in by the kernel half, and who ended is taken out by it.
     pub const TARGETS: &str = "TARGETS";
+    /// Families of process ids ([`crate::limits::FAMILY_MASK`]) in which one was ever watched: not 0 (array over all families).
+    pub const FAMILIES: &str = "FAMILIES";
     /// Where the threads of a watched process keep what their runtime knows of them: a [`crate::TaskPath`] each. By slot
     /// (array).
     pub const TASK_PATHS: &str = "TASK_PATHS";

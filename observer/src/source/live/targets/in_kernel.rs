@@ -29,6 +29,7 @@ unsafe impl aya::Pod for PathPod {}
 /// The list, and the slots.
 pub(in super::super) struct InKernel {
     targets: HashMap<MapData, u32, u32>,
+    families: Array<MapData, u32>,
     only_target: Array<MapData, u32>,
     paths: Array<MapData, PathPod>,
     /// By process.
@@ -42,6 +43,7 @@ impl InKernel {
     pub(in super::super) fn begin(ebpf: &mut Ebpf, roots: &[Pid]) -> Result<Self> {
         let mut list = Self {
             targets: map(ebpf, names::map::TARGETS)?,
+            families: map(ebpf, names::map::FAMILIES)?,
             only_target: map(ebpf, names::variable::ONLY_TARGET_MAP)?,
             paths: map(ebpf, names::map::TASK_PATHS)?,
             slots: BTreeMap::new(),
@@ -49,6 +51,7 @@ impl InKernel {
         };
         for &pid in roots {
             let slot = list.free.pop_front().unwrap_or(limits::NO_SLOT);
+            list.know_family(pid)?;
             list.targets.insert(pid.0, slot, ONLY_NEW).with_context(|| {
                 format!(
                     "cannot watch process {pid}: at most {} processes at once",
@@ -62,6 +65,7 @@ impl InKernel {
 
     /// Watches process `pid` too, unless that is so already, which gives `None`, or there is no room, which gives false.
     pub(in super::super) fn add(&mut self, pid: Pid) -> Result<Option<bool>> {
+        self.know_family(pid)?;
         match self.targets.insert(pid.0, limits::NO_SLOT, ONLY_NEW) {
             Ok(()) => {}
             Err(error) if fails_with(&error, libc::EEXIST) => return Ok(None),
@@ -73,6 +77,13 @@ impl InKernel {
             .set(0, nobody, 0)
             .context("cannot watch more than one process")?;
         Ok(Some(true))
+    }
+
+    /// The kernel half asks the list about this process from now on.
+    fn know_family(&mut self, pid: Pid) -> Result<()> {
+        self.families
+            .set(pid.0 & limits::FAMILY_MASK, 1, 0)
+            .with_context(|| format!("cannot watch process {pid}"))
     }
 
     /// Watches process `pid` no more: it had ended before it was watched.
