@@ -92,12 +92,6 @@ pub mod program {
     pub const EXIT: &str = "exit";
     /// Signal `found`: iterator over the files of tasks.
     pub const FOUND: &str = "found";
-    /// Search for the task's id, while a thread receives: BTF tracepoint `sock_recv_length` (Linux 6.3).
-    pub const SEEK_RECEIVE_TRACEPOINT: &str = "seek_receive_tracepoint";
-    /// Search for the task's id, while a thread receives: exit of `tcp_recvmsg`.
-    pub const SEEK_RECEIVE_FEXIT: &str = "seek_receive_fexit";
-    /// Search for the task's id, while a thread leaves its CPU: BTF tracepoint `sched_switch`.
-    pub const SEEK_SWITCH: &str = "seek_switch";
     /// Signal `poll`: entry of the function that polls a task.
     pub const POLL_START: &str = "poll_start";
     /// Signal `poll`: return of the function that polls a task.

@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Receive, ReceiveHead, flags, limits};
 
+use super::seek;
 use crate::{
     kernel::{Registers, Sock, Task},
     ring,
@@ -50,6 +51,10 @@ fn received(current: Current, sock: *const c_void, result: i32, call_flags: u32)
     let Some(state) = socket::track(sock, tid, tgid, at_ns, true) else {
         return;
     };
+    let task = Task::current();
+    if state.opened == flags::INBOUND {
+        seek::received(current.target(), task, state.conn);
+    }
     if result < 0 {
         // A first try on a new connection follows its accept at once; later ones say nothing.
         if state.direction != DIRECTION_NONE {
@@ -64,7 +69,6 @@ fn received(current: Current, sock: *const c_void, result: i32, call_flags: u32)
     } else {
         Taken::NOTHING
     };
-    let task = Task::current();
     let registers = task.registers();
     let record = Receive {
         header: ring::header(taken.kind, tid, at_ns),

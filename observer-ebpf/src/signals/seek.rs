@@ -1,27 +1,23 @@
 //! The search for the word in which a thread keeps the id of its runtime task: samples of the thread's own variables,
-//! when it receives and when it leaves its CPU. Attached only while something is sought.
+//! when it receives and when it leaves its CPU.
+//!
+//! It has no program of its own: a second one on the same hook would be paid for by every process of the machine, for as
+//! long as something is sought, and in a server that nobody asks that is for ever.
 
 use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
     btf_maps::{Array, PerCpuArray, RingBuf},
-    helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_user},
-    macros::{btf_map, btf_tracepoint, fexit},
-    programs::{BtfTracePointContext, FExitContext},
+    helpers::generated::bpf_probe_read_user,
+    macros::btf_map,
 };
 use observer_common::{
-    conn, flags, limits,
+    conn, limits,
     seek::{Sample, SampleHead, Seek, WINDOW_BYTES},
 };
 
-use crate::{
-    direction,
-    kernel::{Sock, Task},
-    ring,
-    target::Target,
-    user,
-};
+use crate::{kernel::Task, ring, target::Target, user};
 
 #[btf_map]
 static SEEKS: Array<Seek, { limits::MAX_TARGETS as usize }> = Array::new();
@@ -40,60 +36,41 @@ const AT_EVENTS: u32 = 1;
 /// When it leaves its CPU otherwise.
 const AT_SWITCH: u32 = 2;
 
-/// `sock_recv_length(struct sock *sk, int ret, int flags)`
-#[btf_tracepoint(function = "sock_recv_length")]
-fn seek_receive_tracepoint(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the first argument is a socket.
-    received(unsafe { Sock::new(ctx.arg::<*const c_void>(0)) })
-}
-
-/// `int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len)`
-#[fexit(function = "tcp_recvmsg")]
-fn seek_receive_fexit(ctx: FExitContext) -> i32 {
-    // SAFETY: the first argument is a socket.
-    received(unsafe { Sock::new(ctx.arg::<*const c_void>(0)) })
-}
-
-/// One task serves an accepted connection; connections that the process opened itself can be shared by many.
+/// The current thread, of this target, received on an accepted connection: one task serves it, where those that the process
+/// opened itself can be shared by many.
 #[inline(always)]
-fn received(sock: Sock) -> i32 {
-    let task = Task::current();
-    if let Some(target) = Target::find(task.tgid())
-        && sock.is_tcp()
-        && direction::of(sock) == flags::INBOUND
-    {
-        // SAFETY: a socket that the verifier knows.
-        let conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
-        sample(target, task, AT_RECEIVE, conn);
+pub(super) fn received(target: Target, task: Task, conn: u64) {
+    if let Some(seek) = sought(target) {
+        sample(seek, task, AT_RECEIVE, conn);
     }
-    0
 }
 
-/// `sched_switch(bool preempt, task_struct *prev, task_struct *next, unsigned int prev_state)`
-#[btf_tracepoint(function = "sched_switch")]
-fn seek_switch(ctx: BtfTracePointContext) -> i32 {
-    // SAFETY: the second argument of this tracepoint is a task.
-    let prev = unsafe { Task::new(ctx.arg::<*const c_void>(1)) };
-    // Also where it is preempted: a saturated event loop looks for events without ever waiting for them.
-    if let Some(target) = Target::find(prev.tgid()) {
-        let kind = if user::waits_for_events(prev.registers().syscall()) {
+/// `task`, of this target, leaves its CPU. It is still the current thread, with its memory.
+///
+/// Also where it is preempted: a saturated event loop looks for events without ever waiting for them.
+#[inline(always)]
+pub(super) fn leaves(target: Target, task: Task) {
+    if let Some(seek) = sought(target) {
+        let kind = if user::waits_for_events(task.registers().syscall()) {
             AT_EVENTS
         } else {
             AT_SWITCH
         };
-        sample(target, prev, kind, conn::NONE);
+        sample(seek, task, kind, conn::NONE);
     }
-    0
 }
 
-/// Copies the variables of `task`, which is the current thread and has its memory.
+/// What is sought in this target, if something is.
 #[inline(always)]
-fn sample(target: Target, task: Task, kind: u32, conn: u64) {
-    let Some(seek) = SEEKS.get(target.slot()) else {
-        return;
-    };
+fn sought(target: Target) -> Option<&'static Seek> {
+    SEEKS.get(target.slot()).filter(|seek| seek.bytes != 0)
+}
+
+/// Copies the variables of `task`, which is the current thread.
+#[inline(never)]
+fn sample(seek: &Seek, task: Task, kind: u32, conn: u64) {
     let bytes = seek.bytes;
-    if bytes == 0 || bytes > WINDOW_BYTES as u32 {
+    if bytes > WINDOW_BYTES as u32 {
         return;
     }
     let at_ns = ring::now();

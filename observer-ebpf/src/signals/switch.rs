@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
+use super::seek;
 use crate::{kernel::Task, presence, ring, runtime::Runtime, target::Target, theft, user};
 
 /// `TASK_DEAD`: the thread leaves its CPU for the last time.
@@ -99,6 +100,7 @@ fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
     let (prev, next) = threads(&ctx);
     let at_ns = ring::now();
     if let Some(target) = leaving {
+        seek::leaves(target, prev);
         let state: u32 = ctx.arg(3);
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
         leaves(target, prev, next, state, preempted, at_ns);

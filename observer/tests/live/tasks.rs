@@ -143,7 +143,7 @@ fn a_program_without_symbols_has_task_ids_too() {
 }
 
 #[test]
-fn nothing_is_left_attached_once_the_ids_are_known() {
+fn nothing_more_is_attached_while_the_ids_are_sought() {
     let Some(_turn) = kernel::turn() else { return };
     let server = Server::faulty(&[]);
     let mut observation = Observation::of(server.pid(), &[]);
@@ -154,9 +154,9 @@ fn nothing_is_left_attached_once_the_ids_are_known() {
             .filter_map(|file| fs::read_to_string(file.path()).ok());
         infos.filter(|info| info.contains("link_id:")).count()
     };
-    let before = links(&observation);
+    let while_sought = links(&observation);
     prove(&server, &mut observation, 2);
-    assert_eq!(links(&observation), before - 2);
+    assert_eq!(links(&observation), while_sought);
     observation.finish();
 }
 

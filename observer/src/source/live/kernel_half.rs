@@ -12,7 +12,7 @@ use observer_common::{Losses, Offsets, limits, names};
 
 use super::facts::clock;
 use super::rings::Rings;
-use super::runtime::Seekers;
+use super::runtime::Seeking;
 use super::runtime::tokio::polls::{self, Functions};
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
@@ -54,7 +54,7 @@ pub struct KernelHalf {
     finder: Option<OwnedFd>,
     pub(super) targets: InKernel,
     pub(super) rings: Rings,
-    pub(super) seekers: Seekers,
+    pub(super) seeking: Seeking,
     /// Where threads are sampled.
     pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
@@ -93,7 +93,7 @@ impl KernelHalf {
         // Programs can be loaded only while the maps are open.
         let _ports = (watch_ports(&mut ebpf, options)?, await_ports(&mut ebpf, options)?);
         let losses = map(&mut ebpf, names::map::LOSSES)?;
-        let (seeks, samples) = (
+        let seeking = Seeking::new(
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
         );
@@ -106,8 +106,6 @@ impl KernelHalf {
         if let Err(error) = offsets::sending(&kernel) {
             outcomes.push(signals::without_held(&error));
         }
-        let programs = signals::load_seekers(&mut attacher, &outcomes);
-        let seekers = Seekers::new(programs, seeks, samples);
         let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
         if let Some(programs) = for_polls {
             outcomes.push(polls::attach(&programs, &options.polls, &mut links));
@@ -124,7 +122,7 @@ impl KernelHalf {
             finder,
             targets,
             rings,
-            seekers,
+            seeking,
             stacks,
             outcomes,
             began_ns,

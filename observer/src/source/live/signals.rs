@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
 use observer_common::limits;
 
-use hooks::{Alternative, SEEKERS, SIGNALS, Signal};
+use hooks::{Alternative, SIGNALS, Signal};
 pub(super) use hooks::{Hook, SAMPLE};
 
 use super::stacks::clock::Clocks;
@@ -213,26 +213,6 @@ fn load_by_aya<'a>(ebpf: &'a mut Ebpf, btf: &Btf, alternative: &Alternative) -> 
         ),
     }
     Ok(program)
-}
-
-/// Loads the programs that seek the runtime's task ids, to be attached while something is sought: one for the hook
-/// from which receives come, one for switches.
-pub(super) fn load_seekers(attacher: &mut Attacher<'_>, outcomes: &[Outcome]) -> Result<Vec<OwnedFd>> {
-    let is_used = |alternative: &&Alternative| {
-        let name = alternative.hook.name();
-        outcomes
-            .iter()
-            .any(|outcome| outcome.hook.as_ref() == Some(&name))
-    };
-    let used = SEEKERS.iter().filter(is_used);
-    used.map(|alternative| {
-        if let Some(programs) = &attacher.direct {
-            return programs.load(alternative.program, alternative.hook, attacher.btf);
-        }
-        let program = load_by_aya(attacher.ebpf, attacher.btf, alternative)?;
-        Ok(program.fd()?.as_fd().try_clone_to_owned()?)
-    })
-    .collect()
 }
 
 /// The chain of reasons on one line, without the verifier's log, which is for `--verbose` readers.

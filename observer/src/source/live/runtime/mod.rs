@@ -8,7 +8,7 @@ mod elf;
 mod found;
 mod go;
 mod looking;
-mod seekers;
+mod seeking;
 pub mod tokio;
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ use self::tokio::{Hunt, Stage};
 use found::TaskIdPlace;
 pub use found::{Found, FoundBy, RuntimeName, look_at};
 use looking::{Answer, Looking, Question};
-pub(super) use seekers::Seekers;
+pub(super) use seeking::Seeking;
 
 /// The search for the runtimes of all targets.
 pub(super) struct RuntimeSearch {
@@ -143,7 +143,7 @@ impl RuntimeSearch {
         now_ns: u64,
         merge: &mut Merge,
     ) -> Result<()> {
-        kernel_half.seekers.drain(|sample| {
+        kernel_half.seeking.drain(|sample| {
             let target = self.targets.get_mut(&Pid(sample.head.tgid));
             if let Some((_, hunt)) = target.and_then(|target| target.hunt.as_mut()) {
                 hunt.see(sample);
@@ -151,7 +151,7 @@ impl RuntimeSearch {
         });
         for pid in self.over.drain(..) {
             if let Some(slot) = kernel_half.targets.give_back(pid) {
-                kernel_half.seekers.seek(slot, None)?;
+                kernel_half.seeking.seek(slot, None)?;
             }
         }
         self.look();
@@ -201,23 +201,19 @@ impl TargetRuntime {
             }
             return Ok(());
         }
-        match (&found.tasks, kernel_half.seekers.refused()) {
-            (TaskIdPlace::Unknown, _) => {}
-            (TaskIdPlace::Nowhere(reason), _) => {
+        match &found.tasks {
+            TaskIdPlace::Unknown => {}
+            TaskIdPlace::Nowhere(reason) => {
                 let reason = reason.clone();
                 self.tell(now_ns, None, &reason, merge);
             }
-            (TaskIdPlace::Within(_), Some(refused)) => {
-                let evidence = format!("the kernel refused the programs that seek them: {refused}");
-                self.tell(now_ns, None, &evidence, merge);
-            }
-            (TaskIdPlace::Within(place), None) => {
+            TaskIdPlace::Within(place) => {
                 // Who has ended has none.
                 let Some(slot) = kernel_half.targets.slot(self.pid) else {
                     return Ok(());
                 };
                 let hunt = Hunt::new(place.clone(), now_ns);
-                kernel_half.seekers.seek(slot, Some(hunt.seek()))?;
+                kernel_half.seeking.seek(slot, Some(hunt.seek()))?;
                 self.hunt = Some((slot, hunt));
             }
         }
@@ -230,14 +226,14 @@ impl TargetRuntime {
         };
         let slot = *slot;
         let (proved, evidence) = match hunt.step(now_ns) {
-            Stage::Seeks(seek) => return kernel_half.seekers.seek(slot, Some(seek)),
+            Stage::Seeks(seek) => return kernel_half.seeking.seek(slot, Some(seek)),
             Stage::GivenUp(reason) => (None, reason),
             Stage::Proved(path, evidence) => {
                 kernel_half.targets.set_path(slot, path)?;
                 (Some(path), evidence)
             }
         };
-        kernel_half.seekers.seek(slot, None)?;
+        kernel_half.seeking.seek(slot, None)?;
         self.hunt = None;
         self.tell(now_ns, proved, &evidence, merge);
         Ok(())

@@ -202,14 +202,3 @@ pub(super) const SIGNALS: &[Signal] = &[
         only_with: None,
     },
 ];
-
-/// What seeks the runtime's task ids: on hooks that signals have too.
-pub(super) const SEEKERS: &[Alternative] = &[
-    tracepoint(program::SEEK_SWITCH, "sched_switch"),
-    tracepoint(program::SEEK_RECEIVE_TRACEPOINT, "sock_recv_length"),
-    Alternative {
-        program: program::SEEK_RECEIVE_FEXIT,
-        hook: Hook::Exit("tcp_recvmsg", 5),
-        note: None,
-    },
-];

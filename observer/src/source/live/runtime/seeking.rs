@@ -1,20 +1,14 @@
-//! The kernel half's programs that copy threads' variables while something is sought.
+//! What the kernel half is told to seek in threads' variables, and the copies of these that it takes for that.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData, RingBuf};
 use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek};
 
-use crate::source::live::direct;
-
-/// The programs, attached while at least one process is sought in.
-pub(in crate::source::live) struct Seekers {
-    /// Loaded programs, or why there are none.
-    programs: Result<Vec<OwnedFd>>,
-    links: Vec<OwnedFd>,
+/// What is sought in all targets.
+pub(in crate::source::live) struct Seeking {
     seeks: Array<MapData, SeekPod>,
     samples: RingBuf<MapData>,
     /// What is sought, by the slot of the process.
@@ -29,25 +23,17 @@ pub(in crate::source::live) struct SeekPod(Seek);
 // SAFETY: `Seek` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
 unsafe impl aya::Pod for SeekPod {}
 
-impl Seekers {
-    /// With these programs and their maps.
-    pub(in crate::source::live) fn new(
-        programs: Result<Vec<OwnedFd>>,
+impl Seeking {
+    /// Nothing yet, by these maps.
+    pub(in crate::source::live) const fn new(
         seeks: Array<MapData, SeekPod>,
         samples: RingBuf<MapData>,
     ) -> Self {
         Self {
-            programs,
-            links: Vec::new(),
             seeks,
             samples,
             sought: BTreeMap::new(),
         }
-    }
-
-    /// Why nothing can be sought.
-    pub(super) fn refused(&self) -> Option<String> {
-        self.programs.as_ref().err().map(|error| format!("{error:#}"))
     }
 
     /// Seeks this, or nothing any more, in the process of this slot.
@@ -63,17 +49,6 @@ impl Seekers {
             Some(seek) => self.sought.insert(slot, seek),
             None => self.sought.remove(&slot),
         };
-        if self.sought.is_empty() {
-            self.links.clear();
-        } else if self.links.is_empty()
-            && let Ok(programs) = &self.programs
-        {
-            self.links = programs
-                .iter()
-                .map(direct::attach)
-                .collect::<Result<_>>()
-                .context("cannot attach what seeks task ids")?;
-        }
         Ok(())
     }
 
