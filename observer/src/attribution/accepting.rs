@@ -1,9 +1,9 @@
 //! Explains the time before the first read: where the connection is new, nobody accepted it at first, and then nobody
 //! read.
 //!
-//! The kernel tells who accepted. Where it does not, the first sign that somebody knew of the connection does: its first
-//! read, that the thread that reads it was begun, or that a thread which only accepts had nothing to do any more. What the
-//! thread that accepted did before is why the connection waited.
+//! The kernel tells who accepted. Where it does not, the first sign that somebody knew of the connection does: the first
+//! that a thread did on it, that this thread was begun, or that a thread which only accepts had nothing to do any more.
+//! What the thread that accepted did before is why the connection waited.
 
 use super::path::Path;
 use super::{Evidence, waiting};
@@ -36,8 +36,8 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
 
 /// By when, and by whom, a connection was accepted of which another sign was seen first.
 fn first_sign(evidence: &Evidence<'_>, turn: &Turn, seen: Accepted, path: &mut Path) -> Accepted {
-    let reader = evidence.threads.get(turn.read_tid);
-    let began = reader.and_then(Thread::begun_by);
+    let first = evidence.threads.get(seen.tid);
+    let began = first.and_then(Thread::begun_by);
     let began = began.filter(|&(_, at_ns)| (seen.established_ns..seen.at_ns).contains(&at_ns));
     let mut accepted = began.map_or(seen, |(tid, at_ns)| Accepted { at_ns, tid, ..seen });
     for &tid in evidence.threads.acceptors(turn.pid) {

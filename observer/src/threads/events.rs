@@ -111,6 +111,9 @@ impl Threads {
                 let task = waker.in_runtime.task(Task::new(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
                 let before = waker.belief.ends_for();
+                if task == waker.belief.task && task.id().is_some() {
+                    waker.observe(at_ns, Observation::StillInTask, Began::Plain, None);
+                }
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
                 // What ended just before the task did is still its doing.
                 if task.id().is_some() {
