@@ -3,6 +3,7 @@
 //!
 //! Deterministic: it has no clock and does no I/O but through its sinks. The same events give the same output.
 
+mod begun;
 mod counts;
 mod facts;
 mod hints;
@@ -16,6 +17,7 @@ mod traffic;
 use std::collections::BTreeSet;
 use std::io;
 
+use self::begun::BegunTurns;
 use self::settled::Settled;
 use crate::attribution::{Explainer, FdNames};
 use crate::connections::Connections;
@@ -55,6 +57,8 @@ pub struct Pipeline {
     new_hints: Vec<Hint>,
     /// Turns that have probably ended, by connection.
     settled: Settled,
+    /// Turns that are not over, as far as they are explained.
+    begun: BegunTurns,
     summary: Summary,
     selections: Selections,
     window_start_ns: u64,
@@ -94,11 +98,19 @@ impl Pipeline {
             .awaiting(&header.options.ports),
             new_hints: Vec::new(),
             settled: Settled::default(),
+            begun: BegunTurns::default(),
             summary: summary(header),
             selections: Selections::new(requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
         }
+    }
+
+    /// The same, where no more than so many slices are remembered of what threads did.
+    #[must_use]
+    pub fn remembering(mut self, slices: usize) -> Self {
+        self.threads = Threads::with_room(slices);
+        self
     }
 
     /// Opens the output of the run that `header` describes.
@@ -175,6 +187,9 @@ impl Pipeline {
     }
 
     fn event(&mut self, event: &Event<'_>, sinks: Sinks<'_, '_>) -> io::Result<()> {
+        if self.threads.is_full() {
+            self.make_room();
+        }
         match event {
             Event::SwitchOut(event) => self.threads.switch_out(event),
             Event::SwitchIn(event) => self.threads.switch_in(event),

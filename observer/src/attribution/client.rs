@@ -1,13 +1,13 @@
 //! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its client.
 
-use super::moves::{LastRun, Move, Position};
+use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
 use super::resumption::Idle;
 use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::model::id::ConnId;
 use crate::syscall;
-use crate::threads::{Block, Slice, State};
+use crate::threads::{Block, LastRun, Slice, State};
 
 /// An interrupt can come between the bytes and the wakeup that they cause, so that it is not known to be theirs.
 const LATE_WAKEUP_NS: u64 = 1_000_000;
@@ -64,14 +64,14 @@ impl Walk<'_, '_> {
     }
 
     /// Where the request was last worked on before `before_ns`, by a thread that ran for it, could have, or was blocked in a
-    /// call of its own; its first read at the latest.
+    /// call of its own; where the walk ends at the latest.
     fn last_work(&self, before_ns: u64) -> LastRun {
-        let read_ns = self.turn.read_ns;
+        let since_ns = self.since.end_ns;
         let works = self.turn.tids().filter_map(|tid| {
             let thread = self.evidence.threads.get(tid)?;
             let slices = thread
                 .back_from(before_ns)
-                .take_while(|slice| slice.to_ns > read_ns);
+                .take_while(|slice| slice.to_ns > since_ns);
             let end_ns = self.end_of_work(slices)?.min(before_ns);
             Some(LastRun {
                 end_ns,
@@ -80,9 +80,9 @@ impl Walk<'_, '_> {
             })
         });
         works
-            .chain([self.first_read()])
+            .chain([self.since])
             .max_by_key(|work| work.end_ns)
-            .unwrap_or_else(|| self.first_read())
+            .unwrap_or(self.since)
     }
 
     /// The end of the first of these slices, which go back in time, in which a thread worked for the request.

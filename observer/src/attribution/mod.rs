@@ -9,7 +9,9 @@
 //! written.
 
 mod accepting;
+mod begun;
 mod client;
+mod found;
 mod functions;
 mod moves;
 mod names;
@@ -18,6 +20,7 @@ mod path;
 mod queued;
 mod resumption;
 mod run_queue;
+mod runs;
 mod service;
 mod stolen;
 mod waiting;
@@ -27,9 +30,11 @@ use crate::model::cause::Cause;
 use crate::model::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
 use crate::threads::{Samples, Thread, Threads};
 
+pub use begun::Begun;
 pub use names::{FdNames, held_back};
 pub use path::Keep;
 use path::Path;
+use runs::Runs;
 
 /// What an explanation may look at.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,7 @@ pub struct Evidence<'a> {
 pub struct Explainer {
     page_bytes: u64,
     path: Path,
+    runs: Runs,
 }
 
 impl Explainer {
@@ -58,17 +64,22 @@ impl Explainer {
         Self {
             page_bytes,
             path: Path::default(),
+            runs: Runs::default(),
         }
     }
 
-    /// Charges the time of `turn` up to its last send. `complete` tells whether no record was lost inside its window.
-    pub fn explain(&mut self, turn: &Turn, evidence: Evidence<'_>, complete: bool, keep: Keep) -> Figures {
-        let path = &mut self.path;
-        let thefts = evidence.threads.thefts(turn.arrival_ns, turn.sent_ns);
-        path.begin(turn.arrival_ns, turn.sent_ns.max(turn.arrival_ns), keep, thefts);
-        service::walk(&evidence, turn, path);
-        accepting::walk(&evidence, turn, path);
-        path.end();
+    /// Charges the time of `turn` up to its last send, of which so much is explained already. `complete` tells whether no
+    /// record was lost inside its window.
+    pub fn explain(
+        &mut self,
+        turn: &Turn,
+        evidence: Evidence<'_>,
+        begun: Option<&Begun>,
+        complete: bool,
+        keep: Keep,
+    ) -> Figures {
+        self.walk_rest(turn, evidence, begun, keep);
+        let path = &self.path;
         let partial = path.is_partial() || !turn.arrival_seen || !complete;
         let (minor, major) = path.faults();
         let latency_ns = turn.sent_ns.saturating_sub(turn.arrival_ns);

@@ -2,7 +2,7 @@
 
 use super::path::Charge;
 use crate::model::id::{ConnId, TaskId, Tid};
-use crate::threads::Slice;
+use crate::threads::{LastRun, Slice};
 
 /// Where a walk is.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +37,6 @@ pub(super) struct HandedOff {
     /// A call of it was found, and it was not woken for the request. Whether what it did before that call was the
     /// same job, no event tells.
     pub(super) call_found: bool,
-}
-
-/// The end of an interval in which the request ran.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LastRun {
-    pub(super) end_ns: u64,
-    pub(super) tid: Tid,
-    /// It began with a send that found no room.
-    pub(super) stalled: bool,
 }
 
 /// What one step says. Its parts are charged in their order.

@@ -4,6 +4,8 @@
 //! and no overlap whatever the walk does, and what the walk leaves over is unexplained. A step holds what its
 //! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
 
+use super::found::Found;
+use super::notes;
 use super::stolen::Stolen;
 use crate::model::cause::{Budget, Cause};
 use crate::model::id::{ConnId, Pid, Task, Tid};
@@ -119,39 +121,45 @@ pub enum Keep {
 #[derive(Debug, Default)]
 pub(super) struct Path {
     keep: Keep,
-    arrival_ns: u64,
+    since_ns: u64,
     cursor_ns: u64,
-    budget: Budget,
-    longest_wait: Option<Step>,
     stolen: Stolen,
-    /// The last one first.
-    steps: Vec<Step>,
-    faults: (u64, u64),
-    partial: bool,
-    inferred: bool,
+    found: Found,
 }
 
 impl Path {
-    /// Starts anew: from `arrival_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` of that time.
+    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` of that time.
     pub(super) fn begin<'a>(
         &mut self,
-        arrival_ns: u64,
+        since_ns: u64,
         end_ns: u64,
         keep: Keep,
         thefts: impl Iterator<Item = &'a Theft>,
     ) {
-        let mut steps = std::mem::take(&mut self.steps);
+        let mut steps = std::mem::take(&mut self.found.steps);
         steps.clear();
         let mut stolen = std::mem::take(&mut self.stolen);
         stolen.begin(thefts);
         *self = Self {
             keep,
-            arrival_ns,
+            since_ns,
             cursor_ns: end_ns,
             stolen,
-            steps,
-            ..Self::default()
+            found: Found {
+                steps,
+                ..Found::default()
+            },
         };
+    }
+
+    /// What was found out.
+    pub(super) fn found(&mut self) -> &mut Found {
+        &mut self.found
+    }
+
+    /// Nothing before this is charged, ns.
+    pub(super) fn since_ns(&self) -> u64 {
+        self.since_ns
     }
 
     /// What is kept.
@@ -166,33 +174,33 @@ impl Path {
 
     /// Something needed was not seen.
     pub(super) fn mark_partial(&mut self) {
-        self.partial = true;
+        self.found.partial = true;
     }
 
     pub(super) fn is_partial(&self) -> bool {
-        self.partial
+        self.found.partial
     }
 
     /// For whom a thread worked is inferred from the order of events.
     pub(super) fn mark_inferred(&mut self) {
-        self.inferred = true;
+        self.found.inferred = true;
     }
 
     pub(super) fn is_inferred(&self) -> bool {
-        self.inferred
+        self.found.inferred
     }
 
     /// Adds page faults that happened on the path.
     pub(super) fn add_faults(&mut self, faults: (u32, u32)) {
-        self.faults.0 += u64::from(faults.0);
-        self.faults.1 += u64::from(faults.1);
+        self.found.faults.0 += u64::from(faults.0);
+        self.found.faults.1 += u64::from(faults.1);
     }
 
     pub(super) fn faults(&self) -> (u64, u64) {
-        self.faults
+        self.found.faults
     }
 
-    /// Charges from `from_ns` (not before the arrival) to the cursor, and moves the cursor there.
+    /// Charges from `from_ns` (not before the path's start) to the cursor, and moves the cursor there.
     pub(super) fn charge(&mut self, from_ns: u64, charge: Charge) {
         self.charge_both(from_ns, &charge, &charge);
     }
@@ -207,7 +215,7 @@ impl Path {
     }
 
     fn charge_both(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
-        let from_ns = from_ns.max(self.arrival_ns);
+        let from_ns = from_ns.max(self.since_ns);
         if from_ns >= self.cursor_ns {
             return;
         }
@@ -233,7 +241,7 @@ impl Path {
         }
         let to_ns = self.cursor_ns;
         self.cursor_ns = from_ns;
-        self.budget.charge(charge.cause, to_ns - from_ns);
+        self.found.budget.charge(charge.cause, to_ns - from_ns);
         if self.keep == Keep::Steps {
             self.keep_step(Step {
                 from_ns,
@@ -272,17 +280,40 @@ impl Path {
             (blocked, blocked_ns),
         ] {
             let ns = ns.min(left_ns);
-            self.budget.charge(cause, ns);
+            self.found.budget.charge(cause, ns);
             left_ns -= ns;
         }
-        self.budget.charge(Cause::Unexplained, left_ns);
+        self.found.budget.charge(Cause::Unexplained, left_ns);
+    }
+
+    /// Charges from `from_ns` to the cursor what worker `tid` did, of which only sums are known, and not when: what it ran
+    /// to `busy`, what it was blocked to `blocked`. What was stolen meanwhile is not proved.
+    pub(super) fn charge_thinned(&mut self, tid: Tid, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
+        let Sums {
+            ran_ns,
+            runnable_ns,
+            throttled_ns,
+            blocked_ns,
+        } = sums;
+        for (cause, ns) in [
+            (blocked, blocked_ns),
+            (Cause::Throttled, throttled_ns),
+            (Cause::RunQueue, runnable_ns),
+            (busy, ran_ns),
+        ] {
+            let since_ns = self.cursor_ns.saturating_sub(ns).max(from_ns).max(self.since_ns);
+            self.charge_part(
+                since_ns,
+                &Charge::on(tid, None, cause, Reason::Note(notes::SUMMED_UP)),
+            );
+        }
     }
 
     /// Takes what was waited for from `from_ns` to `to_ns` for the longest wait, if it is and says what for.
     pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
         let says_what_for = !matches!(charge.reason, Reason::Plain | Reason::Note(_));
         if says_what_for && to_ns - from_ns > self.longest_wait_ns() {
-            self.longest_wait = Some(Step {
+            self.found.longest_wait = Some(Step {
                 from_ns,
                 to_ns,
                 charge: *charge,
@@ -292,36 +323,36 @@ impl Path {
 
     /// Length of the longest step so far that says what was waited for, ns.
     pub(super) fn longest_wait_ns(&self) -> u64 {
-        self.longest_wait.map_or(0, |longest| longest.dur_ns())
+        self.found.longest_wait.map_or(0, |longest| longest.dur_ns())
     }
 
     fn keep_step(&mut self, step: Step) {
-        match self.steps.last_mut() {
+        match self.found.steps.last_mut() {
             Some(later) if later.charge == step.charge && later.from_ns == step.to_ns => {
                 later.from_ns = step.from_ns;
             }
-            _ => self.steps.push(step),
+            _ => self.found.steps.push(step),
         }
     }
 
     /// Charges what is left. After it the budget sums to the latency.
     pub(super) fn end(&mut self) {
         let charge = Charge::unexplained(None, "the walk ended before the arrival");
-        self.charge(self.arrival_ns, charge);
+        self.charge(self.since_ns, charge);
     }
 
     /// The sum of the steps by cause.
     pub(super) fn budget(&self) -> Budget {
-        self.budget
+        self.found.budget
     }
 
     /// The longest step that says what was waited for.
     pub(super) fn longest_wait(&self) -> Option<&Step> {
-        self.longest_wait.as_ref()
+        self.found.longest_wait.as_ref()
     }
 
     /// The steps in the order of time, if they were kept.
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.steps.iter().rev()
+        self.found.steps.iter().rev()
     }
 }

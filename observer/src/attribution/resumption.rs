@@ -1,14 +1,14 @@
 //! Explains why a request that had been suspended went on: what ended the idle time of its worker, or what the worker did
 //! until it took the request up.
 
-use super::moves::{LastRun, Move, Position};
+use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
 use super::service::Walk;
 use super::waiting;
 use crate::connections::Role;
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Tid};
-use crate::threads::{Block, Owner, Slice, State};
+use crate::threads::{Block, LastRun, Owner, Slice, State};
 
 /// Hand-offs that are followed to find what woke a row of workers, at most.
 const MAX_HOPS: usize = 8;
@@ -112,7 +112,7 @@ impl Walk<'_, '_> {
         if run.end_ns >= self.now_ns && run.tid == self.at.tid {
             // No progress: it went on just here, on this thread, which says nothing about how.
             let charge = Charge::unexplained(Some(run.tid), NOTHING_RECORDED);
-            return Move::to(self.at).charging(self.turn.read_ns, charge);
+            return Move::to(self.at).charging(self.since.end_ns, charge);
         }
         Move::to(Position::on(run.tid)).charging(run.end_ns, Charge::of(cause, reason))
     }

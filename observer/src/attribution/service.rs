@@ -6,31 +6,41 @@
 //!
 //! Each step is found by looking only, and [`Walk::make`] makes it.
 
-use super::moves::{Charged, HandedOff, LastRun, Move, Position};
+use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
+use super::runs::Runs;
 use super::{Evidence, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Pid, Task, TaskId, Tid};
 use crate::syscall::{self, Wait};
-use crate::threads::{Began, Block, Owner, Slice, State};
+use crate::threads::{Began, Block, LastRun, Owner, Slice, State};
 
 /// Slices examined for one request, at most.
 const MAX_STEPS: usize = 20_000;
 
 const ONE_JOB_OR_MORE: &str = "suspended: the thread that ended it was busy with this job or with others";
 
-/// Walks back from the last send to the first read.
-pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
-    let Some(sent_tid) = turn.sent_tid else { return };
+/// Walks back from the cursor, where the request was on thread `tid`, to `since`.
+pub(super) fn walk(
+    evidence: &Evidence<'_>,
+    turn: &Turn,
+    since: LastRun,
+    tid: Tid,
+    runs: &Runs,
+    path: &mut Path,
+) {
+    runs.begin();
     let mut walk = Walk {
         evidence,
         turn,
+        runs,
+        since,
         now_ns: path.cursor_ns(),
-        at: Position::on(sent_tid),
+        at: Position::on(tid),
     };
     for _ in 0..MAX_STEPS {
-        if walk.now_ns <= turn.read_ns {
+        if walk.now_ns <= since.end_ns {
             return;
         }
         let step = walk.step();
@@ -41,7 +51,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
         }
     }
     path.mark_partial();
-    path.charge(turn.read_ns, Charge::unexplained(None, "too many intervals"));
+    path.charge(since.end_ns, Charge::unexplained(None, "too many intervals"));
 }
 
 /// A walk through what threads did for a request, or why they did not.
@@ -49,6 +59,10 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
 pub(super) struct Walk<'a, 'b> {
     pub(super) evidence: &'a Evidence<'b>,
     pub(super) turn: &'a Turn,
+    /// Where the request ran.
+    runs: &'a Runs,
+    /// Its end: the first read, or up to where the request was explained before.
+    pub(super) since: LastRun,
     /// Everything from here on is charged.
     pub(super) now_ns: u64,
     pub(super) at: Position,
@@ -91,18 +105,19 @@ impl Walk<'_, '_> {
 
     fn step(&self) -> Move {
         let Position { tid, handed_off } = self.at;
-        let thread = self.evidence.threads.get(tid);
-        let found = thread.and_then(|thread| Some((thread.pid, thread.before(self.now_ns)?)));
-        let Some((pid, slice)) = found else {
-            return self.not_seen(self.turn.read_ns, notes::NO_RECORD);
-        };
-        let mut from_ns = slice.from_ns.max(self.turn.read_ns);
+        let mut since_ns = self.since.end_ns;
         if let Some(HandedOff { run, .. }) = handed_off {
             if run.end_ns >= self.now_ns {
                 return Move::to(Position::on(run.tid));
             }
-            from_ns = from_ns.max(run.end_ns);
+            since_ns = since_ns.max(run.end_ns);
         }
+        let thread = self.evidence.threads.get(tid);
+        let found = thread.and_then(|thread| Some((thread.pid, thread.before(self.now_ns)?)));
+        let Some((pid, slice)) = found else {
+            return self.before_its_first(handed_off);
+        };
+        let from_ns = slice.from_ns.max(since_ns);
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
             State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(),
@@ -134,6 +149,21 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Nothing is recorded of the thread before now: it was begun, or first seen, just then. Where the request ran elsewhere
+    /// is still known.
+    fn before_its_first(&self, handed_off: Option<HandedOff>) -> Move {
+        let run = handed_off.map_or_else(|| self.last_run_that_is(true), |handed_off| handed_off.run);
+        let to = Position::on(run.tid);
+        if run.end_ns >= self.now_ns && run.tid != self.at.tid {
+            return Move::to(to);
+        }
+        let run_ns = run.end_ns.max(self.since.end_ns);
+        Move {
+            to,
+            ..self.not_seen(run_ns, notes::NO_RECORD)
+        }
+    }
+
     /// The thread ran for the request.
     fn ran(&self, from_ns: u64, slice: &Slice, cpu: u16, owner: Owner, began: Began) -> Move {
         let tid = self.at.tid;
@@ -152,7 +182,7 @@ impl Walk<'_, '_> {
         let received = match began {
             // Unless the request still ran elsewhere when the slice began.
             Began::Received { conn, arrived_ns }
-                if slice.from_ns == from_ns && from_ns > self.turn.read_ns =>
+                if slice.from_ns == from_ns && from_ns > self.since.end_ns =>
             {
                 Some((conn, arrived_ns))
             }
@@ -217,7 +247,13 @@ impl Walk<'_, '_> {
         let Turn {
             read_task, sent_task, ..
         } = *self.turn;
-        self.at.handed_off.is_none() && task.id().is_some() && other(read_task) && other(sent_task)
+        // Of one that has sent nothing yet it is not known whether another will.
+        let sends = if self.turn.sent_tid.is_some() {
+            sent_task
+        } else {
+            read_task
+        };
+        self.at.handed_off.is_none() && task.id().is_some() && other(read_task) && other(sends)
     }
 
     /// Whether what a thread did is known to be the request's, by more than that it woke the request up.
@@ -251,7 +287,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Where the request last ran; its first read at the latest.
+    /// Where the request last ran; where the walk ends at the latest.
     pub(super) fn last_run(&self) -> LastRun {
         self.last_run_that_is(false)
     }
@@ -271,22 +307,10 @@ impl Walk<'_, '_> {
     }
 
     pub(super) fn last_run_that_is(&self, sure: bool) -> LastRun {
-        let read_ns = self.turn.read_ns;
-        let runs = self.turn.tids().filter_map(|tid| {
-            let thread = self.evidence.threads.get(tid)?;
-            let (end_ns, stalled) = thread.last_ran_for(self.turn.id, sure, self.now_ns, read_ns)?;
-            Some(LastRun { end_ns, tid, stalled })
-        });
-        runs.max_by_key(|run| run.end_ns)
-            .unwrap_or_else(|| self.first_read())
-    }
-
-    pub(super) fn first_read(&self) -> LastRun {
-        LastRun {
-            end_ns: self.turn.read_ns,
-            tid: self.turn.read_tid,
-            stalled: false,
-        }
+        let last = self
+            .runs
+            .last(self.evidence, self.turn, sure, self.now_ns, self.since.end_ns);
+        last.unwrap_or(self.since)
     }
 
     /// The thread was blocked in a call that the request made itself.
@@ -338,11 +362,11 @@ impl Walk<'_, '_> {
         if connection.role != Role::Outbound {
             return None;
         }
-        let read_ns = self.turn.read_ns;
-        let ready_ns = (arrived_ns > 0).then(|| arrived_ns.clamp(read_ns, self.now_ns));
+        let since_ns = self.since.end_ns;
+        let ready_ns = (arrived_ns > 0).then(|| arrived_ns.clamp(since_ns, self.now_ns));
         let ready = ready_ns.map_or(*self, |ready_ns| self.back_to(ready_ns));
         let connections = self.evidence.connections;
-        let sent = connections.last_send_for(conn, self.turn.id, read_ns, ready.now_ns);
+        let sent = connections.last_send_for(conn, self.turn.id, self.turn.read_ns, ready.now_ns);
         let (from_ns, tid) = sent.map_or_else(
             || {
                 let run = ready.last_run();
@@ -350,7 +374,7 @@ impl Walk<'_, '_> {
             },
             |sent| (sent.at_ns, sent.tid),
         );
-        let from_ns = from_ns.max(read_ns);
+        let from_ns = from_ns.max(since_ns);
         let to = ready.back_to(from_ns).handed_off_by(tid);
         let charge = Charge::of(Cause::Downstream, Reason::Peer(conn));
         Some(Move {

@@ -1,18 +1,20 @@
 //! Explains why something that was ready was not yet taken: bytes of a request before its first read, a peer's answer
 //! before it was received, or a connection before it was accepted. Everything a worker did meanwhile is evidence.
 
+mod sums;
+
 use observer_common::limits::NETWORK_MARK_NS;
 
 use super::moves::Charged;
-use super::path::{Call, Charge, Keep, Path, Reason, Step};
+use super::path::{Call, Charge, Path, Reason};
 use super::{Evidence, notes, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
-use crate::threads::{Back, Block, Crossed, Interval, MAX_SLICES, Owner, Slice, State};
+use crate::threads::{Block, Owner, Slice, State};
 
 /// Slices examined for one wait, at most.
-const MAX_STEPS: usize = MAX_SLICES;
+const MAX_STEPS: usize = 32_768;
 
 /// Slices that are reported each by itself, at most, and the part of the whole wait from which on one is reported also
 /// beyond them. With ten thousand clients a request waits behind ten thousand others: to name them all would take
@@ -50,6 +52,7 @@ enum Ready {
 }
 
 fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, ready: Ready, path: &mut Path) {
+    let ready_ns = ready_ns.max(path.since_ns());
     let mut wait = WaitWalk {
         evidence,
         request: turn.id,
@@ -70,7 +73,11 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
                 continue;
             }
             let Some(slice) = back.next() else {
-                break 'thread;
+                let Some(thinned) = wait.thinned(&mut back) else {
+                    break 'thread;
+                };
+                wait.pass_thinned(thread.pid, &thinned, path);
+                continue;
             };
             wait.steps += 1;
             let passed = wait.step(thread.pid, &slice, path.cursor_ns());
@@ -299,85 +306,6 @@ impl WaitWalk<'_, '_> {
         };
         let reason = Reason::BlockedFor(call, block.owner, task);
         Charge::on(self.tid, None, self.instead_of(Cause::WorkerBlocked), reason)
-    }
-
-    /// What may be charged in one step, if anything, and not before when, ns.
-    fn crossed(&self, path: &mut Path) -> Option<(u64, Crossed)> {
-        let crossed = match path.keep() {
-            Keep::Sums => Crossed::Work {
-                longest_ns: path.longest_wait_ns(),
-            },
-            Keep::Steps if self.steps < MAX_REPORTED => return None,
-            Keep::Steps => Crossed::ShortRuns {
-                below_ns: self.reported_from_ns,
-            },
-        };
-        // Up to a theft, and then through it only while the thread runs: that is what is stolen from.
-        let (since_ns, crossed) = match path.last_theft(self.tid) {
-            Some(theft) if theft.to_ns < path.cursor_ns() => (theft.to_ns, crossed),
-            Some(theft) => (theft.from_ns, crossed.only_runs()),
-            None => (0, crossed),
-        };
-        Some((since_ns.max(self.ready_ns), crossed))
-    }
-
-    /// As many slices as are not to be reported by themselves, if any.
-    fn interval(&self, back: &mut Back<'_>, path: &mut Path) -> Option<Interval> {
-        if !(self.unread && self.none_of_ours_left) {
-            return None;
-        }
-        let (since_ns, crossed) = self.crossed(path)?;
-        back.interval(since_ns, crossed)
-    }
-
-    /// Charges these in one step. The longest of them is still considered as the longest wait.
-    fn pass_interval(&self, pid: Pid, interval: &Interval, back: &Back<'_>, path: &mut Path) {
-        if interval.inferred {
-            path.mark_inferred();
-        }
-        let keeps_steps = path.keep() == Keep::Steps;
-        if !keeps_steps {
-            let [busy, blocked] =
-                [Cause::WorkerBusy, Cause::WorkerBlocked].map(|cause| self.instead_of(cause));
-            path.charge_sums(self.tid, interval.from_ns, interval.sums, busy, blocked);
-            if interval.longest_ns <= path.longest_wait_ns() {
-                return;
-            }
-        }
-        let longest = self.wait_in(pid, &back.longest(interval));
-        if keeps_steps {
-            // A thread that runs on stays on its CPU.
-            let charge = Charge {
-                reason: BEHIND_MANY,
-                ..longest.charge
-            };
-            path.charge(interval.from_ns, charge);
-        }
-        path.consider(longest.from_ns, longest.to_ns, &longest.charge);
-    }
-
-    /// What of a slice is a wait, and for what.
-    fn wait_in(&self, pid: Pid, slice: &Slice) -> Step {
-        let mut from_ns = slice.from_ns;
-        let charge = match slice.state {
-            State::Running { cpu, owner, .. } => {
-                let reason = Reason::RanFor(owner, slice.task);
-                Charge::on(self.tid, Some(cpu), self.instead_of(Cause::WorkerBusy), reason)
-            }
-            State::Blocked(block) => self.blocked(pid, &block, slice.task),
-            State::Runnable {
-                behind, throttled_ns, ..
-            } => {
-                from_ns = from_ns.saturating_add(throttled_ns);
-                Charge::on(self.tid, None, Cause::RunQueue, Reason::Occupied(behind))
-            }
-            State::Unknown { .. } => Charge::on(self.tid, None, Cause::Unexplained, Reason::Plain),
-        };
-        Step {
-            from_ns,
-            to_ns: slice.to_ns,
-            charge,
-        }
     }
 }
 

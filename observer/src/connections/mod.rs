@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use observer_common::{self as common, flags, tcp};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use accepted::Accepted;
 pub use connection::{Connection, OutboundSend};
@@ -103,6 +103,24 @@ impl Connections {
     #[must_use]
     pub fn turn(&self, id: RequestId) -> Option<&Turn> {
         self.connections.get(&id.conn)?.turn(id.nth)
+    }
+
+    /// The turn that a request is, if another has not begun on its connection, and it has not ended for certain.
+    #[must_use]
+    pub fn current(&self, id: RequestId) -> Option<&Turn> {
+        let turn = self.connections.get(&id.conn)?.turn.as_deref()?;
+        (turn.id == id).then_some(turn)
+    }
+
+    /// The turns that arrived before `at_ns` and have not ended for certain, nor has another begun on their connection.
+    #[must_use]
+    pub fn begun_before(&self, at_ns: u64) -> FxHashSet<RequestId> {
+        let turns = self
+            .connections
+            .values()
+            .filter_map(|connection| connection.turn.as_deref());
+        let begun = turns.filter(|turn| turn.arrival_ns < at_ns);
+        begun.map(|turn| turn.id).collect()
     }
 
     /// Of an outbound connection: the last send for `request` between the two times, ns.

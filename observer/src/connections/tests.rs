@@ -222,9 +222,9 @@ fn a_request_on_which_more_threads_work_than_are_remembered_says_so() {
         })
         .unwrap()
         .id;
-    (2..=8).for_each(|tid| connections.touched(id, Tid(tid)));
+    (2..=256).for_each(|tid| connections.touched(id, Tid(tid)));
     assert!(!connections.turn(id).unwrap().has_more_tids());
-    connections.touched(id, Tid(9));
+    connections.touched(id, Tid(257));
     assert!(connections.turn(id).unwrap().has_more_tids());
 }
 

@@ -8,11 +8,14 @@ use super::protocol::http1::RequestLine;
 use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::model::protocol::Protocol;
 
-/// Threads that are remembered of a request, the first.
-const MAX_TIDS: usize = 8;
+/// Threads that are remembered of a request, the first: those of a blocking pool can all work for it in turn.
+const MAX_TIDS: usize = 256;
+
+/// So many of them without memory of their own: most requests have one or two.
+const FEW_TIDS: usize = 4;
 
 /// One turn on an inbound connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Turn {
     /// Which.
     pub id: RequestId,
@@ -52,7 +55,8 @@ pub struct Turn {
     pub status: Option<u16>,
     /// What its connection spoke, once it was answered.
     pub protocol: Protocol,
-    tids: [Option<Tid>; MAX_TIDS],
+    tids: [Option<Tid>; FEW_TIDS],
+    more_tids: Vec<Tid>,
     /// There were more.
     has_more_tids: bool,
     head: [u8; REQUEST_HEAD_BYTES],
@@ -90,7 +94,8 @@ impl Turn {
             rss_end: event.rss_pages,
             status: None,
             protocol: Protocol::default(),
-            tids: [None; MAX_TIDS],
+            tids: [None; FEW_TIDS],
+            more_tids: Vec::new(),
             has_more_tids: false,
             head: [0; REQUEST_HEAD_BYTES],
             head_bytes: 0,
@@ -142,7 +147,15 @@ impl Turn {
 
     /// Threads that touched it, the first few.
     pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
-        self.tids.iter().copied().map_while(|tid| tid)
+        let few = self.tids.iter().copied().map_while(|tid| tid);
+        few.chain(self.more_tids.iter().copied())
+    }
+
+    /// The one of them that touched it at this place in their row.
+    #[must_use]
+    pub fn tid(&self, place: usize) -> Option<Tid> {
+        let more = || self.more_tids.get(place - FEW_TIDS).copied();
+        self.tids.get(place).copied().unwrap_or_else(more)
     }
 
     /// Whether something of its answer was sent.
@@ -165,8 +178,12 @@ impl Turn {
             .find(|slot| slot.is_none_or(|known| known == tid))
         {
             *slot = Some(tid);
-        } else {
-            self.has_more_tids = true;
+        } else if !self.more_tids.contains(&tid) {
+            if self.more_tids.len() < MAX_TIDS - FEW_TIDS {
+                self.more_tids.push(tid);
+            } else {
+                self.has_more_tids = true;
+            }
         }
     }
 }

@@ -60,11 +60,13 @@ pub enum Table {
     ProcessNames = 24,
     /// What is read of programs' files, to find their runtime.
     RuntimeFiles = 25,
+    /// Requests that are explained while they are not over.
+    LongRequests = 26,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -90,6 +92,7 @@ impl Table {
         Self::ProgramFiles,
         Self::ProcessNames,
         Self::RuntimeFiles,
+        Self::LongRequests,
     ];
 
     /// The table with this number.
@@ -127,6 +130,7 @@ impl Table {
             Self::ProgramFiles => "program_files",
             Self::ProcessNames => "process_names",
             Self::RuntimeFiles => "runtime_files",
+            Self::LongRequests => "long_requests",
         }
     }
 }

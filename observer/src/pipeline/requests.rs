@@ -57,6 +57,7 @@ impl Pipeline {
         let Some(explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
             return Ok(());
         };
+        self.begun.remove(id.conn);
         let Some(turn) = self.connections.turn(id) else {
             return Ok(());
         };
@@ -95,8 +96,9 @@ impl Pipeline {
             samples: &self.samples,
         };
         let complete = self.is_complete(turn);
+        let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
-        let figures = self.explainer.explain(turn, evidence, complete, keep);
+        let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
         Some(Explained {
             id,
             sent_ns: turn.sent_ns,

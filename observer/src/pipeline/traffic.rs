@@ -76,6 +76,7 @@ impl Pipeline {
             let conn = ConnId(event.conn);
             self.connections.closed(conn);
             self.settled.take(conn);
+            self.begun.remove(conn);
         }
         Ok(())
     }

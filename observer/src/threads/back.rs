@@ -3,6 +3,7 @@
 use super::index::{SliceGroup, Sums};
 use super::past::Past;
 use super::state::Slice;
+use super::thinned::Thinned;
 
 /// An interval of a thread's past that is taken in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +112,16 @@ impl<'a> Back<'a> {
             longest_ns: taken.longest_ns,
             longest: taken.longest,
         })
+    }
+
+    /// Takes an interval of which there are no slices any more, as far as it is known and does not begin before `since_ns`.
+    pub fn thinned(&mut self, since_ns: u64) -> Option<Thinned> {
+        if self.open.is_some() || self.end > 0 {
+            return None;
+        }
+        let interval = self.past.thinned.ending_at(self.reached_ns, since_ns)?;
+        self.reached_ns = interval.from_ns;
+        Some(interval)
     }
 
     /// The slice with the longest wait of an interval that this walk took; the last one, where several are.

@@ -37,6 +37,10 @@ impl EndedThreads {
         self.threads.values().map(|(_, thread)| thread)
     }
 
+    pub(super) fn with_ids(&self) -> impl Iterator<Item = (Tid, &Thread)> {
+        self.threads.iter().map(|(&tid, (_, thread))| (tid, thread))
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Thread> {
         self.threads.values_mut().map(|(_, thread)| thread)
     }

@@ -9,13 +9,13 @@ const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
 
 impl Thread {
     /// When each slice of the past ended, ns.
-    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn ends(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
         self.facts.past.ends()
     }
 
-    /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
-    pub(super) fn forget(&mut self, until_ns: u64) {
-        self.facts.past.forget_until(until_ns);
+    /// The slices that are over from `at_ns` back.
+    pub(super) fn past_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> + '_ {
+        self.facts.past.back_from(at_ns)
     }
 
     /// The slices from `at_ns` back, as far as they follow each other without gap. The first is the one in
@@ -80,8 +80,8 @@ impl Thread {
         }
     }
 
-    /// The end of the last slice, before `at_ns` and not before `since_ns`, in which the thread ran for
-    /// `request`, and whether that slice began with a send that found no room. With `sure`, not those of which it
+    /// The last slice that began before `at_ns` and ended after `since_ns` in which the thread ran for `request`, and
+    /// whether that slice began with a send that found no room. With `sure`, not those of which it
     /// is only known that the thread was woken for the request.
     #[must_use]
     pub fn last_ran_for(
@@ -90,7 +90,7 @@ impl Thread {
         sure: bool,
         at_ns: u64,
         since_ns: u64,
-    ) -> Option<(u64, bool)> {
+    ) -> Option<(Slice, bool)> {
         self.facts
             .past
             .back_from(at_ns)
@@ -99,7 +99,7 @@ impl Thread {
                 State::Running { owner, began, .. }
                     if owner == Owner::Request(request) || !sure && owner.request() == Some(request) =>
                 {
-                    Some((slice.to_ns.min(at_ns), began == Began::Stalled))
+                    Some((slice, began == Began::Stalled))
                 }
                 _ => None,
             })

@@ -26,6 +26,24 @@ pub struct Sums {
     pub blocked_ns: u64,
 }
 
+impl Sums {
+    /// All of it, ns.
+    #[must_use]
+    pub const fn total_ns(self) -> u64 {
+        self.ran_ns + self.runnable_ns + self.throttled_ns + self.blocked_ns
+    }
+
+    /// Both together.
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            ran_ns: self.ran_ns + other.ran_ns,
+            runnable_ns: self.runnable_ns + other.runnable_ns,
+            throttled_ns: self.throttled_ns + other.throttled_ns,
+            blocked_ns: self.blocked_ns + other.blocked_ns,
+        }
+    }
+}
+
 /// What is known of a run of slices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SliceGroup {
@@ -73,16 +91,7 @@ impl SliceGroup {
 
     /// Adds a block before what is there.
     pub(super) fn prepend(&mut self, block: &Self) {
-        let Sums {
-            ran_ns,
-            runnable_ns,
-            throttled_ns,
-            blocked_ns,
-        } = block.sums;
-        self.sums.ran_ns += ran_ns;
-        self.sums.runnable_ns += runnable_ns;
-        self.sums.throttled_ns += throttled_ns;
-        self.sums.blocked_ns += blocked_ns;
+        self.sums = self.sums.plus(block.sums);
         self.mixed |= block.mixed;
         self.inferred |= block.inferred;
         self.several_ns = self.several_ns.max(block.several_ns);

@@ -1,8 +1,8 @@
 //! What every watched thread did: running, runnable, or blocked in what and woken by whom; and, while it ran,
 //! for which request, judged from the order of its socket operations.
 //!
-//! A thread's past is a row of slices without gap. How long it reaches back is bounded by [`MAX_SLICES`]; what
-//! a request needs from before that is `unexplained`.
+//! A thread's past is a row of slices without gap. How many there are of all threads together is bounded by
+//! [`MAX_SLICES`]: whoever needs the oldest for longer asks for them before they are forgotten ([`Threads::to_forget`]).
 
 mod acceptors;
 mod availability;
@@ -12,6 +12,7 @@ mod comms;
 mod ended;
 mod events;
 mod facts;
+mod forgetting;
 mod hands;
 mod history;
 mod index;
@@ -24,6 +25,7 @@ mod samples;
 mod state;
 mod tasks;
 mod thefts;
+mod thinned;
 mod thread;
 mod usage;
 
@@ -34,13 +36,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use back::{Back, Crossed, Interval};
 pub use comms::Comm;
+pub use forgetting::{LastRun, ToForget};
 pub use index::Sums;
 pub use occupancy::Occupation;
-pub use past::MAX_SLICES;
 pub use queued::QueuedPoll;
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
 pub use thefts::Theft;
+pub use thinned::Thinned;
 pub use thread::Thread;
 pub use usage::{Longest, Usage};
 
@@ -61,10 +64,15 @@ use crate::runtime::tokio::{self, Roles, ThreadRole};
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 8 MiB. As many as 4 saturated workers have.
-pub const MAX_SLICES_TOGETHER: usize = 4 * MAX_SLICES;
+/// Slices kept of all threads together, the newest: 8 MiB. A saturated worker makes some 200,000 a second.
+pub const MAX_SLICES: usize = 131_072;
 
-const _: () = assert!(MAX_SLICES_TOGETHER * size_of::<Packed>() <= 8 << 20);
+const _: () = assert!(MAX_SLICES * size_of::<Packed>() <= 8 << 20);
+
+/// Intervals that are kept of slices that were forgotten, of all threads together: 2 MiB.
+const MAX_THINNED: usize = 8_192;
+
+const _: () = assert!(MAX_THINNED * size_of::<Thinned>() <= 2 << 20);
 
 /// Slices that one event adds to a thread, at most.
 const SLICES_AN_EVENT: usize = 2;
@@ -93,6 +101,10 @@ pub struct Threads {
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
+    /// Of the time before this, slices were forgotten, ns.
+    forgotten_until_ns: u64,
+    /// How many these may be, if not [`MAX_SLICES`].
+    room: Option<usize>,
     /// Futexes that are no mutex, by process and address.
     no_mutexes: FxHashSet<(Pid, u64)>,
     /// What is not remembered any more.
@@ -100,6 +112,15 @@ pub struct Threads {
 }
 
 impl Threads {
+    /// Threads of which no more than so many slices are remembered.
+    #[must_use]
+    pub fn with_room(slices: usize) -> Self {
+        Self {
+            room: Some(slices),
+            ..Self::default()
+        }
+    }
+
     /// The thread with this id; also one that has ended lately.
     #[must_use]
     pub fn get(&self, tid: Tid) -> Option<&Thread> {
@@ -138,9 +159,6 @@ impl Threads {
     /// The thread that an event is about, with the tasks.
     fn known(&mut self, tid: Tid, pid: Pid) -> Option<(&mut Thread, &mut Tasks, &mut Availabilities)> {
         self.slices_at_most += SLICES_AN_EVENT;
-        if self.slices_at_most > MAX_SLICES_TOGETHER {
-            self.forget_oldest();
-        }
         if self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&tid) {
             self.refused += 1;
             return None;
@@ -151,22 +169,6 @@ impl Threads {
             .entry(tid)
             .or_insert_with(|| Thread::new(pid, lost_until_ns));
         Some((thread, &mut self.tasks, &mut self.availability))
-    }
-
-    /// Counts the slices of all threads, and if they are many forgets the oldest, down to three quarters of what
-    /// may be kept: a thousand threads together must not be remembered as well as one.
-    fn forget_oldest(&mut self) {
-        const KEPT: usize = MAX_SLICES_TOGETHER / 4 * 3;
-        let all = self.threads.values().chain(self.ended.iter());
-        let ends = all.flat_map(Thread::ends);
-        let mut ends_ns: Vec<u64> = ends.collect();
-        if ends_ns.len() > KEPT {
-            let forgotten = ends_ns.len() - KEPT;
-            let (_, &mut until_ns, _) = ends_ns.select_nth_unstable(forgotten - 1);
-            let all = self.threads.values_mut().chain(self.ended.iter_mut());
-            all.for_each(|thread| thread.forget(until_ns));
-        }
-        self.slices_at_most = ends_ns.len().min(KEPT);
     }
 
     /// What was not remembered since the last time.
@@ -248,6 +250,11 @@ mod tests {
                 syscall: libc::SYS_clock_nanosleep as i32,
                 ..SwitchOut::zeroed()
             });
+            if threads.is_full()
+                && let Some(to_forget) = threads.to_forget()
+            {
+                threads.forget(to_forget.until_ns);
+            }
         }
         at_ns
     }
@@ -259,15 +266,11 @@ mod tests {
     #[test]
     fn many_threads_together_are_remembered_for_as_long_as_each_other_and_no_more_than_a_few() {
         let (mut threads, count) = (Threads::default(), 1_000);
-        let switches = 2 * MAX_SLICES_TOGETHER as u32;
-        let now_ns = take_turns(&mut threads, count, switches);
+        let now_ns = take_turns(&mut threads, count, 2 * MAX_SLICES as u32);
         let kept = slices(&threads);
-        assert!(
-            (MAX_SLICES_TOGETHER / 2..=MAX_SLICES_TOGETHER).contains(&kept),
-            "{kept}"
-        );
+        assert!((MAX_SLICES / 2..=MAX_SLICES).contains(&kept), "{kept}");
         // Half of the slices that there may be: each thread knows of itself for that long.
-        let back_ns = 20 * MAX_SLICES_TOGETHER as u64 / 4;
+        let back_ns = 20 * MAX_SLICES as u64 / 4;
         for tid in FIRST..FIRST + count {
             assert!(
                 threads.get(Tid(tid)).unwrap().before(now_ns - back_ns).is_some(),
@@ -277,9 +280,10 @@ mod tests {
     }
 
     #[test]
-    fn a_few_threads_are_remembered_as_well_as_one() {
+    fn one_thread_may_have_all_that_is_remembered() {
         let mut threads = Threads::default();
-        take_turns(&mut threads, 2, 3 * MAX_SLICES_TOGETHER as u32 / 2);
-        assert_eq!(slices(&threads), 2 * MAX_SLICES);
+        take_turns(&mut threads, 1, MAX_SLICES as u32);
+        let kept = slices(&threads);
+        assert!((MAX_SLICES / 4 * 3..=MAX_SLICES).contains(&kept), "{kept}");
     }
 }

@@ -6,12 +6,8 @@ use std::collections::VecDeque;
 use super::index::{FAN, Index, SliceGroup};
 use super::packed::{Packed, PackedBegan, What};
 use super::state::{Owner, Slice};
+use super::thinned::{Intervals, LEAST, MOST};
 use crate::model::id::Task;
-
-/// Slices kept of one thread.
-///
-/// A saturated worker makes some 200,000 a second, so this is a sixth of a second then, and 2 MiB.
-pub const MAX_SLICES: usize = 32_768;
 
 /// The slices of one thread, the oldest first. Each begins where the one before it ended.
 #[derive(Debug, Default)]
@@ -22,6 +18,8 @@ pub(super) struct Past {
     /// Slices that were forgotten: the number of the first one that is left.
     pub(super) forgotten: usize,
     pub(super) index: Index,
+    /// What is left of slices that were forgotten: it ends where these begin.
+    pub(super) thinned: Intervals,
 }
 
 impl Past {
@@ -29,6 +27,7 @@ impl Past {
     pub(super) fn push(&mut self, slice: &Slice) {
         if self.ends_ns() != slice.from_ns {
             self.forget(self.slices.len());
+            self.thinned.clear();
             self.begins_ns = slice.from_ns;
         }
         let packed = Packed::new(slice);
@@ -41,12 +40,9 @@ impl Past {
             last.to_ns = packed.to_ns;
             return;
         }
-        if self.slices.len() == MAX_SLICES
-            && let Some(first) = self.slices.pop_front()
-        {
-            self.begins_ns = first.to_ns;
-            self.forgotten += 1;
-            self.index.forget_until(self.forgotten);
+        if self.slices.len() == self.slices.capacity() {
+            // Not twice as many: what is forgotten in one thread is room for another.
+            self.slices.reserve_exact((self.slices.len() / 4).max(4));
         }
         self.slices.push_back(packed);
         let end = self.forgotten + self.slices.len();
@@ -80,14 +76,55 @@ impl Past {
         self.index.forget_until(self.forgotten);
     }
 
+    /// Sums up the oldest slices, which are about to be forgotten, as far as the thread was at work in them.
+    fn thin_out(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if count < LEAST {
+            self.thinned.clear();
+        }
+        for first in (0..count).step_by(MOST).filter(|_| count >= LEAST) {
+            let end = count.min(first + MOST);
+            let (block, from) = self.work_before(end, first);
+            if from > first {
+                self.thinned.clear();
+            }
+            if from < end {
+                let longest = (block.longest_ns > 0).then(|| self.slice(block.longest - self.forgotten));
+                let (from_ns, to_ns) = (self.start_ns(from), self.slices[end - 1].to_ns);
+                self.thinned.push(&block, from_ns, to_ns, longest);
+            }
+        }
+    }
+
+    /// What the thread did before slice `end` since it was idle, but not before slice `first`, and its first slice.
+    fn work_before(&self, mut end: usize, first: usize) -> (SliceGroup, usize) {
+        let mut work = SliceGroup::default();
+        while end > first {
+            let wanted = |number: usize, _: &SliceGroup| number >= self.forgotten + first;
+            if let Some((number, block)) = self.index.before(self.forgotten + end, wanted) {
+                work.prepend(block);
+                end = number - self.forgotten;
+            } else if self.prepend_to(&mut work, end - 1) {
+                end -= 1;
+            } else {
+                break;
+            }
+        }
+        (work, end)
+    }
+
     /// Forgets the slices that had ended by `until_ns`, and gives their memory back.
     pub(super) fn forget_until(&mut self, until_ns: u64) {
-        self.forget(self.slices.partition_point(|slice| slice.to_ns <= until_ns));
+        let count = self.slices.partition_point(|slice| slice.to_ns <= until_ns);
+        self.thin_out(count);
+        self.forget(count);
         self.slices.shrink_to(2 * self.slices.len());
     }
 
     /// When each slice ended, ns.
-    pub(super) fn ends(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(super) fn ends(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
         self.slices.iter().map(|slice| slice.to_ns)
     }
 
@@ -107,15 +144,16 @@ impl Past {
         self.slices[index].slice(self.start_ns(index))
     }
 
-    /// Whether the last slice began with a send that found no room.
-    pub(super) fn ends_stalled(&self) -> bool {
+    /// Whether the last slice was `owner`'s and began with a send that found no room.
+    pub(super) fn ends_stalled(&self, owner: Owner) -> bool {
         let last = self.slices.back().map(|slice| slice.what);
         matches!(
             last,
             Some(What::Running {
                 began: PackedBegan::Stalled,
+                owner: of,
                 ..
-            })
+            }) if Owner::from(of) == owner
         )
     }
 

@@ -95,6 +95,11 @@ impl Thread {
                 owner: self.belief.owner,
             };
         };
+        // A send that found no room was its own request's.
+        let began = match began {
+            Began::Stalled if before.owner != owner => Began::Plain,
+            began => began,
+        };
         let mut closed_began = began;
         if let Some(splits_ns) = before.splits_ns {
             closed_began = match began {
@@ -155,7 +160,7 @@ impl Thread {
         };
         // A send that found no room is still the last thing that it did for its owner if it was preempted since.
         let began = match closed {
-            State::Runnable { preempted: true, .. } if self.facts.past.ends_stalled() => Began::Stalled,
+            State::Runnable { preempted: true, .. } if self.facts.past.ends_stalled(owner) => Began::Stalled,
             _ => Began::Plain,
         };
         self.close(

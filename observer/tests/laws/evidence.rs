@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use observer::attribution::notes;
 use observer::event::{self, Event};
 use observer::model::cause::Cause;
 use observer::model::request::{Confidence, Request, Span};
@@ -92,10 +93,11 @@ impl Truth {
         if request.figures.confidence == Confidence::Exact {
             prop_assert!(request.task.is_some(), "no task is known of {request:?}");
         }
+        self.supports_sums(request)?;
         for span in request
             .timeline
             .iter()
-            .filter(|span| span.cause != Cause::Unexplained)
+            .filter(|span| span.cause != Cause::Unexplained && !is_summed_up(span))
         {
             let from_ns = request.figures.arrival_ns + span.at_ns;
             let so = span.tid.is_none_or(|tid| {
@@ -112,6 +114,49 @@ impl Truth {
             }
         }
         Ok(())
+    }
+
+    /// Where a request is charged by sums what a thread did, these are its sums.
+    fn supports_sums(&self, request: &Request) -> Result<(), TestCaseError> {
+        let together =
+            |one: &Span, next: &Span| is_summed_up(one) && is_summed_up(next) && one.tid == next.tid;
+        for spans in request.timeline.chunk_by(together) {
+            let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+                continue;
+            };
+            let Some(tid) = first.tid.filter(|_| is_summed_up(first)) else {
+                continue;
+            };
+            let at_ns = |ns| request.figures.arrival_ns + ns;
+            let (from_ns, to_ns) = (at_ns(first.at_ns), at_ns(last.at_ns + last.dur_ns));
+            let charged_ns = |causes: &[Cause]| {
+                let of_causes = spans.iter().filter(|span| causes.contains(&span.cause));
+                of_causes.map(|span| span.dur_ns).sum::<u64>()
+            };
+            let did_ns = |claim: fn(Doing) -> bool| self.sum_ns(tid.0, from_ns, to_ns, claim);
+            let ran_ns = did_ns(|doing| matches!(doing, Doing::Running { .. }));
+            let runnable_ns = did_ns(|doing| matches!(doing, Doing::Runnable));
+            // Of a thread that accepts it is one, what it ran and what it was blocked.
+            let queued_ns = charged_ns(&[Cause::AcceptQueue]);
+            let busy_ns = charged_ns(&[Cause::WorkerBusy]);
+            prop_assert!(queued_ns > 0 || busy_ns == ran_ns, "{ran_ns} ns: {request:?}");
+            prop_assert_eq!(
+                charged_ns(&[Cause::RunQueue, Cause::Throttled]),
+                runnable_ns,
+                "{:?}",
+                request
+            );
+        }
+        Ok(())
+    }
+
+    /// For how long between two times a thread did what `claim` says, ns.
+    fn sum_ns(&self, tid: u32, from_ns: u64, to_ns: u64, claim: impl Fn(Doing) -> bool) -> u64 {
+        let past = self.threads.get(&tid).map_or(&[][..], Vec::as_slice);
+        let ends_ns = past.iter().skip(1).map(|&(at_ns, _)| at_ns).chain([u64::MAX]);
+        let did = past.iter().zip(ends_ns).filter(|((_, doing), _)| claim(*doing));
+        did.map(|(&(at_ns, _), end_ns)| end_ns.min(to_ns).saturating_sub(at_ns.max(from_ns)))
+            .sum()
     }
 
     /// What a request says of its wait to be accepted is so. Where records were lost, that is not known.
@@ -229,4 +274,9 @@ fn agrees(span: &Span, doing: Doing) -> bool {
         ) => span.detail.syscall == syscall::name(syscall),
         _ => false,
     }
+}
+
+/// Whether of a span only its length is known, and not when in the spans around it it was.
+fn is_summed_up(span: &Span) -> bool {
+    span.detail.note == Some(notes::SUMMED_UP)
 }

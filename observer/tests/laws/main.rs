@@ -18,6 +18,7 @@ mod seeds;
 mod stream;
 mod tasks;
 mod theft;
+mod thinned;
 mod timers;
 
 use observer::event::Event;

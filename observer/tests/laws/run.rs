@@ -18,6 +18,7 @@ use observer::output::{JsonLines, Sink, Why};
 use observer::pipeline::Pipeline;
 use observer::source::recording::{Reader, Writer};
 use observer::source::{Batch, Source as _, Status};
+use observer::threads::MAX_SLICES;
 use observer_common::LostReason;
 use proptest::test_runner::TestCaseError;
 
@@ -75,10 +76,19 @@ pub(crate) fn explain(stream: &Stream) -> Result<Explained, TestCaseError> {
 
 /// The same, and only some of the requests are handed on.
 pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explained, TestCaseError> {
+    explain_remembering(stream, requests, MAX_SLICES)
+}
+
+/// The same, with no more than so many slices of what threads did.
+pub(crate) fn explain_remembering(
+    stream: &Stream,
+    requests: Requests,
+    slices: usize,
+) -> Result<Explained, TestCaseError> {
     let mut explained = Explained::default();
     let mut header = header();
     header.options.requests = requests;
-    let mut pipeline = Pipeline::new(&header);
+    let mut pipeline = Pipeline::new(&header).remembering(slices);
     explained.header(&header)?;
     for entry in &stream.0 {
         pipeline.batch(entry, &mut [&mut explained])?;

@@ -4,8 +4,10 @@
 
 use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
+use observer::model::header::Requests;
 use observer::model::id::ConnId;
 use observer::model::request::Request;
+use observer::threads::MAX_SLICES;
 use observer_common::{
     Connection, Header, Kind, Receive, Seen, Send, SwitchIn, SwitchOut, Waking, conn, flags, task, tcp,
 };
@@ -14,7 +16,7 @@ use syscalls::Sysno;
 
 use super::evidence::Truth;
 use super::machine::START_NS;
-use super::run::explain;
+use super::run::explain_remembering;
 use super::stream::Stream;
 
 pub(crate) const PID: u32 = 100;
@@ -150,7 +152,12 @@ impl Script {
 
     /// The request of a connection, of which there is one, with all laws held.
     pub(crate) fn request(&self, conn: u64) -> Result<Request, TestCaseError> {
-        let explained = explain(&self.0)?;
+        self.request_remembering(conn, MAX_SLICES)
+    }
+
+    /// The same, with no more than so many slices of what threads did.
+    pub(crate) fn request_remembering(&self, conn: u64, slices: usize) -> Result<Request, TestCaseError> {
+        let explained = explain_remembering(&self.0, Requests::All, slices)?;
         explained.obeys_the_laws()?;
         let mut requests = explained.requests.iter().map(|(request, _)| request);
         let request = requests.find(|request| request.conn.id == ConnId(conn)).cloned();

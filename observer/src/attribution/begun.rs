@@ -1,0 +1,171 @@
+//! What is explained of a request before it is over: all of it up to where it last ran, when what threads did before that is
+//! about to be forgotten.
+//!
+//! A walk back from the request's end comes by where it last ran before any time, so what is before that can be walked ahead
+//! of it. Only where the request's end is before that it is another walk: what comes after a send is kept apart until there
+//! is another send.
+
+use super::found::Found;
+use super::path::Keep;
+use super::{Evidence, Explainer, accepting, service};
+use crate::connections::Turn;
+use crate::threads::LastRun;
+
+/// What is explained of a request that is not over.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// Up to its last send at most, or where nothing was sent yet.
+    certain: Option<Part>,
+    /// What comes after that.
+    beyond: Option<Part>,
+}
+
+/// An explained interval of a request, which begins where the one before it ended, or at the arrival.
+#[derive(Debug)]
+struct Part {
+    until: LastRun,
+    found: Found,
+}
+
+impl Begun {
+    /// Steps that are kept.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        let parts = self.certain.iter().chain(&self.beyond);
+        parts.map(|part| part.found.steps.len()).sum()
+    }
+
+    /// Keeps few steps: sums, by what they are charged to.
+    pub fn sum_up(&mut self) {
+        let parts = self.certain.iter_mut().chain(&mut self.beyond);
+        parts.for_each(|part| part.found.sum_up());
+    }
+
+    /// What is explained of a request that sent last at `sent_ns`, the last part first.
+    fn parts(&self, sent_ns: u64) -> impl Iterator<Item = &Part> {
+        let parts = [&self.beyond, &self.certain].into_iter().flatten();
+        parts.filter(move |part| part.until.end_ns <= sent_ns)
+    }
+
+    /// How far it is explained.
+    fn until(&self) -> Option<LastRun> {
+        let last = self.beyond.as_ref().or(self.certain.as_ref());
+        last.map(|part| part.until)
+    }
+}
+
+/// Appends a part.
+fn append(parts: &mut Option<Part>, mut part: Part) {
+    if let Some(before) = parts {
+        part.found.prepend(&before.found);
+    }
+    *parts = Some(part);
+}
+
+impl Explainer {
+    /// Explains a request that is not over up to where it ran.
+    pub fn go_on(
+        &mut self,
+        begun: &mut Begun,
+        turn: &Turn,
+        evidence: Evidence<'_>,
+        run: LastRun,
+        keep: Keep,
+    ) {
+        if let Some(beyond) = begun.beyond.take_if(|beyond| beyond.until.end_ns <= turn.sent_ns) {
+            append(&mut begun.certain, beyond);
+        }
+        let run = if run.end_ns < turn.read_ns {
+            first_run(turn)
+        } else {
+            run
+        };
+        if let Some(sent) = last_send(turn).filter(|sent| sent.end_ns < run.end_ns) {
+            if begun.beyond.is_none() {
+                self.append_until(&mut begun.certain, None, turn, evidence, sent, keep);
+            }
+            let before = begun.until();
+            self.append_until(&mut begun.beyond, before, turn, evidence, run, keep);
+        } else {
+            self.append_until(&mut begun.certain, None, turn, evidence, run, keep);
+        }
+    }
+
+    /// Appends what comes after a part, or else after `before`, and is not after `until`.
+    fn append_until(
+        &mut self,
+        parts: &mut Option<Part>,
+        before: Option<LastRun>,
+        turn: &Turn,
+        evidence: Evidence<'_>,
+        until: LastRun,
+        keep: Keep,
+    ) {
+        let since = parts.as_ref().map(|part| part.until).or(before);
+        if since.is_none_or(|since| since.end_ns < until.end_ns) {
+            self.walk(turn, evidence, since, until, keep);
+            let found = self.path.found().clone();
+            append(parts, Part { until, found });
+        }
+    }
+
+    /// Explains the whole turn, but what is explained of it already.
+    pub(super) fn walk_rest(
+        &mut self,
+        turn: &Turn,
+        evidence: Evidence<'_>,
+        begun: Option<&Begun>,
+        keep: Keep,
+    ) {
+        let parts = || begun.into_iter().flat_map(|begun| begun.parts(turn.sent_ns));
+        let since = parts().next().map(|part| part.until);
+        let until = last_send(turn).unwrap_or(LastRun {
+            end_ns: since.map_or(turn.arrival_ns, |since| since.end_ns),
+            ..first_run(turn)
+        });
+        self.walk(turn, evidence, since, until, keep);
+        parts().for_each(|part| self.path.found().prepend(&part.found));
+    }
+
+    /// Explains a turn from `since`, or else from its arrival, until it ran.
+    fn walk(
+        &mut self,
+        turn: &Turn,
+        evidence: Evidence<'_>,
+        since: Option<LastRun>,
+        until: LastRun,
+        keep: Keep,
+    ) {
+        let path = &mut self.path;
+        let since_ns = since.map_or(turn.arrival_ns, |since| since.end_ns);
+        let until_ns = until.end_ns.max(since_ns);
+        let thefts = evidence.threads.thefts(since_ns, until_ns);
+        path.begin(since_ns, until_ns, keep, thefts);
+        let mut first = since.unwrap_or(first_run(turn));
+        // What else it may have done since then is not known where that was forgotten.
+        first.stalled &= evidence.threads.remembers_since(first.end_ns);
+        service::walk(&evidence, turn, first, until.tid, &self.runs, path);
+        if since.is_none() {
+            accepting::walk(&evidence, turn, path);
+        }
+        path.end();
+    }
+}
+
+/// A request ran when it was first read.
+fn first_run(turn: &Turn) -> LastRun {
+    LastRun {
+        end_ns: turn.read_ns,
+        tid: turn.read_tid,
+        stalled: false,
+    }
+}
+
+/// It ran when it sent.
+fn last_send(turn: &Turn) -> Option<LastRun> {
+    Some(LastRun {
+        end_ns: turn.sent_ns,
+        tid: turn.sent_tid?,
+        stalled: false,
+    })
+}

@@ -1,0 +1,98 @@
+//! What was found out about an interval of a request, put together from parts, and summed up where it has become long.
+
+use super::notes;
+use super::path::{Charge, Reason, Step};
+use crate::model::cause::{Budget, Cause};
+
+/// What was found out about an interval of a request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub(super) budget: Budget,
+    pub(super) longest_wait: Option<Step>,
+    /// The last one first.
+    pub(super) steps: Vec<Step>,
+    pub(super) faults: (u64, u64),
+    pub(super) partial: bool,
+    pub(super) inferred: bool,
+}
+
+impl Found {
+    /// Adds what was found out about the interval before.
+    pub(super) fn prepend(&mut self, before: &Self) {
+        self.budget.add(&before.budget);
+        let longest_ns = |found: &Self| found.longest_wait.map_or(0, |longest| longest.dur_ns());
+        if longest_ns(before) > longest_ns(self) {
+            self.longest_wait = before.longest_wait;
+        }
+        self.steps.extend_from_slice(&before.steps);
+        self.faults.0 += before.faults.0;
+        self.faults.1 += before.faults.1;
+        self.partial |= before.partial;
+        self.inferred |= before.inferred;
+    }
+
+    /// Makes one step of all that are charged to the same cause, the causes in their order.
+    pub(super) fn sum_up(&mut self) {
+        let Some(first) = self.steps.last() else { return };
+        let mut from_ns = first.from_ns;
+        let mut sums: Vec<Step> = Vec::new();
+        for cause in Cause::ALL {
+            let of_cause = || self.steps.iter().filter(|step| step.charge.cause == cause);
+            let to_ns = from_ns + of_cause().map(Step::dur_ns).sum::<u64>();
+            if to_ns > from_ns {
+                let charge = Charge::of(cause, Reason::Note(notes::SUMMED_UP));
+                sums.push(Step {
+                    from_ns,
+                    to_ns,
+                    charge,
+                });
+                from_ns = to_ns;
+            }
+        }
+        sums.reverse();
+        self.steps = sums;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(from_ns: u64, to_ns: u64, cause: Cause) -> Step {
+        let charge = Charge::of(cause, Reason::Plain);
+        Step {
+            from_ns,
+            to_ns,
+            charge,
+        }
+    }
+
+    #[test]
+    fn what_is_summed_up_has_the_same_sums_without_gap_and_is_a_step_of_each_cause() {
+        let mut found = Found::default();
+        for number in (0..100).rev() {
+            let at_ns = 1_000 + 10 * number;
+            found.steps.push(step(at_ns + 7, at_ns + 10, Cause::OnCpu));
+            found.steps.push(step(at_ns, at_ns + 7, Cause::RunQueue));
+        }
+        found.sum_up();
+        let note = Reason::Note(notes::SUMMED_UP);
+        let expected = [(1_700, 2_000, Cause::OnCpu), (1_000, 1_700, Cause::RunQueue)];
+        let steps = found.steps.iter();
+        let steps: Vec<_> = steps
+            .map(|step| (step.from_ns, step.to_ns, step.charge.cause))
+            .collect();
+        assert_eq!(steps, expected);
+        assert!(found.steps.iter().all(|step| step.charge.reason == note));
+        let later = Found {
+            steps: vec![step(2_000, 2_010, Cause::OnCpu)],
+            ..Found::default()
+        };
+        let mut both = later;
+        both.prepend(&found);
+        both.sum_up();
+        assert_eq!(both.steps.len(), 2);
+        assert_eq!(both.steps[1].from_ns, 1_000);
+        assert_eq!(both.steps[0].to_ns, 2_010);
+    }
+}

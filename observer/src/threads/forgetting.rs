@@ -1,0 +1,129 @@
+//! What is forgotten of what threads did, so that all of it together stays bounded; and for which requests they had run by
+//! then.
+//!
+//! A thousand threads together must not be remembered as well as one: of all threads the oldest is forgotten, up to the same
+//! time.
+
+use rustc_hash::FxHashMap;
+
+use super::state::{Began, Owner, State};
+use super::{MAX_SLICES, MAX_THINNED, SLICES_AN_EVENT, Threads};
+use crate::model::id::{RequestId, Tid};
+
+/// Where an interval ended in which a thread ran for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    /// When, ns.
+    pub end_ns: u64,
+    /// The thread.
+    pub tid: Tid,
+    /// It began with a send that found no room.
+    pub stalled: bool,
+}
+
+/// What is about to be forgotten.
+#[derive(Debug)]
+pub struct ToForget {
+    /// All that had ended by then, ns.
+    pub until_ns: u64,
+    /// When each slice ended, ns, in no order.
+    ends_ns: Vec<u64>,
+    /// Slices that are forgotten.
+    count: usize,
+}
+
+impl ToForget {
+    /// About as long after what is forgotten, ns: what will not be judged anew, because it is not new either.
+    pub fn settled_ns(&mut self) -> u64 {
+        let settled = (2 * self.count).min(self.ends_ns.len());
+        *self.ends_ns.select_nth_unstable(settled - 1).1
+    }
+}
+
+impl Threads {
+    fn room(&self) -> usize {
+        self.room.unwrap_or(MAX_SLICES)
+    }
+
+    /// Whether one more event can be too much to remember.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.slices_at_most + SLICES_AN_EVENT > self.room()
+    }
+
+    /// Counts the slices of all threads, and says what is to be forgotten if they are many: a quarter of what may be kept.
+    pub fn to_forget(&mut self) -> Option<ToForget> {
+        let room = self.room();
+        let all = || self.threads.values().chain(self.ended.iter());
+        let slices = all().map(|thread| thread.ends().len()).sum();
+        // Nearly full is enough: from there on each event would be a reason to count again.
+        if slices + SLICES_AN_EVENT.max(room / 16) <= room {
+            self.slices_at_most = slices;
+            return None;
+        }
+        let mut ends_ns: Vec<u64> = Vec::with_capacity(slices);
+        all().for_each(|thread| ends_ns.extend(thread.ends()));
+        let kept = room / 4 * 3;
+        self.slices_at_most = slices.min(kept);
+        let count = slices.checked_sub(kept).filter(|&count| count > 0)?;
+        Some(ToForget {
+            until_ns: *ends_ns.select_nth_unstable(count - 1).1,
+            ends_ns,
+            count,
+        })
+    }
+
+    /// Where threads had run last by `at_ns` for each request that is `wanted`, as far as it is known for certain.
+    #[must_use]
+    pub fn last_runs(&self, at_ns: u64, wanted: impl Fn(RequestId) -> bool) -> FxHashMap<RequestId, LastRun> {
+        let mut runs: FxHashMap<RequestId, LastRun> = FxHashMap::default();
+        let all = self.threads.iter().map(|(&tid, thread)| (tid, thread));
+        for (tid, thread) in all.chain(self.ended.with_ids()) {
+            let mut later = None;
+            for slice in thread.past_from(at_ns) {
+                let State::Running {
+                    owner: Owner::Request(id),
+                    began,
+                    ..
+                } = slice.state
+                else {
+                    continue;
+                };
+                if later.replace(id) == Some(id) || !wanted(id) {
+                    continue;
+                }
+                let run = LastRun {
+                    end_ns: slice.to_ns.min(at_ns),
+                    tid,
+                    stalled: began == Began::Stalled,
+                };
+                let last = runs.entry(id).or_insert(run);
+                if last.end_ns < run.end_ns || last.end_ns == run.end_ns && last.tid < run.tid {
+                    *last = run;
+                }
+            }
+        }
+        runs
+    }
+
+    /// Whether all is remembered that threads did since `since_ns`.
+    #[must_use]
+    pub fn remembers_since(&self, since_ns: u64) -> bool {
+        since_ns >= self.forgotten_until_ns
+    }
+
+    /// Forgets what had ended by then, of all threads.
+    pub fn forget(&mut self, until_ns: u64) {
+        self.forgotten_until_ns = self.forgotten_until_ns.max(until_ns);
+        let all = self.threads.values_mut().chain(self.ended.iter_mut());
+        let mut thinned: Vec<_> = all
+            .filter_map(|thread| {
+                let past = &mut thread.facts.past;
+                past.forget_until(until_ns);
+                Some(&mut past.thinned).filter(|thinned| thinned.len() > 0)
+            })
+            .collect();
+        let each = MAX_THINNED / thinned.len().max(1);
+        thinned.iter_mut().for_each(|thinned| thinned.merge_down_to(each));
+    }
+}
