@@ -15,9 +15,9 @@ use crate::threads::LastRun;
 #[derive(Debug, Default)]
 pub struct Begun {
     /// Up to its last send at most, or where nothing was sent yet.
-    certain: Option<Part>,
+    certain: Option<Box<Part>>,
     /// What comes after that.
-    beyond: Option<Part>,
+    beyond: Option<Box<Part>>,
 }
 
 /// An explained interval of a request, which begins where the one before it ended, or at the arrival.
@@ -43,7 +43,10 @@ impl Begun {
 
     /// What is explained of a request that sent last at `sent_ns`, the last part first.
     fn parts(&self, sent_ns: u64) -> impl Iterator<Item = &Part> {
-        let parts = [&self.beyond, &self.certain].into_iter().flatten();
+        let parts = [&self.beyond, &self.certain]
+            .into_iter()
+            .flatten()
+            .map(Box::as_ref);
         parts.filter(move |part| part.until.end_ns <= sent_ns)
     }
 
@@ -55,7 +58,7 @@ impl Begun {
 }
 
 /// Appends a part.
-fn append(parts: &mut Option<Part>, mut part: Part) {
+fn append(parts: &mut Option<Box<Part>>, mut part: Box<Part>) {
     if let Some(before) = parts {
         part.found.prepend(&before.found);
     }
@@ -94,7 +97,7 @@ impl Explainer {
     /// Appends what comes after a part, or else after `before`, and is not after `until`.
     fn append_until(
         &mut self,
-        parts: &mut Option<Part>,
+        parts: &mut Option<Box<Part>>,
         before: Option<LastRun>,
         turn: &Turn,
         evidence: Evidence<'_>,
@@ -105,7 +108,7 @@ impl Explainer {
         if since.is_none_or(|since| since.end_ns < until.end_ns) {
             self.walk(turn, evidence, since, until, keep);
             let found = self.path.found().clone();
-            append(parts, Part { until, found });
+            append(parts, Box::new(Part { until, found }));
         }
     }
 

@@ -211,6 +211,14 @@ impl Connection {
             .find(|turn| turn.id.nth == nth)
     }
 
+    /// The turn with this place is explained.
+    pub(super) fn forget_extra_tids(&mut self, nth: u64) {
+        let turns = [&mut self.turn, &mut self.last].into_iter().flatten();
+        turns
+            .filter(|turn| turn.id.nth == nth)
+            .for_each(|turn| turn.forget_extra_tids());
+    }
+
     /// Method and path of one of the last turns, as `GET /path`, where they were HTTP/1.x.
     #[must_use]
     pub fn name(&self, nth: u64) -> Option<Arc<str>> {

@@ -47,6 +47,9 @@ pub const MAX_CONNECTIONS: usize = 262_144;
 /// How many make room at once: looking for them takes some 10 ms.
 const MAKES_ROOM: usize = MAX_CONNECTIONS / 16;
 
+/// Threads of requests that had more than a few, of all requests together: 1 MiB.
+const MAX_EXTRA_TIDS: usize = 262_144;
+
 /// Closed connections that are still known, the newest: a history. What waited for an older one has a culprit without a
 /// request.
 const MAX_CLOSED: usize = 1024;
@@ -67,6 +70,8 @@ pub struct Connections {
     leaving: VecDeque<(u64, ConnId)>,
     /// New connections that are refused before room is looked for again: there was none.
     refusing: usize,
+    /// Threads of requests that had more than a few, or less than so many.
+    extra_tids_at_most: usize,
     /// What could not be followed.
     pub counts: Counts,
     /// What found no place, or is not remembered any more.
@@ -142,10 +147,38 @@ impl Connections {
 
     /// Thread `tid` works for a request.
     pub fn touched(&mut self, id: RequestId, tid: Tid) {
+        let has_room = self.has_room_for_tid();
         if let Some(connection) = self.connections.get_mut(&id.conn)
             && let Some(turn) = connection.turn.as_mut().filter(|turn| turn.id == id)
         {
-            turn.touched_by(tid);
+            if has_room {
+                turn.touched_by(tid);
+            } else {
+                turn.touched_by_more();
+            }
+        }
+    }
+
+    /// Whether there is room for one more thread. They are counted when there may be too many, and if there are, not again
+    /// before a sixteenth of them more.
+    fn has_room_for_tid(&mut self) -> bool {
+        const AGAIN: usize = MAX_EXTRA_TIDS + MAX_EXTRA_TIDS / 16;
+        self.extra_tids_at_most += 1;
+        if matches!(self.extra_tids_at_most, MAX_EXTRA_TIDS | AGAIN) {
+            let turns = self
+                .connections
+                .values()
+                .filter_map(|connection| connection.turn.as_deref());
+            let extra_tids: usize = turns.map(Turn::extra_tids).sum();
+            self.extra_tids_at_most = extra_tids.min(MAX_EXTRA_TIDS);
+        }
+        self.extra_tids_at_most < MAX_EXTRA_TIDS
+    }
+
+    /// A request is explained for good: what threads did for it will not be asked for again.
+    pub fn forget_extra_tids(&mut self, id: RequestId) {
+        if let Some(connection) = self.connections.get_mut(&id.conn) {
+            connection.forget_extra_tids(id.nth);
         }
     }
 

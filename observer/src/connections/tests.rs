@@ -222,10 +222,40 @@ fn a_request_on_which_more_threads_work_than_are_remembered_says_so() {
         })
         .unwrap()
         .id;
-    (2..=256).for_each(|tid| connections.touched(id, Tid(tid)));
+    (2..=768).for_each(|tid| connections.touched(id, Tid(tid)));
     assert!(!connections.turn(id).unwrap().has_more_tids());
-    connections.touched(id, Tid(257));
+    assert_eq!(connections.turn(id).unwrap().tids().count(), 768);
+    connections.touched(id, Tid(769));
     assert!(connections.turn(id).unwrap().has_more_tids());
+}
+
+#[test]
+fn threads_of_all_requests_together_are_bounded_and_those_that_are_explained_make_room() {
+    let mut connections = Connections::default();
+    let requests = MAX_EXTRA_TIDS as u64 / 1000;
+    let id = |conn| RequestId {
+        conn: ConnId(conn),
+        nth: 1,
+    };
+    let extra = |connections: &Connections| {
+        let turns = (1..=2 * requests).map(|conn| connections.turn(id(conn)).unwrap());
+        turns.map(Turn::extra_tids).sum::<usize>()
+    };
+    for conn in 1..=2 * requests {
+        connections.received(&receive(conn, 1, 5), b"");
+        (2..=768).for_each(|tid| connections.touched(id(conn), Tid(tid)));
+    }
+    let kept = extra(&connections);
+    assert!(
+        (MAX_EXTRA_TIDS / 8 * 7..=MAX_EXTRA_TIDS).contains(&kept),
+        "{kept}"
+    );
+    assert!(connections.turn(id(2 * requests)).unwrap().has_more_tids());
+    (1..=requests).for_each(|conn| connections.forget_extra_tids(id(conn)));
+    assert!(extra(&connections) < MAX_EXTRA_TIDS / 3);
+    // Looked for again after a while.
+    (2..=MAX_EXTRA_TIDS as u32).for_each(|tid| connections.touched(id(2 * requests), Tid(tid)));
+    assert_eq!(connections.turn(id(2 * requests)).unwrap().tids().count(), 768);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use super::protocol::http1::RequestLine;
 use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::model::protocol::Protocol;
 
-/// Threads that are remembered of a request, the first: those of a blocking pool can all work for it in turn.
-const MAX_TIDS: usize = 256;
+/// Threads that are remembered of a request, the first: those of a blocking pool can all work for it in turn, and tokio's
+/// has up to 512.
+const MAX_TIDS: usize = 768;
 
 /// So many of them without memory of their own: most requests have one or two.
 const FEW_TIDS: usize = 4;
@@ -169,6 +170,22 @@ impl Turn {
         let bytes = head.len().min(room.len());
         room[..bytes].copy_from_slice(&head[..bytes]);
         self.head_bytes += bytes;
+    }
+
+    /// How many threads are remembered in memory of their own.
+    #[must_use]
+    pub fn extra_tids(&self) -> usize {
+        self.more_tids.len()
+    }
+
+    /// Gives that memory back.
+    pub(super) fn forget_extra_tids(&mut self) {
+        self.more_tids = Vec::new();
+    }
+
+    /// A thread worked for it for which there is no room.
+    pub(super) const fn touched_by_more(&mut self) {
+        self.has_more_tids = true;
     }
 
     pub(super) fn touched_by(&mut self, tid: Tid) {

@@ -215,7 +215,7 @@ fn a_table_that_was_full_is_told_in_its_window_and_at_the_end_with_a_hint() {
     batch.push(bytes_of(&Full::new(MS, Table::Serving, 3)));
     batch.push(bytes_of(&Tick::new(WINDOW_NS)));
     // One of the pipeline's own.
-    for tid in 1..=257 {
+    for tid in 1..=769 {
         let mut event = Receive {
             header: record(Kind::Receive, WINDOW_NS + MS),
             tgid: 1,

@@ -64,15 +64,15 @@ use crate::runtime::tokio::{self, Roles, ThreadRole};
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 8 MiB. A saturated worker makes some 200,000 a second.
-pub const MAX_SLICES: usize = 131_072;
+/// Slices kept of all threads together, the newest: 4 MiB. A saturated worker makes some 200,000 a second.
+pub const MAX_SLICES: usize = 65_536;
 
-const _: () = assert!(MAX_SLICES * size_of::<Packed>() <= 8 << 20);
+const _: () = assert!(MAX_SLICES * size_of::<Packed>() <= 4 << 20);
 
-/// Intervals that are kept of slices that were forgotten, of all threads together: 2 MiB.
-const MAX_THINNED: usize = 8_192;
+/// Intervals that are kept of slices that were forgotten, of all threads together: 1 MiB.
+const MAX_THINNED: usize = 4_096;
 
-const _: () = assert!(MAX_THINNED * size_of::<Thinned>() <= 2 << 20);
+const _: () = assert!(MAX_THINNED * size_of::<Thinned>() <= 1 << 20);
 
 /// Slices that one event adds to a thread, at most.
 const SLICES_AN_EVENT: usize = 2;
