@@ -11,6 +11,7 @@
 mod accepting;
 mod begun;
 mod client;
+mod fed;
 mod found;
 mod functions;
 mod moves;
@@ -28,7 +29,7 @@ mod waiting;
 use crate::connections::{Connections, Turn};
 use crate::model::cause::Cause;
 use crate::model::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
-use crate::threads::{Samples, Thread, Threads};
+use crate::threads::{Samples, Threads};
 
 pub use begun::Begun;
 pub use names::{FdNames, held_back};
@@ -125,11 +126,14 @@ impl Explainer {
             culprit,
             ..
         } = span;
-        let thread = culprit
-            .as_ref()
-            .and_then(|culprit| evidence.threads.get(culprit.tid));
+        let tid = culprit.as_ref().map(|culprit| culprit.tid);
+        let thread = tid.and_then(|tid| evidence.threads.get(tid));
+        let waits_for_worker = matches!(cause, Cause::WorkerBusy | Cause::WorkerBlocked);
         Some(LongestWait {
-            behind_pool: thread.is_some_and(Thread::is_of_pool),
+            behind_pool: thread.is_some_and(|thread| {
+                let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
+                thread.is_of_pool() || waits_for_worker && tid.is_some_and(is_fed)
+            }),
             cause,
             dur_ns,
             detail,

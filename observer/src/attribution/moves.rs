@@ -46,6 +46,8 @@ pub(super) struct Move {
     pub(super) queued_ns: Option<u64>,
     /// The request could go on from then on: what the thread did since is why it waited.
     pub(super) ready_ns: Option<u64>,
+    /// It waited for a thread of a pool.
+    pub(super) pool: Option<PoolWait>,
     pub(super) charged: Charged,
     /// Page faults meanwhile.
     pub(super) faults: (u32, u32),
@@ -57,6 +59,17 @@ pub(super) struct Move {
     pub(super) to: Position,
     /// There, bytes were received: their connection and when they had come, ns.
     pub(super) received: Option<(ConnId, u64)>,
+}
+
+/// A wait for a thread of a pool, which was busy for others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PoolWait {
+    /// The thread.
+    pub(super) tid: Tid,
+    /// Since when it was waited for, ns.
+    pub(super) since_ns: u64,
+    /// Until when it was busy for others, ns.
+    pub(super) until_ns: u64,
 }
 
 /// What a step charges back to some time, ns.
@@ -74,6 +87,7 @@ impl Move {
         Self {
             queued_ns: None,
             ready_ns: None,
+            pool: None,
             charged: Charged::Nothing,
             faults: (0, 0),
             inferred: false,

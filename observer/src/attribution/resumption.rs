@@ -48,6 +48,9 @@ impl Walk<'_, '_> {
                 return Move::to(self.handed_off_by(waker));
             }
         }
+        if let Some(step) = self.waited_in_its_job(slice, block) {
+            return step;
+        }
         let run = self.last_run();
         let idle = Idle {
             tid: self.at.tid,
@@ -232,6 +235,10 @@ impl Walk<'_, '_> {
     pub(super) fn last_idle(&self, ran_ns: u64) -> Option<Idle> {
         let (mut tid, mut at_ns) = (self.at.tid, self.now_ns);
         for _ in 0..MAX_HOPS {
+            if tid != self.turn.read_tid && self.evidence.threads.is_fed(self.turn.pid, tid) {
+                // It waited in the job of another request.
+                return None;
+            }
             let (slice, block) = self.evidence.threads.get(tid)?.last_idle(at_ns)?;
             if slice.to_ns <= ran_ns {
                 return None;

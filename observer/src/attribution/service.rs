@@ -9,7 +9,7 @@
 use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::runs::Runs;
-use super::{Evidence, notes, run_queue, waiting};
+use super::{Evidence, fed, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Pid, Task, TaskId, Tid};
@@ -85,6 +85,9 @@ impl Walk<'_, '_> {
         }
         if let Some(ready_ns) = step.ready_ns {
             waiting::walk(evidence, turn, tid, ready_ns, path);
+        }
+        if let Some(wait) = step.pool {
+            fed::charge(evidence, turn.pid, wait, path);
         }
         match step.charged {
             Charged::Nothing => {}
@@ -283,7 +286,7 @@ impl Walk<'_, '_> {
                 ready_ns: Some(run.end_ns),
                 ..Move::to(Position::on(run.tid))
             },
-            _ => self.suspended(),
+            _ => self.waited_for_pool().unwrap_or_else(|| self.suspended()),
         }
     }
 

@@ -59,7 +59,8 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         }
         Cause::HeldBack => (Trouble::HeldBack, held_back(culprit?.held_by?, &of_latency)),
         _ => match behind_pool(culprit, workers) {
-            Some(pool) => exhausted(pool?, &of_latency)?,
+            Some(Some(pool)) => exhausted(pool, &of_latency)?,
+            Some(None) => own_exhausted(culprit?, workers, &of_latency)?,
             None if worst == Cause::WorkerBlocked => blocked(culprit?, &of_latency),
             None => busy(process_of(culprit, workers)?, &of_latency)?,
         },
@@ -158,6 +159,27 @@ fn exhausted(pool: PoolTotals, of_latency: &str) -> Option<(Trouble, String)> {
         );
         (Trouble::PoolExhausted, text)
     })
+}
+
+/// Requests wait for a thread of a pool that the program's event loops feed only where none is free.
+fn own_exhausted(
+    culprit: &WaitedFor,
+    workers: &[ProcessWorkers],
+    of_latency: &str,
+) -> Option<(Trouble, String)> {
+    process_of(Some(culprit), workers)?;
+    let call = culprit
+        .syscall
+        .map_or_else(String::new, |call| format!(" {call}"));
+    let by = culprit
+        .request
+        .as_deref()
+        .map_or_else(String::new, |request| format!(" for {request}"));
+    let text = format!(
+        "the pool that an event loop feeds was exhausted: no thread of it was free, and {of_latency} was waiting \
+         behind{call}{by}"
+    );
+    (culprit.syscall.is_some() || culprit.request.is_some()).then_some((Trouble::PoolExhausted, text))
 }
 
 fn blocked(culprit: &WaitedFor, of_latency: &str) -> (Trouble, String) {

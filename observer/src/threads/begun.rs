@@ -19,6 +19,7 @@ impl Threads {
         child.begins(by.at_ns, by.cpu, Tid(by.tid));
         child.comm = Some(comm.into());
         child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
+        self.fed.begins(pid, Tid(by.tid), by.at_ns);
         owner
     }
 }

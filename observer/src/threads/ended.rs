@@ -107,6 +107,7 @@ impl Threads {
             }
         }
         thread.ended(at_ns);
+        self.fed.ended(thread.pid, tid);
         if self.ended.order.len() == MAX_ENDED && self.forget_first_ended() {
             self.full.count(Table::EndedThreads, 1);
         }

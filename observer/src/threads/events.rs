@@ -3,11 +3,11 @@
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags};
 
 use super::judgement::Observation;
-use super::state::{Began, Direction, Occupant, Operation, Owner};
+use super::state::{Began, Direction, Occupant, Operation, Owner, Wake};
 use super::thread::Thread;
 use super::{Availabilities, Threads};
 use crate::model::full::Table;
-use crate::model::id::{Pid, RequestId, Task, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::syscall::Wait;
 
 /// Futexes that are remembered to be no mutex. One more, and all are forgotten.
@@ -94,6 +94,10 @@ impl Threads {
         if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             thread.switch_out(event, wait, tasks);
             count_free(thread, availability, event.header.at_ns);
+            if thread.waits_for_events() {
+                self.fed
+                    .waits(Pid(event.tgid), Tid(event.header.tid), event.header.at_ns);
+            }
         }
     }
 
@@ -128,6 +132,7 @@ impl Threads {
             self.acceptors.woken(pid, tid, &self.full);
         }
         let (thread, ..) = self.known(tid, pid)?;
+        let waited = thread.waiting(event.header.at_ns);
         let handed_off = thread.woken(event, by, waker_owner);
         let woken_for = match thread.belief.owner {
             Owner::WokenFor(id) => Some(id),
@@ -139,6 +144,14 @@ impl Threads {
         {
             waker.handed_off(event.header.at_ns);
         }
+        if let Some((waited_ns, block)) = waited {
+            let wake = Wake {
+                by,
+                syscall: event.waker_syscall,
+                conn: ConnId(event.conn),
+            };
+            self.fed.woken(pid, tid, waited_ns, &block.ended_by(wake));
+        }
         woken_for
     }
 
@@ -146,6 +159,9 @@ impl Threads {
     pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) {
         if let Some(reader) = operation.read_by {
             self.hands.answered(pid, tid, reader);
+            if !operation.task.is_known() {
+                self.fed.answers(pid, tid, reader);
+            }
         }
         let Some((thread, tasks, availability)) = self.known(tid, pid) else {
             return;
@@ -160,6 +176,9 @@ impl Threads {
             thread.in_runtime.ran(operation.task);
         }
         count_free(thread, availability, operation.at_ns);
+        if operation.direction == Direction::In && !operation.outbound && operation.request.is_some() {
+            self.fed.reads(pid, tid);
+        }
         if operation.direction == Direction::In && !operation.outbound && operation.arrived_ns > 0 {
             let availability = self.availability.entry(pid).or_default();
             if !availability.waited(operation.arrived_ns, operation.at_ns) {
@@ -178,11 +197,13 @@ impl Threads {
     /// A process has a runtime that switches threads between requests.
     pub fn switches_threads(&mut self, pid: Pid) {
         self.hands.switches(pid);
+        self.fed.switches(pid);
     }
 
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: Pid) {
         self.hands.forget(pid);
+        self.fed.forget(pid);
         self.tasks.forget_process(pid);
         self.forget_roles(pid);
     }
@@ -213,7 +234,6 @@ mod tests {
 
     use super::super::State;
     use super::*;
-    use crate::model::id::ConnId;
 
     const PID: Pid = Pid(40);
     const HOLDER: Tid = Tid(41);

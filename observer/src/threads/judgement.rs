@@ -69,6 +69,15 @@ impl Belief {
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
             Observation::GoesIdle(task) => self.goes_idle(moment, task),
             Observation::Leaves => self.splits(self.as_believed(), self),
+            Observation::Calls if self.answered => self.splits(
+                self.as_believed(),
+                Self {
+                    owner: Owner::Nobody,
+                    answered: false,
+                    ..self
+                },
+            ),
+            Observation::Calls => self.splits(self.as_believed(), self),
             Observation::Ends => self.splits(self.as_believed(), Self::default()),
             Observation::HandsOff => self.hands_off(),
             Observation::WokenFor(request) => self.becomes(Self {

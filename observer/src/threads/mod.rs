@@ -12,6 +12,7 @@ mod comms;
 mod ended;
 mod events;
 mod facts;
+mod fed;
 mod forgetting;
 mod hands;
 mod history;
@@ -51,6 +52,7 @@ use self::acceptors::Acceptors;
 use self::availability::Availability;
 use self::comms::Comms;
 use self::ended::EndedThreads;
+use self::fed::Fed;
 use self::hands::Hands;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
@@ -97,6 +99,7 @@ pub struct Threads {
     queue: Queue,
     acceptors: Acceptors,
     hands: Hands,
+    fed: Fed,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.

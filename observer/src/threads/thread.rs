@@ -214,6 +214,9 @@ impl Thread {
         });
         let observed = if wait.is_idle() {
             Observation::GoesIdle(task)
+        } else if !self.serves && !task.is_known() {
+            // What it answers others read, and give it.
+            Observation::Calls
         } else {
             Observation::Leaves
         };
@@ -235,9 +238,10 @@ impl Thread {
         event.flags & flags::POLLS_FEW != 0 && (in_task() || loops_elsewhere())
     }
 
-    /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has read.
+    /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has read, and a
+    /// thread that reads none with any that it was given.
     fn makes_calls_for(&self) -> Owner {
-        let goes_on = self.event_loop.is_some() && !self.belief.task.is_known();
+        let goes_on = (self.event_loop.is_some() || !self.serves) && !self.belief.task.is_known();
         if self.belief.answered && goes_on {
             Owner::Nobody
         } else {

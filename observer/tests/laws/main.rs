@@ -12,6 +12,7 @@ mod machine;
 mod noise;
 mod outside;
 mod ownership;
+mod pools;
 mod run;
 mod script;
 mod seeds;

@@ -79,6 +79,51 @@ fn behind_a_full_pool_of_a_program_s_own_the_request_that_its_thread_held_is_the
 }
 
 #[test]
+fn behind_a_full_pool_that_an_event_loop_feeds_the_request_that_its_thread_had_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["fed"]);
+    let observation = Observation::of(server.pid(), &[]);
+    // By then it is known who reads and who answers, and how they wait.
+    load(&server.url("/ping"), &["--connections", "4", "--requests", "100"]);
+    let holding = Loading::start(
+        &server.url("/hold"),
+        &["--connections", "5", "--duration", "2500ms"],
+    );
+    load(
+        &server.url("/ping"),
+        &["--connections", "2", "--rate", "50", "--duration", "2s"],
+    );
+    assert_eq!(holding.ended().1, 0);
+    let lines = observation.finish();
+    lines.without_loss();
+    let pings = lines.of_path("/ping").into_iter();
+    let victims: Vec<Value> = pings
+        .filter(|ping| number(&ping["latency_ns"]) >= 20 * MS)
+        .cloned()
+        .collect();
+    assert!(victims.len() >= 5, "{} victims", victims.len());
+    // Where its thread waited for the interpreter's lock before it answered, whose job that was is not told.
+    let spans = most_waited_for(&victims, "worker_blocked", &measured::BEHIND_A_FED_POOL);
+    let named: Vec<_> = spans
+        .iter()
+        .filter(|span| !span["culprit"]["request"].is_null())
+        .collect();
+    assert!(!named.is_empty(), "{spans:?}");
+    for span in named {
+        assert_eq!(span["culprit"]["syscall"], "clock_nanosleep", "{span}");
+        assert_eq!(span["culprit"]["request"], "GET /hold", "{span}");
+    }
+    // What a request does in the pool itself, nobody else is charged with.
+    for hold in lines.of_path("/hold") {
+        let waited_ns = number(&hold["latency_ns"]).saturating_sub(50 * MS);
+        assert!(waited(hold, "worker_blocked") <= waited_ns + MS, "{hold}");
+    }
+}
+
+#[test]
 fn a_send_that_blocks_for_longer_than_a_second_is_part_of_its_request() {
     const PAUSE: Duration = Duration::from_millis(1_600);
     let Some(_turn) = kernel::turn() else { return };

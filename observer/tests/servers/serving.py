@@ -8,6 +8,8 @@ when its standard input is closed.
     serving.py loop PEER         an event loop, which GET /ask keeps waiting until a slow peer has answered
     serving.py pool              four threads take what the first one finds readable; GET /hold waits there for 50 ms,
                                  and GET /large has an answer that no socket has room for
+    serving.py fed               one thread reads all requests, and four others answer what it has read; GET /hold
+                                 sleeps there for 50 ms
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
 
@@ -19,6 +21,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAMED = b"HTTP/1.1 200 OK\r\nServed-By: %d\r\nContent-Length: 2\r\n\r\nok"
@@ -81,6 +84,32 @@ def pool(listener):
                 poller.register(connection, once)
             else:
                 ready.put(connections[fd])
+
+
+def fed(listener):
+    """One thread waits for all connections and reads from them, and four others answer what it has read."""
+    read, poller, connections = queue.SimpleQueue(), select.epoll(), {}
+
+    def answer():
+        while True:
+            connection, got = read.get()
+            if got.startswith(b"GET /hold "):
+                time.sleep(0.05)
+            connection.sendall(HTTP)
+
+    for _ in range(4):
+        threading.Thread(target=answer, daemon=True).start()
+    poller.register(listener, select.EPOLLIN)
+    while True:
+        for fd, _ in poller.poll():
+            if fd == listener.fileno():
+                connection, _ = listener.accept()
+                connections[connection.fileno()] = connection
+                poller.register(connection, select.EPOLLIN)
+            elif got := connections[fd].recv(4096):
+                read.put((connections[fd], got))
+            else:
+                connections.pop(fd).close()
 
 
 def accept(listener):
@@ -168,6 +197,8 @@ def main():
         threading.Thread(target=accept, args=(unix,), daemon=True).start()
     elif mode == "pool":
         threading.Thread(target=pool, args=(listener,), daemon=True).start()
+    elif mode == "fed":
+        threading.Thread(target=fed, args=(listener,), daemon=True).start()
     elif mode == "loop":
         host, port = sys.argv[2].split(":")
         threading.Thread(target=loop, args=(listener, (host, int(port))), daemon=True).start()

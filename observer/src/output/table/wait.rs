@@ -166,7 +166,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         request: request.as_deref(),
         function: function.as_deref(),
         held: (*cause == Cause::HeldBack).then(|| held_by(by.unwrap_or(HeldBy::Unknown)).to_owned()),
-        note: pool.then_some("a thread of the blocking pool"),
+        note: pool.then_some("a thread of a pool"),
     };
     words.join()
 }
@@ -261,6 +261,6 @@ mod tests {
             pool: true,
             ..band.waited_for[0].clone()
         };
-        assert!(of_several(&job).ends_with(" (a thread of the blocking pool)"));
+        assert!(of_several(&job).ends_with(" (a thread of a pool)"));
     }
 }

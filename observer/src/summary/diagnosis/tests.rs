@@ -227,3 +227,17 @@ fn of_several_processes_the_one_that_was_waited_behind_is_judged() {
     let of_nobody = p99(&[(Cause::WorkerBusy, 60)], Vec::new());
     assert_eq!(of(&of_nobody, &processes), None);
 }
+
+#[test]
+fn a_pool_of_a_program_s_own_behind_which_requests_wait_is_exhausted() {
+    let own = workers(&[(0.1, 0.9)]);
+    let found = of(&behind_a_job(Cause::WorkerBlocked), &own).unwrap();
+    assert_eq!(
+        (found.kind, found.text.as_str()),
+        (
+            Trouble::PoolExhausted,
+            "the pool that an event loop feeds was exhausted: no thread of it was free, and 60 % of the latency at the \
+             p99 was waiting behind clock_nanosleep for GET /slow"
+        )
+    );
+}

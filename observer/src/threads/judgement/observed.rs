@@ -19,6 +19,8 @@ pub(in super::super) enum Observation<'a> {
     GoesIdle(Task),
     /// It leaves its CPU otherwise.
     Leaves,
+    /// It leaves its CPU otherwise, in a call that it can make for anybody if the last request was answered.
+    Calls,
     /// It leaves its CPU for the last time.
     Ends,
     /// It had nothing to do, and a thread that works for this request woke it by what it did.

@@ -5,7 +5,7 @@ use super::*;
 use crate::model::id::ConnId;
 
 use Observation::{
-    BegunFor, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask,
+    BegunFor, Calls, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask,
 };
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
@@ -345,6 +345,26 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
             Lost,
             None,
             believed(Nobody, Task::UNKNOWN),
+        ),
+    ]);
+}
+
+#[test]
+fn of_a_thread_that_reads_nothing_a_call_after_an_answer_is_for_whom_it_does_something_next() {
+    holds(&[
+        (
+            "after an answer it makes its next call for whom it does something next",
+            answered(Request(A), Task::UNKNOWN),
+            Calls,
+            Some(until_now(Request(A), Task::UNKNOWN)),
+            believed(Nobody, Task::UNKNOWN),
+        ),
+        (
+            "before the answer a call is for the request",
+            believed(Request(A), Task::UNKNOWN),
+            Calls,
+            Some(until_now(Request(A), Task::UNKNOWN)),
+            believed(Request(A), Task::UNKNOWN),
         ),
     ]);
 }

@@ -1,0 +1,277 @@
+//! Pools of a program's own that event loops feed: a loop reads a request, and a thread that reads none answers it. Told by
+//! what threads do, where no runtime's tasks are known.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::Threads;
+use super::state::{Block, State};
+use super::thread::Thread;
+use crate::model::id::{Pid, Tid};
+use crate::syscall::{self, Wait};
+
+/// Threads of pools that are remembered of a process. Of more it is not told whether one was free.
+const MAX_MEMBERS: usize = 256;
+
+/// Event loops that are remembered of a process.
+const MAX_LOOPS: usize = 64;
+
+/// Times at which a loop was awake for something else than to read requests that are remembered, the newest.
+const MAX_OTHERWISE: usize = 1024;
+
+/// So many answers by threads that read nothing are needed before they are believed to be of a pool.
+const ENOUGH: u32 = 16;
+
+/// A thread that had nothing to do for less than this was about to be given something, ns.
+const FREE_NS: u64 = 1_000_000;
+
+/// What is known of the pools of all processes.
+#[derive(Debug, Default)]
+pub(super) struct Fed(FxHashMap<Pid, Pools>);
+
+/// The loops and pools of one process.
+#[derive(Debug, Default)]
+struct Pools {
+    loops: Vec<(Tid, Loop)>,
+    /// Threads that answered what a loop had read.
+    members: Vec<Tid>,
+    /// So many times.
+    answers: u32,
+    /// Threads do now one thing and now another: there is no pool.
+    mixes: bool,
+    /// When a loop last began a thread, ns.
+    grown_ns: u64,
+    waits: Waits,
+}
+
+/// When an event loop was awake, and what for.
+#[derive(Debug, Default)]
+struct Loop {
+    /// It is awake, and has read no request since it was woken.
+    is_unread: bool,
+    /// When it went to wait again without having read one, the oldest first, ns.
+    otherwise_ns: VecDeque<u64>,
+}
+
+/// How threads of pools were seen to wait until a loop gave them something.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waits {
+    for_ever: bool,
+    for_a_time: bool,
+}
+
+impl Loop {
+    fn waits(&mut self, at_ns: u64) {
+        if std::mem::take(&mut self.is_unread) {
+            if self.otherwise_ns.len() == MAX_OTHERWISE {
+                self.otherwise_ns.pop_front();
+            }
+            self.otherwise_ns.push_back(at_ns);
+        }
+    }
+}
+
+impl Pools {
+    /// Of threads that do now one thing and now another.
+    fn mixed() -> Self {
+        Self {
+            mixes: true,
+            ..Self::default()
+        }
+    }
+
+    fn event_loop(&mut self, tid: Tid) -> Option<&mut Loop> {
+        let known = self.loops.iter_mut().find(|(of, _)| *of == tid);
+        known.map(|(_, own)| own)
+    }
+
+    fn is_loop(&self, tid: Tid) -> bool {
+        self.loops.iter().any(|(of, _)| *of == tid)
+    }
+
+    /// Whether a thread of a pool that waited for so long waits for something to do, or may do so.
+    fn is_free(&self, waited_ns: u64, block: &Block) -> bool {
+        match block.wait {
+            Wait::Park { .. } if waited_ns < FREE_NS => false,
+            Wait::Park { timeout: false } => true,
+            Wait::Park { timeout: true } => match block.wake {
+                Some(_) => self.is_given(block),
+                None => !self.waits.for_ever || self.waits.for_a_time,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether a loop ended the wait of a thread.
+    fn is_given(&self, block: &Block) -> bool {
+        block.handed_off_by().is_some_and(|by| self.is_loop(by.tid))
+    }
+}
+
+impl Fed {
+    /// Thread `tid` waits for its events with `epoll`.
+    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64) {
+        let pools = self.0.entry(pid).or_default();
+        if let Some(own) = pools.event_loop(tid) {
+            own.waits(at_ns);
+        } else if pools.members.contains(&tid) {
+            *pools = Pools::mixed();
+        } else if !pools.mixes && pools.loops.len() < MAX_LOOPS {
+            pools.loops.push((tid, Loop::default()));
+        }
+    }
+
+    /// A thread was woken that had waited for so long.
+    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block) {
+        let Some(pools) = self.0.get_mut(&pid) else {
+            return;
+        };
+        if syscall::waits_for_events(block.syscall) {
+            if let Some(own) = pools.event_loop(tid) {
+                own.is_unread = true;
+            }
+        } else if let Wait::Park { timeout } = block.wait
+            && waited_ns >= FREE_NS
+            && pools.members.contains(&tid)
+            && pools.is_given(block)
+        {
+            pools.waits.for_ever |= !timeout;
+            pools.waits.for_a_time |= timeout;
+        }
+    }
+
+    /// Thread `tid` read a request.
+    pub(super) fn reads(&mut self, pid: Pid, tid: Tid) {
+        if let Some(pools) = self.0.get_mut(&pid) {
+            if let Some(own) = pools.event_loop(tid) {
+                own.is_unread = false;
+            } else if pools.members.contains(&tid) {
+                *pools = Pools::mixed();
+            }
+        }
+    }
+
+    /// Thread `tid` began to answer a request that thread `read_by` had read.
+    pub(super) fn answers(&mut self, pid: Pid, tid: Tid, read_by: Tid) {
+        let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(read_by)) else {
+            return;
+        };
+        if pools.is_loop(tid) {
+            return;
+        }
+        pools.answers = pools.answers.saturating_add(1);
+        if !pools.members.contains(&tid) && pools.members.len() <= MAX_MEMBERS {
+            pools.members.push(tid);
+        }
+    }
+
+    /// Thread `by` of the process began another.
+    pub(super) fn begins(&mut self, pid: Pid, by: Tid, at_ns: u64) {
+        if let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(by)) {
+            pools.grown_ns = pools.grown_ns.max(at_ns);
+        }
+    }
+
+    /// A thread ended.
+    pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
+        if let Some(pools) = self.0.get_mut(&pid) {
+            pools.members.retain(|&member| member != tid);
+            pools.loops.retain(|(of, _)| *of != tid);
+        }
+    }
+
+    /// The process has a runtime that switches threads between requests.
+    pub(super) fn switches(&mut self, pid: Pid) {
+        self.0.insert(pid, Pools::mixed());
+    }
+
+    /// The process became another program, or ended.
+    pub(super) fn forget(&mut self, pid: Pid) {
+        self.0.remove(&pid);
+    }
+}
+
+impl Threads {
+    /// Whether a thread is of a pool that event loops of process `pid` feed.
+    #[must_use]
+    pub fn is_fed(&self, pid: Pid, tid: Tid) -> bool {
+        let pools = self.fed.0.get(&pid);
+        pools.is_some_and(|pools| pools.answers >= ENOUGH && pools.members.contains(&tid))
+    }
+
+    /// Since when, between two times, event loop `tid` was awake for nothing but to read requests: before that, a request
+    /// that it had read may have waited for something else.
+    #[must_use]
+    pub fn only_read_since(&self, pid: Pid, tid: Tid, from_ns: u64, to_ns: u64) -> u64 {
+        let loops = self.fed.0.get(&pid).map_or(&[][..], |pools| &pools.loops[..]);
+        let own = loops.iter().find(|(of, _)| *of == tid);
+        own.map_or(to_ns, |(_, own)| {
+            let before = own.otherwise_ns.partition_point(|&at_ns| at_ns < to_ns);
+            match before.checked_sub(1) {
+                Some(last) => own.otherwise_ns[last].max(from_ns),
+                // What was before is forgotten.
+                None if own.otherwise_ns.len() == MAX_OTHERWISE => to_ns,
+                None => from_ns,
+            }
+        })
+    }
+
+    /// Whether of the pools that event loops of process `pid` feed no thread was free between two times, as far as all of
+    /// them are known.
+    #[must_use]
+    pub fn none_is_free(&self, pid: Pid, from_ns: u64, to_ns: u64) -> bool {
+        let Some(pools) = self.fed.0.get(&pid) else {
+            return false;
+        };
+        let had_something_to_do = |&tid: &Tid| {
+            let thread = self.get(tid);
+            thread.is_some_and(|thread| is_busy(pools, thread, from_ns, to_ns))
+        };
+        let has_grown = (from_ns..to_ns).contains(&pools.grown_ns);
+        !has_grown
+            && (1..=MAX_MEMBERS).contains(&pools.members.len())
+            && pools.members.iter().all(had_something_to_do)
+    }
+}
+
+/// Whether a thread of a pool had something to do all the time between two times.
+fn is_busy(pools: &Pools, thread: &Thread, from_ns: u64, to_ns: u64) -> bool {
+    let mut reached_ns = to_ns;
+    for slice in thread.back_from(to_ns) {
+        let may_be_free = match slice.state {
+            State::Unknown { .. } => true,
+            State::Blocked(block) => pools.is_free(slice.duration_ns(), &block),
+            State::Running { .. } | State::Runnable { .. } => false,
+        };
+        if may_be_free {
+            return false;
+        }
+        reached_ns = slice.from_ns;
+        if reached_ns <= from_ns {
+            break;
+        }
+    }
+    reached_ns <= from_ns
+}
+
+impl Thread {
+    /// Whether it waits for events with `epoll`, in no runtime whose tasks are known.
+    pub(super) fn waits_for_events(&self) -> bool {
+        match self.facts.state {
+            State::Blocked(block) => syscall::waits_for_events(block.syscall) && !self.belief.task.is_known(),
+            _ => false,
+        }
+    }
+
+    /// The wait that it has now, and for how long it does, ns.
+    pub(super) fn waiting(&self, at_ns: u64) -> Option<(u64, Block)> {
+        match self.facts.state {
+            State::Blocked(block) => Some((at_ns.saturating_sub(self.facts.since_ns), block)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
