@@ -13,6 +13,8 @@ import unittest
 import xml.etree.ElementTree
 from pathlib import Path
 
+import go_offsets
+
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "schema.md"
 PROGRAMS = ["where_p99_goes.py", "slowest.py", "rss_latency.py"]
@@ -187,6 +189,13 @@ A accept_queue  L lock  C client  # on_cpu  ? unexplained  * unknown here
     def test_a_sample_without_a_header_stands_for_what_observer_takes(self):
         out, _ = run("rss_latency.py", text(request("/", ("on_cpu", 1), why="sample")))
         self.assertTrue(out.endswith("\n100 requests shown, 0 without RSS not shown\n"), out)
+
+
+class GoOffsets(unittest.TestCase):
+    def test_of_each_minor_version_the_newest_patch_is_asked(self):
+        listed = ["1.18.10", "1.19.2", "1.19.13", "1.20", "1.27.3", "1.28rc1", "1.21.0"]
+        versions = [f"v0.0.1-go{version}.linux-amd64" for version in listed] + ["v0.0.1-go1.27.9.darwin-arm64"]
+        self.assertEqual(go_offsets.newest(versions), ["1.19.13", "1.20", "1.21.0", "1.27.3"])
 
 
 class Input(unittest.TestCase):

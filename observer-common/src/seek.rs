@@ -6,9 +6,20 @@ pub const WINDOW_BYTES: usize = 1024;
 /// Words of eight bytes in a window.
 pub const WINDOW_WORDS: usize = WINDOW_BYTES / 8;
 
+/// Links that are followed from what is copied.
+pub const LINKS: usize = 8;
+
 records! {
+    /// A word that is read where another points to.
+    Link: 8 {
+        /// Which word of the window is the pointer: one of the first [`LINKS`].
+        pointer: u32,
+        /// Bytes from there.
+        offset: i32,
+    }
+
     /// What is sought in a process.
-    Seek: 24 {
+    Seek: 96 {
         /// Start of what is copied, bytes from the thread's `fsbase`.
         from: i64,
         /// Address of the runtime's count of task ids, 0 where that is not known.
@@ -17,6 +28,10 @@ records! {
         bytes: u32,
         /// Least time between two samples of the same kind on a CPU, ns.
         interval_ns: u32,
+        /// 1 where the first word of the window is a pointer, and links are followed from there; else 0.
+        follows: u64,
+        /// Each of them fills one word, in this order, from the second on: with 0 where it cannot be read.
+        links: [Link; LINKS],
     }
 
     /// When and where variables were copied.

@@ -1,6 +1,6 @@
 //! The `task` fields, and how what stands in them is read from a thread's own variables.
 //!
-//! A runtime task is the runtime's own identity of the work that a thread does, such as the id of a tokio task.
+//! A runtime task is the runtime's own identity of the work that a thread does, such as the id of a tokio task or of a goroutine.
 
 /// Not known: the process has no runtime whose ids can be read, or the thread's memory could not be.
 pub const UNKNOWN: u64 = 0;
@@ -8,22 +8,36 @@ pub const UNKNOWN: u64 = 0;
 /// The thread was in no task.
 pub const NONE: u64 = u64::MAX;
 
+/// Set where the id has beside it what tells whether the task has left its thread in between: its [`STAY`].
+pub const HAS_STAY: u64 = 1 << 63;
+
+/// Bits of a field with [`HAS_STAY`] that are the id.
+pub const ID_OF_STAY: u64 = (1 << STAY_SHIFT) - 1;
+
+/// Where its stay begins: eight bits that count how often the task left a thread, and above them seven that say why it waited
+/// last.
+pub const STAY_SHIFT: u32 = 48;
+
 records! {
     /// Where the threads of a process keep what their runtime knows of them.
     ///
-    /// The path begins at a word of a thread's own variables. With no step that word is the id of the thread's task. Else it
-    /// is a pointer, each step reads the word so many bytes behind the last pointer, and the word of the last step is the id.
-    /// A null pointer on the way is a thread that is in no task.
+    /// The path begins at a word of a thread's own variables. That word is the id of the thread's task, or a pointer. From a
+    /// pointer two steps lead to the task: each reads the pointer so many bytes behind the last one. A null pointer on the way
+    /// is a thread that is in no task.
     ///
-    /// tokio's path has no step. A path to Go's ids would have three: from the thread's `g` to its `m`, to that one's `curg`,
-    /// which is null where the thread runs no goroutine, and to `goid`. Nothing is assumed of the order of the ids.
-    TaskPath: 64 {
+    /// tokio's path is one word. Go's begins with a pointer: the steps are from the thread's `g` to its `m`, and to that one's
+    /// `curg`, which is null where the thread runs no goroutine. Nothing is assumed of the order of the ids.
+    TaskPath: 72 {
         /// Where it begins, bytes from the thread's `fsbase`; 0 where no path is known.
         start: i64,
-        /// How many steps there are, at most [`TaskPath::MOST_STEPS`].
-        steps: u64,
+        /// 1 where it begins with a pointer; else 0, and neither of the next three is used.
+        points: u64,
         /// Of each step, bytes from the pointer.
-        offsets: [i64; TaskPath::MOST_STEPS],
+        steps: [i64; TaskPath::STEPS],
+        /// Where the task has its id, bytes from the last pointer. Three words further the lowest byte says why it waited last.
+        id: i64,
+        /// Which byte of the word behind that counts how often it left a thread.
+        stops: u64,
         /// What stands there instead of an id while the thread is in no task.
         none: u64,
         /// A pointer to the scheduler that runs the thread: bytes from its `fsbase`, 0 where that is not known.
@@ -34,6 +48,9 @@ records! {
 }
 
 impl TaskPath {
-    /// Steps of a path, at most.
-    pub const MOST_STEPS: usize = 3;
+    /// Steps of a path that begins with a pointer.
+    pub const STEPS: usize = 2;
+
+    /// Words that are read of a task, from its id on.
+    pub const TASK_WORDS: usize = 5;
 }

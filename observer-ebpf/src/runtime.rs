@@ -6,6 +6,8 @@ use observer_common::{TaskPath, flags, limits, task};
 
 use crate::{kernel::Task, target::Target, user};
 
+mod pointed;
+
 /// By slot of the target, see [`observer_common::names::map::TASK_PATHS`].
 #[btf_map]
 static TASK_PATHS: Array<TaskPath, { limits::MAX_TARGETS as usize }> = Array::new();
@@ -55,14 +57,9 @@ impl Runtime {
 /// What is found at the end of the path; nothing where memory on the way cannot be read.
 #[inline(always)]
 fn follow(path: &TaskPath, thread: Task) -> Option<u64> {
-    let mut word = variable(thread, path.start)?;
-    let mut taken = 0;
-    while taken < TaskPath::MOST_STEPS && (taken as u64) < path.steps {
-        if word == 0 {
-            return Some(task::NONE);
-        }
-        word = user::read_word(word.wrapping_add_signed(path.offsets[taken]))?;
-        taken += 1;
+    let word = variable(thread, path.start)?;
+    if path.points != 0 {
+        return pointed::follow(path, word);
     }
     Some(if word == path.none { task::NONE } else { word })
 }

@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 use observer_common::{
     conn, limits,
-    seek::{Sample, SampleHead, Seek, WINDOW_BYTES},
+    seek::{LINKS, Sample, SampleHead, Seek, WINDOW_BYTES, WINDOW_WORDS},
 };
 
 use crate::{kernel::Task, ring, target::Target, user};
@@ -108,9 +108,33 @@ fn sample(seek: &Seek, task: Task, kind: u32, conn: u64) {
     let from = task.fsbase().wrapping_add_signed(seek.from);
     // SAFETY: `bytes` are at most as many as there is room for; a fault is reported.
     let status = unsafe { bpf_probe_read_user(words.cast::<c_void>(), bytes, from as *const c_void) };
+    if status == 0 && seek.follows != 0 {
+        follow(seek, words);
+    }
     if status == 0 {
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     } else {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+    }
+}
+
+/// Follows what the first word points to, and from there on: what stands there at this moment agrees, as the thread itself is
+/// here.
+#[inline(always)]
+fn follow(seek: &Seek, words: *mut [u64; WINDOW_WORDS]) {
+    let words = words.cast::<u64>();
+    let mut taken = 0;
+    while taken < LINKS {
+        let link = seek.links[taken];
+        let pointer = (link.pointer as usize) & (LINKS - 1);
+        // SAFETY: both are words of the sample; the pointer is one that was filled before.
+        let pointer = unsafe { words.wrapping_add(pointer).read() };
+        let word = match pointer {
+            0 => None,
+            pointer => user::read_word(pointer.wrapping_add_signed(i64::from(link.offset))),
+        };
+        // SAFETY: as above.
+        unsafe { words.wrapping_add(taken + 1).write(word.unwrap_or(0)) };
+        taken += 1;
     }
 }

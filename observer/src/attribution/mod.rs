@@ -97,7 +97,7 @@ impl Explainer {
             unsent_bytes: 0,
             confidence: if partial {
                 Confidence::Partial
-            } else if path.is_inferred() || turn.read_task.id().is_none() || turn.sent_task.id().is_none() {
+            } else if path.is_inferred() || !is_known_by_tasks(turn, evidence) {
                 Confidence::Inferred
             } else {
                 Confidence::Exact
@@ -175,4 +175,22 @@ impl Explainer {
             timeline,
         }
     }
+}
+
+/// Whether the ids of tasks tell whose work was done between the first read and the last send. A goroutine that parks leaves its
+/// thread to another without anything that is seen: it must have been running on all the time.
+fn is_known_by_tasks(turn: &Turn, evidence: Evidence<'_>) -> bool {
+    let is_known = turn.read_task.id().is_some() && turn.sent_task.id().is_some();
+    let stayed = || match (
+        evidence.threads.go_version(turn.pid),
+        turn.read_stay,
+        turn.sent_stay,
+    ) {
+        (None, ..) => true,
+        (Some(version), Some(read), Some(sent)) => {
+            turn.read_task == turn.sent_task && sent.goes_on(read, version, turn.calls)
+        }
+        _ => false,
+    };
+    is_known && stayed()
 }

@@ -68,7 +68,7 @@ impl Walk<'_, '_> {
         let step = if self.due_ns(run, &idle).is_some() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
-            let note = "suspended: what woke the worker was not for it";
+            let note = self.waited_or("suspended: what woke the worker was not for it");
             self.resumed(run, Cause::Unexplained, Reason::Note(note))
         };
         step.inferred_if(true)
@@ -105,16 +105,28 @@ impl Walk<'_, '_> {
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
-            self.resumed(run, Cause::Unexplained, Reason::Note(NOTHING_RECORDED))
+            let note = self.waited_or(NOTHING_RECORDED);
+            self.resumed(run, Cause::Unexplained, Reason::Note(note))
         };
         step.inferred_if(true)
+    }
+
+    /// What its goroutine says that it waited for last, where no event does.
+    fn waited_or(&self, otherwise: &'static str) -> &'static str {
+        let version = self.evidence.threads.go_version(self.turn.pid);
+        let is_one = self.turn.read_task == self.turn.sent_task;
+        let stays = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one);
+        let waited = version
+            .zip(stays)
+            .and_then(|(version, (read, sent))| sent.waited(read, version));
+        waited.unwrap_or(otherwise)
     }
 
     /// Goes to where the request last ran, charging what lies between.
     fn resumed(&self, run: LastRun, cause: Cause, reason: Reason) -> Move {
         if run.end_ns >= self.now_ns && run.tid == self.at.tid {
             // No progress: it went on just here, on this thread, which says nothing about how.
-            let charge = Charge::unexplained(Some(run.tid), NOTHING_RECORDED);
+            let charge = Charge::unexplained(Some(run.tid), self.waited_or(NOTHING_RECORDED));
             return Move::to(self.at).charging(self.since.end_ns, charge);
         }
         Move::to(Position::on(run.tid)).charging(run.end_ns, Charge::of(cause, reason))

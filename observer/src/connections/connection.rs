@@ -43,6 +43,15 @@ pub(super) enum Stray {
     Late,
 }
 
+/// A byte that was read ahead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ByteAhead {
+    /// Its arrival, ns; 0 when it was not seen.
+    pub(super) arrived_ns: u64,
+    /// The byte, where it was recorded.
+    pub(super) head: Option<u8>,
+}
+
 /// What turns in a row were for.
 #[derive(Debug)]
 struct TurnsName {
@@ -82,6 +91,8 @@ pub struct Connection {
     used_unknown: bool,
     pub(super) fd: i32,
     pub(super) turn: Option<Box<Turn>>,
+    /// The first byte of the next turn, where another goroutine than the one that serves has taken it.
+    pub(super) ahead: Option<ByteAhead>,
     /// What the send that comes next left unsent.
     pub(super) held: Option<Held>,
     pub(super) speech: Speech,
@@ -110,6 +121,7 @@ impl Connection {
             used_unknown: false,
             fd: -1,
             turn: None,
+            ahead: None,
             held: None,
             speech: Speech::default(),
             last: None,

@@ -3,10 +3,11 @@
 use observer_common::{Receive, flags};
 
 use super::Connections;
-use super::connection::Connection;
+use super::connection::{ByteAhead, Connection};
 use super::role::Role;
 use super::turn::Turn;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::runtime::go::Stay;
 use crate::threads::{Direction, Operation};
 
 impl Connections {
@@ -39,6 +40,13 @@ impl Connections {
         let (request, ended) = match connection.role {
             Role::Unknown => (None, None),
             Role::Outbound => (connection.used_for, None),
+            Role::Inbound if connection.is_read_ahead(event) => {
+                connection.ahead = Some(ByteAhead {
+                    arrived_ns,
+                    head: head.first().copied(),
+                });
+                return (None, None);
+            }
             Role::Inbound => {
                 let (request, ended) = connection.reads(event, head, arrived_ns);
                 if connection.closed {
@@ -70,6 +78,16 @@ impl Connections {
 }
 
 impl Connection {
+    /// Inbound: whether this is the byte for which a goroutine of net/http waits beside the one that serves, to see the client
+    /// go away meanwhile. Where the next request comes as soon as this one is answered it is the first byte of that, and the
+    /// one that serves reads the rest.
+    fn is_read_ahead(&self, event: &Receive) -> bool {
+        let task = Task::new(event.task);
+        let is_another = |turn: &Turn| turn.is_answered() && turn.sent_task.differs_from(task);
+        let is_beside = self.turn.as_deref().is_some_and(is_another);
+        event.result == 1 && is_beside && Stay::of(event.task).is_some()
+    }
+
     /// Inbound: bytes were received that came at `arrived_ns` (0: not seen). Returns the turn to which they belong, and the
     /// one that this ended.
     fn reads(
@@ -79,7 +97,10 @@ impl Connection {
         arrived_ns: u64,
     ) -> (Option<RequestId>, Option<RequestId>) {
         let ended = self.end_turn();
+        let mut ahead = None;
         if self.turn.is_none() {
+            ahead = self.ahead.take();
+            let arrived_ns = ahead.map_or(arrived_ns, |ahead| ahead.arrived_ns);
             self.nth += 1;
             let id = RequestId {
                 conn: ConnId(event.conn),
@@ -90,8 +111,15 @@ impl Connection {
             self.begin_turn(turn);
         }
         let turn = self.turn.as_mut().map(|turn| {
+            turn.calls = turn
+                .calls
+                .saturating_add((event.header.at_ns > turn.read_ns).into());
             turn.bytes_in += u64::from(event.result.unsigned_abs());
             turn.touched_by(Tid(event.header.tid));
+            if let Some(ahead) = ahead {
+                turn.bytes_in += 1;
+                turn.add_head(ahead.head.as_slice());
+            }
             turn.add_head(head);
             turn.id
         });

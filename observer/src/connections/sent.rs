@@ -7,6 +7,7 @@ use super::connection::{Connection, OutboundSend, Stray};
 use super::protocol::http1;
 use super::role::Role;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::runtime::go::Stay;
 use crate::threads::{Direction, Operation};
 
 impl Connections {
@@ -108,6 +109,7 @@ impl Connection {
         let (at_ns, tid) = (event.header.at_ns, Tid(event.header.tid));
         let turn = self.turn.as_mut()?;
         turn.touched_by(tid);
+        turn.calls = turn.calls.saturating_add(1);
         if event.result > 0 {
             turn.status = turn.status.or_else(|| http1::final_status(head));
             if !turn.is_answered() {
@@ -118,6 +120,7 @@ impl Connection {
             turn.held = self.held.take().filter(|held| held.sent_ns == at_ns);
             turn.sent_tid = Some(tid);
             turn.sent_task = Task::new(event.task);
+            turn.sent_stay = Stay::of(event.task);
             turn.bytes_out += bytes(event);
             turn.rss_end = event.rss_pages;
         }

@@ -4,9 +4,10 @@
 mod found;
 
 use bytemuck::Zeroable as _;
-use observer_common::Header;
+use observer_common::{Header, task};
 
 use super::*;
+use crate::model::id::TaskId;
 
 fn header(at_ns: u64) -> Header {
     Header {
@@ -293,4 +294,39 @@ fn a_turn_does_not_end_while_a_thread_is_in_a_call_that_sends_for_it() {
     assert_eq!(connections.take_quiet(1 + 2 * QUIET_NS, |_, _| false), None);
     let ended = connections.take_quiet(2 + 2 * QUIET_NS, |_, _| false);
     assert_eq!(ended.map(|turn| turn.nth), Some(1));
+}
+
+#[test]
+fn the_byte_that_net_http_reads_beside_a_request_is_the_first_of_the_next_and_nobody_works_for_it() {
+    const GOROUTINE: u64 = task::HAS_STAY | 7;
+    const BESIDE: u64 = task::HAS_STAY | 8;
+    let mut connections = Connections::default();
+    let mut receive = |at_ns, task, head: &[u8]| {
+        let event = common::Receive {
+            arrived_ns: at_ns - 1,
+            task,
+            ..receive(1, at_ns, head.len() as i32)
+        };
+        let operation = connections.received(&event, head).0;
+        if at_ns == 10 {
+            let answer = common::Send {
+                task: GOROUTINE,
+                ..send(1, 15, 5)
+            };
+            connections.sent(&answer, b"", || None, || None);
+        }
+        operation.and_then(|operation| Some(operation.request?.nth))
+    };
+    assert_eq!(receive(10, GOROUTINE, b"GET /a HTTP/1.1"), Some(1));
+    assert_eq!(receive(20, BESIDE, b"G"), None);
+    assert_eq!(receive(30, GOROUTINE, b"ET /b HTTP/1.1"), Some(2));
+    let turn = connections
+        .turn(RequestId {
+            conn: ConnId(1),
+            nth: 2,
+        })
+        .unwrap();
+    assert_eq!((turn.arrival_ns, turn.read_ns, turn.bytes_in), (19, 30, 15));
+    assert_eq!(turn.request_line().unwrap().target, "/b");
+    assert_eq!(turn.read_task.id(), Some(TaskId(7)));
 }

@@ -7,6 +7,7 @@ use super::held::Held;
 use super::protocol::http1::RequestLine;
 use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::model::protocol::Protocol;
+use crate::runtime::go::Stay;
 
 /// Threads that are remembered of a request, the first: those of a blocking pool can all work for it in turn, and tokio's
 /// has up to 512.
@@ -32,6 +33,8 @@ pub struct Turn {
     pub read_tid: Tid,
     /// Runtime task that read first.
     pub read_task: Task,
+    /// Of the goroutine that read first: its stay on its thread then.
+    pub(crate) read_stay: Option<Stay>,
     /// How the connection was accepted, when that was after the arrival.
     pub accepted: Option<Accepted>,
     /// End of the last send, ns.
@@ -44,6 +47,10 @@ pub struct Turn {
     pub sent_tid: Option<Tid>,
     /// Runtime task that sent last.
     pub sent_task: Task,
+    /// Of the goroutine that sent last: its stay on its thread then.
+    pub(crate) sent_stay: Option<Stay>,
+    /// Socket operations on its connection after the first read, up to the last send.
+    pub(crate) calls: u8,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -83,12 +90,15 @@ impl Turn {
             read_ns,
             read_tid: Tid(event.header.tid),
             read_task: Task::new(event.task),
+            read_stay: Stay::of(event.task),
             accepted: accepted.filter(|accepted| id.nth == 1 && accepted.at_ns > arrival_ns),
             sent_ns: 0,
             held: None,
             heard_ns: 0,
             sent_tid: None,
             sent_task: Task::UNKNOWN,
+            sent_stay: None,
+            calls: 0,
             bytes_in: 0,
             bytes_out: 0,
             rss_start: event.rss_pages,

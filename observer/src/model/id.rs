@@ -88,10 +88,14 @@ impl Task {
     /// None: the thread is between tasks, or in the runtime itself.
     pub const NONE: Self = Self(task::NONE);
 
-    /// The task in a record's field.
+    /// The task in a record's field, without what may stand beside its id.
     #[must_use]
     pub const fn new(field: u64) -> Self {
-        Self(field)
+        Self(match field {
+            task::NONE => field,
+            _ if field & task::HAS_STAY != 0 => field & task::ID_OF_STAY,
+            _ => field,
+        })
     }
 
     /// What the task is known by, if it is one.
@@ -127,6 +131,12 @@ mod tests {
         assert!(Task::NONE.is_known() && !Task::UNKNOWN.is_known());
         assert!(Task::new(31).differs_from(Task::new(32)));
         assert!(!Task::new(31).differs_from(Task::NONE));
+    }
+
+    #[test]
+    fn a_task_is_the_same_however_often_it_left_its_thread() {
+        let stay = |stops: u64| Task::new(task::HAS_STAY | stops << task::STAY_SHIFT | 31);
+        assert_eq!([stay(0), stay(255)], [Task::new(31); 2]);
     }
 
     #[test]

@@ -6,6 +6,10 @@ use super::Pipeline;
 use crate::event;
 use crate::model::runtime::RuntimeLine;
 use crate::output::{Sinks, each};
+use crate::runtime::go;
+
+/// The runtime whose tasks are goroutines.
+const GO: &str = "go";
 
 impl Pipeline {
     /// It was found out which runtime a process has.
@@ -21,6 +25,12 @@ impl Pipeline {
             pool_threads: (event.schedulers != 0).then_some(0),
         };
         self.threads.switches_threads(line.pid);
+        if line.name == GO
+            && line.task_ids
+            && let Some(version) = go::Version::of(line.version.as_deref().unwrap_or_default())
+        {
+            self.threads.run_goroutines(line.pid, version);
+        }
         self.runtimes.found(&line);
         each(sinks, |sink| sink.runtime(&line))
     }

@@ -172,7 +172,7 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
-        if !operation.outbound {
+        if !operation.outbound && thread.go.is_none() {
             thread.in_runtime.ran(operation.task);
         }
         count_free(thread, availability, operation.at_ns);
@@ -205,6 +205,7 @@ impl Threads {
         self.hands.forget(pid);
         self.fed.forget(pid);
         self.tasks.forget_process(pid);
+        self.go.remove(&pid);
         self.forget_roles(pid);
     }
 

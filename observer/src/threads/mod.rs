@@ -61,6 +61,7 @@ use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, Tid};
+use crate::runtime::go;
 use crate::runtime::tokio::{self, Roles, ThreadRole};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
@@ -110,6 +111,8 @@ pub struct Threads {
     room: Option<usize>,
     /// Futexes that are no mutex, by process and address.
     no_mutexes: FxHashSet<(Pid, u64)>,
+    /// Processes whose threads run goroutines.
+    go: FxHashMap<Pid, go::Version>,
     /// What is not remembered any more.
     full: Full,
 }
@@ -170,7 +173,7 @@ impl Threads {
         let thread = self
             .threads
             .entry(tid)
-            .or_insert_with(|| Thread::new(pid, lost_until_ns));
+            .or_insert_with(|| Thread::new(pid, lost_until_ns, self.go.get(&pid).copied()));
         Some((thread, &mut self.tasks, &mut self.availability))
     }
 
@@ -198,6 +201,21 @@ impl Threads {
             in_runtime: &thread.in_runtime,
             is_of_pool: thread.is_of_pool(),
         }))
+    }
+
+    /// The version of Go in process `pid`, where its goroutines are known.
+    #[must_use]
+    pub fn go_version(&self, pid: Pid) -> Option<go::Version> {
+        self.go.get(&pid).copied()
+    }
+
+    /// The threads of process `pid` run goroutines, of this version.
+    pub fn run_goroutines(&mut self, pid: Pid, version: go::Version) {
+        self.go.insert(pid, version);
+        let threads = self.threads.values_mut();
+        threads
+            .filter(|thread| thread.pid == pid)
+            .for_each(|thread| thread.go = Some(version));
     }
 
     /// Process `pid` became another program, or ended.

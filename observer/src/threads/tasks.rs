@@ -87,10 +87,10 @@ impl Tasks {
         self.remember(pid, id, work);
     }
 
-    /// What is known of a task in which a thread is seen now.
-    pub(super) fn facts(&mut self, pid: Pid, task: Task) -> TaskFacts {
+    /// What is known of a task in which a thread is seen now. `ids_rise`: the larger one of two was begun later.
+    pub(super) fn facts(&mut self, pid: Pid, task: Task, ids_rise: bool) -> TaskFacts {
         task.id().map_or_else(TaskFacts::default, |id| TaskFacts {
-            is_newest: self.ids.entry(pid).or_default().saw_newest(id),
+            is_newest: ids_rise && self.ids.entry(pid).or_default().saw_newest(id),
             work: self.get(pid, id),
         })
     }

@@ -8,6 +8,7 @@ mod check;
 mod clients;
 mod evidence;
 mod found;
+mod goroutines;
 mod machine;
 mod noise;
 mod outside;

@@ -1,29 +1,42 @@
 //! Servers in Go: net/http through Gin, and Fiber, which does without it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use crate::client::Connection;
 use crate::observation::{Lines, Observation};
+use crate::run::DEADLINE;
 use crate::server::{Server, load};
 use crate::{kernel, laws, measured};
 
-/// Watches the server of this name while it answers 1000 requests on so many connections.
-fn observe(name: &str, connections: &str) -> Lines {
+const CONNECTIONS: usize = 4;
+
+/// Builds the server of this name, with these arguments of `go build`.
+fn built(name: &str, arguments: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/servers")
         .join(name);
     // Kept between runs; Go itself knows what is up to date.
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-server"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-server{}", arguments.concat()));
     // Without a deadline: on a fresh machine it fetches and compiles a hundred packages.
-    let built = Command::new("go")
+    let status = Command::new("go")
         .args(["build", "-o"])
         .arg(&program)
+        .args(arguments)
         .arg(".")
         .current_dir(source)
         .status();
-    assert!(built.unwrap().success(), "go build failed");
+    assert!(status.unwrap().success(), "go build failed");
+    program
+}
 
-    let server = Server::start(&mut Command::new(program));
+/// Watches the server of this name while it answers 1000 requests on so many connections.
+fn observe(name: &str, connections: &str) -> Lines {
+    let server = Server::start(&mut Command::new(built(name, &[])));
     let observation = Observation::of(server.pid(), &[]);
     load(
         &server.url("/ping"),
@@ -31,10 +44,81 @@ fn observe(name: &str, connections: &str) -> Lines {
     );
     let lines = observation.finish();
     lines.without_loss();
-    let header: serde_json::Value = serde_json::from_str(&lines.written[0]).unwrap();
+    let header: Value = serde_json::from_str(&lines.written[0]).unwrap();
     assert_eq!(header["targets"][0]["runtime"]["name"], "go", "{header}");
-    assert!(lines.runtimes.is_empty(), "{:?}", lines.runtimes);
     lines
+}
+
+/// Sends requests on so many connections until the goroutines of a server are known, and then so many for each of these paths
+/// on each of the connections. Gives the lines, and what was answered to the latter, by connection and path.
+fn with_goroutines(program: &Path, paths: &[&str], each: usize) -> (Lines, BTreeSet<u64>) {
+    let server = Server::start(&mut Command::new(program));
+    let mut observation = Observation::of(server.pid(), &[]);
+    let mut connections: Vec<_> = (0..CONNECTIONS)
+        .map(|_| Connection::open(server.address))
+        .collect();
+    let until = Instant::now() + DEADLINE;
+    let line = loop {
+        for connection in &mut connections {
+            connection.get("/ping");
+        }
+        let soon = Instant::now() + Duration::from_millis(5);
+        if let Some(line) = observation.line_before(soon, "runtime", |line| line["type"] == "runtime") {
+            break line;
+        }
+        assert!(Instant::now() < until, "goroutines are not known");
+    };
+    assert_eq!(
+        (&line["name"], &line["task_ids"]),
+        (&"go".into(), &true.into()),
+        "{line}"
+    );
+    println!("{}", line["evidence"]);
+    let mut told = BTreeSet::new();
+    for path in paths {
+        for connection in &mut connections {
+            told.extend((0..each).map(|_| connection.get(path).parse::<u64>().unwrap()));
+        }
+    }
+    (observation.finish(), told)
+}
+
+/// The goroutines that served this path, and how many of its requests are `exact`.
+fn served(lines: &Lines, path: &str) -> (BTreeSet<u64>, usize) {
+    let requests = lines.of_path(path);
+    let exact = requests.iter().filter(|line| line["confidence"] == "exact");
+    let goroutines = requests.iter().map(|line| line["task"].as_u64().unwrap());
+    (goroutines.collect(), exact.count())
+}
+
+/// What the server tells of its goroutines is what is recorded of them, and those that did not leave their thread are exact.
+fn goroutines_are_those_that_the_server_tells(name: &str, arguments: &[&str]) {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let program = built(name, arguments);
+    let (lines, told) = with_goroutines(&program, &["/task", "/nap"], 20);
+    let ((at_work, exact), (asleep, exact_asleep)) = (served(&lines, "/task"), served(&lines, "/nap"));
+    assert_eq!((&at_work, &asleep), (&told, &told));
+    assert_eq!(exact_asleep, 0, "a goroutine that sleeps leaves its thread");
+    let all = CONNECTIONS * 20;
+    measured::GO_INFERRED.holds_percent((all - exact) as u64, all as u64, None);
+}
+
+#[test]
+fn the_goroutines_of_net_http_are_those_that_it_tells() {
+    goroutines_are_those_that_the_server_tells("gin", &[]);
+}
+
+#[test]
+fn the_goroutines_of_fasthttp_are_those_that_it_tells() {
+    goroutines_are_those_that_the_server_tells("fiber", &[]);
+}
+
+#[test]
+fn a_program_without_symbols_that_is_loaded_anywhere_has_goroutines_too() {
+    goroutines_are_those_that_the_server_tells("gin", &["-ldflags=-s -w", "-buildmode=pie"]);
 }
 
 fn every_request_is_counted(name: &str) {
@@ -70,7 +154,7 @@ fn every_request_of_a_gin_server_has_its_path() {
     if !kernel::has_program("go") {
         return;
     }
-    // net/http waits for the next request on an idle connection by reading one byte of it.
+    // net/http reads one byte beside the request that it serves, to see its client go away.
     let lines = observe("gin", "1");
     assert_eq!(lines.of_path("/ping").len(), 1000);
 }

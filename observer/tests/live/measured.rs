@@ -128,6 +128,7 @@ pub(crate) const ACCEPT_BEHIND: Measured = Measured::new(OTHERWISE, PERCENT_OF_T
 pub(crate) const COUNTED: Measured = Measured::new(PARTIAL, OF_2000, 0..=24, 40);
 pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT, 1..=1, 5);
 pub(crate) const GO_HIDDEN: Measured = Measured::new(HIDDEN, OF_1000, 0..=0, 50);
+pub(crate) const GO_INFERRED: Measured = Measured::new("inferred", "% of those that did not wait", 0..=5, 20);
 pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=1, 10);
 pub(crate) const AFTER_A_LOSS: Measured = Measured::new("incomplete", OF_100, 0..=0, 5);
 

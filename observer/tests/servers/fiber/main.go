@@ -1,4 +1,5 @@
-// A Fiber server for the live kernel tests: /ping returns "pong".
+// A Fiber server for the live kernel tests: /ping returns "pong", /task the number of the goroutine that answers, and /nap the
+// same after a sleep.
 package main
 
 import (
@@ -8,6 +9,9 @@ import (
 	"log"
 	"net"
 	"os"
+	"runtime"
+	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v3"
 )
@@ -32,5 +36,16 @@ func main() {
 
 	app := fiber.New()
 	app.Get("/ping", func(c fiber.Ctx) error { return c.SendString("pong") })
+	app.Get("/task", func(c fiber.Ctx) error { return c.SendString(goroutine()) })
+	app.Get("/nap", func(c fiber.Ctx) error {
+		time.Sleep(5 * time.Millisecond)
+		return c.SendString(goroutine())
+	})
 	log.Fatal(app.Listener(listener, fiber.ListenConfig{DisableStartupMessage: true}))
+}
+
+// goroutine is the number of the goroutine that calls it, of which Go tells nothing but in its traces.
+func goroutine() string {
+	trace := make([]byte, 64)
+	return strings.Fields(string(trace[:runtime.Stack(trace, false)]))[1]
 }

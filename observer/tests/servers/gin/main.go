@@ -1,4 +1,5 @@
-// A Gin server for the live kernel tests: /ping returns "pong".
+// A Gin server for the live kernel tests: /ping returns "pong", /task the number of the goroutine that answers, and /nap the
+// same after a sleep.
 package main
 
 import (
@@ -9,6 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
+	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 )
@@ -34,5 +38,16 @@ func main() {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.GET("/ping", func(c *gin.Context) { c.String(http.StatusOK, "pong") })
+	router.GET("/task", func(c *gin.Context) { c.String(http.StatusOK, goroutine()) })
+	router.GET("/nap", func(c *gin.Context) {
+		time.Sleep(5 * time.Millisecond)
+		c.String(http.StatusOK, goroutine())
+	})
 	log.Fatal(router.RunListener(listener))
+}
+
+// goroutine is the number of the goroutine that calls it, of which Go tells nothing but in its traces.
+func goroutine() string {
+	trace := make([]byte, 64)
+	return strings.Fields(string(trace[:runtime.Stack(trace, false)]))[1]
 }

@@ -34,7 +34,7 @@ pub(super) fn look_into(file: &File, full: &Full) -> Result<Option<RuntimeImage>
         return Ok(None);
     }
     // A Go program is one, whatever text it holds.
-    if let Some(image) = go::GoImage::of(&elf) {
+    if let Some(image) = go::GoImage::of(file, &elf) {
         return Ok(Some(RuntimeImage::Go(image)));
     }
     Ok(tokio::TokioImage::of(file, &elf, full)?.map(RuntimeImage::Tokio))
@@ -55,12 +55,25 @@ pub(super) fn base<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, 
 pub(super) fn read_only<'data, R: ReadRef<'data>>(
     elf: &ElfFile64<'data, Endianness, R>,
 ) -> impl Iterator<Item = Range<u64>> {
+    loaded(elf, |flags| flags & elf::PF_W == 0)
+}
+
+/// Parts of the file that are run.
+pub(super) fn code<'data, R: ReadRef<'data>>(
+    elf: &ElfFile64<'data, Endianness, R>,
+) -> impl Iterator<Item = Range<u64>> {
+    loaded(elf, |flags| flags & elf::PF_X != 0)
+}
+
+/// Parts of the file that are loaded with such flags.
+fn loaded<'data, R: ReadRef<'data>>(
+    elf: &ElfFile64<'data, Endianness, R>,
+    with: impl Fn(u32) -> bool,
+) -> impl Iterator<Item = Range<u64>> {
     let endian = elf.endian();
     elf.elf_program_headers()
         .iter()
-        .filter(move |header| {
-            header.p_type(endian) == elf::PT_LOAD && header.p_flags(endian) & elf::PF_W == 0
-        })
+        .filter(move |header| header.p_type(endian) == elf::PT_LOAD && with(header.p_flags(endian)))
         .map(move |header| {
             let begin = header.p_offset(endian);
             begin..begin.saturating_add(header.p_filesz(endian))

@@ -8,6 +8,7 @@ use procfs::process::{MMPermissions, MMapPath, MemoryMap, Process};
 use rustc_hash::FxHashMap;
 
 use super::elf::{self, RuntimeImage};
+use super::go::GPlace;
 use super::tokio::SearchPlace;
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
@@ -54,10 +55,10 @@ pub struct Found {
 /// Where the ids of tasks can be sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TaskIdPlace {
-    /// Not sought for this runtime.
-    Unknown,
-    /// Here.
+    /// Here, in one of these words.
     Within(SearchPlace),
+    /// Here, where Go's threads have their goroutine.
+    OfGo(GPlace),
     /// Nowhere, for this reason.
     Nowhere(String),
 }

@@ -8,6 +8,7 @@ mod elf;
 mod found;
 mod go;
 mod looking;
+mod search;
 mod seeking;
 pub mod tokio;
 
@@ -23,10 +24,10 @@ use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::Merge;
 
-use self::tokio::{Hunt, Stage};
 use found::TaskIdPlace;
 pub use found::{Found, FoundBy, RuntimeName, look_at};
 use looking::{Answer, Looking, Question};
+use search::{Seeks, Stage};
 pub(super) use seeking::Seeking;
 
 /// The search for the runtimes of all targets.
@@ -50,7 +51,7 @@ struct TargetRuntime {
     /// It is not begun with yet.
     is_new: bool,
     /// A search that is going on, in this slot.
-    hunt: Option<(u32, Hunt)>,
+    hunt: Option<(u32, Box<dyn Seeks>)>,
     /// What was proved: where, and how that is known.
     proved: Option<(TaskPath, event::Runtime)>,
 }
@@ -201,22 +202,21 @@ impl TargetRuntime {
             }
             return Ok(());
         }
-        match &found.tasks {
-            TaskIdPlace::Unknown => {}
+        let hunt: Box<dyn Seeks> = match &found.tasks {
             TaskIdPlace::Nowhere(reason) => {
                 let reason = reason.clone();
                 self.tell(now_ns, None, &reason, merge);
+                return Ok(());
             }
-            TaskIdPlace::Within(place) => {
-                // Who has ended has none.
-                let Some(slot) = kernel_half.targets.slot(self.pid) else {
-                    return Ok(());
-                };
-                let hunt = Hunt::new(place.clone(), now_ns);
-                kernel_half.seeking.seek(slot, Some(hunt.seek()))?;
-                self.hunt = Some((slot, hunt));
-            }
-        }
+            TaskIdPlace::Within(place) => Box::new(tokio::Hunt::new(place.clone(), now_ns)),
+            TaskIdPlace::OfGo(place) => Box::new(go::Hunt::new(*place)),
+        };
+        // Who has ended has none.
+        let Some(slot) = kernel_half.targets.slot(self.pid) else {
+            return Ok(());
+        };
+        kernel_half.seeking.seek(slot, Some(hunt.seek()))?;
+        self.hunt = Some((slot, hunt));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{TaskPath, conn};
 
+use super::super::search::{Seeks, Stage};
 use super::proof::{Doing, Proof, Variables, WordSearch, WordVerdict};
 use crate::model::id::{ConnId, Tid};
 use crate::syscall;
@@ -32,17 +33,6 @@ pub(in super::super) struct SearchPlace {
     pub(super) is_context: bool,
     /// Address of the count of task ids that were given out.
     pub(super) issued_at: Option<u64>,
-}
-
-/// How far a search has come.
-#[derive(Debug)]
-pub(in super::super) enum Stage {
-    /// This is looked at.
-    Seeks(Seek),
-    /// Here they keep it, which is known by this.
-    Proved(TaskPath, String),
-    /// It was not found, for this reason.
-    GivenUp(String),
 }
 
 /// A search that is going on in a process.
@@ -71,16 +61,6 @@ impl Hunt {
         }
     }
 
-    /// Goes on with what was seen.
-    pub(in super::super) fn step(&mut self, now_ns: u64) -> Stage {
-        match self.search.verdict() {
-            WordVerdict::Open => Stage::Seeks(self.seek()),
-            WordVerdict::Refuted(_) if self.next(now_ns) => Stage::Seeks(self.seek()),
-            WordVerdict::Refuted(reason) => Stage::GivenUp(reason.to_owned()),
-            WordVerdict::Proved(proof) => Stage::Proved(self.path(&proof), self.evidence(&proof)),
-        }
-    }
-
     /// Goes on to the next window; false when all have been gone through as often as is worth it.
     fn next(&mut self, now_ns: u64) -> bool {
         self.turn += 1;
@@ -94,43 +74,6 @@ impl Hunt {
 
     fn window(&self) -> &Range<i64> {
         &self.windows[self.turn % self.windows.len()]
-    }
-
-    /// What the kernel half is asked for.
-    pub(in super::super) fn seek(&self) -> Seek {
-        let window = self.window();
-        Seek {
-            from: window.start,
-            issued_at: self.place.issued_at.unwrap_or(0),
-            bytes: u32::try_from(window.end - window.start).unwrap_or(0),
-            interval_ns: if self.samples < FAST_SAMPLES {
-                INTERVAL_NS
-            } else {
-                SLOW_INTERVAL_NS
-            },
-        }
-    }
-
-    /// Takes one sample in.
-    pub(in super::super) fn see(&mut self, sample: &Sample) {
-        let Sample { head, words } = sample;
-        let words = words.get(..head.bytes as usize / 8);
-        let Some(words) = words.filter(|_| head.at_ns >= self.since_ns) else {
-            return;
-        };
-        self.samples = self.samples.saturating_add(1);
-        let doing = match head.conn {
-            conn::NONE if syscall::waits_for_events(head.syscall) => Doing::WaitForEvents,
-            conn::NONE => return,
-            conn => Doing::Receive(ConnId(conn)),
-        };
-        self.search.see(&Variables {
-            tid: Tid(head.tid),
-            doing,
-            issued: head.issued,
-            stack: head.stack,
-            words,
-        });
     }
 
     /// The id is a word of the context itself, and 0 outside of tasks.
@@ -176,6 +119,53 @@ impl Hunt {
             self.window().start,
             if counted { " that was given out" } else { "" },
         )
+    }
+}
+
+impl Seeks for Hunt {
+    fn seek(&self) -> Seek {
+        let window = self.window();
+        Seek {
+            from: window.start,
+            issued_at: self.place.issued_at.unwrap_or(0),
+            bytes: u32::try_from(window.end - window.start).unwrap_or(0),
+            interval_ns: if self.samples < FAST_SAMPLES {
+                INTERVAL_NS
+            } else {
+                SLOW_INTERVAL_NS
+            },
+            ..Seek::zeroed()
+        }
+    }
+
+    fn see(&mut self, sample: &Sample) {
+        let Sample { head, words } = sample;
+        let words = words.get(..head.bytes as usize / 8);
+        let Some(words) = words.filter(|_| head.at_ns >= self.since_ns) else {
+            return;
+        };
+        self.samples = self.samples.saturating_add(1);
+        let doing = match head.conn {
+            conn::NONE if syscall::waits_for_events(head.syscall) => Doing::WaitForEvents,
+            conn::NONE => return,
+            conn => Doing::Receive(ConnId(conn)),
+        };
+        self.search.see(&Variables {
+            tid: Tid(head.tid),
+            doing,
+            issued: head.issued,
+            stack: head.stack,
+            words,
+        });
+    }
+
+    fn step(&mut self, now_ns: u64) -> Stage {
+        match self.search.verdict() {
+            WordVerdict::Open => Stage::Seeks(self.seek()),
+            WordVerdict::Refuted(_) if self.next(now_ns) => Stage::Seeks(self.seek()),
+            WordVerdict::Refuted(reason) => Stage::GivenUp(reason.to_owned()),
+            WordVerdict::Proved(proof) => Stage::Proved(self.path(&proof), self.evidence(&proof)),
+        }
     }
 }
 

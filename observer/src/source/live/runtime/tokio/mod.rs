@@ -7,5 +7,5 @@ pub mod polls;
 mod program;
 mod proof;
 
-pub(super) use hunt::{Hunt, SearchPlace, Stage};
+pub(super) use hunt::{Hunt, SearchPlace};
 pub(super) use program::TokioImage;

@@ -1,0 +1,53 @@
+//! A runtime whose threads point to their task, as Go's do to their goroutine: its id, with what tells whether it has left its
+//! thread since.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use observer_common::{TaskPath, task};
+
+use crate::user;
+
+/// In a task, from its id on: the word in which the lowest byte says why it waited last.
+const REASON_WORD: usize = 3;
+const REASON_BITS: u64 = 0x7f;
+
+/// The word in which a byte counts how often it left a thread.
+const STOPS_WORD: usize = 4;
+
+/// What is found at the end of a path that begins with this pointer; nothing where memory on the way cannot be read.
+#[inline(always)]
+pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
+    let mut pointer = pointer;
+    let mut taken = 0;
+    while taken < TaskPath::STEPS {
+        if pointer == 0 {
+            return Some(task::NONE);
+        }
+        pointer = user::read_word(pointer.wrapping_add_signed(path.steps[taken]))?;
+        taken += 1;
+    }
+    if pointer == 0 {
+        return Some(task::NONE);
+    }
+    // An array that is assigned is zeroed by a loop over its bytes.
+    let mut words = MaybeUninit::<[u64; TaskPath::TASK_WORDS]>::uninit();
+    let address = pointer.wrapping_add_signed(path.id);
+    // SAFETY: writes as many bytes as there is room for; a fault is reported.
+    let status = unsafe {
+        bpf_probe_read_user(
+            words.as_mut_ptr().cast(),
+            size_of_val(&words) as u32,
+            address as *const _,
+        )
+    };
+    // SAFETY: written by the call, with zeros where it fails.
+    let words = unsafe { words.assume_init() };
+    let id = words[0];
+    if status != 0 || id == 0 || id > task::ID_OF_STAY {
+        return None;
+    }
+    let stops = (words[STOPS_WORD] >> ((path.stops & 7) * 8)) & 0xff;
+    let stay = (words[REASON_WORD] & REASON_BITS) << 8 | stops;
+    Some(task::HAS_STAY | stay << task::STAY_SHIFT | id)
+}

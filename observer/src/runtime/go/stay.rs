@@ -1,0 +1,102 @@
+//! Whether a goroutine has run on its thread all the time between two events, by what it counts itself.
+//!
+//! It parks, and its thread runs another, without any switch of threads: nothing else tells.
+
+use observer_common::task;
+
+use super::Version;
+
+/// What a record says of the goroutine's stay on its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stay {
+    /// How often it stopped to run so far, modulo 256.
+    stops: u8,
+    /// Why it waited last, a number of its version. It stays when the goroutine runs again.
+    reason: u8,
+}
+
+impl Stay {
+    /// What stands in a record's field of a task, if it does.
+    pub(crate) fn of(field: u64) -> Option<Self> {
+        let is_there = field & task::HAS_STAY != 0 && field != task::NONE;
+        let stay = (field & !task::HAS_STAY) >> task::STAY_SHIFT;
+        is_there.then_some(Self {
+            stops: stay as u8,
+            reason: (stay >> 8) as u8,
+        })
+    }
+
+    /// Why the goroutine waited last, for people, if that was after `before`.
+    pub(crate) fn waited(self, before: Self, version: Version) -> Option<&'static str> {
+        version
+            .waited(self.reason)
+            .filter(|_| self.reason != before.reason)
+    }
+
+    /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into so many
+    /// system calls in between, as far as was seen.
+    pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {
+        let stops = self.stops.wrapping_sub(before.stops);
+        let of_calls = if version.counts_calls() { calls } else { 0 };
+        // A suspension for the scan of its stack is not counted. It shows in the reason, unless that was the last one too.
+        stops == of_calls && self.reason == before.reason && self.reason != version.preempted()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IO_WAIT: u8 = 2;
+
+    fn stay(stops: u8, reason: u8) -> Stay {
+        let stay = u64::from(reason) << 8 | u64::from(stops);
+        Stay::of(task::HAS_STAY | stay << task::STAY_SHIFT | 7).unwrap()
+    }
+
+    #[test]
+    fn a_field_says_it_or_does_not() {
+        assert_eq!(
+            stay(3, IO_WAIT),
+            Stay {
+                stops: 3,
+                reason: IO_WAIT
+            }
+        );
+        for field in [task::UNKNOWN, task::NONE, 7] {
+            assert_eq!(Stay::of(field), None);
+        }
+    }
+
+    #[test]
+    fn a_goroutine_stays_while_it_neither_stops_nor_waits_for_something_else() {
+        let version = Version::of("go1.26").unwrap();
+        let before = stay(255, IO_WAIT);
+        let goes_on = |after: Stay| after.goes_on(before, version, 1);
+        assert!(goes_on(before));
+        assert!(!goes_on(stay(0, IO_WAIT)));
+        assert!(!goes_on(stay(255, 14)), "it stopped 256 times");
+        let scanned = stay(255, version.preempted());
+        assert!(!scanned.goes_on(scanned, version, 0));
+    }
+
+    #[test]
+    fn why_it_waited_is_told_where_it_did() {
+        let version = Version::of("go1.26").unwrap();
+        let (read, slept) = (stay(0, IO_WAIT), stay(1, 14));
+        assert_eq!(slept.waited(read, version), version.waited(14));
+        assert_eq!(
+            (slept.waited(slept, version), read.waited(slept, version)),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn before_1_26_it_counts_that_it_goes_into_a_call() {
+        let version = Version::of("go1.25").unwrap();
+        let (before, after) = (stay(255, IO_WAIT), stay(0, IO_WAIT));
+        assert!(after.goes_on(before, version, 1));
+        assert!(!after.goes_on(before, version, 0), "it parked");
+        assert!(!stay(1, IO_WAIT).goes_on(before, version, 1), "it parked, too");
+    }
+}

@@ -1,0 +1,65 @@
+//! Where each version of Go keeps what is read of its goroutines (`g`) and threads (`m`), amd64: by `scripts/go_offsets.py`, from
+//! what the toolchains themselves say.
+
+use crate::runtime::go::Version;
+
+/// Bytes from the start of the structure that each name begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offsets {
+    pub(super) g_m: i32,
+    pub(super) g_goid: i32,
+    pub(super) g_waitreason: i32,
+    pub(super) g_tracking_seq: i32,
+    pub(super) m_g0: i32,
+    pub(super) m_procid: i32,
+    pub(super) m_curg: i32,
+}
+
+/// By minor version, with the patch that was asked.
+#[rustfmt::skip]
+const BY_VERSION: [(u8, Offsets); 9] = [
+    // 1.19.13
+    (19, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 189, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    // 1.20.14
+    (20, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 189, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    // 1.21.13
+    (21, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 188, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    // 1.22.12
+    (22, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    // 1.23.12
+    (23, Offsets { g_m: 48, g_goid: 160, g_waitreason: 184, g_tracking_seq: 199, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    // 1.24.13
+    (24, Offsets { g_m: 48, g_goid: 160, g_waitreason: 184, g_tracking_seq: 199, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    // 1.25.14
+    (25, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184 }),
+    // 1.26.11
+    (26, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184 }),
+    // 1.27.4
+    (27, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184 }),
+];
+
+impl Offsets {
+    /// Those of a version.
+    pub(super) fn of(version: Version) -> Self {
+        let [.., (_, newest)] = BY_VERSION;
+        let found = BY_VERSION.iter().find(|(minor, _)| *minor == version.minor());
+        found.map_or(newest, |&(_, offsets)| offsets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_that_is_known_has_a_row_in_which_what_is_read_at_once_lies_together() {
+        for (minor, offsets) in BY_VERSION {
+            let version = Version::of(&format!("go1.{minor}")).unwrap();
+            assert_eq!((version.minor(), Offsets::of(version)), (minor, offsets));
+            assert_eq!(offsets.g_waitreason, offsets.g_goid + 24);
+            let stops = offsets.g_tracking_seq - offsets.g_goid;
+            assert!((32..40).contains(&stops), "{minor}: {stops}");
+        }
+        assert_eq!(Offsets::of(Version::NEWEST), BY_VERSION[BY_VERSION.len() - 1].1);
+    }
+}

@@ -1,0 +1,152 @@
+//! What a file says of the Go that is in it: its version, and where its threads keep their `g`.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use memchr::memmem;
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectSection as _, ReadRef};
+
+use super::super::elf;
+use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
+use crate::runtime::go::Version;
+
+/// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the flag
+/// for that is set, since Go 1.18.
+const MAGIC: &[u8] = b"\xff Go buildinf:";
+const FLAGS_AT: usize = 15;
+const VERSION_INLINE: u8 = 2;
+const VERSION_AT: usize = 32;
+
+/// What is looked through at once, bytes, and how much of a file. The runtime comes first in a program.
+const PIECE: usize = 1 << 20;
+const MOST_PIECES: u64 = 256;
+
+/// `runtime.stackcheck` after its first instructions, which load the thread's `g`, as far as the call in it: it compares the
+/// stack pointer with both ends of the stack of `g`. Written in assembler, it is the same in all versions and in no other
+/// function; also where names are gone.
+const STACKCHECK: &[u8] = b"\x48\x39\x60\x08\x77\x05\xe8";
+
+/// `mov %fs:OFFSET,%rax`, before its offset of four bytes.
+const LOAD: &[u8] = b"\x64\x48\x8b\x04\x25";
+
+/// `mov $OFFSET,%rcx`, before its offset of four bytes, and `mov %fs:(%rcx),%rax` after it.
+const MOVE: &[u8] = b"\x48\xc7\xc1";
+const LOAD_AT: &[u8] = b"\x64\x48\x8b\x01";
+
+/// Bytes of what loads it, at most.
+const MOST_LOAD: usize = 11;
+
+/// Where Go's own linker puts it.
+const USUAL: i64 = -8;
+
+/// What a file says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct GoImage {
+    version: Option<String>,
+    /// Where a thread keeps its `g`, bytes from its `fsbase`, where the code that loads it was found.
+    g: Option<i64>,
+}
+
+/// Where to seek.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct GPlace {
+    pub(super) version: Version,
+    /// Bytes from a thread's `fsbase`.
+    pub(super) g: i64,
+    /// Its code says so.
+    pub(super) by_code: bool,
+}
+
+impl GoImage {
+    /// Go, if `file`, which is this one, is a Go program, with its version as far as it is told.
+    pub(in super::super) fn of<'data, R: ReadRef<'data>>(
+        file: &File,
+        elf: &ElfFile64<'data, Endianness, R>,
+    ) -> Option<Self> {
+        let section = elf.section_by_name(".go.buildinfo")?;
+        let data = section.data().ok()?;
+        if !data.starts_with(MAGIC) {
+            return None;
+        }
+        let flags = data.get(FLAGS_AT).copied().unwrap_or(0);
+        let version = data.get(VERSION_AT..).and_then(|rest| {
+            let (&length, text) = rest.split_first()?;
+            // A length of more than one byte is no version of Go.
+            std::str::from_utf8(text.get(..usize::from(length))?).ok()
+        });
+        let version = version.filter(|_| flags & VERSION_INLINE != 0);
+        Some(Self {
+            version: version.map(str::to_owned),
+            g: g_in_code(file, elf),
+        })
+    }
+
+    /// As the runtime of a process.
+    pub(in super::super) fn found(self) -> Found {
+        let version = Version::of(self.version.as_deref().unwrap_or_default());
+        let tasks = version.map_or_else(
+            || TaskIdPlace::Nowhere("goroutines are known from Go 1.19 on".to_owned()),
+            |version| {
+                TaskIdPlace::OfGo(GPlace {
+                    version,
+                    g: self.g.unwrap_or(USUAL),
+                    by_code: self.g.is_some(),
+                })
+            },
+        );
+        Found {
+            name: RuntimeName::Go,
+            version: self.version,
+            found_by: FoundBy::BuildInfo,
+            tasks,
+        }
+    }
+}
+
+/// Where a thread keeps its `g`, as the program's own code has it.
+fn g_in_code<'data, R: ReadRef<'data>>(file: &File, elf: &ElfFile64<'data, Endianness, R>) -> Option<i64> {
+    let mut piece = vec![0; PIECE + MOST_LOAD + STACKCHECK.len()];
+    elf::code(elf)
+        .flat_map(|part| part.step_by(PIECE))
+        .take(MOST_PIECES as usize)
+        .find_map(|at| {
+            let read = file.read_at(&mut piece, at).ok()?;
+            g_in(&piece[..read])
+        })
+}
+
+fn g_in(code: &[u8]) -> Option<i64> {
+    memmem::find_iter(code, STACKCHECK).find_map(|at| loaded_from(&code[..at]))
+}
+
+/// Where `%rax` was loaded from by what this code ends with.
+fn loaded_from(code: &[u8]) -> Option<i64> {
+    let (before, last) = code.split_at_checked(code.len().checked_sub(4)?)?;
+    let (opens, offset) = if last == LOAD_AT {
+        let (before, offset) = before.split_at_checked(before.len().checked_sub(4)?)?;
+        (before.ends_with(MOVE), offset)
+    } else {
+        (before.ends_with(LOAD), last)
+    };
+    let offset = i32::from_le_bytes(offset.try_into().ok()?);
+    opens.then_some(offset.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Go's own linker and that of C write it, and with a pointer to the offset, as in shared libraries.
+    #[test]
+    fn the_place_is_in_the_code_that_loads_it() {
+        let program = |load: &[u8]| [&[0x90; 7], load, STACKCHECK, &[0, 0, 0, 0]].concat();
+        let direct = program(b"\x64\x48\x8b\x04\x25\xf8\xff\xff\xff");
+        assert_eq!(g_in(&direct), Some(-8));
+        let by_register = program(b"\x48\xc7\xc1\xa0\xff\xff\xff\x64\x48\x8b\x01");
+        assert_eq!(g_in(&by_register), Some(-0x60));
+        let by_pointer = program(b"\x48\x8b\x0d\x11\x22\x33\x00\x64\x48\x8b\x01");
+        assert_eq!(g_in(&by_pointer), None);
+        assert_eq!((g_in(STACKCHECK), g_in(&[])), (None, None));
+    }
+}
