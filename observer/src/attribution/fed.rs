@@ -2,7 +2,8 @@
 //! was free, and the one that took it up was busy with another request until then.
 //!
 //! Evidence: that thread answered the other request and then this one, no thread of the pool had nothing to do since the
-//! loop left the request, and the loop was awake for nothing but other requests meanwhile.
+//! loop left the request, and each time that the loop was awake meanwhile it read a request. What else it did in such a time
+//! is not seen.
 
 use super::moves::{Move, PoolWait, Position};
 use super::path::{Call, Charge, Path, Reason};
@@ -12,7 +13,7 @@ use crate::model::cause::Cause;
 use crate::model::id::Pid;
 use crate::threads::{Block, Owner, Slice, State};
 
-const BEFORE: &str = "suspended: nothing recorded says whether it waited for the pool by then";
+const BEFORE: &str = "suspended: nothing recorded says whether it was already waiting for the pool";
 
 const NOT_WHOSE: &str = "the thread had answered another request, and ran on for that one or for this";
 

@@ -117,8 +117,9 @@ impl Explainer {
     #[must_use]
     pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
         let step = self.path.longest_wait()?;
-        let mut span = names::span(&evidence, step.from_ns, step);
-        let function_seen_ns = functions::name(&evidence, step.from_ns, &mut span);
+        let from_ns = step.from_ns;
+        let mut span = names::span(&evidence, from_ns, step);
+        let function_seen_ns = functions::name(&evidence, from_ns, &mut span);
         let Span {
             cause,
             dur_ns,
@@ -132,7 +133,12 @@ impl Explainer {
         Some(LongestWait {
             behind_pool: thread.is_some_and(|thread| {
                 let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
-                thread.is_of_pool() || waits_for_worker && tid.is_some_and(is_fed)
+                let none_is_free = || {
+                    evidence
+                        .threads
+                        .none_is_free(thread.pid, from_ns, from_ns + dur_ns)
+                };
+                thread.is_of_pool() || waits_for_worker && tid.is_some_and(is_fed) && none_is_free()
             }),
             cause,
             dur_ns,
@@ -181,16 +187,16 @@ impl Explainer {
 /// thread to another without anything that is seen: it must have been running on all the time.
 fn is_known_by_tasks(turn: &Turn, evidence: Evidence<'_>) -> bool {
     let is_known = turn.read_task.id().is_some() && turn.sent_task.id().is_some();
-    let stayed = || match (
-        evidence.threads.go_version(turn.pid),
-        turn.read_stay,
-        turn.sent_stay,
-    ) {
-        (None, ..) => true,
-        (Some(version), Some(read), Some(sent)) => {
-            turn.read_task == turn.sent_task && sent.goes_on(read, version, turn.calls)
+    let stayed = match (turn.read_stay, turn.sent_stay) {
+        // Its tasks are no goroutines.
+        (None, None) => true,
+        (Some(read), Some(sent)) => {
+            let version = evidence.threads.go_version(turn.pid);
+            turn.read_task == turn.sent_task
+                && turn.sent_tid == Some(turn.read_tid)
+                && version.is_some_and(|version| sent.goes_on(read, version, turn.calls))
         }
         _ => false,
     };
-    is_known && stayed()
+    is_known && stayed
 }

@@ -151,11 +151,7 @@ impl Connections {
         if let Some(connection) = self.connections.get_mut(&id.conn)
             && let Some(turn) = connection.turn.as_mut().filter(|turn| turn.id == id)
         {
-            if has_room {
-                turn.touched_by(tid);
-            } else {
-                turn.touched_by_more();
-            }
+            turn.touched_by(tid, has_room);
         }
     }
 

@@ -41,7 +41,7 @@ impl Connections {
             Role::Unknown => (None, None),
             Role::Outbound => (connection.used_for, None),
             Role::Inbound if connection.is_read_ahead(event) => {
-                connection.ahead = Some(ByteAhead {
+                connection.ahead.get_or_insert(ByteAhead {
                     arrived_ns,
                     head: head.first().copied(),
                 });
@@ -115,7 +115,7 @@ impl Connection {
                 .calls
                 .saturating_add((event.header.at_ns > turn.read_ns).into());
             turn.bytes_in += u64::from(event.result.unsigned_abs());
-            turn.touched_by(Tid(event.header.tid));
+            turn.touched_by(Tid(event.header.tid), true);
             if let Some(ahead) = ahead {
                 turn.bytes_in += 1;
                 turn.add_head(ahead.head.as_slice());

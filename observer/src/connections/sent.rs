@@ -86,7 +86,7 @@ impl Connection {
         match &mut self.turn {
             Some(turn) if self.role != Role::Outbound && http1::is_interim(head, bytes) => {
                 turn.bytes_out += bytes;
-                turn.touched_by(Tid(event.header.tid));
+                turn.touched_by(Tid(event.header.tid), true);
                 true
             }
             _ => false,
@@ -108,7 +108,7 @@ impl Connection {
     fn answers(&mut self, event: &Send, head: &[u8]) -> Option<RequestId> {
         let (at_ns, tid) = (event.header.at_ns, Tid(event.header.tid));
         let turn = self.turn.as_mut()?;
-        turn.touched_by(tid);
+        turn.touched_by(tid, true);
         turn.calls = turn.calls.saturating_add(1);
         if event.result > 0 {
             turn.status = turn.status.or_else(|| http1::final_status(head));

@@ -194,11 +194,7 @@ impl Turn {
     }
 
     /// A thread worked for it for which there is no room.
-    pub(super) const fn touched_by_more(&mut self) {
-        self.has_more_tids = true;
-    }
-
-    pub(super) fn touched_by(&mut self, tid: Tid) {
+    pub(super) fn touched_by(&mut self, tid: Tid, has_room: bool) {
         if let Some(slot) = self
             .tids
             .iter_mut()
@@ -206,7 +202,7 @@ impl Turn {
         {
             *slot = Some(tid);
         } else if !self.more_tids.contains(&tid) {
-            if self.more_tids.len() < MAX_TIDS - FEW_TIDS {
+            if has_room && self.more_tids.len() < MAX_TIDS - FEW_TIDS {
                 self.more_tids.push(tid);
             } else {
                 self.has_more_tids = true;

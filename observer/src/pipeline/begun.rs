@@ -9,10 +9,10 @@ use crate::model::header::Requests;
 use crate::model::id::{ConnId, RequestId};
 use crate::threads::LastRun;
 
-/// Turns of which something is explained, at most. Of one more nothing is that was before.
+/// Turns of which something is explained, at most. Of one more, what was before is forgotten unexplained.
 const MAX_BEGUN: usize = 16_384;
 
-/// Steps that are kept of all of them together, at most: 2 MiB. Of what is more there are sums.
+/// Steps that are kept one by one, of all of them together: about 2 MiB. Beyond that a turn has sums: a step a cause and part.
 const MAX_STEPS: usize = 16_384;
 
 /// What is explained of turns that are not over, by connection.

@@ -167,6 +167,7 @@ fn own_exhausted(
     workers: &[ProcessWorkers],
     of_latency: &str,
 ) -> Option<(Trouble, String)> {
+    // Of a process that is watched.
     process_of(Some(culprit), workers)?;
     let call = culprit
         .syscall
@@ -176,7 +177,7 @@ fn own_exhausted(
         .as_deref()
         .map_or_else(String::new, |request| format!(" for {request}"));
     let text = format!(
-        "the pool that an event loop feeds was exhausted: no thread of it was free, and {of_latency} was waiting \
+        "a pool of threads was exhausted: none of them was free, and {of_latency} was waiting \
          behind{call}{by}"
     );
     (culprit.syscall.is_some() || culprit.request.is_some()).then_some((Trouble::PoolExhausted, text))

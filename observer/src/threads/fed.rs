@@ -36,6 +36,8 @@ struct Pools {
     loops: Vec<(Tid, Loop)>,
     /// Threads that answered what a loop had read.
     members: Vec<Tid>,
+    /// There were more of them than are remembered.
+    has_more: bool,
     /// So many times.
     answers: u32,
     /// Threads do now one thing and now another: there is no pool.
@@ -161,8 +163,12 @@ impl Fed {
             return;
         }
         pools.answers = pools.answers.saturating_add(1);
-        if !pools.members.contains(&tid) && pools.members.len() <= MAX_MEMBERS {
-            pools.members.push(tid);
+        if !pools.members.contains(&tid) {
+            if pools.members.len() < MAX_MEMBERS {
+                pools.members.push(tid);
+            } else {
+                pools.has_more = true;
+            }
         }
     }
 
@@ -228,9 +234,10 @@ impl Threads {
             let thread = self.get(tid);
             thread.is_some_and(|thread| is_busy(pools, thread, from_ns, to_ns))
         };
-        let has_grown = (from_ns..to_ns).contains(&pools.grown_ns);
+        let has_grown = pools.grown_ns >= from_ns;
         !has_grown
-            && (1..=MAX_MEMBERS).contains(&pools.members.len())
+            && !pools.has_more
+            && !pools.members.is_empty()
             && pools.members.iter().all(had_something_to_do)
     }
 }

@@ -72,7 +72,7 @@ pub const MAX_SLICES: usize = 65_536;
 
 const _: () = assert!(MAX_SLICES * size_of::<Packed>() <= 4 << 20);
 
-/// Intervals that are kept of slices that were forgotten, of all threads together: 1 MiB.
+/// Intervals that are kept of slices that were forgotten, of all threads together: 1 MiB, but for two of each thread.
 const MAX_THINNED: usize = 4_096;
 
 const _: () = assert!(MAX_THINNED * size_of::<Thinned>() <= 1 << 20);

@@ -26,7 +26,7 @@ impl Stay {
         })
     }
 
-    /// Why the goroutine waited last, for people, if that was after `before`.
+    /// Why the goroutine waited last, for people, if that is another reason than `before`.
     pub(crate) fn waited(self, before: Self, version: Version) -> Option<&'static str> {
         version
             .waited(self.reason)
@@ -75,7 +75,7 @@ mod tests {
         let goes_on = |after: Stay| after.goes_on(before, version, 1);
         assert!(goes_on(before));
         assert!(!goes_on(stay(0, IO_WAIT)));
-        assert!(!goes_on(stay(255, 14)), "it stopped 256 times");
+        assert!(!goes_on(stay(255, 14)), "it slept");
         let scanned = stay(255, version.preempted());
         assert!(!scanned.goes_on(scanned, version, 0));
     }
@@ -84,6 +84,7 @@ mod tests {
     fn why_it_waited_is_told_where_it_did() {
         let version = Version::of("go1.26").unwrap();
         let (read, slept) = (stay(0, IO_WAIT), stay(1, 14));
+        assert!(version.waited(14).is_some());
         assert_eq!(slept.waited(read, version), version.waited(14));
         assert_eq!(
             (slept.waited(slept, version), read.waited(slept, version)),

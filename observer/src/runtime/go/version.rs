@@ -1,17 +1,17 @@
 //! Which minor version of Go 1 a program was built with, and what differs between them beside the places of things.
 
 /// What people read of a goroutine that waited, where a program's own code made it.
-const SELECT: &str = "suspended: its goroutine waited in select";
-const RECEIVE: &str = "suspended: its goroutine waited to receive from a channel";
-const SEND: &str = "suspended: its goroutine waited to send to a channel";
-const SEMAPHORE: &str = "suspended: its goroutine waited for a semaphore of Go's runtime";
-const SLEEP: &str = "suspended: its goroutine slept";
-const CONDITION: &str = "suspended: its goroutine waited for a sync.Cond";
-const MUTEX: &str = "suspended: its goroutine waited for a sync.Mutex";
-const READ_LOCK: &str = "suspended: its goroutine waited to read-lock a sync.RWMutex";
-const WRITE_LOCK: &str = "suspended: its goroutine waited to lock a sync.RWMutex";
-const GROUP: &str = "suspended: its goroutine waited for a sync.WaitGroup";
-const ASSIST: &str = "suspended: its goroutine waited to assist the garbage collector";
+const SELECT: &str = "suspended: its goroutine last waited in select";
+const RECEIVE: &str = "suspended: its goroutine last waited to receive from a channel";
+const SEND: &str = "suspended: its goroutine last waited to send to a channel";
+const SEMAPHORE: &str = "suspended: its goroutine last waited for a semaphore of Go's runtime";
+const SLEEP: &str = "suspended: its goroutine last slept";
+const CONDITION: &str = "suspended: its goroutine last waited for a sync.Cond";
+const MUTEX: &str = "suspended: its goroutine last waited for a sync.Mutex";
+const READ_LOCK: &str = "suspended: its goroutine last waited to read-lock a sync.RWMutex";
+const WRITE_LOCK: &str = "suspended: its goroutine last waited to lock a sync.RWMutex";
+const GROUP: &str = "suspended: its goroutine last waited for a sync.WaitGroup";
+const ASSIST: &str = "suspended: its goroutine last waited to assist the garbage collector";
 
 /// A minor version, of those that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -236,7 +236,7 @@ fn a_pool_of_a_program_s_own_behind_which_requests_wait_is_exhausted() {
         (found.kind, found.text.as_str()),
         (
             Trouble::PoolExhausted,
-            "the pool that an event loop feeds was exhausted: no thread of it was free, and 60 % of the latency at the \
+            "a pool of threads was exhausted: none of them was free, and 60 % of the latency at the \
              p99 was waiting behind clock_nanosleep for GET /slow"
         )
     );

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_given_up_when_nothing_agrees_and_not_for_the_threads_of_c_beside_those_of_go() {
+    fn it_is_given_up_after_many_receives_in_which_not_all_agrees() {
         let mut hunt = hunt();
         let of_c = Sample {
             words: [0; WINDOW_WORDS],
