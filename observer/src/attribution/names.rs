@@ -26,8 +26,12 @@ pub struct FdNames {
 }
 
 impl FdNames {
-    /// Descriptor `fd` of process `pid` is `name`.
+    /// Descriptor `fd` of process `pid` is `name`, or has none any more where that is empty.
     pub fn fd(&mut self, pid: Pid, fd: i32, name: &str) {
+        if name.is_empty() {
+            self.fds.remove(&(pid, fd));
+            return;
+        }
         if self.fds.len() >= MAX_NAMES && !self.fds.contains_key(&(pid, fd)) {
             self.full.count(Table::FdNames, self.fds.len() as u64);
             self.fds.clear();
@@ -196,6 +200,8 @@ mod tests {
             names.fd(Pid(7), fd, "/var/lib/data");
         }
         assert_eq!(names.fds.len(), 1);
+        names.fd(Pid(7), MAX_NAMES as i32, "");
+        assert!(names.fds.is_empty(), "it has none any more");
         let counts: Vec<_> = names.full.counts().collect();
         assert_eq!(counts, [(Table::FdNames, MAX_NAMES as u64)]);
     }

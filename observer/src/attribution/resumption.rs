@@ -8,6 +8,7 @@ use super::waiting;
 use crate::connections::Role;
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Tid};
+use crate::runtime::go::{self, Stay};
 use crate::threads::{Block, LastRun, Owner, Slice, State};
 
 /// Hand-offs that are followed to find what woke a row of workers, at most.
@@ -113,13 +114,18 @@ impl Walk<'_, '_> {
 
     /// What its goroutine says that it waited for last, where no event does.
     fn waited_or(&self, otherwise: &'static str) -> &'static str {
-        let version = self.evidence.threads.go_version(self.turn.pid);
-        let is_one = self.turn.read_task == self.turn.sent_task;
-        let stays = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one);
-        let waited = version
-            .zip(stays)
-            .and_then(|(version, (read, sent))| sent.waited(read, version));
+        let waited = self
+            .stays()
+            .and_then(|(version, read, sent)| sent.waited(read, version));
         waited.unwrap_or(otherwise)
+    }
+
+    /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
+    fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
+        let version = self.evidence.threads.go_version(self.turn.pid)?;
+        let is_one = self.turn.read_task == self.turn.sent_task;
+        let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;
+        Some((version, read, sent))
     }
 
     /// Goes to where the request last ran, charging what lies between.
@@ -236,7 +242,13 @@ impl Walk<'_, '_> {
 
     /// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had begun
     /// before, unless the request had woken the worker just before that. It does where its timer is due before all others.
+    /// A goroutine that says that it waited for a lock or a channel had set none.
     fn could_be_for(&self, run: LastRun, idle: &Idle) -> bool {
+        let says_otherwise =
+            |(version, read, sent): (go::Version, Stay, Stay)| !sent.ends_by_timer(read, version);
+        if self.stays().is_some_and(says_otherwise) {
+            return false;
+        }
         let thread = self.evidence.threads.get(idle.tid);
         let was_woken_for = |owner| owner == Owner::WokenFor(self.turn.id);
         idle.began_after(run)

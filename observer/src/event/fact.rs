@@ -169,7 +169,7 @@ pub struct FdName {
     pub fd: i32,
     /// Zero.
     pub reserved: u32,
-    /// As `/proc/PID/fd` names it, NUL-padded.
+    /// As `/proc/PID/fd` names it, NUL-padded; empty where it has no name any more.
     pub name: [u8; TEXT_BYTES],
 }
 

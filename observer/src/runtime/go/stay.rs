@@ -33,6 +33,11 @@ impl Stay {
             .filter(|_| self.reason != before.reason)
     }
 
+    /// Whether a timer can have ended what the goroutine waited for last, if that was after `before`.
+    pub(crate) fn ends_by_timer(self, before: Self, version: Version) -> bool {
+        self.reason == before.reason || version.ends_by_timer(self.reason)
+    }
+
     /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into so many
     /// system calls in between, as far as was seen.
     pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {

@@ -63,6 +63,11 @@ impl Version {
         })
     }
 
+    /// Whether a timer can have ended what a goroutine waited for with this reason: none ends a wait for a lock or a channel.
+    pub(super) fn ends_by_timer(self, reason: u8) -> bool {
+        matches!(self.waited(reason), None | Some(SLEEP | SELECT))
+    }
+
     /// Whether a goroutine counts as a stop that it goes into a system call, too.
     pub(super) const fn counts_calls(self) -> bool {
         self.0 < 26
@@ -92,6 +97,8 @@ mod tests {
                 (Some(SLEEP), Some(MUTEX))
             );
             assert_eq!(waited(version, 2), None, "it waited for a socket");
+            let by_timer = |reason| Version::of(version).unwrap().ends_by_timer(reason);
+            assert!(by_timer(sleeps) && !by_timer(locks));
         }
         assert_eq!(waited("go1.19", 21), None, "it had none for a mutex");
     }

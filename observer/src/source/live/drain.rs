@@ -209,7 +209,7 @@ impl LiveSource {
     /// Tells whoever keeps something of each target what happened to them.
     fn tell(&mut self, changes: &[Change]) {
         for &change in changes {
-            self.facts.on_change(change);
+            self.facts.named_fds.on_change(change);
             self.serving.on_change(change);
             self.runtimes.on_change(change);
             if let Some(stacks) = &mut self.kernel_half.stacks {
@@ -249,7 +249,7 @@ impl LiveSource {
 
     /// Reports which tables of the source were full.
     fn report_full(&mut self) {
-        let full = self.facts.full.take();
+        let full = self.facts.named_fds.full.take();
         full.add(&self.unsent.full.take());
         full.add(&self.runtimes.full.take());
         if let Some(stacks) = &self.kernel_half.stacks {

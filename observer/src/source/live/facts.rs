@@ -1,38 +1,35 @@
 //! Facts from procfs that the stream carries beside the kernel's records: thread names, what descriptors are,
 //! memory, and observer's own cost.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use observer_common::limits::COMM_BYTES;
 use observer_common::{SwitchOut, flags};
 use procfs::process::Process;
 
-use super::targets::{Change, Targets, look};
+use super::named_fds::NamedFds;
+use super::targets::{Targets, look};
 use crate::event::{self, Event, text_field};
-use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
 use crate::source::Merge;
 use crate::syscall;
 
-/// Most descriptors that are named in a second. As many names of threads are remembered: beyond, all enter the stream again.
-const MAX_NAMED: usize = 16_384;
+/// Most names of threads that are remembered: beyond, all enter the stream again.
+const MAX_NAMES: usize = 16_384;
 
 /// Adds facts to the merge.
 pub(super) struct Facts {
     names: HashMap<Tid, String>,
-    named_fds: BTreeSet<(Pid, i32)>,
+    pub(super) named_fds: NamedFds,
     own_cpu_ns: u64,
-    /// Descriptors that were not named.
-    pub(super) full: Full,
 }
 
 impl Facts {
     pub(super) fn new() -> Self {
         Self {
             names: HashMap::new(),
-            named_fds: BTreeSet::new(),
+            named_fds: NamedFds::default(),
             own_cpu_ns: own_cpu_ns(),
-            full: Full::default(),
         }
     }
 
@@ -41,31 +38,11 @@ impl Facts {
         if let Event::SwitchOut(out) = event
             && let Some(fd) = waits_on(out)
         {
-            self.name_fd(out.header.at_ns, Pid(out.tgid), fd, merge);
-        }
-    }
-
-    /// Reacts to what happened to a target: its descriptors are others now.
-    pub(super) fn on_change(&mut self, change: Change) {
-        if let Change::Exec { pid } | Change::Gone { pid, .. } = change {
-            let of_process = self.named_fds.range((pid, i32::MIN)..=(pid, i32::MAX));
-            for named in of_process.copied().collect::<Vec<_>>() {
-                self.named_fds.remove(&named);
+            let (at_ns, pid) = (out.header.at_ns, Pid(out.tgid));
+            let look = || look::fd_name(pid, fd);
+            if let Some(name) = self.named_fds.blocked_on(at_ns, (pid, fd), look) {
+                merge.push(bytemuck::bytes_of(&event::FdName::new(at_ns, pid, fd, &name)));
             }
-        }
-    }
-
-    fn name_fd(&mut self, at_ns: u64, pid: Pid, fd: i32, merge: &mut Merge) {
-        if self.named_fds.contains(&(pid, fd)) {
-            return;
-        }
-        if self.named_fds.len() >= MAX_NAMED {
-            self.full.count(Table::FdNames, 1);
-            return;
-        }
-        self.named_fds.insert((pid, fd));
-        if let Some(name) = look::fd_name(pid, fd) {
-            merge.push(bytemuck::bytes_of(&event::FdName::new(at_ns, pid, fd, &name)));
         }
     }
 
@@ -78,7 +55,7 @@ impl Facts {
         ebpf_ns: Option<u64>,
         merge: &mut Merge,
     ) {
-        self.named_fds.clear();
+        self.named_fds.each_second(now_ns);
         for pid in targets.pids() {
             for tid in look::thread_ids(pid) {
                 let Some(name) = look::thread_name(pid, tid) else {
@@ -96,7 +73,7 @@ impl Facts {
                 merge.push(bytemuck::bytes_of(&memory));
             }
         }
-        if self.names.len() > MAX_NAMED {
+        if self.names.len() > MAX_NAMES {
             self.names.clear();
         }
         let cpu_ns = own_cpu_ns();
