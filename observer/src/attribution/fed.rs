@@ -112,6 +112,10 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
                 let reason = Reason::RanFor(job, slice.task);
                 path.charge(from_ns, Charge::on(tid, Some(cpu), Cause::WorkerBusy, reason));
             }
+            // It can be the request's own, where what came after it was not another's answer after all.
+            State::Blocked(_) if slice.from_ns > since_ns => {
+                path.charge(from_ns, Charge::unexplained(Some(tid), NOT_WHOSE));
+            }
             State::Blocked(block) => {
                 let call = Call {
                     pid,

@@ -111,6 +111,7 @@ pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=94, 99
 
 // Requests that wait behind others (`queues`). Others have the CPU as well.
 pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
+pub(crate) const OF_ANOTHER_IN_A_FED_POOL: Measured = Measured::new("told as another's", PERCENT, 0..=1, 5);
 pub(crate) const BEHIND_A_FED_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
 /// A timer that interrupts a thread in a call for a futex looks as if that thread had ended the wait.
 pub(crate) const HELD_IN_A_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=1, 10);

@@ -32,8 +32,12 @@ const MANY_RECORDS: u64 = 1000;
 
 /// A record is in its ring at most this long after its time stamp; what is older than a drain by this much
 /// can be released. Programs run for less than a microsecond; the rest is for a virtual CPU that the hypervisor takes
-/// away meanwhile.
-const SLACK_NS: u64 = 20_000_000;
+/// away meanwhile. One that emulates CPUs in turn (QEMU, with one thread) leaves each waiting for up to 100 ms. A saturated
+/// CPU writes 1.5 MiB in that time.
+const SLACK_NS: u64 = 150_000_000;
+
+/// A record that was lost was counted at most this long after its time stamp.
+const LOST_SLACK_NS: u64 = 20_000_000;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -271,7 +275,7 @@ impl LiveSource {
                     if reason == LostReason::RingFull {
                         self.targets.doubt();
                     }
-                    let from_ns = self.drained_ns.saturating_sub(SLACK_NS);
+                    let from_ns = self.drained_ns.saturating_sub(LOST_SLACK_NS);
                     let lost = event::Lost::new(
                         from_ns,
                         count,
