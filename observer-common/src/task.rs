@@ -8,7 +8,7 @@ pub const UNKNOWN: u64 = 0;
 /// The thread was in no task.
 pub const NONE: u64 = u64::MAX;
 
-/// Set where the id has beside it what tells whether the task has left its thread in between: its [`STAY`].
+/// Set where the id has beside it what tells whether the task has left its thread in between: see [`STAY_SHIFT`].
 pub const HAS_STAY: u64 = 1 << 63;
 
 /// Bits of a field with [`HAS_STAY`] that are the id.
