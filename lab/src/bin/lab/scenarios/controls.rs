@@ -37,9 +37,10 @@ fn large() -> Scenario {
     Scenario {
         name: "large",
         about: "Large responses to a client that reads them as they come. The socket's buffer may be full for \
-                a while, and another response in the making: `send_blocked` and `worker_busy` are true then.",
+                a while, hold the end of the response when the server is done, and another response may be in the \
+                making: `send_blocked`, `held_back` and `worker_busy` are true then.",
         known: None,
-        expected: Expected::Nothing(&["on_cpu", "run_queue", "worker_busy", "send_blocked"]),
+        expected: Expected::Nothing(&["on_cpu", "run_queue", "worker_busy", "send_blocked", "held_back"]),
         cases: vec![short(case(
             "4MiB",
             Server::workers(1),
