@@ -83,8 +83,10 @@ impl<'a> Stretches<'a> {
                 let behind = self.behind(others, *workers, served, sent);
                 let waits = served.stretches().filter(|stretch| kinds.contains(&stretch.kind));
                 for wait in waits {
-                    own.tasks
-                        .extend(blamed(&self.others(others, served, wait.from_ns, wait.to_ns)));
+                    let others = self.others(others, served, wait.from_ns, wait.to_ns);
+                    // While those had no CPU, it waited for one.
+                    own.length.least_ns = own.length.least_ns.saturating_sub(slack_ns(&others));
+                    own.tasks.extend(blamed(&others));
                 }
                 own.tasks.extend(behind.tasks);
                 own.length.least_ns += behind.length.least_ns;
@@ -114,13 +116,9 @@ impl<'a> Stretches<'a> {
         let stretches: Vec<_> = others.iter().map(|(_, stretch)| *stretch).collect();
         // One worker is enough where it is the one that looks for what is ready, or has the task in its slot.
         let most_ns = at_once(&stretches, 1, sent.times.send_ns, served.start_ns);
-        let slack_ns: u64 = stretches
-            .iter()
-            .map(|stretch| (stretch.to_ns.saturating_sub(stretch.from_ns)).saturating_sub(stretch.least_ns))
-            .sum();
         // The first byte arrived between the two: sooner is more, later is less.
-        let least_ns =
-            at_once(&stretches, workers, sent.times.sent_ns, served.start_ns).saturating_sub(slack_ns);
+        let least_ns = at_once(&stretches, workers, sent.times.sent_ns, served.start_ns)
+            .saturating_sub(slack_ns(&others));
         Truth {
             length: Range {
                 least_ns,
@@ -168,6 +166,19 @@ impl Truth {
 fn blamed(stretches: &[(&Served, &Stretch)]) -> BTreeSet<u64> {
     let tasks = stretches.iter().flat_map(|(by, stretch)| [by.task, stretch.task]);
     tasks.flatten().collect()
+}
+
+/// How long stretches were going on in which what they are was not done, at most.
+fn slack_ns(stretches: &[(&Served, &Stretch)]) -> u64 {
+    stretches
+        .iter()
+        .map(|(_, stretch)| {
+            stretch
+                .to_ns
+                .saturating_sub(stretch.from_ns)
+                .saturating_sub(stretch.least_ns)
+        })
+        .sum()
 }
 
 fn own(kinds: &[Kind], served: &Served) -> Truth {
@@ -318,6 +329,17 @@ mod tests {
         let part = Injected::OwnAndBehind(&[Kind::TaskQueue], &[Kind::Cpu], 1);
         let truth = Stretches::of(&all).part(&part, &all[1], &sent(2, 40, 40));
         assert_eq!((truth.length, truth.tasks), (range(50, 50), BTreeSet::from([0])));
+    }
+
+    #[test]
+    fn while_those_that_ran_meanwhile_had_no_cpu_it_did_not_wait_for_them() {
+        let all = [
+            made_up(0, 0, vec![stretch(Kind::Cpu, 100, 200, 70)]),
+            made_up(2, 50, vec![stretch(Kind::TaskQueue, 150, 200, 50)]),
+        ];
+        let part = Injected::OwnAndBehind(&[Kind::TaskQueue], &[Kind::Cpu], 1);
+        let truth = Stretches::of(&all).part(&part, &all[1], &sent(2, 40, 40));
+        assert_eq!(truth.length, range(20, 50));
     }
 
     #[test]

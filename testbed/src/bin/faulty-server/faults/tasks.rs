@@ -1,6 +1,7 @@
 //! Requests that are made of several tasks, and what one task does to another.
 
 use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
 use testbed::clock;
@@ -104,12 +105,24 @@ pub(super) async fn wake_first(visit: &mut Visit, time: &Time) -> Result<&'stati
     let duration = time.duration();
     let (wake, woken) = oneshot::channel();
     polled::spawn(async move {
+        let queued = (thread::current().id(), blocked::run_queue_ns());
         // Who asked may have gone.
-        let _ = wake.send((clock::now_ns(), truth::current_task()));
+        let _ = wake.send((clock::now_ns(), truth::current_task(), queued));
         burned(duration);
     });
-    let (woken_ns, task) = woken.await.map_err(unavailable)?;
-    visit.injected(Stretch::until_now(Kind::TaskQueue, woken_ns, u64::MAX).by(task));
+    let (woken_ns, task, (thread, queued_ns)) = woken.await.map_err(unavailable)?;
+    let waited = Stretch::until_now(Kind::TaskQueue, woken_ns, u64::MAX).by(task);
+    // While the worker that it waited for was in the run queue, it waited for a CPU and not for that task.
+    let same = thread::current().id() == thread;
+    let queued_ns = if same {
+        blocked::run_queue_ns().saturating_sub(queued_ns)
+    } else {
+        0
+    };
+    visit.injected(Stretch {
+        least_ns: waited.least_ns.saturating_sub(queued_ns),
+        ..waited
+    });
     Ok("woken\n")
 }
 
