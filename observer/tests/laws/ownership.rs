@@ -82,6 +82,11 @@ impl Reading {
             }) => {
                 self.operated_ns.remove(conn);
             }
+            // Any thread may have turned to another connection unseen.
+            Event::Lost(_) => {
+                self.read.clear();
+                self.seen.clear();
+            }
             _ => {}
         }
     }
