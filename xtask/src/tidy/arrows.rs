@@ -1,7 +1,8 @@
 //! The rule of the arrows: no stage of `observer` knows a later one.
 //!
 //! A stage is a file or folder right below `observer/src`. What a file names with `crate::` outside its tests is an arrow
-//! from its stage to another, and all arrows lead down the list. So there is no circle either.
+//! from its stage to another, and all arrows lead down the list. So there is no circle either. `super::` stays in its
+//! stage.
 
 use std::path::Path;
 
@@ -50,7 +51,38 @@ pub(super) fn lead_down(path: &Path, text: &str) -> Vec<Finding> {
             }
         }
     }
+    let depth = depth_of(path);
+    for (at, supers) in upward(code) {
+        if supers >= depth {
+            findings.push(Finding {
+                line: code[..at].lines().count().max(1),
+                message: format!("`super::` leaves `{own}`: name the other stage with `crate::`"),
+            });
+        }
+    }
     findings
+}
+
+/// How many modules stand between a file of the library and its root, itself among them.
+fn depth_of(path: &Path) -> usize {
+    let names = path
+        .strip_prefix("observer/src")
+        .into_iter()
+        .flat_map(Path::components);
+    names.filter(|name| name.as_os_str() != "mod.rs").count()
+}
+
+/// Where a path goes up, and how many modules.
+fn upward(code: &str) -> Vec<(usize, usize)> {
+    const UP: &str = "super::";
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (at, _) in code.match_indices(UP) {
+        match found.last_mut() {
+            Some((first, supers)) if *first + *supers * UP.len() == at => *supers += 1,
+            _ => found.push((at, 1)),
+        }
+    }
+    found
 }
 
 /// The stage that a file of the library belongs to.
@@ -119,6 +151,14 @@ mod tests {
     fn a_path_in_the_middle_of_code_is_an_arrow_and_one_in_a_test_or_comment_is_none() {
         let text = "// crate::output\nfn f() { crate::output::f() }\n#[cfg(test)]\nuse crate::pipeline;\n";
         assert_eq!(lines("observer/src/event.rs", text), [2]);
+    }
+
+    #[test]
+    fn what_is_above_a_stage_is_named_from_the_root() {
+        let text = "use super::facts::Facts;\nuse super::super::output::Sink;\n";
+        assert_eq!(lines("observer/src/threads/mod.rs", text), [1, 2]);
+        assert_eq!(lines("observer/src/threads/judgement.rs", text), [2]);
+        assert!(lines("observer/src/threads/judgement/observed.rs", text).is_empty());
     }
 
     #[test]
