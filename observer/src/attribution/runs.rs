@@ -12,11 +12,11 @@ use crate::threads::{LastRun, Slice};
 
 /// What was found on the threads of one request: for certain, and what they were woken for, too.
 #[derive(Debug, Default)]
-pub(super) struct Runs([RefCell<Found>; 2]);
+pub(super) struct Runs([RefCell<LastRuns>; 2]);
 
 /// The last run of each thread before some time.
 #[derive(Debug, Default)]
-struct Found {
+struct LastRuns {
     /// When it was asked last, ns; 0 before that.
     asked_ns: u64,
     /// The last to end comes last.
@@ -37,10 +37,10 @@ struct Run {
 impl Runs {
     /// Starts anew.
     pub(super) fn begin(&self) {
-        for found in &self.0 {
-            let mut found = found.borrow_mut();
-            found.asked_ns = 0;
-            found.runs.clear();
+        for runs in &self.0 {
+            let mut runs = runs.borrow_mut();
+            runs.asked_ns = 0;
+            runs.runs.clear();
         }
     }
 
@@ -65,8 +65,8 @@ impl Runs {
                 place,
             })
         };
-        let mut found = self.0[usize::from(sure)].borrow_mut();
-        let run = found.last(at_ns, since_ns, turn.tids().count(), scan)?;
+        let mut runs = self.0[usize::from(sure)].borrow_mut();
+        let run = runs.last(at_ns, since_ns, turn.tids().count(), scan)?;
         Some(LastRun {
             end_ns: run.to_ns.min(at_ns),
             tid: turn.tid(run.place)?,
@@ -75,7 +75,7 @@ impl Runs {
     }
 }
 
-impl Found {
+impl LastRuns {
     /// The last run before `at_ns` on so many threads; where several ran then, of the last of them. `scan` finds that of one
     /// of them, after some time.
     fn last(
@@ -142,11 +142,11 @@ mod tests {
     #[test]
     fn in_whatever_order_it_is_asked_the_answer_is_the_same() {
         for step in [3, 7, 31, 211, 399] {
-            let mut found = Found::default();
+            let mut runs = LastRuns::default();
             for asked in 0..1000 {
                 let at_ns = 40 + (asked * step * 13) % 400;
                 let scan = |place, since_ns| last_ran(place, at_ns, since_ns);
-                let last = found.last(at_ns, SINCE_NS, 9, scan);
+                let last = runs.last(at_ns, SINCE_NS, 9, scan);
                 let all = (0..9).filter_map(|place| last_ran(place, at_ns, SINCE_NS));
                 let expected = all.max_by_key(|run| run.to_ns.min(at_ns));
                 assert_eq!(last, expected, "{at_ns}");

@@ -33,8 +33,8 @@ pub(super) struct Named {
     pub(super) by_requests: u64,
 }
 
-/// A stretch in which a line says that a thread was in a task.
-struct Stretch {
+/// Time in which a line says that a thread was in a task.
+struct InTask {
     tid: u64,
     task: u64,
     from_ns: u64,
@@ -47,8 +47,8 @@ impl Named {
         let offset_ns = lines
             .first()
             .map_or(0, |header| number(&header["unix_offset_ns"]));
-        let requests: Vec<Vec<Stretch>> = of_type(lines, "request")
-            .map(|line| stretches(line, offset_ns))
+        let requests: Vec<Vec<InTask>> = of_type(lines, "request")
+            .map(|line| times_in_tasks(line, offset_ns))
             .collect();
         // What comes after the last whole second is in the totals of the run alone.
         let totals: Vec<&Value> = ["window", "end"]
@@ -60,7 +60,7 @@ impl Named {
             ..Self::default()
         };
         for poll in polls.iter().filter(|poll| is_long(poll)) {
-            let by_requests = requests.iter().any(|stretches| covers_half(stretches, poll));
+            let by_requests = requests.iter().any(|times| covers_half(times, poll));
             let by_totals = totals.iter().any(|totals| names(totals, poll, offset_ns));
             found.long += 1;
             found.named += u64::from(by_requests || by_totals);
@@ -75,7 +75,7 @@ fn of_type<'a>(lines: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a Va
 }
 
 /// What a request's timeline says of tasks: its own, and those that it waited behind.
-fn stretches(line: &Value, offset_ns: u64) -> Vec<Stretch> {
+fn times_in_tasks(line: &Value, offset_ns: u64) -> Vec<InTask> {
     let arrival_ns = number(&line["start_unix_ns"]).saturating_sub(offset_ns);
     let spans = line["timeline"].as_array().into_iter().flatten();
     spans
@@ -92,7 +92,7 @@ fn stretches(line: &Value, offset_ns: u64) -> Vec<Stretch> {
                 return None;
             };
             let from_ns = arrival_ns + number(&span["at_ns"]);
-            Some(Stretch {
+            Some(InTask {
                 tid: tid.as_u64()?,
                 task,
                 from_ns,
@@ -102,13 +102,13 @@ fn stretches(line: &Value, offset_ns: u64) -> Vec<Stretch> {
         .collect()
 }
 
-fn covers_half(stretches: &[Stretch], poll: &Polled) -> bool {
-    let named = stretches
+fn covers_half(times: &[InTask], poll: &Polled) -> bool {
+    let named = times
         .iter()
-        .filter(|stretch| stretch.tid == u64::from(poll.tid) && Some(stretch.task) == poll.task);
+        .filter(|time| time.tid == u64::from(poll.tid) && Some(time.task) == poll.task);
     let covered_ns: u64 = named
-        .map(|stretch| {
-            let (from_ns, to_ns) = (stretch.from_ns.max(poll.start_ns), stretch.to_ns.min(poll.end_ns));
+        .map(|time| {
+            let (from_ns, to_ns) = (time.from_ns.max(poll.start_ns), time.to_ns.min(poll.end_ns));
             to_ns.saturating_sub(from_ns)
         })
         .sum();

@@ -18,8 +18,8 @@ use rustc_hash::FxHashMap;
 
 use super::cell::Cell;
 use super::debug::{self, Debug, FoundFunctions};
+use super::layers::{self, Layer};
 use super::naming;
-use super::parts::{self, Part};
 use super::symbols::Symbols;
 use super::telling::NamedFunction;
 use crate::model::full::{Full, Table};
@@ -147,12 +147,12 @@ impl Image {
             return known.clone();
         }
         let name: Arc<str> = naming::readable(symbol).into();
-        let part = if self.standard.is_some() {
-            Part::Standard
+        let layer = if self.standard.is_some() {
+            Layer::Standard
         } else {
-            parts::part(&name)
+            layers::layer(&name)
         };
-        let function = NamedFunction { name, part };
+        let function = NamedFunction { name, layer };
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }

@@ -1,6 +1,6 @@
 //! Which function of a stack says what the thread does.
 
-use super::parts::{Part, origin};
+use super::layers::{Layer, origin};
 
 /// A function of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) struct NamedFunction<Name> {
     /// Its readable name.
     pub(super) name: Name,
     /// Whose code it is.
-    pub(super) part: Part,
+    pub(super) layer: Layer,
 }
 
 /// The function that says what a thread does, of a stack from the innermost function out; `None` stands for a function
@@ -21,11 +21,11 @@ pub(super) struct NamedFunction<Name> {
 /// Nothing, where a function without a name comes first: it may be the one that was looked for.
 pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a NamedFunction<Name>>]) -> Option<&'a Name> {
     let named = stack.iter().copied().map_while(|function| function);
-    let Some(inner) = named.clone().find(|function| function.part == Part::Program) else {
+    let Some(inner) = named.clone().find(|function| function.layer == Layer::Program) else {
         if named.clone().count() < stack.len() {
             return None;
         }
-        let framework = named.clone().find(|function| function.part == Part::Framework);
+        let framework = named.clone().find(|function| function.layer == Layer::Framework);
         return framework.or(named.clone().next()).map(|function| &function.name);
     };
     let of_program = || {
@@ -34,7 +34,7 @@ pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a NamedFunction<Na
             .rev()
             .copied()
             .flatten()
-            .filter(|function| function.part == Part::Program)
+            .filter(|function| function.layer == Layer::Program)
     };
     let from = origin(inner.name.as_ref());
     let is_own = of_program()
@@ -47,7 +47,7 @@ pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a NamedFunction<Na
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::live::stacks::parts::part;
+    use crate::source::live::stacks::layers::layer;
 
     fn tells(stack: &[&'static str]) -> Option<&'static str> {
         let functions: Vec<_> = stack
@@ -55,7 +55,7 @@ mod tests {
             .map(|&name| {
                 (name != "?").then(|| NamedFunction {
                     name,
-                    part: part(name),
+                    layer: layer(name),
                 })
             })
             .collect();

@@ -4,7 +4,7 @@ use crate::runtime::tokio::names as tokio;
 
 /// Whose code a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Layer {
     /// The language's own libraries and what they stand on: says how something is done, not what.
     Standard,
     /// The runtime or framework that calls the program's code.
@@ -102,19 +102,19 @@ const STANDARD_SYMBOLS: &[&str] = &[
 ];
 
 /// Whose code a function of this readable name is.
-pub(super) fn part(name: &str) -> Part {
+pub(super) fn layer(name: &str) -> Layer {
     if name.contains("::") {
         let own = origin(name);
         return if STANDARD_CRATES.contains(&own) || is_primitive(own) {
-            Part::Standard
+            Layer::Standard
         } else if tokio::CRATES
             .iter()
             .chain(FRAMEWORK_CRATES)
             .any(|known| is_crate(own, known))
         {
-            Part::Framework
+            Layer::Framework
         } else {
-            Part::Program
+            Layer::Program
         };
     }
     if name.contains('.') {
@@ -124,15 +124,15 @@ pub(super) fn part(name: &str) -> Part {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         return if STANDARD_PACKAGES.iter().any(|known| below(&known)) {
-            Part::Standard
+            Layer::Standard
         } else if FRAMEWORK_PACKAGES.iter().any(|known| below(&known)) {
-            Part::Framework
+            Layer::Framework
         } else {
-            Part::Program
+            Layer::Program
         };
     }
     let standard = name == "main" || STANDARD_SYMBOLS.iter().any(|known| name.starts_with(known));
-    if standard { Part::Standard } else { Part::Program }
+    if standard { Layer::Standard } else { Layer::Program }
 }
 
 /// Whether a method is one of a type of the language, of which slices and arrays have no name.
@@ -162,24 +162,24 @@ mod tests {
     #[test]
     fn whose_code_it_is_is_told_by_its_origin() {
         for (name, expected) in [
-            ("core::fmt::write", Part::Standard),
-            ("hashbrown::raw::RawTable::reserve", Part::Standard),
-            ("i32::checked_add_unsigned", Part::Standard),
-            ("[u8]::contains", Part::Standard),
-            ("__memmove_avx_unaligned", Part::Standard),
-            ("runtime.mallocgc", Part::Standard),
-            ("runtime/debug.FreeOSMemory", Part::Standard),
-            ("tokio::runtime::task::raw::poll", Part::Framework),
-            ("actix_http::h1::dispatcher::poll", Part::Framework),
-            ("net/http.(*conn).serve", Part::Framework),
-            ("github.com/gin-gonic/gin.(*Context).Next", Part::Framework),
-            ("networking::send", Part::Program),
-            ("serde_json::ser::to_vec", Part::Program),
-            ("encoding/json.Marshal", Part::Program),
-            ("main.report", Part::Program),
-            ("ngx_http_process_request", Part::Program),
+            ("core::fmt::write", Layer::Standard),
+            ("hashbrown::raw::RawTable::reserve", Layer::Standard),
+            ("i32::checked_add_unsigned", Layer::Standard),
+            ("[u8]::contains", Layer::Standard),
+            ("__memmove_avx_unaligned", Layer::Standard),
+            ("runtime.mallocgc", Layer::Standard),
+            ("runtime/debug.FreeOSMemory", Layer::Standard),
+            ("tokio::runtime::task::raw::poll", Layer::Framework),
+            ("actix_http::h1::dispatcher::poll", Layer::Framework),
+            ("net/http.(*conn).serve", Layer::Framework),
+            ("github.com/gin-gonic/gin.(*Context).Next", Layer::Framework),
+            ("networking::send", Layer::Program),
+            ("serde_json::ser::to_vec", Layer::Program),
+            ("encoding/json.Marshal", Layer::Program),
+            ("main.report", Layer::Program),
+            ("ngx_http_process_request", Layer::Program),
         ] {
-            assert_eq!(part(name), expected, "{name}");
+            assert_eq!(layer(name), expected, "{name}");
         }
     }
 }
