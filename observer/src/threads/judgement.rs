@@ -107,6 +107,8 @@ impl Belief {
         let owner = match (served, task.id()) {
             (Owner::Request(_), None) if self.task.id().is_some() => Owner::Nobody,
             (Owner::Nobody | Owner::WokenFor(_), Some(_)) if self.ids_begin_to_be_read() => self.owner,
+            // It came back to a task whose request was answered: for the next one, which it has not read yet.
+            (owner, _) if facts.has_answered() && owner != self.owner => Owner::Nobody,
             (owner, _) => owner,
         };
         let turned = self.task.differs_from(task);
@@ -384,6 +386,8 @@ impl Belief {
     }
 }
 
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]

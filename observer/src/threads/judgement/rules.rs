@@ -1,111 +1,12 @@
 //! Each rule of the judgement is a row; those of socket operations stand in [`super::tests`].
 
-use super::super::tasks::Work;
+use super::rows::*;
 use super::*;
-use crate::model::id::ConnId;
 
 use Observation::{
     BegunFor, Calls, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask,
 };
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
-
-pub(super) const A: RequestId = RequestId {
-    conn: ConnId(1),
-    nth: 1,
-};
-pub(super) const B: RequestId = RequestId {
-    conn: ConnId(2),
-    nth: 1,
-};
-pub(super) const OWN: Task = Task::new(11);
-pub(super) const OTHER: Task = Task::new(12);
-
-/// The thread runs since 1 ms, and was seen in its task at 2 ms.
-pub(super) const MOMENT: Moment = Moment {
-    at_ns: 3_000_000,
-    running_since_ns: Some(1_000_000),
-};
-const CONFIRMED_NS: u64 = 2_000_000;
-
-/// Of a thread that works for this owner, in this task.
-pub(super) fn believed(owner: Owner, task: Task) -> Belief {
-    Belief {
-        owner,
-        answered: false,
-        task,
-        confirmed_ns: 0,
-    }
-}
-
-/// The same, after it answered.
-pub(super) fn answered(owner: Owner, task: Task) -> Belief {
-    Belief {
-        answered: true,
-        ..believed(owner, task)
-    }
-}
-
-/// The same, with what is more.
-fn confirmed(belief: Belief) -> Belief {
-    Belief {
-        confirmed_ns: CONFIRMED_NS,
-        ..belief
-    }
-}
-
-fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
-    TaskFacts {
-        work: Some(Work {
-            request,
-            by_identity,
-            answered: false,
-        }),
-        is_newest: false,
-    }
-}
-
-fn unknown(is_newest: bool) -> TaskFacts {
-    TaskFacts {
-        work: None,
-        is_newest,
-    }
-}
-
-pub(super) fn until_now(owner: Owner, task: Task) -> Before {
-    Before {
-        owner,
-        task,
-        splits_ns: None,
-        claims: None,
-        mixes_calls: false,
-    }
-}
-
-/// And since it was idle, in this task.
-pub(super) fn since_idle(owner: Owner, task: Task) -> Before {
-    Before {
-        claims: Some(task),
-        ..until_now(owner, task)
-    }
-}
-
-/// And before it was seen in its task last, what was believed then.
-fn since_seen(before: Before) -> Before {
-    Before {
-        splits_ns: Some(CONFIRMED_NS),
-        ..before
-    }
-}
-
-/// A rule: what is believed, what is observed, and the verdict: whose the time was, and what is believed then.
-type Row<'a> = (&'a str, Belief, Observation<'a>, Option<Before>, Belief);
-
-pub(super) fn holds(rows: &[Row<'_>]) {
-    for &(rule, belief, observed, before, after) in rows {
-        let verdict = belief.judge(MOMENT, observed);
-        assert_eq!((verdict.before, verdict.after), (before, after), "{rule}");
-    }
-}
 
 #[test]
 fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
@@ -116,6 +17,20 @@ fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
             believed(Nobody, Task::NONE),
             InTask(OWN, own),
             Some(since_idle(Request(A), OWN)),
+            believed(Request(A), OWN),
+        ),
+        (
+            "of a task that answered it may be for another request",
+            believed(Nobody, Task::NONE),
+            InTask(OWN, answered_last(A)),
+            Some(since_idle(Nobody, OWN)),
+            believed(Nobody, OWN),
+        ),
+        (
+            "unless it never left that task",
+            answered(Request(A), OWN),
+            InTask(OWN, answered_last(A)),
+            Some(until_now(Request(A), OWN)),
             believed(Request(A), OWN),
         ),
         (
@@ -205,13 +120,6 @@ fn outside_of_tasks_nothing_is_done_for_a_request() {
 
 #[test]
 fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
-    let done = TaskFacts {
-        work: works_for(A, true).work.map(|work| Work {
-            answered: true,
-            ..work
-        }),
-        is_newest: false,
-    };
     holds(&[
         (
             "what it did before stays as it was",
@@ -237,7 +145,7 @@ fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
         (
             "a task that answered may begin with another request",
             believed(Nobody, Task::NONE),
-            TurnsToTask(OWN, done),
+            TurnsToTask(OWN, answered_last(A)),
             Some(until_now(Nobody, Task::NONE)),
             believed(Nobody, OWN),
         ),

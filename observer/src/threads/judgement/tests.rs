@@ -5,7 +5,7 @@ use observer_common::{Header, SwitchIn, SwitchOut, Waking, flags, task};
 
 use super::super::Threads;
 use super::super::state::{Block, State};
-use super::rules::{A, B, MOMENT, OTHER, OWN, answered, believed, holds, since_idle, until_now};
+use super::rows::{A, B, MOMENT, OTHER, OWN, answered, believed, holds, since_idle, until_now};
 use super::*;
 use crate::model::id::{ConnId, Pid, Tid};
 use crate::syscall::Wait;

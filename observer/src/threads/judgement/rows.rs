@@ -1,0 +1,113 @@
+//! What the rules of the judgement are written with.
+
+use super::super::tasks::{TaskFacts, Work};
+use super::{Before, Belief, Moment, Observation, Owner};
+use crate::model::id::{ConnId, RequestId, Task};
+
+pub(super) const A: RequestId = RequestId {
+    conn: ConnId(1),
+    nth: 1,
+};
+pub(super) const B: RequestId = RequestId {
+    conn: ConnId(2),
+    nth: 1,
+};
+pub(super) const OWN: Task = Task::new(11);
+pub(super) const OTHER: Task = Task::new(12);
+
+/// The thread runs since 1 ms, and was seen in its task at 2 ms.
+pub(super) const MOMENT: Moment = Moment {
+    at_ns: 3_000_000,
+    running_since_ns: Some(1_000_000),
+};
+pub(super) const CONFIRMED_NS: u64 = 2_000_000;
+
+/// Of a thread that works for this owner, in this task.
+pub(super) fn believed(owner: Owner, task: Task) -> Belief {
+    Belief {
+        owner,
+        answered: false,
+        task,
+        confirmed_ns: 0,
+    }
+}
+
+/// The same, after it answered.
+pub(super) fn answered(owner: Owner, task: Task) -> Belief {
+    Belief {
+        answered: true,
+        ..believed(owner, task)
+    }
+}
+
+/// The same, with what is more.
+pub(super) fn confirmed(belief: Belief) -> Belief {
+    Belief {
+        confirmed_ns: CONFIRMED_NS,
+        ..belief
+    }
+}
+
+pub(super) fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
+    TaskFacts {
+        work: Some(Work {
+            request,
+            by_identity,
+            answered: false,
+        }),
+        is_newest: false,
+    }
+}
+
+pub(super) fn answered_last(request: RequestId) -> TaskFacts {
+    TaskFacts {
+        work: works_for(request, true).work.map(|work| Work {
+            answered: true,
+            ..work
+        }),
+        is_newest: false,
+    }
+}
+
+pub(super) fn unknown(is_newest: bool) -> TaskFacts {
+    TaskFacts {
+        work: None,
+        is_newest,
+    }
+}
+
+pub(super) fn until_now(owner: Owner, task: Task) -> Before {
+    Before {
+        owner,
+        task,
+        splits_ns: None,
+        claims: None,
+        mixes_calls: false,
+    }
+}
+
+/// And since it was idle, in this task.
+pub(super) fn since_idle(owner: Owner, task: Task) -> Before {
+    Before {
+        claims: Some(task),
+        ..until_now(owner, task)
+    }
+}
+
+/// And before it was seen in its task last, what was believed then.
+pub(super) fn since_seen(before: Before) -> Before {
+    Before {
+        splits_ns: Some(CONFIRMED_NS),
+        ..before
+    }
+}
+
+/// A rule: what is believed, what is observed, and the verdict: whose the time was, and what is believed then.
+type Row<'a> = (&'a str, Belief, Observation<'a>, Option<Before>, Belief);
+
+pub(super) fn holds(rows: &[Row<'_>]) {
+    for &(rule, belief, observed, before, after) in rows {
+        let verdict = belief.judge(MOMENT, observed);
+        assert_eq!((verdict.before, verdict.after), (before, after), "{rule}");
+    }
+}
