@@ -22,7 +22,7 @@ use self::settled::Settled;
 use crate::attribution::{Explainer, FdNames};
 use crate::connections::Connections;
 use crate::event::Event;
-use crate::losses::Losses;
+use crate::losses::{Losses, reason};
 use crate::model::header::{Header, Requests};
 use crate::model::hint::Hint;
 use crate::model::id::Pid;
@@ -177,6 +177,14 @@ impl Pipeline {
         end.under_way = under_way;
         end.hints = hints;
         end.hints.extend(self.serving.unheard());
+        let no_room = end
+            .totals
+            .lost
+            .iter()
+            .find(|(name, _)| *name == reason::RING_FULL);
+        let no_room = no_room.map_or(0, |&(_, records)| records);
+        let incomplete = end.totals.figures.incomplete;
+        end.hints.extend(self.serving.records_lost(no_room, incomplete));
         end.hints.extend(self.serving.full_tables(&end.totals.full));
         self.new_hints.extend(self.serving.tell(&end.hints));
         each(sinks, |sink| {

@@ -38,13 +38,15 @@ pub enum HintKind {
     Unseen,
     /// On a port that was to be watched nobody listened who could be.
     NobodyListened,
+    /// Records were lost, because observer was too slow for them.
+    RecordsLost,
     /// Tables of observer were full.
     FullTables,
 }
 
 impl HintKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Successor,
         Self::Children,
         Self::UnixSocket,
@@ -54,6 +56,7 @@ impl HintKind {
         Self::NotListening,
         Self::Unseen,
         Self::NobodyListened,
+        Self::RecordsLost,
         Self::FullTables,
     ];
 
@@ -70,6 +73,7 @@ impl HintKind {
             Self::NotListening => "not_listening",
             Self::Unseen => "unseen",
             Self::NobodyListened => "nobody_listened",
+            Self::RecordsLost => "records_lost",
             Self::FullTables => "full_tables",
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytemuck::{Zeroable as _, bytes_of};
-use observer_common::{Header as RecordHeader, Kind, Process, ProcessChange, Receive, Send, flags};
+use observer_common::{
+    Header as RecordHeader, Kind, LostReason, Process, ProcessChange, Receive, Send, flags,
+};
 
 use super::*;
-use crate::event::{Full, Tick};
+use crate::event::{Full, Lost, Tick};
 use crate::model::full::Table;
 use crate::model::header::{Options, TargetInfo};
 use crate::model::hint::HintKind;
@@ -199,8 +201,7 @@ fn what_a_forked_child_answers_is_of_its_parents_target() {
     );
 }
 
-#[test]
-fn a_table_that_was_full_is_told_in_its_window_and_at_the_end_with_a_hint() {
+fn of_a_server() -> Pipeline {
     let mut header = header();
     header.targets.push(TargetInfo {
         pid: Pid(1),
@@ -209,7 +210,38 @@ fn a_table_that_was_full_is_told_in_its_window_and_at_the_end_with_a_hint() {
         threads: 1,
         runtime: None,
     });
-    let mut pipeline = Pipeline::new(&header);
+    Pipeline::new(&header)
+}
+
+#[test]
+fn records_that_found_no_room_are_told_at_the_end_with_a_hint() {
+    const RECORDS: u64 = 7;
+    let of = |lost: Option<LostReason>| {
+        let mut pipeline = of_a_server();
+        let mut batch = Batch::default();
+        receives(&mut batch, 2, MS, 0);
+        if let Some(reason) = lost {
+            batch.push(bytes_of(&Lost::new(2 * MS, RECORDS, MS, 2 * MS, reason as u32)));
+        }
+        sends(&mut batch, 2, 3 * MS);
+        batch.push(bytes_of(&Tick::new(WINDOW_NS)));
+        pipeline.batch(&batch, &mut []).unwrap();
+        pipeline.finish(&mut []).unwrap()
+    };
+    assert_eq!(of(None), []);
+    assert_eq!(of(Some(LostReason::SocketState)), []);
+    let hints = of(Some(LostReason::RingFull));
+    let [hint] = &hints[..] else { panic!("{hints:?}") };
+    assert_eq!(hint.kind, HintKind::RecordsLost);
+    assert!(
+        hint.text.contains("7 records: 1 request is incomplete"),
+        "{hint:?}"
+    );
+}
+
+#[test]
+fn a_table_that_was_full_is_told_in_its_window_and_at_the_end_with_a_hint() {
+    let mut pipeline = of_a_server();
     let mut tail = Tail::default();
     let mut batch = Batch::default();
     batch.push(bytes_of(&Full::new(MS, Table::Serving, 3)));

@@ -44,6 +44,26 @@ impl Serving {
         hints
     }
 
+    /// So many records found no room in the run, and so many of its requests are incomplete for what was lost.
+    pub(crate) fn records_lost(&self, records: u64, incomplete: u64) -> Option<Hint> {
+        let pid = *self.watched.keys().next()?;
+        let requests = match incomplete {
+            1 => "1 request is".to_owned(),
+            _ => format!("{incomplete} requests are"),
+        };
+        (records > 0).then(|| Hint {
+            kind: HintKind::RecordsLost,
+            pid: Some(pid),
+            pids: Vec::new(),
+            text: format!(
+                "observer was too slow for {records} records: {requests} incomplete, and where an answer was lost two \
+                 requests are told as one, which seems to have taken long"
+            ),
+            remedy: "of a burst a larger ring holds more (`--ring-kib`); where it goes on, observer has too little CPU"
+                .to_owned(),
+        })
+    }
+
     /// Tables of observer were full in the run.
     pub(crate) fn full_tables(&self, full: &[(&'static str, u64)]) -> Option<Hint> {
         let pid = *self.watched.keys().next()?;
