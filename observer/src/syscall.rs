@@ -215,6 +215,15 @@ pub fn is_futex(syscall: i32) -> bool {
     matches!(number(syscall), Some(Sysno::futex | Sysno::futex_waitv))
 }
 
+/// Whether a call waits at a barrier, if one is there: on a futex without a time limit, which is no contended mutex.
+#[must_use]
+pub fn may_wait_at_barrier(syscall: i32, args: &[u64; 4]) -> bool {
+    number(syscall) == Some(Sysno::futex)
+        && args[1] & futex::COMMAND_MASK == futex::WAIT
+        && args[2] & 0xffff_ffff != futex::CONTENDED
+        && args[3] == 0
+}
+
 fn number(syscall: i32) -> Option<Sysno> {
     usize::try_from(syscall).ok().and_then(Sysno::new)
 }

@@ -144,6 +144,8 @@ impl Explainer {
         let until_ns = until.end_ns.max(since_ns);
         let thefts = evidence.threads.thefts(since_ns, until_ns);
         path.begin(since_ns, until_ns, keep, thefts);
+        let stops = evidence.threads.stops(turn.pid, since_ns, until_ns);
+        path.stopped().begin(stops, evidence.threads.stoppable(turn.pid));
         let mut first = since.unwrap_or(first_run(turn));
         // What else it may have done since then is not known where that was forgotten.
         first.stalled &= evidence.threads.remembers_since(first.end_ns);

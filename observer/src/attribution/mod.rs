@@ -24,6 +24,7 @@ mod run_queue;
 mod runs;
 mod service;
 mod stolen;
+mod stopped;
 mod waiting;
 
 use crate::connections::{Connections, Turn};

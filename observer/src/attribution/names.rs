@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::Evidence;
+use super::notes;
 use super::path::{Call, Charge, Reason, Step};
 use crate::connections::{Connection, Exactness, Held, Turn};
 use crate::model::cause::Cause;
@@ -61,6 +62,10 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 .and_then(|connection| connection.peer);
         }
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
+        Reason::StoppedBy(by) => {
+            culprit = Some(occupant(evidence, &by, step.to_ns));
+            detail.note = Some(notes::STOPPED);
+        }
         Reason::RanFor(owner, task) => culprit = Some(thread(evidence, on, owner, task)),
         Reason::BlockedFor(call, owner, task) => {
             detail = call_detail(evidence, &call);

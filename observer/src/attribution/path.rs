@@ -7,6 +7,7 @@
 use super::found::Found;
 use super::notes;
 use super::stolen::Stolen;
+use super::stopped::Stopped;
 use crate::model::cause::{Budget, Cause};
 use crate::model::id::{ConnId, Pid, Task, Tid};
 use crate::threads::{Occupant, Owner, Sums, Theft};
@@ -41,6 +42,8 @@ pub(super) enum Reason {
     Blocked(Call),
     /// The same, until this thread woke it.
     WokenBy(Call, Occupant),
+    /// This thread of the language runtime had stopped the program.
+    StoppedBy(Occupant),
 }
 
 /// What an interval of the path is charged to.
@@ -124,6 +127,7 @@ pub(super) struct Path {
     since_ns: u64,
     cursor_ns: u64,
     stolen: Stolen,
+    stopped: Stopped,
     found: Found,
 }
 
@@ -140,16 +144,23 @@ impl Path {
         steps.clear();
         let mut stolen = std::mem::take(&mut self.stolen);
         stolen.begin(thefts);
+        let stopped = std::mem::take(&mut self.stopped);
         *self = Self {
             keep,
             since_ns,
             cursor_ns: end_ns,
             stolen,
+            stopped,
             found: Found {
                 steps,
                 ..Found::default()
             },
         };
+    }
+
+    /// What was stopped in the time of the path.
+    pub(super) fn stopped(&mut self) -> &mut Stopped {
+        &mut self.stopped
     }
 
     /// What was found out.
@@ -216,6 +227,24 @@ impl Path {
 
     fn charge_both(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
         let from_ns = from_ns.max(self.since_ns);
+        if from_ns >= self.cursor_ns {
+            return;
+        }
+        while let Some((first_ns, last_ns, stop)) = self.stopped.last(charge, from_ns, self.cursor_ns) {
+            self.charge_free(last_ns, charge, reported);
+            let stopped = Charge {
+                cause: Cause::Runtime,
+                cpu: None,
+                reason: Reason::StoppedBy(stop.by),
+                ..*charge
+            };
+            self.charge_free(first_ns, &stopped, &stopped);
+        }
+        self.charge_free(from_ns, charge, reported);
+    }
+
+    /// Charges time in which the program was not stopped, or the stop itself.
+    fn charge_free(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
         if from_ns >= self.cursor_ns {
             return;
         }

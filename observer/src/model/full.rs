@@ -62,11 +62,13 @@ pub enum Table {
     RuntimeFiles = 25,
     /// Requests that are explained while they are not over.
     LongRequests = 26,
+    /// When a language runtime stopped its program.
+    Stops = 27,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -93,6 +95,7 @@ impl Table {
         Self::ProcessNames,
         Self::RuntimeFiles,
         Self::LongRequests,
+        Self::Stops,
     ];
 
     /// The table with this number.
@@ -131,6 +134,7 @@ impl Table {
             Self::ProcessNames => "process_names",
             Self::RuntimeFiles => "runtime_files",
             Self::LongRequests => "long_requests",
+            Self::Stops => "stops",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! gives back the task of a record as it stands there.
 
 pub mod go;
+pub mod jvm;
 pub mod tokio;
 
 pub(crate) use tokio::ThreadInRuntime;

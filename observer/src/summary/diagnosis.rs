@@ -28,6 +28,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         Cause::WorkerBusy,
         Cause::Stolen,
         Cause::HeldBack,
+        Cause::Runtime,
     ]
     .into_iter()
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
@@ -54,6 +55,15 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
                 Trouble::CpuTaken,
                 format!(
                     "CPUs were taken by others: {of_latency} was waiting for one, mostly behind {name} ({pid})"
+                ),
+            )
+        }
+        Cause::Runtime => {
+            let name = culprit?.comm.as_deref()?;
+            (
+                Trouble::Stopped,
+                format!(
+                    "the runtime stopped the program, as for a garbage collection: {of_latency} was waiting for {name}"
                 ),
             )
         }

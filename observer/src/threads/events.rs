@@ -90,6 +90,7 @@ impl Threads {
             return;
         }
         let wait = self.wait(event);
+        self.stops.switch_out(event, wait);
         let wait = self.in_hand(event, wait);
         if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             thread.switch_out(event, wait, tasks);
@@ -144,6 +145,7 @@ impl Threads {
         {
             waker.handed_off(event.header.at_ns);
         }
+        self.stops.woken(event, by, waited);
         if let Some((waited_ns, block)) = waited {
             let wake = Wake {
                 by,
@@ -204,6 +206,7 @@ impl Threads {
     pub fn process_ended(&mut self, pid: Pid) {
         self.hands.forget(pid);
         self.fed.forget(pid);
+        self.stops.forget(pid);
         self.tasks.forget_process(pid);
         self.go.remove(&pid);
         self.forget_roles(pid);
@@ -212,6 +215,7 @@ impl Threads {
     /// Events up to `to_ns` were lost: what threads did since they were last seen is not known.
     pub fn lost(&mut self, to_ns: u64) {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
+        self.stops.lost();
         for thread in self.threads.values_mut() {
             thread.lost(self.lost_until_ns);
         }

@@ -24,6 +24,7 @@ mod past;
 mod queued;
 mod samples;
 mod state;
+mod stops;
 mod tasks;
 mod thefts;
 mod thinned;
@@ -43,6 +44,7 @@ pub use occupancy::Occupation;
 pub use queued::QueuedPoll;
 pub use samples::Samples;
 pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
+pub use stops::Stop;
 pub use thefts::Theft;
 pub use thinned::Thinned;
 pub use thread::Thread;
@@ -57,6 +59,7 @@ use self::hands::Hands;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
+use self::stops::Stops;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
@@ -95,6 +98,7 @@ pub struct Threads {
     lost_until_ns: u64,
     occupancy: Occupancy,
     thefts: Thefts,
+    stops: Stops,
     comms: Comms,
     tasks: Tasks,
     queue: Queue,

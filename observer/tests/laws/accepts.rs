@@ -153,15 +153,16 @@ impl Accepts {
         }
     }
 
-    /// Whether it is recorded what a thread did from then on, when a request is explained that ends then. After a loss it is
-    /// not known what threads did since they last turned to something else, which need not be when they were last seen.
+    /// Whether it is recorded what a thread did from then on, when a request is explained that ends then: a second later at
+    /// the latest. After a loss it is not known what threads did since they last turned to something else, which need not be
+    /// when they were last seen.
     fn is_seen(&self, tid: u32, from_ns: u64, end_ns: u64) -> bool {
         let mut seen_ns = self.seen_ns.get(&tid).into_iter().flatten();
         let Some(&since_ns) = seen_ns.rfind(|&&at_ns| at_ns <= from_ns) else {
             return false;
         };
         let mut lost_ns = self.lost_ns.iter();
-        !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < end_ns)
+        !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < end_ns + QUIET_NS)
     }
 
     /// Whether it can be forgotten what a thread did when a request is explained that ends then: threads that ended are known

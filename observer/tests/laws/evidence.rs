@@ -8,6 +8,7 @@ use observer::attribution::notes;
 use observer::event::{self, Event};
 use observer::model::cause::Cause;
 use observer::model::request::{Confidence, Request, Span};
+use observer::runtime::jvm;
 use observer::syscall;
 use observer_common::limits::NETWORK_MARK_NS;
 use observer_common::{Header, ProcessChange, Stolen, flags};
@@ -38,6 +39,8 @@ pub(crate) struct Truth {
     functions: HashSet<(u32, u64, String)>,
     /// What a hypervisor took.
     thefts: Vec<Stolen>,
+    /// When which thread woke another that it may have stopped, and of which process.
+    stops: Vec<(u64, u32, u32)>,
     /// What happened outside of the threads.
     outside: Outside,
     /// Who accepted.
@@ -69,6 +72,10 @@ impl Truth {
                     let name = names.get(&event.function).cloned();
                     let seen = name.map(|name| (event.header.tid, event.sampled_ns, name));
                     truth.functions.extend(seen);
+                }
+                Event::Waking(event) if jvm::may_be_vm_thread(&event.waker_comm) => {
+                    let stop = (event.header.at_ns, event.waker_tid, event.tgid);
+                    truth.stops.push(stop);
                 }
                 Event::Stolen(event) => truth.thefts.push(*event),
                 _ => {}
@@ -104,6 +111,11 @@ impl Truth {
                 self.throughout(tid.0, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             self.supports_functions(span, from_ns)?;
+            if span.cause == Cause::Runtime {
+                let ended = self.ends_stop(request, span, from_ns + span.dur_ns);
+                prop_assert!(ended, "nobody had stopped it: {span:?}\nof {request:?}");
+                continue;
+            }
             let so = so && (span.tid.is_some() || self.outside.agrees(request, span));
             prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
             if let Some(culprit) = &span.culprit
@@ -114,6 +126,13 @@ impl Truth {
             }
         }
         Ok(())
+    }
+
+    /// Whether the thread that is said to have stopped a request's process woke one of that after `to_ns`.
+    fn ends_stop(&self, request: &Request, span: &Span, to_ns: u64) -> bool {
+        let by = span.culprit.as_ref().map(|culprit| culprit.tid.0);
+        let mut later = self.stops.iter().filter(|(at_ns, ..)| *at_ns >= to_ns);
+        later.any(|&(_, tid, pid)| Some(tid) == by && pid == request.figures.pid.0)
     }
 
     /// Where a request is charged by sums what a thread did, these are its sums.

@@ -47,6 +47,7 @@ mod runtimes;
 mod server;
 mod serving;
 mod short_lived;
+mod stopped;
 mod tasks;
 mod theft;
 mod together;

@@ -115,6 +115,9 @@ pub(crate) const OF_ANOTHER_IN_A_FED_POOL: Measured = Measured::new("told as ano
 pub(crate) const BEHIND_A_FED_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
 /// A timer that interrupts a thread in a call for a futex looks as if that thread had ended the wait.
 pub(crate) const HELD_IN_A_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=1, 10);
+pub(crate) const OF_A_SAFEPOINT: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 5..=18, 45);
+pub(crate) const OF_NO_SAFEPOINT: Measured =
+    Measured::new("told as the runtime's", PERCENT_OF_TIME, 1..=1, 5);
 pub(crate) const BEHIND_BUSY: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
 pub(crate) const BEHIND_BURN: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=3, 20);
 pub(crate) const BEHIND_HOG: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 20);

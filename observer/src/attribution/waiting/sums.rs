@@ -18,13 +18,15 @@ impl WaitWalk<'_, '_> {
                 below_ns: self.reported_from_ns,
             },
         };
+        let cursor_ns = path.cursor_ns();
         // Up to a theft, and then through it only while the thread runs: that is what is stolen from.
         let (since_ns, crossed) = match path.last_theft(self.tid) {
             Some(theft) if theft.to_ns < path.cursor_ns() => (theft.to_ns, crossed),
             Some(theft) => (theft.from_ns, crossed.only_runs()),
             None => (0, crossed),
         };
-        Some((since_ns.max(self.ready_ns), crossed))
+        let free_since_ns = path.stopped().free_since_ns(cursor_ns)?;
+        Some((since_ns.max(self.ready_ns).max(free_since_ns), crossed))
     }
 
     /// As many slices as are not to be reported by themselves, if any.

@@ -28,6 +28,8 @@ pub enum Trouble {
     Stolen,
     /// TCP holds the last bytes of responses back.
     HeldBack,
+    /// The language runtime stopped the program.
+    Stopped,
 }
 
 impl Trouble {
@@ -43,6 +45,7 @@ impl Trouble {
             Self::PoolExhausted => "pool_exhausted",
             Self::Stolen => "stolen",
             Self::HeldBack => "held_back",
+            Self::Stopped => "stopped",
         }
     }
 }

@@ -71,6 +71,7 @@ fn each_trouble_is_told_by_its_evidence() {
         of(Cause::WorkerBusy, vec![], &[(0.98, 0.0), (0.1, 0.9)]),
         of(Cause::Stolen, vec![], busy),
         of(Cause::HeldBack, vec![behind(Cause::HeldBack, 7, "srv")], busy),
+        of(Cause::Runtime, vec![behind(Cause::Runtime, 7, "VM Thread")], busy),
     ];
     let kinds = found.each_ref().map(|found| found.as_ref().unwrap().kind);
     assert_eq!(
@@ -82,7 +83,8 @@ fn each_trouble_is_told_by_its_evidence() {
             Trouble::Saturated,
             Trouble::Imbalanced,
             Trouble::Stolen,
-            Trouble::HeldBack
+            Trouble::HeldBack,
+            Trouble::Stopped
         ]
     );
     let text = &found[2].as_ref().unwrap().text;

@@ -37,6 +37,15 @@ fn stranger(how: u8) -> (u32, u32, [u8; 16]) {
     }
 }
 
+/// The name of a watched thread: three of four may stop the others.
+fn name(tid: u32) -> [u8; 16] {
+    if tid.is_multiple_of(4) {
+        [0; 16]
+    } else {
+        *b"VM Thread\0\0\0\0\0\0\0"
+    }
+}
+
 /// A blocking call with its arguments and state. All calls exist on every architecture.
 fn call(how: u8) -> (i32, [u64; 4], u32) {
     let (forever, private_wait) = (u64::from(u32::MAX), 128);
@@ -221,6 +230,7 @@ impl Machine {
         let conns = self.conns();
         match how % 4 {
             0 => self.woken(who, how, None, conn::NONE),
+            1 | 2 if how >= 0xc0 => self.stop(how),
             1 | 2 => {
                 let by = [Sysno::futex, Sysno::write, Sysno::sendto, Sysno::close][usize::from(how / 4) % 4];
                 self.woken(who, how, Some(by as i32), conn::NONE);
@@ -231,16 +241,42 @@ impl Machine {
 
     /// A blocked thread becomes runnable: by a call of the thread on some CPU, or by an interrupt there.
     pub(super) fn woken(&mut self, who: u8, how: u8, by_call: Option<i32>, conn: u64) {
-        let Some((index, thread)) = self.who_is(who, |activity| activity == Activity::Blocked) else {
+        if let Some((index, _)) = self.who_is(who, |activity| activity == Activity::Blocked) {
+            self.wakes(index, how, by_call, conn);
+        }
+    }
+
+    /// The thread on some CPU stops those of its process that run, as a language runtime does, and wakes them later.
+    fn stop(&mut self, how: u8) {
+        let Some(stopper) = self.running[usize::from(how / 16) % CPUS] else {
             return;
         };
+        let pid = self.threads[stopper].pid;
+        let runs = |index: &usize| {
+            let thread = self.threads[*index];
+            *index != stopper && thread.pid == pid && matches!(thread.activity, Activity::Running { .. })
+        };
+        let stopped: Vec<usize> = (0..self.threads.len()).filter(runs).collect();
+        for &index in &stopped {
+            let barrier = (Sysno::futex as i32, [0x7100, 128, 3, 0], INTERRUPTIBLE);
+            self.leave(index, Activity::Blocked, barrier, how);
+        }
+        self.now_ns += u64::from(how) * 10_000;
+        for index in stopped {
+            self.wakes(index, how, Some(Sysno::futex as i32), conn::NONE);
+        }
+    }
+
+    /// The thread on some CPU wakes one, or an interrupt there does.
+    fn wakes(&mut self, index: usize, how: u8, by_call: Option<i32>, conn: u64) {
+        let thread = self.threads[index];
         // Who is woken by its bytes watches it.
         self.is_accepted(conn);
         let cpu = usize::from(how / 16) % CPUS;
         let ((waker_tid, waker_tgid, waker_comm), waker_task) = match self.running[cpu] {
             Some(waker) => {
                 let waker = self.threads[waker];
-                ((waker.tid, waker.pid, [0; 16]), waker.task)
+                ((waker.tid, waker.pid, name(waker.tid)), waker.task)
             }
             None => (stranger(how), task::UNKNOWN),
         };

@@ -1,0 +1,204 @@
+//! How much of a path its program was stopped by its own language runtime.
+//!
+//! While it is, whatever the program's threads were to do waits: the request's own thread at the barrier, the one that would
+//! read it, whoever holds the lock. That is one wait for one reason, whoever the walk is at. What goes on meanwhile by
+//! itself, such as a peer's answer or a timer, is waited for as ever.
+
+use super::path::{Call, Charge, Reason};
+use crate::model::cause::Cause;
+use crate::model::id::Tid;
+use crate::syscall;
+use crate::threads::Stop;
+
+/// The stops in the time of one path, which is walked from its end back.
+#[derive(Debug, Default)]
+pub(super) struct Stopped {
+    /// The last to end comes first.
+    stops: Vec<Stop>,
+    /// Threads that run the program, in the order of their ids.
+    stoppable: Vec<Tid>,
+}
+
+impl Stopped {
+    /// Starts anew, with these stops, of which the last to end comes first. `stoppable` are the threads that run the program.
+    pub(super) fn begin<'a>(
+        &mut self,
+        stops: impl Iterator<Item = &'a Stop>,
+        stoppable: impl Iterator<Item = Tid>,
+    ) {
+        self.stops.clear();
+        self.stoppable.clear();
+        self.stops.extend(stops);
+        if !self.stops.is_empty() {
+            self.stoppable.extend(stoppable);
+            self.stoppable.sort_unstable();
+        }
+    }
+
+    /// The last part of a charge from `from_ns` to `to_ns` that is the stop's, from when to when, ns.
+    pub(super) fn last(&self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Stop)> {
+        let met = self
+            .stops
+            .iter()
+            .map(|stop| (stop.from_ns.max(from_ns), stop.to_ns.min(to_ns), stop));
+        let mut taken = met.filter(|&(first_ns, last_ns, _)| first_ns < last_ns && self.takes(charge));
+        taken
+            .next()
+            .map(|(first_ns, last_ns, stop)| (first_ns, last_ns, *stop))
+    }
+
+    /// Where the time in which nothing was stopped begins that ends at `at_ns`, ns. `None` if something was then.
+    pub(super) fn free_since_ns(&self, at_ns: u64) -> Option<u64> {
+        let before = self.stops.iter().filter(|stop| stop.from_ns < at_ns);
+        let last_ns = before.map(|stop| stop.to_ns).max().unwrap_or(0);
+        (last_ns < at_ns).then_some(last_ns)
+    }
+
+    /// Whether what is charged there waited for the end of the stop.
+    fn takes(&self, charge: &Charge) -> bool {
+        let is_program = charge
+            .tid
+            .is_some_and(|tid| self.stoppable.binary_search(&tid).is_ok());
+        match charge.cause {
+            // Of the runtime's own threads.
+            Cause::OnCpu | Cause::RunQueue | Cause::WorkerBusy | Cause::Stolen => {
+                !is_program && charge.tid.is_some()
+            }
+            Cause::WorkerBlocked | Cause::Syscall | Cause::Lock => match charge.reason {
+                Reason::BlockedFor(call, ..) | Reason::Blocked(call) | Reason::WokenBy(call, _) => {
+                    is_futex(call)
+                }
+                _ => false,
+            },
+            Cause::AcceptQueue | Cause::TaskQueue | Cause::Unexplained => true,
+            _ => false,
+        }
+    }
+}
+
+fn is_futex(call: Call) -> bool {
+    syscall::is_futex(call.syscall)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::Pid;
+    use crate::model::id::Task;
+    use crate::threads::{Occupant, Owner};
+    use syscalls::Sysno;
+
+    const OF_PROGRAM: Tid = Tid(9);
+    const OF_MACHINE: Tid = Tid(8);
+
+    fn stop(from_ns: u64, to_ns: u64) -> Stop {
+        Stop {
+            pid: Pid(7),
+            from_ns,
+            to_ns,
+            by: Occupant::default(),
+        }
+    }
+
+    fn stopped(stops: &[Stop]) -> Stopped {
+        let mut stopped = Stopped::default();
+        stopped.begin(stops.iter(), [OF_PROGRAM].into_iter());
+        stopped
+    }
+
+    fn in_call(syscall: Sysno) -> Reason {
+        Reason::Blocked(Call {
+            pid: Pid(7),
+            syscall: syscall as i32,
+            arg0: 0,
+        })
+    }
+
+    #[test]
+    fn who_waits_for_what_the_program_is_to_do_waits_for_the_end_of_the_stop_and_who_does_something_does_not()
+    {
+        let stopped = stopped(&[stop(10, 20)]);
+        let ran = Reason::RanFor(Owner::Others, Task::NONE);
+        let on = |tid, cause, reason| Charge::on(tid, None, cause, reason);
+        let rows = [
+            ("nobody took it up", Charge::unexplained(None, ""), true),
+            (
+                "its own thread is at the barrier",
+                on(OF_PROGRAM, Cause::Lock, in_call(Sysno::futex)),
+                true,
+            ),
+            (
+                "it is behind one that is",
+                on(OF_PROGRAM, Cause::WorkerBlocked, in_call(Sysno::futex)),
+                true,
+            ),
+            (
+                "the stopper runs, since the request asked it to",
+                on(OF_MACHINE, Cause::OnCpu, Reason::Plain),
+                true,
+            ),
+            (
+                "and waits for a CPU",
+                on(OF_MACHINE, Cause::RunQueue, Reason::Plain),
+                true,
+            ),
+            (
+                "its own thread computes in a library",
+                on(OF_PROGRAM, Cause::OnCpu, Reason::Plain),
+                false,
+            ),
+            (
+                "it is behind one that does",
+                on(OF_PROGRAM, Cause::WorkerBusy, ran),
+                false,
+            ),
+            (
+                "a disk works on",
+                on(OF_PROGRAM, Cause::Syscall, in_call(Sysno::fsync)),
+                false,
+            ),
+            (
+                "a timer runs on",
+                on(OF_PROGRAM, Cause::Timer, in_call(Sysno::futex)),
+                false,
+            ),
+            (
+                "a peer answers when it does",
+                Charge::of(Cause::Downstream, Reason::Plain),
+                false,
+            ),
+        ];
+        for (rule, charge, taken) in rows {
+            let part = stopped
+                .last(&charge, 0, 100)
+                .map(|(first_ns, last_ns, _)| (first_ns, last_ns));
+            assert_eq!(part, taken.then_some((10, 20)), "{rule}");
+        }
+    }
+
+    #[test]
+    fn of_a_charge_the_last_part_is_found_that_a_stop_has() {
+        let stopped = stopped(&[stop(50, 60), stop(10, 20)]);
+        let waits = Charge::unexplained(None, "");
+        let last = |from_ns, to_ns| {
+            stopped
+                .last(&waits, from_ns, to_ns)
+                .map(|(first, last, _)| (first, last))
+        };
+        assert_eq!(last(0, 100), Some((50, 60)));
+        assert_eq!(last(0, 55), Some((50, 55)));
+        assert_eq!(last(15, 50), Some((15, 20)));
+        assert_eq!(last(20, 50), None);
+        assert_eq!(last(55, 55), None);
+    }
+
+    #[test]
+    fn what_is_summed_up_begins_after_the_last_stop() {
+        let stopped = stopped(&[stop(50, 60), stop(10, 20)]);
+        assert_eq!(stopped.free_since_ns(100), Some(60));
+        assert_eq!(stopped.free_since_ns(60), None);
+        assert_eq!(stopped.free_since_ns(55), None);
+        assert_eq!(stopped.free_since_ns(50), Some(20));
+        assert_eq!(stopped.free_since_ns(5), Some(0));
+    }
+}
