@@ -5,8 +5,8 @@
 //! [`Confidence::Exact`]. Elsewhere it is judged from the order of events on threads and sockets:
 //! [`Confidence::Inferred`], or [`Confidence::Partial`] where something needed was not seen.
 //!
-//! Figures are made for every request; names, and the timeline that carries them, only for those that are
-//! written.
+//! Figures and the longest wait are made for every request; the timeline, with names for all of it, only for those that
+//! are written.
 
 mod accepting;
 mod begun;

@@ -2,7 +2,7 @@
 //!
 //! The only place that makes steps: each begins where the one found before it began, so that they have no gap
 //! and no overlap whatever the walk does, and what the walk leaves over is unexplained. A step holds what its
-//! evidence *is*; names for people are looked up by [`super::names`], for the requests that are written.
+//! evidence *is*; names for people are looked up by [`super::names`], where somebody reads them.
 
 use super::found::Found;
 use super::notes;

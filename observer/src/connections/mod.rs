@@ -76,8 +76,8 @@ pub struct Connections {
     pub counts: Counts,
     /// What found no place, or is not remembered any more.
     pub full: Full,
-    /// From when on what is received and what is sent are both recorded, ns: before, one of the two was, and a connection is
-    /// as one that was found.
+    /// From when on what is received and what is sent are both recorded, ns. A connection of which something was recorded
+    /// before that is taken for one that was open at the attach.
     whole_since_ns: u64,
 }
 

@@ -193,7 +193,8 @@ impl Turn {
         self.more_tids = Vec::new();
     }
 
-    /// A thread worked for it for which there is no room.
+    /// A thread worked for it. It is remembered among the first few, and beyond these while there is room in memory of its
+    /// own.
     pub(super) fn touched_by(&mut self, tid: Tid, has_room: bool) {
         if let Some(slot) = self
             .tids

@@ -45,12 +45,6 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Bytes that should be text, safe to show on a terminal. What is not UTF-8 becomes U+FFFD.
-#[must_use]
-pub fn escape_bytes(bytes: &[u8]) -> String {
-    escape(&String::from_utf8_lossy(bytes)).into_owned()
-}
-
 /// How many columns of a terminal safe text takes.
 #[must_use]
 pub fn columns(safe: &str) -> usize {
@@ -103,11 +97,6 @@ mod tests {
         for text in ["", "GET /work", "/κόσμος/日本", "naïve café", r"C:\dir"] {
             assert!(matches!(escape(text), Cow::Borrowed(same) if same == text));
         }
-    }
-
-    #[test]
-    fn bytes_that_are_not_text_are_replaced() {
-        assert_eq!(escape_bytes(b"ok\xff\x1b"), "ok\u{fffd}\\u{1b}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn lead_down(path: &Path, text: &str) -> Vec<Finding> {
         }];
     };
     let masked = code_only(text);
-    let code = masked.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = &without_tests(&masked);
     let mut findings = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         let line = code[..at].lines().count().max(1);
@@ -83,6 +83,36 @@ fn upward(code: &str) -> Vec<(usize, usize)> {
         }
     }
     found
+}
+
+/// The code with blanks in place of what is compiled for tests alone.
+fn without_tests(code: &str) -> String {
+    const TEST: &str = "#[cfg(test)]";
+    let mut kept = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(at) = rest.find(TEST) {
+        let (before, item) = rest.split_at(at);
+        let (test, after) = item.split_at(end_of_item(item));
+        kept.push_str(before);
+        kept.extend(test.chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }));
+        rest = after;
+    }
+    kept + rest
+}
+
+/// Where the item ends with which a text begins: at its semicolon, or with its block.
+fn end_of_item(text: &str) -> usize {
+    let mut depth = 0_u32;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return at + 1,
+            '}' => depth -= 1,
+            ';' if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// The stage that a file of the library belongs to.
@@ -151,6 +181,8 @@ mod tests {
     fn a_path_in_the_middle_of_code_is_an_arrow_and_one_in_a_test_or_comment_is_none() {
         let text = "// crate::output\nfn f() { crate::output::f() }\n#[cfg(test)]\nuse crate::pipeline;\n";
         assert_eq!(lines("observer/src/event.rs", text), [2]);
+        let text = "#[cfg(test)]\nmod tests {\n    use crate::pipeline;\n}\nuse crate::output;\n";
+        assert_eq!(lines("observer/src/event.rs", text), [5]);
     }
 
     #[test]
