@@ -56,17 +56,14 @@ impl Stopped {
 
     /// Whether what is charged there waited for the end of the stop.
     fn takes(&self, charge: &Charge) -> bool {
-        let is_program = charge
+        let of_runtime = charge
             .tid
-            .is_some_and(|tid| self.stoppable.binary_search(&tid).is_ok());
+            .is_some_and(|tid| self.stoppable.binary_search(&tid).is_err());
         match charge.cause {
-            // Of the runtime's own threads.
-            Cause::OnCpu | Cause::RunQueue | Cause::WorkerBusy | Cause::Stolen => {
-                !is_program && charge.tid.is_some()
-            }
+            Cause::OnCpu | Cause::RunQueue | Cause::WorkerBusy | Cause::Stolen => of_runtime,
             Cause::WorkerBlocked | Cause::Syscall | Cause::Lock => match charge.reason {
                 Reason::BlockedFor(call, ..) | Reason::Blocked(call) | Reason::WokenBy(call, _) => {
-                    is_futex(call)
+                    of_runtime || is_futex(call)
                 }
                 _ => false,
             },
@@ -140,6 +137,11 @@ mod tests {
             (
                 "and waits for a CPU",
                 on(OF_MACHINE, Cause::RunQueue, Reason::Plain),
+                true,
+            ),
+            (
+                "and sleeps until the others are at the barrier",
+                on(OF_MACHINE, Cause::Syscall, in_call(Sysno::clock_nanosleep)),
                 true,
             ),
             (
