@@ -272,6 +272,9 @@ impl Pipeline {
 /// What is counted in a run of these targets.
 fn summary(header: &Header) -> Summary {
     let mut summary = Summary::default();
+    if header.options.apart {
+        summary = summary.apart();
+    }
     for target in &header.targets {
         summary.target(target.pid, Some(&target.comm));
     }

@@ -126,6 +126,9 @@ pub(crate) struct Print {
     /// Keep query strings in paths
     #[arg(long)]
     pub(crate) with_query: bool,
+    /// Figures of each process by itself, and not of a process with its children
+    #[arg(long)]
+    pub(crate) apart: bool,
 }
 
 /// Forms of the output.

@@ -8,7 +8,7 @@ use observer::output::Sink;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
 
-use super::args::{Attach, Print};
+use super::args::Attach;
 use super::exit::Ending;
 use super::{begun, hints, live, sinks};
 
@@ -17,10 +17,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if arguments.record.is_some() && arguments.record == arguments.print.output {
         bail!("--record and --output name the same file");
     }
-    let Print {
-        requests, with_query, ..
-    } = arguments.print;
-    let attached = live::attach(&arguments.watch, requests, with_query)?;
+    let attached = live::attach(&arguments.watch, Some(&arguments.print))?;
     let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
     let mut recording = match &arguments.record {
         Some(path) => {

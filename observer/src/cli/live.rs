@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::args::Watch;
+use super::args::{Print, Watch};
 
 /// A run that is attached and not yet drained.
 pub(crate) struct Attached {
@@ -31,8 +31,8 @@ pub(crate) struct Attached {
     pub(crate) header: Header,
 }
 
-/// Looks at the targets and attaches. Of their requests these are to be written.
-pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Result<Attached> {
+/// Looks at the targets and attaches. What is to be printed of them a recording leaves open.
+pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
     let choice = Choice {
         pids: watch.pids.iter().copied().map(Pid).collect(),
         ports: watch.ports.clone(),
@@ -59,9 +59,10 @@ pub(crate) fn attach(watch: &Watch, requests: Requests, with_query: bool) -> Res
         look::require(target.pid).with_context(|| format!("{} ended before it was watched", target.comm))?;
     }
     let options = Options {
-        requests,
+        requests: print.map_or_else(Requests::default, |print| print.requests),
         sample_one_in: SAMPLE_ONE_IN,
-        with_query,
+        with_query: print.is_some_and(|print| print.with_query),
+        apart: print.is_some_and(|print| print.apart),
         ring_bytes: load.ring_bytes.into(),
         polls: watch.polls,
         sample_hz: watch.sample_hz,

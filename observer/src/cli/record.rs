@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::BufWriter;
 
 use anyhow::{Context as _, Result};
-use observer::model::header::Requests;
 use observer::source::recording::Writer;
 
 use super::args::Record;
@@ -14,7 +13,7 @@ use super::{live, sinks};
 /// Runs the command.
 pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     // Which requests are written is asked of the replay.
-    let attached = live::attach(&arguments.watch, Requests::default(), false)?;
+    let attached = live::attach(&arguments.watch, None)?;
     let failed = || sinks::cannot_write(&arguments.output);
     let file = File::create(&arguments.output).with_context(failed)?;
     let mut writer = Writer::new(BufWriter::new(file), &attached.header).with_context(failed)?;

@@ -23,6 +23,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
         requests: arguments.print.requests,
         sample_one_in: SAMPLE_ONE_IN,
         with_query: arguments.print.with_query,
+        apart: arguments.print.apart,
         ..header.options
     };
 

@@ -84,6 +84,9 @@ pub struct Options {
     pub sample_one_in: u64,
     /// Query strings are kept.
     pub with_query: bool,
+    /// Each process is a target of its own.
+    #[serde(default)]
+    pub apart: bool,
     /// Size of each CPU's ring buffer, bytes.
     pub ring_bytes: u64,
     /// Polls of runtime tasks are recorded.

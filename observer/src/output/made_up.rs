@@ -43,6 +43,7 @@ pub(super) fn header() -> Header {
             requests: Requests::Tail,
             sample_one_in: SAMPLE_ONE_IN,
             with_query: false,
+            apart: false,
             ring_bytes: 1 << 20,
             polls: false,
             sample_hz: 99,

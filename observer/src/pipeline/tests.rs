@@ -72,6 +72,7 @@ fn header() -> Header {
             requests: Requests::Tail,
             sample_one_in: 100,
             with_query: false,
+            apart: false,
             ring_bytes: 4096,
             polls: false,
             sample_hz: 0,

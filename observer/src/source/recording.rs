@@ -210,6 +210,7 @@ mod tests {
                 requests: crate::model::header::Requests::None,
                 sample_one_in: 1,
                 with_query: false,
+                apart: false,
                 ring_bytes: 0,
                 polls: false,
                 sample_hz: 0,

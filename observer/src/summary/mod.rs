@@ -68,9 +68,16 @@ impl Summary {
         self.targets.begin(pid, comm);
     }
 
-    /// A watched process forked another. What that does is counted with what its parent does.
+    /// A watched process forked another. What that does is counted with what its parent does, if not [`Self::apart`].
     pub fn forked(&mut self, parent: Pid, child: Pid) {
         self.targets.forked(parent, child);
+    }
+
+    /// Counts what each process does by itself, also what is forked.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.targets.apart = true;
+        self
     }
 
     /// Counts polls too.

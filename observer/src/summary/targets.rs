@@ -1,8 +1,9 @@
 //! Which process belongs to which target, and the figures of each target.
 //!
-//! A target is a process that is watched, with all that were forked from it while it was watched, and theirs. Of a process
-//! of which nobody has said whose child it is, it is taken that it stands for itself. Targets that are told apart, and
-//! processes that are remembered, are bounded; what is beyond is counted together.
+//! A target is a process that is watched, with all that were forked from it while it was watched, and theirs; if that is
+//! asked for, each process by itself. Of a process of which nobody has said whose child it is, it is taken that it stands
+//! for itself. Targets that are told apart, and processes that are remembered, are bounded; what is beyond is counted
+//! together.
 
 use rustc_hash::FxHashMap;
 
@@ -24,6 +25,8 @@ const LISTED: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct AllTargets {
+    /// Each process is a target of its own.
+    pub(super) apart: bool,
     /// In the order in which they came up.
     told_apart: Vec<NamedTarget>,
     /// All that found no place there.
@@ -66,10 +69,17 @@ impl AllTargets {
     /// a process belongs.
     pub(super) fn forked(&mut self, parent: Pid, child: Pid) {
         let place = match self.processes.get(&parent) {
+            _ if self.apart => self.place_of_its_own(child, self.comm_of(parent).as_deref()),
             Some(parent) => parent.place,
             None => self.place_of_its_own(parent, None),
         };
         self.remember(child, place, false);
+    }
+
+    /// The name of the target of a process, where it is known.
+    fn comm_of(&self, pid: Pid) -> Option<String> {
+        let place = self.processes.get(&pid)?.place?;
+        self.told_apart.get(place)?.comm.clone()
     }
 
     /// The target of process `pid`, which does something.

@@ -206,6 +206,29 @@ fn children_and_theirs_stand_with_the_process_that_is_watched() {
 }
 
 #[test]
+fn where_that_is_asked_for_each_process_has_its_own_figures() {
+    let mut summary = watching(&[7]).apart();
+    summary.forked(Pid(7), Pid(70));
+    summary.forked(Pid(70), Pid(700));
+    for pid in [7, 70, 700, 70] {
+        slow(&mut summary, pid, 1, 1_000);
+    }
+    let totals = summary.end(0, 1).totals;
+    let listed = totals.targets.iter().map(|target| {
+        let requests = target.figures.requests;
+        (target.pid, target.comm.as_deref(), target.processes, requests)
+    });
+    assert_eq!(
+        listed.collect::<Vec<_>>(),
+        [
+            (Pid(7), Some("server"), 1, 1),
+            (Pid(70), Some("server"), 1, 2),
+            (Pid(700), Some("server"), 1, 1)
+        ]
+    );
+}
+
+#[test]
 fn a_process_of_which_nobody_said_whose_it_is_stands_for_itself() {
     let mut summary = watching(&[7]);
     slow(&mut summary, 8, 3, 1_000);

@@ -78,6 +78,7 @@ fn header() -> Header {
         requests: Requests::default(),
         sample_one_in: SAMPLE_ONE_IN,
         with_query: false,
+        apart: false,
         ring_bytes: 1 << 22,
         polls: false,
         sample_hz: 99,

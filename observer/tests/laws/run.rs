@@ -59,6 +59,7 @@ pub(crate) fn header() -> Header {
             requests: Requests::All,
             sample_one_in: 100,
             with_query: true,
+            apart: false,
             ring_bytes: 4096,
             polls: false,
             sample_hz: 99,

@@ -61,7 +61,7 @@ fn of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_ne
     }
     let server = server(&["prefork"]);
     let workers = children(server.pid());
-    let observation = Observation::of(server.pid(), &[]);
+    let observation = Observation::of(server.pid(), &["--apart"]);
     let mut answers = BTreeMap::new();
     ask(server.address, 30, &mut answers);
     replace(&server, &workers);
@@ -69,6 +69,15 @@ fn of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_ne
     let lines = observation.finish();
     assert_eq!(lines.without_loss().count(), 60);
     assert_eq!(by_process(&lines), answers);
+    let targets = lines.end["targets"].as_array().unwrap().iter();
+    let apart = targets.map(|target| {
+        (
+            target["pid"].as_u64().unwrap() as u32,
+            target["requests"].as_u64().unwrap(),
+        )
+    });
+    let apart: BTreeMap<u32, u64> = apart.filter(|&(_, requests)| requests > 0).collect();
+    assert_eq!(apart, answers);
     assert_eq!(lines.end["hints"], json!([]));
     for worker in workers {
         assert_eq!(

@@ -104,6 +104,7 @@ fn header() -> Header {
             requests: Requests::Tail,
             sample_one_in: 100,
             with_query: false,
+            apart: false,
             ring_bytes: 1 << 20,
             polls: true,
             sample_hz: 99,
