@@ -111,71 +111,74 @@ mod tests {
         })
     }
 
-    #[test]
-    fn who_waits_for_what_the_program_is_to_do_waits_for_the_end_of_the_stop_and_who_does_something_does_not()
-    {
+    fn on(tid: Tid, cause: Cause, reason: Reason) -> Charge {
+        Charge::on(tid, None, cause, reason)
+    }
+
+    /// Which part of each charge from 0 to 100 is that of a stop from 10 to 20.
+    fn all_have(part: Option<(u64, u64)>, rows: &[(&str, Charge)]) {
         let stopped = stopped(&[stop(10, 20)]);
-        let ran = Reason::RanFor(Owner::Others, Task::NONE);
-        let on = |tid, cause, reason| Charge::on(tid, None, cause, reason);
-        let rows = [
-            ("nobody took it up", Charge::unexplained(None, ""), true),
-            (
-                "its own thread is at the barrier",
-                on(OF_PROGRAM, Cause::Lock, in_call(Sysno::futex)),
-                true,
-            ),
-            (
-                "it is behind one that is",
-                on(OF_PROGRAM, Cause::WorkerBlocked, in_call(Sysno::futex)),
-                true,
-            ),
-            (
-                "the stopper runs, since the request asked it to",
-                on(OF_MACHINE, Cause::OnCpu, Reason::Plain),
-                true,
-            ),
-            (
-                "and waits for a CPU",
-                on(OF_MACHINE, Cause::RunQueue, Reason::Plain),
-                true,
-            ),
-            (
-                "and sleeps until the others are at the barrier",
-                on(OF_MACHINE, Cause::Syscall, in_call(Sysno::clock_nanosleep)),
-                true,
-            ),
-            (
-                "its own thread computes in a library",
-                on(OF_PROGRAM, Cause::OnCpu, Reason::Plain),
-                false,
-            ),
-            (
-                "it is behind one that does",
-                on(OF_PROGRAM, Cause::WorkerBusy, ran),
-                false,
-            ),
-            (
-                "a disk works on",
-                on(OF_PROGRAM, Cause::Syscall, in_call(Sysno::fsync)),
-                false,
-            ),
-            (
-                "a timer runs on",
-                on(OF_PROGRAM, Cause::Timer, in_call(Sysno::futex)),
-                false,
-            ),
-            (
-                "a peer answers when it does",
-                Charge::of(Cause::Downstream, Reason::Plain),
-                false,
-            ),
-        ];
-        for (rule, charge, taken) in rows {
-            let part = stopped
-                .last(&charge, 0, 100)
-                .map(|(first_ns, last_ns, _)| (first_ns, last_ns));
-            assert_eq!(part, taken.then_some((10, 20)), "{rule}");
+        for (rule, charge) in rows {
+            let last = stopped.last(charge, 0, 100);
+            assert_eq!(
+                last.map(|(first_ns, last_ns, _)| (first_ns, last_ns)),
+                part,
+                "{rule}"
+            );
         }
+    }
+
+    #[test]
+    fn who_waits_for_what_the_program_is_to_do_waits_for_the_end_of_the_stop() {
+        let in_futex = in_call(Sysno::futex);
+        let sleeps = in_call(Sysno::clock_nanosleep);
+        all_have(
+            Some((10, 20)),
+            &[
+                ("nobody took it up", Charge::unexplained(None, "")),
+                (
+                    "its own thread is at the barrier",
+                    on(OF_PROGRAM, Cause::Lock, in_futex),
+                ),
+                (
+                    "it is behind one that is",
+                    on(OF_PROGRAM, Cause::WorkerBlocked, in_futex),
+                ),
+                (
+                    "the stopper runs, asked by the request",
+                    on(OF_MACHINE, Cause::OnCpu, Reason::Plain),
+                ),
+                (
+                    "and waits for a CPU",
+                    on(OF_MACHINE, Cause::RunQueue, Reason::Plain),
+                ),
+                (
+                    "and sleeps until all are at the barrier",
+                    on(OF_MACHINE, Cause::Syscall, sleeps),
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_goes_on_by_itself_is_waited_for_as_ever() {
+        let ran = Reason::RanFor(Owner::Others, Task::NONE);
+        all_have(
+            None,
+            &[
+                (
+                    "its own thread computes in a library",
+                    on(OF_PROGRAM, Cause::OnCpu, Reason::Plain),
+                ),
+                (
+                    "it is behind one that does",
+                    on(OF_PROGRAM, Cause::WorkerBusy, ran),
+                ),
+                ("a disk", on(OF_PROGRAM, Cause::Syscall, in_call(Sysno::fsync))),
+                ("a timer", on(OF_PROGRAM, Cause::Timer, in_call(Sysno::futex))),
+                ("a peer", Charge::of(Cause::Downstream, Reason::Plain)),
+            ],
+        );
     }
 
     #[test]
