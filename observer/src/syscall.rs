@@ -168,7 +168,7 @@ pub fn receives(syscall: i32) -> bool {
 
 /// Whether this is the call that waits for any of a list of descriptors.
 #[must_use]
-pub fn polls(syscall: i32) -> bool {
+pub fn is_poll(syscall: i32) -> bool {
     matches!(number(syscall), Some(Sysno::poll | Sysno::ppoll))
 }
 

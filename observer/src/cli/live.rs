@@ -112,7 +112,7 @@ impl Attached {
                     _ = interrupt.recv() => break,
                     _ = terminate.recv() => break,
                     () = reached(deadline) => break,
-                    () = sleep(source.poll_interval()) => {
+                    () = sleep(source.drain_interval()) => {
                         source.next(&mut batch)?;
                         each(&batch)?;
                         if source.is_over() {

@@ -145,7 +145,7 @@ impl Threads {
         {
             waker.handed_off(event.header.at_ns);
         }
-        self.stops.woken(event, by, waited);
+        self.stops.woken(event, by, waited, &self.full);
         if let Some((waited_ns, block)) = waited {
             let wake = Wake {
                 by,

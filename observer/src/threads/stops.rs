@@ -16,7 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Threads;
 use super::state::{Block, Occupant};
-use crate::model::full::Table;
+use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
 use crate::runtime::jvm;
 use crate::syscall::{self, Wait};
@@ -96,7 +96,7 @@ impl Stops {
     }
 
     /// A thread was woken by another, after it had been in this wait for so long, ns.
-    pub(super) fn woken(&mut self, event: &Waking, by: Occupant, waited: Option<(u64, Block)>) {
+    pub(super) fn woken(&mut self, event: &Waking, by: Occupant, waited: Option<(u64, Block)>, full: &Full) {
         let (tid, pid, at_ns) = (Tid(event.header.tid), Pid(event.tgid), event.header.at_ns);
         let may_stop = jvm::may_be_vm_thread(&event.waker_comm) && by.pid == pid;
         if !may_stop || !syscall::is_futex(event.waker_syscall) {
@@ -106,6 +106,7 @@ impl Stops {
             return;
         }
         if self.processes.len() == MAX_PROCESSES && !self.processes.contains_key(&pid) {
+            full.count(Table::Stops, 1);
             return;
         }
         let process = self.processes.entry(pid).or_default();

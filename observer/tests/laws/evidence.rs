@@ -250,7 +250,7 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
 
 /// Whether a thread that is in this call can have nothing to do.
 fn idles(call: i32) -> bool {
-    syscall::waits_for_events(call) || syscall::polls(call) || syscall::is_futex(call)
+    syscall::waits_for_events(call) || syscall::is_poll(call) || syscall::is_futex(call)
 }
 
 /// Whether a span of a thread may be charged to its cause while the thread does this.

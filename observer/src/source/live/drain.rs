@@ -125,7 +125,7 @@ impl LiveSource {
 
     /// How long to wait before the next drain.
     #[must_use]
-    pub const fn poll_interval(&self) -> Duration {
+    pub const fn drain_interval(&self) -> Duration {
         if self.records_drained >= MANY_RECORDS {
             POLL_BUSY
         } else {

@@ -94,7 +94,7 @@ impl Facts {
 
 /// The descriptor on which a thread that left its CPU waits.
 fn waits_on(out: &SwitchOut) -> Option<i32> {
-    let is_on_one = out.flags & flags::POLLS_FEW != 0 || !syscall::polls(out.syscall);
+    let is_on_one = out.flags & flags::POLLS_FEW != 0 || !syscall::is_poll(out.syscall);
     let waits = out.flags & flags::PREEMPTED == 0;
     let fd = syscall::blocking_fd(out.syscall, out.args[0] as u32);
     fd.filter(|_| waits && is_on_one)
