@@ -1,4 +1,4 @@
-//! The slowest requests of the run, a line each: how long, which, where the time went, and its longest wait.
+//! The slowest requests of the run, a line each: how long, which, where the time went, and most of it for what.
 //!
 //! Of the requests that come by it keeps a few, as the little that a line says. A request that is not among
 //! the slowest costs a comparison.
@@ -20,7 +20,7 @@ use crate::summary::without_query;
 /// Requests that are kept.
 const KEPT: usize = 8;
 
-/// Most columns for which request it is: the wait behind it matters more.
+/// Most columns for which request it is: what follows matters more.
 const MAX_LABEL: usize = 32;
 
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ struct Slow {
     complete: bool,
     label: String,
     strip: Strip,
-    wait: String,
+    mostly: String,
 }
 
 impl Slowest {
@@ -87,7 +87,7 @@ impl Slow {
                 None => label(request, with_query),
             },
             strip: Strip::new(&request.timeline, figures.latency_ns),
-            wait: longest_wait(request, with_query),
+            mostly: largest_cause(request, with_query),
         }
     }
 
@@ -103,7 +103,7 @@ impl Slow {
         } else {
             line.text(ALARM, "incomplete ")
         };
-        line.text(PLAIN, &self.wait)
+        line.text(PLAIN, &self.mostly)
     }
 }
 
@@ -142,16 +142,12 @@ fn label(request: &Request, with_query: bool) -> String {
     }
 }
 
-/// What it waited for most, and of that the longest interval with what is known of it.
-fn longest_wait(request: &Request, with_query: bool) -> String {
-    let waits = request
-        .figures
-        .budget
-        .charged()
-        .filter(|&(cause, _)| cause != Cause::OnCpu);
+/// The largest cause, and of that the longest interval with what is known of it.
+fn largest_cause(request: &Request, with_query: bool) -> String {
+    let charged = request.figures.budget.charged();
     // Of equal ones the first; so with the intervals.
-    let Some((cause, total_ns)) = waits.max_by_key(|&(cause, ns)| (ns, Reverse(cause))) else {
-        return "did not wait".to_owned();
+    let Some((cause, total_ns)) = charged.max_by_key(|&(cause, ns)| (ns, Reverse(cause))) else {
+        return String::new();
     };
     let total = words::ns(total_ns);
     let mut words = format!("{} {total}", cause.name());

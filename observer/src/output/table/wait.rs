@@ -44,8 +44,13 @@ impl Words<'_> {
         add(&mut words, "for", self.request);
         add(&mut words, "", self.held.as_deref());
         if let Some(function) = self.function {
-            words.push_str(if words.is_empty() { "" } else { ":" });
-            add(&mut words, "", Some(function));
+            let link = if words.is_empty() {
+                "in"
+            } else {
+                words.push(':');
+                ""
+            };
+            add(&mut words, link, Some(function));
         }
         if let Some(note) = self.note {
             add(&mut words, "", Some(format_args!("({note})")));
