@@ -250,20 +250,20 @@ mod tests {
             ..first.clone()
         });
         request.figures.budget.charge(Cause::RunQueue, 40_000_000);
-        assert_eq!(longest_wait(&request, false), "run_queue 44.1 ms");
+        assert_eq!(largest_cause(&request, false), "run_queue 44.1 ms");
         request.timeline[1].dur_ns = again + 1;
         assert_eq!(
-            longest_wait(&request, false),
+            largest_cause(&request, false),
             "run_queue 44.1 ms, 9.00 ms behind tid 77 (hog)"
         );
     }
 
     #[test]
-    fn a_request_that_only_ran_did_not_wait() {
+    fn of_a_request_that_only_ran_that_is_said() {
         let mut request = made_up::blocked(1);
         request.figures.budget = Budget::default();
         request.figures.budget.charge(Cause::OnCpu, 1);
-        assert_eq!(longest_wait(&request, false), "did not wait");
+        assert_eq!(largest_cause(&request, false), "on_cpu 1 ns");
     }
 
     #[test]
