@@ -7,10 +7,11 @@ use observer_common::limits::NETWORK_MARK_NS;
 
 use super::moves::Charged;
 use super::path::{Call, Charge, Path, Reason};
-use super::{Evidence, notes, run_queue};
+use super::{Evidence, lock, notes, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
+use crate::syscall::Wait;
 use crate::threads::{Block, Owner, Slice, State};
 
 /// Slices examined for one wait, at most.
@@ -197,6 +198,7 @@ impl WaitWalk<'_, '_> {
             Charged::RunQueue(from_ns, slice) => {
                 run_queue::charge(self.evidence, self.tid, &slice, from_ns, path);
             }
+            Charged::Lock(from_ns, slice) => lock::charge(self.evidence, self.tid, &slice, from_ns, path),
         }
         self.none_of_ours_left |= passed.for_another;
         let moves = passed.to != self.tid;
@@ -239,6 +241,14 @@ impl WaitWalk<'_, '_> {
                 ..Passed::to(self.tid)
             },
             State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, now_ns),
+            // For whomever it wanted the lock: nothing else kept it from what was ready.
+            State::Blocked(block) if block.wait == Wait::GlobalLock && self.ready != Ready::Connection => {
+                Passed {
+                    charged: Charged::Lock(from_ns, *slice),
+                    inferred: true,
+                    ..Passed::to(self.tid)
+                }
+            }
             State::Blocked(block) => Passed {
                 inferred: !slice.task.is_known(),
                 ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))
