@@ -156,14 +156,15 @@ struct WaitWalk<'a, 'b> {
 
 impl WaitWalk<'_, '_> {
     /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the reason. It
-    /// would have taken up what was ready itself, or accepted the connection and handed it over. A thread of a blocking pool
-    /// does neither.
+    /// would have taken up what was ready itself, or handed it over: the connection that it accepted, or one of which it was
+    /// told that there are bytes. A thread of a blocking pool does neither.
     fn came_first(&self, block: &Block) -> Option<Tid> {
         let waker = hand_off(self.evidence, block).filter(|&waker| waker != self.tid)?;
         let thread = self.evidence.threads.get(waker)?;
         let comes_first = match self.ready {
             Ready::Connection => !thread.is_of_pool(),
-            Ready::Bytes | Ready::Task => thread.is_worker(),
+            Ready::Bytes => thread.is_worker() || thread.is_event_loop(),
+            Ready::Task => thread.is_worker(),
         };
         comes_first.then_some(waker)
     }
