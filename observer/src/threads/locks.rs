@@ -176,6 +176,23 @@ impl Thread {
         slices.any(|slice| matches!(slice.state, State::Blocked(block) if block.wait != Wait::Mutex))
     }
 
+    /// Whether it ran between two times for long enough to have had a lock that it wanted then, and did nothing else.
+    fn had_lock(&self, from_ns: u64, to_ns: u64) -> bool {
+        let mut ran_ns = 0;
+        let slices = self.back_from(to_ns).take_while(|slice| slice.to_ns > from_ns);
+        for slice in slices {
+            match slice.state {
+                State::Running { began, .. } if !matches!(began, Began::Received { .. }) => {
+                    ran_ns += slice.duration_ns();
+                }
+                State::Runnable { .. } => {}
+                State::Blocked(block) if block.wait == Wait::Mutex => {}
+                _ => return false,
+            }
+        }
+        ran_ns >= WORK_NS
+    }
+
     /// Whether it is known to have done something between two times but to wait for a lock and look for it.
     fn worked(&self, from_ns: u64, to_ns: u64) -> bool {
         self.works(from_ns, to_ns).any(|works| works == Some(true))
@@ -187,19 +204,22 @@ impl Thread {
         works.by_ref().take(MAX_SLICES).all(|works| works == Some(false)) && works.next().is_none()
     }
 
-    /// Whether it ran between the first two times, and after that did nothing but to run, and took no bytes in.
+    /// Whether it ran between the first two times, and after that did nothing but to run, or to wait for the mutex that guards
+    /// what it had for long, and took no bytes in.
     fn ran_on(&self, since_ns: u64, from_ns: u64, to_ns: u64) -> bool {
-        let mut slices = self.back_from(to_ns).take(MAX_SLICES);
-        let has_run = slices.find_map(|slice| match slice.state {
-            State::Running {
-                began: Began::Received { .. },
-                ..
-            } if slice.from_ns >= from_ns => Some(false),
-            State::Running { .. } if slice.from_ns < from_ns => Some(slice.to_ns > since_ns),
-            State::Running { .. } | State::Runnable { .. } => None,
-            State::Blocked(_) | State::Unknown { .. } => Some(false),
-        });
-        has_run == Some(true)
+        let mut least_ns = 0;
+        for slice in self.back_from(to_ns).take(MAX_SLICES) {
+            match slice.state {
+                State::Running { .. } if slice.from_ns < from_ns => {
+                    return slice.to_ns > since_ns && slice.duration_ns() >= least_ns;
+                }
+                State::Running { began, .. } if !matches!(began, Began::Received { .. }) => {}
+                State::Runnable { .. } => {}
+                State::Blocked(block) if block.wait == Wait::Mutex => least_ns = WORK_NS,
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Whether it did something else in each of its slices between two times, the last first.

@@ -144,6 +144,7 @@ impl Lock {
         let User {
             given_ns,
             timed_out_ns,
+            turn_ns,
             waits_since_ns,
             ..
         } = *user;
@@ -161,6 +162,14 @@ impl Lock {
             if self.users.values().any(waits) && thread.worked(given_ns, at_ns) {
                 self.signs.is_against();
             }
+        }
+        if let Some(since_ns) = turn_ns.filter(|&turn_ns| thread.had_lock(turn_ns, at_ns)) {
+            // It let go of it just now, and woke nobody: those who waited had just stopped, as their time was over.
+            self.keep(Given {
+                at_ns,
+                since_ns,
+                by: tid,
+            });
         }
         true
     }

@@ -210,6 +210,21 @@ fn who_waits_aside_waits_for_the_one_that_has_taken_the_lock() {
 }
 
 #[test]
+fn who_ran_for_long_and_wants_it_again_has_just_let_go_of_it() {
+    let mut program = Program::with_a_lock();
+    let taken_ns = program.woken(2, Some(1));
+    program.wants(1);
+    program.passes(2 * POLL_NS);
+    let over_ns = [3, 1].map(|tid| program.woken(tid, None));
+    program.wants(2);
+    program.passes(WORK_NS / 2);
+    program.woken(2, Some(3));
+    for (tid, over_ns) in [3, 1].into_iter().zip(over_ns) {
+        assert_eq!(program.holder(tid, over_ns), Some((2, taken_ns)));
+    }
+}
+
+#[test]
 fn threads_that_wait_for_work_of_another_do_not_wait_for_a_lock() {
     let mut program = Program::default();
     [1, 2, 3, 4].iter().for_each(|&tid| {
