@@ -34,6 +34,8 @@ pub enum Wait {
     },
     /// A contended mutex.
     Mutex,
+    /// A lock that all threads of a program need, and that one has at a time: that of an interpreter.
+    GlobalLock,
     /// A send call.
     Send,
     /// Memory being brought in, outside any system call.
@@ -222,6 +224,14 @@ pub fn may_wait_at_barrier(syscall: i32, args: &[u64; 4]) -> bool {
         && args[1] & futex::COMMAND_MASK == futex::WAIT
         && args[2] & 0xffff_ffff != futex::CONTENDED
         && args[3] == 0
+}
+
+/// The pair of words, aligned as one, that has the word of memory at which a thread in this call waits until it is woken,
+/// or a time is over: a condition variable waits now at the one word and now at the other. The lower half of its address.
+#[must_use]
+pub fn futex_pair(syscall: i32, args: &[u64; 4]) -> Option<u32> {
+    let waits = matches!(args[1] & futex::COMMAND_MASK, futex::WAIT | futex::WAIT_BITSET);
+    (number(syscall) == Some(Sysno::futex) && waits).then_some(args[0] as u32 & !7)
 }
 
 fn number(syscall: i32) -> Option<Sysno> {

@@ -17,7 +17,7 @@ pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) ->
         (Some(culprit), _)
             if matches!(
                 span.cause,
-                Cause::AcceptQueue | Cause::WorkerBusy | Cause::RunQueue
+                Cause::AcceptQueue | Cause::WorkerBusy | Cause::RunQueue | Cause::Lock
             ) =>
         {
             (most_seen(culprit.pid, culprit.tid), &mut culprit.function)

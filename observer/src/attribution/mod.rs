@@ -14,6 +14,7 @@ mod client;
 mod fed;
 mod found;
 mod functions;
+mod lock;
 mod moves;
 mod names;
 pub mod notes;

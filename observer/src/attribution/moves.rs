@@ -79,6 +79,8 @@ pub(super) enum Charged {
     Since(u64, Charge),
     /// To whoever had the CPU for which the thread waited in this slice.
     RunQueue(u64, Slice),
+    /// To whoever had the lock for which the thread waited in this slice.
+    Lock(u64, Slice),
 }
 
 impl Move {

@@ -80,6 +80,15 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
             detail = call_detail(evidence, &call);
             culprit = Some(occupant(evidence, &by, step.to_ns));
         }
+        Reason::HeldBy(call, holder) => {
+            detail = call_detail(evidence, &call);
+            let known = evidence.threads.get(holder);
+            let did = known.and_then(|thread| thread.did_most_for(step.from_ns, step.to_ns));
+            let (before, task) = known
+                .map(|thread| thread.owner_before(step.to_ns))
+                .unwrap_or_default();
+            culprit = Some(thread(evidence, holder, did.map_or(before, Owner::Request), task));
+        }
     }
     Span {
         at_ns: step.from_ns.saturating_sub(arrival_ns),

@@ -44,6 +44,8 @@ pub(super) enum Reason {
     WokenBy(Call, Occupant),
     /// This thread of the language runtime had stopped the program.
     StoppedBy(Occupant),
+    /// The thread was in this call for a lock, which another thread had.
+    HeldBy(Call, Tid),
 }
 
 /// What an interval of the path is charged to.

@@ -9,7 +9,7 @@
 use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::runs::Runs;
-use super::{Evidence, fed, notes, run_queue, waiting};
+use super::{Evidence, fed, lock, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Pid, Task, TaskId, Tid};
@@ -93,6 +93,7 @@ impl Walk<'_, '_> {
             Charged::Nothing => {}
             Charged::Since(from_ns, charge) => path.charge(from_ns, charge),
             Charged::RunQueue(from_ns, slice) => run_queue::charge(evidence, tid, &slice, from_ns, path),
+            Charged::Lock(from_ns, slice) => lock::charge(evidence, tid, &slice, from_ns, path),
         }
         self.at = step.to;
         self.now_ns = path.cursor_ns();
@@ -131,6 +132,13 @@ impl Walk<'_, '_> {
             },
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(),
+            State::Blocked(block) if block.wait == Wait::GlobalLock => {
+                let step = Move {
+                    charged: Charged::Lock(from_ns, slice),
+                    ..Move::to(self.at)
+                };
+                step.inferred_if(true)
+            }
             State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
                 let at = self.worked_in(slice.task);
                 let step = match block.wait {

@@ -7,10 +7,11 @@ use observer_common::limits::NETWORK_MARK_NS;
 
 use super::moves::Charged;
 use super::path::{Call, Charge, Path, Reason};
-use super::{Evidence, notes, run_queue};
+use super::{Evidence, lock, notes, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
+use crate::syscall::Wait;
 use crate::threads::{Block, Owner, Slice, State};
 
 /// Slices examined for one wait, at most.
@@ -155,14 +156,15 @@ struct WaitWalk<'a, 'b> {
 
 impl WaitWalk<'_, '_> {
     /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the reason. It
-    /// would have taken up what was ready itself, or accepted the connection and handed it over. A thread of a blocking pool
-    /// does neither.
+    /// would have taken up what was ready itself, or handed it over: the connection that it accepted, or one of which it was
+    /// told that there are bytes. A thread of a blocking pool does neither.
     fn came_first(&self, block: &Block) -> Option<Tid> {
         let waker = hand_off(self.evidence, block).filter(|&waker| waker != self.tid)?;
         let thread = self.evidence.threads.get(waker)?;
         let comes_first = match self.ready {
             Ready::Connection => !thread.is_of_pool(),
-            Ready::Bytes | Ready::Task => thread.is_worker(),
+            Ready::Bytes => thread.is_worker() || thread.is_event_loop(),
+            Ready::Task => thread.is_worker(),
         };
         comes_first.then_some(waker)
     }
@@ -197,6 +199,7 @@ impl WaitWalk<'_, '_> {
             Charged::RunQueue(from_ns, slice) => {
                 run_queue::charge(self.evidence, self.tid, &slice, from_ns, path);
             }
+            Charged::Lock(from_ns, slice) => lock::charge(self.evidence, self.tid, &slice, from_ns, path),
         }
         self.none_of_ours_left |= passed.for_another;
         let moves = passed.to != self.tid;
@@ -239,6 +242,14 @@ impl WaitWalk<'_, '_> {
                 ..Passed::to(self.tid)
             },
             State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, now_ns),
+            // For whomever it wanted the lock: nothing else kept it from what was ready.
+            State::Blocked(block) if block.wait == Wait::GlobalLock && self.ready != Ready::Connection => {
+                Passed {
+                    charged: Charged::Lock(from_ns, *slice),
+                    inferred: true,
+                    ..Passed::to(self.tid)
+                }
+            }
             State::Blocked(block) => Passed {
                 inferred: !slice.task.is_known(),
                 ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))

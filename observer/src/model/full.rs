@@ -64,11 +64,13 @@ pub enum Table {
     LongRequests = 26,
     /// When a language runtime stopped its program.
     Stops = 27,
+    /// Locks of whole programs, and who uses them.
+    Locks = 28,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -96,6 +98,7 @@ impl Table {
         Self::RuntimeFiles,
         Self::LongRequests,
         Self::Stops,
+        Self::Locks,
     ];
 
     /// The table with this number.
@@ -133,6 +136,7 @@ impl Table {
             Self::ProgramFiles => "program_files",
             Self::ProcessNames => "process_names",
             Self::RuntimeFiles => "runtime_files",
+            Self::Locks => "locks",
             Self::LongRequests => "long_requests",
             Self::Stops => "stops",
         }

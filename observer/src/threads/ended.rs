@@ -109,6 +109,7 @@ impl Threads {
         thread.ended(at_ns);
         self.fed.ended(thread.pid, tid);
         self.stops.thread_ended(thread.pid, tid);
+        self.locks.ended(thread.pid, tid);
         if self.ended.order.len() == MAX_ENDED && self.forget_first_ended() {
             self.full.count(Table::EndedThreads, 1);
         }

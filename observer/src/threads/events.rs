@@ -3,12 +3,12 @@
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags};
 
 use super::judgement::Observation;
-use super::state::{Began, Direction, Occupant, Operation, Owner, Wake};
+use super::state::{Began, Direction, Occupant, Operation, Owner, State, Wake};
 use super::thread::Thread;
 use super::{Availabilities, Threads};
 use crate::model::full::Table;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::syscall::Wait;
+use crate::syscall::{self, Wait};
 
 /// Futexes that are remembered to be no mutex. One more, and all are forgotten.
 const MAX_FUTEXES: usize = 65_536;
@@ -24,8 +24,13 @@ impl Threads {
             pid: Pid(event.prev_tgid),
             comm: self.comms.number(&event.prev_comm),
         };
-        if let Some((thread, ..)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
+        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        if let Some((thread, ..)) = self.known(tid, pid) {
+            let block = thread.ends_unseen();
             thread.switch_in(event, behind);
+            if let Some((at_ns, block)) = block {
+                self.locks.woken(pid, tid, &block, at_ns);
+            }
         }
     }
 
@@ -69,6 +74,21 @@ impl Threads {
         }
     }
 
+    /// What a thread waits in: a park can be a wait for a global lock.
+    fn for_lock(&mut self, event: &SwitchOut, wait: Wait) -> Wait {
+        let tid = Tid(event.header.tid);
+        let pair = syscall::futex_pair(event.syscall, &event.args);
+        let (Wait::Park { timeout }, Some(pair), Some(thread)) = (wait, pair, self.threads.get(&tid)) else {
+            return wait;
+        };
+        let is_blocked = event.flags & flags::PREEMPTED == 0;
+        if is_blocked && self.locks.waits(tid, thread, pair, timeout, event.header.at_ns) {
+            Wait::GlobalLock
+        } else {
+            wait
+        }
+    }
+
     /// What a thread waits in: whoever parks with a request in hand has something to do.
     fn in_hand(&self, event: &SwitchOut, wait: Wait) -> Wait {
         let works = |thread: &Thread| thread.belief.works_for().is_some() && !thread.belief.task.is_known();
@@ -91,6 +111,7 @@ impl Threads {
         }
         let wait = self.wait(event);
         self.stops.switch_out(event, wait);
+        let wait = self.for_lock(event, wait);
         let wait = self.in_hand(event, wait);
         if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
             thread.switch_out(event, wait, tasks);
@@ -134,12 +155,15 @@ impl Threads {
         }
         let (thread, ..) = self.known(tid, pid)?;
         let waited = thread.waiting(event.header.at_ns);
+        let is_unknown = matches!(thread.facts.state, State::Unknown { .. }) || !thread.facts.is_known();
         let handed_off = thread.woken(event, by, waker_owner);
         let woken_for = match thread.belief.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,
         };
+        let was_for_lock = waited.is_some_and(|(_, block)| block.wait == Wait::GlobalLock);
         if handed_off
+            && !was_for_lock
             && let Some(waker) = self.threads.get_mut(&by.tid)
             && waker.pid == by.pid
         {
@@ -152,7 +176,12 @@ impl Threads {
                 syscall: event.waker_syscall,
                 conn: ConnId(event.conn),
             };
-            self.fed.woken(pid, tid, waited_ns, &block.ended_by(wake));
+            let block = block.ended_by(wake);
+            self.fed.woken(pid, tid, waited_ns, &block);
+            self.locks.woken(pid, tid, &block, event.header.at_ns);
+        }
+        if is_unknown {
+            self.locks.may_have_been_given(pid, event.header.at_ns);
         }
         woken_for
     }
@@ -207,6 +236,7 @@ impl Threads {
         self.hands.forget(pid);
         self.fed.forget(pid);
         self.stops.forget(pid);
+        self.locks.forget(pid);
         self.tasks.forget_process(pid);
         self.go.remove(&pid);
         self.forget_roles(pid);
@@ -216,6 +246,7 @@ impl Threads {
     pub fn lost(&mut self, to_ns: u64) {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
         self.stops.lost();
+        self.locks.lost(self.lost_until_ns);
         for thread in self.threads.values_mut() {
             thread.lost(self.lost_until_ns);
         }
@@ -237,7 +268,6 @@ mod tests {
     use bytemuck::Zeroable;
     use observer_common::Header;
 
-    use super::super::State;
     use super::*;
 
     const PID: Pid = Pid(40);

@@ -263,6 +263,12 @@ fn is_busy(pools: &Pools, thread: &Thread, from_ns: u64, to_ns: u64) -> bool {
 }
 
 impl Thread {
+    /// Whether it waits for its events with `epoll`.
+    #[must_use]
+    pub fn is_event_loop(&self) -> bool {
+        self.event_loop.is_some()
+    }
+
     /// Whether it waits for events with `epoll`, in no runtime whose tasks are known.
     pub(super) fn waits_for_events(&self) -> bool {
         match self.facts.state {

@@ -115,6 +115,7 @@ impl Threads {
     /// Forgets what had ended by then, of all threads.
     pub fn forget(&mut self, until_ns: u64) {
         self.forgotten_until_ns = self.forgotten_until_ns.max(until_ns);
+        self.locks.forget_until(until_ns);
         let all = self.threads.values_mut().chain(self.ended.iter_mut());
         let mut thinned: Vec<_> = all
             .filter_map(|thread| {

@@ -54,7 +54,8 @@ pub(super) struct SliceGroup {
     /// Where several had a CPU for which the thread waited, they are reported one by one: none of them for longer than this,
     /// ns.
     pub(super) several_ns: u64,
-    /// It holds what may not be summed up: the thread was idle, or what it did is unknown or forgotten.
+    /// It holds what may not be summed up: the thread was idle or waited for a global lock, or what it did is unknown or
+    /// forgotten.
     pub(super) mixed: bool,
     /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
     pub(super) inferred: bool,
@@ -66,7 +67,7 @@ impl SliceGroup {
         let mut reported_ns = ns;
         match slice.what {
             What::Running { .. } => self.sums.ran_ns += ns,
-            What::Blocked { wait, .. } if !wait.is_idle() => self.sums.blocked_ns += ns,
+            What::Blocked { wait, .. } if wait.is_summed_up() => self.sums.blocked_ns += ns,
             What::Runnable {
                 behind_ran_ns,
                 throttled_ns,

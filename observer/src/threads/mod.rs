@@ -18,6 +18,7 @@ mod hands;
 mod history;
 mod index;
 mod judgement;
+mod locks;
 mod occupancy;
 mod packed;
 mod past;
@@ -56,6 +57,7 @@ use self::comms::Comms;
 use self::ended::EndedThreads;
 use self::fed::Fed;
 use self::hands::Hands;
+use self::locks::Locks;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
@@ -105,6 +107,7 @@ pub struct Threads {
     acceptors: Acceptors,
     hands: Hands,
     fed: Fed,
+    locks: Locks,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
@@ -185,6 +188,7 @@ impl Threads {
     pub fn take_full(&self) -> Full {
         let full = self.full.take();
         full.add(&self.tasks.full.take());
+        full.add(&self.locks.full.take());
         full
     }
 

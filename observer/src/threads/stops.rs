@@ -70,7 +70,7 @@ impl Stoppable {
         match wait {
             Wait::Park { .. } | Wait::Condition { .. } => self.stoppable.contains(&tid),
             Wait::EventLoop { .. } | Wait::Accept | Wait::Call | Wait::Send => tid != self.stopper,
-            Wait::Mutex | Wait::PageFault | Wait::Unknown => false,
+            Wait::Mutex | Wait::GlobalLock | Wait::PageFault | Wait::Unknown => false,
         }
     }
 }

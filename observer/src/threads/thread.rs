@@ -25,7 +25,7 @@ pub struct Thread {
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
     /// Descriptor of the `epoll` at which it waits for events.
-    event_loop: Option<u32>,
+    pub(super) event_loop: Option<u32>,
     pub(super) facts: ThreadFacts,
     pub(super) belief: Belief,
     pub(super) in_runtime: ThreadInRuntime,

@@ -113,19 +113,24 @@ impl Program {
 
     /// A request comes, and the loop reads it.
     fn comes(self, at_us: u64, conn: u64) -> Self {
-        let mut program = self.wakes(at_us - 2, LOOP, conn);
-        program.record(&Receive {
-            header: header(Kind::Receive, LOOP, at_us),
+        self.wakes(at_us - 2, LOOP, conn)
+            .reads(at_us, LOOP, conn, at_us - 2)
+    }
+
+    /// A thread reads a request that came before.
+    fn reads(mut self, at_us: u64, tid: u32, conn: u64, arrived_us: u64) -> Self {
+        self.record(&Receive {
+            header: header(Kind::Receive, tid, at_us),
             tgid: PID,
             fd: conn as i32,
             conn,
-            arrived_ns: START_NS + (at_us - 2) * 1_000,
+            arrived_ns: START_NS + arrived_us * 1_000,
             task: task::UNKNOWN,
             result: 5,
             flags: flags::INBOUND,
             ..Receive::zeroed()
         });
-        program
+        self
     }
 
     /// The loop gives a thread that waits something to do.
@@ -288,5 +293,50 @@ fn a_time_that_the_job_of_another_waited_for_is_none_of_the_request_s() -> Law {
     let request = then_answers(program).request()?;
     prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
     prop_assert!(charged_us(&request, Cause::Unexplained) >= 48_900);
+    Ok(())
+}
+
+/// The loop is told of B, but sleeps for 10 ms before it has a thread read it.
+#[test]
+fn a_request_that_another_thread_is_to_read_waits_for_the_loop_that_was_told_of_it() -> Law {
+    let program = Program::with(&[]).waits_for_a_job(10, FIRST);
+    let program = program
+        .wakes(3_000, LOOP, B)
+        .leaves(3_010, LOOP, Sysno::clock_nanosleep, [0; 4]);
+    let program = program.goes_on(13_010, LOOP).gives(13_020, FIRST).loops(13_025);
+    let program = program.reads(13_030, FIRST, B, 3_000).answers(13_040, FIRST, B);
+    let request = program.request()?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 10_000);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 0);
+    let mut spans = request.timeline.iter();
+    let blocked = spans.find(|span| span.cause == Cause::WorkerBlocked).unwrap();
+    prop_assert_eq!(blocked.tid, Some(Tid(LOOP)));
+    Ok(())
+}
+
+/// A thread that is no loop had it go on: what that did may have nothing to do with the request.
+#[test]
+fn a_request_that_another_thread_reads_waits_for_no_other_that_was_told_of_nothing() -> Law {
+    let program = Program::with(&[]).waits_for_a_job(10, FIRST);
+    let program = program.sleeps(2_000, SECOND).wakes(3_000, LOOP, B).loops(3_010);
+    let mut program = program.goes_on(13_010, SECOND);
+    program.record(&Waking {
+        header: Header {
+            cpu: 2,
+            ..header(Kind::Waking, FIRST, 13_020)
+        },
+        tgid: PID,
+        waker_tid: SECOND,
+        waker_tgid: PID,
+        waker_syscall: Sysno::futex as i32,
+        waker_task: task::UNKNOWN,
+        conn: conn::NONE,
+        ..Waking::zeroed()
+    });
+    program.gets_a_cpu(FIRST, 13_021);
+    let program = program.reads(13_030, FIRST, B, 3_000).answers(13_040, FIRST, B);
+    let request = program.request()?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 0);
+    prop_assert!(charged_us(&request, Cause::Unexplained) >= 10_000);
     Ok(())
 }

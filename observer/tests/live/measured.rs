@@ -118,6 +118,11 @@ pub(crate) const HELD_IN_A_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0.
 pub(crate) const OF_A_SAFEPOINT: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 5..=18, 45);
 pub(crate) const OF_NO_SAFEPOINT: Measured =
     Measured::new("told as the runtime's", PERCENT_OF_TIME, 1..=1, 5);
+/// 17 runs, at load averages of 5 to 11. Where nobody was woken it is not told who had the lock.
+pub(crate) const OTHERWISE_THAN_LOCK: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 2..=11, 40);
+pub(crate) const WRONG_FOR_LOCK: Measured = Measured::new("of a wrong cause", PERCENT_OF_TIME, 0..=1, 5);
+pub(crate) const RAN_WITH_LOCK: Measured =
+    Measured::new("charged otherwise than it ran", PERCENT_OF_TIME, 2..=3, 10);
 pub(crate) const BEHIND_BUSY: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
 pub(crate) const BEHIND_BURN: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 0..=3, 20);
 pub(crate) const BEHIND_HOG: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=0, 20);

@@ -2,11 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::laws::{largest, number, waited};
+use crate::laws::{largest, number, spans, waited};
 use crate::observation::Observation;
 use crate::queues::{most_waited_for, poll_for};
 use crate::server::{Loading, Server, load};
@@ -129,6 +129,82 @@ fn behind_a_full_pool_that_an_event_loop_feeds_the_request_that_its_thread_had_i
         .collect();
     let (count, all) = (others.len() as u64, holds.len() as u64);
     measured::OF_ANOTHER_IN_A_FED_POOL.holds_percent(count, all, others.first().copied());
+}
+
+/// When the server computed, by its own clock: from, to, and how long it had a CPU, ns.
+fn computed(server: &Server) -> Vec<[u64; 3]> {
+    let told = client::Connection::open(server.address).get("/truth");
+    let numbers = |line: &str| {
+        let mut numbers = line.split(' ').map(|number| number.parse().unwrap());
+        [(); 3].map(|()| numbers.next().unwrap())
+    };
+    told.lines().map(numbers).collect()
+}
+
+#[test]
+fn behind_the_lock_of_an_interpreter_the_request_that_has_it_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["interpreter"]);
+    let observation = Observation::of(server.pid(), &[]);
+    let computing = Loading::start(
+        &server.url("/compute"),
+        &["--connections", "2", "--duration", "3500ms"],
+    );
+    let ping = |duration| {
+        let arguments = ["--connections", "3", "--rate", "150", "--duration", duration];
+        load(&server.url("/ping"), &arguments)
+    };
+    // By then it is known that this is a lock.
+    ping("1s");
+    let known_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    ping("2s");
+    assert_eq!(computing.ended().1, 0);
+    let truth = computed(&server);
+    let lines = observation.finish();
+    lines.without_loss();
+    let since = |request: &&Value| number(&request["start_unix_ns"]) >= known_ns;
+    let pings = lines.of_path("/ping").into_iter().filter(since);
+    let pings: Vec<_> = pings
+        .filter(|ping| number(&ping["latency_ns"]) >= 2 * MS)
+        .collect();
+    assert!(pings.len() >= 50, "{} waited", pings.len());
+    let (mut all_ns, mut told_ns, mut wrong_ns) = (0, 0, 0);
+    for ping in &pings {
+        // Nothing of it is a fault of the lock: who has it wants a CPU, too.
+        let excused = ["on_cpu", "run_queue", "accept_queue"].map(|cause| waited(ping, cause));
+        all_ns += number(&ping["latency_ns"]) - excused.iter().sum::<u64>();
+        for span in spans(ping, "lock") {
+            let from_ns = number(&ping["start_unix_ns"]) + number(&span["at_ns"]);
+            let to_ns = from_ns + number(&span["dur_ns"]);
+            let computes =
+                |&[since_ns, until_ns, _]: &[u64; 3]| since_ns < to_ns + MS && from_ns < until_ns + MS;
+            match &span["culprit"]["request"] {
+                Value::Null => {}
+                request if request == "GET /compute" && !truth.iter().any(computes) => {
+                    wrong_ns += number(&span["dur_ns"]);
+                }
+                _ => told_ns += number(&span["dur_ns"]),
+            }
+        }
+        // It sleeps for nothing, asks nobody, and no other request has its thread.
+        let others = ["timer", "downstream", "worker_busy", "worker_blocked", "syscall"];
+        wrong_ns += others.map(|cause| waited(ping, cause)).iter().sum::<u64>();
+    }
+    let first = pings.first().copied();
+    measured::OTHERWISE_THAN_LOCK.holds_percent(all_ns.saturating_sub(told_ns), all_ns, first);
+    measured::WRONG_FOR_LOCK.holds_percent(wrong_ns, all_ns, first);
+    // Who waits for the lock is charged no time of those who have it.
+    let ran_ns: u64 = truth.iter().map(|[.., ran_ns]| ran_ns).sum();
+    let charged = lines
+        .of_path("/compute")
+        .into_iter()
+        .map(|request| waited(request, "on_cpu"));
+    let charged_ns: u64 = charged.sum();
+    let off_ns = charged_ns.abs_diff(ran_ns);
+    measured::RAN_WITH_LOCK.holds_percent(off_ns, ran_ns, None);
 }
 
 #[test]

@@ -10,6 +10,8 @@ when its standard input is closed.
                                  and GET /large has an answer that no socket has room for
     serving.py fed               one thread reads all requests, and four others answer what it has read; GET /hold
                                  sleeps there for 50 ms
+    serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells of each
+                                 from when to when it did (Unix time), and for how long it had a CPU, in ns
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
 
@@ -112,7 +114,27 @@ def fed(listener):
                 connections.pop(fd).close()
 
 
-def accept(listener):
+COMPUTED = []
+
+
+def compute(connection):
+    """Answers its requests. Whoever computes needs the interpreter's lock, and so does all that answers."""
+    with connection:
+        while got := connection.recv(4096):
+            if got.startswith(b"GET /compute "):
+                began, had = time.time_ns(), time.thread_time_ns()
+                until = had + 40_000_000
+                while time.thread_time_ns() < until:
+                    sum(range(1000))
+                COMPUTED.append((began, time.time_ns(), time.thread_time_ns() - had))
+            if got.startswith(b"GET /truth "):
+                told = "".join("%d %d %d\n" % one for one in COMPUTED).encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
+            else:
+                connection.sendall(HTTP)
+
+
+def accept(listener, converse=converse):
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=converse, args=(connection,), daemon=True).start()
@@ -203,7 +225,8 @@ def main():
         host, port = sys.argv[2].split(":")
         threading.Thread(target=loop, args=(listener, (host, int(port))), daemon=True).start()
     else:
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        how = compute if mode == "interpreter" else converse
+        threading.Thread(target=accept, args=(listener, how), daemon=True).start()
     print("listening on " + address, flush=True)
     sys.stdin.buffer.read()
 

@@ -297,6 +297,7 @@ mod tests {
             Wait::Condition { timeout: false },
             Wait::Condition { timeout: true },
             Wait::Mutex,
+            Wait::GlobalLock,
             Wait::Send,
             Wait::PageFault,
             Wait::Call,

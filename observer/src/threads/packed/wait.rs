@@ -12,6 +12,7 @@ pub(in super::super) enum PackedWait {
     Condition,
     TimedCondition,
     Mutex,
+    GlobalLock,
     Send,
     PageFault,
     Call,
@@ -32,6 +33,7 @@ impl PackedWait {
             Wait::Condition { timeout: false } => (Self::Condition, arg0),
             Wait::Condition { timeout: true } => (Self::TimedCondition, arg0),
             Wait::Mutex => (Self::Mutex, arg0),
+            Wait::GlobalLock => (Self::GlobalLock, arg0),
             Wait::Send => (Self::Send, arg0),
             Wait::PageFault => (Self::PageFault, arg0),
             Wait::Call => (Self::Call, arg0),
@@ -52,12 +54,18 @@ impl PackedWait {
             Self::Condition => Wait::Condition { timeout: false },
             Self::TimedCondition => Wait::Condition { timeout: true },
             Self::Mutex => Wait::Mutex,
+            Self::GlobalLock => Wait::GlobalLock,
             Self::Send => Wait::Send,
             Self::PageFault => Wait::PageFault,
             Self::Call => Wait::Call,
             Self::Unknown => Wait::Unknown,
         };
         (wait, detail)
+    }
+
+    /// Whether sums say enough of it: who had a global lock, each wait for it tells.
+    pub(in super::super) const fn is_summed_up(self) -> bool {
+        !self.is_idle() && !matches!(self, Self::GlobalLock)
     }
 
     /// As [`Wait::is_idle`].

@@ -1,0 +1,318 @@
+//! One pair of words that may be a lock: who waits there, what tells whether it is one, and when it was given on.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::super::state::Block;
+use super::super::thread::Thread;
+use crate::model::id::Tid;
+
+/// Threads that are remembered to use a lock, at most.
+pub(super) const MAX_USERS: usize = 1_024;
+
+/// Pairs at which threads may wait that have given a lock on.
+const MAX_ASIDE: usize = 8;
+
+/// A pair is believed to be a lock when it was given on so many times by threads that had waited for it,
+pub(super) const ENOUGH_GIVEN: u32 = 16;
+/// when so many times a thread waited again that had waited until its time was over,
+const ENOUGH_AGAIN: u32 = 4;
+/// and when of so many signs at most one says otherwise: a timer can interrupt a thread in a call for a futex, which looks
+/// as if that had woken another.
+const SIGNS_TO_ONE: u32 = 8;
+
+/// So often those who gave a lock on must have waited at a pair until another had taken it.
+pub(super) const ENOUGH_ASIDE: u32 = 8;
+
+/// Above this, signs are halved: what a program does now counts more than what it did.
+const MOST_SIGNS: u32 = 4_096;
+
+/// Who waits for longer than this at a time does not ask again and again, ns.
+const MAX_POLL_NS: u64 = 100_000_000;
+
+/// A pair of words that may be a lock.
+#[derive(Debug, Default)]
+pub(super) struct Lock {
+    pub(super) pair: u32,
+    users: FxHashMap<Tid, User>,
+    /// Users that wait for it.
+    waiting: usize,
+    pub(super) signs: Signs,
+    /// Where those may wait who have given it on, until another has taken it.
+    aside: Vec<Aside>,
+    /// When it was given on, as far as it was believed to be a lock; the oldest first.
+    given: VecDeque<Given>,
+    /// What was before this is not known, ns.
+    known_since_ns: u64,
+}
+
+/// What a thread did at a lock.
+#[derive(Clone, Copy, Debug, Default)]
+struct User {
+    /// It waits for it, and since when, ns.
+    waits_since_ns: Option<u64>,
+    has_waited: bool,
+    /// It waited, and has not given it on since: until when it waited, ns.
+    turn_ns: Option<u64>,
+    /// It was given it, and has not given it on since: when, ns.
+    given_ns: Option<u64>,
+    /// When it last gave it on, ns.
+    gave_ns: Option<u64>,
+    /// It waited last until its time was over: when that was, ns.
+    timed_out_ns: Option<u64>,
+}
+
+/// What was seen that tells whether a pair is a lock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signs {
+    /// It was given on by a thread that had waited for it.
+    pub(super) given: u32,
+    /// Threads waited again when their time was over.
+    again: u32,
+    /// It was woken by who does not wait for it, kept by who came back, or all waited and nobody had it.
+    against: u32,
+    /// Threads wait there without a time.
+    pub(super) refuted: bool,
+}
+
+/// A pair at which a thread waited that had just given a lock on.
+#[derive(Clone, Copy, Debug)]
+struct Aside {
+    pair: u32,
+    /// Which one waits there.
+    waits: Option<Tid>,
+    /// How often one that uses the lock ended such a wait.
+    seen: u32,
+    /// How often one waited there while nobody wanted the lock, or several at once.
+    against: u32,
+}
+
+impl Aside {
+    fn is_believed(&self) -> bool {
+        self.seen >= ENOUGH_ASIDE && self.against.saturating_mul(SIGNS_TO_ONE) <= self.seen
+    }
+}
+
+/// A lock was given on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given {
+    pub(super) at_ns: u64,
+    /// Who gave it on had waited for it until then, ns; 0 where it had not.
+    since_ns: u64,
+    pub(super) by: Tid,
+}
+
+impl Signs {
+    pub(super) fn is_lock(&self) -> bool {
+        !self.refuted
+            && self.given >= ENOUGH_GIVEN
+            && self.again >= ENOUGH_AGAIN
+            && self.against.saturating_mul(SIGNS_TO_ONE) <= self.given
+    }
+
+    fn was_given(&mut self) {
+        self.given += 1;
+        if self.given > MOST_SIGNS {
+            self.given /= 2;
+            self.against /= 2;
+        }
+    }
+
+    fn is_against(&mut self) {
+        self.against = self.against.saturating_add(1);
+    }
+}
+
+impl Lock {
+    pub(super) fn new(pair: u32, at_ns: u64) -> Self {
+        Self {
+            pair,
+            known_since_ns: at_ns,
+            ..Self::default()
+        }
+    }
+
+    fn user(&mut self, tid: Tid) -> Option<&mut User> {
+        let has_room = self.users.len() < MAX_USERS || self.users.contains_key(&tid);
+        has_room.then(|| self.users.entry(tid).or_default())
+    }
+
+    /// Thread `tid` begins to wait for it, for a time. Tells whether it is remembered.
+    pub(super) fn waits(&mut self, tid: Tid, thread: &Thread, at_ns: u64) -> bool {
+        let Some(user) = self.user(tid) else { return false };
+        let User {
+            given_ns,
+            timed_out_ns,
+            turn_ns,
+            waits_since_ns,
+            ..
+        } = *user;
+        *user = User {
+            waits_since_ns: Some(at_ns),
+            has_waited: true,
+            ..User::default()
+        };
+        self.waiting += usize::from(waits_since_ns.is_none());
+        if timed_out_ns.is_some_and(|since_ns| !thread.waited(since_ns, at_ns)) {
+            self.signs.again = self.signs.again.saturating_add(1);
+        }
+        if let Some(given_ns) = given_ns {
+            let waits = |user: &User| user.waits_since_ns.is_some_and(|since_ns| since_ns < given_ns);
+            if self.users.values().any(waits) && thread.worked(given_ns, at_ns) {
+                self.signs.is_against();
+            }
+        }
+        if let Some(since_ns) = turn_ns.filter(|&turn_ns| thread.had_lock(turn_ns, at_ns)) {
+            // It let go of it just now, and woke nobody: those who waited had just stopped, as their time was over.
+            self.keep(Given {
+                at_ns,
+                since_ns,
+                by: tid,
+            });
+        }
+        true
+    }
+
+    /// The wait of thread `tid` is over, and if another thread ended it, by that.
+    pub(super) fn woken(&mut self, tid: Tid, block: &Block, by: Option<Tid>, at_ns: u64) {
+        let users = self.users.len();
+        let Some(user) = self.user(tid) else { return };
+        let Some(since_ns) = user.waits_since_ns.take() else {
+            return;
+        };
+        user.turn_ns = Some(at_ns);
+        user.given_ns = by.map(|_| at_ns);
+        let timed_out = by.is_none() && block.wake.is_some() && at_ns.saturating_sub(since_ns) < MAX_POLL_NS;
+        user.timed_out_ns = timed_out.then_some(at_ns);
+        self.waiting -= 1;
+        if timed_out && self.waiting + 1 == users {
+            self.signs.is_against();
+        }
+        if let Some(by) = by {
+            self.gives(by, at_ns);
+        }
+    }
+
+    fn gives(&mut self, by: Tid, at_ns: u64) {
+        let Some(user) = self.user(by) else { return };
+        let (turn_ns, has_waited) = (user.turn_ns, user.has_waited);
+        user.turn_ns = None;
+        user.given_ns = None;
+        user.timed_out_ns = None;
+        user.gave_ns = Some(at_ns);
+        if turn_ns.is_some() {
+            self.signs.was_given();
+        } else if !has_waited {
+            self.signs.is_against();
+        }
+        self.keep(Given {
+            at_ns,
+            since_ns: turn_ns.unwrap_or_default(),
+            by,
+        });
+    }
+
+    fn keep(&mut self, given: Given) {
+        if self.signs.is_lock() {
+            // A wakeup that came before its thread slept is told when that runs.
+            let place = self.given.partition_point(|before| before.at_ns <= given.at_ns);
+            self.given.insert(place, given);
+        } else {
+            self.knows_since(given.at_ns);
+        }
+    }
+
+    /// Who had it before is not known.
+    pub(super) fn knows_since(&mut self, at_ns: u64) {
+        self.given.clear();
+        self.known_since_ns = self.known_since_ns.max(at_ns);
+    }
+
+    /// Thread `tid` waits without a time at another pair. Whether it does so until another has taken the lock.
+    pub(super) fn waits_aside(&mut self, tid: Tid, thread: &Thread, pair: u32, at_ns: u64) -> bool {
+        let user = self.users.get_mut(&tid);
+        let gave_ns = user.as_ref().and_then(|user| user.gave_ns);
+        let gave = gave_ns.is_some_and(|since_ns| !thread.waited(since_ns, at_ns));
+        let is_lock = self.signs.is_lock();
+        let is_wanted = gave || self.waiting > 0;
+        if let Some(aside) = self.aside.iter_mut().find(|aside| aside.pair == pair) {
+            let others = aside.waits.is_some_and(|other| other != tid);
+            aside.against = aside.against.saturating_add(u32::from(!is_wanted || others));
+            aside.waits = Some(tid);
+            let is_aside = is_lock && aside.is_believed();
+            if is_aside && !gave {
+                // Those who waited had just stopped, as their time was over: nobody was woken.
+                let since_ns = user.and_then(|user| user.turn_ns.take()).unwrap_or_default();
+                self.keep(Given {
+                    at_ns,
+                    since_ns,
+                    by: tid,
+                });
+            }
+            return is_aside;
+        }
+        if gave {
+            if self.aside.len() == MAX_ASIDE {
+                let least = (0..MAX_ASIDE).min_by_key(|&place| self.aside[place].seen);
+                self.aside.remove(least.unwrap_or_default());
+            }
+            self.aside.push(Aside {
+                pair,
+                waits: Some(tid),
+                seen: 0,
+                against: 0,
+            });
+        }
+        false
+    }
+
+    /// The wait of thread `tid` at another pair is over, and if another thread ended it, by that.
+    pub(super) fn woken_aside(&mut self, tid: Tid, pair: u32, by: Option<Tid>) {
+        let waited = |by| self.users.get(&by).is_some_and(|user| user.turn_ns.is_some());
+        let is_in_turn = by.is_some_and(waited);
+        let waits_there = |aside: &&mut Aside| aside.pair == pair && aside.waits == Some(tid);
+        if let Some(aside) = self.aside.iter_mut().find(waits_there) {
+            aside.waits = None;
+            aside.seen = aside.seen.saturating_add(is_in_turn.into());
+        }
+    }
+
+    pub(super) fn ended(&mut self, tid: Tid) {
+        if let Some(user) = self.users.remove(&tid) {
+            self.waiting -= usize::from(user.waits_since_ns.is_some());
+        }
+    }
+
+    /// What it did until `to_ns` is not known.
+    pub(super) fn lost(&mut self, to_ns: u64) {
+        self.waiting = 0;
+        for user in self.users.values_mut() {
+            *user = User {
+                has_waited: user.has_waited,
+                ..User::default()
+            };
+        }
+        self.aside.iter_mut().for_each(|aside| aside.waits = None);
+        self.knows_since(to_ns);
+    }
+
+    pub(super) fn forget_until(&mut self, until_ns: u64) {
+        let count = self.given.partition_point(|given| given.at_ns <= until_ns);
+        if let Some(last) = self.given.drain(..count).next_back() {
+            self.known_since_ns = self.known_since_ns.max(last.at_ns);
+        }
+    }
+
+    /// The first time from `at_ns` on that it was given on, and since when the same thread had it, ns.
+    pub(super) fn given_after(&self, at_ns: u64) -> Option<(Given, u64)> {
+        if at_ns <= self.known_since_ns {
+            return None;
+        }
+        let place = self.given.partition_point(|given| given.at_ns < at_ns);
+        let given = *self.given.get(place)?;
+        let before = place.checked_sub(1).map(|before| self.given[before].at_ns);
+        let since_ns = before.unwrap_or(self.known_since_ns).max(given.since_ns);
+        (since_ns < at_ns).then_some((given, since_ns))
+    }
+}
