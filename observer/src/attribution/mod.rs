@@ -14,6 +14,7 @@ mod client;
 mod fed;
 mod found;
 mod functions;
+mod jobs;
 mod lock;
 mod moves;
 mod names;

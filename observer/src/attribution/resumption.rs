@@ -97,7 +97,7 @@ impl Walk<'_, '_> {
         if let Some(((cause, reason), woken_ns)) = woken.as_ref().and_then(reason) {
             return self.resumed_when_ready(woken_ns, cause, reason);
         }
-        if let Some(step) = self.done_elsewhere(run) {
+        if let Some(step) = self.done_elsewhere(run).or_else(|| self.waited_for_its_job(run)) {
             return step;
         }
         let due_ns = woken.and_then(|idle| self.due_ns(run, &idle));

@@ -185,7 +185,7 @@ impl Walk<'_, '_> {
             return Move::to(self.at).charging(from_ns, charge).inferred_if(true);
         }
         let mut to = self.worked_in(slice.task);
-        if began == Began::HandedOff
+        if matches!(began, Began::HandedOff(_))
             && let Some(handed_off) = &mut to.handed_off
         {
             handed_off.other_before = true;

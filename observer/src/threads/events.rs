@@ -167,7 +167,7 @@ impl Threads {
             && let Some(waker) = self.threads.get_mut(&by.tid)
             && waker.pid == by.pid
         {
-            waker.handed_off(event.header.at_ns);
+            waker.handed_off(event.header.at_ns, tid);
         }
         self.stops.woken(event, by, waited, &self.full);
         if let Some((waited_ns, block)) = waited {

@@ -113,8 +113,8 @@ pub enum Began {
     },
     /// No room in the send buffer of an accepted connection.
     Stalled,
-    /// The thread woke another by what it did: a job may have ended here.
-    HandedOff,
+    /// The thread woke this one by what it did: a job may have ended here.
+    HandedOff(Tid),
 }
 
 /// What a thread did in a slice.

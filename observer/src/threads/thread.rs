@@ -286,8 +286,8 @@ impl Thread {
     }
 
     /// It woke another thread by what it did.
-    pub(super) fn handed_off(&mut self, at_ns: u64) {
-        self.observe(at_ns, Observation::HandsOff, Began::HandedOff, None);
+    pub(super) fn handed_off(&mut self, at_ns: u64, to: Tid) {
+        self.observe(at_ns, Observation::HandsOff, Began::HandedOff(to), None);
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;

@@ -9,6 +9,7 @@ mod clients;
 mod evidence;
 mod found;
 mod goroutines;
+mod jobs;
 mod locks;
 mod machine;
 mod noise;

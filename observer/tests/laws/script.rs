@@ -230,7 +230,7 @@ pub(crate) fn culprits(request: &Request, cause: Cause) -> Vec<Option<u64>> {
         .collect()
 }
 /// A record of the second worker.
-fn of_second(kind: Kind, at_us: u64) -> Header {
+pub(crate) fn of_second(kind: Kind, at_us: u64) -> Header {
     Header {
         tid: SECOND,
         cpu: 1,

@@ -9,7 +9,7 @@ mod wait;
 use self::owner::PackedOwner;
 use self::wait::PackedWait;
 use super::state::{Began, Block, Occupant, Slice, State, Wake};
-use crate::model::id::{ConnId, Task};
+use crate::model::id::{ConnId, Task, Tid};
 
 const _: () = assert!(size_of::<Packed>() <= 64);
 
@@ -33,7 +33,8 @@ pub(super) enum What {
         owner: PackedOwner,
         began: PackedBegan,
         conn: ConnId,
-        arrived_ns: u64,
+        /// An arrival, ns, or the thread that was woken.
+        detail: u64,
         faults: (u32, u32),
     },
     Runnable {
@@ -73,13 +74,13 @@ impl Packed {
         let what = match slice.state {
             State::Unknown { owner } => What::Unknown { owner: owner.into() },
             State::Running { cpu, owner, began } => {
-                let (began, conn, arrived_ns) = PackedBegan::pack(began);
+                let (began, conn, detail) = PackedBegan::pack(began);
                 What::Running {
                     cpu,
                     owner: owner.into(),
                     began,
                     conn,
-                    arrived_ns,
+                    detail,
                     faults: slice.faults,
                 }
             }
@@ -138,22 +139,25 @@ impl Packed {
 }
 
 impl PackedBegan {
-    /// How a slice began, with its connection and the arrival there.
+    /// How a slice began, with its connection, and the arrival there or the thread that was woken.
     fn pack(began: Began) -> (Self, ConnId, u64) {
         match began {
             Began::Plain => (Self::Plain, ConnId::NONE, 0),
             Began::Received { conn, arrived_ns } => (Self::Received, conn, arrived_ns),
             Began::Stalled => (Self::Stalled, ConnId::NONE, 0),
-            Began::HandedOff => (Self::HandedOff, ConnId::NONE, 0),
+            Began::HandedOff(to) => (Self::HandedOff, ConnId::NONE, u64::from(to.0)),
         }
     }
 
-    fn unpack(self, conn: ConnId, arrived_ns: u64) -> Began {
+    fn unpack(self, conn: ConnId, detail: u64) -> Began {
         match self {
             Self::Plain => Began::Plain,
-            Self::Received => Began::Received { conn, arrived_ns },
+            Self::Received => Began::Received {
+                conn,
+                arrived_ns: detail,
+            },
             Self::Stalled => Began::Stalled,
-            Self::HandedOff => Began::HandedOff,
+            Self::HandedOff => Began::HandedOff(Tid(detail as u32)),
         }
     }
 }
@@ -167,12 +171,12 @@ impl What {
                 owner,
                 began,
                 conn,
-                arrived_ns,
+                detail,
                 faults: _,
             } => State::Running {
                 cpu,
                 owner: owner.into(),
-                began: began.unpack(conn, arrived_ns),
+                began: began.unpack(conn, detail),
             },
             Self::Runnable {
                 cpu,
@@ -243,7 +247,7 @@ mod tests {
     use super::super::comms::Comm;
     use super::super::state::Owner;
     use super::*;
-    use crate::model::id::{Pid, RequestId, Tid};
+    use crate::model::id::{Pid, RequestId};
     use crate::syscall::Wait;
 
     const ID: RequestId = RequestId {
@@ -286,7 +290,7 @@ mod tests {
                 arrived_ns: 9,
             },
             Began::Stalled,
-            Began::HandedOff,
+            Began::HandedOff(Tid(3)),
         ];
         let waits = [
             Wait::EventLoop { timeout_ms: None },

@@ -1,0 +1,110 @@
+//! What is told of a request that gave a job to a blocking pool, and whose worker was never idle: short streams, each with the
+//! one answer that its events support.
+
+use bytemuck::Zeroable as _;
+use observer::model::cause::Cause;
+use observer::model::request::{Confidence, Request};
+use observer_common::{Header, Kind, SwitchIn, SwitchOut, Waking, conn, task};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use syscalls::Sysno;
+
+use super::check::Law;
+use super::script::{A, B, PID, Script, TASK_A, TASK_B, WORKER, charged_us, of_second};
+
+/// Where the pool's thread waits for jobs.
+const FUTEX: u64 = 0x1000;
+
+impl Script {
+    fn pool_parks(mut self, at_us: u64) -> Self {
+        self.record(&SwitchOut {
+            header: of_second(Kind::SwitchOut, at_us),
+            tgid: PID,
+            state: 1,
+            syscall: Sysno::futex as i32,
+            args: [FUTEX, libc::FUTEX_WAIT as u64, 1, 1],
+            task: task::NONE,
+            ..SwitchOut::zeroed()
+        });
+        self
+    }
+
+    fn gives_a_job(mut self, at_us: u64, task: u64) -> Self {
+        self.record(&Waking {
+            header: Header {
+                cpu: 0,
+                ..of_second(Kind::Waking, at_us)
+            },
+            tgid: PID,
+            waker_tid: WORKER,
+            waker_tgid: PID,
+            waker_syscall: Sysno::futex as i32,
+            waker_task: task,
+            conn: conn::NONE,
+            ..Waking::zeroed()
+        });
+        self
+    }
+
+    fn pool_gets_a_cpu(mut self, at_us: u64) -> Self {
+        self.record(&SwitchIn {
+            header: of_second(Kind::SwitchIn, at_us),
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        self
+    }
+
+    /// The worker turns to B at 100 us, and goes on with A at this time.
+    fn serves_b_until(self, at_us: u64) -> Result<Request, TestCaseError> {
+        let script = self.reads(100, B, TASK_B, 90).sends(at_us, B, TASK_B);
+        script.sends(at_us + 10, A, TASK_A).request(A)
+    }
+}
+
+/// A reads, and gives a job to the pool.
+fn given() -> Script {
+    Script::begin()
+        .pool_parks(10)
+        .reads(50, A, TASK_A, 40)
+        .gives_a_job(60, TASK_A)
+}
+
+#[test]
+fn whose_job_is_done_before_it_leaves_its_worker_waits_for_the_worker() -> Law {
+    let request = given().pool_gets_a_cpu(65).pool_parks(80).serves_b_until(1_000)?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 900);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+/// The runtime looks for timers between tasks, and no event tells.
+#[test]
+fn after_so_long_it_can_have_waited_for_a_timer() -> Law {
+    let request = given().pool_gets_a_cpu(65).pool_parks(80).serves_b_until(3_000)?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBusy), 0);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 2_900);
+    Ok(())
+}
+
+#[test]
+fn whose_thread_of_the_pool_has_no_cpu_waits_for_one() -> Law {
+    let script = given().reads(100, B, TASK_B, 90).sends(3_000, B, TASK_B);
+    let script = script.sends(3_010, A, TASK_A).pool_gets_a_cpu(4_000);
+    let request = script.request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::RunQueue), 2_900);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
+/// It was woken for another request: that it has no CPU keeps this one from nothing.
+#[test]
+fn a_job_of_another_explains_nothing() -> Law {
+    let script = Script::begin().pool_parks(10).reads(50, A, TASK_A, 40);
+    let script = script.reads(100, B, TASK_B, 90).gives_a_job(110, TASK_B);
+    let script = script.sends(3_000, B, TASK_B).sends(3_010, A, TASK_A);
+    let request = script.pool_gets_a_cpu(4_000).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::RunQueue), 0);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 2_900);
+    Ok(())
+}
