@@ -311,10 +311,8 @@ mod tests {
         past.push(&running(0, 10));
         (1..=1000).for_each(|number| past.push(&nothing(number * 10)));
         past.push(&running(10_010, 10_020));
-        let slices: Vec<_> = past
-            .back_from(u64::MAX)
-            .map(|slice| slice.duration_ns())
-            .collect();
+        let slices = Back::new(&past, None, past.ends_ns());
+        let slices: Vec<_> = slices.map(|slice| slice.duration_ns()).collect();
         assert_eq!(slices, [10, 10_000, 10]);
         (0..FAN as u64).for_each(|number| past.push(&running(10_020 + number, 10_021 + number)));
         assert_eq!(walk(&past, 0).0, 10_010);

@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::state::{Began, Owner, State};
+use super::state::Owner;
 use super::{MAX_SLICES, MAX_THINNED, SLICES_AN_EVENT, Threads};
 use crate::model::id::{RequestId, Tid};
 
@@ -80,22 +80,17 @@ impl Threads {
         let all = self.threads.iter().map(|(&tid, thread)| (tid, thread));
         for (tid, thread) in all.chain(self.ended.with_ids()) {
             let mut later = None;
-            for slice in thread.past_from(at_ns) {
-                let State::Running {
-                    owner: Owner::Request(id),
-                    began,
-                    ..
-                } = slice.state
-                else {
+            for run in thread.runs_from(at_ns) {
+                let Owner::Request(id) = run.owner else {
                     continue;
                 };
                 if later.replace(id) == Some(id) || !wanted(id) {
                     continue;
                 }
                 let run = LastRun {
-                    end_ns: slice.to_ns.min(at_ns),
+                    end_ns: run.to_ns.min(at_ns),
                     tid,
-                    stalled: began == Began::Stalled,
+                    stalled: run.stalled,
                 };
                 let last = runs.entry(id).or_insert(run);
                 if last.end_ns < run.end_ns || last.end_ns == run.end_ns && last.tid < run.tid {

@@ -1,7 +1,8 @@
 //! What is asked of a thread's past: what it did, for whom, and when last.
 
 use super::back::{Back, Crossed};
-use super::state::{Began, Block, Owner, Slice, State};
+use super::past::Run;
+use super::state::{Block, Owner, Slice, State};
 use super::thread::Thread;
 use crate::model::id::{RequestId, Task};
 
@@ -13,9 +14,9 @@ impl Thread {
         self.facts.past.ends()
     }
 
-    /// The slices that are over from `at_ns` back.
-    pub(super) fn past_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> + '_ {
-        self.facts.past.back_from(at_ns)
+    /// The slices that are over and in which it ran, from `at_ns` back.
+    pub(super) fn runs_from(&self, at_ns: u64) -> impl Iterator<Item = Run> + '_ {
+        self.facts.past.runs_from(at_ns)
     }
 
     /// The slices from `at_ns` back, as far as they follow each other without gap. The first is the one in
@@ -91,17 +92,11 @@ impl Thread {
         at_ns: u64,
         since_ns: u64,
     ) -> Option<(Slice, bool)> {
-        self.facts
-            .past
-            .back_from(at_ns)
-            .take_while(|slice| slice.to_ns > since_ns)
-            .find_map(|slice| match slice.state {
-                State::Running { owner, began, .. }
-                    if owner == Owner::Request(request) || !sure && owner.request() == Some(request) =>
-                {
-                    Some((slice, began == Began::Stalled))
-                }
-                _ => None,
-            })
+        let past = &self.facts.past;
+        let is_its =
+            |owner: Owner| owner == Owner::Request(request) || !sure && owner.request() == Some(request);
+        let mut runs = past.runs_from(at_ns).take_while(|run| run.to_ns > since_ns);
+        let run = runs.find(|run| is_its(run.owner))?;
+        Some((past.slice(run.index), run.stalled))
     }
 }

@@ -22,6 +22,18 @@ pub(super) struct Past {
     pub(super) thinned: Intervals,
 }
 
+/// A slice in which a thread ran.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// Its place.
+    pub(super) index: usize,
+    /// Its end, ns.
+    pub(super) to_ns: u64,
+    pub(super) owner: Owner,
+    /// It began with a send that found no room.
+    pub(super) stalled: bool,
+}
+
 impl Past {
     /// Appends a slice. If it does not begin where the last one ended, that is what is known from now on.
     pub(super) fn push(&mut self, slice: &Slice) {
@@ -195,9 +207,20 @@ impl Past {
         }
     }
 
-    /// Slices that begin before `at_ns`, the newest first.
-    pub(super) fn back_from(&self, at_ns: u64) -> impl Iterator<Item = Slice> {
-        (0..self.count_before(at_ns)).rev().map(|index| self.slice(index))
+    /// Slices that begin before `at_ns` and in which the thread ran, the newest first: without a look at all that each says.
+    pub(super) fn runs_from(&self, at_ns: u64) -> impl Iterator<Item = Run> {
+        (0..self.count_before(at_ns)).rev().filter_map(|index| {
+            let slice = &self.slices[index];
+            let What::Running { owner, began, .. } = slice.what else {
+                return None;
+            };
+            Some(Run {
+                index,
+                to_ns: slice.to_ns,
+                owner: owner.into(),
+                stalled: matches!(began, PackedBegan::Stalled),
+            })
+        })
     }
 
     /// How many slices begin before `at_ns`.
