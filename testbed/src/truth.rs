@@ -44,6 +44,8 @@ pub enum Kind {
     Peer,
     /// The listener was left alone.
     NotAccepting,
+    /// From asking the runtime for bytes of a file until they were there.
+    FileRead,
 }
 
 /// One injected fault. Its own length is between `least_ns` and `most_ns`: what else was between the two readings of
@@ -159,6 +161,17 @@ impl Stretch {
             least_ns: took_ns,
             most_ns: took_ns,
             task: None,
+        }
+    }
+
+    /// The same and a later one of its kind, as one.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            to_ns: later.to_ns,
+            least_ns: self.least_ns + later.least_ns,
+            most_ns: self.most_ns + later.most_ns,
+            ..self
         }
     }
 

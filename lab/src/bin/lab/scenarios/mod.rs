@@ -8,6 +8,7 @@ mod client;
 mod computing;
 mod controls;
 mod frameworks;
+mod long;
 mod queues;
 mod tasks;
 mod waits;
@@ -46,6 +47,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(client::all());
     all.extend(attached::all());
     all.extend(tasks::all());
+    all.extend(long::all());
     all.extend(frameworks::all());
     all
 }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Result as IoResult, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +19,7 @@ const BLOCK_BYTES: usize = 128 * 1024;
 
 /// The file of `--data`, which is only read.
 pub(super) struct Data {
+    pub(super) path: PathBuf,
     pub(super) file: File,
     direct: File,
     pub(super) bytes: u64,
@@ -49,6 +50,7 @@ impl Data {
 fn open(path: &Path) -> IoResult<Data> {
     let file = File::open(path)?;
     Ok(Data {
+        path: path.to_owned(),
         bytes: file.metadata()?.len(),
         direct: OpenOptions::new()
             .read(true)

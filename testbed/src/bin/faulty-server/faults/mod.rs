@@ -8,6 +8,7 @@ mod disk;
 mod locking;
 mod memory;
 mod size;
+mod streamed;
 mod tasks;
 mod waiting;
 
@@ -25,14 +26,21 @@ use crate::truth::Truth;
 use crate::visit::Visit;
 use disk::Data;
 use size::{Count, Kibibytes};
+pub(crate) use streamed::Streamed;
 
 /// What is answered.
 pub(crate) struct Answer {
     /// Of HTTP.
     pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
     /// The head is sent before the body is there.
     pub(crate) in_halves: bool,
+}
+
+/// What an answer is made of.
+pub(crate) enum Body {
+    Bytes(Vec<u8>),
+    File(Box<Streamed>),
 }
 
 /// What is answered instead.
@@ -102,7 +110,12 @@ pub(crate) async fn answer(shared: &Arc<Shared>, path: &str, query: &str) -> Ans
         return "spawned\n".into();
     }
     let answer = fault(&mut visit, shared, path, query).await;
-    answer.unwrap_or_else(|Failure(answer)| answer)
+    let mut answer = answer.unwrap_or_else(|Failure(answer)| answer);
+    if let Body::File(file) = &mut answer.body {
+        // Its handler's part is over, and the request's is not.
+        file.goes_on(visit);
+    }
+    answer
 }
 
 /// All endpoints.
@@ -117,6 +130,7 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
         },
         // More than the socket may take at once.
         "/large" => read::<Kibibytes>(query)?.filler().into(),
+        "/file" => streamed::file(shared, &read(query)?).await?,
         "/burn" => computing::burn(visit, &read(query)?).into(),
         "/both" => computing::both(visit, &read(query)?).into(),
         "/blocking" => waiting::blocking(visit, &read(query)?).into(),
@@ -169,7 +183,7 @@ impl Failure {
     fn new(status: u16, why: impl Display) -> Self {
         Self(Answer {
             status,
-            body: format!("{why:#}\n").into(),
+            body: Body::Bytes(format!("{why:#}\n").into()),
             in_halves: false,
         })
     }
@@ -179,7 +193,7 @@ impl<T: Into<Vec<u8>>> From<T> for Answer {
     fn from(body: T) -> Self {
         Self {
             status: 200,
-            body: body.into(),
+            body: Body::Bytes(body.into()),
             in_halves: false,
         }
     }

@@ -60,6 +60,27 @@ impl Kibibytes {
     }
 }
 
+/// A time, and how often, once unless told otherwise.
+#[derive(Deserialize)]
+pub(super) struct Jobs {
+    #[serde(default, deserialize_with = "at_most::<MOST_US, _>")]
+    us: u64,
+    #[serde(default, deserialize_with = "at_most::<MOST_MS, _>")]
+    ms: u64,
+    #[serde(default = "once", deserialize_with = "at_most::<MOST_YIELDS, _>")]
+    pub(super) times: u64,
+}
+
+impl Jobs {
+    pub(super) fn each(&self) -> Duration {
+        Duration::from_micros(self.us) + Duration::from_millis(self.ms)
+    }
+}
+
+fn once() -> u64 {
+    1
+}
+
 /// How often.
 #[derive(Deserialize)]
 pub(super) struct Count {

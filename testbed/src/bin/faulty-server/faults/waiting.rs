@@ -6,7 +6,7 @@ use std::time::Duration;
 use testbed::clock;
 use testbed::truth::{Kind, Stretch};
 
-use super::size::Time;
+use super::size::{Jobs, Time};
 use super::{Failure, Shared, unavailable};
 use crate::downstream::Answer;
 use crate::truth;
@@ -30,10 +30,26 @@ pub(super) async fn timer(visit: &mut Visit, time: &Time) -> &'static str {
     "waited\n"
 }
 
-/// Sleeps on the blocking pool and not on a worker.
-pub(super) async fn pool(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
+/// Sleeps on the blocking pool and not on a worker, in one job after the other.
+pub(super) async fn pool(visit: &mut Visit, jobs: &Jobs) -> Result<&'static str, Failure> {
+    let mut sums: Option<[Stretch; 3]> = None;
+    for _ in 0..jobs.times {
+        let job = slept_in_the_pool(jobs.each()).await?;
+        match &mut sums {
+            None => sums = Some(job),
+            Some(sums) => sums
+                .iter_mut()
+                .zip(job)
+                .for_each(|(sum, job)| *sum = sum.and(job)),
+        }
+    }
+    visit.injected_all(sums.into_iter().flatten());
+    Ok("slept in the pool\n")
+}
+
+/// The wait for a thread of the pool, the sleep, and the wait to be polled again.
+async fn slept_in_the_pool(duration: Duration) -> Result<[Stretch; 3], Failure> {
     let asked_ns = clock::now_ns();
-    let duration = time.duration();
     let work = move || {
         (
             Stretch::until_now(Kind::PoolQueue, asked_ns, u64::MAX),
@@ -41,10 +57,8 @@ pub(super) async fn pool(visit: &mut Visit, time: &Time) -> Result<&'static str,
         )
     };
     let (queued, slept) = tokio::task::spawn_blocking(work).await.map_err(unavailable)?;
-    visit.injected(queued);
-    visit.injected(slept);
-    visit.injected(Stretch::until_now(Kind::TaskQueue, slept.to_ns, u64::MAX));
-    Ok("slept in the pool\n")
+    let polled = Stretch::until_now(Kind::TaskQueue, slept.to_ns, u64::MAX);
+    Ok([queued, slept, polled])
 }
 
 /// Waits for another server, without the worker.
