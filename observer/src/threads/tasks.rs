@@ -26,6 +26,8 @@ pub(super) struct TaskFacts {
     pub(super) work: Option<Work>,
     /// No newer task of its process was seen before, where the order of ids tells.
     pub(super) is_newest: bool,
+    /// It is a goroutine: it reads what comes next only after it was seen, where a task of tokio is seen as it reads.
+    pub(super) is_goroutine: bool,
 }
 
 impl TaskFacts {
@@ -91,6 +93,7 @@ impl Tasks {
     pub(super) fn facts(&mut self, pid: Pid, task: Task, ids_rise: bool) -> TaskFacts {
         task.id().map_or_else(TaskFacts::default, |id| TaskFacts {
             is_newest: ids_rise && self.ids.entry(pid).or_default().saw_newest(id),
+            is_goroutine: !ids_rise,
             work: self.get(pid, id),
         })
     }

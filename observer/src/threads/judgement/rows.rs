@@ -56,6 +56,7 @@ pub(super) fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
             answered: false,
         }),
         is_newest: false,
+        is_goroutine: false,
     }
 }
 
@@ -66,6 +67,15 @@ pub(super) fn answered_last(request: RequestId) -> TaskFacts {
             ..work
         }),
         is_newest: false,
+        is_goroutine: false,
+    }
+}
+
+/// The same of a goroutine.
+pub(super) fn goroutine_answered_last(request: RequestId) -> TaskFacts {
+    TaskFacts {
+        is_goroutine: true,
+        ..answered_last(request)
     }
 }
 
@@ -73,6 +83,7 @@ pub(super) fn unknown(is_newest: bool) -> TaskFacts {
     TaskFacts {
         work: None,
         is_newest,
+        is_goroutine: false,
     }
 }
 

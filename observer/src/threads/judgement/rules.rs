@@ -20,20 +20,6 @@ fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
             believed(Request(A), OWN),
         ),
         (
-            "of a task that answered it may be for another request",
-            believed(Nobody, Task::NONE),
-            InTask(OWN, answered_last(A)),
-            Some(since_idle(Nobody, OWN)),
-            believed(Nobody, OWN),
-        ),
-        (
-            "unless it never left that task",
-            answered(Request(A), OWN),
-            InTask(OWN, answered_last(A)),
-            Some(until_now(Request(A), OWN)),
-            believed(Request(A), OWN),
-        ),
-        (
             "an answer ends a request: what follows is the next task's",
             answered(Request(A), OWN),
             InTask(OTHER, other),
@@ -148,6 +134,33 @@ fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
             TurnsToTask(OWN, answered_last(A)),
             Some(until_now(Nobody, Task::NONE)),
             believed(Nobody, OWN),
+        ),
+    ]);
+}
+
+#[test]
+fn what_answered_and_is_seen_again_goes_on_with_that_unless_it_is_a_goroutine() {
+    holds(&[
+        (
+            "of a goroutine that answered it may be for another request",
+            believed(Nobody, Task::NONE),
+            InTask(OWN, goroutine_answered_last(A)),
+            Some(since_idle(Nobody, OWN)),
+            believed(Nobody, OWN),
+        ),
+        (
+            "unless it never left that",
+            answered(Request(A), OWN),
+            InTask(OWN, goroutine_answered_last(A)),
+            Some(until_now(Request(A), OWN)),
+            believed(Request(A), OWN),
+        ),
+        (
+            "a task of tokio goes on with its answer",
+            believed(Nobody, Task::NONE),
+            InTask(OWN, answered_last(A)),
+            Some(since_idle(Request(A), OWN)),
+            believed(Request(A), OWN),
         ),
     ]);
 }
