@@ -28,6 +28,7 @@ mod held;
 mod kernel;
 mod laws;
 mod lifecycle;
+mod long;
 mod measured;
 mod memory;
 mod names;

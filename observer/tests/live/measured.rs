@@ -146,6 +146,10 @@ pub(crate) const QUEUED_POLL: Measured =
     Measured::new(UNEXPLAINED, "% of the time behind the worker", 0..=1, 10);
 pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 9_999);
 
+// Requests of seconds (`long`): in 15 runs or more of each, all beside builds with load averages of 6 to 10.
+pub(crate) const MANY_JOBS: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 9..=20, 40);
+pub(crate) const LARGE_FILES: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 2..=7, 20);
+
 // Functions of what ran (`functions`).
 pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=7, 20);
 pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=23, 40);
