@@ -34,9 +34,10 @@ records! {
         points: u64,
         /// Of each step, bytes from the pointer.
         steps: [i64; TaskPath::STEPS],
-        /// Where the task has its id, bytes from the last pointer. Three words further the lowest byte says why it waited last.
+        /// Where the task has its id, bytes from the last pointer. Of the words from there on, the lowest byte of
+        /// [`TaskPath::REASON_WORD`] says why it waited last.
         id: i64,
-        /// Which byte of the word behind that counts how often it left a thread.
+        /// Which byte of [`TaskPath::STOPS_WORD`] counts how often it left a thread.
         stops: u64,
         /// What stands there instead of an id while the thread is in no task.
         none: u64,
@@ -51,6 +52,9 @@ impl TaskPath {
     /// Steps of a path that begins with a pointer.
     pub const STEPS: usize = 2;
 
-    /// Words that are read of a task, from its id on.
-    pub const TASK_WORDS: usize = 5;
+    /// In a task, from its id on: the word that says why it waited last.
+    pub const REASON_WORD: usize = 3;
+
+    /// And the one in which a byte counts how often it left a thread.
+    pub const STOPS_WORD: usize = 4;
 }

@@ -8,12 +8,11 @@ use observer_common::{TaskPath, task};
 
 use crate::user;
 
-/// In a task, from its id on: the word in which the lowest byte says why it waited last.
-const REASON_WORD: usize = 3;
+/// Of the byte that says why it waited last, what a record has room for.
 const REASON_BITS: u64 = 0x7f;
 
-/// The word in which a byte counts how often it left a thread.
-const STOPS_WORD: usize = 4;
+/// Words that are read of a task, from its id on.
+const TASK_WORDS: usize = TaskPath::STOPS_WORD + 1;
 
 /// What is found at the end of a path that begins with this pointer; nothing where memory on the way cannot be read.
 #[inline(always)]
@@ -31,7 +30,7 @@ pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
         return Some(task::NONE);
     }
     // An array that is assigned is zeroed by a loop over its bytes.
-    let mut words = MaybeUninit::<[u64; TaskPath::TASK_WORDS]>::uninit();
+    let mut words = MaybeUninit::<[u64; TASK_WORDS]>::uninit();
     let address = pointer.wrapping_add_signed(path.id);
     // SAFETY: writes as many bytes as there is room for; a fault is reported.
     let status = unsafe {
@@ -47,7 +46,7 @@ pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
     if status != 0 || id == 0 || id > task::ID_OF_STAY {
         return None;
     }
-    let stops = (words[STOPS_WORD] >> ((path.stops & 7) * 8)) & 0xff;
-    let stay = (words[REASON_WORD] & REASON_BITS) << 8 | stops;
+    let stops = (words[TaskPath::STOPS_WORD] >> ((path.stops & 7) * 8)) & 0xff;
+    let stay = (words[TaskPath::REASON_WORD] & REASON_BITS) << 8 | stops;
     Some(task::HAS_STAY | stay << task::STAY_SHIFT | id)
 }

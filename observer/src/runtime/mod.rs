@@ -4,12 +4,12 @@
 //! are to it. It takes records and gives values; `source` knows it by its names. How a runtime is found and proved in a
 //! running process stands in a room of the same name in `source/live/runtime`.
 //!
-//! `threads` asks of each of its threads what the runtime makes of it ([`ThreadInRuntime`]). That is tokio's answer: of threads
-//! that run goroutines, by the fact that names the runtime of a process (`pipeline/runtimes.rs`), it is told nothing, and then
-//! gives back the task of a record as it stands there.
+//! `threads` asks of each of its threads what the runtime makes of it ([`ThreadInRuntime`]). Which runtime that is, the fact
+//! tells that names the one of a process (`pipeline/runtimes.rs`).
 
 pub mod go;
 pub mod jvm;
+mod thread;
 pub mod tokio;
 
-pub(crate) use tokio::ThreadInRuntime;
+pub(crate) use thread::ThreadInRuntime;

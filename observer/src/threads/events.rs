@@ -203,7 +203,7 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
-        if !operation.outbound && thread.go.is_none() {
+        if !operation.outbound {
             thread.in_runtime.ran(operation.task);
         }
         count_free(thread, availability, operation.at_ns);

@@ -66,8 +66,8 @@ use self::tasks::Tasks;
 use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, Tid};
-use crate::runtime::go;
 use crate::runtime::tokio::{self, Roles, ThreadRole};
+use crate::runtime::{ThreadInRuntime, go};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -180,7 +180,7 @@ impl Threads {
         let thread = self
             .threads
             .entry(tid)
-            .or_insert_with(|| Thread::new(pid, lost_until_ns, self.go.get(&pid).copied()));
+            .or_insert_with(|| Thread::new(pid, lost_until_ns, self.go.contains_key(&pid)));
         Some((thread, &mut self.tasks, &mut self.availability))
     }
 
@@ -202,12 +202,14 @@ impl Threads {
     /// What the threads of each process are to its runtimes, as far as they were seen at it.
     #[must_use]
     pub fn roles(&self) -> BTreeMap<Pid, Roles> {
-        tokio::by_process(self.threads.iter().map(|(&tid, thread)| ThreadRole {
-            tid,
-            pid: thread.pid,
-            comm: thread.comm.as_ref(),
-            in_runtime: &thread.in_runtime,
-            is_of_pool: thread.is_of_pool(),
+        tokio::by_process(self.threads.iter().filter_map(|(&tid, thread)| {
+            Some(ThreadRole {
+                tid,
+                pid: thread.pid,
+                comm: thread.comm.as_ref(),
+                thread: thread.in_runtime.tokio()?,
+                is_of_pool: thread.is_of_pool(),
+            })
         }))
     }
 
@@ -223,7 +225,7 @@ impl Threads {
         let threads = self.threads.values_mut();
         threads
             .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.go = Some(version));
+            .for_each(|thread| thread.in_runtime = ThreadInRuntime::Go);
     }
 
     /// Process `pid` became another program, or ended.

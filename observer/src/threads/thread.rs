@@ -8,7 +8,7 @@ use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, W
 use super::tasks::Tasks;
 use super::usage::{Metering, Usage};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::runtime::{ThreadInRuntime, go};
+use crate::runtime::ThreadInRuntime;
 use crate::syscall::{self, Wait};
 
 /// One thread.
@@ -30,13 +30,11 @@ pub struct Thread {
     pub(super) belief: Belief,
     pub(super) in_runtime: ThreadInRuntime,
     pub(super) metering: Metering,
-    /// It runs goroutines, of this version; else what it runs is taken for tasks of tokio.
-    pub(super) go: Option<go::Version>,
 }
 
 impl Thread {
     /// A thread of which nothing is known before `lost_until_ns`.
-    pub(super) fn new(pid: Pid, lost_until_ns: u64, go: Option<go::Version>) -> Self {
+    pub(super) fn new(pid: Pid, lost_until_ns: u64, runs_goroutines: bool) -> Self {
         Self {
             pid,
             comm: None,
@@ -46,9 +44,12 @@ impl Thread {
             event_loop: None,
             facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
-            in_runtime: ThreadInRuntime::default(),
+            in_runtime: if runs_goroutines {
+                ThreadInRuntime::Go
+            } else {
+                ThreadInRuntime::default()
+            },
             metering: Metering::default(),
-            go,
         }
     }
 
@@ -188,10 +189,8 @@ impl Thread {
         } else {
             wait
         };
-        if self.go.is_none() {
-            let known = || tasks.known(self.pid, stamp);
-            self.in_runtime.left(event, wait, self.belief.task, known);
-        }
+        let known = || tasks.known(self.pid, stamp);
+        self.in_runtime.left(event, wait, self.belief.task, known);
         if self.is_of_pool() && !was_of_pool {
             // What it did before is no part of what the pool did.
             self.take_usage(at_ns);
@@ -233,7 +232,6 @@ impl Thread {
     pub(super) fn forget_role(&mut self) {
         self.in_runtime = ThreadInRuntime::default();
         self.event_loop = None;
-        self.go = None;
     }
 
     /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for its
@@ -318,7 +316,7 @@ impl Thread {
         if task == self.belief.task || !task.is_known() {
             return;
         }
-        let observed = Observation::InTask(task, tasks.facts(self.pid, task, self.go.is_none()));
+        let observed = Observation::InTask(task, tasks.facts(self.pid, task, self.in_runtime.ids_rise()));
         let request = self.observe(at_ns, observed, Began::Plain, faults);
         tasks.infer(self.pid, task, request);
     }
@@ -328,7 +326,8 @@ impl Thread {
         if task == self.belief.task {
             return;
         }
-        let observed = Observation::TurnsToTask(task, tasks.facts(self.pid, task, self.go.is_none()));
+        let observed =
+            Observation::TurnsToTask(task, tasks.facts(self.pid, task, self.in_runtime.ids_rise()));
         let request = self.observe(at_ns, observed, Began::Plain, None);
         tasks.infer(self.pid, task, request);
     }

@@ -13,6 +13,6 @@ pub(crate) use identity::KnownTask;
 pub(crate) use ids::Ids;
 pub(crate) use reported::Reported;
 pub use roles::JobCounts;
-pub(crate) use thread::ThreadInRuntime;
+pub(crate) use thread::ThreadOfTokio;
 pub use workers::{Roles, RuntimeWorkers};
 pub(crate) use workers::{ThreadRole, by_process};

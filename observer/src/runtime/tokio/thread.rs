@@ -1,4 +1,4 @@
-//! One thread, as its runtime has it: in which task it is, what it waits in, and what it is to the runtime.
+//! One thread, as tokio has it: in which task it is, and what it is to the runtime.
 
 use observer_common::{SwitchOut, flags};
 
@@ -7,14 +7,14 @@ use super::roles::{JobCounts, RuntimeRole};
 use crate::model::id::Task;
 use crate::syscall::Wait;
 
-/// What is known of a thread of a runtime.
+/// What is known of a thread.
 #[derive(Debug, Default)]
-pub(crate) struct ThreadInRuntime {
+pub(crate) struct ThreadOfTokio {
     identity: Identity,
     pub(super) role: RuntimeRole,
 }
 
-impl ThreadInRuntime {
+impl ThreadOfTokio {
     /// The task that it is in with this stamp; none where it is between tasks.
     pub(crate) fn task(&self, stamp: Task) -> Task {
         self.identity.task(stamp)
@@ -32,18 +32,6 @@ impl ThreadInRuntime {
         self.role.left(event, wait);
         if event.flags & flags::PREEMPTED == 0 {
             self.identity.learn(Task::new(event.task), wait, before, known);
-        }
-    }
-
-    /// What it waits in with this stamp: in a task it has something to do.
-    pub(crate) fn wait_in(&self, stamp: Task, wait: Wait) -> Wait {
-        let in_task = self.task(stamp).id().is_some();
-        match wait {
-            // A worker parks between tasks.
-            Wait::Park { timeout } if in_task => Wait::Condition { timeout },
-            // One in a task keeps its worker waiting.
-            Wait::Accept if in_task => Wait::Call,
-            _ => wait,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::roles::EventSource;
-use super::thread::ThreadInRuntime;
+use super::thread::ThreadOfTokio;
 use crate::model::id::{Pid, Tid};
 use crate::model::runtime::Flavour;
 
@@ -39,7 +39,7 @@ pub(crate) struct ThreadRole<'a> {
     pub(crate) pid: Pid,
     /// Its name, where known.
     pub(crate) comm: Option<&'a Arc<str>>,
-    pub(crate) in_runtime: &'a ThreadInRuntime,
+    pub(crate) thread: &'a ThreadOfTokio,
     /// It runs jobs, and nothing else is known of it.
     pub(crate) is_of_pool: bool,
 }
@@ -52,7 +52,7 @@ pub(crate) fn by_process<'a>(threads: impl Iterator<Item = ThreadRole<'a>>) -> B
         if thread.is_of_pool {
             processes.entry(thread.pid).or_default().pool += 1;
         }
-        if let Some(source) = thread.in_runtime.role.worker() {
+        if let Some(source) = thread.thread.role.worker() {
             sources.entry((thread.pid, source.fd)).or_default().push(source);
             let roles = processes.entry(thread.pid).or_default();
             let comm = thread.comm.cloned();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn roles(events: &[SwitchOut]) -> Roles {
-        let mut threads = BTreeMap::<u32, ThreadInRuntime>::new();
+        let mut threads = BTreeMap::<u32, ThreadOfTokio>::new();
         for event in events {
             let wait = Wait::of(event.syscall, &event.args, event.state);
             let thread = threads.entry(event.header.tid).or_default();
@@ -165,7 +165,7 @@ mod tests {
             tid: Tid(tid),
             pid: PID,
             comm: None,
-            in_runtime: thread,
+            thread,
             is_of_pool: thread.is_of_pool(),
         });
         by_process(threads).remove(&PID).unwrap_or_default()

@@ -49,6 +49,8 @@ impl Offsets {
 
 #[cfg(test)]
 mod tests {
+    use observer_common::TaskPath;
+
     use super::*;
 
     #[test]
@@ -56,9 +58,10 @@ mod tests {
         for (minor, offsets) in BY_VERSION {
             let version = Version::of(&format!("go1.{minor}")).unwrap();
             assert_eq!((version.minor(), Offsets::of(version)), (minor, offsets));
-            assert_eq!(offsets.g_waitreason, offsets.g_goid + 24);
-            let stops = offsets.g_tracking_seq - offsets.g_goid;
-            assert!((32..40).contains(&stops), "{minor}: {stops}");
+            let word = |offset: i32| (offset - offsets.g_goid) as usize / 8;
+            assert_eq!(offsets.g_waitreason % 8, 0);
+            assert_eq!(word(offsets.g_waitreason), TaskPath::REASON_WORD);
+            assert_eq!(word(offsets.g_tracking_seq), TaskPath::STOPS_WORD, "{minor}");
         }
         assert_eq!(Offsets::of(Version::NEWEST), BY_VERSION[BY_VERSION.len() - 1].1);
     }

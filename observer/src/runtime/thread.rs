@@ -1,0 +1,107 @@
+//! One thread, as its runtime has it: whatever `threads` asks of that.
+
+use observer_common::SwitchOut;
+
+use super::tokio::{JobCounts, KnownTask, ThreadOfTokio};
+use crate::model::id::Task;
+use crate::syscall::Wait;
+
+/// What is known of a thread of a runtime.
+#[derive(Debug)]
+pub(crate) enum ThreadInRuntime {
+    /// What it runs is taken for tasks of tokio.
+    Tokio(ThreadOfTokio),
+    /// It runs goroutines. The task of a record is the goroutine that it runs, and there is no more to it.
+    Go,
+}
+
+impl Default for ThreadInRuntime {
+    fn default() -> Self {
+        Self::Tokio(ThreadOfTokio::default())
+    }
+}
+
+impl ThreadInRuntime {
+    /// It, where it is not known to run goroutines.
+    pub(crate) const fn tokio(&self) -> Option<&ThreadOfTokio> {
+        match self {
+            Self::Tokio(thread) => Some(thread),
+            Self::Go => None,
+        }
+    }
+
+    const fn tokio_mut(&mut self) -> Option<&mut ThreadOfTokio> {
+        match self {
+            Self::Tokio(thread) => Some(thread),
+            Self::Go => None,
+        }
+    }
+
+    /// Whether the larger one of two ids of tasks is that of the younger one.
+    pub(crate) const fn ids_rise(&self) -> bool {
+        self.tokio().is_some()
+    }
+
+    /// The task that it is in with this stamp; none where it is between tasks.
+    pub(crate) fn task(&self, stamp: Task) -> Task {
+        self.tokio().map_or(stamp, |thread| thread.task(stamp))
+    }
+
+    /// What it waits in with this stamp: in a task it has something to do.
+    pub(crate) fn wait_in(&self, stamp: Task, wait: Wait) -> Wait {
+        let in_task = self.task(stamp).id().is_some();
+        match wait {
+            // A worker parks between tasks.
+            Wait::Park { timeout } if in_task => Wait::Condition { timeout },
+            // One in a task keeps its worker waiting.
+            Wait::Accept if in_task => Wait::Call,
+            _ => wait,
+        }
+    }
+
+    /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of its stamp
+    /// this is `known`.
+    pub(crate) fn left(
+        &mut self,
+        event: &SwitchOut,
+        wait: Wait,
+        before: Task,
+        known: impl FnOnce() -> KnownTask,
+    ) {
+        if let Some(thread) = self.tokio_mut() {
+            thread.left(event, wait, before, known);
+        }
+    }
+
+    /// Its runtime ran this task on it.
+    pub(crate) fn ran(&mut self, task: Task) {
+        if let Some(thread) = self.tokio_mut() {
+            thread.ran(task);
+        }
+    }
+
+    /// It is in the poll of this task, or of none: polls are recorded.
+    pub(crate) fn polls(&mut self, task: Task) {
+        if let Some(thread) = self.tokio_mut() {
+            thread.polls(task);
+        }
+    }
+
+    /// Whether it runs jobs of a blocking pool.
+    pub(crate) fn is_of_pool(&self) -> bool {
+        self.tokio().is_some_and(ThreadOfTokio::is_of_pool)
+    }
+
+    /// Its jobs since this was asked last.
+    pub(crate) fn take_jobs(&mut self) -> JobCounts {
+        let thread = self.tokio_mut();
+        thread.map_or_else(JobCounts::default, ThreadOfTokio::take_jobs)
+    }
+
+    /// Events were lost.
+    pub(crate) fn lost(&mut self) {
+        if let Some(thread) = self.tokio_mut() {
+            thread.lost();
+        }
+    }
+}
