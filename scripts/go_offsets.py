@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prints where each version of Go keeps what observer reads of its goroutines and threads: the table in
-observer/src/source/live/runtime/go/offsets.rs.
+"""Prints where each version of Go keeps what observer reads of its goroutines, threads and collections of garbage: the table
+in observer/src/source/live/runtime/go/offsets.rs.
 
 For each version an empty program is built with that toolchain, which `go` fetches, and its own debug information is read.
 
@@ -16,15 +16,21 @@ import tempfile
 
 FIRST_MINOR = 19
 PROGRAM = "package main\n\nfunc main() { println() }\n"
-# Structure, member. The order is that of the table's fields.
+# Structure, member, and what the table calls it, in its order.
 MEMBERS = [
-    ("g", "m"),
-    ("g", "goid"),
-    ("g", "waitreason"),
-    ("g", "trackingSeq"),
-    ("m", "g0"),
-    ("m", "procid"),
-    ("m", "curg"),
+    ("g", "m", "g_m"),
+    ("g", "goid", "g_goid"),
+    ("g", "waitreason", "g_waitreason"),
+    ("g", "trackingSeq", "g_tracking_seq"),
+    ("m", "g0", "m_g0"),
+    ("m", "procid", "m_procid"),
+    ("m", "curg", "m_curg"),
+    ("workType", "cycles", "work_cycles"),
+    ("workType", "tSweepTerm", "work_times"),
+    ("mstats", "pause_ns", "memstats_pauses"),
+    ("mstats", "numgc", "memstats_numgc"),
+    ("gcControllerState", "heapLive", "controller_heap"),
+    ("gcControllerState", "gcPercentHeapGoal", "controller_goal"),
 ]
 READER = """package main
 
@@ -33,6 +39,7 @@ import (
     "debug/elf"
     "encoding/json"
     "os"
+    "slices"
 )
 
 func must(err error) {
@@ -58,7 +65,7 @@ func main() {
             continue
         }
         name, _ := entry.Val(dwarf.AttrName).(string)
-        if name != "runtime.g" && name != "runtime.m" {
+        if !slices.Contains(os.Args[2:], name) {
             continue
         }
         kind, err := data.Type(entry.Offset)
@@ -106,8 +113,7 @@ def newest(listed):
 def row(version, offsets):
     """One version, as the table has it."""
     minor = version.split(".")[1]
-    fields = ", ".join(f"{structure}_{member.lower()}: {offsets[f'{structure}.{member}']}" for structure, member in MEMBERS)
-    fields = fields.replace("g_trackingseq", "g_tracking_seq")
+    fields = ", ".join(f"{name}: {offsets[f'{structure}.{member}']}" for structure, member, name in MEMBERS)
     return f"    // {version}\n    ({minor}, Offsets {{ {fields} }}),"
 
 
@@ -119,8 +125,11 @@ def main():
         listed = json.loads(go(program, "list", "-m", "-json", "-versions", "golang.org/toolchain"))
         for version in sys.argv[1:] or newest(listed["Versions"]):
             go(program, "build", "-o", "program", "main.go", toolchain=f"go{version}")
+            structures = sorted({f"runtime.{structure}" for structure, _, _ in MEMBERS})
             read = subprocess.run(
-                [os.path.join(reader, "reader"), os.path.join(program, "program")], stdout=subprocess.PIPE, check=True
+                [os.path.join(reader, "reader"), os.path.join(program, "program"), *structures],
+                stdout=subprocess.PIPE,
+                check=True,
             )
             print(row(version, json.loads(read.stdout)), flush=True)
 

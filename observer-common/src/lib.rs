@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod layout;
+pub mod collection;
 mod held;
 pub mod http;
 mod kind;

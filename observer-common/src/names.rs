@@ -22,6 +22,11 @@ pub mod map {
     pub const SEEKS: &str = "SEEKS";
     /// What was found there (ring buffer).
     pub const SAMPLES: &str = "SAMPLES";
+    /// Where each watched process keeps the times of its garbage collection: a [`crate::collection::Collecting`] each. By slot
+    /// (array).
+    pub const COLLECTING: &str = "COLLECTING";
+    /// What was found there (ring buffer).
+    pub const COLLECTED: &str = "COLLECTED";
     /// State of each tracked socket (socket-local storage).
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).

@@ -6,6 +6,7 @@ use observer_common::{TaskPath, flags, limits, task};
 
 use crate::{kernel::Task, target::Target, user};
 
+pub(crate) mod collected;
 mod pointed;
 
 /// By slot of the target, see [`observer_common::names::map::TASK_PATHS`].

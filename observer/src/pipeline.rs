@@ -28,6 +28,7 @@ use crate::model::hint::Hint;
 use crate::model::id::Pid;
 use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::output::{Selections, Sinks, each};
+use crate::runtime::go;
 use crate::runtime::tokio::Reported;
 use crate::runtime::tokio::polls::Polls;
 use crate::serving::Serving;
@@ -52,6 +53,7 @@ pub struct Pipeline {
     explainer: Explainer,
     losses: Losses,
     runtimes: Reported,
+    go: go::Processes,
     serving: Serving,
     /// Hints that were not taken yet.
     new_hints: Vec<Hint>,
@@ -88,6 +90,7 @@ impl Pipeline {
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
             runtimes: Reported::default(),
+            go: go::Processes::default(),
             serving: Serving::new(
                 header
                     .targets
@@ -165,6 +168,7 @@ impl Pipeline {
         self.connections.count_unanswered(u64::MAX);
         self.count_not_followed();
         self.count_workers(self.now_ns);
+        self.count_cycles();
         self.tell_runtimes(sinks)?;
         let duration_ns = self.now_ns.saturating_sub(self.started_ns);
         for line in self.serving.left() {
@@ -199,10 +203,16 @@ impl Pipeline {
             self.make_room();
         }
         match event {
-            Event::SwitchOut(event) => self.threads.switch_out(event),
+            Event::SwitchOut(event) => {
+                self.go.seen(Pid(event.tgid), event.task);
+                self.threads.switch_out(event);
+            }
             Event::SwitchIn(event) => self.threads.switch_in(event),
             Event::Occupied(event) => self.threads.occupied(event),
-            Event::Seen(event) => self.seen(&event.header, event.tgid, event.task),
+            Event::Seen(event) => {
+                self.go.seen(Pid(event.tgid), event.task);
+                self.seen(&event.header, event.tgid, event.task);
+            }
             Event::Waking(event) => self.woken(event),
             Event::Stolen(event) => self.threads.stolen(event),
             Event::PollStart(event) => self.poll_started(event),
@@ -230,6 +240,9 @@ impl Pipeline {
             Event::Successor(event) => self.serving.successor(event),
             Event::Ended(event) => self.looked_for_successors(event, sinks)?,
             Event::Full(event) => self.full(event),
+            Event::GoMemory(event) => self.go_memory(event),
+            Event::GoCycle(event) => self.go_cycle(event),
+            Event::GoHeap(event) => self.go_heap(event),
             Event::Tick(event) => self.tick(event.header.at_ns, sinks)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
         }
@@ -252,6 +265,7 @@ impl Pipeline {
         if elapsed_ns >= WINDOW_NS {
             self.count_not_followed();
             self.count_workers(self.now_ns);
+            self.count_cycles();
             let mut window = self
                 .summary
                 .close_window(self.unix_ns(self.window_start_ns), elapsed_ns);

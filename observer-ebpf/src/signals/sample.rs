@@ -14,7 +14,12 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, Seen, Stack, StackHead, limits, task};
 
-use crate::{kernel::Task, presence, ring, runtime::Runtime, target, theft};
+use crate::{
+    kernel::Task,
+    presence, ring,
+    runtime::{Runtime, collected},
+    target, theft,
+};
 
 /// Userspace sets its size.
 #[btf_map]
@@ -88,6 +93,7 @@ fn sample(ctx: PerfEventContext) -> u32 {
     let thread = Task::current();
     let at_ns = ring::now();
     theft::look(thread, current.tid(), current.tgid(), at_ns);
+    collected::ticked(current.target(), current.tgid(), at_ns);
     let task = Runtime::of(current.target()).current_task(thread);
     if task != task::UNKNOWN {
         ring::write(

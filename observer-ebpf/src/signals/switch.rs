@@ -11,7 +11,13 @@ use aya_ebpf::{
 use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
 
 use super::seek;
-use crate::{kernel::Task, presence, ring, runtime::Runtime, target::Target, theft, user};
+use crate::{
+    kernel::Task,
+    presence, ring,
+    runtime::{Runtime, collected},
+    target::Target,
+    theft, user,
+};
 
 /// `TASK_DEAD`: the thread leaves its CPU for the last time.
 const DEAD: u32 = 0x80;
@@ -101,6 +107,7 @@ fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
     let at_ns = ring::now();
     if let Some(target) = leaving {
         seek::leaves(target, prev);
+        collected::leaves(target, prev.tgid(), at_ns);
         let state: u32 = ctx.arg(3);
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
         leaves(target, prev, next, state, preempted, at_ns);

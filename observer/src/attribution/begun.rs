@@ -143,7 +143,8 @@ impl Explainer {
         let since_ns = since.map_or(turn.arrival_ns, |since| since.end_ns);
         let until_ns = until.end_ns.max(since_ns);
         let thefts = evidence.threads.thefts(since_ns, until_ns);
-        path.begin(since_ns, until_ns, keep, thefts);
+        let phases = evidence.go.phases(turn.pid, since_ns, until_ns);
+        path.begin(since_ns, until_ns, keep, thefts, phases);
         let stops = evidence.threads.stops(turn.pid, since_ns, until_ns);
         path.stopped().begin(stops, evidence.threads.stoppable(turn.pid));
         let mut first = since.unwrap_or(first_run(turn));

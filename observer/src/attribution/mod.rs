@@ -10,6 +10,7 @@
 
 mod accepting;
 mod begun;
+mod charge;
 mod client;
 mod fed;
 mod found;
@@ -27,11 +28,13 @@ mod runs;
 mod service;
 mod stolen;
 mod stopped;
+mod taken;
 mod waiting;
 
 use crate::connections::{Connections, Turn};
 use crate::model::cause::Cause;
 use crate::model::request::{Confidence, Conn, Faults, Figures, LongestWait, Request, Rss, Span};
+use crate::runtime::go;
 use crate::threads::{Samples, Threads};
 
 pub use begun::Begun;
@@ -51,6 +54,8 @@ pub struct Evidence<'a> {
     pub names: &'a FdNames,
     /// What threads were seen running.
     pub samples: &'a Samples,
+    /// What Go's runtime did.
+    pub go: &'a go::Processes,
 }
 
 /// Explains one turn after the other.
@@ -182,6 +187,7 @@ impl Explainer {
             task: turn.read_task.id(),
             http: turn.request_line().map(Into::into),
             timeline,
+            gc: evidence.go.overlap(turn.pid, turn.arrival_ns, turn.sent_ns),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What one step of a walk says: what to charge, and where to go on.
 
-use super::path::Charge;
+use super::path::{Charge, Reason};
 use crate::model::id::{ConnId, TaskId, Tid};
 use crate::threads::{LastRun, Slice};
 
@@ -81,6 +81,13 @@ pub(super) enum Charged {
     RunQueue(u64, Slice),
     /// To whoever had the lock for which the thread waited in this slice.
     Lock(u64, Slice),
+}
+
+impl Charged {
+    /// Whether the request was on no thread, for nothing that an event says.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self, Self::Since(_, charge) if matches!(charge.reason, Reason::Idle(_) | Reason::IdleInMark(..)))
+    }
 }
 
 impl Move {

@@ -18,6 +18,9 @@ use crate::threads::{Occupant, Owner};
 /// Descriptors whose names are kept. One more, and all are forgotten.
 const MAX_NAMES: usize = 65_536;
 
+/// What Go's runtime has goroutines of its own for.
+const MARKS: &str = "GC worker";
+
 /// What descriptors are, by process and number.
 #[derive(Debug, Default)]
 pub struct FdNames {
@@ -54,7 +57,8 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
     let mut culprit = None;
     match reason {
         Reason::Plain => {}
-        Reason::Note(note) => detail.note = Some(note),
+        Reason::Note(note) | Reason::Idle(note) | Reason::IdleInMark(note, _) => detail.note = Some(note),
+        Reason::Runtime(work) => detail.runtime = Some(work),
         Reason::Peer(conn) => {
             detail.peer = evidence
                 .connections
@@ -169,6 +173,7 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
         comm: comm(evidence, occupant),
         task: task.id(),
         request: request(evidence, owner),
+        role: role(evidence, occupant.pid, task),
         syscall: None,
         object: None,
         function: None,
@@ -178,12 +183,14 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
 /// A thread of a watched process, as a culprit.
 fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culprit {
     let known = evidence.threads.get(tid);
+    let pid = known.map_or(Pid::NONE, |thread| thread.pid);
     Culprit {
-        pid: known.map_or(Pid::NONE, |thread| thread.pid),
+        pid,
         tid,
         comm: known.and_then(|thread| thread.comm.clone()),
         task: task.id(),
         request: request(evidence, owner),
+        role: role(evidence, pid, task),
         syscall: None,
         object: None,
         function: None,
@@ -194,6 +201,13 @@ fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culpri
 fn request(evidence: &Evidence<'_>, owner: Owner) -> Option<Arc<str>> {
     let id = owner.request()?;
     evidence.connections.get(id.conn)?.name(id.nth)
+}
+
+/// What the runtime of process `pid` has a task for, if that is its own.
+fn role(evidence: &Evidence<'_>, pid: Pid, task: Task) -> Option<&'static str> {
+    task.id()
+        .is_some_and(|task| evidence.go.marks(pid, task))
+        .then_some(MARKS)
 }
 
 fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {

@@ -4,98 +4,16 @@
 //! and no overlap whatever the walk does, and what the walk leaves over is unexplained. A step holds what its
 //! evidence *is*; names for people are looked up by [`super::names`], where somebody reads them.
 
+pub(super) use super::charge::{Call, Charge, Reason};
 use super::found::Found;
 use super::notes;
 use super::stolen::Stolen;
 use super::stopped::Stopped;
+use super::taken::Taken;
 use crate::model::cause::{Budget, Cause};
-use crate::model::id::{ConnId, Pid, Task, Tid};
-use crate::threads::{Occupant, Owner, Sums, Theft};
-
-/// The system call that a thread blocked in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
-    /// Process.
-    pub(super) pid: Pid,
-    /// System call, -1 for none.
-    pub(super) syscall: i32,
-    /// First argument.
-    pub(super) arg0: u32,
-}
-
-/// What supports the cause of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// The cause says it all.
-    Plain,
-    /// A remark, where the cause alone would mislead.
-    Note(&'static str),
-    /// The peer of this connection had not sent or not taken bytes.
-    Peer(ConnId),
-    /// This thread had the CPU.
-    Occupied(Occupant),
-    /// The thread ran for somebody else, in this task.
-    RanFor(Owner, Task),
-    /// The thread was in this call for somebody else, in this task.
-    BlockedFor(Call, Owner, Task),
-    /// The request's own thread was in this call.
-    Blocked(Call),
-    /// The same, until this thread woke it.
-    WokenBy(Call, Occupant),
-    /// This thread of the language runtime had stopped the program.
-    StoppedBy(Occupant),
-    /// The thread was in this call for a lock, which another thread had.
-    HeldBy(Call, Tid),
-}
-
-/// What an interval of the path is charged to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Charge {
-    pub(super) cause: Cause,
-    pub(super) tid: Option<Tid>,
-    pub(super) cpu: Option<u16>,
-    pub(super) reason: Reason,
-}
-
-impl Charge {
-    /// To what no thread did.
-    pub(super) const fn of(cause: Cause, reason: Reason) -> Self {
-        Self {
-            cause,
-            tid: None,
-            cpu: None,
-            reason,
-        }
-    }
-
-    /// To what thread `tid` did, on a CPU if it had one.
-    pub(super) const fn on(tid: Tid, cpu: Option<u16>, cause: Cause, reason: Reason) -> Self {
-        Self {
-            cause,
-            tid: Some(tid),
-            cpu,
-            reason,
-        }
-    }
-
-    /// To nothing that is known, with a remark for people.
-    pub(super) const fn unexplained(tid: Option<Tid>, note: &'static str) -> Self {
-        Self {
-            tid,
-            ..Self::of(Cause::Unexplained, Reason::Note(note))
-        }
-    }
-
-    /// Whether a thread ran meanwhile, from which a hypervisor can have taken the CPU.
-    fn runs(&self) -> bool {
-        match self.cause {
-            Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue => true,
-            // The thread that accepts ran for others.
-            Cause::AcceptQueue => self.cpu.is_some(),
-            _ => false,
-        }
-    }
-}
+use crate::model::id::Tid;
+use crate::runtime::go::Phase;
+use crate::threads::{Sums, Theft};
 
 /// One interval of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,29 +48,34 @@ pub(super) struct Path {
     cursor_ns: u64,
     stolen: Stolen,
     stopped: Stopped,
+    taken: Taken,
     found: Found,
 }
 
 impl Path {
-    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` of that time.
+    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` and `phases` of that time.
     pub(super) fn begin<'a>(
         &mut self,
         since_ns: u64,
         end_ns: u64,
         keep: Keep,
         thefts: impl Iterator<Item = &'a Theft>,
+        phases: impl Iterator<Item = Phase>,
     ) {
         let mut steps = std::mem::take(&mut self.found.steps);
         steps.clear();
         let mut stolen = std::mem::take(&mut self.stolen);
         stolen.begin(thefts);
         let stopped = std::mem::take(&mut self.stopped);
+        let mut taken = std::mem::take(&mut self.taken);
+        taken.begin(phases);
         *self = Self {
             keep,
             since_ns,
             cursor_ns: end_ns,
             stolen,
             stopped,
+            taken,
             found: Found {
                 steps,
                 ..Found::default()
@@ -231,6 +154,16 @@ impl Path {
         let from_ns = from_ns.max(self.since_ns);
         if from_ns >= self.cursor_ns {
             return;
+        }
+        while let Some((first_ns, last_ns, work)) = self.taken.walk(&charge.reason, from_ns, self.cursor_ns) {
+            self.charge_part(last_ns, charge);
+            let taken = Charge {
+                cause: Cause::Runtime,
+                reason: Reason::Runtime(work),
+                ..*charge
+            };
+            self.consider(first_ns, last_ns, &taken);
+            self.charge_part(first_ns, &taken);
         }
         while let Some((first_ns, last_ns, stop)) = self.stopped.last(charge, from_ns, self.cursor_ns) {
             self.charge_free(last_ns, charge, reported);
@@ -342,7 +275,10 @@ impl Path {
 
     /// Takes what was waited for from `from_ns` to `to_ns` for the longest wait, if it is and says what for.
     pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
-        let says_what_for = !matches!(charge.reason, Reason::Plain | Reason::Note(_));
+        let says_what_for = !matches!(
+            charge.reason,
+            Reason::Plain | Reason::Note(_) | Reason::Idle(_) | Reason::IdleInMark(..)
+        );
         if says_what_for && to_ns - from_ns > self.longest_wait_ns() {
             self.found.longest_wait = Some(Step {
                 from_ns,

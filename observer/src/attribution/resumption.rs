@@ -60,7 +60,7 @@ impl Walk<'_, '_> {
         };
         if block.wake.is_some_and(|wake| wake.conn == self.turn.id.conn) {
             let note = "suspended: bytes of its client woke the worker, and were not read";
-            return self.resumed(run, Cause::Unexplained, Reason::Note(note));
+            return self.resumed(run, Cause::Unexplained, Reason::Idle(note));
         }
         if let Some((cause, reason)) = self.reason_to_resume(run, &idle) {
             let is_inferred = cause == Cause::Timer && !idle.began_after(run);
@@ -69,8 +69,8 @@ impl Walk<'_, '_> {
         let step = if self.due_ns(run, &idle).is_some() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
-            let note = self.waited_or("suspended: what woke the worker was not for it");
-            self.resumed(run, Cause::Unexplained, Reason::Note(note))
+            let reason = self.idle_for("suspended: what woke the worker was not for it");
+            self.resumed(run, Cause::Unexplained, reason)
         };
         step.inferred_if(true)
     }
@@ -106,8 +106,8 @@ impl Walk<'_, '_> {
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
-            let note = self.waited_or(NOTHING_RECORDED);
-            self.resumed(run, Cause::Unexplained, Reason::Note(note))
+            let reason = self.idle_for(NOTHING_RECORDED);
+            self.resumed(run, Cause::Unexplained, reason)
         };
         step.inferred_if(true)
     }
@@ -118,6 +118,18 @@ impl Walk<'_, '_> {
             .stays()
             .and_then(|(version, read, sent)| sent.waited(read, version));
         waited.unwrap_or(otherwise)
+    }
+
+    /// The same, where it was on no thread. What it waited for last is told of the last such time alone.
+    fn idle_for(&self, otherwise: &'static str) -> Reason {
+        let note = self.waited_or(otherwise);
+        let in_mark = self
+            .stays()
+            .and_then(|(version, read, sent)| sent.waited_in_mark(read, version));
+        match in_mark.filter(|_| !self.was_idle) {
+            Some(what) => Reason::IdleInMark(note, what),
+            None => Reason::Idle(note),
+        }
     }
 
     /// What the goroutine that served it said when it read it and when it answered, in a program of this version.

@@ -38,6 +38,7 @@ pub(super) fn walk(
         since,
         now_ns: path.cursor_ns(),
         at: Position::on(tid),
+        was_idle: false,
     };
     for _ in 0..MAX_STEPS {
         if walk.now_ns <= since.end_ns {
@@ -66,6 +67,8 @@ pub(super) struct Walk<'a, 'b> {
     /// Everything from here on is charged.
     pub(super) now_ns: u64,
     pub(super) at: Position,
+    /// The request was on no thread already, later than now, for nothing that an event says.
+    pub(super) was_idle: bool,
 }
 
 impl Walk<'_, '_> {
@@ -89,6 +92,7 @@ impl Walk<'_, '_> {
         if let Some(wait) = step.pool {
             fed::charge(evidence, turn.pid, wait, path);
         }
+        self.was_idle |= step.charged.is_idle();
         match step.charged {
             Charged::Nothing => {}
             Charged::Since(from_ns, charge) => path.charge(from_ns, charge),

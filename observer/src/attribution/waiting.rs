@@ -296,7 +296,7 @@ impl WaitWalk<'_, '_> {
         }
         let on = |cause, reason| Charge::on(self.tid, None, cause, reason);
         let charge = match self.ready {
-            Ready::Bytes => Charge::unexplained(Some(self.tid), "the thread was idle meanwhile"),
+            Ready::Bytes => Charge::idle(Some(self.tid), "the thread was idle meanwhile"),
             Ready::Task => on(Cause::TaskQueue, Reason::Plain),
             Ready::Connection => on(Cause::AcceptQueue, Reason::Note(IDLE)),
         };

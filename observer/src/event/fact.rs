@@ -4,7 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::{
-    Ended, Full, Function, Listener, Looked, Sample, SampleCounts, Successor, TargetAdded, TargetGone,
+    Ended, Full, Function, GoCycle, GoHeap, GoMemory, Listener, Looked, Sample, SampleCounts, Successor,
+    TargetAdded, TargetGone,
 };
 use crate::model::id::{Pid, Tid};
 
@@ -34,6 +35,9 @@ pub(super) enum FactKind {
     TargetAdded = 130,
     TargetGone = 131,
     Full = 140,
+    GoMemory = 150,
+    GoCycle = 151,
+    GoHeap = 152,
 }
 
 impl FactKind {
@@ -58,6 +62,9 @@ impl FactKind {
             130 => Self::TargetAdded,
             131 => Self::TargetGone,
             140 => Self::Full,
+            150 => Self::GoMemory,
+            151 => Self::GoCycle,
+            152 => Self::GoHeap,
             _ => return None,
         })
     }
@@ -83,6 +90,9 @@ impl FactKind {
             Self::TargetAdded => size_of::<TargetAdded>(),
             Self::TargetGone => size_of::<TargetGone>(),
             Self::Full => size_of::<Full>(),
+            Self::GoMemory => size_of::<GoMemory>(),
+            Self::GoCycle => size_of::<GoCycle>(),
+            Self::GoHeap => size_of::<GoHeap>(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod fact;
 mod full;
+mod go;
 mod sample;
 mod serving;
 mod target;
@@ -16,6 +17,7 @@ pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
 pub use full::Full;
+pub use go::{GoCycle, GoHeap, GoMemory};
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Successor};
 pub use target::{TargetAdded, TargetGone};
@@ -40,6 +42,9 @@ of_processes!(
     Memory,
     Port,
     Runtime,
+    GoMemory,
+    GoCycle,
+    GoHeap,
     Listener,
     Looked,
     Successor,
@@ -113,6 +118,12 @@ pub enum Event<'a> {
     TargetGone(&'a TargetGone),
     /// A bounded table of the source was full.
     Full(&'a Full),
+    /// Whether the memory of a process that runs Go tells of its cycles of garbage collection.
+    GoMemory(&'a GoMemory),
+    /// Such a cycle.
+    GoCycle(&'a GoCycle),
+    /// A look at the heap of such a process.
+    GoHeap(&'a GoHeap),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -159,6 +170,9 @@ impl<'a> Event<'a> {
                 fact::FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
                 fact::FactKind::TargetGone => Self::TargetGone(view(bytes)?),
                 fact::FactKind::Full => Self::Full(view(bytes)?),
+                fact::FactKind::GoMemory => Self::GoMemory(view(bytes)?),
+                fact::FactKind::GoCycle => Self::GoCycle(view(bytes)?),
+                fact::FactKind::GoHeap => Self::GoHeap(view(bytes)?),
                 fact::FactKind::Tick => Self::Tick(view(bytes)?),
                 fact::FactKind::End => Self::End(view(bytes)?),
             },

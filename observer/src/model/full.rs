@@ -66,11 +66,13 @@ pub enum Table {
     Stops = 27,
     /// Locks of whole programs, and who uses them.
     Locks = 28,
+    /// Cycles of Go's garbage collection.
+    Cycles = 29,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -99,6 +101,7 @@ impl Table {
         Self::LongRequests,
         Self::Stops,
         Self::Locks,
+        Self::Cycles,
     ];
 
     /// The table with this number.
@@ -139,6 +142,7 @@ impl Table {
             Self::Locks => "locks",
             Self::LongRequests => "long_requests",
             Self::Stops => "stops",
+            Self::Cycles => "cycles",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! explains each.
 
 mod cost;
+mod cycles;
 mod diagnosis;
 mod polls;
 mod processes;
@@ -14,6 +15,7 @@ use super::id::Pid;
 use super::protocol::Protocol;
 
 pub use cost::{OwnCost, ProbeCost};
+pub use cycles::CycleTotals;
 pub use diagnosis::{Diagnosis, Trouble};
 pub use polls::{LongPoll, PollTotals};
 pub use processes::{LongestTurn, PoolTotals, ProcessMemory, ProcessWorkers, WorkerTotals};
@@ -56,6 +58,8 @@ pub struct Totals {
     pub figures: ProcessFigures,
     /// Polls of runtime tasks, where they are recorded.
     pub polls: Option<PollTotals>,
+    /// Garbage collection of processes that run Go, by pid.
+    pub gc: Vec<CycleTotals>,
     /// Records and requests lost, by reason.
     pub lost: Vec<(&'static str, u64)>,
     /// What was forgotten or found no place in tables that were full, by table.

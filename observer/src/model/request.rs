@@ -56,6 +56,8 @@ pub struct Request {
     pub http: Option<Http>,
     /// The time of `figures.budget` as spans, ordered, without gap or overlap.
     pub timeline: Vec<Span>,
+    /// Cycles of garbage collection that it overlapped, where these are known.
+    pub gc: Option<GcOverlap>,
 }
 
 /// The longest interval of a request in which it waited for something that is known.
@@ -73,6 +75,19 @@ pub struct LongestWait {
     pub function_seen_ns: u64,
     /// The culprit is a thread of a runtime's blocking pool.
     pub behind_pool: bool,
+}
+
+/// The cycles of garbage collection that a time overlaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GcOverlap {
+    /// Number of the first.
+    pub first: u32,
+    /// Number of the last.
+    pub last: u32,
+    /// How much of the time they marked, ns.
+    pub mark_ns: u64,
+    /// How much of it they had the world stopped, ns.
+    pub stopped_ns: u64,
 }
 
 /// The connection of a request.
@@ -210,8 +225,19 @@ pub struct Detail {
     pub peer: Option<SocketAddr>,
     /// What TCP had after the last send.
     pub held: Option<HeldBack>,
+    /// What the language's runtime did.
+    pub runtime: Option<RuntimeWork>,
     /// A remark for people, where a cause alone would mislead.
     pub note: Option<&'static str>,
+}
+
+/// What a language's runtime did meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeWork {
+    /// In words.
+    pub what: &'static str,
+    /// For which cycle of garbage collection.
+    pub cycle: u32,
 }
 
 /// Bytes that TCP had after the last send.
@@ -268,6 +294,8 @@ pub struct Culprit {
     pub task: Option<TaskId>,
     /// The request that it was serving, where known.
     pub request: Option<Arc<str>>,
+    /// What the runtime has that task for, where it is its own: `GC worker`.
+    pub role: Option<&'static str>,
     /// The system call that it was in, where that held the worker.
     pub syscall: Option<&'static str>,
     /// What that call was on.
@@ -287,11 +315,12 @@ impl Culprit {
             comm,
             task,
             request,
+            role,
             syscall,
             object,
             function,
         } = self;
-        (pid, tid, syscall) == (&other.pid, &other.tid, &other.syscall)
+        (pid, tid, role, syscall) == (&other.pid, &other.tid, &other.role, &other.syscall)
             && (task == &other.task || request.is_some())
             && (comm, request, object) == (&other.comm, &other.request, &other.object)
             && function == &other.function

@@ -24,6 +24,19 @@ pub struct RuntimeLine {
     pub runtimes: Vec<RuntimeAtWork>,
     /// Threads that were seen to run jobs of a blocking pool; absent where these cannot be told.
     pub pool_threads: Option<u64>,
+    /// What the memory of a process tells that runs Go; absent before that is known.
+    pub go: Option<GoProcess>,
+}
+
+/// What the memory of a process tells that runs Go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoProcess {
+    /// How many of its threads may run goroutines at a time (`GOMAXPROCS`), where known.
+    pub max_procs: Option<u64>,
+    /// Whether its cycles of garbage collection are followed.
+    pub cycles: bool,
+    /// How these are known, or why not, for people.
+    pub evidence: String,
 }
 
 /// One of the runtimes of a process.

@@ -22,6 +22,7 @@ use crate::model::runtime::RuntimeLine;
 mod budget;
 mod causes;
 mod cost;
+mod cycles;
 mod events;
 mod heading;
 mod hints;
@@ -165,6 +166,7 @@ impl<W: Write> TableSink<W> {
             Section::new(5, self.runtimes.lines(name)),
             Section::new(4, workers::lines(of, name)),
             Section::new(4, polls::lines(run.polls.as_ref(), figures.elapsed_ns)),
+            Section::new(4, cycles::lines(&run.gc, name)),
             Section::new(4, memory::lines(of, name)),
             Section::new(5, cost.into_iter().collect()),
             Section::new(8, self.events.lines(started_unix_ns)),

@@ -86,6 +86,7 @@ impl Pipeline {
             connections: &self.connections,
             names: &self.names,
             samples: &self.samples,
+            go: &self.go,
         };
         let any_line = self
             .selections

@@ -47,11 +47,19 @@ impl Pipeline {
             self.names.full.take(),
             self.samples.full.take(),
             self.serving.full.take(),
+            self.go.full.take(),
         ] {
             self.summary.full(&full);
         }
         if let Some(polls) = &self.polls {
             self.summary.full(&polls.full.take());
+        }
+    }
+
+    /// Counts cycles of garbage collection.
+    pub(super) fn count_cycles(&mut self) {
+        for (pid, counts, heap) in self.go.take_counts() {
+            self.summary.cycles(pid, &counts, heap);
         }
     }
 

@@ -13,6 +13,8 @@ use crate::output::{Sinks, each};
 impl Pipeline {
     fn process_ended(&mut self, pid: Pid) {
         self.runtimes.forget(pid);
+        self.count_cycles();
+        self.go.forget(pid);
         self.threads.process_ended(pid);
         if let Some(polls) = &mut self.polls {
             polls.process_ended(pid);

@@ -98,6 +98,7 @@ impl Pipeline {
             connections: &self.connections,
             names: &self.names,
             samples: &self.samples,
+            go: &self.go,
         };
         let complete = self.is_complete(turn);
         let begun = self.begun.get(id);

@@ -23,26 +23,63 @@ impl Pipeline {
             evidence: event::text(&event.evidence),
             runtimes: Vec::new(),
             pool_threads: (event.schedulers != 0).then_some(0),
+            go: None,
         };
         self.threads.switches_threads(line.pid);
-        if line.name == GO
-            && line.task_ids
-            && let Some(version) = go::Version::of(line.version.as_deref().unwrap_or_default())
-        {
-            self.threads.run_goroutines(line.pid, version);
+        if line.name == GO {
+            if line.task_ids
+                && let Some(version) = go::Version::of(line.version.as_deref().unwrap_or_default())
+            {
+                self.threads.run_goroutines(line.pid, version);
+            }
+            self.go.found(&line);
+        } else {
+            self.runtimes.found(&line);
         }
-        self.runtimes.found(&line);
         each(sinks, |sink| sink.runtime(&line))
+    }
+
+    /// It was found out whether the memory of a process tells of its cycles of garbage collection.
+    pub(super) fn go_memory(&mut self, event: &event::GoMemory) {
+        self.go
+            .told(event.pid(), event.cycles != 0, event::text(&event.evidence));
+    }
+
+    pub(super) fn go_cycle(&mut self, event: &event::GoCycle) {
+        let event::GoCycle {
+            number,
+            begin_ns,
+            mark_ns,
+            marked_ns,
+            end_ns,
+            ..
+        } = *event;
+        let cycle = go::Cycle {
+            number,
+            begin_ns,
+            mark_ns,
+            marked_ns,
+            end_ns,
+        };
+        self.go.cycle(event.pid(), cycle);
+    }
+
+    pub(super) fn go_heap(&mut self, event: &event::GoHeap) {
+        let heap = go::Heap {
+            bytes: event.heap_bytes,
+            goal_bytes: Some(event.goal_bytes).filter(|&goal| goal != event::GoHeap::UNBOUNDED),
+        };
+        self.go.looked(event.pid(), event.max_procs, heap);
     }
 
     /// Tells what has become known of runtimes.
     pub(super) fn tell_runtimes(&mut self, sinks: Sinks<'_, '_>) -> io::Result<()> {
-        if self.runtimes.is_empty() {
-            return Ok(());
+        let unix_ns = self.unix_ns(self.now_ns);
+        let mut news = Vec::new();
+        if !self.runtimes.is_empty() {
+            news = self.runtimes.news(unix_ns, &self.threads.roles());
         }
-        let news = self
-            .runtimes
-            .news(self.unix_ns(self.now_ns), &self.threads.roles());
+        news.extend(self.go.news(unix_ns, self.threads.in_goroutines()));
         news.iter()
             .try_for_each(|line| each(sinks, |sink| sink.runtime(line)))
     }

@@ -11,8 +11,8 @@ use crate::syscall::Wait;
 pub(crate) enum ThreadInRuntime {
     /// What it runs is taken for tasks of tokio.
     Tokio(ThreadOfTokio),
-    /// It runs goroutines. The task of a record is the goroutine that it runs, and there is no more to it.
-    Go,
+    /// It runs goroutines, where it was seen to. The task of a record is the one that it runs, and there is no more to it.
+    Go { seen: bool },
 }
 
 impl Default for ThreadInRuntime {
@@ -22,19 +22,27 @@ impl Default for ThreadInRuntime {
 }
 
 impl ThreadInRuntime {
+    /// Of Go, and not seen yet.
+    pub(crate) const GO: Self = Self::Go { seen: false };
+
     /// It, where it is not known to run goroutines.
     pub(crate) const fn tokio(&self) -> Option<&ThreadOfTokio> {
         match self {
             Self::Tokio(thread) => Some(thread),
-            Self::Go => None,
+            Self::Go { .. } => None,
         }
     }
 
     const fn tokio_mut(&mut self) -> Option<&mut ThreadOfTokio> {
         match self {
             Self::Tokio(thread) => Some(thread),
-            Self::Go => None,
+            Self::Go { .. } => None,
         }
+    }
+
+    /// Whether it was seen in a goroutine.
+    pub(crate) const fn ran_goroutine(&self) -> bool {
+        matches!(self, Self::Go { seen: true })
     }
 
     /// Whether the larger one of two ids of tasks is that of the younger one.
@@ -68,8 +76,9 @@ impl ThreadInRuntime {
         before: Task,
         known: impl FnOnce() -> KnownTask,
     ) {
-        if let Some(thread) = self.tokio_mut() {
-            thread.left(event, wait, before, known);
+        match self {
+            Self::Tokio(thread) => thread.left(event, wait, before, known),
+            Self::Go { seen } => *seen |= before.id().is_some(),
         }
     }
 

@@ -32,6 +32,7 @@ mod tests {
                 comm: Some(comm.into()),
                 task: None,
                 request: None,
+                role: None,
                 syscall: None,
                 object: None,
                 function: None,

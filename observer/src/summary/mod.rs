@@ -10,6 +10,7 @@ mod bands;
 mod buckets;
 mod counts;
 mod culprits;
+mod cycles;
 mod diagnosis;
 mod latency;
 mod memory;
@@ -22,6 +23,7 @@ mod workers;
 
 use counts::Beside;
 pub use counts::NoTurns;
+use cycles::CycleSums;
 use memory::MemoryLooks;
 pub(crate) use paths::without_query;
 use polls::PollSums;
@@ -37,6 +39,7 @@ use crate::model::poll::Poll;
 use crate::model::protocol::Protocol;
 use crate::model::report::{End, LongPoll, OwnCost, ProcessFigures, Totals, Window};
 use crate::model::request::{Figures, LongestWait};
+use crate::runtime::go::{CycleCounts, Heap};
 
 /// Shortest latency that is told apart, ns.
 pub const MIN_LATENCY_NS: u64 = 1;
@@ -60,6 +63,7 @@ struct BesideSums {
     beside: Beside,
     /// Where they are recorded.
     polls: Option<PollSums>,
+    cycles: CycleSums,
 }
 
 impl Summary {
@@ -122,6 +126,13 @@ impl Summary {
     pub fn worker(&mut self, worker: &WorkerUsage<'_>) {
         self.targets.of(worker.pid);
         self.workers.add(worker);
+    }
+
+    /// Adds what was counted of cycles of garbage collection of process `pid` since the last call, with its heap.
+    pub fn cycles(&mut self, pid: Pid, counts: &CycleCounts, heap: Heap) {
+        for sums in [&mut self.window.cycles, &mut self.run.cycles] {
+            sums.add(pid, counts, heap, &self.memory.full);
+        }
     }
 
     /// Adds the time in which requests of process `pid` waited to be read while none of its workers was free, ns.
@@ -244,6 +255,7 @@ impl Summary {
             targets_other: figures.protocol.map_or(0, other),
             figures,
             polls: part.polls.as_ref().map(PollSums::totals),
+            gc: part.cycles.totals(),
             lost: part.beside.lost.clone(),
             full: part.beside.full_tables(),
             cost: part.beside.cost,
@@ -258,6 +270,7 @@ impl BesideSums {
         if let Some(polls) = &mut self.polls {
             polls.clear();
         }
+        self.cycles.clear();
     }
 }
 

@@ -299,6 +299,7 @@ fn another_target_that_has_the_cpus_is_somebody_else() {
             comm: Some("hog".into()),
             task: None,
             request: None,
+            role: None,
             syscall: None,
             object: None,
             function: None,

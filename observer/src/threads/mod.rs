@@ -219,13 +219,21 @@ impl Threads {
         self.go.get(&pid).copied()
     }
 
+    /// The threads that were seen in goroutines, with their names where known.
+    pub fn in_goroutines(&self) -> impl Iterator<Item = (Pid, Tid, Option<&Arc<str>>)> {
+        let threads = self.threads.iter();
+        threads
+            .filter(|(_, thread)| thread.in_runtime.ran_goroutine())
+            .map(|(&tid, thread)| (thread.pid, tid, thread.comm.as_ref()))
+    }
+
     /// The threads of process `pid` run goroutines, of this version.
     pub fn run_goroutines(&mut self, pid: Pid, version: go::Version) {
         self.go.insert(pid, version);
         let threads = self.threads.values_mut();
         threads
             .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.in_runtime = ThreadInRuntime::Go);
+            .for_each(|thread| thread.in_runtime = ThreadInRuntime::GO);
     }
 
     /// Process `pid` became another program, or ended.

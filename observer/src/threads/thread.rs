@@ -45,7 +45,7 @@ impl Thread {
             facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
             in_runtime: if runs_goroutines {
-                ThreadInRuntime::Go
+                ThreadInRuntime::GO
             } else {
                 ThreadInRuntime::default()
             },

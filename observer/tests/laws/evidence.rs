@@ -5,8 +5,9 @@
 use std::collections::{HashMap, HashSet};
 
 use observer::attribution::notes;
-use observer::event::{self, Event};
+use observer::event::{self, Event, GoCycle};
 use observer::model::cause::Cause;
+use observer::model::id::Task;
 use observer::model::request::{Confidence, Request, Span};
 use observer::runtime::jvm;
 use observer::syscall;
@@ -41,6 +42,8 @@ pub(crate) struct Truth {
     thefts: Vec<Stolen>,
     /// When which thread woke another that it may have stopped, and of which process.
     stops: Vec<(u64, u32, u32)>,
+    /// What Go's runtime did.
+    cycles: Vec<GoCycle>,
     /// What happened outside of the threads.
     outside: Outside,
     /// Who accepted.
@@ -78,6 +81,7 @@ impl Truth {
                     truth.stops.push(stop);
                 }
                 Event::Stolen(event) => truth.thefts.push(*event),
+                Event::GoCycle(event) => truth.cycles.push(*event),
                 _ => {}
             }
         }
@@ -111,12 +115,16 @@ impl Truth {
                 self.throughout(tid.0, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             self.supports_functions(span, from_ns)?;
-            if span.cause == Cause::Runtime {
+            if span.cause == Cause::Runtime && span.detail.runtime.is_none() {
                 let ended = self.ends_stop(request, span, from_ns + span.dur_ns);
                 prop_assert!(ended, "nobody had stopped it: {span:?}\nof {request:?}");
                 continue;
             }
-            let so = so && (span.tid.is_some() || self.outside.agrees(request, span));
+            let so = so
+                && match span.cause {
+                    Cause::Runtime => self.has_phase(span, from_ns),
+                    _ => span.tid.is_some() || self.outside.agrees(request, span),
+                };
             prop_assert!(so, "charged without evidence: {span:?}\nof {request:?}");
             if let Some(culprit) = &span.culprit
                 && let Some(task) = culprit.task
@@ -133,6 +141,21 @@ impl Truth {
         let by = span.culprit.as_ref().map(|culprit| culprit.tid.0);
         let mut later = self.stops.iter().filter(|(at_ns, ..)| *at_ns >= to_ns);
         later.any(|&(_, tid, pid)| Some(tid) == by && pid == request.figures.pid.0)
+    }
+
+    /// Whether a span lies in a part of its cycle in which the runtime does what it says.
+    fn has_phase(&self, span: &Span, from_ns: u64) -> bool {
+        let Some(work) = span.detail.runtime else {
+            return false;
+        };
+        let lies_in = |begin_ns, end_ns| begin_ns <= from_ns && from_ns + span.dur_ns <= end_ns;
+        let mut its = self.cycles.iter().filter(|cycle| cycle.number == work.cycle);
+        its.any(|cycle| match work.what {
+            "stop of the world" => {
+                lies_in(cycle.begin_ns, cycle.mark_ns) || lies_in(cycle.marked_ns, cycle.end_ns)
+            }
+            _ => lies_in(cycle.mark_ns, cycle.marked_ns),
+        })
     }
 
     /// Where a request is charged by sums what a thread did, these are its sums.
@@ -238,14 +261,15 @@ fn does(event: &Event<'_>) -> Vec<(u32, u64, Doing)> {
 
 /// The thread that a record says to be in a runtime task, and the task.
 fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
-    match event {
-        Event::Receive(event, _) => Some((event.header.tid, event.task)),
-        Event::Send(event, _) => Some((event.header.tid, event.task)),
-        Event::SwitchOut(event) => Some((event.header.tid, event.task)),
-        Event::Seen(event) => Some((event.header.tid, event.task)),
-        Event::Waking(event) => Some((event.waker_tid, event.waker_task)),
-        _ => None,
-    }
+    let (tid, task) = match event {
+        Event::Receive(event, _) => (event.header.tid, event.task),
+        Event::Send(event, _) => (event.header.tid, event.task),
+        Event::SwitchOut(event) => (event.header.tid, event.task),
+        Event::Seen(event) => (event.header.tid, event.task),
+        Event::Waking(event) => (event.waker_tid, event.waker_task),
+        _ => return None,
+    };
+    Some((tid, Task::new(task).id()?.0))
 }
 
 /// Whether a thread that is in this call can have nothing to do.
@@ -272,6 +296,8 @@ fn agrees(span: &Span, doing: Doing) -> bool {
             (Some(culprit), Doing::Running { cpu }) => culprit.syscall.is_none() && span.cpu == Some(cpu),
             (Some(_), Doing::Runnable) => false,
         },
+        // It had nothing to do, or waited for others to stop.
+        (Cause::Runtime, Doing::Blocked { syscall }) => idles(syscall),
         // A time that the call was given.
         (Cause::Timer, Doing::Blocked { syscall }) => {
             syscall::is_futex(syscall) && span.detail.syscall == syscall::name(syscall)

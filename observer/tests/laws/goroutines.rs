@@ -104,3 +104,67 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
     }
     Ok(())
 }
+
+/// A cycle of garbage collection that marks from 200 us to 9 ms, and stops the world for 100 us before and after.
+fn cycle() -> event::GoCycle {
+    let times_us = [100, 200, 9_000, 9_100];
+    let times_ns = times_us.map(|us| START_NS + us * 1_000);
+    event::GoCycle::new(times_ns[2], Pid(PID), 12, times_ns)
+}
+
+/// Its worker has nothing to do from 60 us to 10,060 us.
+#[test]
+fn a_request_waited_through_stops_of_the_world_and_through_marking_only_if_it_was_to_help() -> Law {
+    const MUTEX: u64 = 22;
+    const ASSIST: u64 = 7;
+    let read = stay(TASK_A, 0, IO_WAIT);
+    for (reason, runtime_us) in [(MUTEX, 200), (ASSIST, 9_000), (SLEEP, 0)] {
+        let mut script = reads("go1.26.8", read).idles(60, 10);
+        script.record(&cycle());
+        let script = script.woken(10_060, conn::NONE);
+        let request = script.sends(10_100, A, stay(TASK_A, 1, reason)).request(A)?;
+        prop_assert_eq!(charged_us(&request, Cause::Runtime), runtime_us);
+        let gc = request
+            .gc
+            .map(|gc| (gc.first, gc.last, gc.mark_ns, gc.stopped_ns));
+        prop_assert_eq!(gc, Some((12, 12, 8_800_000, 200_000)));
+    }
+    Ok(())
+}
+
+/// It ran all the time.
+#[test]
+fn what_a_request_computes_while_the_world_is_to_stop_is_its_own() -> Law {
+    let read = stay(TASK_A, 0, IO_WAIT);
+    let mut script = reads("go1.26.8", read);
+    script.record(&cycle());
+    let request = script.sends(10_100, A, read).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Runtime), 0);
+    prop_assert_eq!(request.figures.confidence, Confidence::Exact);
+    Ok(())
+}
+
+/// The worker runs a goroutine of the runtime that marks, and then reads.
+#[test]
+fn who_waits_for_a_goroutine_that_marks_waits_behind_a_gc_worker() -> Law {
+    const MARKS: u64 = 29;
+    let mut script = Script::begin();
+    script.record(&event::Runtime {
+        task_ids: 1,
+        ..event::Runtime::new(START_NS + 10_000, Pid(PID), "go", "go1.26.8", "")
+    });
+    let marks = stay(TASK_B, 1, MARKS);
+    let script = script.seen(20, marks).seen(1_000, marks);
+    let read = stay(TASK_A, 0, IO_WAIT);
+    let request = script
+        .reads(2_000, A, read, 40)
+        .sends(2_100, A, read)
+        .request(A)?;
+    let busy = request
+        .timeline
+        .iter()
+        .filter(|span| span.cause == Cause::WorkerBusy);
+    let roles: Vec<_> = busy.map(|span| span.culprit.as_ref().unwrap().role).collect();
+    prop_assert_eq!(roles, [Some("GC worker")]);
+    Ok(())
+}

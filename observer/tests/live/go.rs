@@ -1,4 +1,4 @@
-//! Servers in Go: net/http through Gin, and Fiber, which does without it.
+//! Servers in Go: net/http through Gin, and Fiber, which does without it; and one whose garbage is collected.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,27 @@ fn observe(name: &str, connections: &str) -> Lines {
     lines
 }
 
+/// Requests this path on each of these connections in turn, until there is a line about the runtime that is like this.
+fn until_told(
+    observation: &mut Observation,
+    connections: &mut [Connection],
+    path: &str,
+    is_wanted: impl Fn(&Value) -> bool,
+) -> Value {
+    let until = Instant::now() + DEADLINE;
+    loop {
+        for connection in &mut *connections {
+            connection.get(path);
+        }
+        let soon = Instant::now() + Duration::from_millis(5);
+        let is_it = |line: &Value| line["type"] == "runtime" && is_wanted(line);
+        if let Some(line) = observation.line_before(soon, "runtime", is_it) {
+            return line;
+        }
+        assert!(Instant::now() < until, "nothing of the kind is told");
+    }
+}
+
 /// Sends requests on so many connections until the goroutines of a server are known, and then so many for each of these paths
 /// on each of the connections. Gives the lines, and what was answered to the latter, by connection and path.
 fn with_goroutines(program: &Path, paths: &[&str], each: usize) -> (Lines, BTreeSet<u64>) {
@@ -57,17 +78,7 @@ fn with_goroutines(program: &Path, paths: &[&str], each: usize) -> (Lines, BTree
     let mut connections: Vec<_> = (0..CONNECTIONS)
         .map(|_| Connection::open(server.address))
         .collect();
-    let until = Instant::now() + DEADLINE;
-    let line = loop {
-        for connection in &mut connections {
-            connection.get("/ping");
-        }
-        let soon = Instant::now() + Duration::from_millis(5);
-        if let Some(line) = observation.line_before(soon, "runtime", |line| line["type"] == "runtime") {
-            break line;
-        }
-        assert!(Instant::now() < until, "goroutines are not known");
-    };
+    let line = until_told(&mut observation, &mut connections, "/ping", |_| true);
     assert_eq!(
         (&line["name"], &line["task_ids"]),
         (&"go".into(), &true.into()),
@@ -119,6 +130,114 @@ fn the_goroutines_of_fasthttp_are_those_that_it_tells() {
 #[test]
 fn a_program_without_symbols_that_is_loaded_anywhere_has_goroutines_too() {
     goroutines_are_those_that_the_server_tells("gin", &["-ldflags=-s -w", "-buildmode=pie"]);
+}
+
+/// The numbers that a server answers.
+fn numbers(answer: &str) -> Vec<u64> {
+    answer
+        .split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect()
+}
+
+/// The time in which the world was stopped is what the server's own runtime says of it, for each cycle of garbage collection,
+/// and those that were missed are counted: on a machine whose CPUs are taken nobody looks in time.
+fn cycles_are_those_that_the_server_tells(arguments: &[&str]) {
+    /// By how much both may differ, ns: the runtime reads its clock twice, and can lose its CPU in between.
+    const APART_NS: u64 = 20_000;
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let server = Server::start(&mut Command::new(built("collect", arguments)));
+    let mut observation = Observation::of(server.pid(), &[]);
+    let mut connections = [Connection::open(server.address)];
+    let line = until_told(&mut observation, &mut connections, "/collect", |line| {
+        line["go"]["max_procs"].is_number() && line["runtimes"][0]["count"].is_number()
+    });
+    println!("{}", line["go"]["evidence"]);
+    assert_eq!(line["go"]["cycles"], true, "{line}");
+    let [connection] = &mut connections;
+    assert_eq!(
+        line["go"]["max_procs"],
+        numbers(&connection.get("/procs"))[0],
+        "{line}"
+    );
+    let before = numbers(&connection.get("/cycles"));
+    let told: Vec<_> = (0..20).map(|_| numbers(&connection.get("/collect"))).collect();
+    connection.get("/garbage");
+    let after = numbers(&connection.get("/cycles"));
+    let lines = observation.finish();
+
+    let mut all = lines.of_path("/collect");
+    all.sort_by_key(|request| request["conn"]["nth"].as_u64());
+    let last = &all[all.len() - told.len()..];
+    let (mut apart, mut unknown) = (Vec::new(), 0);
+    for (&request, told) in last.iter().zip(&told) {
+        let [cycle, pause_ns] = told[..] else {
+            panic!("{told:?}")
+        };
+        let gc = &request["gc"];
+        if gc.is_null() {
+            unknown += 1;
+            continue;
+        }
+        // A cycle of its own may have been under way when another one was asked for.
+        assert_eq!(gc["last_cycle"], cycle, "{request}");
+        let apart_ns = gc["stopped_ns"].as_u64().unwrap().abs_diff(pause_ns);
+        if gc["first_cycle"] == cycle && apart_ns > APART_NS {
+            apart.push(request);
+        }
+    }
+    measured::GO_APART.holds_of(&apart);
+    let garbage = lines.of_path("/garbage")[0];
+    let end = &lines.end["gc"][0];
+    println!("{end}");
+    let missed = end["missed"].as_u64().unwrap();
+    assert!(unknown <= missed, "{unknown} requests have no cycle: {end}");
+    measured::GO_MISSED.holds(missed, Some(end));
+    let cycles = after[0] - before[0];
+    assert!(cycles > told.len() as u64, "/garbage made garbage");
+    assert!(end["cycles"].as_u64().unwrap() >= cycles, "{end}");
+    let seen = garbage["gc"]["last_cycle"].as_u64().unwrap();
+    // One that is under way is not told.
+    assert!((before[0]..=after[0] + 1).contains(&seen), "{garbage}");
+}
+
+#[test]
+fn the_cycles_of_garbage_collection_are_those_that_the_server_tells() {
+    cycles_are_those_that_the_server_tells(&[]);
+}
+
+#[test]
+fn the_cycles_of_a_program_that_is_loaded_anywhere_are_told_too() {
+    cycles_are_those_that_the_server_tells(&["-buildmode=pie"]);
+}
+
+#[test]
+fn of_a_program_without_symbols_it_is_said_that_its_cycles_are_not_known() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let server = Server::start(&mut Command::new(built("collect", &["-ldflags=-s -w"])));
+    let mut observation = Observation::of(server.pid(), &[]);
+    let mut connections = [Connection::open(server.address)];
+    let is_told = |line: &Value| line["go"].is_object();
+    let line = until_told(&mut observation, &mut connections, "/collect", is_told);
+    let lines = observation.finish();
+    assert_eq!(
+        (&line["task_ids"], &line["go"]["cycles"]),
+        (&true.into(), &false.into()),
+        "{line}"
+    );
+    let evidence = line["go"]["evidence"].as_str().unwrap();
+    assert!(evidence.contains("symbols are gone"), "{line}");
+    let with_cycle = lines.requests.iter().filter(|request| request["gc"].is_object());
+    assert_eq!(
+        (with_cycle.count(), &lines.end["gc"]),
+        (0, &serde_json::json!([]))
+    );
 }
 
 fn every_request_is_counted(name: &str) {

@@ -16,7 +16,7 @@ use observer::model::process::{ProcessEvent, ProcessLine, Successor};
 use observer::model::report::{End, Window};
 use observer::model::request::Request;
 use observer::model::runtime::Flavour;
-use observer::model::runtime::{RuntimeAtWork, RuntimeLine, RuntimeThread};
+use observer::model::runtime::{GoProcess, RuntimeAtWork, RuntimeLine, RuntimeThread};
 use observer::output::{JsonLines, Sink as _, Why};
 use serde_json::Value;
 
@@ -151,6 +151,11 @@ fn runtime() -> RuntimeLine {
             evidence: "descriptor 4".to_owned(),
         }],
         pool_threads: Some(1),
+        go: Some(GoProcess {
+            max_procs: Some(2),
+            cycles: true,
+            evidence: "runtime.work".to_owned(),
+        }),
     }
 }
 
@@ -174,6 +179,7 @@ pub(crate) fn bare() -> Lines {
     request::strip(&mut lines.request);
 
     (lines.runtime.version, lines.runtime.pool_threads) = (None, None);
+    lines.runtime.go = None;
     lines.runtime.runtimes[0].flavour = None;
     lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);

@@ -94,6 +94,8 @@ pub struct WaitedFor {
     pub comm: Option<String>,
     /// Request that this thread was serving.
     pub request: Option<String>,
+    /// What the language's runtime did, or what it has the task for that this thread was in.
+    pub runtime: Option<&'static str>,
     /// This thread is one of a runtime's blocking pool.
     pub pool: bool,
     /// Function that it was seen running in the most of these waits, over the run.

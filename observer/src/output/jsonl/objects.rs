@@ -6,17 +6,13 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::model::cause::{Budget, Cause};
-use crate::model::hint::{Hint, HintKind};
+use crate::model::hint::HintKind;
 use crate::model::id::{ConnId, TaskId, Tid};
 use crate::model::process::{ProcessEvent, ProcessLine, Successor};
 use crate::model::protocol::Protocol;
-use crate::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, End, FaultMeans, LongPoll, LongestTurn,
-    OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory, ProcessWorkers,
-    ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, Trouble, WaitedFor, Window, WorkerTotals,
-};
-use crate::model::request::{Confidence, Conn, Faults, HeldBy, Rss};
-use crate::model::runtime::{Flavour, RuntimeAtWork, RuntimeLine, RuntimeThread};
+use crate::model::report::Trouble;
+use crate::model::request::{Confidence, Conn, Faults, GcOverlap, HeldBy, Rss};
+use crate::model::runtime::{Flavour, GoProcess, RuntimeAtWork, RuntimeLine, RuntimeThread};
 
 /// A value with fields, which can be a part of a larger object too.
 trait Object {
@@ -115,6 +111,8 @@ impl Serialize for Budget {
     }
 }
 
+mod totals;
+
 names!(
     Cause,
     Confidence,
@@ -136,6 +134,12 @@ object!(Conn {
 });
 object!(Rss { start, end });
 object!(Faults { minor, major });
+object!(GcOverlap {
+    first: "first_cycle",
+    last: "last_cycle",
+    mark_ns,
+    stopped_ns,
+});
 
 // `process` and `runtime` lines.
 object!(ProcessLine {
@@ -163,6 +167,12 @@ object!(RuntimeLine {
     evidence,
     runtimes,
     pool_threads: optional,
+    go: optional,
+});
+object!(GoProcess {
+    max_procs: optional,
+    cycles,
+    evidence,
 });
 object!(RuntimeAtWork {
     flavour: optional,
@@ -171,197 +181,6 @@ object!(RuntimeAtWork {
     evidence,
 });
 object!(RuntimeThread { tid, comm: optional });
-
-// `window` and `end` lines.
-object!(Window {
-    start_unix_ns,
-    duration_ns,
-    totals: inlined,
-    hints,
-    run: left_out,
-});
-object!(End {
-    start_unix_ns,
-    duration_ns,
-    under_way,
-    totals: inlined,
-    hints,
-});
-object!(Totals {
-    figures: inlined,
-    polls: optional,
-    lost: counts,
-    full: counts,
-    cost: optional,
-    targets,
-    targets_other,
-});
-object!(TargetTotals {
-    pid,
-    comm: optional,
-    processes,
-    pids,
-    figures: inlined,
-});
-object!(ProcessFigures {
-    protocol: optional,
-    requests,
-    incomplete,
-    unanswered,
-    late_sends,
-    unsent,
-    begun_before,
-    unknown_direction,
-    clamped,
-    confidence,
-    status,
-    latency_ns: optional,
-    at: optional,
-    paths,
-    paths_other,
-    paths_overflow,
-    other_protocols,
-    memory,
-    workers,
-    diagnosis: optional,
-});
-object!(ByConfidence {
-    exact,
-    inferred,
-    partial
-});
-object!(ByStatus {
-    informational: "1xx",
-    success: "2xx",
-    redirect: "3xx",
-    client_error: "4xx",
-    server_error: "5xx",
-    unknown,
-});
-object!(Quantiles {
-    min,
-    mean,
-    p50,
-    p90,
-    p99,
-    p999,
-    max
-});
-object!(AtQuantiles { p50, p99, p999 });
-object!(BandMeans {
-    requests,
-    latency_ns,
-    receive_queue_ns,
-    budget_ns,
-    rss: optional,
-    faults,
-    waited_for,
-});
-object!(RssMeans { start, end });
-object!(FaultMeans { minor, major });
-object!(WaitedFor {
-    cause,
-    requests,
-    mean_ns,
-    syscall: optional,
-    object: optional,
-    peer: optional,
-    pid: optional,
-    comm: optional,
-    request: optional,
-    pool: if_true,
-    function: optional,
-    held_by: optional,
-});
-object!(PathTotals {
-    path,
-    requests,
-    p50_ns,
-    p99_ns
-});
-object!(ProtocolTotals {
-    protocol,
-    turns,
-    unanswered,
-    p50_ns: optional,
-    p99_ns: optional,
-});
-object!(ProcessMemory {
-    pid,
-    rss_bytes,
-    rss_max_bytes,
-    minor_faults,
-    major_faults,
-});
-object!(ProcessWorkers {
-    pid,
-    count,
-    none_free_ns,
-    threads,
-    idlest: left_out,
-    pool: optional,
-});
-object!(PoolTotals {
-    threads,
-    busy,
-    jobs,
-    queued
-});
-object!(WorkerTotals {
-    tid,
-    comm: optional,
-    busy,
-    run_queue,
-    blocked,
-    parked,
-    turns,
-    longest: optional,
-});
-object!(LongestTurn {
-    dur_ns,
-    task: optional,
-    request: optional,
-    syscall: optional,
-});
-object!(Diagnosis { kind, text });
-object!(Hint {
-    kind,
-    pid: optional,
-    pids,
-    text,
-    remedy,
-});
-object!(PollTotals {
-    polls,
-    unqueued,
-    long,
-    p50_ns: optional,
-    p99_ns: optional,
-    max_ns: optional,
-    queue_p50_ns: optional,
-    queue_p99_ns: optional,
-    queue_max_ns: optional,
-    longest,
-});
-object!(LongPoll {
-    pid,
-    tid,
-    task: optional,
-    start_unix_ns,
-    dur_ns,
-    request: optional,
-});
-object!(OwnCost {
-    ebpf_ns: optional,
-    cpu_ns,
-    rss_bytes,
-    records,
-    samples: optional,
-    samples_lost: optional,
-    ticks_on_others: optional,
-    probes: optional,
-});
-object!(ProbeCost { hits, estimated_ns });
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,9 @@ use serde::{Serialize, Serializer};
 use crate::model::cause::{Budget, Cause};
 use crate::model::id::{Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
-use crate::model::request::{Confidence, Conn, Culprit, Faults, Figures, HeldBy, Http, Request, Rss, Span};
+use crate::model::request::{
+    Confidence, Conn, Culprit, Faults, Figures, GcOverlap, HeldBy, Http, Request, Rss, Span,
+};
 use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
 
@@ -41,6 +43,8 @@ pub(super) struct RequestView<'a> {
     rss: Option<&'a Rss>,
     faults: &'a Faults,
     budget_ns: &'a Budget,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gc: Option<&'a GcOverlap>,
     timeline: Timeline<'a>,
 }
 
@@ -89,6 +93,10 @@ struct SpanView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     held_by: Option<HeldBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycle: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     unsent_bytes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
@@ -106,6 +114,8 @@ struct CulpritView<'a> {
     task: Option<TaskId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     syscall: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,6 +138,7 @@ impl<'a> RequestView<'a> {
             task,
             http,
             timeline,
+            gc,
         } = request;
         let Figures {
             pid,
@@ -166,6 +177,7 @@ impl<'a> RequestView<'a> {
             rss: Some(rss).filter(|rss| was_read(rss)),
             faults,
             budget_ns: budget,
+            gc: gc.as_ref(),
             timeline: Timeline {
                 spans: timeline,
                 with_query,
@@ -225,6 +237,8 @@ impl<'a> SpanView<'a> {
             function: detail.function.as_deref(),
             peer: detail.peer,
             held_by: detail.held.map(|held| held.by),
+            runtime: detail.runtime.map(|runtime| runtime.what),
+            cycle: detail.runtime.map(|runtime| runtime.cycle),
             unsent_bytes: detail.held.map(|held| held.unsent_bytes),
             note: detail.note,
             culprit: culprit
@@ -242,6 +256,7 @@ impl<'a> CulpritView<'a> {
             comm,
             task,
             request,
+            role,
             syscall,
             object,
             function,
@@ -254,6 +269,7 @@ impl<'a> CulpritView<'a> {
             request: request
                 .as_deref()
                 .map(|text| if with_query { text } else { without_query(text) }),
+            role: *role,
             syscall: *syscall,
             object: object.as_deref(),
             function: function.as_deref(),

@@ -65,6 +65,7 @@ pub(in crate::output) fn blocked(nth: u64) -> Request {
             target_cut: false,
         }),
         timeline,
+        gc: None,
     }
 }
 
@@ -75,6 +76,7 @@ fn blocking() -> Culprit {
         comm: Some("axum-srv".into()),
         task: Some(TaskId(31)),
         request: Some("GET /blocking".into()),
+        role: None,
         syscall: Some("clock_nanosleep"),
         object: None,
         function: None,
@@ -88,6 +90,7 @@ fn hog() -> Culprit {
         comm: Some("hog".into()),
         task: None,
         request: None,
+        role: None,
         syscall: None,
         object: None,
         function: None,

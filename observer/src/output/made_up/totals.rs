@@ -15,6 +15,7 @@ pub(in crate::output) fn totals(requests: u64) -> Totals {
     Totals {
         figures: figures(requests),
         polls: None,
+        gc: Vec::new(),
         lost: Vec::new(),
         full: Vec::new(),
         cost: Some(OwnCost {
@@ -178,6 +179,7 @@ fn waited_for() -> Vec<WaitedFor> {
             pid: Some(PID),
             comm: Some("axum-srv".to_owned()),
             request: Some("GET /blocking".to_owned()),
+            runtime: None,
             pool: false,
             function: None,
             held_by: None,
@@ -192,6 +194,7 @@ fn waited_for() -> Vec<WaitedFor> {
             pid: Some(Pid(77)),
             comm: Some("hog".to_owned()),
             request: None,
+            runtime: None,
             pool: false,
             function: None,
             held_by: None,

@@ -8,6 +8,9 @@ use crate::model::runtime::Flavour;
 use crate::model::runtime::RuntimeLine;
 use crate::output::words;
 
+/// The runtime whose tasks are goroutines.
+const GO: &str = "go";
+
 /// Most processes that get a line.
 const LISTED: usize = 3;
 
@@ -33,7 +36,8 @@ impl RuntimeLines {
 
     /// A line for each process of which something was seen, and how many get none; `name` tells what a process is called.
     pub(super) fn lines<'a>(&self, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
-        let mut seen = self.remembered.values().filter(|line| !line.runtimes.is_empty());
+        let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || line.name == GO;
+        let mut seen = self.remembered.values().filter(is_told);
         let mut lines: Vec<_> = seen
             .by_ref()
             .take(LISTED)
@@ -58,13 +62,35 @@ fn line(runtime: &RuntimeLine, name: Option<&str>) -> Line {
             PLAIN,
             &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
         )
-        .text(FAINT, &format!("  {} {version}  ", runtime.name))
-        .text(PLAIN, &kinds(runtime).join(", "));
+        .text(FAINT, &format!("  {} {version}  ", runtime.name));
+    if runtime.name == GO {
+        return line.text(PLAIN, &goroutines(runtime));
+    }
+    let line = line.text(PLAIN, &kinds(runtime).join(", "));
     match runtime.pool_threads {
         None | Some(0) => line,
         Some(1) => line.text(PLAIN, "; blocking pool: 1 thread seen"),
         Some(threads) => line.text(PLAIN, &format!("; blocking pool: {threads} threads seen")),
     }
+}
+
+/// Whether the goroutines of a process are known, how many threads run them, and whether its cycles are known.
+fn goroutines(runtime: &RuntimeLine) -> String {
+    let mut words = if runtime.task_ids {
+        let seen = runtime.runtimes.iter().map(|one| one.count).sum();
+        format!("{} seen", words::counted(seen, "M", "Ms"))
+    } else {
+        "goroutines not known".to_owned()
+    };
+    if let Some(go) = &runtime.go {
+        if let Some(max_procs) = go.max_procs {
+            words += &format!(", GOMAXPROCS {max_procs}");
+        }
+        if !go.cycles {
+            words += &format!("; GC not followed: {}", go.evidence);
+        }
+    }
+    words
 }
 
 /// Those with several threads one by one, the others by their number.
@@ -93,7 +119,7 @@ fn kinds(runtime: &RuntimeLine) -> Vec<String> {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::model::runtime::RuntimeAtWork;
+    use crate::model::runtime::{GoProcess, RuntimeAtWork};
 
     fn shown(runtimes: &[(Option<Flavour>, u64)], pool_threads: Option<u64>) -> String {
         let mut all = RuntimeLines::default();
@@ -114,6 +140,7 @@ mod tests {
                 })
                 .collect(),
             pool_threads,
+            go: None,
         });
         plain(&all.lines(|pid| (pid == Pid(7)).then_some("srv")))
     }
@@ -134,6 +161,7 @@ mod tests {
                 evidence: String::new(),
             }],
             pool_threads: None,
+            go: None,
         };
         let mut all = RuntimeLines::default();
         let last = |all: &RuntimeLines| plain(&all.lines(|_| None)).lines().last().map(str::to_owned);
@@ -143,6 +171,42 @@ mod tests {
         assert_eq!(
             last(&all).as_deref(),
             Some("         and 1,021 processes more, at least")
+        );
+    }
+
+    #[test]
+    fn of_go_it_is_told_how_many_threads_run_goroutines_and_how_many_may() {
+        let shown = |task_ids, cycles| {
+            let mut all = RuntimeLines::default();
+            all.add(&RuntimeLine {
+                unix_ns: 1,
+                pid: Pid(7),
+                name: "go".to_owned(),
+                version: Some("go1.26.8".to_owned()),
+                task_ids,
+                evidence: String::new(),
+                runtimes: vec![RuntimeAtWork {
+                    flavour: None,
+                    count: 5,
+                    threads: Vec::new(),
+                    evidence: String::new(),
+                }],
+                pool_threads: None,
+                go: Some(GoProcess {
+                    max_procs: Some(4).filter(|_| cycles),
+                    cycles,
+                    evidence: "no symbols".to_owned(),
+                }),
+            });
+            plain(&all.lines(|_| Some("srv")))
+        };
+        assert_eq!(
+            shown(true, true),
+            "runtime  srv (7)  go go1.26.8  5 Ms seen, GOMAXPROCS 4\n"
+        );
+        assert_eq!(
+            shown(false, false),
+            "runtime  srv (7)  go go1.26.8  goroutines not known; GC not followed: no symbols\n"
         );
     }
 

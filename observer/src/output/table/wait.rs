@@ -25,6 +25,7 @@ struct Words<'a> {
     request: Option<&'a str>,
     function: Option<&'a str>,
     held: Option<String>,
+    runtime: Option<String>,
     note: Option<&'a str>,
 }
 
@@ -43,6 +44,7 @@ impl Words<'_> {
         };
         add(&mut words, "for", self.request);
         add(&mut words, "", self.held.as_deref());
+        add(&mut words, "", self.runtime.as_deref());
         if let Some(function) = self.function {
             let link = if words.is_empty() {
                 "in"
@@ -74,6 +76,7 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
         object,
         peer,
         held,
+        runtime,
         note,
         function,
     } = &span.detail;
@@ -88,6 +91,7 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
                 held_by(held.by)
             )
         }),
+        runtime: runtime.map(|runtime| format!("{}, GC cycle {}", runtime.what, runtime.cycle)),
         note: *note,
         function: function.as_deref(),
         ..Words::default()
@@ -99,10 +103,12 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
             comm: _,
             task: _,
             request,
+            role,
             syscall,
             object,
             function,
         } = culprit;
+        words.runtime = role.map(in_brackets);
         words.behind = Some(who(culprit, pid));
         words.function = function.as_deref();
         words.request = request
@@ -114,6 +120,11 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
         }
     }
     words.join()
+}
+
+/// What the runtime has a task for.
+fn in_brackets(role: &str) -> String {
+    format!("({role})")
 }
 
 /// What kept the last bytes.
@@ -152,6 +163,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         pid,
         comm,
         request,
+        runtime,
         pool,
         function,
         held_by: by,
@@ -162,6 +174,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         (Some(comm), None) => Some(comm.clone()),
         (None, pid) => pid.map(|pid| format!("pid {pid}")),
     };
+    let behind_thread = behind.is_some();
     let words = Words {
         syscall: *syscall,
         object: object.as_deref(),
@@ -171,6 +184,13 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         request: request.as_deref(),
         function: function.as_deref(),
         held: (*cause == Cause::HeldBack).then(|| held_by(by.unwrap_or(HeldBy::Unknown)).to_owned()),
+        runtime: runtime.map(|runtime| {
+            if behind_thread {
+                in_brackets(runtime)
+            } else {
+                runtime.to_owned()
+            }
+        }),
         note: pool.then_some("a thread of a pool"),
     };
     words.join()
@@ -179,7 +199,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::request::HeldBack;
+    use crate::model::request::{HeldBack, RuntimeWork};
     use crate::output::made_up;
 
     #[test]
@@ -236,6 +256,21 @@ mod tests {
             of_span(&span, Pid(7), false),
             "200 B unsent, Nagle's algorithm, no TCP_NODELAY"
         );
+    }
+
+    #[test]
+    fn a_stop_of_the_world_is_told_with_its_cycle_and_a_gc_worker_as_what_it_is() {
+        let mut span = made_up::blocked(1).timeline[0].clone();
+        let culprit = span.culprit.as_mut().unwrap();
+        (culprit.role, culprit.request, culprit.syscall) = (Some("GC worker"), None, None);
+        span.detail = Detail::default();
+        assert_eq!(of_span(&span, Pid(4120), false), "behind task 31 (GC worker)");
+        span.culprit = None;
+        span.detail.runtime = Some(RuntimeWork {
+            what: "stop of the world",
+            cycle: 12,
+        });
+        assert_eq!(of_span(&span, Pid(4120), false), "stop of the world, GC cycle 12");
     }
 
     #[test]

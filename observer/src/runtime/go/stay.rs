@@ -33,6 +33,23 @@ impl Stay {
             .filter(|_| self.reason != before.reason)
     }
 
+    /// What it is called that the goroutine waited for last, if that is another reason than `before`, and one that only marking has.
+    pub(crate) fn waited_in_mark(self, before: Self, version: Version) -> Option<&'static str> {
+        version
+            .waits_in_mark(self.reason)
+            .filter(|_| self.reason != before.reason)
+    }
+
+    /// Whether it may be that of a goroutine that marks, in a version that is not looked at here.
+    pub(super) const fn can_be_marker(self) -> bool {
+        Version::ANY_MARKS.start <= self.reason && self.reason < Version::ANY_MARKS.end
+    }
+
+    /// Whether it is that of a goroutine that marks for the garbage collection: it waits for nothing else.
+    pub(super) const fn is_marker(self, version: Version) -> bool {
+        version.marks(self.reason)
+    }
+
     /// Whether a timer can have ended what the goroutine waited for last, if that was after `before`.
     pub(crate) fn ends_by_timer(self, before: Self, version: Version) -> bool {
         self.reason == before.reason || version.ends_by_timer(self.reason)

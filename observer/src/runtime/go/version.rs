@@ -1,5 +1,7 @@
 //! Which minor version of Go 1 a program was built with, and what differs between them beside the places of things.
 
+use std::ops::Range;
+
 /// What people read of a goroutine that waited, where a program's own code made it.
 const SELECT: &str = "suspended: its goroutine last waited in select";
 const RECEIVE: &str = "suspended: its goroutine last waited to receive from a channel";
@@ -11,6 +13,7 @@ const MUTEX: &str = "suspended: its goroutine last waited for a sync.Mutex";
 const READ_LOCK: &str = "suspended: its goroutine last waited to read-lock a sync.RWMutex";
 const WRITE_LOCK: &str = "suspended: its goroutine last waited to lock a sync.RWMutex";
 const GROUP: &str = "suspended: its goroutine last waited for a sync.WaitGroup";
+const CYCLE: &str = "suspended: its goroutine last waited for a whole cycle of the garbage collector";
 const ASSIST: &str = "suspended: its goroutine last waited to assist the garbage collector";
 
 /// A minor version, of those that are known.
@@ -50,6 +53,7 @@ impl Version {
         Some(match (self.0, reason) {
             (..=25, 9) | (26.., 18) => SELECT,
             (..=25, 11) | (26.., 7) => ASSIST,
+            (..=19, 23) | (20..=23, 25) | (24, 26) | (25.., 27) => CYCLE,
             (..=25, 14) | (26.., 19) => RECEIVE,
             (..=25, 15) | (26.., 20) => SEND,
             (..=24, 18) | (25, 19) | (26.., 13) => SEMAPHORE,
@@ -61,6 +65,27 @@ impl Version {
             (24, 24) | (25.., 25) => GROUP,
             _ => return None,
         })
+    }
+
+    /// What it is called that a goroutine waits for with this reason, where that is over when a cycle of garbage collection has marked.
+    pub(super) fn waits_in_mark(self, reason: u8) -> Option<&'static str> {
+        match self.waited(reason)? {
+            ASSIST => Some("mark assist"),
+            CYCLE => Some("wait for a whole cycle"),
+            _ => None,
+        }
+    }
+
+    /// Numbers of the reasons for which those goroutines wait that mark, of all versions.
+    pub(super) const ANY_MARKS: Range<u8> = 24..30;
+
+    /// Whether a goroutine that waits for this reason marks for the garbage collection: it waits for its turn, or it is at it, in
+    /// which it is taken for one that waits.
+    pub(super) const fn marks(self, reason: u8) -> bool {
+        matches!(
+            (self.0, reason),
+            (..=19, 24) | (20..=23, 26 | 27) | (24, 27 | 28) | (25.., 28 | 29)
+        )
     }
 
     /// Whether a timer can have ended what a goroutine waited for with this reason: none ends a wait for a lock or a channel.
@@ -101,6 +126,21 @@ mod tests {
             assert!(by_timer(sleeps) && !by_timer(locks));
         }
         assert_eq!(waited("go1.19", 21), None, "it had none for a mutex");
+        let in_mark = |text, reason| Version::of(text).unwrap().waits_in_mark(reason);
+        for (version, assists, for_cycle) in [("go1.19", 11, 23), ("go1.22", 11, 25), ("go1.26", 7, 27)] {
+            assert_eq!(in_mark(version, assists), Some("mark assist"));
+            assert_eq!(in_mark(version, for_cycle), Some("wait for a whole cycle"));
+            assert_eq!(in_mark(version, 2), None);
+        }
+    }
+
+    #[test]
+    fn reasons_of_those_that_mark_lie_together() {
+        for minor in Version::OLDEST..=Version::NEWEST.minor() {
+            let marks = (0..=u8::MAX).filter(|&reason| Version(minor).marks(reason));
+            let (first, last) = (marks.clone().min().unwrap(), marks.max().unwrap());
+            assert!(Version::ANY_MARKS.contains(&first) && Version::ANY_MARKS.contains(&last));
+        }
     }
 
     #[test]

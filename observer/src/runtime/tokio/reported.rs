@@ -140,6 +140,7 @@ mod tests {
             evidence: "word 6".to_owned(),
             runtimes: Vec::new(),
             pool_threads,
+            go: None,
         }
     }
 

@@ -198,7 +198,7 @@ impl LiveSource {
         self.tell(&changes);
         self.unsent.ask(now_ns, &mut self.merge);
         self.runtimes
-            .step(&mut self.kernel_half, now_ns, &mut self.merge)?;
+            .step(&mut self.kernel_half, now_ns, self.released_ns, &mut self.merge)?;
         if let Some(stacks) = &mut self.kernel_half.stacks {
             stacks.drain(self.released_ns, &mut self.merge);
         }

@@ -12,8 +12,8 @@ use observer_common::{Losses, Offsets, limits, names};
 
 use super::facts::clock;
 use super::rings::Rings;
-use super::runtime::Seeking;
 use super::runtime::tokio::polls::{self, Functions};
+use super::runtime::{Collectings, Seeking};
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
 use super::targets::{InKernel, look};
@@ -55,6 +55,7 @@ pub struct KernelHalf {
     pub(super) targets: InKernel,
     pub(super) rings: Rings,
     pub(super) seeking: Seeking,
+    pub(super) collecting: Collectings,
     /// Where threads are sampled.
     pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
@@ -97,6 +98,10 @@ impl KernelHalf {
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
         );
+        let collecting = Collectings::new(
+            map(&mut ebpf, names::map::COLLECTING)?,
+            map(&mut ebpf, names::map::COLLECTED)?,
+        );
         let began_ns = clock(libc::CLOCK_MONOTONIC);
         let mut attacher = Attacher::new(&mut ebpf, &btf, &kernel, &options.pids, options.sample_hz);
         attacher.direct = direct;
@@ -123,6 +128,7 @@ impl KernelHalf {
             targets,
             rings,
             seeking,
+            collecting,
             stacks,
             outcomes,
             began_ns,

@@ -105,6 +105,7 @@ pub(super) struct Key<'a> {
     pid: Option<Pid>,
     comm: Option<&'a str>,
     request: Option<&'a str>,
+    runtime: Option<&'a str>,
     pool: bool,
     held_by: Option<HeldBy>,
 }
@@ -127,6 +128,7 @@ impl<'a> Key<'a> {
             pid: culprit.as_ref().map(|culprit| culprit.pid),
             comm: culprit.as_ref().and_then(|culprit| culprit.comm.as_deref()),
             request: culprit.as_ref().and_then(|culprit| culprit.request.as_deref()),
+            runtime: runtime(wait),
             pool: *behind_pool,
             held_by: detail.held.map(|held| held.by),
         }
@@ -143,10 +145,17 @@ impl<'a> From<&'a WaitedFor> for Key<'a> {
             pid: known.pid,
             comm: known.comm.as_deref(),
             request: known.request.as_deref(),
+            runtime: known.runtime,
             pool: known.pool,
             held_by: known.held_by,
         }
     }
+}
+
+/// What the language's runtime had to do with it.
+fn runtime(wait: &LongestWait) -> Option<&'static str> {
+    let did = wait.detail.runtime.map(|runtime| runtime.what);
+    did.or_else(|| wait.culprit.as_ref()?.role)
 }
 
 fn waited_for(wait: &LongestWait) -> WaitedFor {
@@ -165,6 +174,7 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
         request: culprit
             .and_then(|culprit| culprit.request.as_deref())
             .map(str::to_owned),
+        runtime: runtime(wait),
         pool: wait.behind_pool,
         function: None,
         held_by: wait.detail.held.map(|held| held.by),

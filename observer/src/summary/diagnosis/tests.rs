@@ -27,6 +27,7 @@ fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
         pid: Some(Pid(pid)),
         comm: Some(comm.to_owned()),
         request: Some("GET /slow".to_owned()),
+        runtime: None,
         pool: false,
         function: None,
         held_by: (cause == Cause::HeldBack).then_some(HeldBy::Nagle),
@@ -151,6 +152,7 @@ const EXHAUSTED: PoolTotals = PoolTotals {
 
 fn behind_a_job(cause: Cause) -> BandMeans {
     let behind = WaitedFor {
+        runtime: None,
         pool: true,
         ..behind(cause, 7, "srv")
     };

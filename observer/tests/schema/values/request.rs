@@ -6,7 +6,8 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::id::{ConnId, Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::request::{
-    Confidence, Conn, Culprit, Detail, Faults, Figures, HeldBack, HeldBy, Http, Request, Rss, Span,
+    Confidence, Conn, Culprit, Detail, Faults, Figures, GcOverlap, HeldBack, HeldBy, Http, Request, Rss,
+    RuntimeWork, Span,
 };
 
 /// Takes away whatever may be absent.
@@ -17,6 +18,7 @@ pub(super) fn strip(request: &mut Request) {
         task,
         http,
         timeline,
+        gc,
     } = request;
     // The name of a process comes from the lines before, which do not have this one.
     figures.pid = Pid(6);
@@ -26,6 +28,7 @@ pub(super) fn strip(request: &mut Request) {
     (conn.local, conn.peer) = (None, None);
     *task = None;
     *http = None;
+    *gc = None;
     for span in timeline {
         (span.tid, span.cpu, span.culprit) = (None, None, None);
         span.detail = Detail::default();
@@ -58,6 +61,12 @@ pub(super) fn full() -> Request {
             target_cut: true,
         }),
         timeline: Cause::ALL.map(span).to_vec(),
+        gc: Some(GcOverlap {
+            first: 12,
+            last: 13,
+            mark_ns: 1,
+            stopped_ns: 1,
+        }),
     }
 }
 
@@ -98,6 +107,7 @@ fn culprit() -> Culprit {
         comm: Some("worker".into()),
         task: Some(TaskId(31)),
         request: Some("GET /slow".into()),
+        role: Some("GC worker"),
         syscall: Some("read"),
         object: Some("/srv/data".into()),
         function: Some("app::report".into()),
@@ -113,6 +123,10 @@ fn detail() -> Detail {
         held: Some(HeldBack {
             by: HeldBy::Nagle,
             unsent_bytes: 1,
+        }),
+        runtime: Some(RuntimeWork {
+            what: "stop of the world",
+            cycle: 12,
         }),
         note: Some("sure"),
     }

@@ -4,9 +4,10 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::id::{Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, LongPoll, LongestTurn, OwnCost,
-    PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory, ProcessWorkers,
-    ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, LongPoll,
+    LongestTurn, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
+    ProcessWorkers, ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, Trouble, WaitedFor,
+    WorkerTotals,
 };
 use observer::model::request::HeldBy;
 
@@ -14,6 +15,7 @@ use observer::model::request::HeldBy;
 pub(super) fn strip(totals: &mut Totals) {
     (totals.polls, totals.cost) = (None, None);
     totals.targets[0].comm = None;
+    totals.gc[0].goal_bytes = None;
     strip_figures(&mut totals.figures);
     strip_figures(&mut totals.targets[0].figures);
 }
@@ -61,6 +63,16 @@ pub(super) fn full() -> Totals {
                 request: Some("GET /slow".to_owned()),
             }],
         }),
+        gc: vec![CycleTotals {
+            pid: Pid(7),
+            cycles: 12,
+            missed: 1,
+            mark_ns: 1,
+            stopped_ns: 1,
+            longest_stop_ns: 1,
+            heap_bytes: 1,
+            goal_bytes: Some(1),
+        }],
         lost: vec![("ring_full", 1)],
         full: vec![("futexes", 1)],
         cost: Some(OwnCost {
@@ -148,6 +160,7 @@ fn waited_for() -> WaitedFor {
         pid: Some(Pid(7)),
         comm: Some("worker".to_owned()),
         request: Some("GET /slow".to_owned()),
+        runtime: Some("GC worker"),
         pool: true,
         function: Some("app::report".to_owned()),
         held_by: Some(HeldBy::Nagle),

@@ -122,7 +122,7 @@ fn look(pid: Pid, full: &Full, look_into: &mut impl FnMut(&File) -> Option<Runti
     let maps = Process::new(i32::try_from(pid.0).ok()?).ok()?.maps().ok()?.0;
     match look_into(&program) {
         Some(RuntimeImage::Tokio(image)) => return Some(image.of_program(start_of(&maps, &path))),
-        Some(RuntimeImage::Go(image)) => return Some(image.found()),
+        Some(RuntimeImage::Go(image)) => return Some(image.of_program(start_of(&maps, &path))),
         None => {}
     }
     let mut libraries: Vec<&Path> = maps

@@ -4,6 +4,7 @@
 //! threads behave. Until it has come, and where it does not come, the kernel half reads no task ids. Which files are read
 //! and which processes there are is the same for every runtime; what one of them is known by has a room of its own.
 
+mod collecting;
 mod elf;
 mod found;
 mod go;
@@ -24,6 +25,7 @@ use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::Merge;
 
+pub(super) use collecting::Collectings;
 use found::TaskIdPlace;
 pub use found::{Found, FoundBy, RuntimeName, look_at};
 use looking::{Answer, Looking, Question};
@@ -54,6 +56,8 @@ struct TargetRuntime {
     hunt: Option<(u32, Box<dyn Seeks>)>,
     /// What was proved: where, and how that is known.
     proved: Option<(TaskPath, event::Runtime)>,
+    /// Its collection of garbage.
+    collection: Option<go::Collection>,
 }
 
 impl RuntimeSearch {
@@ -134,7 +138,7 @@ impl RuntimeSearch {
         }
     }
 
-    /// Goes on seeking with the samples that have come.
+    /// Goes on seeking with the samples that have come, and looks at what is found. Everything before `released_ns` was given out.
     ///
     /// # Errors
     /// When the kernel half cannot be told what to do.
@@ -142,6 +146,7 @@ impl RuntimeSearch {
         &mut self,
         kernel_half: &mut KernelHalf,
         now_ns: u64,
+        released_ns: u64,
         merge: &mut Merge,
     ) -> Result<()> {
         kernel_half.seeking.drain(|sample| {
@@ -150,9 +155,16 @@ impl RuntimeSearch {
                 hunt.see(sample);
             }
         });
+        kernel_half.collecting.drain(|collected| {
+            let target = self.targets.get_mut(&Pid(collected.head.tgid));
+            if let Some(collection) = target.and_then(|target| target.collection.as_mut()) {
+                collection.found(collected, released_ns, merge);
+            }
+        });
         for pid in self.over.drain(..) {
             if let Some(slot) = kernel_half.targets.give_back(pid) {
                 kernel_half.seeking.seek(slot, None)?;
+                kernel_half.collecting.look_at(slot, 0)?;
             }
         }
         self.look();
@@ -161,6 +173,12 @@ impl RuntimeSearch {
                 target.begin(kernel_half, now_ns, merge)?;
             }
             target.step(kernel_half, now_ns, merge)?;
+            if let Some(collection) = &mut target.collection
+                && let Some(at) = collection.look(now_ns, released_ns, merge)
+                && let Some(slot) = kernel_half.targets.slot(target.pid)
+            {
+                kernel_half.collecting.look_at(slot, at)?;
+            }
         }
         Ok(())
     }
@@ -188,12 +206,16 @@ impl TargetRuntime {
             is_new: self.found.is_some(),
             hunt: None,
             proved: self.proved.as_ref().map(told),
+            collection: None,
         }
     }
 
     /// Begins with the program that was found.
     fn begin(&mut self, kernel_half: &mut KernelHalf, now_ns: u64, merge: &mut Merge) -> Result<()> {
         let Some(found) = &self.found else { return Ok(()) };
+        if let TaskIdPlace::OfGo(place) = &found.tasks {
+            self.collection = Some(go::Collection::new(self.pid, place));
+        }
         if let Some((path, fact)) = &mut self.proved {
             if let Some(slot) = kernel_half.targets.slot(self.pid) {
                 kernel_half.targets.set_path(slot, *path)?;

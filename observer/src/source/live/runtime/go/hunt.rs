@@ -202,6 +202,7 @@ mod tests {
             version: Version::of("go1.26.8").unwrap(),
             g: -8,
             by_code: true,
+            globals: None,
         })
     }
 

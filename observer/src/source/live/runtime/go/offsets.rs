@@ -1,5 +1,5 @@
-//! Where each version of Go keeps what is read of its goroutines (`g`) and threads (`m`), amd64: by `scripts/go_offsets.py`, from
-//! what the toolchains themselves say.
+//! Where each version of Go keeps what is read of its goroutines (`g`), threads (`m`) and garbage collection, amd64: by
+//! `scripts/go_offsets.py`, from what the toolchains themselves say.
 
 use crate::runtime::go::Version;
 
@@ -13,29 +13,42 @@ pub(super) struct Offsets {
     pub(super) m_g0: i32,
     pub(super) m_procid: i32,
     pub(super) m_curg: i32,
+    /// How many cycles began.
+    pub(super) work_cycles: u16,
+    /// When the phases of the last one did: four words.
+    pub(super) work_times: u16,
+    /// How long the world was stopped in each of the last 256 cycles.
+    pub(super) memstats_pauses: u16,
+    /// How many cycles are over.
+    pub(super) memstats_numgc: u16,
+    pub(super) controller_heap: u16,
+    pub(super) controller_goal: u16,
 }
+
+/// The times of phases, bytes from the number of the cycle: both are read at once.
+pub(super) const WORK_TIMES: u16 = 16;
 
 /// By minor version, with the patch that was asked.
 #[rustfmt::skip]
 const BY_VERSION: [(u8, Offsets); 9] = [
     // 1.19.13
-    (19, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 189, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    (19, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 189, m_g0: 0, m_procid: 72, m_curg: 192, work_cycles: 344, work_times: 360, memstats_pauses: 3608, memstats_numgc: 7704, controller_heap: 136, controller_goal: 104 }),
     // 1.20.14
-    (20, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 189, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    (20, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 189, m_g0: 0, m_procid: 72, m_curg: 192, work_cycles: 336, work_times: 352, memstats_pauses: 3608, memstats_numgc: 7704, controller_heap: 80, controller_goal: 48 }),
     // 1.21.13
-    (21, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 188, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    (21, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 188, m_g0: 0, m_procid: 72, m_curg: 192, work_cycles: 400, work_times: 416, memstats_pauses: 3608, memstats_numgc: 7704, controller_heap: 104, controller_goal: 72 }),
     // 1.22.12
-    (22, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    (22, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 72, m_curg: 192, work_cycles: 400, work_times: 416, memstats_pauses: 3608, memstats_numgc: 7704, controller_heap: 104, controller_goal: 72 }),
     // 1.23.12
-    (23, Offsets { g_m: 48, g_goid: 160, g_waitreason: 184, g_tracking_seq: 199, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    (23, Offsets { g_m: 48, g_goid: 160, g_waitreason: 184, g_tracking_seq: 199, m_g0: 0, m_procid: 72, m_curg: 192, work_cycles: 424, work_times: 440, memstats_pauses: 3608, memstats_numgc: 7704, controller_heap: 104, controller_goal: 72 }),
     // 1.24.13
-    (24, Offsets { g_m: 48, g_goid: 160, g_waitreason: 184, g_tracking_seq: 199, m_g0: 0, m_procid: 72, m_curg: 192 }),
+    (24, Offsets { g_m: 48, g_goid: 160, g_waitreason: 184, g_tracking_seq: 199, m_g0: 0, m_procid: 72, m_curg: 192, work_cycles: 424, work_times: 440, memstats_pauses: 3608, memstats_numgc: 7704, controller_heap: 104, controller_goal: 72 }),
     // 1.25.14
-    (25, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184 }),
+    (25, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184, work_cycles: 512, work_times: 528, memstats_pauses: 3584, memstats_numgc: 7680, controller_heap: 104, controller_goal: 72 }),
     // 1.26.11
-    (26, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184 }),
+    (26, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184, work_cycles: 648, work_times: 664, memstats_pauses: 3584, memstats_numgc: 7680, controller_heap: 104, controller_goal: 72 }),
     // 1.27.4
-    (27, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184 }),
+    (27, Offsets { g_m: 48, g_goid: 152, g_waitreason: 176, g_tracking_seq: 191, m_g0: 0, m_procid: 64, m_curg: 184, work_cycles: 648, work_times: 664, memstats_pauses: 3584, memstats_numgc: 7680, controller_heap: 104, controller_goal: 72 }),
 ];
 
 impl Offsets {
@@ -62,6 +75,7 @@ mod tests {
             assert_eq!(offsets.g_waitreason % 8, 0);
             assert_eq!(word(offsets.g_waitreason), TaskPath::REASON_WORD);
             assert_eq!(word(offsets.g_tracking_seq), TaskPath::STOPS_WORD, "{minor}");
+            assert_eq!(offsets.work_times, offsets.work_cycles + WORK_TIMES, "{minor}");
         }
         assert_eq!(Offsets::of(Version::NEWEST), BY_VERSION[BY_VERSION.len() - 1].1);
     }

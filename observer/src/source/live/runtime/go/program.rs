@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 
 use memchr::memmem;
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSection as _, ReadRef};
+use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadRef};
 
 use super::super::elf;
 use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
@@ -46,6 +46,18 @@ pub(in super::super) struct GoImage {
     version: Option<String>,
     /// Where a thread keeps its `g`, bytes from its `fsbase`, where the code that loads it was found.
     g: Option<i64>,
+    /// Where its variables are, as the file has it.
+    globals: Option<Globals>,
+    base: u64,
+}
+
+/// Addresses of variables of Go's runtime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Globals {
+    pub(super) work: u64,
+    pub(super) memstats: u64,
+    pub(super) controller: u64,
+    pub(super) max_procs: u64,
 }
 
 /// Where to seek.
@@ -56,6 +68,8 @@ pub(in super::super) struct GPlace {
     pub(super) g: i64,
     /// Its code says so.
     pub(super) by_code: bool,
+    /// Where the runtime's variables are, if its symbols tell.
+    pub(super) globals: Option<Globals>,
 }
 
 impl GoImage {
@@ -79,11 +93,15 @@ impl GoImage {
         Some(Self {
             version: version.map(str::to_owned),
             g: g_in_code(file, elf),
+            globals: Globals::of(elf),
+            base: elf::base(elf),
         })
     }
 
-    /// As the runtime of a process.
-    pub(in super::super) fn found(self) -> Found {
+    /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
+    pub(in super::super) fn of_program(self, start: Option<u64>) -> Found {
+        let loaded = start.map(|start| start.wrapping_sub(self.base));
+        let globals = self.globals.zip(loaded).map(|(globals, by)| globals.moved(by));
         let version = Version::of(self.version.as_deref().unwrap_or_default());
         let tasks = version.map_or_else(
             || TaskIdPlace::Nowhere("goroutines are known from Go 1.19 on".to_owned()),
@@ -92,6 +110,7 @@ impl GoImage {
                     version,
                     g: self.g.unwrap_or(USUAL),
                     by_code: self.g.is_some(),
+                    globals,
                 })
             },
         );
@@ -100,6 +119,41 @@ impl GoImage {
             version: self.version,
             found_by: FoundBy::BuildInfo,
             tasks,
+        }
+    }
+}
+
+impl Globals {
+    /// By the symbols of a program, if it has them all.
+    fn of<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> Option<Self> {
+        let mut found = Self::default();
+        for symbol in elf.symbols() {
+            let place = match symbol.name_bytes() {
+                Ok(b"runtime.work") => &mut found.work,
+                Ok(b"runtime.memstats") => &mut found.memstats,
+                Ok(b"runtime.gcController") => &mut found.controller,
+                Ok(b"runtime.gomaxprocs") => &mut found.max_procs,
+                _ => continue,
+            };
+            *place = symbol.address();
+        }
+        let Self {
+            work,
+            memstats,
+            controller,
+            max_procs,
+        } = found;
+        let all = [work, memstats, controller, max_procs];
+        (!all.contains(&0)).then_some(found)
+    }
+
+    /// The same in a process that has its program so many bytes from where the file says.
+    fn moved(self, by: u64) -> Self {
+        Self {
+            work: self.work.wrapping_add(by),
+            memstats: self.memstats.wrapping_add(by),
+            controller: self.controller.wrapping_add(by),
+            max_procs: self.max_procs.wrapping_add(by),
         }
     }
 }

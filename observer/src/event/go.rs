@@ -1,0 +1,101 @@
+//! Facts about processes that run Go: what userspace reads of their memory.
+
+use bytemuck::{Pod, Zeroable};
+use observer_common::Header;
+
+use super::fact::{FactKind, TEXT_BYTES, header, text_field};
+use crate::model::id::Pid;
+
+/// Whether the memory of a process tells of its cycles of garbage collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoMemory {
+    /// `tid`: the process.
+    pub header: Header,
+    /// 1 where they are followed from now on.
+    pub cycles: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// How that is known, or why not, NUL-padded.
+    pub evidence: [u8; TEXT_BYTES],
+}
+
+impl GoMemory {
+    /// Of process `pid` they are followed, or not, for this reason.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: Pid, cycles: bool, evidence: &str) -> Self {
+        Self {
+            header: header(FactKind::GoMemory, at_ns, pid.0),
+            cycles: cycles.into(),
+            reserved: 0,
+            evidence: text_field(evidence),
+        }
+    }
+}
+
+/// A cycle of garbage collection, as far as it is known: the same number comes again when it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoCycle {
+    /// `at_ns`: when it began, or when it had marked. `tid`: the process.
+    pub header: Header,
+    /// Its number in the process.
+    pub number: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// When it began, ns.
+    pub begin_ns: u64,
+    /// When it began to mark, ns.
+    pub mark_ns: u64,
+    /// When it had marked, ns; 0 while that is not known.
+    pub marked_ns: u64,
+    /// When it was over, ns; 0 while that is not known.
+    pub end_ns: u64,
+}
+
+impl GoCycle {
+    /// A cycle of process `pid`.
+    #[must_use]
+    pub const fn new(at_ns: u64, pid: Pid, number: u32, times_ns: [u64; 4]) -> Self {
+        let [begin_ns, mark_ns, marked_ns, end_ns] = times_ns;
+        Self {
+            header: header(FactKind::GoCycle, at_ns, pid.0),
+            number,
+            reserved: 0,
+            begin_ns,
+            mark_ns,
+            marked_ns,
+            end_ns,
+        }
+    }
+}
+
+/// A look at how many threads may run goroutines, and at the heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoHeap {
+    /// `tid`: the process.
+    pub header: Header,
+    /// `GOMAXPROCS`.
+    pub max_procs: u64,
+    /// What is in use, with what is not yet found to be not, bytes.
+    pub heap_bytes: u64,
+    /// How much of it there may be when the next cycle is over, bytes; [`GoHeap::UNBOUNDED`] for any.
+    pub goal_bytes: u64,
+}
+
+impl GoHeap {
+    /// Of process `pid`.
+    #[must_use]
+    pub const fn new(at_ns: u64, pid: Pid, max_procs: u64, heap_bytes: u64, goal_bytes: u64) -> Self {
+        Self {
+            header: header(FactKind::GoHeap, at_ns, pid.0),
+            max_procs,
+            heap_bytes,
+            goal_bytes,
+        }
+    }
+
+    /// With `GOGC=off`.
+    pub const UNBOUNDED: u64 = u64::MAX;
+}

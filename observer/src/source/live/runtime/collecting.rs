@@ -1,0 +1,46 @@
+//! Where the kernel half looks for the times of garbage collection, and what it found there.
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, MapData, RingBuf};
+use observer_common::collection::{Collected, Collecting};
+
+/// In all targets.
+pub(in crate::source::live) struct Collectings {
+    places: Array<MapData, CollectingPod>,
+    found: RingBuf<MapData>,
+}
+
+/// [`Collecting`] as aya writes map values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(in crate::source::live) struct CollectingPod(Collecting);
+
+// SAFETY: `Collecting` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
+unsafe impl aya::Pod for CollectingPod {}
+
+impl Collectings {
+    /// Nowhere yet, by these maps.
+    pub(in crate::source::live) const fn new(
+        places: Array<MapData, CollectingPod>,
+        found: RingBuf<MapData>,
+    ) -> Self {
+        Self { places, found }
+    }
+
+    /// Looks here in the process of this slot; nowhere any more where that is 0.
+    pub(super) fn look_at(&mut self, slot: u32, at: u64) -> Result<()> {
+        let collecting = Collecting { at, times_ns: [0; 4] };
+        self.places
+            .set(slot, CollectingPod(collecting), 0)
+            .context("cannot say where garbage collection is looked at")
+    }
+
+    /// Takes what has come.
+    pub(super) fn drain(&mut self, mut each: impl FnMut(&Collected)) {
+        while let Some(item) = self.found.next() {
+            if let Some(bytes) = item.get(..size_of::<Collected>()) {
+                each(&bytemuck::pod_read_unaligned(bytes));
+            }
+        }
+    }
+}

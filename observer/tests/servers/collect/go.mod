@@ -1,0 +1,3 @@
+module observer-test-servers/collect
+
+go 1.19
