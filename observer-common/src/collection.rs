@@ -1,7 +1,7 @@
 //! What the kernel half reads of Go's garbage collection.
 
-/// Words from the number of the last cycle to the end of its times: the number, one that is not looked at, and when it began, began
-/// to mark, had marked and was over.
+/// Words from the number of the last cycle to the end of its times: the number, one that is not looked at, and when it
+/// began, began to mark, had marked and was over.
 pub const WORDS: usize = 6;
 
 records! {

@@ -17,8 +17,8 @@ pub const MAX_TARGETS: u32 = 1024;
 /// Process ids that have these bits in common are of one family, see [`crate::names::map::FAMILIES`].
 pub const FAMILY_MASK: u32 = 0x3fff;
 
-/// In place of a target's slot: it has none of its own, because nothing is known of its threads' variables. The kernel half
-/// counts slots from 1, so it is not the largest word.
+/// In place of a target's slot: it has none of its own, because nothing is known of its threads' variables. The kernel
+/// half counts slots from 1, so it is not the largest word.
 pub const NO_SLOT: u32 = u32::MAX - 1;
 
 /// Most ports of which whoever listens there is watched.
@@ -47,8 +47,8 @@ pub const MSG_PEEK: u32 = 2;
 /// a pod's or a service's the one or two above.
 pub const QUOTA_GROUPS: u32 = 3;
 
-/// Threads that are recorded one after the other on a CPU where a preempted watched thread waits, at most: a history, not
-/// counted where it ends. What that thread waits for later is `run_queue` with no culprit but the last.
+/// Threads that are recorded one after the other on a CPU where a preempted watched thread waits, at most: a history,
+/// not counted where it ends. What that thread waits for later is `run_queue` with no culprit but the last.
 pub const MAX_OCCUPANTS: u64 = 64;
 
 /// A watched thread that was preempted this long ago has gone to another CPU or is gone: nobody waits here, ns.
@@ -57,12 +57,12 @@ pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;
 /// Size of the ring buffer for samples of threads' variables, bytes. Some 480 samples: what 20 ms bring on two CPUs.
 pub const SAMPLES_BYTES: u32 = 512 << 10;
 
-/// Size of the ring buffer for the times of garbage collection, bytes. Some 130 of them: what six CPUs bring in 20 ms, if each tick
-/// finds something new.
+/// Size of the ring buffer for the times of garbage collection, bytes. Some 130 of them: what six CPUs bring in 20 ms,
+/// if each tick finds something new.
 pub const COLLECTED_BYTES: u32 = 16 << 10;
 
-/// Runtime tasks that are queued to be polled, at most; of more, those queued longest ago are forgotten. Their polls count
-/// as `unqueued`.
+/// Runtime tasks that are queued to be polled, at most; of more, those queued longest ago are forgotten. Their polls
+/// count as `unqueued`.
 pub const MAX_QUEUED_TASKS: u32 = 65_536;
 /// Stack that is copied of a sampled thread, from its stack pointer up, bytes. A request's handler with the layers of a
 /// framework around it takes some 4 KiB in a release build; what is further out is not needed for a name.

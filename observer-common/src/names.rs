@@ -4,16 +4,17 @@
 pub mod map {
     /// One ring buffer for each CPU (array of maps).
     pub const RINGS: &str = "RINGS";
-    /// Slots of the watched processes, by thread-group id (hash): [`crate::limits::NO_SLOT`] for those without one. Their
-    /// children are put in by the kernel half, and who ended is taken out by it.
+    /// Slots of the watched processes, by thread-group id (hash): [`crate::limits::NO_SLOT`] for those without one.
+    /// Their children are put in by the kernel half, and who ended is taken out by it.
     pub const TARGETS: &str = "TARGETS";
-    /// Families of process ids ([`crate::limits::FAMILY_MASK`]) in which one was ever watched: not 0 (array over all families).
+    /// Families of process ids ([`crate::limits::FAMILY_MASK`]) in which one was ever watched: not 0 (array over all
+    /// families).
     pub const FAMILIES: &str = "FAMILIES";
-    /// Where the threads of a watched process keep what their runtime knows of them: a [`crate::TaskPath`] each. By slot
-    /// (array).
+    /// Where the threads of a watched process keep what their runtime knows of them: a [`crate::TaskPath`] each. By
+    /// slot (array).
     pub const TASK_PATHS: &str = "TASK_PATHS";
-    /// Whoever begins to listen on these local TCP ports is watched from then on: the number of the network namespace, by
-    /// port (hash).
+    /// Whoever begins to listen on these local TCP ports is watched from then on: the number of the network namespace,
+    /// by port (hash).
     pub const AWAITED: &str = "AWAITED";
     /// Local TCP ports on which watched processes listen: the number of the network namespace where they do,
     /// [`crate::limits::ANY_NETWORK`] where that is more than one, 0 for others (array over all ports).
@@ -22,8 +23,8 @@ pub mod map {
     pub const SEEKS: &str = "SEEKS";
     /// What was found there (ring buffer).
     pub const SAMPLES: &str = "SAMPLES";
-    /// Where each watched process keeps the times of its garbage collection: a [`crate::collection::Collecting`] each. By slot
-    /// (array).
+    /// Where each watched process keeps the times of its garbage collection: a [`crate::collection::Collecting`] each.
+    /// By slot (array).
     pub const COLLECTING: &str = "COLLECTING";
     /// What was found there (ring buffer).
     pub const COLLECTED: &str = "COLLECTED";

@@ -26,8 +26,8 @@ records! {
         task_runtime: u32,
         /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns (fair class only).
         task_runtime_at_pick: u32,
-        /// `task_struct.se.cfs_rq`: the queue of its group on its CPU; absent where stolen time is not accounted, as are the
-        /// three that follow.
+        /// `task_struct.se.cfs_rq`: the queue of its group on its CPU; absent where stolen time is not accounted, as
+        /// are the three that follow.
         task_cfs_rq: u32,
         /// `cfs_rq.rq`: the CPU's queue.
         cfs_rq_rq: u32,

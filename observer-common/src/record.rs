@@ -10,8 +10,8 @@ pub mod flags {
     pub const DRAINED: u32 = 1 << 1;
     /// [`super::Receive`]: the bytes were only looked at (`MSG_PEEK`).
     pub const PEEK: u32 = 1 << 2;
-    /// [`super::Process`]: the whole process is gone, not only the thread. Of threads that end at the same moment each can
-    /// find the others gone.
+    /// [`super::Process`]: the whole process is gone, not only the thread. Of threads that end at the same moment each
+    /// can find the others gone.
     pub const GROUP_DEAD: u32 = 1 << 3;
     /// [`super::Connection`]: first seen in the middle of its life.
     pub const FOUND: u32 = 1 << 4;
@@ -33,8 +33,8 @@ pub mod flags {
     pub const TO_A_TICK: u32 = 1 << 12;
     /// [`super::Process`]: the child is watched, from its first instruction on.
     pub const WATCHED: u32 = 1 << 13;
-    /// [`super::SwitchOut`]: the thread waits in `poll` or `ppoll` for bytes on one descriptor or two. `args` begins with the
-    /// first of these, and not with the address at which they stand.
+    /// [`super::SwitchOut`]: the thread waits in `poll` or `ppoll` for bytes on one descriptor or two. `args` begins
+    /// with the first of these, and not with the address at which they stand.
     pub const POLLS_FEW: u32 = 1 << 14;
 }
 
@@ -149,7 +149,8 @@ records! {
         waker_syscall: i32,
         /// Connection whose data became ready just before, on this CPU: see [`conn`].
         conn: u64,
-        /// How long CPU quotas of the woken thread's control groups have kept threads waiting so far, ns, over all CPUs.
+        /// How long CPU quotas of the woken thread's control groups have kept threads waiting so far, ns, over all
+        /// CPUs.
         throttled_ns: u64,
         /// Runtime task that the waker was in, see [`crate::task`]; unknown if it is of no watched process.
         waker_task: u64,
@@ -255,7 +256,8 @@ records! {
         reserved: u64,
     }
 
-    /// A watched process or one of its threads began, became another program, or ended; or a process is watched from now on.
+    /// A watched process or one of its threads began, became another program, or ended; or a process is watched from
+    /// now on.
     Process: 56 {
         /// `tid`: the thread that did it.
         header: Header,
@@ -366,7 +368,8 @@ pub enum LostReason {
     RingFull = 1,
     /// A socket could not be given its state.
     SocketState = 2,
-    /// A child or a process that was waited for is not watched, because there are too many. No record of others is missing.
+    /// A child or a process that was waited for is not watched, because there are too many. No record of others is
+    /// missing.
     TooManyTargets = 3,
 }
 

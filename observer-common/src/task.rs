@@ -1,6 +1,7 @@
 //! The `task` fields, and how what stands in them is read from a thread's own variables.
 //!
-//! A runtime task is the runtime's own identity of the work that a thread does, such as the id of a tokio task or of a goroutine.
+//! A runtime task is the runtime's own identity of the work that a thread does, such as the id of a tokio task or of a
+//! goroutine.
 
 /// Not known: the process has no runtime whose ids can be read, or the thread's memory could not be.
 pub const UNKNOWN: u64 = 0;
@@ -14,19 +15,19 @@ pub const HAS_STAY: u64 = 1 << 63;
 /// Bits of a field with [`HAS_STAY`] that are the id.
 pub const ID_OF_STAY: u64 = (1 << STAY_SHIFT) - 1;
 
-/// Where its stay begins: eight bits that count how often the task left a thread, and above them seven that say why it waited
-/// last.
+/// Where its stay begins: eight bits that count how often the task left a thread, and above them seven that say why it
+/// waited last.
 pub const STAY_SHIFT: u32 = 48;
 
 records! {
     /// Where the threads of a process keep what their runtime knows of them.
     ///
-    /// The path begins at a word of a thread's own variables. That word is the id of the thread's task, or a pointer. From a
-    /// pointer two steps lead to the task: each reads the pointer so many bytes behind the last one. A null pointer on the way
-    /// is a thread that is in no task.
+    /// The path begins at a word of a thread's own variables. That word is the id of the thread's task, or a pointer.
+    /// From a pointer two steps lead to the task: each reads the pointer so many bytes behind the last one. A null
+    /// pointer on the way is a thread that is in no task.
     ///
-    /// tokio's path is one word. Go's begins with a pointer: the steps are from the thread's `g` to its `m`, and to that one's
-    /// `curg`, which is null where the thread runs no goroutine. Nothing is assumed of the order of the ids.
+    /// tokio's path is one word. Go's begins with a pointer: the steps are from the thread's `g` to its `m`, and to
+    /// that one's `curg`, which is null where the thread runs no goroutine. Nothing is assumed of the order of the ids.
     TaskPath: 72 {
         /// Where it begins, bytes from the thread's `fsbase`; 0 where no path is known.
         start: i64,
@@ -43,7 +44,8 @@ records! {
         none: u64,
         /// A pointer to the scheduler that runs the thread: bytes from its `fsbase`, 0 where that is not known.
         scheduler: i64,
-        /// The kind of the runtime that the thread is in, a number from 0: bytes from its `fsbase`, 0 where that is not known.
+        /// The kind of the runtime that the thread is in, a number from 0: bytes from its `fsbase`, 0 where that is not
+        /// known.
         kind: i64,
     }
 }

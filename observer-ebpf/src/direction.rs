@@ -1,5 +1,5 @@
-//! Which side opened a connection, by what its socket keeps of that for its whole life: also of one that was open before
-//! anybody watched, that another process accepted, or whose listener is gone.
+//! Which side opened a connection, by what its socket keeps of that for its whole life: also of one that was open
+//! before anybody watched, that another process accepted, or whose listener is gone.
 
 use observer_common::{flags, tcp};
 
@@ -19,8 +19,8 @@ pub(crate) fn of(sock: Sock) -> u32 {
     if state == tcp::SYN_RECV || sock.backlog() > 0 {
         return flags::INBOUND;
     }
-    // `listen` was called with 0, or it was this side that connected: which then has sent one number more. In the middle of
-    // a send the sum is too low, never too high.
+    // `listen` was called with 0, or it was this side that connected: which then has sent one number more. In the
+    // middle of a send the sum is too low, never too high.
     let ended = state != tcp::ESTABLISHED && state != tcp::CLOSE_WAIT;
     if sock.control_numbers() == Some(1 + u32::from(ended)) {
         flags::OUTBOUND

@@ -101,8 +101,8 @@ impl SocketState {
 }
 
 impl Mark {
-    /// Marks what this send left. Something may happen on the socket meanwhile, on another CPU: it is marked when all of the
-    /// mark is there.
+    /// Marks what this send left. Something may happen on the socket meanwhile, on another CPU: it is marked when all
+    /// of the mark is there.
     #[inline(always)]
     fn set(&mut self, sent_ns: u64, end: u32, sending: Sending) {
         self.end = end;

@@ -1,8 +1,8 @@
 //! Whether a watched thread is on this CPU: what the sampling clocks follow.
 //!
-//! A clock's interrupts cost whoever runs there, so it rests where no watched thread does. The program that sees one come
-//! cannot start a clock, as it runs under the lock of the run queue: it rings for userspace. Only then is userspace woken,
-//! and not again before it has put the clock to rest once more.
+//! A clock's interrupts cost whoever runs there, so it rests where no watched thread does. The program that sees one
+//! come cannot start a clock, as it runs under the lock of the run queue: it rings for userspace. Only then is
+//! userspace woken, and not again before it has put the clock to rest once more.
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
@@ -71,8 +71,8 @@ pub(crate) fn found() {
     }
 }
 
-/// The clock interrupted a thread that is not watched. Of two threads of a process that end at the same time one can have left
-/// this CPU when the process was no target any more.
+/// The clock interrupted a thread that is not watched. Of two threads of a process that end at the same time one can
+/// have left this CPU when the process was no target any more.
 #[inline(always)]
 pub(crate) fn found_another() {
     left();

@@ -58,8 +58,8 @@ pub(crate) const DIRECTION_TRIED: u32 = 3;
 #[btf_map]
 static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 
-/// Local ports on which watched processes listen, and in which network: a socket is known before its process has touched
-/// it. See [`observer_common::names::map::PORTS`].
+/// Local ports on which watched processes listen, and in which network: a socket is known before its process has
+/// touched it. See [`observer_common::names::map::PORTS`].
 #[btf_map]
 static PORTS: Array<u32, 65536> = Array::new();
 

@@ -1,7 +1,7 @@
 //! Which processes are watched. Asked by every program before any other work.
 //!
-//! A child is put in at its fork, before it runs, and a process is taken out when the last of its threads leaves its CPU for
-//! good: neither waits for userspace, which learns of both from the records.
+//! A child is put in at its fork, before it runs, and a process is taken out when the last of its threads leaves its
+//! CPU for good: neither waits for userspace, which learns of both from the records.
 
 use core::{cell::UnsafeCell, num::NonZeroU32, ptr};
 
@@ -21,9 +21,9 @@ const MAX_TARGETS: usize = limits::MAX_TARGETS as usize;
 #[btf_map]
 static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
-/// Families of thread-group ids in which one was ever watched. Who is of none of them is not, and nearly every stranger is
-/// told by that, where to ask [`TARGETS`] takes 38 ns. It only fills: after some thousand children that came and went, more
-/// and more strangers are told by the map.
+/// Families of thread-group ids in which one was ever watched. Who is of none of them is not, and nearly every stranger
+/// is told by that, where to ask [`TARGETS`] takes 38 ns. It only fills: after some thousand children that came and
+/// went, more and more strangers are told by the map.
 #[btf_map]
 static FAMILIES: Array<u32, { limits::FAMILY_MASK as usize + 1 }> = Array::new();
 
@@ -31,9 +31,9 @@ static FAMILIES: Array<u32, { limits::FAMILY_MASK as usize + 1 }> = Array::new()
 #[btf_map]
 static ENDED: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
-/// The only watched thread-group id, which has the first slot; 0 when there were ever several, and when there is none. With
-/// it a context switch of a stranger costs two comparisons, and no map look-up. Read and written as a volatile word: this
-/// target has no atomic ones.
+/// The only watched thread-group id, which has the first slot; 0 when there were ever several, and when there is none.
+/// With it a context switch of a stranger costs two comparisons, and no map look-up. Read and written as a volatile
+/// word: this target has no atomic ones.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".data.only_target")]
 static ONLY_TARGET: Word = Word(UnsafeCell::new(0));
@@ -49,8 +49,8 @@ unsafe impl Sync for Word {}
 #[unsafe(no_mangle)]
 static FOLLOW: u32 = 0;
 
-/// A watched process, by its slot and one: that there is none is a word as well. As two words one of them would have no value
-/// then, and the verifier refuses to hand that to a function.
+/// A watched process, by its slot and one: that there is none is a word as well. As two words one of them would have no
+/// value then, and the verifier refuses to hand that to a function.
 #[derive(Clone, Copy)]
 pub(crate) struct Target(NonZeroU32);
 
@@ -79,8 +79,8 @@ impl Target {
         NonZeroU32::new(slot.wrapping_add(1)).map(Self)
     }
 
-    /// Watches process `tgid` from now on, with nothing known of its threads' variables. Where there is no room for it, that is
-    /// counted.
+    /// Watches process `tgid` from now on, with nothing known of its threads' variables. Where there is no room for it,
+    /// that is counted.
     #[inline(always)]
     pub(crate) fn add(tgid: u32, at_ns: u64) -> Option<Self> {
         Self::with_slot(limits::NO_SLOT)?.watch(tgid, at_ns)
@@ -119,8 +119,8 @@ impl Target {
         ask_the_map();
     }
 
-    /// The end of process `tgid`, which is watched, is recorded. Of two threads that end at the same time the one can leave
-    /// its CPU for good before the other, which is the last, has come to record that.
+    /// The end of process `tgid`, which is watched, is recorded. Of two threads that end at the same time the one can
+    /// leave its CPU for good before the other, which is the last, has come to record that.
     #[inline(always)]
     pub(crate) fn ended(tgid: u32) {
         if ENDED.insert(tgid, 0, u64::from(BPF_ANY)).is_err() {
@@ -128,8 +128,8 @@ impl Target {
         }
     }
 
-    /// A thread of process `tgid`, which is watched, leaves its CPU for good: where the process has ended, nothing more comes of
-    /// it, and its number can be another's.
+    /// A thread of process `tgid`, which is watched, leaves its CPU for good: where the process has ended, nothing more
+    /// comes of it, and its number can be another's.
     #[inline(always)]
     pub(crate) fn leaves(tgid: u32) {
         // SAFETY: only whether it is there is asked.

@@ -1,8 +1,9 @@
 //! Time that a hypervisor took while a watched thread was on its CPU.
 //!
 //! The hypervisor's own count of it is looked at by the scheduler when a thread is switched and when the CPU's clock
-//! ticks, and kept with the CPU's queue. Here it is compared with what it was when the thread got the CPU or was looked at
-//! last; only where it grew is there a record. So a theft lies between two looks of the scheduler: how exactly is told.
+//! ticks, and kept with the CPU's queue. Here it is compared with what it was when the thread got the CPU or was looked
+//! at last; only where it grew is there a record. So a theft lies between two looks of the scheduler: how exactly is
+//! told.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use observer_common::{Kind, Stolen};
@@ -51,8 +52,8 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
     let Some(last) = LAST_THEFT.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: this CPU's slot. A clock's tick may look in the middle of this; the count only grows, so that what it found
-    // is at most told twice, for the same time, and taken once.
+    // SAFETY: this CPU's slot. A clock's tick may look in the middle of this; the count only grows, so that what it
+    // found is at most told twice, for the same time, and taken once.
     let last = unsafe { &mut *last };
     if last.tid != u64::from(tid) {
         // It had the CPU before it was watched.

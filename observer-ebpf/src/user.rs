@@ -51,11 +51,12 @@ pub(crate) fn waits_for_events(number: i32) -> bool {
     )
 }
 
-/// The first of one or two descriptors for whose bytes the current thread waits in `poll` or `ppoll`. With more than two it
-/// waits for none in particular.
+/// The first of one or two descriptors for whose bytes the current thread waits in `poll` or `ppoll`. With more than
+/// two it waits for none in particular.
 #[inline(always)]
 pub(crate) fn polled_fd(registers: Registers) -> Option<u64> {
-    /// `POLLIN`, as it stands in the first `struct pollfd`: descriptor (`int`), events (`short`), what was found (`short`).
+    /// `POLLIN`, as it stands in the first `struct pollfd`: descriptor (`int`), events (`short`), what was found
+    /// (`short`).
     const READABLE: u64 = 1 << 32;
     /// The descriptor is negative: none.
     const IGNORED: u64 = 1 << 31;
@@ -111,7 +112,8 @@ pub(crate) fn read_word(address: u64) -> Option<u64> {
     (status == 0).then_some(word)
 }
 
-/// Zeroes `bytes` in words. An array that is assigned is zeroed by a loop on this target, with four instructions a byte.
+/// Zeroes `bytes` in words. An array that is assigned is zeroed by a loop on this target, with four instructions a
+/// byte.
 ///
 /// # Safety
 /// As for [`read_head`].

@@ -1,6 +1,6 @@
-//! How far the garbage collection of a target has come, when a clock ticks while one of its threads runs, and when one leaves its
-//! CPU while a cycle is under way. The runtime keeps the times of the last cycle only; whoever looks less often than cycles come
-//! misses some.
+//! How far the garbage collection of a target has come, when a clock ticks while one of its threads runs, and when one
+//! leaves its CPU while a cycle is under way. The runtime keeps the times of the last cycle only; whoever looks less
+//! often than cycles come misses some.
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
@@ -31,8 +31,8 @@ pub(crate) fn ticked(target: Target, tgid: u32, at_ns: u64) {
     }
 }
 
-/// A thread of this target leaves its CPU, and is still the current one. Where a cycle was under way when it was looked at last,
-/// this can be the last time before the next one begins.
+/// A thread of this target leaves its CPU, and is still the current one. Where a cycle was under way when it was looked
+/// at last, this can be the last time before the next one begins.
 #[inline(always)]
 pub(crate) fn leaves(target: Target, tgid: u32, at_ns: u64) {
     if let Some(collecting) = of(target) {
@@ -50,8 +50,8 @@ fn of(target: Target) -> Option<&'static mut Collecting> {
     (collecting.at != 0).then_some(collecting)
 }
 
-/// Looks at the memory of the current thread. What is read goes to where it is handed over: until Linux 6.13 all functions that call
-/// each other share a stack of 512 bytes.
+/// Looks at the memory of the current thread. What is read goes to where it is handed over: until Linux 6.13 all
+/// functions that call each other share a stack of 512 bytes.
 #[inline(never)]
 fn look(collecting: &mut Collecting, tgid: u32, at_ns: u64) {
     let Some(mut entry) = COLLECTED.reserve_untyped::<Collected>(0) else {

@@ -1,5 +1,5 @@
-//! A runtime whose threads point to their task, as Go's do to their goroutine: its id, with what tells whether it has left its
-//! thread since.
+//! A runtime whose threads point to their task, as Go's do to their goroutine: its id, with what tells whether it has
+//! left its thread since.
 
 use core::mem::MaybeUninit;
 

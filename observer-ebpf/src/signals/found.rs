@@ -1,8 +1,8 @@
-//! Signal `found`: the sockets that a watched process holds when observing begins, by an iterator over its descriptors that
-//! is run once, in whatever network they are.
+//! Signal `found`: the sockets that a watched process holds when observing begins, by an iterator over its descriptors
+//! that is run once, in whatever network they are.
 //!
-//! Writes no record: a connection is announced when it is used. Until then what arrives on it is timed, which needs no more
-//! than its state.
+//! Writes no record: a connection is announced when it is used. Until then what arrives on it is timed, which needs no
+//! more than its state.
 
 use core::ffi::c_void;
 

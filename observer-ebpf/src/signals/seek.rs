@@ -1,8 +1,8 @@
 //! The search for the word in which a thread keeps the id of its runtime task: samples of the thread's own variables,
 //! when it receives and when it leaves its CPU.
 //!
-//! It has no program of its own: a second one on the same hook would be paid for by every process of the machine, for as
-//! long as something is sought, and in a server that nobody asks that is for ever.
+//! It has no program of its own: a second one on the same hook would be paid for by every process of the machine, for
+//! as long as something is sought, and in a server that nobody asks that is for ever.
 
 use core::ffi::c_void;
 
@@ -36,8 +36,8 @@ const AT_EVENTS: u32 = 1;
 /// When it leaves its CPU otherwise.
 const AT_SWITCH: u32 = 2;
 
-/// The current thread, of this target, received on an accepted connection: one task serves it, where those that the process
-/// opened itself can be shared by many.
+/// The current thread, of this target, received on an accepted connection: one task serves it, where those that the
+/// process opened itself can be shared by many.
 #[inline(always)]
 pub(super) fn received(target: Target, task: Task, conn: u64) {
     if let Some(seek) = sought(target) {
@@ -118,8 +118,8 @@ fn sample(seek: &Seek, task: Task, kind: u32, conn: u64) {
     }
 }
 
-/// Follows what the first word points to, and from there on: what stands there at this moment agrees, as the thread itself is
-/// here.
+/// Follows what the first word points to, and from there on: what stands there at this moment agrees, as the thread
+/// itself is here.
 #[inline(always)]
 fn follow(seek: &Seek, words: *mut [u64; WINDOW_WORDS]) {
     let words = words.cast::<u64>();

@@ -1,9 +1,9 @@
 //! Explains the time before the first read: where the connection is new, nobody accepted it at first, and then nobody
 //! read.
 //!
-//! The kernel tells who accepted. Where it does not, the first sign that somebody knew of the connection does: the first
-//! that a thread did on it, that this thread was begun, or that a thread which only accepts had nothing to do any more.
-//! What the thread that accepted did before is why the connection waited.
+//! The kernel tells who accepted. Where it does not, the first sign that somebody knew of the connection does: the
+//! first that a thread did on it, that this thread was begun, or that a thread which only accepts had nothing to do any
+//! more. What the thread that accepted did before is why the connection waited.
 
 use super::path::Path;
 use super::{Evidence, waiting};
@@ -53,8 +53,8 @@ fn first_sign(evidence: &Evidence<'_>, turn: &Turn, seen: Accepted, path: &mut P
     accepted
 }
 
-/// When a thread that accepts first had nothing to do after the connection was established. In the call that accepts, it
-/// found the queue empty; elsewhere it says something only of a thread that does not serve clients itself.
+/// When a thread that accepts first had nothing to do after the connection was established. In the call that accepts,
+/// it found the queue empty; elsewhere it says something only of a thread that does not serve clients itself.
 fn done_ns(evidence: &Evidence<'_>, tid: Tid, accepted: Accepted) -> Option<u64> {
     let thread = evidence.threads.get(tid)?;
     let only_accepts = !thread.is_worker();

@@ -1,9 +1,9 @@
-//! What is explained of a request before it is over: all of it up to where it last ran, when what threads did before that is
-//! about to be forgotten.
+//! What is explained of a request before it is over: all of it up to where it last ran, when what threads did before
+//! that is about to be forgotten.
 //!
-//! A walk back from the request's end comes by where it last ran before any time, so what is before that can be walked ahead
-//! of it. Only where the request's end is before that it is another walk: what comes after a send is kept apart until there
-//! is another send.
+//! A walk back from the request's end comes by where it last ran before any time, so what is before that can be walked
+//! ahead of it. Only where the request's end is before that it is another walk: what comes after a send is kept apart
+//! until there is another send.
 
 use super::found::Found;
 use super::path::Keep;

@@ -1,4 +1,5 @@
-//! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its client.
+//! A request of which more came after it had begun: until then, if nothing else was done for it, it waited for its
+//! client.
 
 use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
@@ -13,8 +14,8 @@ use crate::threads::{Block, LastRun, Slice, State};
 const LATE_WAKEUP_NS: u64 = 1_000_000;
 
 impl Walk<'_, '_> {
-    /// The request went on now, where bytes of its client's were received that had come at `arrived_ns`: from then on they
-    /// waited for this thread; before, the request waited for them, from where it was last worked on.
+    /// The request went on now, where bytes of its client's were received that had come at `arrived_ns`: from then on
+    /// they waited for this thread; before, the request waited for them, from where it was last worked on.
     pub(super) fn client_went_on(&self, arrived_ns: u64) -> Option<Move> {
         let arrived_ns = arrived_ns.min(self.now_ns);
         let work = self.last_work(arrived_ns);
@@ -63,8 +64,8 @@ impl Walk<'_, '_> {
         syscall::receives(block.syscall) && connection.is_some_and(|(conn, _)| conn == self.turn.id.conn)
     }
 
-    /// Where the request was last worked on before `before_ns`, by a thread that ran for it, could have, or was blocked in a
-    /// call of its own; where the walk ends at the latest.
+    /// Where the request was last worked on before `before_ns`, by a thread that ran for it, could have, or was blocked
+    /// in a call of its own; where the walk ends at the latest.
     fn last_work(&self, before_ns: u64) -> LastRun {
         let since_ns = self.since.end_ns;
         let works = self.turn.tids().filter_map(|tid| {
@@ -111,8 +112,8 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether an idle thread can have been woken by what came at `arrived_ns`: something from outside that is not known woke it
-/// just after that.
+/// Whether an idle thread can have been woken by what came at `arrived_ns`: something from outside that is not known
+/// woke it just after that.
 fn woken_late(idle: &Slice, block: &Block, arrived_ns: u64) -> bool {
     let is_unknown = block.wake.is_some_and(|wake| wake.conn == ConnId::NONE);
     let is_late = (arrived_ns..=arrived_ns.saturating_add(LATE_WAKEUP_NS)).contains(&idle.to_ns);

@@ -1,9 +1,9 @@
-//! Explains why a request that an event loop had read waited for a thread of the pool that answers what the loop reads: none
-//! was free, and the one that took it up was busy with another request until then.
+//! Explains why a request that an event loop had read waited for a thread of the pool that answers what the loop reads:
+//! none was free, and the one that took it up was busy with another request until then.
 //!
-//! Evidence: that thread answered the other request and then this one, no thread of the pool had nothing to do since the
-//! loop left the request, and each time that the loop was awake meanwhile it read a request. What else it did in such a time
-//! is not seen.
+//! Evidence: that thread answered the other request and then this one, no thread of the pool had nothing to do since
+//! the loop left the request, and each time that the loop was awake meanwhile it read a request. What else it did in
+//! such a time is not seen.
 
 use super::moves::{Move, PoolWait, Position};
 use super::path::{Call, Charge, Path, Reason};
@@ -24,8 +24,8 @@ impl Walk<'_, '_> {
         turn.read_tid != tid && self.evidence.threads.is_fed(turn.pid, tid)
     }
 
-    /// The thread answered another request until it took this one up. If no thread of its pool was free since the request ran
-    /// elsewhere, that is why it waited.
+    /// The thread answered another request until it took this one up. If no thread of its pool was free since the
+    /// request ran elsewhere, that is why it waited.
     pub(super) fn waited_for_pool(&self) -> Option<Move> {
         if !self.was_fed() || self.at.handed_off.is_some() {
             return None;
@@ -52,8 +52,8 @@ impl Walk<'_, '_> {
         Some(step.inferred_if(true))
     }
 
-    /// When the thread answered another request, if since then it did nothing but run, ns: whatever else it did can be of the
-    /// request's own job.
+    /// When the thread answered another request, if since then it did nothing but run, ns: whatever else it did can be
+    /// of the request's own job.
     fn answered_another_ns(&self) -> Option<u64> {
         let thread = self.evidence.threads.get(self.at.tid)?;
         let mut back = thread.back_from(self.now_ns);
@@ -68,7 +68,8 @@ impl Walk<'_, '_> {
         answered.flatten()
     }
 
-    /// A thread of a pool that waited until its time was over did so in the request's job: who waits for a job is woken.
+    /// A thread of a pool that waited until its time was over did so in the request's job: who waits for a job is
+    /// woken.
     pub(super) fn waited_in_its_job(&self, slice: &Slice, block: &Block) -> Option<Move> {
         let is_over = block.wake.is_some() && block.handed_off_by().is_none();
         let expired = is_over && block.wait.expired(slice.duration_ns());

@@ -1,21 +1,21 @@
-//! Explains why a request waited that had given a job to a blocking pool, where no event says who did the job. Threads of a
-//! pool take each other's jobs, and who ends one wakes a worker only where one sleeps.
+//! Explains why a request waited that had given a job to a blocking pool, where no event says who did the job. Threads
+//! of a pool take each other's jobs, and who ends one wakes a worker only where one sleeps.
 //!
-//! Evidence: the last thing that the request's task did for another thread was to wake one of the pool. What that thread did
-//! since is why the request waited, or what the worker did.
+//! Evidence: the last thing that the request's task did for another thread was to wake one of the pool. What that
+//! thread did since is why the request waited, or what the worker did.
 
 use super::moves::{HandedOff, Move, Position};
 use super::service::Walk;
 use crate::model::id::Tid;
 use crate::threads::{Began, LastRun, State};
 
-/// The runtime's clock ticks so often, ns. A task that was not polled while its worker ran others for longer than this can
-/// have waited for a timer.
+/// The runtime's clock ticks so often, ns. A task that was not polled while its worker ran others for longer than this
+/// can have waited for a timer.
 const TICK_NS: u64 = 1_000_000;
 
 impl Walk<'_, '_> {
-    /// The request gave a job to a pool when it ran at `run`. If the thread that it woke for that has not had a CPU since, that
-    /// is why it waited; if that was done with what it found, the request could go on.
+    /// The request gave a job to a pool when it ran at `run`. If the thread that it woke for that has not had a CPU
+    /// since, that is why it waited; if that was done with what it found, the request could go on.
     pub(super) fn waited_for_its_job(&self, run: LastRun) -> Option<Move> {
         let threads = self.evidence.threads;
         if threads.go_version(self.turn.pid).is_some() {

@@ -6,7 +6,8 @@ use crate::model::cause::Cause;
 use crate::model::id::Tid;
 use crate::threads::{Slice, State};
 
-/// Charges a slice in which thread `tid` waited for a lock, back to `from_ns`: to each thread that had it, where that is known.
+/// Charges a slice in which thread `tid` waited for a lock, back to `from_ns`: to each thread that had it, where that
+/// is known.
 pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: u64, path: &mut Path) {
     let (State::Blocked(block), Some(thread)) = (slice.state, evidence.threads.get(tid)) else {
         return;

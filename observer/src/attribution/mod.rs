@@ -1,5 +1,5 @@
-//! Explains one turn: walks its path through the threads backwards, from its last send to its arrival, and charges every
-//! nanosecond to a cause. What TCP held back after that comes behind it, when it is known ([`held_back`]).
+//! Explains one turn: walks its path through the threads backwards, from its last send to its arrival, and charges
+//! every nanosecond to a cause. What TCP held back after that comes behind it, when it is known ([`held_back`]).
 //!
 //! Where the runtime's task ids are known, they tell whose work a thread did all along the path:
 //! [`Confidence::Exact`]. Elsewhere it is judged from the order of events on threads and sockets:
@@ -77,8 +77,8 @@ impl Explainer {
         }
     }
 
-    /// Charges the time of `turn` up to its last send, of which so much is explained already. `complete` tells whether no
-    /// record was lost inside its window.
+    /// Charges the time of `turn` up to its last send, of which so much is explained already. `complete` tells whether
+    /// no record was lost inside its window.
     pub fn explain(
         &mut self,
         turn: &Turn,
@@ -192,8 +192,8 @@ impl Explainer {
     }
 }
 
-/// Whether the ids of tasks tell whose work was done between the first read and the last send. A goroutine that parks leaves its
-/// thread to another without anything that is seen: it must have been running on all the time.
+/// Whether the ids of tasks tell whose work was done between the first read and the last send. A goroutine that parks
+/// leaves its thread to another without anything that is seen: it must have been running on all the time.
 fn is_known_by_tasks(turn: &Turn, evidence: Evidence<'_>) -> bool {
     let is_known = turn.read_task.id().is_some() && turn.sent_task.id().is_some();
     let stayed = match (turn.read_stay, turn.sent_stay) {

@@ -53,7 +53,8 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` and `phases` of that time.
+    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` and `phases` of
+    /// that time.
     pub(super) fn begin<'a>(
         &mut self,
         since_ns: u64,
@@ -250,8 +251,8 @@ impl Path {
         self.found.budget.charge(Cause::Unexplained, left_ns);
     }
 
-    /// Charges from `from_ns` to the cursor what worker `tid` did, of which only sums are known, and not when: what it ran
-    /// to `busy`, what it was blocked to `blocked`. What was stolen meanwhile is not proved.
+    /// Charges from `from_ns` to the cursor what worker `tid` did, of which only sums are known, and not when: what it
+    /// ran to `busy`, what it was blocked to `blocked`. What was stolen meanwhile is not proved.
     pub(super) fn charge_thinned(&mut self, tid: Tid, from_ns: u64, sums: Sums, busy: Cause, blocked: Cause) {
         let Sums {
             ran_ns,

@@ -1,5 +1,5 @@
-//! Explains why a request that had been suspended went on: what ended the idle time of its worker, or what the worker did
-//! until it took the request up.
+//! Explains why a request that had been suspended went on: what ended the idle time of its worker, or what the worker
+//! did until it took the request up.
 
 use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
@@ -188,8 +188,8 @@ impl Walk<'_, '_> {
         })
     }
 
-    /// What the request waited for, and since when, but not before `since_ns`, if it went on right after another task of
-    /// the same worker, one that serves no client itself: that one, or the worker that was busy with it.
+    /// What the request waited for, and since when, but not before `since_ns`, if it went on right after another task
+    /// of the same worker, one that serves no client itself: that one, or the worker that was busy with it.
     fn behind(&self, since_ns: u64) -> Option<(u64, Charge)> {
         let thread = self.evidence.threads.get(self.at.tid)?;
         let before = || {
@@ -252,9 +252,9 @@ impl Walk<'_, '_> {
         (is_due && self.could_be_for(run, idle)).then_some(ready_ns.min(went_on_ns))
     }
 
-    /// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had begun
-    /// before, unless the request had woken the worker just before that. It does where its timer is due before all others.
-    /// A goroutine that says that it waited for a lock or a channel had set none.
+    /// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had
+    /// begun before, unless the request had woken the worker just before that. It does where its timer is due before
+    /// all others. A goroutine that says that it waited for a lock or a channel had set none.
     fn could_be_for(&self, run: LastRun, idle: &Idle) -> bool {
         let says_otherwise =
             |(version, read, sent): (go::Version, Stay, Stay)| !sent.ends_by_timer(read, version);

@@ -1,8 +1,8 @@
 //! Where a request had run last, asked again and again of one walk: each time further back, mostly.
 //!
-//! A request that hands work to a pool has been on hundreds of threads, each of which has hundreds of slices. What was found
-//! on a thread is the answer until the walk has come to where it began, so that each slice is looked at once, and of the
-//! threads only those that the walk has come by.
+//! A request that hands work to a pool has been on hundreds of threads, each of which has hundreds of slices. What was
+//! found on a thread is the answer until the walk has come to where it began, so that each slice is looked at once, and
+//! of the threads only those that the walk has come by.
 
 use std::cell::RefCell;
 
@@ -44,8 +44,8 @@ impl Runs {
         }
     }
 
-    /// Where the request of `turn` had run last between two times, ns. With `sure`, leaving out threads of which it is only
-    /// known that they were woken for it.
+    /// Where the request of `turn` had run last between two times, ns. With `sure`, leaving out threads of which it is
+    /// only known that they were woken for it.
     pub(super) fn last(
         &self,
         evidence: &Evidence<'_>,
@@ -76,8 +76,8 @@ impl Runs {
 }
 
 impl LastRuns {
-    /// The last run before `at_ns` on so many threads; where several ran then, of the last of them. `scan` finds that of one
-    /// of them, after some time.
+    /// The last run before `at_ns` on so many threads; where several ran then, of the last of them. `scan` finds that
+    /// of one of them, after some time.
     fn last(
         &mut self,
         at_ns: u64,

@@ -164,8 +164,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Nothing is recorded of the thread before now: it was begun, or first seen, just then. Where the request ran elsewhere
-    /// is still known.
+    /// Nothing is recorded of the thread before now: it was begun, or first seen, just then. Where the request ran
+    /// elsewhere is still known.
     fn before_its_first(&self, handed_off: Option<HandedOff>) -> Move {
         let run = handed_off.map_or_else(|| self.last_run_that_is(true), |handed_off| handed_off.run);
         let to = Position::on(run.tid);

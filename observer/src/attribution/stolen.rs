@@ -1,9 +1,9 @@
 //! How much of a path a hypervisor had the CPU, as far as that is proved.
 //!
-//! Of a theft it is known between which two times it lies, and not where. A path that leads through the thread all that time
-//! has all of it; one that leaves a part out may have missed as much of the theft as fits into that part. So of a path's time
-//! on the thread nothing is stolen until the rest of that time, if it was all stolen, could no longer hold the whole theft.
-//! What is charged is the least that can have been, whatever the steps in which the path was walked.
+//! Of a theft it is known between which two times it lies, and not where. A path that leads through the thread all that
+//! time has all of it; one that leaves a part out may have missed as much of the theft as fits into that part. So of a
+//! path's time on the thread nothing is stolen until the rest of that time, if it was all stolen, could no longer hold
+//! the whole theft. What is charged is the least that can have been, whatever the steps in which the path was walked.
 
 use crate::model::id::Tid;
 use crate::threads::Theft;

@@ -1,8 +1,8 @@
 //! How much of a path its program was stopped by its own language runtime.
 //!
-//! While it is, whatever the program's threads were to do waits: the request's own thread at the barrier, the one that would
-//! read it, whoever holds the lock. That is one wait for one reason, whoever the walk is at. What goes on meanwhile by
-//! itself, such as a peer's answer or a timer, is waited for as ever.
+//! While it is, whatever the program's threads were to do waits: the request's own thread at the barrier, the one that
+//! would read it, whoever holds the lock. That is one wait for one reason, whoever the walk is at. What goes on
+//! meanwhile by itself, such as a peer's answer or a timer, is waited for as ever.
 
 use super::path::{Call, Charge, Reason};
 use crate::model::cause::Cause;
@@ -20,7 +20,8 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    /// Starts anew, with these stops, of which the last to end comes first. `stoppable` are the threads that run the program.
+    /// Starts anew, with these stops, of which the last to end comes first. `stoppable` are the threads that run the
+    /// program.
     pub(super) fn begin<'a>(
         &mut self,
         stops: impl Iterator<Item = &'a Stop>,

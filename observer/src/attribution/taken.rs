@@ -1,5 +1,5 @@
-//! How much of a path the language's runtime took: what a request waited through while the world was stopped, or for what its
-//! goroutine says that only marking has.
+//! How much of a path the language's runtime took: what a request waited through while the world was stopped, or for
+//! what its goroutine says that only marking has.
 
 use super::path::Reason;
 use crate::model::request::RuntimeWork;
@@ -26,8 +26,8 @@ impl Taken {
         self.phases.extend(phases);
     }
 
-    /// For this reason nothing was done from `from_ns` to `to_ns`. Gives the last part of that which the runtime took, and what it
-    /// did; what is before that is still to be walked.
+    /// For this reason nothing was done from `from_ns` to `to_ns`. Gives the last part of that which the runtime took,
+    /// and what it did; what is before that is still to be walked.
     pub(super) fn walk(
         &mut self,
         reason: &Reason,

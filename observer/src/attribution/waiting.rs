@@ -155,9 +155,9 @@ struct WaitWalk<'a, 'b> {
 }
 
 impl WaitWalk<'_, '_> {
-    /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the reason. It
-    /// would have taken up what was ready itself, or handed it over: the connection that it accepted, or one of which it was
-    /// told that there are bytes. A thread of a blocking pool does neither.
+    /// The thread that woke this one, where that had to come first: from the wakeup backwards, what it did is the
+    /// reason. It would have taken up what was ready itself, or handed it over: the connection that it accepted, or one
+    /// of which it was told that there are bytes. A thread of a blocking pool does neither.
     fn came_first(&self, block: &Block) -> Option<Tid> {
         let waker = hand_off(self.evidence, block).filter(|&waker| waker != self.tid)?;
         let thread = self.evidence.threads.get(waker)?;
@@ -177,8 +177,8 @@ impl WaitWalk<'_, '_> {
         }
     }
 
-    /// Carries out what a slice says: nothing else of this walk charges a single slice, or moves. Tells whether the walk goes
-    /// on on another thread.
+    /// Carries out what a slice says: nothing else of this walk charges a single slice, or moves. Tells whether the
+    /// walk goes on on another thread.
     fn pass(&mut self, passed: Passed, path: &mut Path) -> bool {
         if passed.inferred {
             path.mark_inferred();

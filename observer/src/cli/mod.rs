@@ -13,8 +13,8 @@ mod sinks;
 
 /// Blocks of memory of this size and more go back to the kernel when they are freed, bytes.
 ///
-/// What is known of threads grows block by block, each twice the last one. glibc would keep freed ones for later, once it has
-/// seen some of their size come and go: 20 MiB with ten saturated workers.
+/// What is known of threads grows block by block, each twice the last one. glibc would keep freed ones for later, once
+/// it has seen some of their size come and go: 20 MiB with ten saturated workers.
 #[cfg(target_env = "gnu")]
 const GIVEN_BACK: libc::c_int = 1 << 20;
 

@@ -35,7 +35,8 @@ pub(crate) struct Output {
     pub(crate) sink: Box<dyn Sink + Send>,
 }
 
-/// The outputs for `print`: what was asked for goes to the file, if there is one, and a terminal has its table beside it.
+/// The outputs for `print`: what was asked for goes to the file, if there is one, and a terminal has its table beside
+/// it.
 pub(crate) fn open(print: &Print) -> Result<Vec<Output>> {
     let is_terminal = io::stdout().is_terminal();
     let format = |default| print.format.unwrap_or(default);

@@ -181,7 +181,8 @@ impl Connection {
         }
     }
 
-    /// Whether a turn that begins with `head` can be the rest of one that had begun before the connection was first seen.
+    /// Whether a turn that begins with `head` can be the rest of one that had begun before the connection was first
+    /// seen.
     pub(super) fn may_have_begun_before(&self, head: &[u8]) -> bool {
         self.found && self.nth == 1 && self.answered_unread_ns.is_none() && !role::begins_request(head)
     }

@@ -74,8 +74,8 @@ impl Connections {
         None
     }
 
-    /// Takes one turn whose end is certain at `now_ns`, because it was quiet since, and no thread is in a call that sends on
-    /// its descriptor.
+    /// Takes one turn whose end is certain at `now_ns`, because it was quiet since, and no thread is in a call that
+    /// sends on its descriptor.
     pub fn take_quiet(&mut self, now_ns: u64, is_sending: impl Fn(Tid, i32) -> bool) -> Option<RequestId> {
         while let Some(&(heard_ns, conn)) = self.quiet.front() {
             if heard_ns.saturating_add(QUIET_NS) > now_ns {

@@ -107,8 +107,8 @@ impl Connections {
         };
         let Some(held) = &mut turn.held else { return };
         let left = Left::new(event);
-        // The kernel half can have told before userspace asked, and knows it better; but a bound is no better than what is
-        // known unless it is lower.
+        // The kernel half can have told before userspace asked, and knows it better; but a bound is no better than what
+        // is known unless it is lower.
         let is_no_news = |left: Left, known: Left| match left.exactness {
             Exactness::Exact => false,
             Exactness::Tick => true,

@@ -1,9 +1,9 @@
 //! Where each request begins and ends on its socket.
 //!
-//! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound
-//! byte. Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next
-//! request, a close, or a second of quiet ([`QUIET_NS`]) in which no thread is blocked in sending its answer. Bytes sent
-//! later than that belong to no request; they are counted. A turn that was quiet for a while ([`SETTLED_NS`]) has probably
+//! A request is one turn on an accepted connection: inbound bytes, then outbound bytes, until the next inbound byte.
+//! Its end is when the last of them has left ([`held`]), and is known only when something follows it: the next request,
+//! a close, or a second of quiet ([`QUIET_NS`]) in which no thread is blocked in sending its answer. Bytes sent later
+//! than that belong to no request; they are counted. A turn that was quiet for a while ([`SETTLED_NS`]) has probably
 //! ended: time to explain it, before what threads did is forgotten.
 
 mod accepted;
@@ -76,8 +76,8 @@ pub struct Connections {
     pub counts: Counts,
     /// What found no place, or is not remembered any more.
     pub full: Full,
-    /// From when on what is received and what is sent are both recorded, ns. A connection of which something was recorded
-    /// before that is taken for one that was open at the attach.
+    /// From when on what is received and what is sent are both recorded, ns. A connection of which something was
+    /// recorded before that is taken for one that was open at the attach.
     whole_since_ns: u64,
 }
 
@@ -155,8 +155,8 @@ impl Connections {
         }
     }
 
-    /// Whether there is room for one more thread. They are counted when there may be too many, and if there are, not again
-    /// before a sixteenth of them more.
+    /// Whether there is room for one more thread. They are counted when there may be too many, and if there are, not
+    /// again before a sixteenth of them more.
     fn has_room_for_tid(&mut self) -> bool {
         const AGAIN: usize = MAX_EXTRA_TIDS + MAX_EXTRA_TIDS / 16;
         self.extra_tids_at_most += 1;
@@ -190,8 +190,8 @@ impl Connections {
         self.listeners.add(pid, port, &self.full);
     }
 
-    /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on its
-    /// port, or else by `bytes`.
+    /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on
+    /// its port, or else by `bytes`.
     fn role(&self, conn: ConnId, pid: Pid, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
         let known = || self.connections.get(&conn);
         Role::of(flags)
@@ -237,8 +237,8 @@ impl Connections {
         let connection = self.known(conn, role, event.header.at_ns)?;
         if event.flags & flags::FOUND != 0 {
             connection.found = true;
-            // Found with its process it had been accepted, else it may be in its listener's queue. Before all is recorded it
-            // can have been in use for long.
+            // Found with its process it had been accepted, else it may be in its listener's queue. Before all is
+            // recorded it can have been in use for long.
             if event.tgid == 0 && is_whole {
                 connection.established_ns = connection.established_ns.or(Some(event.header.at_ns));
             }

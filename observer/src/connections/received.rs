@@ -78,9 +78,9 @@ impl Connections {
 }
 
 impl Connection {
-    /// Inbound: whether this is the byte for which a goroutine of net/http waits beside the one that serves, to see the client
-    /// go away meanwhile. Where the next request comes as soon as this one is answered it is the first byte of that, and the
-    /// one that serves reads the rest.
+    /// Inbound: whether this is the byte for which a goroutine of net/http waits beside the one that serves, to see the
+    /// client go away meanwhile. Where the next request comes as soon as this one is answered it is the first byte of
+    /// that, and the one that serves reads the rest.
     fn is_read_ahead(&self, event: &Receive) -> bool {
         let task = Task::new(event.task);
         let is_another = |turn: &Turn| turn.is_answered() && turn.sent_task.differs_from(task);
@@ -88,8 +88,8 @@ impl Connection {
         event.result == 1 && is_beside && Stay::of(event.task).is_some()
     }
 
-    /// Inbound: bytes were received that came at `arrived_ns` (0: not seen). Returns the turn to which they belong, and the
-    /// one that this ended.
+    /// Inbound: bytes were received that came at `arrived_ns` (0: not seen). Returns the turn to which they belong, and
+    /// the one that this ended.
     fn reads(
         &mut self,
         event: &Receive,

@@ -1,7 +1,7 @@
 //! Who opened a connection, and what tells.
 //!
-//! As a rule its socket does, and every record says so. Where the socket does not, a listener on its port or the first bytes
-//! that are HTTP can; that somebody sends first is no evidence: it can be the answer to what was read before.
+//! As a rule its socket does, and every record says so. Where the socket does not, a listener on its port or the first
+//! bytes that are HTTP can; that somebody sends first is no evidence: it can be the answer to what was read before.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

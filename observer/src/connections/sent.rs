@@ -11,8 +11,8 @@ use crate::runtime::go::Stay;
 use crate::threads::{Direction, Operation};
 
 impl Connections {
-    /// Bytes were sent: in a runtime task that serves `served`, by a thread that was running for `owner`, where known. Both
-    /// are asked only where it matters.
+    /// Bytes were sent: in a runtime task that serves `served`, by a thread that was running for `owner`, where known.
+    /// Both are asked only where it matters.
     pub fn sent(
         &mut self,
         event: &Send,
@@ -79,8 +79,8 @@ impl Connections {
 }
 
 impl Connection {
-    /// Takes what was sent if it is no answer, but asks the client to go on, and tells whether it was. What its receive has
-    /// said of the thread still holds then.
+    /// Takes what was sent if it is no answer, but asks the client to go on, and tells whether it was. What its receive
+    /// has said of the thread still holds then.
     fn took_interim(&mut self, event: &Send, head: &[u8]) -> bool {
         let bytes = bytes(event);
         match &mut self.turn {

@@ -9,8 +9,8 @@ use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::model::protocol::Protocol;
 use crate::runtime::go::Stay;
 
-/// Threads that are remembered of a request, the first: those of a blocking pool can all work for it in turn, and tokio's
-/// has up to 512.
+/// Threads that are remembered of a request, the first: those of a blocking pool can all work for it in turn, and
+/// tokio's has up to 512.
 const MAX_TIDS: usize = 768;
 
 /// So many of them without memory of their own: most requests have one or two.
@@ -72,8 +72,8 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The turn that this receive starts, of bytes that came at `arrived_ns` (0: not seen), on a connection that was accepted
-    /// then.
+    /// The turn that this receive starts, of bytes that came at `arrived_ns` (0: not seen), on a connection that was
+    /// accepted then.
     pub(super) fn begin(id: RequestId, event: &Receive, arrived_ns: u64, accepted: Option<Accepted>) -> Self {
         let read_ns = event.header.at_ns;
         let arrival_seen = arrived_ns > 0;
@@ -193,8 +193,8 @@ impl Turn {
         self.more_tids = Vec::new();
     }
 
-    /// A thread worked for it. It is remembered among the first few, and beyond these while there is room in memory of its
-    /// own.
+    /// A thread worked for it. It is remembered among the first few, and beyond these while there is room in memory of
+    /// its own.
     pub(super) fn touched_by(&mut self, tid: Tid, has_room: bool) {
         if let Some(slot) = self
             .tids

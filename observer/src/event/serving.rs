@@ -1,5 +1,5 @@
-//! Facts about who serves, from procfs: the sockets on which watched processes and those that they started listen, and who
-//! took over when one ended.
+//! Facts about who serves, from procfs: the sockets on which watched processes and those that they started listen, and
+//! who took over when one ended.
 
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
@@ -8,8 +8,8 @@ use super::fact::{FactKind, TEXT_BYTES, header, text_field};
 use crate::model::id::Pid;
 use crate::model::privilege::Missing;
 
-/// A socket that listens, and a process that holds it: a watched one, or one that it started. What it accepts there is not
-/// known.
+/// A socket that listens, and a process that holds it: a watched one, or one that it started. What it accepts there is
+/// not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Listener {

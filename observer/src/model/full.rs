@@ -1,7 +1,7 @@
 //! What was forgotten or found no place because a bounded table was full: a count for each table, for users.
 //!
-//! Every table is bounded. One whose bound can change what is reported holds a [`Full`], or belongs to a part that does, and
-//! counts there. `docs/schema.md` says of each what is missing then.
+//! Every table is bounded. One whose bound can change what is reported holds a [`Full`], or belongs to a part that
+//! does, and counts there. `docs/schema.md` says of each what is missing then.
 
 use std::cell::Cell;
 use std::iter;
@@ -147,8 +147,8 @@ impl Table {
     }
 }
 
-/// A count for each table. It counts through a shared reference: that something is not remembered any more shows when it is
-/// asked for.
+/// A count for each table. It counts through a shared reference: that something is not remembered any more shows when
+/// it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Full([Cell<u64>; Table::ALL.len()]);
 

@@ -1,5 +1,5 @@
-//! What observer's own threads are called. Where one of them takes a CPU from a watched thread, findings name it: a user
-//! is to know whose it is.
+//! What observer's own threads are called. Where one of them takes a CPU from a watched thread, findings name it: a
+//! user is to know whose it is.
 
 /// Starts and stops the sampling clocks.
 pub(crate) const CLOCKS: &str = "observer-clocks";

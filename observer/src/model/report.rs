@@ -1,7 +1,7 @@
 //! What a summary says, as plain values: the totals of a run or of one window, ready to be written.
 //!
-//! Nothing here counts or computes. The names of the fields are those of the `window` and `end` lines, and `docs/schema.md`
-//! explains each.
+//! Nothing here counts or computes. The names of the fields are those of the `window` and `end` lines, and
+//! `docs/schema.md` explains each.
 
 mod cost;
 mod cycles;
@@ -102,10 +102,11 @@ pub struct ProcessFigures {
     pub late_sends: u64,
     /// Of `requests`, those of which TCP had bytes unsent after the last send, where it was not seen when they left.
     pub unsent: u64,
-    /// Requests that were read before their connection was first seen: only their answer was. `requests` leaves them out.
+    /// Requests that were read before their connection was first seen: only their answer was. `requests` leaves them
+    /// out.
     pub begun_before: u64,
-    /// Connections that were used while nobody could tell which side had opened them. Nothing of theirs is in `requests`
-    /// until something tells.
+    /// Connections that were used while nobody could tell which side had opened them. Nothing of theirs is in
+    /// `requests` until something tells.
     pub unknown_direction: u64,
     /// Of `requests`, those whose latency was outside 1 ns..1 h and was counted at the bound.
     pub clamped: u64,

@@ -1,7 +1,7 @@
 //! An output on a thread of its own, behind a bounded queue.
 //!
-//! So one that is slow, because who reads it is, delays neither the drain nor the others. What finds no room in its queue
-//! is not written, and that is counted in its `window` and `end` lines.
+//! So one that is slow, because who reads it is, delays neither the drain nor the others. What finds no room in its
+//! queue is not written, and that is counted in its `window` and `end` lines.
 
 use std::io;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Which requests become lines.
 //!
-//! The tail is written, because that is what people look for: whole, up to about [`MAX_TAIL_LINES`] or [`MAX_TAIL_SPANS`] in a
-//! window, because while a server goes under every request is slower than those before. Of the rest one in
-//! [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice does not depend on
-//! anything that the request did, and is the same when a recording is replayed.
-//! A written request therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`],
-//! and for `sample_one_in` requests when it is [`Why::Sample`]; sums weighted so are unbiased.
+//! The tail is written, because that is what people look for: whole, up to about [`MAX_TAIL_LINES`] or
+//! [`MAX_TAIL_SPANS`] in a window, because while a server goes under every request is slower than those before. Of the
+//! rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice does
+//! not depend on anything that the request did, and is the same when a recording is replayed. A written request
+//! therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`], and for `sample_one_in` requests
+//! when it is [`Why::Sample`]; sums weighted so are unbiased.
 
 use super::Why;
 use crate::model::header::Requests;
@@ -14,8 +14,8 @@ use crate::model::id::RequestId;
 /// One request in this many is drawn below the tail.
 pub const SAMPLE_ONE_IN: u64 = 100;
 
-/// Requests of the tail that a window may write before no more are chosen. The few hundred that were chosen by then, and have
-/// not ended for certain, still come. A line has some 10 KiB where its request waited behind many.
+/// Requests of the tail that a window may write before no more are chosen. The few hundred that were chosen by then,
+/// and have not ended for certain, still come. A line has some 10 KiB where its request waited behind many.
 pub(super) const MAX_TAIL_LINES: u32 = 1000;
 
 /// Spans that the timelines of these may have together before the next is not written any more: some 16 MiB. One that

@@ -1,4 +1,5 @@
-//! Turns that are not over when what threads did for them is forgotten: each is explained before, as far as it has come.
+//! Turns that are not over when what threads did for them is forgotten: each is explained before, as far as it has
+//! come.
 
 use rustc_hash::FxHashMap;
 
@@ -12,7 +13,8 @@ use crate::threads::LastRun;
 /// Turns of which something is explained, at most. Of one more, what was before is forgotten unexplained.
 const MAX_BEGUN: usize = 16_384;
 
-/// Steps that are kept one by one, of all of them together: about 2 MiB. Beyond that a turn has sums: a step a cause and part.
+/// Steps that are kept one by one, of all of them together: about 2 MiB. Beyond that a turn has sums: a step a cause
+/// and part.
 const MAX_STEPS: usize = 16_384;
 
 /// What is explained of turns that are not over, by connection.
@@ -50,8 +52,8 @@ impl BegunTurns {
 }
 
 impl Pipeline {
-    /// Forgets what threads did longest ago. Turns that are not over and had begun by then are explained up to where they
-    /// are known to have run last.
+    /// Forgets what threads did longest ago. Turns that are not over and had begun by then are explained up to where
+    /// they are known to have run last.
     pub(super) fn make_room(&mut self) {
         let Some(mut to_forget) = self.threads.to_forget() else {
             return;

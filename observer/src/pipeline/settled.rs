@@ -72,8 +72,8 @@ impl Explained {
 }
 
 impl Settled {
-    /// Whether there is no room for another line. Those that are not judged yet, most of which will not be written, have half
-    /// of it.
+    /// Whether there is no room for another line. Those that are not judged yet, most of which will not be written,
+    /// have half of it.
     pub(super) fn is_full_for(&self, judged: bool) -> bool {
         let share = if judged { 1 } else { 2 };
         self.lines >= MAX_SETTLED_LINES / share || self.spans >= MAX_SETTLED_SPANS / share

@@ -11,7 +11,8 @@ use crate::syscall::Wait;
 pub(crate) enum ThreadInRuntime {
     /// What it runs is taken for tasks of tokio.
     Tokio(ThreadOfTokio),
-    /// It runs goroutines, where it was seen to. The task of a record is the one that it runs, and there is no more to it.
+    /// It runs goroutines, where it was seen to. The task of a record is the one that it runs, and there is no more to
+    /// it.
     Go { seen: bool },
 }
 
@@ -67,8 +68,8 @@ impl ThreadInRuntime {
         }
     }
 
-    /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of its stamp
-    /// this is `known`.
+    /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of
+    /// its stamp this is `known`.
     pub(crate) fn left(
         &mut self,
         event: &SwitchOut,

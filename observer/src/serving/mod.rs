@@ -190,8 +190,8 @@ impl Serving {
         }
     }
 
-    /// A process ended, and this is to be written of it once it is known who took over. Gives it back where that is not looked
-    /// for.
+    /// A process ended, and this is to be written of it once it is known who took over. Gives it back where that is not
+    /// looked for.
     pub(crate) fn leaves(&mut self, line: ProcessLine) -> Option<ProcessLine> {
         match self.watched.get_mut(&line.pid) {
             Some(watched) if watched.ended.is_none() => {

@@ -1,8 +1,8 @@
 //! What the longest waits of requests waited for.
 //!
 //! Each different thing waited for gets a small number ([`numbered`]), so that the sums by latency bucket stay small
-//! ([`waits`]). Both the numbers and the sums of a bucket are bounded; what finds no room is counted and not listed, and
-//! nothing is listed for another.
+//! ([`waits`]). Both the numbers and the sums of a bucket are bounded; what finds no room is counted and not listed,
+//! and nothing is listed for another.
 
 mod numbered;
 mod waits;

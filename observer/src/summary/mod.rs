@@ -174,9 +174,9 @@ impl Summary {
         target::leading(&self.targets.all())
     }
 
-    /// The p99 of the run so far of a target's turns of a protocol, ns: of the target of process `pid`, where that protocol
-    /// leads in it. Of the others none is looked for. `None` before the hundredth turn. It follows the run in steps of a
-    /// sixteenth of its turns.
+    /// The p99 of the run so far of a target's turns of a protocol, ns: of the target of process `pid`, where that
+    /// protocol leads in it. Of the others none is looked for. `None` before the hundredth turn. It follows the run in
+    /// steps of a sixteenth of its turns.
     #[must_use]
     pub fn tail_threshold_ns(&self, pid: Pid, protocol: Protocol) -> Option<u64> {
         self.targets.get(pid)?.threshold_ns(protocol)

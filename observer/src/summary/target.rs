@@ -1,4 +1,5 @@
-//! The figures of one target, or of several together: its turns, by what they are spoken in, and what belongs to no turn.
+//! The figures of one target, or of several together: its turns, by what they are spoken in, and what belongs to no
+//! turn.
 //!
 //! One protocol leads: its figures are the target's, those of the others stand beside them. It does not know which
 //! processes a target is made of.
@@ -86,8 +87,8 @@ impl TargetSums {
     }
 }
 
-/// The protocol whose figures are those of these targets together: HTTP/1, as soon as there was a request of it, else the
-/// one with most turns.
+/// The protocol whose figures are those of these targets together: HTTP/1, as soon as there was a request of it, else
+/// the one with most turns.
 pub(super) fn leading(targets: &[&TargetSums]) -> Option<Protocol> {
     let mut seen = [None; Protocol::ALL.len()];
     for (&protocol, turns) in targets.iter().flat_map(|target| &target.turns) {

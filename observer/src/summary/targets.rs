@@ -1,9 +1,9 @@
 //! Which process belongs to which target, and the figures of each target.
 //!
-//! A target is a process that is watched, with all that were forked from it while it was watched, and theirs; if that is
-//! asked for, each process by itself. Of a process of which nobody has said whose child it is, it is taken that it stands
-//! for itself. Targets that are told apart, and processes that are remembered, are bounded; what is beyond is counted
-//! together.
+//! A target is a process that is watched, with all that were forked from it while it was watched, and theirs; if that
+//! is asked for, each process by itself. Of a process of which nobody has said whose child it is, it is taken that it
+//! stands for itself. Targets that are told apart, and processes that are remembered, are bounded; what is beyond is
+//! counted together.
 
 use rustc_hash::FxHashMap;
 
@@ -65,8 +65,8 @@ impl AllTargets {
         self.remember(pid, place, false);
     }
 
-    /// A watched process forked another, now or before: it is of the same target. This and [`Self::begin`] alone decide where
-    /// a process belongs.
+    /// A watched process forked another, now or before: it is of the same target. This and [`Self::begin`] alone decide
+    /// where a process belongs.
     pub(super) fn forked(&mut self, parent: Pid, child: Pid) {
         let place = match self.processes.get(&parent) {
             _ if self.apart => self.place_of_its_own(child, self.comm_of(parent).as_deref()),

@@ -113,8 +113,8 @@ impl Turns {
     }
 }
 
-/// The figures of all these together, in the fields of [`ProcessFigures`] that are about turns. The run's are those of the
-/// windows that were closed.
+/// The figures of all these together, in the fields of [`ProcessFigures`] that are about turns. The run's are those of
+/// the windows that were closed.
 pub(super) fn figures(all: &[&Turns], over: Over, workers: Vec<ProcessWorkers>) -> ProcessFigures {
     let mut counted = Counted::default();
     for turns in all {

@@ -12,7 +12,8 @@ use crate::threads::Usage;
 /// Workers that are told apart; beyond, the one that was not seen for longest makes room.
 const MAX_WORKERS: usize = 1024;
 
-/// Processes of which it is known how long nobody was free; beyond, the one that was not asked about for longest makes room.
+/// Processes of which it is known how long nobody was free; beyond, the one that was not asked about for longest makes
+/// room.
 const MAX_PROCESSES: usize = 1024;
 
 /// Workers of a process that are listed.

@@ -114,7 +114,8 @@ impl<'a> Back<'a> {
         })
     }
 
-    /// Takes an interval of which there are no slices any more, as far as it is known and does not begin before `since_ns`.
+    /// Takes an interval of which there are no slices any more, as far as it is known and does not begin before
+    /// `since_ns`.
     pub fn thinned(&mut self, since_ns: u64) -> Option<Thinned> {
         if self.open.is_some() || self.end > 0 {
             return None;

@@ -8,8 +8,8 @@ use super::{Thread, Threads};
 use crate::model::id::{Pid, RequestId, Tid};
 
 impl Threads {
-    /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise. Returns
-    /// the request, if that is one.
+    /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise.
+    /// Returns the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: Pid, child_tid: Tid, comm: &str) -> Option<RequestId> {
         let owner = self
             .get(Tid(by.tid))

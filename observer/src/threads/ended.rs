@@ -1,8 +1,8 @@
-//! Threads that end. What they did is known for a while after: a request can be over later than the thread that answered
-//! it, as where its process ends while another still holds the connection.
+//! Threads that end. What they did is known for a while after: a request can be over later than the thread that
+//! answered it, as where its process ends while another still holds the connection.
 //!
-//! A thread begins to end, closes what it has open, wakes who waits for it, and leaves its CPU for the last time: only then
-//! nothing more comes of it.
+//! A thread begins to end, closes what it has open, wakes who waits for it, and leaves its CPU for the last time: only
+//! then nothing more comes of it.
 
 use std::collections::VecDeque;
 

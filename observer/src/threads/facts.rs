@@ -45,8 +45,8 @@ impl ThreadFacts {
         matches!(self.state, State::Running { .. }).then_some(self.since_ns)
     }
 
-    /// It was in `state` and `task` until `at_ns`, where its counters of faults were `faults`, and is `next` from then on.
-    /// Gives the slice that this makes, which is not yet part of the past.
+    /// It was in `state` and `task` until `at_ns`, where its counters of faults were `faults`, and is `next` from then
+    /// on. Gives the slice that this makes, which is not yet part of the past.
     pub(super) fn close(
         &mut self,
         at_ns: u64,

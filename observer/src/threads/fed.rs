@@ -1,5 +1,5 @@
-//! Pools of a program's own that event loops feed: a loop reads a request, and a thread that reads none answers it. Told by
-//! what threads do, where no runtime's tasks are known.
+//! Pools of a program's own that event loops feed: a loop reads a request, and a thread that reads none answers it.
+//! Told by what threads do, where no runtime's tasks are known.
 
 use std::collections::VecDeque;
 
@@ -206,8 +206,8 @@ impl Threads {
         pools.is_some_and(|pools| pools.answers >= ENOUGH && pools.members.contains(&tid))
     }
 
-    /// Since when, between two times, event loop `tid` was awake for nothing but to read requests: before that, a request
-    /// that it had read may have waited for something else.
+    /// Since when, between two times, event loop `tid` was awake for nothing but to read requests: before that, a
+    /// request that it had read may have waited for something else.
     #[must_use]
     pub fn only_read_since(&self, pid: Pid, tid: Tid, from_ns: u64, to_ns: u64) -> u64 {
         let loops = self.fed.0.get(&pid).map_or(&[][..], |pools| &pools.loops[..]);
@@ -223,8 +223,8 @@ impl Threads {
         })
     }
 
-    /// Whether of the pools that event loops of process `pid` feed no thread was free between two times, as far as all of
-    /// them are known.
+    /// Whether of the pools that event loops of process `pid` feed no thread was free between two times, as far as all
+    /// of them are known.
     #[must_use]
     pub fn none_is_free(&self, pid: Pid, from_ns: u64, to_ns: u64) -> bool {
         let Some(pools) = self.fed.0.get(&pid) else {

@@ -1,8 +1,8 @@
-//! What is forgotten of what threads did, so that all of it together stays bounded; and for which requests they had run by
-//! then.
+//! What is forgotten of what threads did, so that all of it together stays bounded; and for which requests they had run
+//! by then.
 //!
-//! A thousand threads together must not be remembered as well as one: of all threads the oldest is forgotten, up to the same
-//! time.
+//! A thousand threads together must not be remembered as well as one: of all threads the oldest is forgotten, up to the
+//! same time.
 
 use rustc_hash::FxHashMap;
 
@@ -51,7 +51,8 @@ impl Threads {
         self.slices_at_most + SLICES_AN_EVENT > self.room()
     }
 
-    /// Counts the slices of all threads, and says what is to be forgotten if they are many: a quarter of what may be kept.
+    /// Counts the slices of all threads, and says what is to be forgotten if they are many: a quarter of what may be
+    /// kept.
     pub fn to_forget(&mut self) -> Option<ToForget> {
         let room = self.room();
         let all = || self.threads.values().chain(self.ended.iter());

@@ -1,6 +1,6 @@
-//! Whether each thread of a process keeps the request that it has read in hand until it has answered it, as those of a pool
-//! do. Whatever such a thread waits for meanwhile, it waits for that request. Where a runtime switches threads between
-//! requests, a thread that waits for a futex is free for others.
+//! Whether each thread of a process keeps the request that it has read in hand until it has answered it, as those of a
+//! pool do. Whatever such a thread waits for meanwhile, it waits for that request. Where a runtime switches threads
+//! between requests, a thread that waits for a futex is free for others.
 
 use rustc_hash::FxHashMap;
 

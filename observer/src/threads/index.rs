@@ -51,11 +51,11 @@ pub(super) struct SliceGroup {
     /// Number of the slice that can be reported as the longest wait, the last one of those, and how long, ns.
     pub(super) longest: usize,
     pub(super) longest_ns: u64,
-    /// Where several had a CPU for which the thread waited, they are reported one by one: none of them for longer than this,
-    /// ns.
+    /// Where several had a CPU for which the thread waited, they are reported one by one: none of them for longer than
+    /// this, ns.
     pub(super) several_ns: u64,
-    /// It holds what may not be summed up: the thread was idle or waited for a global lock, or what it did is unknown or
-    /// forgotten.
+    /// It holds what may not be summed up: the thread was idle or waited for a global lock, or what it did is unknown
+    /// or forgotten.
     pub(super) mixed: bool,
     /// It is not known all the time in which runtime task the thread was, or that it was in none or between two.
     pub(super) inferred: bool,

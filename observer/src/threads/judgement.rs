@@ -107,8 +107,8 @@ impl Belief {
         let owner = match (served, task.id()) {
             (Owner::Request(_), None) if self.task.id().is_some() => Owner::Nobody,
             (Owner::Nobody | Owner::WokenFor(_), Some(_)) if self.ids_begin_to_be_read() => self.owner,
-            // It came back to a goroutine whose request was answered: for the next one, which it has not read yet. Of a task of
-            // tokio that is mostly the rest of a large answer.
+            // It came back to a goroutine whose request was answered: for the next one, which it has not read yet. Of a
+            // task of tokio that is mostly the rest of a large answer.
             (owner, _) if facts.is_goroutine && facts.has_answered() && owner != self.owner => Owner::Nobody,
             (owner, _) => owner,
         };

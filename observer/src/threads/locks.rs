@@ -1,9 +1,9 @@
 //! Locks that all threads of a program need and one has at a time, as an interpreter has one: who had them when.
 //!
-//! Such a lock is told by what threads do at a pair of futex words. Whoever wants it waits there for a short time, and again
-//! when that is over. Whoever was given it gives it on before it wants it again, if others wait. Where nobody has it nobody
-//! waits. Threads of a pool that wait for work do otherwise: those who give it to them do not wait for it themselves, those
-//! who were given it come back without having woken the others, and at times all of them wait.
+//! Such a lock is told by what threads do at a pair of futex words. Whoever wants it waits there for a short time, and
+//! again when that is over. Whoever was given it gives it on before it wants it again, if others wait. Where nobody has
+//! it nobody waits. Threads of a pool that wait for work do otherwise: those who give it to them do not wait for it
+//! themselves, those who were given it come back without having woken the others, and at times all of them wait.
 //!
 //! Who had it: as long as a thread waits for a lock, each that lets go of it wakes one that waits. So between two such
 //! wakeups one thread had it, the one that made the second, whether it had waited for it or not.
@@ -38,8 +38,8 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Thread `tid` begins to wait at a pair of words, for a time or not. Whether that is a lock, or a wait until another has
-    /// taken one.
+    /// Thread `tid` begins to wait at a pair of words, for a time or not. Whether that is a lock, or a wait until
+    /// another has taken one.
     pub(super) fn waits(
         &mut self,
         tid: Tid,
@@ -135,7 +135,8 @@ impl Locks {
 }
 
 impl Threads {
-    /// Who had the lock for which thread `tid` of process `pid` waited in `slice`, just before `at_ns`, and since when, ns.
+    /// Who had the lock for which thread `tid` of process `pid` waited in `slice`, just before `at_ns`, and since when,
+    /// ns.
     #[must_use]
     pub fn holder(&self, pid: Pid, tid: Tid, slice: &Slice, at_ns: u64) -> Option<(Tid, u64)> {
         let State::Blocked(block) = slice.state else {
@@ -161,7 +162,8 @@ impl Threads {
 }
 
 impl Thread {
-    /// The block that it is still in when it gets a CPU, as its end was not seen, or came before it; and when it ended, ns.
+    /// The block that it is still in when it gets a CPU, as its end was not seen, or came before it; and when it ended,
+    /// ns.
     pub(super) fn ends_unseen(&self) -> Option<(u64, Block)> {
         let State::Blocked(block) = self.facts.state else {
             return None;
@@ -204,8 +206,8 @@ impl Thread {
         works.by_ref().take(MAX_SLICES).all(|works| works == Some(false)) && works.next().is_none()
     }
 
-    /// Whether it ran between the first two times, and after that did nothing but to run, or to wait for the mutex that guards
-    /// what it had for long, and took no bytes in.
+    /// Whether it ran between the first two times, and after that did nothing but to run, or to wait for the mutex that
+    /// guards what it had for long, and took no bytes in.
     fn ran_on(&self, since_ns: u64, from_ns: u64, to_ns: u64) -> bool {
         let mut least_ns = 0;
         for slice in self.back_from(to_ns).take(MAX_SLICES) {

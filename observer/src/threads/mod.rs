@@ -2,7 +2,8 @@
 //! for which request, judged from the order of its socket operations.
 //!
 //! A thread's past is a row of slices without gap. How many there are of all threads together is bounded by
-//! [`MAX_SLICES`]: whoever needs the oldest for longer asks for them before they are forgotten ([`Threads::to_forget`]).
+//! [`MAX_SLICES`]: whoever needs the oldest for longer asks for them before they are forgotten
+//! ([`Threads::to_forget`]).
 
 mod acceptors;
 mod availability;

@@ -207,7 +207,8 @@ impl Past {
         }
     }
 
-    /// Slices that begin before `at_ns` and in which the thread ran, the newest first: without a look at all that each says.
+    /// Slices that begin before `at_ns` and in which the thread ran, the newest first: without a look at all that each
+    /// says.
     pub(super) fn runs_from(&self, at_ns: u64) -> impl Iterator<Item = Run> {
         (0..self.count_before(at_ns)).rev().filter_map(|index| {
             let slice = &self.slices[index];

@@ -1,5 +1,5 @@
-//! Where polls are recorded: which tasks threads turn to, and when these were queued, of the newest polls of all threads
-//! together.
+//! Where polls are recorded: which tasks threads turn to, and when these were queued, of the newest polls of all
+//! threads together.
 
 use std::collections::VecDeque;
 

@@ -56,8 +56,8 @@ pub struct Wake {
     pub by: Occupant,
     /// System call that it was in.
     pub syscall: i32,
-    /// Connection whose data became ready just before; it can be none, or stand for one that was ready to be accepted: see
-    /// [`observer_common::conn`].
+    /// Connection whose data became ready just before; it can be none, or stand for one that was ready to be accepted:
+    /// see [`observer_common::conn`].
     pub conn: ConnId,
 }
 

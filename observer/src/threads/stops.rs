@@ -1,13 +1,13 @@
 //! When a Java virtual machine stopped the threads of its process, at a safepoint.
 //!
-//! One of its threads, the stopper, does what only it may do: it collects garbage, most of all. Whoever else would run the
-//! program meanwhile waits at a barrier, a futex without a time limit that is no mutex, until the stopper wakes all of them
-//! by one call. From the first that came to the barrier until then the program was stopped. Who does not run it goes on: a
-//! thread in a library of C, and the virtual machine's own.
+//! One of its threads, the stopper, does what only it may do: it collects garbage, most of all. Whoever else would run
+//! the program meanwhile waits at a barrier, a futex without a time limit that is no mutex, until the stopper wakes all
+//! of them by one call. From the first that came to the barrier until then the program was stopped. Who does not run it
+//! goes on: a thread in a library of C, and the virtual machine's own.
 //!
-//! Who asked the stopper for something, mostly for memory, waits for it elsewhere, and others perhaps for the mutex that this
-//! one holds. So nobody may come to the barrier. Then the program was stopped, at the earliest, when it was seen last to run:
-//! a thread of it went to wait for something that only the program waits for.
+//! Who asked the stopper for something, mostly for memory, waits for it elsewhere, and others perhaps for the mutex
+//! that this one holds. So nobody may come to the barrier. Then the program was stopped, at the earliest, when it was
+//! seen last to run: a thread of it went to wait for something that only the program waits for.
 
 use std::collections::VecDeque;
 
@@ -21,8 +21,8 @@ use crate::model::id::{Pid, Tid};
 use crate::runtime::jvm;
 use crate::syscall::{self, Wait};
 
-/// Stops that are remembered of all processes together, the newest: 256 KiB. Of one that collects garbage a hundred times a
-/// second these are those of most of a minute.
+/// Stops that are remembered of all processes together, the newest: 256 KiB. Of one that collects garbage a hundred
+/// times a second these are those of most of a minute.
 const MAX_STOPS: usize = 4_096;
 
 /// Processes in which a stopper is known.

@@ -1,7 +1,7 @@
 //! What a hypervisor took while watched threads were on their CPUs.
 //!
-//! Of a theft it is known between which two readings of the kernel it lies, mostly some milliseconds apart, and how long it
-//! was. Where in between is not known.
+//! Of a theft it is known between which two readings of the kernel it lies, mostly some milliseconds apart, and how
+//! long it was. Where in between is not known.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use super::Threads;
 use crate::model::full::Table;
 use crate::model::id::Tid;
 
-/// Thefts that are remembered of all threads together, the newest: 512 KiB. A hypervisor takes a CPU some hundred times a
-/// second at most, because what it runs instead runs for milliseconds.
+/// Thefts that are remembered of all threads together, the newest: 512 KiB. A hypervisor takes a CPU some hundred times
+/// a second at most, because what it runs instead runs for milliseconds.
 const MAX_THEFTS: usize = 16_384;
 
 /// Thefts of all CPUs that can be found at the same time, about.

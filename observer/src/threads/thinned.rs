@@ -1,5 +1,5 @@
-//! What is kept of a thread's past when its slices are forgotten: intervals in which it was at work, with what it did in
-//! sums. Who waited behind it all that time needs no more.
+//! What is kept of a thread's past when its slices are forgotten: intervals in which it was at work, with what it did
+//! in sums. Who waited behind it all that time needs no more.
 //!
 //! The older an interval is, the longer it may be: when there are too many, the older half of them is merged by two.
 

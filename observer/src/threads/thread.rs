@@ -53,8 +53,8 @@ impl Thread {
         }
     }
 
-    /// Judges what is observed of it now. If it runs on, it began to do that with `began`. Gives the request for which the
-    /// task is inferred to work, if one is.
+    /// Judges what is observed of it now. If it runs on, it began to do that with `began`. Gives the request for which
+    /// the task is inferred to work, if one is.
     pub(super) fn observe(
         &mut self,
         at_ns: u64,
@@ -234,16 +234,16 @@ impl Thread {
         self.event_loop = None;
     }
 
-    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for its
-    /// events with `epoll` otherwise. Without either, `poll` is its event loop's own wait.
+    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for
+    /// its events with `epoll` otherwise. Without either, `poll` is its event loop's own wait.
     fn polls_instead(&self, event: &SwitchOut) -> bool {
         let in_task = || self.in_runtime.task(Task::new(event.task)).id().is_some();
         let loops_elsewhere = || self.event_loop.is_some_and(|fd| u64::from(fd) != event.args[0]);
         event.flags & flags::POLLS_FEW != 0 && (in_task() || loops_elsewhere())
     }
 
-    /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has read, and a
-    /// thread that reads none with any that it was given.
+    /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has
+    /// read, and a thread that reads none with any that it was given.
     fn makes_calls_for(&self) -> Owner {
         let goes_on = (self.event_loop.is_some() || !self.serves) && !self.belief.task.is_known();
         if self.belief.answered && goes_on {

@@ -1,4 +1,5 @@
-//! The printed examples of README.md and docs/guide.md are what the program says of a recording that stands beside them.
+//! The printed examples of README.md and docs/guide.md are what the program says of a recording that stands beside
+//! them.
 //!
 //! `docs/example.rec` was made by `observer record --duration 2s` of the testbed's `faulty-server --workers 1`, while
 //! `load` asked it for `/ping` 400 times a second on 16 connections, and once a second each for `/blocking?ms=40` and
@@ -47,8 +48,8 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<(usize, Vec<&'a str>)> {
     blocks
 }
 
-/// The first line of a block that is not in its place in `output`. A line in brackets says that some are left out; those
-/// between two others are the next ones.
+/// The first line of a block that is not in its place in `output`. A line in brackets says that some are left out;
+/// those between two others are the next ones.
 fn missing<'a>(block: &[&'a str], output: &str) -> Option<&'a str> {
     let mut output = output.lines();
     let mut may_skip = true;

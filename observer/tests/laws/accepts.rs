@@ -1,4 +1,5 @@
-//! Who accepted which connection, and when, read off a stream: what a request says of its wait to be accepted must be so.
+//! Who accepted which connection, and when, read off a stream: what a request says of its wait to be accepted must be
+//! so.
 //!
 //! True only for streams without loss or disorder, as all that is read off them.
 
@@ -81,8 +82,8 @@ impl Accepts {
         }
     }
 
-    /// By this event it is known what a thread does from then on; not by its wakeup, which can come before it waits, nor by a
-    /// call that moved nothing.
+    /// By this event it is known what a thread does from then on; not by its wakeup, which can come before it waits,
+    /// nor by a call that moved nothing.
     pub(crate) fn does(&mut self, tid: u32, at_ns: u64, event: &Event<'_>) {
         let says_nothing = match event {
             Event::Waking(event) => event.header.tid == tid,
@@ -131,8 +132,8 @@ impl Accepts {
         Ok(())
     }
 
-    /// Whether the thread that is named can have been the one that was to accept; or, where none is, whether what one of
-    /// those that can did is not recorded.
+    /// Whether the thread that is named can have been the one that was to accept; or, where none is, whether what one
+    /// of those that can did is not recorded.
     fn names_right(&self, request: &Request, span: &Span) -> bool {
         let from_ns = request.figures.arrival_ns + span.at_ns;
         let to_ns = from_ns + span.dur_ns;
@@ -153,9 +154,9 @@ impl Accepts {
         }
     }
 
-    /// Whether it is recorded what a thread did from then on, when a request is explained that ends then: a second later at
-    /// the latest. After a loss it is not known what threads did since they last turned to something else, which need not be
-    /// when they were last seen.
+    /// Whether it is recorded what a thread did from then on, when a request is explained that ends then: a second
+    /// later at the latest. After a loss it is not known what threads did since they last turned to something else,
+    /// which need not be when they were last seen.
     fn is_seen(&self, tid: u32, from_ns: u64, end_ns: u64) -> bool {
         let mut seen_ns = self.seen_ns.get(&tid).into_iter().flatten();
         let Some(&since_ns) = seen_ns.rfind(|&&at_ns| at_ns <= from_ns) else {
@@ -165,16 +166,16 @@ impl Accepts {
         !lost_ns.any(|&at_ns| since_ns <= at_ns && at_ns < end_ns + QUIET_NS)
     }
 
-    /// Whether it can be forgotten what a thread did when a request is explained that ends then: threads that ended are known
-    /// for two seconds, and a request is explained a second after its end at the latest.
+    /// Whether it can be forgotten what a thread did when a request is explained that ends then: threads that ended are
+    /// known for two seconds, and a request is explained a second after its end at the latest.
     fn is_forgotten(&self, tid: u32, end_ns: u64) -> bool {
         const LONG_NS: u64 = 2_000_000_000 - QUIET_NS;
         let ended_ns = self.ended_ns.get(&tid);
         ended_ns.is_some_and(|ended_ns| ended_ns + LONG_NS <= end_ns)
     }
 
-    /// Who accepted, or where that was not seen, whose doing is a sign of it; and who woke or began these after `since_ns`,
-    /// so that what they did before was waited for.
+    /// Who accepted, or where that was not seen, whose doing is a sign of it; and who woke or began these after
+    /// `since_ns`, so that what they did before was waited for.
     fn can_have_accepted(&self, conn: u64, since_ns: u64) -> HashSet<u32> {
         let mut threads: Vec<u32> = match self.accepted.get(&conn) {
             Some(&(tid, _)) => vec![tid],

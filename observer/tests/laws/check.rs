@@ -158,8 +158,8 @@ fn conserves(request: &Request) -> Law {
         prop_assert!(span.dur_ns > 0, "empty span in {request:?}");
         budget.charge(span.cause, span.dur_ns);
         at_ns += span.dur_ns;
-        // Before a connection was accepted nothing of it was read: only its first request, and only what kept the thread
-        // that accepts from it before that.
+        // Before a connection was accepted nothing of it was read: only its first request, and only what kept the
+        // thread that accepts from it before that.
         only_queued &= matches!(
             span.cause,
             Cause::AcceptQueue | Cause::RunQueue | Cause::Throttled | Cause::OnCpu | Cause::Stolen

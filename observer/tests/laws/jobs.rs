@@ -1,5 +1,5 @@
-//! What is told of a request that gave a job to a blocking pool, and whose worker was never idle: short streams, each with the
-//! one answer that its events support.
+//! What is told of a request that gave a job to a blocking pool, and whose worker was never idle: short streams, each
+//! with the one answer that its events support.
 
 use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;

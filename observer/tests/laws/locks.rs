@@ -1,4 +1,5 @@
-//! Programs whose threads all need one lock, as those of an interpreter do: their streams, with a truth of who had it when.
+//! Programs whose threads all need one lock, as those of an interpreter do: their streams, with a truth of who had it
+//! when.
 
 mod program;
 

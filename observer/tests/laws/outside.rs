@@ -1,5 +1,5 @@
-//! What happened outside of the threads, read off a stream: what a request is charged for no thread's doing must have ended
-//! with it, or begun.
+//! What happened outside of the threads, read off a stream: what a request is charged for no thread's doing must have
+//! ended with it, or begun.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,8 +23,8 @@ pub(crate) struct Outside {
     /// When bytes of peers came, were received, or woke a thread, ns.
     peers_ns: HashSet<u64>,
     timers: Vec<Timer>,
-    /// For which connections' requests a thread can have been woken or begun, through however many others, and a task can
-    /// work.
+    /// For which connections' requests a thread can have been woken or begun, through however many others, and a task
+    /// can work.
     by_thread: HashMap<u32, HashSet<u64>>,
     by_task: HashMap<TaskId, HashSet<u64>>,
     /// Sends that found no room: connection, and when.

@@ -1,8 +1,8 @@
 //! For which connection's request threads provably ran, read off a stream that lost nothing.
 //!
-//! A thread that read a request in a task, and goes on with it in that task by the next that it does on a socket, worked for
-//! it whenever it was seen running in the task in between. So did one of which no task is known, as long as it does not
-//! wait.
+//! A thread that read a request in a task, and goes on with it in that task by the next that it does on a socket,
+//! worked for it whenever it was seen running in the task in between. So did one of which no task is known, as long as
+//! it does not wait.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! What is told of a request that an event loop reads and a pool of the program's own answers: short streams, each with the
-//! one answer that its events support.
+//! What is told of a request that an event loop reads and a pool of the program's own answers: short streams, each with
+//! the one answer that its events support.
 
 use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
@@ -40,8 +40,8 @@ fn header(kind: Kind, tid: u32, at_us: u64) -> Header {
 }
 
 impl Program {
-    /// These threads answered requests before, often enough for that to be believed, and wait for others since 1 ms at the
-    /// latest.
+    /// These threads answered requests before, often enough for that to be believed, and wait for others since 1 ms at
+    /// the latest.
     fn with(pool: &[u32]) -> Self {
         let mut program = Self(Stream::default());
         program.gets_a_cpu(LOOP, 1);

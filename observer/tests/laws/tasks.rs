@@ -65,8 +65,8 @@ fn a_task_that_is_ready_while_its_worker_is_in_none_is_in_the_queue() -> Law {
     Ok(())
 }
 
-/// The worker turns to the task of B and back before it answers A; all that tells of it is a read that finds nothing. What
-/// is surely A's own is the read.
+/// The worker turns to the task of B and back before it answers A; all that tells of it is a read that finds nothing.
+/// What is surely A's own is the read.
 #[test]
 fn a_read_that_finds_nothing_tells_in_which_task_its_worker_was() -> Law {
     let script = Script::begin().reads(50, A, TASK_A, 40);

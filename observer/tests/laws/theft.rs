@@ -1,5 +1,5 @@
-//! Held against the records of thefts: a request is charged no more than they prove, and all of it where they are told in
-//! time.
+//! Held against the records of thefts: a request is charged no more than they prove, and all of it where they are told
+//! in time.
 
 use observer::model::cause::Cause;
 use observer::model::header::Requests;
@@ -14,8 +14,8 @@ use super::machine::START_NS;
 use super::run::{explain, explain_some};
 use super::script::{A, B, PID, Script, TASK_A, TASK_B, WORKER, charged_us, header};
 
-/// Whether what a request is charged as stolen is no more than the thefts from its threads can be proved to have been, and
-/// lies in their time.
+/// Whether what a request is charged as stolen is no more than the thefts from its threads can be proved to have been,
+/// and lies in their time.
 pub(crate) fn supports(thefts: &[Stolen], request: &Request) -> Result<(), TestCaseError> {
     let mut proved_ns = 0;
     let overlap = |theft: &Stolen, span: &Span| {

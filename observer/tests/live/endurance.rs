@@ -18,9 +18,9 @@ const WARM_UP: usize = 4;
 /// Windows that are compared after that, at least. On two busy CPUs a window takes up to twice its second.
 const COMPARED: usize = 5;
 
-/// How much more than in its first half observer may have in the second half of a run, bytes. In a run of 100 seconds it
-/// went from 52 MB to 69 MB and back to 64 MB: tables that fill, buffers that double, what the allocator keeps.
-/// What stays of each of the some 10,000 connections of a half is found from 1.6 kB on.
+/// How much more than in its first half observer may have in the second half of a run, bytes. In a run of 100 seconds
+/// it went from 52 MB to 69 MB and back to 64 MB: tables that fill, buffers that double, what the allocator keeps. What
+/// stays of each of the some 10,000 connections of a half is found from 1.6 kB on.
 const NOISE: u64 = 16 << 20;
 
 #[test]

@@ -50,8 +50,8 @@ fn stripped(program: &Path, arguments: &[&str], directory: &TempDir) -> PathBuf 
     path
 }
 
-/// Loads a server until the first function is named: its program's symbols are read meanwhile. Gives how many requests that
-/// took.
+/// Loads a server until the first function is named: its program's symbols are read meanwhile. Gives how many requests
+/// that took.
 fn until_named(observation: &mut Observation, url: &str, arguments: &[&str]) -> usize {
     let until = Instant::now() + DEADLINE;
     let mut asked = 0;

@@ -70,8 +70,8 @@ fn until_told(
     }
 }
 
-/// Sends requests on so many connections until the goroutines of a server are known, and then so many for each of these paths
-/// on each of the connections. Gives the lines, and what was answered to the latter, by connection and path.
+/// Sends requests on so many connections until the goroutines of a server are known, and then so many for each of these
+/// paths on each of the connections. Gives the lines, and what was answered to the latter, by connection and path.
 fn with_goroutines(program: &Path, paths: &[&str], each: usize) -> (Lines, BTreeSet<u64>) {
     let server = Server::start(&mut Command::new(program));
     let mut observation = Observation::of(server.pid(), &[]);
@@ -102,7 +102,8 @@ fn served(lines: &Lines, path: &str) -> (BTreeSet<u64>, usize) {
     (goroutines.collect(), exact.count())
 }
 
-/// What the server tells of its goroutines is what is recorded of them, and those that did not leave their thread are exact.
+/// What the server tells of its goroutines is what is recorded of them, and those that did not leave their thread are
+/// exact.
 fn goroutines_are_those_that_the_server_tells(name: &str, arguments: &[&str]) {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("go") {
@@ -140,8 +141,8 @@ fn numbers(answer: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The time in which the world was stopped is what the server's own runtime says of it, for each cycle of garbage collection,
-/// and those that were missed are counted: on a machine whose CPUs are taken nobody looks in time.
+/// The time in which the world was stopped is what the server's own runtime says of it, for each cycle of garbage
+/// collection, and those that were missed are counted: on a machine whose CPUs are taken nobody looks in time.
 fn cycles_are_those_that_the_server_tells(arguments: &[&str]) {
     /// By how much both may differ, ns: the runtime reads its clock twice, and can lose its CPU in between.
     const APART_NS: u64 = 20_000;

@@ -23,14 +23,15 @@ const TICK_NS: u64 = 15 * MS;
 /// Room for a few kilobytes at the client.
 const LITTLE_ROOM: libc::c_int = 4096;
 
-/// A client with room for a whole answer has not read it when the last byte has left, and on a busy machine not for long.
+/// A client with room for a whole answer has not read it when the last byte has left, and on a busy machine not for
+/// long.
 const ROOM: libc::c_int = 128 << 10;
 
 /// How long a request took for the client, and how long it waited for a CPU of its own in that, ns.
 type Took = (u64, u64);
 
-/// Requests `path` so often on one connection, observed. Gives what was told, and how long each request took, the slowest
-/// first.
+/// Requests `path` so often on one connection, observed. Gives what was told, and how long each request took, the
+/// slowest first.
 fn observe(arguments: &[&str], path: &str, count: usize) -> (Lines, Vec<Took>) {
     let server = Server::faulty(arguments);
     let observation = Observation::of(server.pid(), &[]);
@@ -42,8 +43,8 @@ fn observe(arguments: &[&str], path: &str, count: usize) -> (Lines, Vec<Took>) {
     (lines, took)
 }
 
-/// Requests `path`, and gives how long it took until the last byte of the answer was read. What was read is thrown away: to
-/// keep it takes time as well.
+/// Requests `path`, and gives how long it took until the last byte of the answer was read. What was read is thrown
+/// away: to keep it takes time as well.
 fn took(stream: &mut TcpStream, path: &str) -> Took {
     let mut piece = vec![0; 64 << 10];
     let (begun, waited_ns) = (Instant::now(), waited_for_cpu_ns());
@@ -70,8 +71,8 @@ fn waited_for_cpu_ns() -> u64 {
     counted.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// Checks that half of the requests took about as long as for the client, to a fifth or a millisecond. Where it waited for
-/// a CPU, the last byte can have left before.
+/// Checks that half of the requests took about as long as for the client, to a fifth or a millisecond. Where it waited
+/// for a CPU, the last byte can have left before.
 #[track_caller]
 fn agree_at_p50(requests: &[&Value], took: &[Took]) {
     let told = number(&requests[requests.len() / 2]["latency_ns"]);
@@ -210,8 +211,8 @@ fn bytes_that_never_left_are_told() {
     assert_eq!(lines.end["unsent"], 1, "{}", lines.end);
 }
 
-/// Bytes that TCP has of a connection between a client on this port and a server on the same machine: not acknowledged, or
-/// not read.
+/// Bytes that TCP has of a connection between a client on this port and a server on the same machine: not acknowledged,
+/// or not read.
 fn queued(client_port: u16) -> u64 {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ends_in = |address: &str| address.ends_with(&format!(":{client_port:04X}"));

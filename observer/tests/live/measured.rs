@@ -88,12 +88,12 @@ const PERCENT: &str = "% of the requests";
 const PERCENT_OF_TIME: &str = "% of the time";
 const US: &str = "us";
 
-// Recorded on 29 November 2026, Linux 6.18.44, a virtual machine with two CPUs, debug builds: in one run of all tests with
-// nothing beside it, and in four or five runs of each test (two of `FUNCTIONS_INLINED`) at idle priority beside other
-// builds, with load averages of 3 to 6. There a test can starve, and what two of them then left is above what is allowed
-// and not in these ranges: 128 ms of an upload, whose server had not run since observer attached, and 40 % of
-// `ACCEPT_BEHIND`, short turns behind many others. Of `COUNTED` and `FUNCTIONS_NOW_AND_THEN` the most was seen on another
-// such machine, beside builds. On emulated CPUs nothing was recorded.
+// Recorded on 29 November 2026, Linux 6.18.44, a virtual machine with two CPUs, debug builds: in one run of all tests
+// with nothing beside it, and in four or five runs of each test (two of `FUNCTIONS_INLINED`) at idle priority beside
+// other builds, with load averages of 3 to 6. There a test can starve, and what two of them then left is above what is
+// allowed and not in these ranges: 128 ms of an upload, whose server had not run since observer attached, and 40 % of
+// `ACCEPT_BEHIND`, short turns behind many others. Of `COUNTED` and `FUNCTIONS_NOW_AND_THEN` the most was seen on
+// another such machine, beside builds. On emulated CPUs nothing was recorded.
 
 // In any test that looks at each of a few dozen requests.
 pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=1, 2);

@@ -6,8 +6,8 @@ use crate::kernel;
 use crate::observation::{Lines, Observation};
 use crate::server::{Loading, Server, load};
 
-/// Loads a server that has so many threads in its pool with so many requests at a time, twice, that each sleep in it, half
-/// of them longer than the others, so that seldom two are done together.
+/// Loads a server that has so many threads in its pool with so many requests at a time, twice, that each sleep in it,
+/// half of them longer than the others, so that seldom two are done together.
 fn sleeps_in_a_pool_of(threads: &str, connections: &str) -> Lines {
     let server = Server::faulty(&["--workers", "1", "--pool-threads", threads]);
     let observation = Observation::of(server.pid(), &[]);

@@ -1,4 +1,5 @@
-//! Requests that wait behind others in programs whose runtime is not known: what their threads are is told by what they do.
+//! Requests that wait behind others in programs whose runtime is not known: what their threads are is told by what they
+//! do.
 
 use std::io::{Read as _, Write as _};
 use std::thread;

@@ -147,8 +147,8 @@ fn a_culprit_is_named_also_when_its_connection_has_closed_since() {
     }
 }
 
-/// Has requests wait in `poll` for this peer, ten times, and others for them. Gives the first, and behind which request the
-/// others are said to wait.
+/// Has requests wait in `poll` for this peer, ten times, and others for them. Gives the first, and behind which request
+/// the others are said to wait.
 pub(crate) fn poll_for(server: &Server, peer: &Server) -> (Vec<Value>, Vec<Value>) {
     let (lines, victims) = disturb(
         server,
@@ -199,7 +199,8 @@ fn behind_a_busy_worker_the_request_that_computes_is_the_culprit() {
         .filter(|victim| waited(victim, "run_queue") < 10 * MS)
         .collect();
     most_waited_for(&victims, "worker_busy", &measured::BEHIND_BUSY);
-    // A hypervisor that takes the CPU away makes a ping look as if it ran for long, and an emulated one takes long for it.
+    // A hypervisor that takes the CPU away makes a ping look as if it ran for long, and an emulated one takes long for
+    // it.
     let waited_ns = |is_behind: fn(&Value) -> bool| -> u64 {
         let spans = victims.iter().flat_map(|victim| spans(victim, "worker_busy"));
         spans

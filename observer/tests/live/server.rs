@@ -131,8 +131,8 @@ pub(crate) fn announced(child: &mut Child) -> SocketAddr {
 /// Path of a program of the testbed, which is built first.
 ///
 /// Cargo builds only the programs of the package that is tested. So the cargo that runs these tests is asked for these,
-/// once, which takes no time where nothing changed. Where none runs them (as root through sudo, or in a virtual machine),
-/// whoever started them has built the programs.
+/// once, which takes no time where nothing changed. Where none runs them (as root through sudo, or in a virtual
+/// machine), whoever started them has built the programs.
 pub(crate) fn testbed(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     if let Some(cargo) = env::var_os("CARGO") {

@@ -19,8 +19,8 @@ const MS: u64 = 1_000_000;
 /// What the client does between two pieces.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// How long the pauses of a request were together, ns: at least and at most, because a piece arrives somewhere in the call
-/// that writes it.
+/// How long the pauses of a request were together, ns: at least and at most, because a piece arrives somewhere in the
+/// call that writes it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Paused {
     least_ns: u64,

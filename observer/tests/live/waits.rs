@@ -31,8 +31,8 @@ fn observe(arguments: &[&str], path: &str, connections: &str) -> Lines {
 }
 
 /// Checks that every request waited its 100 ms for `cause`, and gives the longest span of it in each that did. A busy
-/// machine lets some run late into them: these computed, or waited for a CPU, meanwhile. Those for which no event says what
-/// they waited for are `unexplained`; another cause is wrong.
+/// machine lets some run late into them: these computed, or waited for a CPU, meanwhile. Those for which no event says
+/// what they waited for are `unexplained`; another cause is wrong.
 #[track_caller]
 fn waited_100_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: &Measured) -> Vec<&'a Value> {
     let took_most = |request: &Value, causes: &[&str]| {

@@ -1,8 +1,8 @@
 //! The rule of the arrows: no stage of `observer` knows a later one.
 //!
-//! A stage is a file or folder right below `observer/src`. What a file names with `crate::` outside its tests is an arrow
-//! from its stage to another, and all arrows lead down the list. So there is no circle either. `super::` stays in its
-//! stage.
+//! A stage is a file or folder right below `observer/src`. What a file names with `crate::` outside its tests is an
+//! arrow from its stage to another, and all arrows lead down the list. So there is no circle either. `super::` stays in
+//! its stage.
 
 use std::path::Path;
 

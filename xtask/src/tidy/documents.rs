@@ -5,6 +5,7 @@
 
 use super::Finding;
 use super::catalog::Catalog;
+use super::source::MAX_COLUMNS;
 
 /// Endings of what is a file, also where its folder is not named.
 const FILES: &[&str] = &["md", "rec", "rs", "sh", "toml"];
@@ -31,9 +32,7 @@ fn bare(word: &str) -> &str {
     word.trim_start_matches('[').trim_end_matches([']', ',', '.'])
 }
 
-/// Columns of a line of prose. Tables and what stands in fences are as wide as they are.
-const MAX_COLUMNS: usize = 120;
-
+/// Tables and what stands in fences are as wide as they are.
 pub(super) fn prose_fits(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut fenced = false;
@@ -80,8 +79,8 @@ pub(super) fn links_lead_somewhere(text: &str, exists: impl Fn(&str) -> bool) ->
     findings
 }
 
-/// Every path between backticks is there: what has a slash, or the ending of a file. `exists` is asked for each as it is
-/// written, without a slash at its end.
+/// Every path between backticks is there: what has a slash, or the ending of a file. `exists` is asked for each as it
+/// is written, without a slash at its end.
 pub(super) fn paths_exist(text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut fenced = false;

@@ -9,10 +9,14 @@ const LONGEST_FILE_LINES: usize = 400;
 /// The rules for Rust.
 pub(super) const RUST: &[fn(&str) -> Vec<Finding>] = &[
     short,
+    comments_fit,
     opens_with_its_purpose,
     unsafe_has_its_reason,
     nothing_left_behind,
 ];
+
+/// Columns of a line of prose, also in documents.
+pub(super) const MAX_COLUMNS: usize = 120;
 
 /// For every kind of text: no tabs, no spaces at the end of a line.
 pub(super) fn whitespace(text: &str) -> Vec<Finding> {
@@ -32,6 +36,19 @@ pub(super) fn whitespace(text: &str) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn comments_fit(text: &str) -> Vec<Finding> {
+    let comments = numbered(text).filter(|(_, content)| content.trim_start().starts_with("//"));
+    let too_long = comments.filter(|(_, content)| content.chars().count() > MAX_COLUMNS);
+    let findings = too_long.map(|(line, content)| Finding {
+        line,
+        message: format!(
+            "{} columns: a comment has {MAX_COLUMNS} at most",
+            content.chars().count()
+        ),
+    });
+    findings.collect()
 }
 
 fn short(text: &str) -> Vec<Finding> {
@@ -135,6 +152,16 @@ mod tests {
 
     fn lines(findings: &[Finding]) -> Vec<usize> {
         findings.iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn a_comment_fits_into_a_line_of_prose() {
+        let text = format!(
+            "// {0}\n/// {0}a\nlet a = \"{0}{0}\";\n",
+            "a".repeat(MAX_COLUMNS - 3)
+        );
+        let lines: Vec<_> = comments_fit(&text).iter().map(|finding| finding.line).collect();
+        assert_eq!(lines, [2]);
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Load {
         answered(&wrk.finish(PATIENCE, interrupt)?)
     }
 
-    /// Loads the server from now on, and at most for so many seconds. When it is asked to end, wrk says what it measured.
+    /// Loads the server from now on, and at most for so many seconds. When it is asked to end, wrk says what it
+    /// measured.
     pub(super) fn begin(&self, url: &str, connections: u32, lasts: Duration) -> Result<Child> {
         let mut wrk = on_cpu(CLIENT_CPU, "wrk");
         wrk.args(["-t1", "-c", &connections.to_string()])

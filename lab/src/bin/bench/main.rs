@@ -48,7 +48,8 @@ struct Arguments {
     /// Turns of each subject
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..=1000))]
     rounds: u16,
-    /// Pairs and samples: what the server is asked for; may be given several times [default: /ping, and 100 us and 1 ms of work]
+    /// Pairs and samples: what the server is asked for; may be given several times [default: /ping, and 100 us and 1 ms
+    /// of work]
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
     /// Pairs: only this subject, and nothing beside it; may be given several times
@@ -88,8 +89,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// Loads the server while `beside` is attached to it, and measures both when they are used to it: what who watches it
-    /// takes to start, and what the first requests have it read of the program, is not the price of watching.
+    /// Loads the server while `beside` is attached to it, and measures both when they are used to it: what who watches
+    /// it takes to start, and what the first requests have it read of the program, is not the price of watching.
     fn round(&self, server: &Server, path: &str, connections: u32, beside: Option<&Child>) -> Result<Round> {
         let url = server.url(path);
         self.load.warm_up(&url, connections, &self.interrupt)?;

@@ -1,9 +1,10 @@
-//! What samples cost: the clock of the server's CPU is turned off and on again under one observer, turn by turn. The others
-//! rest meanwhile: nobody who is watched runs there.
+//! What samples cost: the clock of the server's CPU is turned off and on again under one observer, turn by turn. The
+//! others rest meanwhile: nobody who is watched runs there.
 //!
 //! Two observers, one after the other, differ by more than that: by what the machine does meanwhile. And a request is
-//! written by default if it is slow for the run. With samples all are a little slower, so turns with them would have most
-//! of what the run writes, which says nothing of an observer that samples all the time. Here none is written, or all.
+//! written by default if it is slow for the run. With samples all are a little slower, so turns with them would have
+//! most of what the run writes, which says nothing of an observer that samples all the time. Here none is written, or
+//! all.
 
 use std::fs;
 use std::os::fd::OwnedFd;

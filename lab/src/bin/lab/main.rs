@@ -54,8 +54,8 @@ struct Arguments {
     /// Judge what observer says of polls, by a server that keeps each poll of its tasks itself, and nothing else
     #[arg(long, conflicts_with_all = ["only", "list"])]
     polls: bool,
-    /// Hold the latency that observer tells against what a client sees on real servers, as far as this machine has them,
-    /// and do nothing else
+    /// Hold the latency that observer tells against what a client sees on real servers, as far as this machine has
+    /// them, and do nothing else
     #[arg(long, conflicts_with_all = ["only", "list", "polls", "short"])]
     agree: bool,
     /// Get the servers that are missing there by `cargo install` and `go install`, below target/lab

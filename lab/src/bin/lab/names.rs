@@ -75,8 +75,8 @@ impl Names {
 
 /// The same for the runtime's task that is named. Nothing also where the truth knows none.
 ///
-/// Behind several tasks none has to be named: what they did one after the other for requests of one path is told in one span,
-/// with the path.
+/// Behind several tasks none has to be named: what they did one after the other for requests of one path is told in one
+/// span, with the path.
 pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explained) -> Option<Named> {
     if right.is_empty() {
         return None;

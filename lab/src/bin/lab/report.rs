@@ -40,8 +40,8 @@ impl Result {
         causes.filter(move |cause| !judged.contains_key(*cause))
     }
 
-    /// What is under the floor: too few right answers or names, a wrong name, or requests that only one side knows. Of one
-    /// that is known to fail, more wrong answers than are known.
+    /// What is under the floor: too few right answers or names, a wrong name, or requests that only one side knows. Of
+    /// one that is known to fail, more wrong answers than are known.
     pub(super) fn under_the_floor(&self) -> Option<String> {
         let score = self.total();
         let few =

@@ -27,8 +27,8 @@ pub(super) struct Known {
 pub(super) enum Expected {
     /// Of every request that one of these parts makes up most of.
     Parts(Vec<Part>),
-    /// Of every slow request: nobody is to blame, and its time is in these causes. One that stood behind others for most
-    /// of its time waited for its worker.
+    /// Of every slow request: nobody is to blame, and its time is in these causes. One that stood behind others for
+    /// most of its time waited for its worker.
     Nothing(&'static [&'static str]),
 }
 

@@ -1,9 +1,8 @@
 //! `cargo xtask vm`: observer on kernels that this machine does not run.
 //!
-//! Each kernel boots in QEMU with a file system in memory that holds observer, the testbed and the live
-//! tests, checks them, and turns itself off. On the machine's own kernel, where `cargo xtask test` runs all of them, some
-//! are run in the same way, for its row of the matrix. A kernel is judged by what it wrote to its console, and by nothing
-//! else.
+//! Each kernel boots in QEMU with a file system in memory that holds observer, the testbed and the live tests, checks
+//! them, and turns itself off. On the machine's own kernel, where `cargo xtask test` runs all of them, some are run in
+//! the same way, for its row of the matrix. A kernel is judged by what it wrote to its console, and by nothing else.
 
 mod cpio;
 mod initramfs;
@@ -38,9 +37,9 @@ Examples:
 /// Run the kernel tests on real distribution kernels in QEMU, and a few on this machine's own
 ///
 /// Takes ten to twenty minutes after the build: the CPUs are emulated. Downloads Debian's newest cloud kernels of the
-/// series 6.1 and 6.12 and installs QEMU if it is missing. On the machine's own kernel, where `cargo xtask test` runs all
-/// tests, a few are run as root; without root and without a sudo that asks for no password it is left out, which with
-/// CI=true in the environment is a failure.
+/// series 6.1 and 6.12 and installs QEMU if it is missing. On the machine's own kernel, where `cargo xtask test` runs
+/// all tests, a few are run as root; without root and without a sudo that asks for no password it is left out, which
+/// with CI=true in the environment is a failure.
 #[derive(Parser)]
 #[command(name = "cargo xtask vm", bin_name = "cargo xtask vm", max_term_width = 100)]
 #[command(after_help = AFTER_HELP)]

@@ -31,8 +31,8 @@ pub(super) fn is_there() -> bool {
     command::succeeds(Command::new(PROGRAM).arg("--version"))
 }
 
-/// Boots `kernel` with these parameters and `initramfs`, and waits until it turns itself off or the patience is over. The console is
-/// written to the file `console` meanwhile.
+/// Boots `kernel` with these parameters and `initramfs`, and waits until it turns itself off or the patience is over.
+/// The console is written to the file `console` meanwhile.
 pub(super) fn boot(
     kernel: &Kernel,
     parameters: &str,

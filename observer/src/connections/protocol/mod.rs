@@ -50,8 +50,8 @@ fn is_record(head: &[u8]) -> bool {
     (1..=MAX_LENGTH).contains(&u16::from_be_bytes([high, low]))
 }
 
-/// Frames of HTTP/2 from a client (RFC 9113, section 4.1), each as far as it is there: on a connection that was open before
-/// it was watched nobody saw the preface.
+/// Frames of HTTP/2 from a client (RFC 9113, section 4.1), each as far as it is there: on a connection that was open
+/// before it was watched nobody saw the preface.
 fn are_frames(head: &[u8]) -> bool {
     let mut rest = head;
     let mut frames = 0;

@@ -1,5 +1,5 @@
-//! The values of a run as objects: each field by its own name, in its place. What a field means is said where the value is
-//! defined, and in `docs/schema.md`.
+//! The values of a run as objects: each field by its own name, in its place. What a field means is said where the value
+//! is defined, and in `docs/schema.md`.
 //!
 //! A value is taken apart whole, so one that gets a new field is no object before it is said here how that is written.
 

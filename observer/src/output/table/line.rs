@@ -76,7 +76,8 @@ impl Line {
         self
     }
 
-    /// Makes what follows the first piece go on in further lines, below its own beginning, where a line has no room for it.
+    /// Makes what follows the first piece go on in further lines, below its own beginning, where a line has no room for
+    /// it.
     pub(super) const fn wrapping(mut self) -> Self {
         self.wraps = true;
         self

@@ -1,5 +1,5 @@
-//! What was lost, which tables were full, and how many requests are reported with less than certainty. Never left out: a
-//! reader must know that it is nothing.
+//! What was lost, which tables were full, and how many requests are reported with less than certainty. Never left out:
+//! a reader must know that it is nothing.
 
 use super::line::{ALARM, FAINT, Line, PLAIN};
 use crate::model::report::Totals;

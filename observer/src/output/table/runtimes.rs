@@ -34,7 +34,8 @@ impl RuntimeLines {
         }
     }
 
-    /// A line for each process of which something was seen, and how many get none; `name` tells what a process is called.
+    /// A line for each process of which something was seen, and how many get none; `name` tells what a process is
+    /// called.
     pub(super) fn lines<'a>(&self, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
         let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || line.name == GO;
         let mut seen = self.remembered.values().filter(is_told);

@@ -49,8 +49,8 @@ impl Slowest {
         }
     }
 
-    /// A title that says of which requests they are, where these were chosen so, and explains the letters; and a line for
-    /// each.
+    /// A title that says of which requests they are, where these were chosen so, and explains the letters; and a line
+    /// for each.
     pub(super) fn lines(&self, chosen: Requests) -> Vec<Line> {
         if self.kept.is_empty() {
             return Vec::new();

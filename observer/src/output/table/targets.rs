@@ -17,7 +17,8 @@ pub(super) fn worst(run: &Totals) -> Option<&TargetTotals> {
     by_tail(run).into_iter().next()
 }
 
-/// A title, a line for each target but no more than `most` of them, and how many are left; nothing where there is only one.
+/// A title, a line for each target but no more than `most` of them, and how many are left; nothing where there is only
+/// one.
 pub(super) fn lines(run: &Totals, length_ns: u64, most: usize) -> Vec<Line> {
     let targets = by_tail(run);
     if targets.is_empty() {

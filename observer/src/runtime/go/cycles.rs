@@ -1,12 +1,12 @@
-//! Cycles of Go's garbage collection, by the times that its runtime keeps of the last one: it stops the world, marks what is in
-//! use while the program runs, and stops the world again.
+//! Cycles of Go's garbage collection, by the times that its runtime keeps of the last one: it stops the world, marks
+//! what is in use while the program runs, and stops the world again.
 
 use std::collections::VecDeque;
 
 use crate::model::request::GcOverlap;
 
-/// Cycles of a process that are remembered, the newest: 40 KiB. A program that allocates as fast as it can has some hundred a
-/// second.
+/// Cycles of a process that are remembered, the newest: 40 KiB. A program that allocates as fast as it can has some
+/// hundred a second.
 const MAX_CYCLES: usize = 1024;
 
 /// A cycle, as far as it is known.

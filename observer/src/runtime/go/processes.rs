@@ -1,5 +1,5 @@
-//! The processes that run Go: their cycles of garbage collection, which of their goroutines work for that, and what was told of
-//! them.
+//! The processes that run Go: their cycles of garbage collection, which of their goroutines work for that, and what was
+//! told of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::model::runtime::{GoProcess, RuntimeAtWork, RuntimeLine, RuntimeThread
 /// Threads that are listed.
 const LISTED: usize = 64;
 
-/// Goroutines of a process that work for its garbage collection, at most: there are as many as run at a time. One more, and they
-/// are found anew.
+/// Goroutines of a process that work for its garbage collection, at most: there are as many as run at a time. One more,
+/// and they are found anew.
 const MAX_MARKERS: usize = 1024;
 
 /// All of them.
@@ -138,8 +138,8 @@ impl Processes {
         self.processes.get(&pid)?.cycles.overlap(from_ns, to_ns)
     }
 
-    /// What was counted in each process whose memory tells of its cycles, since this was asked last, with its heap as it was
-    /// seen last.
+    /// What was counted in each process whose memory tells of its cycles, since this was asked last, with its heap as
+    /// it was seen last.
     pub(crate) fn take_counts(&mut self) -> impl Iterator<Item = (Pid, CycleCounts, Heap)> {
         self.processes
             .iter_mut()

@@ -33,7 +33,8 @@ impl Stay {
             .filter(|_| self.reason != before.reason)
     }
 
-    /// What it is called that the goroutine waited for last, if that is another reason than `before`, and one that only marking has.
+    /// What it is called that the goroutine waited for last, if that is another reason than `before`, and one that only
+    /// marking has.
     pub(crate) fn waited_in_mark(self, before: Self, version: Version) -> Option<&'static str> {
         version
             .waits_in_mark(self.reason)
@@ -55,12 +56,13 @@ impl Stay {
         self.reason == before.reason || version.ends_by_timer(self.reason)
     }
 
-    /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into so many
-    /// system calls in between, as far as was seen.
+    /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into
+    /// so many system calls in between, as far as was seen.
     pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {
         let stops = self.stops.wrapping_sub(before.stops);
         let of_calls = if version.counts_calls() { calls } else { 0 };
-        // A suspension for the scan of its stack is not counted. It shows in the reason, unless that was the last one too.
+        // A suspension for the scan of its stack is not counted. It shows in the reason, unless that was the last one
+        // too.
         stops == of_calls && self.reason == before.reason && self.reason != version.preempted()
     }
 }

@@ -27,8 +27,8 @@ impl Version {
     /// The newest of them.
     pub const NEWEST: Self = Self(27);
 
-    /// What is told as `go1.26.8`, and where the build information has more to say, behind a blank. The newest that is known
-    /// stands for newer ones and for those without a number. `None` for those before the oldest.
+    /// What is told as `go1.26.8`, and where the build information has more to say, behind a blank. The newest that is
+    /// known stands for newer ones and for those without a number. `None` for those before the oldest.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let Some(rest) = text.strip_prefix("go1.") else {
@@ -48,7 +48,8 @@ impl Version {
         self.0
     }
 
-    /// Why a goroutine waited, by the number of its reason. Not told is that it waited for a socket, which has events of its own.
+    /// Why a goroutine waited, by the number of its reason. Not told is that it waited for a socket, which has events
+    /// of its own.
     pub(super) const fn waited(self, reason: u8) -> Option<&'static str> {
         Some(match (self.0, reason) {
             (..=25, 9) | (26.., 18) => SELECT,
@@ -67,7 +68,8 @@ impl Version {
         })
     }
 
-    /// What it is called that a goroutine waits for with this reason, where that is over when a cycle of garbage collection has marked.
+    /// What it is called that a goroutine waits for with this reason, where that is over when a cycle of garbage
+    /// collection has marked.
     pub(super) fn waits_in_mark(self, reason: u8) -> Option<&'static str> {
         match self.waited(reason)? {
             ASSIST => Some("mark assist"),
@@ -79,8 +81,8 @@ impl Version {
     /// Numbers of the reasons for which those goroutines wait that mark, of all versions.
     pub(super) const ANY_MARKS: Range<u8> = 24..30;
 
-    /// Whether a goroutine that waits for this reason marks for the garbage collection: it waits for its turn, or it is at it, in
-    /// which it is taken for one that waits.
+    /// Whether a goroutine that waits for this reason marks for the garbage collection: it waits for its turn, or it is
+    /// at it, in which it is taken for one that waits.
     pub(super) const fn marks(self, reason: u8) -> bool {
         matches!(
             (self.0, reason),
@@ -88,7 +90,8 @@ impl Version {
         )
     }
 
-    /// Whether a timer can have ended what a goroutine waited for with this reason: none ends a wait for a lock or a channel.
+    /// Whether a timer can have ended what a goroutine waited for with this reason: none ends a wait for a lock or a
+    /// channel.
     pub(super) fn ends_by_timer(self, reason: u8) -> bool {
         matches!(self.waited(reason), None | Some(SLEEP | SELECT))
     }
@@ -98,7 +101,8 @@ impl Version {
         self.0 < 26
     }
 
-    /// The number of the reason for which a goroutine that is suspended for its stack to be scanned waits, which is no stop.
+    /// The number of the reason for which a goroutine that is suspended for its stack to be scanned waits, which is no
+    /// stop.
     pub(super) const fn preempted(self) -> u8 {
         match self.0 {
             ..=19 => 25,

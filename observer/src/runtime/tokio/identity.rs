@@ -1,5 +1,5 @@
-//! In which task a thread is, by the stamps of its records: a worker of the multi-threaded runtime is a task itself, and
-//! then in that one between those that it runs.
+//! In which task a thread is, by the stamps of its records: a worker of the multi-threaded runtime is a task itself,
+//! and then in that one between those that it runs.
 
 use crate::model::id::Task;
 use crate::syscall::Wait;
@@ -38,8 +38,8 @@ impl Identity {
         }
     }
 
-    /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex: the
-    /// thread waits with this stamp, of which this is `known`, and was seen in `before` last.
+    /// Tells a worker, which waits for work in a task that is the worker itself, from a task that waits for a futex:
+    /// the thread waits with this stamp, of which this is `known`, and was seen in `before` last.
     pub(super) fn learn(&mut self, stamp: Task, wait: Wait, before: Task, known: impl FnOnce() -> KnownTask) {
         let is_worker = match wait {
             Wait::EventLoop { .. } => true,

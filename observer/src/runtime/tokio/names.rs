@@ -14,8 +14,8 @@ pub(crate) const RUNTIME_SOURCES: &str = "runtime/";
 /// Part of the mangled name of the variable in which each thread of a runtime keeps its context.
 pub(crate) const CONTEXT: &[u8] = b"5tokio7runtime7context7CONTEXT";
 
-/// Parts of the mangled name of the count of task ids that were given out. What stands between them depends on how names
-/// are mangled.
+/// Parts of the mangled name of the count of task ids that were given out. What stands between them depends on how
+/// names are mangled.
 pub(crate) const ISSUED: [&[u8]; 2] = [b"5tokio7runtime4task2id", b"7NEXT_ID"];
 
 /// Polls a task, its first parameter.

@@ -1,5 +1,5 @@
-//! Polls of runtime tasks, where they are recorded: which poll a thread is in, how long each took, and how long its task
-//! had been queued before.
+//! Polls of runtime tasks, where they are recorded: which poll a thread is in, how long each took, and how long its
+//! task had been queued before.
 //!
 //! Which task is polled is read from the task's memory, whose layout no version of the runtime promises. It is believed
 //! while it agrees with the task that the thread's own word names in the middle of a poll, where the process has one;

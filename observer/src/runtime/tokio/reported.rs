@@ -1,8 +1,8 @@
 //! Which runtimes each watched process has, as it becomes known: the kind of each, its workers, the threads of blocking
 //! pools.
 //!
-//! It is judged by what threads do, so a thread is known when it was seen at work. Each time that more is known than was
-//! reported before, there is a line.
+//! It is judged by what threads do, so a thread is known when it was seen at work. Each time that more is known than
+//! was reported before, there is a line.
 
 use std::collections::BTreeMap;
 

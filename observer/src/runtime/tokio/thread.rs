@@ -20,8 +20,8 @@ impl ThreadOfTokio {
         self.identity.task(stamp)
     }
 
-    /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of its stamp
-    /// this is `known`.
+    /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of
+    /// its stamp this is `known`.
     pub(crate) fn left(
         &mut self,
         event: &SwitchOut,

@@ -30,9 +30,9 @@ const POLL_BUSY: Duration = Duration::from_millis(4);
 /// A millisecond of work, about.
 const MANY_RECORDS: u64 = 1000;
 
-/// A record is in its ring at most this long after its time stamp; what is older than a drain by this much
-/// can be released. Programs run for less than a microsecond; the rest is for a virtual CPU that the hypervisor takes
-/// away meanwhile. One that emulates CPUs in turn (QEMU, with one thread) leaves each waiting for up to 100 ms. A saturated
+/// A record is in its ring at most this long after its time stamp; what is older than a drain by this much can be
+/// released. Programs run for less than a microsecond; the rest is for a virtual CPU that the hypervisor takes away
+/// meanwhile. One that emulates CPUs in turn (QEMU, with one thread) leaves each waiting for up to 100 ms. A saturated
 /// CPU writes 1.5 MiB in that time.
 const SLACK_NS: u64 = 150_000_000;
 
@@ -64,8 +64,8 @@ pub struct LiveSource {
 }
 
 impl LiveSource {
-    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found, and `unread` has
-    /// what was not read of their files.
+    /// Drains `kernel_half`, which was loaded with `options`. In its processes, these runtimes were found, and `unread`
+    /// has what was not read of their files.
     ///
     /// # Errors
     /// When its counters cannot be read.

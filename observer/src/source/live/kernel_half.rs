@@ -246,8 +246,8 @@ mod tests {
 
     use super::OBJECT;
 
-    /// What the compiler calls in place of code of its own is a loop on the kernel half's target, with four instructions for
-    /// each byte.
+    /// What the compiler calls in place of code of its own is a loop on the kernel half's target, with four
+    /// instructions for each byte.
     #[test]
     fn no_program_loops_over_bytes() {
         let file = object::File::parse(OBJECT).unwrap();

@@ -1,5 +1,5 @@
-//! Which descriptors have a name in the stream, and which have none because their numbers are used again and again: such a
-//! name would be that of another file.
+//! Which descriptors have a name in the stream, and which have none because their numbers are used again and again:
+//! such a name would be that of another file.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ struct Fd {
 }
 
 impl NamedFds {
-    /// A thread blocked on a descriptor, which now is what `look` says. Gives the name that it has from now on, an empty one
-    /// if it has none any more.
+    /// A thread blocked on a descriptor, which now is what `look` says. Gives the name that it has from now on, an
+    /// empty one if it has none any more.
     pub(super) fn blocked_on(
         &mut self,
         at_ns: u64,

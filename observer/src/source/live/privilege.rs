@@ -29,8 +29,8 @@ pub fn require() -> Result<()> {
     )
 }
 
-/// Which capabilities are missing to see what the descriptors of another user's process are: their directory is its owner's,
-/// and what they lead to is told to who may trace it.
+/// Which capabilities are missing to see what the descriptors of another user's process are: their directory is its
+/// owner's, and what they lead to is told to who may trace it.
 #[must_use]
 pub fn missing_for_descriptors() -> Missing {
     missing(effective_capabilities().unwrap_or(0))

@@ -18,8 +18,8 @@ const INET_DIAG_INFO: u16 = 2;
 const LAST_DATA_SENT: usize = 44;
 const NOTSENT_BYTES: usize = 144;
 
-/// Network namespaces whose sockets are kept; one more, and all are closed, to be made again where they are needed. A socket
-/// keeps its namespace alive, also after the last process has left it.
+/// Network namespaces whose sockets are kept; one more, and all are closed, to be made again where they are needed. A
+/// socket keeps its namespace alive, also after the last process has left it.
 const MAX_NAMESPACES: usize = 64;
 
 const ALIGN: usize = 4;

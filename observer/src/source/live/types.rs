@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 /// `BTF_MAGIC` and `BTF_VERSION` of `include/uapi/linux/btf.h`, as the first word says them. Above them are flags.
 const MAGIC: u32 = 0x0001_eb9f;
 
-/// Typedefs and qualifiers that are followed to what they stand for, and unnamed structures inside of each other that are
-/// looked into. The kernel has no more than a few.
+/// Typedefs and qualifiers that are followed to what they stand for, and unnamed structures inside of each other that
+/// are looked into. The kernel has no more than a few.
 const MAX_DEPTH: usize = 16;
 
 /// What a type is: `BTF_KIND_*`, as far as it is asked for here.

@@ -58,8 +58,8 @@ impl Waits {
     }
 }
 
-/// What the longest waits of a band waited for, in parts of a request. It is made of several sources, such as targets, each
-/// of which has its own numbers. None of their buckets is left out: how much that can be is bounded by theirs.
+/// What the longest waits of a band waited for, in parts of a request. It is made of several sources, such as targets,
+/// each of which has its own numbers. None of their buckets is left out: how much that can be is bounded by theirs.
 #[derive(Debug, Default)]
 pub(in crate::summary) struct BandWaits {
     /// In the order in which they came up.

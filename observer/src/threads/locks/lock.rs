@@ -18,8 +18,8 @@ const MAX_ASIDE: usize = 8;
 pub(super) const ENOUGH_GIVEN: u32 = 16;
 /// when so many times a thread waited again that had waited until its time was over,
 const ENOUGH_AGAIN: u32 = 4;
-/// and when of so many signs at most one says otherwise: a timer can interrupt a thread in a call for a futex, which looks
-/// as if that had woken another.
+/// and when of so many signs at most one says otherwise: a timer can interrupt a thread in a call for a futex, which
+/// looks as if that had woken another.
 const SIGNS_TO_ONE: u32 = 8;
 
 /// So often those who gave a lock on must have waited at a pair until another had taken it.

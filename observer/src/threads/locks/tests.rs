@@ -90,8 +90,8 @@ impl Program {
         self.wants(tid);
     }
 
-    /// One has it, two want it, ask again, and each is given it in its turn, so often that it is believed to be a lock: the
-    /// first has it in the end, and both others want it.
+    /// One has it, two want it, ask again, and each is given it in its turn, so often that it is believed to be a lock:
+    /// the first has it in the end, and both others want it.
     fn passing_it_on(times: u32) -> Self {
         let mut program = Self::default();
         [1, 2, 3].iter().for_each(|&tid| {

@@ -1,8 +1,8 @@
 //! A program whose threads all need one lock, event by event.
 //!
-//! Each thread has a client. It reads a request without the lock, runs with it for as long as the request takes, and answers
-//! without it. Whoever wants the lock waits for five milliseconds and asks again; whoever has it then lets go, and waits until
-//! another has taken it.
+//! Each thread has a client. It reads a request without the lock, runs with it for as long as the request takes, and
+//! answers without it. Whoever wants the lock waits for five milliseconds and asks again; whoever has it then lets go,
+//! and waits until another has taken it.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -289,8 +289,8 @@ impl Program {
         self.is_asked(thread);
     }
 
-    /// Of the time that a request is charged to wait for the lock: all of it, that of which it is told who had it, and that
-    /// in which another thread had it, ns.
+    /// Of the time that a request is charged to wait for the lock: all of it, that of which it is told who had it, and
+    /// that in which another thread had it, ns.
     pub(super) fn judge(&self, request: &Request) -> (u64, u64, u64) {
         let (mut all_ns, mut told_ns, mut wrong_ns) = (0, 0, 0);
         for span in request.timeline.iter().filter(|span| span.cause == Cause::Lock) {

@@ -109,8 +109,8 @@ impl Machine {
         };
         self.record(&event);
         if change == ProcessChange::Exit {
-            // The kernel tells of the end first. Then the thread closes what it has open, wakes who waits for it, and leaves
-            // its CPU for the last time.
+            // The kernel tells of the end first. Then the thread closes what it has open, wakes who waits for it, and
+            // leaves its CPU for the last time.
             if how & 16 != 0 {
                 self.shut(how, how / 64);
                 self.woken(how, how, Some(Sysno::exit as i32), conn::NONE);

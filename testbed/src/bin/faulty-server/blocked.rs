@@ -16,8 +16,8 @@ use testbed::truth::{Kind, Stretch};
 
 use crate::truth;
 
-/// From the wakeup of a thread whose CPU is idle until the scheduler counts it as waiting for one, at most. On a virtual
-/// machine whose CPUs halt, 16 us were seen.
+/// From the wakeup of a thread whose CPU is idle until the scheduler counts it as waiting for one, at most. On a
+/// virtual machine whose CPUs halt, 16 us were seen.
 pub(crate) const WAKEUP_NS: u64 = 20_000;
 
 /// Does the work; `kind` is what its waits are called, of which so much may have been wakeups. The work's own computing
@@ -58,8 +58,8 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Since the thread first asked. These are system calls. Where the kernel refuses the counter, what was taken is not
-    /// known.
+    /// Since the thread first asked. These are system calls. Where the kernel refuses the counter, what was taken is
+    /// not known.
     pub(crate) fn so_far() -> Self {
         thread_local! {
             static TASK_CLOCK: RefCell<Option<Counter>> =

@@ -29,16 +29,16 @@ const LARGE_BYTES: usize = 4 << 20;
 /// How long each load goes on.
 const LOADED: Duration = Duration::from_secs(3);
 
-/// Connections, and requests a second of all of them. A client that pauses for 40 ms acknowledges the next answer at once:
-/// small answers come more often than that, so that Nagle's algorithm shows.
+/// Connections, and requests a second of all of them. A client that pauses for 40 ms acknowledges the next answer at
+/// once: small answers come more often than that, so that Nagle's algorithm shows.
 const SMALL_LOADS: [(u16, u32); 2] = [(1, 100), (8, 400)];
 const LARGE_LOADS: [(u16, u32); 2] = [(1, 30), (8, 60)];
 
 /// Before, so that connections and caches are warm, and what observer learns is learned.
 const WARM_UP: u32 = 20;
 
-/// Holds every server's answers against the client's figures, prints a table, and gives it as JSON. Fails where they do not
-/// agree. `install` gets servers from package registries that this machine has not.
+/// Holds every server's answers against the client's figures, prints a table, and gives it as JSON. Fails where they do
+/// not agree. `install` gets servers from package registries that this machine has not.
 pub(super) fn run(bench: &Bench, install: bool) -> Result<Value> {
     let directory = bench.directory.join("agree");
     let files = directory.join("files");

@@ -1,5 +1,5 @@
-//! The servers: those of the testbed, which are always there, and those that people serve files with, where this machine
-//! has them.
+//! The servers: those of the testbed, which are always there, and those that people serve files with, where this
+//! machine has them.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -71,7 +71,8 @@ require('http').createServer((request, response) => {
 }).listen(PORT, '127.0.0.1');
 ";
 
-/// All of them. With `install`, those that can be had by a language's own package manager are got where they are missing.
+/// All of them. With `install`, those that can be had by a language's own package manager are got where they are
+/// missing.
 pub(super) fn all(bench: &Bench, directory: &Path, install: bool) -> Vec<Server> {
     let testbed = |name, small, arguments: &[&'static str]| Server {
         name,

@@ -1,7 +1,8 @@
-//! `cargo xtask lab --polls`: holds what observer says of polls against a server that keeps each poll of its tasks itself.
+//! `cargo xtask lab --polls`: holds what observer says of polls against a server that keeps each poll of its tasks
+//! itself.
 //!
-//! The tasks' futures and wakers tell, by the clock that observer uses, too: inside the function that observer probes, and
-//! without a system call. hyper on one runtime is the server, whose tasks are then all known. Each case is run with
+//! The tasks' futures and wakers tell, by the clock that observer uses, too: inside the function that observer probes,
+//! and without a system call. hyper on one runtime is the server, whose tasks are then all known. Each case is run with
 //! observer's `--polls` and without: what is said of a long poll where nobody asked for polls is told beside it.
 
 mod agreement;

@@ -1,7 +1,7 @@
 //! All scenarios, in the order in which they are run and printed.
 //!
-//! One file for each kind of trouble, and in it one function for each scenario: a new one is named in the list on top of
-//! its file. The parts, sizes and loads that most of them share are here.
+//! One file for each kind of trouble, and in it one function for each scenario: a new one is named in the list on top
+//! of its file. The parts, sizes and loads that most of them share are here.
 
 mod attached;
 mod client;

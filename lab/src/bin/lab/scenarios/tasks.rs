@@ -207,8 +207,8 @@ fn wake_first_short() -> Scenario {
     Scenario {
         name: "wake-first-short",
         about: "The same for a fifth of the time in which observer looks once at what tasks run.",
-        // Of what takes a fifth of the time between two looks four in five are not seen. 61 to 83 of a hundred were wrong
-        // in six runs from 27 to 29 November 2026; in five of them 67 to 579 were judged.
+        // Of what takes a fifth of the time between two looks four in five are not seen. 61 to 83 of a hundred were
+        // wrong in six runs from 27 to 29 November 2026; in five of them 67 to 579 were judged.
         known: Some(Known {
             why: "a task that runs for less than a millisecond between two events of another is mostly not seen, \
                   and its time counts as that one's",

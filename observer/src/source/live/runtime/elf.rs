@@ -1,5 +1,5 @@
-//! What an ELF file says of the runtime that was linked into it, without running it, and what the rooms of the runtimes ask
-//! of it.
+//! What an ELF file says of the runtime that was linked into it, without running it, and what the rooms of the runtimes
+//! ask of it.
 
 use std::fs::File;
 use std::ops::Range;
@@ -20,8 +20,8 @@ pub(super) enum RuntimeImage {
     Go(go::GoImage),
 }
 
-/// Looks for a runtime in `file`; `None` when it is no x86-64 ELF file, or has none that is known. That there is more of it than
-/// is read is counted in `full`.
+/// Looks for a runtime in `file`; `None` when it is no x86-64 ELF file, or has none that is known. That there is more
+/// of it than is read is counted in `full`.
 ///
 /// # Errors
 /// When the file cannot be read.

@@ -86,15 +86,15 @@ impl FoundBy {
     }
 }
 
-/// Looks for a runtime in process `pid`. Where its files cannot be read, none is found; what of them is not read because there
-/// is too much is counted in `full`.
+/// Looks for a runtime in process `pid`. Where its files cannot be read, none is found; what of them is not read
+/// because there is too much is counted in `full`.
 #[must_use]
 pub fn look_at(pid: Pid, full: &Full) -> Option<Found> {
     Files::default().look_at(pid, full)
 }
 
-/// What files say, by device, number and time of the last change: processes of the same program are many, and a large one
-/// takes a second to read.
+/// What files say, by device, number and time of the last change: processes of the same program are many, and a large
+/// one takes a second to read.
 #[derive(Default)]
 pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<RuntimeImage>>);
 
@@ -140,8 +140,8 @@ fn look(pid: Pid, full: &Full, look_into: &mut impl FnMut(&File) -> Option<Runti
     })
 }
 
-/// What the first of these libraries tells that tells something. Where none of those does that are looked into, the others are
-/// counted in `full`.
+/// What the first of these libraries tells that tells something. Where none of those does that are looked into, the
+/// others are counted in `full`.
 fn first_that_tells<'a, T>(
     libraries: &[&'a Path],
     full: &Full,

@@ -1,4 +1,5 @@
-//! A thread of its own looks which runtimes programs have: to read a large program takes longer than the rings take to fill.
+//! A thread of its own looks which runtimes programs have: to read a large program takes longer than the rings take to
+//! fill.
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;

@@ -1,8 +1,9 @@
 //! The language runtime of each target, and where its threads keep the id of the task that they are in.
 //!
 //! What a program's file tells ([`look_at`]) decides where to seek; the proof comes from how the words of running
-//! threads behave. Until it has come, and where it does not come, the kernel half reads no task ids. Which files are read
-//! and which processes there are is the same for every runtime; what one of them is known by has a room of its own.
+//! threads behave. Until it has come, and where it does not come, the kernel half reads no task ids. Which files are
+//! read and which processes there are is the same for every runtime; what one of them is known by has a room of its
+//! own.
 
 mod collecting;
 mod elf;
@@ -138,7 +139,8 @@ impl RuntimeSearch {
         }
     }
 
-    /// Goes on seeking with the samples that have come, and looks at what is found. Everything before `released_ns` was given out.
+    /// Goes on seeking with the samples that have come, and looks at what is found. Everything before `released_ns` was
+    /// given out.
     ///
     /// # Errors
     /// When the kernel half cannot be told what to do.

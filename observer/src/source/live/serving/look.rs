@@ -1,4 +1,5 @@
-//! One look at a watched process: on which sockets it listens, and which of the processes that it started hold such too.
+//! One look at a watched process: on which sockets it listens, and which of the processes that it started hold such
+//! too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -52,8 +53,8 @@ impl Look {
         }
     }
 
-    /// Looks at process `pid`, the first of its family, with those of the others that are `watched`, and tells what there is.
-    /// `None` where it has ended.
+    /// Looks at process `pid`, the first of its family, with those of the others that are `watched`, and tells what
+    /// there is. `None` where it has ended.
     pub(super) fn at(
         pid: Pid,
         all: &BTreeMap<Pid, Listed>,

@@ -1,8 +1,8 @@
-//! Who serves, as procfs tells it: the sockets on which watched processes listen, who else holds them, and who takes them
-//! over when one ends. It adds facts to the merge, and judges nothing.
+//! Who serves, as procfs tells it: the sockets on which watched processes listen, who else holds them, and who takes
+//! them over when one ends. It adds facts to the merge, and judges nothing.
 //!
-//! A look takes as long as procfs takes to show every process, so there are few: at the start, two seconds later, at the
-//! end, and in between only after something happened that could change it, less and less often.
+//! A look takes as long as procfs takes to show every process, so there are few: at the start, two seconds later, at
+//! the end, and in between only after something happened that could change it, less and less often.
 
 mod look;
 mod succession;

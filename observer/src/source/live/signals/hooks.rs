@@ -1,7 +1,7 @@
 //! The table of signals: what each can be had from.
 //!
-//! The hooks of `poll` are not in it: they lie in the code of watched processes, and those who find them there attach them
-//! (`source/live/runtime/tokio/polls`). What became of it is told with the others.
+//! The hooks of `poll` are not in it: they lie in the code of watched processes, and those who find them there attach
+//! them (`source/live/runtime/tokio/polls`). What became of it is told with the others.
 
 use observer_common::names::program;
 

@@ -39,8 +39,8 @@ impl Clocks {
         Ok(clocks)
     }
 
-    /// Starts or stops the clock of a CPU. When it is started again it goes on where it was, so that the first tick is not
-    /// always as long after what it is started for.
+    /// Starts or stops the clock of a CPU. When it is started again it goes on where it was, so that the first tick is
+    /// not always as long after what it is started for.
     pub(super) fn run(&mut self, cpu: u32, run: bool) -> Result<()> {
         let request = if run {
             PERF_EVENT_IOC_ENABLE
@@ -71,8 +71,8 @@ fn open(program: BorrowedFd<'_>, cpu: u32, hz: u32) -> Result<OwnedFd> {
     attributes.config = perf_sw_ids::PERF_COUNT_SW_CPU_CLOCK as u64;
     attributes.set_disabled(1);
     attributes.set_exclude_idle(1);
-    // As a period, which this clock makes of a frequency anyway: a frequency above `kernel.perf_event_max_sample_rate` is
-    // refused, and the kernel lowers that by itself on a slow machine.
+    // As a period, which this clock makes of a frequency anyway: a frequency above `kernel.perf_event_max_sample_rate`
+    // is refused, and the kernel lowers that by itself on a slow machine.
     attributes.__bindgen_anon_1.sample_period = NS_A_SECOND / u64::from(hz.max(1));
     let (every_process, no_group) = (-1, -1);
     // SAFETY: the kernel reads as many bytes as the structure says, which lives on the stack.

@@ -1,7 +1,8 @@
 //! The clocks follow the watched threads: a CPU's runs while they are there, and rests while others have it.
 //!
-//! A thread of its own does so, because the kernel half, which sees a watched thread come, cannot start a clock: it rings,
-//! and a clock is of use only if it is started within a fraction of a millisecond. Who is gone again by then needs none.
+//! A thread of its own does so, because the kernel half, which sees a watched thread come, cannot start a clock: it
+//! rings, and a clock is of use only if it is started within a fraction of a millisecond. Who is gone again by then
+//! needs none.
 
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -16,8 +17,8 @@ use observer_common::{Presence, limits, names};
 use super::clock::Clocks;
 use crate::model::own_threads;
 
-/// After a CPU rang, its clock is started if the watched thread is still there. Most of what comes to wait for something
-/// else is gone by then.
+/// After a CPU rang, its clock is started if the watched thread is still there. Most of what comes to wait for
+/// something else is gone by then.
 const SETTLES: Duration = Duration::from_micros(200);
 
 /// How often it is looked whether a clock that runs is still to run. To look takes some microseconds.
@@ -26,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The first time after it was started sooner: most stay for less.
 const LOOK_FIRST: Duration = Duration::from_millis(3);
 
-/// Watched threads that come to a CPU more often than this keep its clock running: to be rung for each of them would cost
-/// more.
+/// Watched threads that come to a CPU more often than this keep its clock running: to be rung for each of them would
+/// cost more.
 const OFTEN: Duration = Duration::from_millis(10);
 
 /// The thread that starts and stops the clocks, until this is dropped.
@@ -190,8 +191,8 @@ impl Following {
     }
 }
 
-/// Has this thread run before others: on a busy machine it would wait for its CPU longer than most requests take. Where that
-/// is not allowed, it waits.
+/// Has this thread run before others: on a busy machine it would wait for its CPU longer than most requests take. Where
+/// that is not allowed, it waits.
 fn hurry() {
     let lowest = libc::sched_param { sched_priority: 1 };
     let this_thread = 0;

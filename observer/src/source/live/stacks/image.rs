@@ -56,8 +56,8 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Reads what unwinding needs, the symbol table, and where debug information has what. What is too large is left out
-    /// and counted in `full`.
+    /// Reads what unwinding needs, the symbol table, and where debug information has what. What is too large is left
+    /// out and counted in `full`.
     pub(super) fn read(file: File, path: &Path, full: &Full) -> io::Result<Self> {
         let cache = ReadCache::new(&file);
         let elf: ElfFile<'_, FileHeader64<object::LittleEndian>, _> =

@@ -1,7 +1,7 @@
 //! What is known of processes and their code: enough to say at once what most stacks tell.
 //!
-//! Two threads have it. The one that drains the rings asks it, and does not wait for it with a stack; the other reads from
-//! files what it does not know yet, and adds that. What is forgotten for want of room is read again.
+//! Two threads have it. The one that drains the rings asks it, and does not wait for it with a stack; the other reads
+//! from files what it does not know yet, and adds that. What is forgotten for want of room is read again.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -42,8 +42,8 @@ struct WatchedCode {
     process: Process,
     /// What stacks tell, by the addresses of their frames, of which the innermost is where its range of code begins.
     ///
-    /// Threads are seen at the same few places again and again. To look at the functions of each frame takes several times
-    /// as long as to unwind, as little of them is in the CPU's caches.
+    /// Threads are seen at the same few places again and again. To look at the functions of each frame takes several
+    /// times as long as to unwind, as little of them is in the CPU's caches.
     answers: FxHashMap<Box<[u64]>, Option<Arc<str>>>,
 }
 

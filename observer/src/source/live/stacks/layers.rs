@@ -41,7 +41,8 @@ const PRIMITIVE_TYPES: &[&str] = &[
     "usize", "f16", "f32", "f64", "f128",
 ];
 
-/// Servers and middleware, beside the runtime's own crates. A name that ends with `_` stands for all crates that begin with it.
+/// Servers and middleware, beside the runtime's own crates. A name that ends with `_` stands for all crates that begin
+/// with it.
 const FRAMEWORK_CRATES: &[&str] = &[
     "hyper",
     "hyper_",

@@ -109,8 +109,8 @@ impl Stacks {
         })
     }
 
-    /// Adds what threads were sampled running to the stream, of which everything before `released_ns` was given out: now,
-    /// where all that is asked for is known, and else when it has been read.
+    /// Adds what threads were sampled running to the stream, of which everything before `released_ns` was given out:
+    /// now, where all that is asked for is known, and else when it has been read.
     pub(super) fn drain(&mut self, released_ns: u64, merge: &mut Merge) {
         let mut named: Vec<NamedSample> = self.named.try_iter().collect();
         let mut known = self.known.try_lock().ok();

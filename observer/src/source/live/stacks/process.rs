@@ -57,8 +57,8 @@ impl Process {
         self.modules.iter().any(|(mapped, _)| mapped.file == file)
     }
 
-    /// An address of each frame of a stack, from the innermost out. The last is in no file that is known, if the thread is
-    /// in code that was made at run time, or in none at all: what is further out is a guess.
+    /// An address of each frame of a stack, from the innermost out. The last is in no file that is known, if the thread
+    /// is in code that was made at run time, or in none at all: what is further out is a guess.
     pub(super) fn frames(&self, head: &StackHead, stack: &[u8], cache: &mut CacheX86_64) -> Vec<u64> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(head.sp).ok_or(())?).map_err(|_| ())?;

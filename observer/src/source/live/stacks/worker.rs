@@ -20,8 +20,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// An address that is in nothing known makes a process be looked at again, but not sooner than this.
 const LOOK_AGAIN_SOONEST: Duration = Duration::from_secs(1);
 
-/// How often a stack is looked at: before its process is known, before its functions are, and when all is. More comes up
-/// only where so much is remembered that it is forgotten again at once.
+/// How often a stack is looked at: before its process is known, before its functions are, and when all is. More comes
+/// up only where so much is remembered that it is forgotten again at once.
 const MAX_LOOKS: usize = 3;
 
 /// What the thread is asked.

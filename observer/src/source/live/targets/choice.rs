@@ -155,8 +155,8 @@ impl Listening {
     }
 }
 
-/// Watches who came before the programs were attached and is to be watched as well: children, and whoever began to listen
-/// since [`choose`] looked. From the attachment on the kernel half sees each.
+/// Watches who came before the programs were attached and is to be watched as well: children, and whoever began to
+/// listen since [`choose`] looked. From the attachment on the kernel half sees each.
 pub(in super::super) fn complete(
     targets: &mut Targets,
     kernel_half: &mut KernelHalf,

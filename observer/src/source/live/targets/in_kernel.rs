@@ -1,7 +1,7 @@
 //! The kernel half's own list of targets, and what it is told of the variables of their threads.
 //!
-//! What is known of a process stands in its slot. A child has that of its parent until it gets one of its own; who has none
-//! is one of whom nothing is known.
+//! What is known of a process stands in its slot. A child has that of its parent until it gets one of its own; who has
+//! none is one of whom nothing is known.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,7 +63,8 @@ impl InKernel {
         Ok(list)
     }
 
-    /// Watches process `pid` too, unless that is so already, which gives `None`, or there is no room, which gives false.
+    /// Watches process `pid` too, unless that is so already, which gives `None`, or there is no room, which gives
+    /// false.
     pub(in super::super) fn add(&mut self, pid: Pid) -> Result<Option<bool>> {
         self.know_family(pid)?;
         match self.targets.insert(pid.0, limits::NO_SLOT, ONLY_NEW) {
@@ -97,8 +98,8 @@ impl InKernel {
         self.targets.keys().flatten().map(Pid).collect()
     }
 
-    /// The place of process `pid` in the arrays that have one for each of which something is known or sought. `None` where
-    /// it has ended, or all are taken.
+    /// The place of process `pid` in the arrays that have one for each of which something is known or sought. `None`
+    /// where it has ended, or all are taken.
     pub(in super::super) fn slot(&mut self, pid: Pid) -> Option<u32> {
         let slot = match self.slots.get(&pid) {
             Some(&slot) => slot,
@@ -124,8 +125,8 @@ impl InKernel {
 
     /// Says where the threads of the process in this slot keep what their runtime knows of them.
     ///
-    /// Programs read this while it is written. The steps go with where the path begins, so that is taken away before they
-    /// change, and is given back after. The other words stand by themselves.
+    /// Programs read this while it is written. The steps go with where the path begins, so that is taken away before
+    /// they change, and is given back after. The other words stand by themselves.
     pub(in super::super) fn set_path(&mut self, slot: u32, path: TaskPath) -> Result<()> {
         let mut write = || -> Result<(), MapError> {
             let PathPod(before) = self.paths.get(&slot, 0)?;

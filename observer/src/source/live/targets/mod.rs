@@ -1,10 +1,10 @@
 //! The processes that are watched: which, since when, and in which family.
 //!
-//! The kernel half decides on the spot: a child of a watched process is one from its fork on, and none any more when it has
-//! ended. Its records of that come CPU by CPU; here they are put into the order of their time, and whoever keeps something of
-//! each target is told of every [`Change`]. Who is one from the start is chosen in [`choice`]. There are at most
-//! `limits::MAX_TARGETS` at once, and the kernel half counts those for whom there is no room: what is kept of each target is
-//! bounded by that.
+//! The kernel half decides on the spot: a child of a watched process is one from its fork on, and none any more when it
+//! has ended. Its records of that come CPU by CPU; here they are put into the order of their time, and whoever keeps
+//! something of each target is told of every [`Change`]. Who is one from the start is chosen in [`choice`]. There are
+//! at most `limits::MAX_TARGETS` at once, and the kernel half counts those for whom there is no room: what is kept of
+//! each target is bounded by that.
 
 pub mod choice;
 mod in_kernel;
@@ -20,7 +20,8 @@ use crate::event;
 use crate::model::id::Pid;
 use crate::source::Merge;
 
-/// After a loss the list is compared with the kernel half's so often, once a second: what is still on its way is not missing.
+/// After a loss the list is compared with the kernel half's so often, once a second: what is still on its way is not
+/// missing.
 const COMPARISONS: u32 = 3;
 
 /// Something that happened to a target.
@@ -112,8 +113,8 @@ impl Targets {
         }
     }
 
-    /// What changed before this time, of which all records are in: a drain that began then has read them. Of a child that
-    /// ran on another CPU than its parent the end can be read before the beginning.
+    /// What changed before this time, of which all records are in: a drain that began then has read them. Of a child
+    /// that ran on another CPU than its parent the end can be read before the beginning.
     pub(super) fn changes(&mut self, before_ns: u64) -> Vec<Change> {
         self.waiting.sort_by_key(|record| record.header.at_ns);
         let ready = self

@@ -31,8 +31,8 @@ pub(super) fn both(visit: &mut Visit, times: &Times) -> &'static str {
 /// Computes; gives how long, how long it was kept from it, and how long a hypervisor had its CPU.
 ///
 /// What the kernel counts as the thread's time on the CPU is the truth: a gap between two looks at the clock may be
-/// another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU. Of what a hypervisor took,
-/// observer charges the least that is proved: the rest counts as computing.
+/// another thread, or an interrupt, or a hypervisor, and only the first is a wait for the CPU. Of what a hypervisor
+/// took, observer charges the least that is proved: the rest counts as computing.
 pub(super) fn burned(wanted: Duration) -> [Stretch; 3] {
     let start_ns = clock::now_ns();
     let before = Ran::so_far();

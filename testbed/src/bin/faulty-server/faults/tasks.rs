@@ -99,8 +99,8 @@ pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str,
     Ok("joined\n")
 }
 
-/// Is woken by another task that goes on to compute. Who is woken by a worker's task is to be polled by that worker next,
-/// and not by one that is idle.
+/// Is woken by another task that goes on to compute. Who is woken by a worker's task is to be polled by that worker
+/// next, and not by one that is idle.
 pub(super) async fn wake_first(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
     let duration = time.duration();
     let (wake, woken) = oneshot::channel();

@@ -1,9 +1,11 @@
-//! What the memory of a process tells of its garbage collection: the times of the last cycle, and each second the heap. The times
-//! are read each time that the rings are drained, and by the kernel half when a clock ticks on a CPU that runs one of its threads.
+//! What the memory of a process tells of its garbage collection: the times of the last cycle, and each second the heap.
+//! The times are read each time that the rings are drained, and by the kernel half when a clock ticks on a CPU that
+//! runs one of its threads.
 //!
-//! What stands where the symbols say is proved before anything is told of it: the runtime keeps how long the world was stopped in
-//! a cycle in another place too, by a clock reading of its own, and both must agree. The times of a cycle are of
-//! `CLOCK_MONOTONIC`, as those of records. Both copies of a read must be the same: nothing was written meanwhile.
+//! What stands where the symbols say is proved before anything is told of it: the runtime keeps how long the world was
+//! stopped in a cycle in another place too, by a clock reading of its own, and both must agree. The times of a cycle
+//! are of `CLOCK_MONOTONIC`, as those of records. Both copies of a read must be the same: nothing was written
+//! meanwhile.
 
 use std::fs;
 
@@ -63,8 +65,8 @@ struct Times {
 impl Times {
     /// What stands there, if that is a cycle that marks or is over.
     ///
-    /// The number is given, and the beginning of marking is written, when the world goes on. A cycle that stops the world at the
-    /// end may find that it has to go on marking: it is told when it is over.
+    /// The number is given, and the beginning of marking is written, when the world goes on. A cycle that stops the
+    /// world at the end may find that it has to go on marking: it is told when it is over.
     fn of(words: [u64; WORDS], now_ns: u64) -> Option<Self> {
         let [number, _, begin_ns, mark_ns, marked_ns, end_ns] = words;
         if begin_ns == 0 || begin_ns > mark_ns || [mark_ns, marked_ns, end_ns].iter().any(|&ns| ns > now_ns) {
@@ -92,8 +94,8 @@ impl Times {
         Some(self.mark_ns - self.begin_ns + end_ns - marked_ns)
     }
 
-    /// What is told of it, where `before` was told last, each as of the time from which on it holds: a request that ended
-    /// meanwhile must find it.
+    /// What is told of it, where `before` was told last, each as of the time from which on it holds: a request that
+    /// ended meanwhile must find it.
     fn facts(&self, before: &Self, pid: Pid) -> impl Iterator<Item = event::GoCycle> + use<> {
         let Self {
             number,
@@ -130,8 +132,8 @@ impl Collection {
         }
     }
 
-    /// Looks, and tells what is new. Everything before `released_ns` was given out. Where it is just proved, gives the address at
-    /// which the kernel half is to look too.
+    /// Looks, and tells what is new. Everything before `released_ns` was given out. Where it is just proved, gives the
+    /// address at which the kernel half is to look too.
     pub(in super::super) fn look(&mut self, now_ns: u64, released_ns: u64, merge: &mut Merge) -> Option<u64> {
         if matches!(self.state, State::Over) {
             return None;

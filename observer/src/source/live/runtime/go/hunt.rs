@@ -1,9 +1,9 @@
-//! The proof that the threads of a process keep their goroutine where their version of Go does: what is found on the way there
-//! says so itself.
+//! The proof that the threads of a process keep their goroutine where their version of Go does: what is found on the
+//! way there says so itself.
 //!
-//! The kernel half follows the pointers in the thread's own context when it receives, so that nothing moves meanwhile. The
-//! thread's `m` has the thread's own id, and is the `m` of its `g0` and of the goroutine that it runs, which is in a system
-//! call. Nothing else looks like that.
+//! The kernel half follows the pointers in the thread's own context when it receives, so that nothing moves meanwhile.
+//! The thread's `m` has the thread's own id, and is the `m` of its `g0` and of the goroutine that it runs, which is in
+//! a system call. Nothing else looks like that.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ const INTERVAL_NS: u32 = 200_000;
 /// Receives in which everything must agree.
 const ENOUGH: u32 = 3;
 
-/// Receives in which something did not, until nothing more is expected: threads that Go did not begin can receive as well.
+/// Receives in which something did not, until nothing more is expected: threads that Go did not begin can receive as
+/// well.
 const MOST_OTHERS: u32 = 256;
 
 /// `_Gsyscall`, `_Grunning`: what a goroutine is while its thread receives.

@@ -29,8 +29,8 @@ pub(super) fn read(pid: Pid, places: &[Place], words: &mut [u64]) -> io::Result<
         })
         .collect();
     let pid = libc::pid_t::try_from(pid.0).map_err(io::Error::other)?;
-    // SAFETY: the kernel writes no more than `wanted` bytes to `words`, which any bytes are valid for, and checks the addresses of
-    // the other process itself.
+    // SAFETY: the kernel writes no more than `wanted` bytes to `words`, which any bytes are valid for, and checks the
+    // addresses of the other process itself.
     let read =
         unsafe { libc::process_vm_readv(pid, &raw const here, 1, there.as_ptr(), there.len() as u64, 0) };
     match usize::try_from(read) {

@@ -11,8 +11,8 @@ use super::super::elf;
 use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use crate::runtime::go::Version;
 
-/// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the flag
-/// for that is set, since Go 1.18.
+/// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the
+/// flag for that is set, since Go 1.18.
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 const FLAGS_AT: usize = 15;
 const VERSION_INLINE: u8 = 2;
@@ -22,9 +22,9 @@ const VERSION_AT: usize = 32;
 const PIECE: usize = 1 << 20;
 const MOST_PIECES: u64 = 256;
 
-/// `runtime.stackcheck` after its first instructions, which load the thread's `g`, as far as the call in it: it compares the
-/// stack pointer with both ends of the stack of `g`. Written in assembler, it is the same in all versions and in no other
-/// function; also where names are gone.
+/// `runtime.stackcheck` after its first instructions, which load the thread's `g`, as far as the call in it: it
+/// compares the stack pointer with both ends of the stack of `g`. Written in assembler, it is the same in all versions
+/// and in no other function; also where names are gone.
 const STACKCHECK: &[u8] = b"\x48\x39\x60\x08\x77\x05\xe8";
 
 /// `mov %fs:OFFSET,%rax`, before its offset of four bytes.

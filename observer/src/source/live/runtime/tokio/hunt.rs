@@ -1,5 +1,5 @@
-//! The search for the word in which a process's threads keep the id of their task: samples of the runtime's variables are
-//! taken in one window after the other, until one of them has it.
+//! The search for the word in which a process's threads keep the id of their task: samples of the runtime's variables
+//! are taken in one window after the other, until one of them has it.
 
 use std::ops::Range;
 

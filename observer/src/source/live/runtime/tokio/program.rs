@@ -1,5 +1,5 @@
-//! What a file says of the tokio that was linked into it, without running it: its version, and where its threads keep their
-//! context.
+//! What a file says of the tokio that was linked into it, without running it: its version, and where its threads keep
+//! their context.
 //!
 //! Files are read in pieces. A server can have hundreds of megabytes of debug information, which nobody wants resident.
 
@@ -171,8 +171,8 @@ impl TokioSymbols {
     }
 }
 
-/// The version whose source files are named most, when enough are. That not all of the file was read, or not all of those were
-/// counted, is counted in `full`.
+/// The version whose source files are named most, when enough are. That not all of the file was read, or not all of
+/// those were counted, is counted in `full`.
 fn version(file: &File, parts: impl Iterator<Item = Range<u64>>, full: &Full) -> Result<Option<String>> {
     let mut named: BTreeSet<(String, String)> = BTreeSet::new();
     let (mut left, mut of_rust, mut is_cut) = (MOST_SCANNED, false, false);

@@ -5,8 +5,8 @@
 //! serves, and another on every other connection. While a thread waits for the runtime's events it is what it always is
 //! then on that thread, and no connection's: zero, or the id of the task that is the worker itself, since tokio starts
 //! the workers of its thread pool as blocking tasks. And it is a number that the runtime has given out already. A word
-//! that is once seen otherwise is not it. One that is left over is proved only by enough that could have contradicted it
-//! and did not; whatever is less stays open.
+//! that is once seen otherwise is not it. One that is left over is proved only by enough that could have contradicted
+//! it and did not; whatever is less stays open.
 //!
 //! Pure: samples in, verdict out.
 

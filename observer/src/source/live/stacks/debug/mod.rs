@@ -96,8 +96,8 @@ struct Inlined {
     name: Rc<str>,
 }
 
-/// Lists of the kinds of entries that there are, by their place. Units that were compiled together share one, and to read
-/// it takes longer than all else that opening a unit does.
+/// Lists of the kinds of entries that there are, by their place. Units that were compiled together share one, and to
+/// read it takes longer than all else that opening a unit does.
 #[derive(Default)]
 struct AbbreviationLists(FxHashMap<usize, Arc<Abbreviations>>);
 
@@ -126,8 +126,8 @@ pub(super) struct FoundFunctions {
 }
 
 impl Debug {
-    /// Looks where the units of a file are, with these sections. If these are too many, nothing is kept and that is counted
-    /// in `full`.
+    /// Looks where the units of a file are, with these sections. If these are too many, nothing is kept and that is
+    /// counted in `full`.
     pub(super) fn read(file: &Rc<File>, sections: &[(SectionId, Range<u64>)], full: &Full) -> Result<Self> {
         let dwarf = Dwarf::load(|id| {
             let place = sections.iter().find(|(known, _)| *known == id);
@@ -187,8 +187,8 @@ impl Debug {
         })
     }
 
-    /// What the functions at an address are called by the linker. Those that have no such name are left out. `cell` is cut
-    /// where they are others.
+    /// What the functions at an address are called by the linker. Those that have no such name are left out. `cell` is
+    /// cut where they are others.
     pub(super) fn functions(&mut self, address: u64, cell: &mut Cell) -> Result<FoundFunctions> {
         let after = self.ranges.partition_point(|range| range.begin <= address);
         if let Some(next) = self.ranges.get(after) {
