@@ -23,6 +23,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "functions::without_debug_information_the_symbols_have_the_names_and_without_symbols_there_are_none",
         "it takes symbols away with strip, which is not in the virtual machine",
     ),
+    (
+        "stopped::",
+        "its server is in Java, which is not in the virtual machine",
+    ),
 ];
 
 /// Live tests that do not run on emulated CPUs, and why.
@@ -106,6 +110,7 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         LOAD,
     ),
     ("endurance::", LOAD),
+    ("long::", LOAD),
     ("held::", OPEN),
     ("theft::", OPEN),
     ("uploads::", OPEN),
