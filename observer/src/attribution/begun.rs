@@ -7,6 +7,7 @@
 
 use super::found::Found;
 use super::path::Keep;
+use super::stopped::Stopped;
 use super::{Evidence, Explainer, accepting, service};
 use crate::connections::Turn;
 use crate::threads::LastRun;
@@ -144,9 +145,9 @@ impl Explainer {
         let until_ns = until.end_ns.max(since_ns);
         let thefts = evidence.threads.thefts(since_ns, until_ns);
         let phases = evidence.go.phases(turn.pid, since_ns, until_ns);
-        path.begin(since_ns, until_ns, keep, thefts, phases);
         let stops = evidence.threads.stops(turn.pid, since_ns, until_ns);
-        path.stopped().begin(stops, evidence.threads.stoppable(turn.pid));
+        let stopped = Stopped::by(stops, evidence.threads.of_runtime(turn.pid));
+        path.begin(since_ns, until_ns, keep, thefts, phases, stopped);
         let mut first = since.unwrap_or(first_run(turn));
         // What else it may have done since then is not known where that was forgotten.
         first.stalled &= evidence.threads.remembers_since(first.end_ns);

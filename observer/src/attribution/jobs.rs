@@ -22,7 +22,7 @@ impl Walk<'_, '_> {
             return None;
         }
         let (given_ns, to) = self.last_given(run)?;
-        let thread = threads.get(to).filter(|thread| !thread.is_worker())?;
+        let thread = threads.get(to).filter(|thread| thread.is_of_pool())?;
         let now = thread.before(self.now_ns)?;
         if matches!(now.state, State::Runnable { .. }) && now.from_ns == given_ns {
             let handed_off = HandedOff {
@@ -69,7 +69,7 @@ impl Walk<'_, '_> {
         given.flatten()
     }
 
-    /// How long the thread ran since then, ns.
+    /// How long the thread did something since then but wait for a CPU, ns.
     fn others_ran_ns(&self, since_ns: u64) -> u64 {
         let Some(thread) = self.evidence.threads.get(self.at.tid) else {
             return 0;
@@ -77,7 +77,7 @@ impl Walk<'_, '_> {
         let back = thread
             .back_from(self.now_ns)
             .take_while(|slice| slice.to_ns > since_ns);
-        let runs = back.filter(|slice| matches!(slice.state, State::Running { .. }));
+        let runs = back.filter(|slice| !matches!(slice.state, State::Runnable { .. }));
         runs.map(|slice| {
             slice
                 .to_ns

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::Evidence;
-use super::notes;
 use super::path::{Call, Charge, Reason, Step};
 use crate::connections::{Connection, Exactness, Held, Turn};
 use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
 use crate::model::id::{ConnId, Pid, Task, Tid};
-use crate::model::request::{Culprit, Detail, HeldBack, Span};
+use crate::model::request::{Culprit, Detail, HeldBack, RuntimeWork, Span};
+use crate::runtime::jvm;
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
 
@@ -68,7 +68,10 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
         Reason::StoppedBy(by) => {
             culprit = Some(occupant(evidence, &by, step.to_ns));
-            detail.note = Some(notes::STOPPED);
+            detail.runtime = Some(RuntimeWork {
+                what: jvm::STOP,
+                cycle: None,
+            });
         }
         Reason::RanFor(owner, task) => culprit = Some(thread(evidence, on, owner, task)),
         Reason::BlockedFor(call, owner, task) => {

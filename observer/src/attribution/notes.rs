@@ -9,8 +9,5 @@ pub const NOT_SEEN: &str = "what the thread did was not seen";
 /// Either of these, of the thread that was to accept a connection. That it had not done so is known.
 pub const ACCEPTER_NOT_SEEN: &str = "who accepts is not known";
 
-/// A Java virtual machine's safepoint.
-pub const STOPPED: &str = "the runtime had stopped the program";
-
 /// Of what was long ago only sums are kept: how long each cause was, and not when.
 pub const SUMMED_UP: &str = "many intervals, summed up: when each of them was is not kept";

@@ -53,8 +53,8 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` and `phases` of
-    /// that time.
+    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts`, the
+    /// `phases` and the stops of that time.
     pub(super) fn begin<'a>(
         &mut self,
         since_ns: u64,
@@ -62,12 +62,12 @@ impl Path {
         keep: Keep,
         thefts: impl Iterator<Item = &'a Theft>,
         phases: impl Iterator<Item = Phase>,
+        stopped: Stopped,
     ) {
         let mut steps = std::mem::take(&mut self.found.steps);
         steps.clear();
         let mut stolen = std::mem::take(&mut self.stolen);
         stolen.begin(thefts);
-        let stopped = std::mem::take(&mut self.stopped);
         let mut taken = std::mem::take(&mut self.taken);
         taken.begin(phases);
         *self = Self {
@@ -85,8 +85,8 @@ impl Path {
     }
 
     /// What was stopped in the time of the path.
-    pub(super) fn stopped(&mut self) -> &mut Stopped {
-        &mut self.stopped
+    pub(super) fn stopped(&self) -> &Stopped {
+        &self.stopped
     }
 
     /// What was found out.
@@ -151,36 +151,37 @@ impl Path {
         self.charge_both(from_ns, &charge, &reported);
     }
 
+    /// The same for both: what is counted, and what the timeline says.
     fn charge_both(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
         let from_ns = from_ns.max(self.since_ns);
         if from_ns >= self.cursor_ns {
             return;
         }
         while let Some((first_ns, last_ns, work)) = self.taken.walk(&charge.reason, from_ns, self.cursor_ns) {
-            self.charge_part(last_ns, charge);
+            self.charge_with_thefts(last_ns, charge, reported);
             let taken = Charge {
                 cause: Cause::Runtime,
                 reason: Reason::Runtime(work),
                 ..*charge
             };
-            self.consider(first_ns, last_ns, &taken);
-            self.charge_part(first_ns, &taken);
+            self.charge_with_thefts(first_ns, &taken, &taken);
         }
         while let Some((first_ns, last_ns, stop)) = self.stopped.last(charge, from_ns, self.cursor_ns) {
-            self.charge_free(last_ns, charge, reported);
+            self.charge_with_thefts(last_ns, charge, reported);
             let stopped = Charge {
                 cause: Cause::Runtime,
                 cpu: None,
                 reason: Reason::StoppedBy(stop.by),
                 ..*charge
             };
-            self.charge_free(first_ns, &stopped, &stopped);
+            self.charge_with_thefts(first_ns, &stopped, &stopped);
         }
-        self.charge_free(from_ns, charge, reported);
+        self.charge_with_thefts(from_ns, charge, reported);
     }
 
-    /// Charges time in which the program was not stopped, or the stop itself.
-    fn charge_free(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
+    /// The same of time that the language's runtime did not take, or that it did: what is left to take is the
+    /// hypervisor's.
+    fn charge_with_thefts(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
         if from_ns >= self.cursor_ns {
             return;
         }

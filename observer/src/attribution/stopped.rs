@@ -15,25 +15,20 @@ use crate::threads::Stop;
 pub(super) struct Stopped {
     /// The last to end comes first.
     stops: Vec<Stop>,
-    /// Threads that run the program, in the order of their ids.
-    stoppable: Vec<Tid>,
+    /// Threads that work for the runtime, in the order of their ids.
+    of_runtime: Vec<Tid>,
 }
 
 impl Stopped {
-    /// Starts anew, with these stops, of which the last to end comes first. `stoppable` are the threads that run the
-    /// program.
-    pub(super) fn begin<'a>(
-        &mut self,
+    /// These stops, of which the last to end comes first; `of_runtime` are threads that work for the runtime.
+    pub(super) fn by<'a>(
         stops: impl Iterator<Item = &'a Stop>,
-        stoppable: impl Iterator<Item = Tid>,
-    ) {
-        self.stops.clear();
-        self.stoppable.clear();
-        self.stops.extend(stops);
-        if !self.stops.is_empty() {
-            self.stoppable.extend(stoppable);
-            self.stoppable.sort_unstable();
-        }
+        of_runtime: impl Iterator<Item = Tid>,
+    ) -> Self {
+        let stops: Vec<Stop> = stops.copied().collect();
+        let mut of_runtime: Vec<Tid> = of_runtime.filter(|_| !stops.is_empty()).collect();
+        of_runtime.sort_unstable();
+        Self { stops, of_runtime }
     }
 
     /// The last part of a charge from `from_ns` to `to_ns` that is the stop's, from when to when, ns.
@@ -41,8 +36,10 @@ impl Stopped {
         let met = self
             .stops
             .iter()
+            .take_while(|stop| stop.to_ns > from_ns)
             .map(|stop| (stop.from_ns.max(from_ns), stop.to_ns.min(to_ns), stop));
-        let mut taken = met.filter(|&(first_ns, last_ns, _)| first_ns < last_ns && self.takes(charge));
+        let mut taken =
+            met.filter(|&(first_ns, last_ns, stop)| first_ns < last_ns && self.takes(stop, charge));
         taken
             .next()
             .map(|(first_ns, last_ns, stop)| (first_ns, last_ns, *stop))
@@ -56,19 +53,21 @@ impl Stopped {
     }
 
     /// Whether what is charged there waited for the end of the stop.
-    fn takes(&self, charge: &Charge) -> bool {
-        let of_runtime = charge
-            .tid
-            .is_some_and(|tid| self.stoppable.binary_search(&tid).is_err());
+    fn takes(&self, stop: &Stop, charge: &Charge) -> bool {
+        let works = |tid| tid == stop.by.tid || self.of_runtime.binary_search(&tid).is_ok();
+        let of_runtime = charge.tid.is_some_and(works);
         match charge.cause {
             Cause::OnCpu | Cause::RunQueue | Cause::WorkerBusy | Cause::Stolen => of_runtime,
             Cause::WorkerBlocked | Cause::Syscall | Cause::Lock => match charge.reason {
-                Reason::BlockedFor(call, ..) | Reason::Blocked(call) | Reason::WokenBy(call, _) => {
-                    of_runtime || is_futex(call)
-                }
+                Reason::BlockedFor(call, ..)
+                | Reason::Blocked(call)
+                | Reason::WokenBy(call, _)
+                | Reason::HeldBy(call, _) => of_runtime || is_futex(call),
                 _ => false,
             },
-            Cause::AcceptQueue | Cause::TaskQueue | Cause::Unexplained => true,
+            Cause::AcceptQueue | Cause::TaskQueue => true,
+            // On no thread; and not what was not seen.
+            Cause::Unexplained => matches!(charge.reason, Reason::Idle(_) | Reason::IdleInMark(..)),
             _ => false,
         }
     }
@@ -99,9 +98,7 @@ mod tests {
     }
 
     fn stopped(stops: &[Stop]) -> Stopped {
-        let mut stopped = Stopped::default();
-        stopped.begin(stops.iter(), [OF_PROGRAM].into_iter());
-        stopped
+        Stopped::by(stops.iter(), [OF_MACHINE].into_iter())
     }
 
     fn in_call(syscall: Sysno) -> Reason {
@@ -136,7 +133,7 @@ mod tests {
         all_have(
             Some((10, 20)),
             &[
-                ("nobody took it up", Charge::unexplained(None, "")),
+                ("nobody took it up", Charge::idle(None, "")),
                 (
                     "its own thread is at the barrier",
                     on(OF_PROGRAM, Cause::Lock, in_futex),
@@ -175,6 +172,11 @@ mod tests {
                     "it is behind one that does",
                     on(OF_PROGRAM, Cause::WorkerBusy, ran),
                 ),
+                ("it was not seen", Charge::unexplained(Some(OF_PROGRAM), "")),
+                (
+                    "a thread that was never seen at the barrier computes",
+                    on(Tid(77), Cause::OnCpu, Reason::Plain),
+                ),
                 ("a disk", on(OF_PROGRAM, Cause::Syscall, in_call(Sysno::fsync))),
                 ("a timer", on(OF_PROGRAM, Cause::Timer, in_call(Sysno::futex))),
                 ("a peer", Charge::of(Cause::Downstream, Reason::Plain)),
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn of_a_charge_the_last_part_is_found_that_a_stop_has() {
         let stopped = stopped(&[stop(50, 60), stop(10, 20)]);
-        let waits = Charge::unexplained(None, "");
+        let waits = Charge::idle(None, "");
         let last = |from_ns, to_ns| {
             stopped
                 .last(&waits, from_ns, to_ns)

@@ -41,7 +41,7 @@ impl Taken {
         within.find_map(|phase| {
             let what = through(reason, phase, from_ns, to_ns)?;
             let (first_ns, last_ns) = (phase.from_ns.max(from_ns), phase.to_ns.min(to_ns));
-            let cycle = phase.cycle;
+            let cycle = Some(phase.cycle);
             // In a recording they can stand in any order.
             (first_ns < last_ns).then_some((first_ns, last_ns, RuntimeWork { what, cycle }))
         })

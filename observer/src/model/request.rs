@@ -236,8 +236,8 @@ pub struct Detail {
 pub struct RuntimeWork {
     /// In words.
     pub what: &'static str,
-    /// For which cycle of garbage collection.
-    pub cycle: u32,
+    /// For which cycle of garbage collection, where that is known.
+    pub cycle: Option<u32>,
 }
 
 /// Bytes that TCP had after the last send.

@@ -59,11 +59,11 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
             )
         }
         Cause::Runtime => {
-            let name = culprit?.comm.as_deref()?;
+            let what = culprit?.runtime?;
             (
                 Trouble::Stopped,
                 format!(
-                    "the runtime stopped the program, as for a garbage collection: {of_latency} was waiting for {name}"
+                    "the language's runtime had requests wait, as for a garbage collection: {of_latency} was {what}"
                 ),
             )
         }

@@ -110,7 +110,6 @@ impl Threads {
             return;
         }
         let wait = self.wait(event);
-        self.stops.switch_out(event, wait);
         let wait = self.for_lock(event, wait);
         let wait = self.in_hand(event, wait);
         if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
@@ -120,6 +119,7 @@ impl Threads {
                 self.fed
                     .waits(Pid(event.tgid), Tid(event.header.tid), event.header.at_ns);
             }
+            self.stops.switch_out(event, wait);
         }
     }
 

@@ -16,6 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Threads;
 use super::state::{Block, Occupant};
+use super::thread::Thread;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
 use crate::runtime::jvm;
@@ -58,39 +59,41 @@ struct Stoppable {
     waiting: FxHashMap<Tid, u64>,
     /// Threads that were seen at the barrier: they run the program.
     stoppable: FxHashSet<Tid>,
-    /// The stopper, which was seen last.
-    stopper: Tid,
+    /// Threads that the stopper gave work to, or one of these did, and that were not seen at the barrier.
+    of_runtime: FxHashSet<Tid>,
     /// When the program was last seen to run, ns.
     ran_ns: u64,
 }
 
 impl Stoppable {
-    /// Whether a thread that waits in this call has run the program until now.
-    fn ran(&self, tid: Tid, wait: Wait) -> bool {
-        match wait {
-            Wait::Park { .. } | Wait::Condition { .. } => self.stoppable.contains(&tid),
-            Wait::EventLoop { .. } | Wait::Accept | Wait::Call | Wait::Send => tid != self.stopper,
-            Wait::Mutex | Wait::GlobalLock | Wait::PageFault | Wait::Unknown => false,
+    /// A thread was woken by one that works for the runtime, and not at the barrier.
+    fn given_work(&mut self, tid: Tid) {
+        if !self.stoppable.contains(&tid) {
+            self.of_runtime.insert(tid);
         }
     }
 }
 
 impl Stops {
-    /// A thread left its CPU, to wait in this.
+    /// A followed thread left its CPU, to wait in this if it was not preempted.
     pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait) {
-        if self.processes.is_empty() || event.flags & flags::PREEMPTED != 0 {
+        if self.processes.is_empty() {
             return;
         }
         let Some(process) = self.processes.get_mut(&Pid(event.tgid)) else {
             return;
         };
         let tid = Tid(event.header.tid);
-        if syscall::may_wait_at_barrier(event.syscall, &event.args) {
+        let preempted = event.flags & flags::PREEMPTED != 0;
+        if !preempted && syscall::may_wait_at_barrier(event.syscall, &event.args) {
             process.waiting.insert(tid, event.header.at_ns);
             return;
         }
-        process.waiting.remove(&tid);
-        if process.ran(tid, wait) {
+        if !preempted {
+            process.waiting.remove(&tid);
+        }
+        let waits_for_another = matches!(wait, Wait::Mutex | Wait::PageFault | Wait::Unknown);
+        if process.stoppable.contains(&tid) && (preempted || !waits_for_another) {
             process.ran_ns = event.header.at_ns;
         }
     }
@@ -102,6 +105,9 @@ impl Stops {
         if !may_stop || !syscall::is_futex(event.waker_syscall) {
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.waiting.remove(&tid);
+                if process.of_runtime.contains(&by.tid) && syscall::is_futex(event.waker_syscall) {
+                    process.given_work(tid);
+                }
             }
             return;
         }
@@ -110,9 +116,9 @@ impl Stops {
             return;
         }
         let process = self.processes.entry(pid).or_default();
-        process.stopper = by.tid;
         let from_ns = if let Some(since_ns) = process.waiting.remove(&tid) {
             process.stoppable.insert(tid);
+            process.of_runtime.remove(&tid);
             since_ns
         } else if let Some((waited_ns, block)) = waited
             && process.stoppable.contains(&tid)
@@ -123,6 +129,7 @@ impl Stops {
         {
             process.ran_ns.max(at_ns.saturating_sub(waited_ns))
         } else {
+            process.given_work(tid);
             return;
         };
         self.add(Stop {
@@ -135,13 +142,19 @@ impl Stops {
 
     /// One that is seen of one thread more: of each that waits at the barrier, one after the other.
     fn add(&mut self, stop: Stop) {
-        match self.newest.iter_mut().rev().find(|before| before.pid == stop.pid) {
-            Some(before) if stop.from_ns < before.to_ns => {
-                before.from_ns = before.from_ns.min(stop.from_ns);
-                before.to_ns = stop.to_ns;
+        let same = |before: &Stop| before.pid == stop.pid;
+        let last = self.newest.iter().rposition(same);
+        let merged = match last.map(|place| (place, self.newest[place])) {
+            Some((place, before)) if stop.from_ns < before.to_ns => {
+                self.newest.remove(place);
+                Stop {
+                    from_ns: before.from_ns.min(stop.from_ns),
+                    ..stop
+                }
             }
-            _ => self.push(stop),
-        }
+            _ => stop,
+        };
+        self.push(merged);
     }
 
     fn push(&mut self, stop: Stop) {
@@ -164,6 +177,7 @@ impl Stops {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.waiting.remove(&tid);
             process.stoppable.remove(&tid);
+            process.of_runtime.remove(&tid);
         }
     }
 
@@ -189,12 +203,13 @@ impl Threads {
             .chain(end)
     }
 
-    /// Threads of a process that run its program, as far as they were seen to be stopped.
-    pub fn stoppable(&self, pid: Pid) -> impl Iterator<Item = Tid> {
+    /// Threads of a process that work for its runtime, beside the one that stops it.
+    pub fn of_runtime(&self, pid: Pid) -> impl Iterator<Item = Tid> {
         let process = self.stops.processes.get(&pid);
         process
             .into_iter()
-            .flat_map(|process| process.stoppable.iter().copied())
+            .flat_map(|process| process.of_runtime.iter().copied())
+            .filter(|&tid| !self.get(tid).is_some_and(Thread::is_worker))
     }
 }
 

@@ -105,10 +105,10 @@ impl Accepts {
             let from_ns = request.figures.arrival_ns + span.at_ns;
             let to_ns = from_ns + span.dur_ns;
             if span.cause != Cause::AcceptQueue {
-                // A thread runs, or waits for a CPU, on both sides of its accept.
+                // A thread runs, waits for a CPU or is stopped on both sides of its accept.
                 let both = matches!(
                     span.cause,
-                    Cause::OnCpu | Cause::RunQueue | Cause::Throttled | Cause::Stolen
+                    Cause::OnCpu | Cause::RunQueue | Cause::Throttled | Cause::Stolen | Cause::Runtime
                 );
                 let after = accepted.is_none_or(|&(_, at_ns)| at_ns <= from_ns);
                 prop_assert!(both || after, "not accepted yet: {span:?}\nof {request:?}");

@@ -162,7 +162,12 @@ fn conserves(request: &Request) -> Law {
         // thread that accepts from it before that.
         only_queued &= matches!(
             span.cause,
-            Cause::AcceptQueue | Cause::RunQueue | Cause::Throttled | Cause::OnCpu | Cause::Stolen
+            Cause::AcceptQueue
+                | Cause::RunQueue
+                | Cause::Throttled
+                | Cause::OnCpu
+                | Cause::Stolen
+                | Cause::Runtime
         );
         prop_assert!(
             span.cause != Cause::AcceptQueue || (request.conn.nth == 1 && only_queued),

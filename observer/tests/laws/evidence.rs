@@ -115,7 +115,7 @@ impl Truth {
                 self.throughout(tid.0, from_ns, from_ns + span.dur_ns, |doing| agrees(span, doing))
             });
             self.supports_functions(span, from_ns)?;
-            if span.cause == Cause::Runtime && span.detail.runtime.is_none() {
+            if span.detail.runtime.is_some_and(|work| work.what == jvm::STOP) {
                 let ended = self.ends_stop(request, span, from_ns + span.dur_ns);
                 prop_assert!(ended, "nobody had stopped it: {span:?}\nof {request:?}");
                 continue;
@@ -149,7 +149,10 @@ impl Truth {
             return false;
         };
         let lies_in = |begin_ns, end_ns| begin_ns <= from_ns && from_ns + span.dur_ns <= end_ns;
-        let mut its = self.cycles.iter().filter(|cycle| cycle.number == work.cycle);
+        let mut its = self
+            .cycles
+            .iter()
+            .filter(|cycle| Some(cycle.number) == work.cycle);
         its.any(|cycle| match work.what {
             "stop of the world" => {
                 lies_in(cycle.begin_ns, cycle.mark_ns) || lies_in(cycle.marked_ns, cycle.end_ns)

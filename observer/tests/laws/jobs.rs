@@ -4,7 +4,7 @@
 use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
 use observer::model::request::{Confidence, Request};
-use observer_common::{Header, Kind, SwitchIn, SwitchOut, Waking, conn, task};
+use observer_common::{Header, Kind, SwitchIn, SwitchOut, Waking, conn, flags, task};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use syscalls::Sysno;
@@ -15,7 +15,24 @@ use super::script::{A, B, PID, Script, TASK_A, TASK_B, WORKER, charged_us, of_se
 /// Where the pool's thread waits for jobs.
 const FUTEX: u64 = 0x1000;
 
+/// A job that the pool's thread did before.
+const JOB: u64 = 99;
+
 impl Script {
+    /// The second thread blocks for a moment in a job, as those of the pool do.
+    fn with_a_pool(mut self) -> Self {
+        self.record(&SwitchOut {
+            header: of_second(Kind::SwitchOut, 2),
+            tgid: PID,
+            state: 1,
+            syscall: Sysno::fsync as i32,
+            flags: flags::NO_SCHEDULER,
+            task: JOB,
+            ..SwitchOut::zeroed()
+        });
+        self.pool_gets_a_cpu(5)
+    }
+
     fn pool_parks(mut self, at_us: u64) -> Self {
         self.record(&SwitchOut {
             header: of_second(Kind::SwitchOut, at_us),
@@ -65,6 +82,7 @@ impl Script {
 /// A reads, and gives a job to the pool.
 fn given() -> Script {
     Script::begin()
+        .with_a_pool()
         .pool_parks(10)
         .reads(50, A, TASK_A, 40)
         .gives_a_job(60, TASK_A)
@@ -100,10 +118,27 @@ fn whose_thread_of_the_pool_has_no_cpu_waits_for_one() -> Law {
 /// It was woken for another request: that it has no CPU keeps this one from nothing.
 #[test]
 fn a_job_of_another_explains_nothing() -> Law {
-    let script = Script::begin().pool_parks(10).reads(50, A, TASK_A, 40);
+    let script = Script::begin()
+        .with_a_pool()
+        .pool_parks(10)
+        .reads(50, A, TASK_A, 40);
     let script = script.reads(100, B, TASK_B, 90).gives_a_job(110, TASK_B);
     let script = script.sends(3_000, B, TASK_B).sends(3_010, A, TASK_A);
     let request = script.pool_gets_a_cpu(4_000).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::RunQueue), 0);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 2_900);
+    Ok(())
+}
+
+/// A thread that never ran a job may be anybody's, such as a logger's.
+#[test]
+fn whose_thread_is_of_no_pool_explains_nothing() -> Law {
+    let script = Script::begin()
+        .pool_parks(10)
+        .reads(50, A, TASK_A, 40)
+        .gives_a_job(60, TASK_A);
+    let script = script.reads(100, B, TASK_B, 90).sends(3_000, B, TASK_B);
+    let request = script.sends(3_010, A, TASK_A).pool_gets_a_cpu(4_000).request(A)?;
     prop_assert_eq!(charged_us(&request, Cause::RunQueue), 0);
     prop_assert_eq!(charged_us(&request, Cause::Unexplained), 2_900);
     Ok(())

@@ -238,7 +238,7 @@ impl<'a> SpanView<'a> {
             peer: detail.peer,
             held_by: detail.held.map(|held| held.by),
             runtime: detail.runtime.map(|runtime| runtime.what),
-            cycle: detail.runtime.map(|runtime| runtime.cycle),
+            cycle: detail.runtime.and_then(|runtime| runtime.cycle),
             unsent_bytes: detail.held.map(|held| held.unsent_bytes),
             note: detail.note,
             culprit: culprit

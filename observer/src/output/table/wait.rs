@@ -91,7 +91,10 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
                 held_by(held.by)
             )
         }),
-        runtime: runtime.map(|runtime| format!("{}, GC cycle {}", runtime.what, runtime.cycle)),
+        runtime: runtime.map(|runtime| match runtime.cycle {
+            Some(cycle) => format!("{}, GC cycle {cycle}", runtime.what),
+            None => runtime.what.to_owned(),
+        }),
         note: *note,
         function: function.as_deref(),
         ..Words::default()
@@ -108,7 +111,8 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
             object,
             function,
         } = culprit;
-        words.runtime = role.map(in_brackets);
+        let what = role.or(runtime.map(|runtime| runtime.what));
+        words.runtime = what.map(in_brackets);
         words.behind = Some(who(culprit, pid));
         words.function = function.as_deref();
         words.request = request
@@ -268,7 +272,7 @@ mod tests {
         span.culprit = None;
         span.detail.runtime = Some(RuntimeWork {
             what: "stop of the world",
-            cycle: 12,
+            cycle: Some(12),
         });
         assert_eq!(of_span(&span, Pid(4120), false), "stop of the world, GC cycle 12");
     }

@@ -18,6 +18,9 @@ const LISTED: usize = 64;
 /// and they are found anew.
 const MAX_MARKERS: usize = 1024;
 
+/// Threads of each process that are remembered to have run goroutines.
+const MAX_TOLD: usize = 1024;
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Processes {
@@ -135,15 +138,20 @@ impl Processes {
 
     /// Which cycles of a process a time overlaps.
     pub(crate) fn overlap(&self, pid: Pid, from_ns: u64, to_ns: u64) -> Option<GcOverlap> {
-        self.processes.get(&pid)?.cycles.overlap(from_ns, to_ns)
+        let cycles = &self.processes.get(&pid)?.cycles;
+        if cycles.forgotten_until_ns > from_ns {
+            self.full.count(Table::Cycles, 1);
+        }
+        cycles.overlap(from_ns, to_ns)
     }
 
     /// What was counted in each process whose memory tells of its cycles, since this was asked last, with its heap as
     /// it was seen last.
     pub(crate) fn take_counts(&mut self) -> impl Iterator<Item = (Pid, CycleCounts, Heap)> {
-        self.processes
-            .iter_mut()
-            .filter_map(|(&pid, process)| Some((pid, process.cycles.take_counts(), process.heap?)))
+        self.processes.iter_mut().filter_map(|(&pid, process)| {
+            let heap = process.heap?;
+            Some((pid, process.cycles.take_counts(), heap))
+        })
     }
 
     /// Lines about the processes of which more is known now than was told. These threads were seen to run goroutines.
@@ -154,7 +162,7 @@ impl Processes {
     ) -> Vec<RuntimeLine> {
         for (pid, tid, comm) in threads {
             if let Some(process) = self.processes.get_mut(&pid) {
-                process.threads.insert(tid, comm.cloned());
+                process.ran_goroutines(tid, comm, &self.full);
             }
         }
         let lines = self
@@ -166,6 +174,15 @@ impl Processes {
 }
 
 impl Process {
+    /// A thread was seen to run goroutines.
+    fn ran_goroutines(&mut self, tid: Tid, comm: Option<&Arc<str>>, full: &Full) {
+        if self.threads.len() < MAX_TOLD || self.threads.contains_key(&tid) {
+            self.threads.insert(tid, comm.cloned());
+        } else {
+            full.count(Table::Workers, 1);
+        }
+    }
+
     fn news(&mut self, unix_ns: u64) -> Option<RuntimeLine> {
         let line = self.line.as_ref()?;
         let count = self.threads.len();

@@ -27,7 +27,7 @@ fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
         pid: Some(Pid(pid)),
         comm: Some(comm.to_owned()),
         request: Some("GET /slow".to_owned()),
-        runtime: None,
+        runtime: (cause == Cause::Runtime).then_some("safepoint"),
         pool: false,
         function: None,
         held_by: (cause == Cause::HeldBack).then_some(HeldBy::Nagle),
@@ -152,7 +152,7 @@ const EXHAUSTED: PoolTotals = PoolTotals {
 
 fn behind_a_job(cause: Cause) -> BandMeans {
     let behind = WaitedFor {
-        runtime: None,
+        runtime: (cause == Cause::Runtime).then_some("safepoint"),
         pool: true,
         ..behind(cause, 7, "srv")
     };

@@ -126,7 +126,7 @@ fn detail() -> Detail {
         }),
         runtime: Some(RuntimeWork {
             what: "stop of the world",
-            cycle: 12,
+            cycle: Some(12),
         }),
         note: Some("sure"),
     }
