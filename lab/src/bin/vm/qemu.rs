@@ -20,8 +20,8 @@ pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 /// The Debian package of [`PROGRAM`].
 pub(super) const PACKAGE: &str = "qemu-system-x86";
 
-/// A run takes three to six minutes on two slow cores. One that hangs is ended after this.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A run takes three to six minutes on two slow cores, and has taken more than ten. One that hangs is ended after this.
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// How often the machine is asked whether it has turned itself off.
 const POLL: Duration = Duration::from_millis(100);
