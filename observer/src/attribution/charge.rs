@@ -47,6 +47,13 @@ pub(super) enum Reason {
     HeldBy(Call, Tid),
 }
 
+impl Reason {
+    /// Whether the request was on no thread, for nothing that an event says.
+    pub(super) const fn is_idle(self) -> bool {
+        matches!(self, Self::Idle(_) | Self::IdleInMark(..))
+    }
+}
+
 /// What an interval of the path is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charge {

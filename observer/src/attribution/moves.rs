@@ -1,6 +1,6 @@
 //! What one step of a walk says: what to charge, and where to go on.
 
-use super::path::{Charge, Reason};
+use super::path::Charge;
 use crate::model::id::{ConnId, TaskId, Tid};
 use crate::threads::{LastRun, Slice};
 
@@ -86,7 +86,7 @@ pub(super) enum Charged {
 impl Charged {
     /// Whether the request was on no thread, for nothing that an event says.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self, Self::Since(_, charge) if matches!(charge.reason, Reason::Idle(_) | Reason::IdleInMark(..)))
+        matches!(self, Self::Since(_, charge) if charge.reason.is_idle())
     }
 }
 

@@ -277,11 +277,9 @@ impl Path {
 
     /// Takes what was waited for from `from_ns` to `to_ns` for the longest wait, if it is and says what for.
     pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
-        let says_what_for = !matches!(
-            charge.reason,
-            Reason::Plain | Reason::Note(_) | Reason::Idle(_) | Reason::IdleInMark(..)
-        );
-        if says_what_for && to_ns - from_ns > self.longest_wait_ns() {
+        let says_nothing =
+            matches!(charge.reason, Reason::Plain | Reason::Note(_)) || charge.reason.is_idle();
+        if !says_nothing && to_ns - from_ns > self.longest_wait_ns() {
             self.found.longest_wait = Some(Step {
                 from_ns,
                 to_ns,

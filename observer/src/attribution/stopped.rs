@@ -26,7 +26,10 @@ impl Stopped {
         of_runtime: impl Iterator<Item = Tid>,
     ) -> Self {
         let stops: Vec<Stop> = stops.copied().collect();
-        let mut of_runtime: Vec<Tid> = of_runtime.filter(|_| !stops.is_empty()).collect();
+        if stops.is_empty() {
+            return Self::default();
+        }
+        let mut of_runtime: Vec<Tid> = of_runtime.collect();
         of_runtime.sort_unstable();
         Self { stops, of_runtime }
     }
@@ -67,7 +70,7 @@ impl Stopped {
             },
             Cause::AcceptQueue | Cause::TaskQueue => true,
             // On no thread; and not what was not seen.
-            Cause::Unexplained => matches!(charge.reason, Reason::Idle(_) | Reason::IdleInMark(..)),
+            Cause::Unexplained => charge.reason.is_idle(),
             _ => false,
         }
     }

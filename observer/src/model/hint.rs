@@ -38,7 +38,7 @@ pub enum HintKind {
     Unseen,
     /// On a port that was to be watched nobody listened who could be.
     NobodyListened,
-    /// Records were lost, because observer was too slow for them.
+    /// Records found no room in their ring.
     RecordsLost,
     /// Tables of observer were full.
     FullTables,

@@ -235,7 +235,8 @@ fn records_that_found_no_room_are_told_at_the_end_with_a_hint() {
     let [hint] = &hints[..] else { panic!("{hints:?}") };
     assert_eq!(hint.kind, HintKind::RecordsLost);
     assert!(
-        hint.text.contains("7 records: 1 request is incomplete"),
+        hint.text
+            .contains("7 records found no room in their ring: 1 request is incomplete"),
         "{hint:?}"
     );
 }

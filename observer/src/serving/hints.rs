@@ -56,8 +56,8 @@ impl Serving {
             pid: Some(pid),
             pids: Vec::new(),
             text: format!(
-                "observer was too slow for {records} records: {requests} incomplete, and where an answer was lost two \
-                 requests are told as one, which seems to have taken long"
+                "{records} records found no room in their ring: {requests} incomplete, and where an answer was lost \
+                 two requests are told as one, which seems to have taken long"
             ),
             remedy: "of a burst a larger ring holds more (`--ring-kib`); where it goes on, observer has too little CPU"
                 .to_owned(),

@@ -7,7 +7,7 @@
 //!
 //! Who asked the stopper for something, mostly for memory, waits for it elsewhere, and others perhaps for the mutex
 //! that this one holds. So nobody may come to the barrier. Then the program was stopped, at the earliest, when it was
-//! seen last to run: a thread of it went to wait for something that only the program waits for.
+//! seen last to run: a thread of it lost its CPU, or went to wait for something that only the program waits for.
 
 use std::collections::VecDeque;
 
@@ -22,9 +22,11 @@ use crate::model::id::{Pid, Tid};
 use crate::runtime::jvm;
 use crate::syscall::{self, Wait};
 
-/// Stops that are remembered of all processes together, the newest: 256 KiB. Of one that collects garbage a hundred
-/// times a second these are those of most of a minute.
+/// Stops that are remembered of all processes together, the newest: 256 KiB at most. Of one that collects garbage a
+/// hundred times a second these are those of most of a minute.
 const MAX_STOPS: usize = 4_096;
+
+const _: () = assert!(MAX_STOPS * size_of::<Stop>() <= 256 << 10);
 
 /// Processes in which a stopper is known.
 const MAX_PROCESSES: usize = 256;
