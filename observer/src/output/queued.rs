@@ -24,6 +24,9 @@ const MAX_REQUESTS: usize = 4096;
 /// Spans that their timelines have together, at most: some 16 MiB.
 const MAX_SPANS: usize = 131_072;
 
+/// Lines about processes that wait in a queue, at most: some 4 MiB. A shell script forks thousands in a second.
+const MAX_PROCESSES: usize = 16_384;
+
 /// Other lines that wait in a queue, at most: `window` lines of a quarter of an hour.
 const MAX_OTHERS: usize = 1024;
 
@@ -44,6 +47,7 @@ pub struct Queued {
 struct Load {
     requests: AtomicUsize,
     spans: AtomicUsize,
+    processes: AtomicUsize,
     others: AtomicUsize,
     /// It will be flushed: whoever asks for it again need not queue.
     flush: AtomicBool,
@@ -175,12 +179,14 @@ impl Drop for Queued {
 impl Load {
     /// The numbers that an item counts in, how much it is, and how much there may be.
     fn places(&self, item: &Item) -> [(&AtomicUsize, usize, usize); 2] {
+        let no_spans = (&self.spans, 0, usize::MAX);
         match item {
             Item::Request(request, _) => [
                 (&self.requests, 1, MAX_REQUESTS),
                 (&self.spans, request.timeline.len(), MAX_SPANS),
             ],
-            _ => [(&self.others, 1, MAX_OTHERS), (&self.spans, 0, usize::MAX)],
+            Item::Process(_) => [(&self.processes, 1, MAX_PROCESSES), no_spans],
+            _ => [(&self.others, 1, MAX_OTHERS), no_spans],
         }
     }
 
