@@ -15,6 +15,8 @@ use crate::threads::Stop;
 pub(super) struct Stopped {
     /// The last to end comes first.
     stops: Vec<Stop>,
+    /// So many of them are behind the walk.
+    passed: usize,
     /// Threads that work for the runtime, in the order of their ids.
     of_runtime: Vec<Tid>,
 }
@@ -31,13 +33,19 @@ impl Stopped {
         }
         let mut of_runtime: Vec<Tid> = of_runtime.collect();
         of_runtime.sort_unstable();
-        Self { stops, of_runtime }
+        Self {
+            stops,
+            passed: 0,
+            of_runtime,
+        }
     }
 
-    /// The last part of a charge from `from_ns` to `to_ns` that is the stop's, from when to when, ns.
-    pub(super) fn last(&self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Stop)> {
-        let met = self
-            .stops
+    /// The last part of a charge from `from_ns` to `to_ns` that is the stop's, from when to when, ns. What is later than
+    /// that is walked.
+    pub(super) fn last(&mut self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Stop)> {
+        let ahead = self.stops[self.passed..].iter();
+        self.passed += ahead.take_while(|stop| stop.from_ns >= to_ns).count();
+        let met = self.stops[self.passed..]
             .iter()
             .take_while(|stop| stop.to_ns > from_ns)
             .map(|stop| (stop.from_ns.max(from_ns), stop.to_ns.min(to_ns), stop));
@@ -50,8 +58,10 @@ impl Stopped {
 
     /// Where the time in which nothing was stopped begins that ends at `at_ns`, ns. `None` if something was then.
     pub(super) fn free_since_ns(&self, at_ns: u64) -> Option<u64> {
-        let before = self.stops.iter().filter(|stop| stop.from_ns < at_ns);
-        let last_ns = before.map(|stop| stop.to_ns).max().unwrap_or(0);
+        let mut ahead = self.stops[self.passed..].iter();
+        let last_ns = ahead
+            .find(|stop| stop.from_ns < at_ns)
+            .map_or(0, |stop| stop.to_ns);
         (last_ns < at_ns).then_some(last_ns)
     }
 
@@ -118,9 +128,8 @@ mod tests {
 
     /// Which part of each charge from 0 to 100 is that of a stop from 10 to 20.
     fn all_have(part: Option<(u64, u64)>, rows: &[(&str, Charge)]) {
-        let stopped = stopped(&[stop(10, 20)]);
         for (rule, charge) in rows {
-            let last = stopped.last(charge, 0, 100);
+            let last = stopped(&[stop(10, 20)]).last(charge, 0, 100);
             assert_eq!(
                 last.map(|(first_ns, last_ns, _)| (first_ns, last_ns)),
                 part,
@@ -189,10 +198,9 @@ mod tests {
 
     #[test]
     fn of_a_charge_the_last_part_is_found_that_a_stop_has() {
-        let stopped = stopped(&[stop(50, 60), stop(10, 20)]);
         let waits = Charge::idle(None, "");
         let last = |from_ns, to_ns| {
-            stopped
+            stopped(&[stop(50, 60), stop(10, 20)])
                 .last(&waits, from_ns, to_ns)
                 .map(|(first, last, _)| (first, last))
         };

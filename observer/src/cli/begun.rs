@@ -1,12 +1,11 @@
 //! Tells people who see nothing else of a run yet that watching has begun.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use observer::model::header::TargetInfo;
-use observer::output::escape::escape;
 
 use super::args::Print;
-use super::sinks;
+use super::{say, sinks};
 
 /// Targets that the sentence names.
 const NAMED: usize = 4;
@@ -17,8 +16,7 @@ pub(crate) fn say(targets: &[TargetInfo], print: &Print) {
         && !sinks::is_drawn(print)
         && let Some(sentence) = sentence(targets)
     {
-        // Where standard error takes nothing there is nobody to tell.
-        let _ = writeln!(io::stderr(), "observer: {}", escape(&sentence));
+        say::say(&sentence);
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a run ends: the exit codes are a contract with scripts.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -22,7 +22,8 @@ pub(crate) fn code(result: Result<Ending>) -> ExitCode {
         Ok(Ending::Truncated) => ExitCode::from(3),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", message(&error));
+            // Where standard error takes nothing there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{}", message(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,12 +1,11 @@
 //! Says on standard error what is missing from a run, and what to do.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use observer::model::hint::Hint;
-use observer::output::escape::escape;
 
 use super::args::Print;
-use super::sinks;
+use super::{say, sinks};
 
 /// Says these, unless a table has them on the same terminal: its next picture would be drawn over them.
 pub(crate) fn say(hints: &[Hint], print: &Print) {
@@ -14,7 +13,6 @@ pub(crate) fn say(hints: &[Hint], print: &Print) {
         return;
     }
     for hint in hints {
-        // Where standard error takes nothing there is nobody to tell.
-        let _ = writeln!(io::stderr(), "observer: hint: {}", escape(&hint.sentence()));
+        say::say(&format!("hint: {}", hint.sentence()));
     }
 }

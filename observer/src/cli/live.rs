@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::args::{Print, Watch};
+use super::say::say;
 
 /// A run that is attached and not yet drained.
 pub(crate) struct Attached {
@@ -52,7 +53,7 @@ pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;
     for (hook, reason) in kernel_half.refused_polls() {
-        eprintln!("observer: goes on without --polls: {hook}: {reason}");
+        say(&format!("goes on without --polls: {hook}: {reason}"));
     }
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
@@ -186,7 +187,7 @@ fn say_vacant(vacant: Vacant) {
         }
         None => format!("nobody listens on port {port} in this network namespace"),
     };
-    eprintln!("observer: {who}: waits for the next who does");
+    say(&format!("{who}: waits for the next who does"));
 }
 
 /// The functions that are to be probed. Says what that will cost, and where there is nothing to be probed.
@@ -198,21 +199,21 @@ fn functions(targets: &[Target]) -> Vec<Functions> {
             } else {
                 "functions"
             };
-            eprintln!(
-                "observer: --polls probes {} {of_how_many} of {} ({}), at about {} ns each time that one is called: \
+            say(&format!(
+                "--polls probes {} {of_how_many} of {} ({}), at about {} ns each time that one is called: \
                  three times a poll",
                 functions.count(),
                 target.comm,
                 target.pid,
                 PROBE_NS
-            );
+            ));
             Some(functions)
         }
         Err(error) => {
-            eprintln!(
-                "observer: goes on without the polls of {} ({}): {error:#}",
+            say(&format!(
+                "goes on without the polls of {} ({}): {error:#}",
                 target.comm, target.pid
-            );
+            ));
             None
         }
     };

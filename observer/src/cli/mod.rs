@@ -9,6 +9,7 @@ mod hints;
 mod live;
 pub(crate) mod record;
 pub(crate) mod replay;
+mod say;
 mod sinks;
 
 /// Blocks of memory of this size and more go back to the kernel when they are freed, bytes.

@@ -8,6 +8,7 @@ use observer::source::recording::Writer;
 
 use super::args::Record;
 use super::exit::Ending;
+use super::say::say;
 use super::{live, sinks};
 
 /// Runs the command.
@@ -17,10 +18,10 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     let failed = || sinks::cannot_write(&arguments.output);
     let file = File::create(&arguments.output).with_context(failed)?;
     let mut writer = Writer::new(BufWriter::new(file), &attached.header).with_context(failed)?;
-    eprintln!(
-        "observer: recording to {}; Ctrl-C ends it",
+    say(&format!(
+        "recording to {}; Ctrl-C ends it",
         arguments.output.display()
-    );
+    ));
     attached.run(|batch| writer.write(batch).with_context(failed))?;
     writer.finish().with_context(failed)?;
     Ok(Ending::Normal)

@@ -11,6 +11,7 @@ use observer::source::{Batch, Source as _, Status};
 
 use super::args::Replay;
 use super::exit::Ending;
+use super::say::say;
 use super::{hints, sinks};
 
 /// Runs the command.
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
             Status::More => {}
             Status::End => break Ending::Normal,
             Status::Truncated => {
-                eprintln!("observer: {path} breaks off; what it holds up to there follows");
+                say(&format!("{path} breaks off; what it holds up to there follows"));
                 break Ending::Truncated;
             }
         }

@@ -3,7 +3,7 @@
 //! It does not know what ends a turn at once, which is the next one.
 
 use super::{Connections, MAX_CLOSED, QUIET_NS, SETTLED_NS};
-use crate::model::id::{ConnId, RequestId, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Tid};
 
 impl Connections {
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
@@ -72,6 +72,20 @@ impl Connections {
             }
         }
         None
+    }
+
+    /// Takes the turns of process `pid` that were answered and are not taken yet. They go on being the current ones.
+    pub fn take_answered_of(&mut self, pid: Pid) -> Vec<RequestId> {
+        let connections = &self.connections;
+        let answered = |&(sent_ns, conn): &(u64, ConnId)| {
+            let turn = connections.get(&conn)?.turn.as_ref()?;
+            (turn.pid == pid && turn.sent_ns == sent_ns).then_some(turn.id)
+        };
+        let taken: Vec<_> = self.settling.iter().filter_map(answered).collect();
+        if !taken.is_empty() {
+            self.settling.retain(|entry| answered(entry).is_none());
+        }
+        taken
     }
 
     /// Takes one turn whose end is certain at `now_ns`, because it was quiet since, and no thread is in a call that

@@ -8,7 +8,7 @@ use super::settled::Explained;
 use crate::attribution::{Evidence, Keep};
 use crate::connections::Turn;
 use crate::model::full::Table;
-use crate::model::id::RequestId;
+use crate::model::id::{Pid, RequestId};
 use crate::output::{Sinks, Wanted};
 
 /// Turns that are explained at one tick because they have probably ended, at most; the others at the next. Ten
@@ -22,22 +22,34 @@ impl Pipeline {
             let Some(id) = self.connections.take_settled(self.now_ns) else {
                 break;
             };
-            let Some(turn) = self.connections.turn(id) else {
-                continue;
-            };
-            // How long TCP keeps what it has of it is not known yet: it can be one of the tail.
-            let judged = !turn.is_held();
-            let latency_ns = if judged { turn.latency_ns() } else { u64::MAX };
-            let wanted = self.wanted(turn, latency_ns);
-            // One that would be written is explained when it is finished then; there is room for those that are only
-            // counted.
-            if self.settled.is_full_for(judged) && wanted.by_any() {
-                continue;
-            }
-            if let Some(mut explained) = self.explain(id, wanted.by_any()) {
-                explained.wanted = Some(wanted).filter(|_| judged);
-                self.settled.keep(explained);
-            }
+            self.explain_answered(id);
+        }
+    }
+
+    /// Explains the answered turns of process `pid`, before what is known of the process is forgotten.
+    pub(super) fn settle_of(&mut self, pid: Pid) {
+        for id in self.connections.take_answered_of(pid) {
+            self.explain_answered(id);
+        }
+    }
+
+    /// Explains a turn that has probably ended, for when that is certain.
+    fn explain_answered(&mut self, id: RequestId) {
+        let Some(turn) = self.connections.turn(id) else {
+            return;
+        };
+        // How long TCP keeps what it has of it is not known yet: it can be one of the tail.
+        let judged = !turn.is_held();
+        let latency_ns = if judged { turn.latency_ns() } else { u64::MAX };
+        let wanted = self.wanted(turn, latency_ns);
+        // One that would be written is explained when it is finished then; there is room for those that are only
+        // counted.
+        if self.settled.is_full_for(judged) && wanted.by_any() {
+            return;
+        }
+        if let Some(mut explained) = self.explain(id, wanted.by_any()) {
+            explained.wanted = Some(wanted).filter(|_| judged);
+            self.settled.keep(explained);
         }
     }
 

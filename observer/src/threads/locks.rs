@@ -23,7 +23,7 @@ use crate::syscall::{self, Wait};
 /// Pairs of words of a process that are looked at, at most.
 const MAX_PAIRS: usize = 16;
 
-/// Who runs for as long as this has what it waited for, ns.
+/// A thread that ran for this long had the lock that it wanted, ns.
 const WORK_NS: u64 = 1_000_000;
 
 /// Slices of a thread that are looked at to know whether it still waited, at most.
@@ -149,7 +149,10 @@ impl Threads {
             let by = block.handed_off_by().filter(|by| by.pid == pid)?;
             return Some((by.tid, 0));
         };
-        let (given, since_ns) = lock.given_after(at_ns)?;
+        let Some((given, since_ns)) = lock.given_after(at_ns) else {
+            self.locks.full.count(Table::Locks, lock.was_forgotten(at_ns).into());
+            return None;
+        };
         // It can have been let go without a word where nobody waited just then.
         let had_it_still = || {
             let waits = |thread: &Thread| thread.only_waits(at_ns, given.at_ns);

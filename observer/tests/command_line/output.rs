@@ -128,6 +128,24 @@ fn a_reader_that_has_enough_is_a_normal_end() {
 }
 
 #[test]
+fn who_is_told_nothing_on_standard_error_any_more_changes_no_exit_code() {
+    let (_directory, path) = recorded(MANY);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    for (path, code) in [(&*path, exit::TRUNCATED), ("/nowhere", exit::FAILURE)] {
+        let child = Command::new(PATH)
+            .args(["replay", path])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut running = Running(child.unwrap());
+        drop(running.0.stderr.take());
+        assert_eq!(running.status(DEADLINE).code(), Some(code), "{path}");
+    }
+}
+
+#[test]
 fn the_doctor_also_takes_a_closed_pipe_for_a_normal_end() {
     let mut command = Command::new(PATH);
     command

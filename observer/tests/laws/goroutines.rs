@@ -92,6 +92,27 @@ fn the_end_of_its_process_makes_no_request_exact() -> Law {
     Ok(())
 }
 
+#[test]
+fn what_its_process_was_is_known_of_a_request_that_was_answered_just_before_the_end() -> Law {
+    let stayed = stay(TASK_A, 0, IO_WAIT);
+    for (change, flags) in [
+        (ProcessChange::Exit, flags::GROUP_DEAD),
+        (ProcessChange::Exec, 0),
+    ] {
+        let mut script = reads("go1.26.8", stayed).sends(100, A, stayed);
+        script.record(&Process {
+            header: header(Kind::Process, 101),
+            tgid: PID,
+            change: change as u32,
+            flags,
+            ..Process::zeroed()
+        });
+        let request = script.request(A)?;
+        prop_assert_eq!(request.figures.confidence, Confidence::Exact);
+    }
+    Ok(())
+}
+
 /// Its worker waits for a timer meanwhile, which is another's where the goroutine waited for a lock.
 #[test]
 fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {

@@ -28,7 +28,10 @@ pub(super) const ENOUGH_ASIDE: u32 = 8;
 /// Above this, signs are halved: what a program does now counts more than what it did.
 const MOST_SIGNS: u32 = 4_096;
 
-/// Who waits for longer than this at a time does not ask again and again, ns.
+/// Times at which it was given on that are remembered, at most: some seconds of threads that take turns without rest.
+pub(super) const MAX_GIVEN: usize = 16_384;
+
+/// Whoever waits for longer than this at a time does not ask again and again, ns.
 const MAX_POLL_NS: u64 = 100_000_000;
 
 /// A pair of words that may be a lock.
@@ -45,6 +48,8 @@ pub(super) struct Lock {
     given: VecDeque<Given>,
     /// What was before this is not known, ns.
     known_since_ns: u64,
+    /// Until then it was forgotten for want of room who had it, ns.
+    forgotten_until_ns: u64,
 }
 
 /// What a thread did at a lock.
@@ -218,6 +223,12 @@ impl Lock {
             // A wakeup that came before its thread slept is told when that runs.
             let place = self.given.partition_point(|before| before.at_ns <= given.at_ns);
             self.given.insert(place, given);
+            if self.given.len() > MAX_GIVEN
+                && let Some(oldest) = self.given.pop_front()
+            {
+                self.known_since_ns = self.known_since_ns.max(oldest.at_ns);
+                self.forgotten_until_ns = self.known_since_ns;
+            }
         } else {
             self.knows_since(given.at_ns);
         }
@@ -302,6 +313,11 @@ impl Lock {
         if let Some(last) = self.given.drain(..count).next_back() {
             self.known_since_ns = self.known_since_ns.max(last.at_ns);
         }
+    }
+
+    /// Whether who had it at `at_ns` was forgotten for want of room.
+    pub(super) fn was_forgotten(&self, at_ns: u64) -> bool {
+        at_ns <= self.forgotten_until_ns
     }
 
     /// The first time from `at_ns` on that it was given on, and since when the same thread had it, ns.
