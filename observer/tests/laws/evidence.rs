@@ -30,6 +30,15 @@ enum Doing {
     Blocked { syscall: i32 },
 }
 
+/// A thread waited until one ended that which can stop others.
+#[derive(Clone, Copy, Debug)]
+struct Stopped {
+    pid: u32,
+    by: u32,
+    from_ns: u64,
+    to_ns: u64,
+}
+
 /// Every thread's past.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
@@ -40,8 +49,8 @@ pub(crate) struct Truth {
     functions: HashSet<(u32, u64, String)>,
     /// What a hypervisor took.
     thefts: Vec<Stolen>,
-    /// When which thread woke another that it may have stopped, and of which process.
-    stops: Vec<(u64, u32, u32)>,
+    /// Waits of threads that another ended which may have stopped them.
+    stops: Vec<Stopped>,
     /// What Go's runtime did.
     cycles: Vec<GoCycle>,
     /// What happened outside of the threads.
@@ -60,6 +69,7 @@ impl Truth {
         let mut ownership = ownership::Reading::default();
         for event in stream.events() {
             ownership.event(&event);
+            truth.stops.extend(truth.stopped(&event));
             truth.tasks.extend(stamp(&event));
             truth.outside.event(&event);
             truth.accepts.event(&event);
@@ -75,10 +85,6 @@ impl Truth {
                     let name = names.get(&event.function).cloned();
                     let seen = name.map(|name| (event.header.tid, event.sampled_ns, name));
                     truth.functions.extend(seen);
-                }
-                Event::Waking(event) if jvm::may_be_vm_thread(&event.waker_comm) => {
-                    let stop = (event.header.at_ns, event.waker_tid, event.tgid);
-                    truth.stops.push(stop);
                 }
                 Event::Stolen(event) => truth.thefts.push(*event),
                 Event::GoCycle(event) => truth.cycles.push(*event),
@@ -116,8 +122,8 @@ impl Truth {
             });
             self.supports_functions(span, from_ns)?;
             if span.detail.runtime.is_some_and(|work| work.what == jvm::STOP) {
-                let ended = self.ends_stop(request, span, from_ns + span.dur_ns);
-                prop_assert!(ended, "nobody had stopped it: {span:?}\nof {request:?}");
+                let stopped = self.is_stopped(request, span, from_ns);
+                prop_assert!(stopped, "nobody had stopped it: {span:?}\nof {request:?}");
                 continue;
             }
             let so = so
@@ -136,11 +142,34 @@ impl Truth {
         Ok(())
     }
 
-    /// Whether the thread that is said to have stopped a request's process woke one of that after `to_ns`.
-    fn ends_stop(&self, request: &Request, span: &Span, to_ns: u64) -> bool {
+    /// The wait that a wakeup ended, if the thread that made it can stop others.
+    fn stopped(&self, event: &Event<'_>) -> Option<Stopped> {
+        let Event::Waking(event) = event else { return None };
+        let &(from_ns, doing) = self.threads.get(&event.header.tid)?.last()?;
+        let waited = matches!(doing, Doing::Blocked { syscall } if syscall::is_futex(syscall));
+        (waited && jvm::may_be_vm_thread(&event.waker_comm)).then_some(Stopped {
+            pid: event.tgid,
+            by: event.waker_tid,
+            from_ns,
+            to_ns: event.header.at_ns,
+        })
+    }
+
+    /// Whether all the time of a span threads of the request's process waited for the one that is said to have stopped
+    /// them.
+    fn is_stopped(&self, request: &Request, span: &Span, from_ns: u64) -> bool {
         let by = span.culprit.as_ref().map(|culprit| culprit.tid.0);
-        let mut later = self.stops.iter().filter(|(at_ns, ..)| *at_ns >= to_ns);
-        later.any(|&(_, tid, pid)| Some(tid) == by && pid == request.figures.pid.0)
+        let its = |stop: &&Stopped| Some(stop.by) == by && stop.pid == request.figures.pid.0;
+        let mut known_ns = from_ns + span.dur_ns;
+        while known_ns > from_ns {
+            let stops = self.stops.iter().filter(its);
+            let meets = stops.filter(|stop| stop.from_ns < known_ns && known_ns <= stop.to_ns);
+            let Some(first_ns) = meets.map(|stop| stop.from_ns).min() else {
+                return false;
+            };
+            known_ns = first_ns;
+        }
+        true
     }
 
     /// Whether a span lies in a part of its cycle in which the runtime does what it says.
