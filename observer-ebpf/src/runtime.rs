@@ -1,5 +1,5 @@
 //! What the current thread's own variables say of its language runtime. Whose variables these are and where, userspace
-//! has found out and says ([`TaskPath`]): this follows it and knows no runtime.
+//! has found out and says ([`TaskPath`]): this follows it and knows no runtime's tasks.
 
 use aya_ebpf::{btf_maps::Array, macros::btf_map};
 use observer_common::{TaskPath, flags, limits, task};

@@ -40,8 +40,8 @@ impl Stopped {
         }
     }
 
-    /// The last part of a charge from `from_ns` to `to_ns` that is the stop's, from when to when, ns. What is later than
-    /// that is walked.
+    /// The last part of a charge from `from_ns` to `to_ns` that is the stop's, from when to when, ns. What is later is
+    /// walked.
     pub(super) fn last(&mut self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Stop)> {
         let ahead = self.stops[self.passed..].iter();
         self.passed += ahead.take_while(|stop| stop.from_ns >= to_ns).count();

@@ -10,7 +10,7 @@ use crate::model::header::Requests;
 use crate::model::id::{ConnId, RequestId};
 use crate::threads::LastRun;
 
-/// Turns of which something is explained, at most. Of one more, what was before is forgotten unexplained.
+/// Turns of which something is explained, at most. For one more, what is forgotten stays unexplained.
 const MAX_BEGUN: usize = 16_384;
 
 /// Steps that are kept one by one, of all of them together: about 2 MiB. Beyond that a turn has sums: a step a cause

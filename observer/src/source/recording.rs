@@ -16,10 +16,10 @@ use crate::model::header::Header;
 pub const MAGIC: &[u8; 8] = b"observer";
 
 /// Version of the layout.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
-/// The oldest version that can be read. Since then only more was added: which children are watched, and which tables
-/// were full.
+/// The oldest version that can be read. Since then only more was added: 6 has which children are watched, 7 which
+/// tables were full, 8 Go's goroutines and cycles.
 pub const OLDEST_VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.

@@ -150,7 +150,9 @@ impl Threads {
             return Some((by.tid, 0));
         };
         let Some((given, since_ns)) = lock.given_after(at_ns) else {
-            self.locks.full.count(Table::Locks, lock.was_forgotten(at_ns).into());
+            self.locks
+                .full
+                .count(Table::Locks, lock.was_forgotten(at_ns).into());
             return None;
         };
         // It can have been let go without a word where nobody waited just then.

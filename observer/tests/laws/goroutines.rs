@@ -95,10 +95,7 @@ fn the_end_of_its_process_makes_no_request_exact() -> Law {
 #[test]
 fn what_its_process_was_is_known_of_a_request_that_was_answered_just_before_the_end() -> Law {
     let stayed = stay(TASK_A, 0, IO_WAIT);
-    for (change, flags) in [
-        (ProcessChange::Exit, flags::GROUP_DEAD),
-        (ProcessChange::Exec, 0),
-    ] {
+    for (change, flags) in [(ProcessChange::Exit, flags::GROUP_DEAD), (ProcessChange::Exec, 0)] {
         let mut script = reads("go1.26.8", stayed).sends(100, A, stayed);
         script.record(&Process {
             header: header(Kind::Process, 101),

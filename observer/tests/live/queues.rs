@@ -50,7 +50,7 @@ fn disturb(server: &Server, disturbance: &Disturbance) -> (Lines, Vec<Value>) {
             } else {
                 kept.get(disturbance.path);
             }
-            // Until the server has served what has queued up.
+            // The next one disturbs requests of its own.
             thread::sleep(Duration::from_millis(40));
         }
         load.join().unwrap();
