@@ -26,7 +26,7 @@ pub mod tcp;
 
 pub use held::{Held, Left};
 pub use kind::Kind;
-pub use offsets::{Offsets, SendingOffsets, rss};
+pub use offsets::{FAIR_PRIO, Offsets, SendingOffsets, rss};
 pub use presence::Presence;
 pub use record::{
     Connection, Header, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange, Receive,

@@ -1,5 +1,9 @@
 //! Where the kernel half finds the kernel's fields.
 
+/// `MAX_RT_PRIO`: threads of the fair class have this priority or a greater number, those that go before them a smaller
+/// one.
+pub const FAIR_PRIO: i32 = 100;
+
 records! {
     /// Where the kernel fields that the programs read are, in bytes from the start of their structure.
     ///
@@ -24,7 +28,7 @@ records! {
         task_maj_flt: u32,
         /// `task_struct.se.sum_exec_runtime`: time on a CPU so far, ns.
         task_runtime: u32,
-        /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns (fair class only).
+        /// `task_struct.se.prev_sum_exec_runtime`: the same when it last got a CPU, ns; only the fair class sets it.
         task_runtime_at_pick: u32,
         /// `task_struct.se.cfs_rq`: the queue of its group on its CPU; absent where stolen time is not accounted, as
         /// are the three that follow.
@@ -111,8 +115,8 @@ records! {
         mm_rss_access: u32,
         /// What tells of bytes that TCP has not sent.
         sending: SendingOffsets,
-        /// Zero.
-        reserved: u32,
+        /// `task_struct.prio`, see [`FAIR_PRIO`].
+        task_prio: u32,
     }
 
     /// Fields of `tcp_sock`, and one of `sock`, that tell what TCP has not sent yet, and when it sent last. All of them
@@ -222,7 +226,7 @@ impl Offsets {
         regs_bp: 0,
         mm_rss_access: rss::NONE,
         sending: SendingOffsets::ABSENT,
-        reserved: 0,
+        task_prio: 0,
     };
 }
 

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs};
 use observer_common::{
-    Offsets,
+    FAIR_PRIO, Offsets,
     limits::{COMM_BYTES, QUOTA_GROUPS},
     rss,
 };
@@ -80,9 +80,15 @@ impl Task {
         unsafe { core::mem::transmute([low, high]) }
     }
 
-    /// How long it has run since it last got a CPU, ns. The fair class only; 0 elsewhere.
+    /// How long it has run since it last got a CPU, ns. 0 where that is not known: of a thread that goes before those of
+    /// the fair class, the kernel keeps only what it ran in its life.
     #[inline(always)]
     pub(crate) fn ran_ns(self) -> u64 {
+        // SAFETY: `int` of a task.
+        let prio: i32 = unsafe { read(self.0, offset!(task_prio)) };
+        if prio < FAIR_PRIO {
+            return 0;
+        }
         // SAFETY: `u64` of a task.
         let runtime: u64 = unsafe { read(self.0, offset!(task_runtime)) };
         // SAFETY: `u64` of a task.

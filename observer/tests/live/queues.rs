@@ -1,7 +1,8 @@
 //! Requests that wait behind other work: a blocked worker, a busy worker, a taken CPU, a held lock.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -285,6 +286,44 @@ fn behind_a_hog_on_its_cpu_the_hog_is_the_culprit() {
         Some(Some("hog")),
         "{waited_behind:?}"
     );
+}
+
+#[test]
+fn what_a_real_time_thread_ran_in_its_life_is_not_what_was_waited_for() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("taskset") || !kernel::has_program("chrt") {
+        return;
+    }
+    let server = Server::faulty_on_cpu(0, &["--workers", "1"]);
+    let observation = Observation::of(server.pid(), &[]);
+    // It computes for a while, says so, and then has the CPU for a moment again and again.
+    let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo; while :; do sleep 0.005; done";
+    let mut thread = Running(
+        Command::new("chrt")
+            .args(["--fifo", "1", "taskset", "-c", "0", "sh", "-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    thread.0.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+    let (url, one) = (
+        server.url("/burn?us=5000"),
+        ["--connections", "1", "--requests", "100"],
+    );
+    load(&url, &one);
+    drop(thread);
+    let lines = observation.finish();
+    lines.without_loss();
+    let waits = || {
+        lines
+            .requests
+            .iter()
+            .flat_map(|request| spans(request, "run_queue"))
+    };
+    assert!(waits().count() > 0, "it had the CPU");
+    for wait in waits() {
+        assert_ne!(wait["culprit"]["comm"], "sh", "{wait}");
+    }
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub fn resolve(btf: &Types) -> Result<Offsets> {
         sock_net: sock(btf, "skc_net.net").unwrap_or(Offsets::ABSENT),
         net_inum: field(btf, "net", "ns.inum")?,
         sock_protocol: field(btf, "sock", "sk_protocol")?,
-        reserved: 0,
+        task_prio: task(btf, "prio")?,
         sock_storage: field(btf, "sock", "sk_bpf_storage").unwrap_or(Offsets::ABSENT),
         sock_backlog: field(btf, "sock", "sk_max_ack_backlog")?,
         socket_sock: field(btf, "socket", "sk")?,
