@@ -238,6 +238,7 @@ impl Pipeline {
             Event::Listener(event) => self.serving.listener(event),
             Event::Looked(event) => self.serving.looked(event),
             Event::Successor(event) => self.serving.successor(event),
+            Event::Refused(event) => self.serving.refused(event),
             Event::Ended(event) => self.looked_for_successors(event, sinks)?,
             Event::Full(event) => self.full(event),
             Event::GoMemory(event) => self.go_memory(event),

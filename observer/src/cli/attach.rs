@@ -1,6 +1,5 @@
 //! `observer attach`: the live run.
 
-use std::fs::File;
 use std::io::BufWriter;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,8 +20,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
     let mut recording = match &arguments.record {
         Some(path) => {
-            let file = File::create(path).with_context(|| sinks::cannot_write(path))?;
-            let writer = Writer::new(BufWriter::new(file), &attached.header);
+            let writer = Writer::new(BufWriter::new(sinks::recording(path)?), &attached.header);
             Some((writer.with_context(|| sinks::cannot_write(path))?, path))
         }
         None => None,

@@ -1,6 +1,5 @@
 //! `observer record`: raw events to a file.
 
-use std::fs::File;
 use std::io::BufWriter;
 
 use anyhow::{Context as _, Result};
@@ -16,7 +15,7 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     // Which requests are written is asked of the replay.
     let attached = live::attach(&arguments.watch, None)?;
     let failed = || sinks::cannot_write(&arguments.output);
-    let file = File::create(&arguments.output).with_context(failed)?;
+    let file = sinks::recording(&arguments.output)?;
     let mut writer = Writer::new(BufWriter::new(file), &attached.header).with_context(failed)?;
     say(&format!(
         "recording to {}; Ctrl-C ends it",

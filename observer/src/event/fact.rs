@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::{
-    Ended, Full, Function, GoCycle, GoHeap, GoMemory, Listener, Looked, Sample, SampleCounts, Successor,
-    TargetAdded, TargetGone,
+    Ended, Full, Function, GoCycle, GoHeap, GoMemory, Listener, Looked, Refused, Sample, SampleCounts,
+    Successor, TargetAdded, TargetGone,
 };
 use crate::model::id::{Pid, Tid};
 
@@ -32,6 +32,7 @@ pub(super) enum FactKind {
     Looked = 121,
     Successor = 122,
     Ended = 123,
+    Refused = 124,
     TargetAdded = 130,
     TargetGone = 131,
     Full = 140,
@@ -59,6 +60,7 @@ impl FactKind {
             121 => Self::Looked,
             122 => Self::Successor,
             123 => Self::Ended,
+            124 => Self::Refused,
             130 => Self::TargetAdded,
             131 => Self::TargetGone,
             140 => Self::Full,
@@ -87,6 +89,7 @@ impl FactKind {
             Self::Looked => size_of::<Looked>(),
             Self::Successor => size_of::<Successor>(),
             Self::Ended => size_of::<Ended>(),
+            Self::Refused => size_of::<Refused>(),
             Self::TargetAdded => size_of::<TargetAdded>(),
             Self::TargetGone => size_of::<TargetGone>(),
             Self::Full => size_of::<Full>(),

@@ -19,7 +19,7 @@ pub use fact::{
 pub use full::Full;
 pub use go::{GoCycle, GoHeap, GoMemory};
 pub use sample::{Function, Sample, SampleCounts};
-pub use serving::{Ended, Listener, Looked, Successor};
+pub use serving::{Ended, Listener, Looked, Refused, Successor};
 pub use target::{TargetAdded, TargetGone};
 
 use crate::model::id::Pid;
@@ -49,6 +49,7 @@ of_processes!(
     Looked,
     Successor,
     Ended,
+    Refused,
     TargetAdded,
     TargetGone
 );
@@ -112,6 +113,8 @@ pub enum Event<'a> {
     Successor(&'a Successor),
     /// A watched process ended, and who took over was looked for.
     Ended(&'a Ended),
+    /// How many attempts to connect a listener refused.
+    Refused(&'a Refused),
     /// A process is watched from now on.
     TargetAdded(&'a TargetAdded),
     /// A watched process has ended, and no record says so.
@@ -167,6 +170,7 @@ impl<'a> Event<'a> {
                 fact::FactKind::Looked => Self::Looked(view(bytes)?),
                 fact::FactKind::Successor => Self::Successor(view(bytes)?),
                 fact::FactKind::Ended => Self::Ended(view(bytes)?),
+                fact::FactKind::Refused => Self::Refused(view(bytes)?),
                 fact::FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
                 fact::FactKind::TargetGone => Self::TargetGone(view(bytes)?),
                 fact::FactKind::Full => Self::Full(view(bytes)?),

@@ -128,6 +128,33 @@ impl Looked {
     }
 }
 
+/// How many attempts to connect a TCP socket has refused since it listens: its queue was full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Refused {
+    /// `tid`: the watched process that holds it, or started the one that does.
+    pub header: Header,
+    /// Number of the socket.
+    pub inode: u64,
+    /// Its port.
+    pub port: u32,
+    /// So many. It counts on from 0 behind the greatest.
+    pub count: u32,
+}
+
+impl Refused {
+    /// Socket `inode` of process `pid` has refused so many.
+    #[must_use]
+    pub const fn new(at_ns: u64, pid: Pid, inode: u64, port: u16, count: u32) -> Self {
+        Self {
+            header: header(FactKind::Refused, at_ns, pid.0),
+            inode,
+            port: port as u32,
+            count,
+        }
+    }
+}
+
 /// A process that listens on a port of a watched one that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]

@@ -38,6 +38,8 @@ pub enum HintKind {
     Unseen,
     /// On a port that was to be watched nobody listened who could be.
     NobodyListened,
+    /// The queue of a listener was full.
+    QueueFull,
     /// Records found no room in their ring.
     RecordsLost,
     /// Tables of observer were full.
@@ -46,7 +48,7 @@ pub enum HintKind {
 
 impl HintKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Successor,
         Self::Children,
         Self::UnixSocket,
@@ -56,6 +58,7 @@ impl HintKind {
         Self::NotListening,
         Self::Unseen,
         Self::NobodyListened,
+        Self::QueueFull,
         Self::RecordsLost,
         Self::FullTables,
     ];
@@ -73,6 +76,7 @@ impl HintKind {
             Self::NotListening => "not_listening",
             Self::Unseen => "unseen",
             Self::NobodyListened => "nobody_listened",
+            Self::QueueFull => "queue_full",
             Self::RecordsLost => "records_lost",
             Self::FullTables => "full_tables",
         }

@@ -19,18 +19,11 @@ impl Serving {
         let mut hints = Vec::new();
         let without_turns = self.without_turns(traffic).filter(|_| traffic.turns == 0);
         for (&pid, watched) in &self.watched {
+            hints.extend(watched.queue_full(pid));
             if let Some(ended) = watched.ended {
                 hints.extend(watched.replaced(pid, ended));
                 if traffic.turns == 0 && ended.port.is_none() && !ended.left {
-                    hints.push(match watched.unseen {
-                        Some(missing) => watched.unseen(pid, missing),
-                        None => watched.hint(
-                            HintKind::NotListening,
-                            pid,
-                            "it listened on no TCP port, and ended",
-                            WHO_SERVES,
-                        ),
-                    });
+                    hints.push(watched.ended_silent(pid));
                 }
             } else if watched.leaving.is_none() && watched.looked {
                 let children = watched.children(pid, self.follow, traffic);
@@ -141,7 +134,7 @@ impl Serving {
 
 impl Watched {
     /// Its name and number.
-    fn name(&self, pid: Pid) -> String {
+    pub(super) fn name(&self, pid: Pid) -> String {
         named(&self.comm, pid)
     }
 
@@ -153,6 +146,21 @@ impl Watched {
             pids: Vec::new(),
             text: format!("no request of {} was seen: {why}", self.name(pid)),
             remedy: remedy.to_owned(),
+        }
+    }
+
+    /// It ended, and there was no request.
+    fn ended_silent(&self, pid: Pid) -> Hint {
+        match self.unseen {
+            _ if self.listened => {
+                let remedy = "send it requests while it is watched";
+                self.hint(HintKind::NoTraffic, pid, "it listened, and ended", remedy)
+            }
+            Some(missing) => self.unseen(pid, missing),
+            None => {
+                let why = "it listened on no TCP port, and ended";
+                self.hint(HintKind::NotListening, pid, why, WHO_SERVES)
+            }
         }
     }
 
@@ -265,7 +273,14 @@ impl Watched {
             if more > 0 {
                 paths.push_str(&format!(" and {more} more"));
             }
-            let why = format!("it listens on the Unix {sockets} {paths}, which observer does not follow");
+            let ports: Vec<u16> = self.ports(pid).into_iter().collect();
+            let of_port = if ports.is_empty() {
+                String::new()
+            } else {
+                format!("port {}, to which none came, and ", listed(&ports))
+            };
+            let why =
+                format!("it listens on {of_port}the Unix {sockets} {paths}, which observer does not follow");
             let remedy = "attach to the process in front of it, which takes its clients' TCP connections";
             hints.push(self.hint(HintKind::UnixSocket, pid, &why, remedy));
         }
@@ -299,7 +314,7 @@ impl Watched {
 
     /// Nobody asks it, or not where it is seen.
     fn unused(&self, pid: Pid) -> Hint {
-        let ports: BTreeSet<u16> = self.own(pid).filter_map(Listener::port).collect();
+        let ports = self.ports(pid);
         if let Some(missing) = self.unseen.filter(|_| ports.is_empty()) {
             return self.unseen(pid, missing);
         }
@@ -318,8 +333,13 @@ impl Watched {
         self.hint(HintKind::NoTraffic, pid, &why, remedy)
     }
 
+    /// The TCP ports on which it listens.
+    fn ports(&self, pid: Pid) -> BTreeSet<u16> {
+        self.own(pid).filter_map(Listener::port).collect()
+    }
+
     /// Its own listeners, and those of the processes that are watched with it.
-    fn own(&self, pid: Pid) -> impl Iterator<Item = &Listener> {
+    pub(super) fn own(&self, pid: Pid) -> impl Iterator<Item = &Listener> {
         let is_own = move |listener: &&Listener| listener.pid == pid || listener.followed;
         self.listeners.iter().filter(is_own)
     }
@@ -333,7 +353,7 @@ impl Listener {
         }
     }
 
-    const fn port(&self) -> Option<u16> {
+    pub(super) const fn port(&self) -> Option<u16> {
         match self.on {
             ListensAt::Port(port) => Some(port),
             ListensAt::Path(_) => None,

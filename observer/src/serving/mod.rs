@@ -3,9 +3,11 @@
 //! It keeps what was looked up and asks nobody. What follows from it for a user is judged in [`hints`].
 
 mod hints;
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::refused::Refused;
 use crate::event;
 use crate::model::full::{Full, Table};
 use crate::model::hint::{Hint, HintKind};
@@ -61,12 +63,15 @@ pub(crate) struct Traffic {
 struct Watched {
     comm: String,
     looked: bool,
+    /// It was seen to listen on a TCP port.
+    listened: bool,
     /// TCP connections at the last look.
     connections: u32,
     io_uring: bool,
     /// What its descriptors are could not be seen, for want of these capabilities.
     unseen: Option<Missing>,
     listeners: Vec<Listener>,
+    refused: Refused,
     /// Those of the look that is being told.
     coming: Vec<Listener>,
     /// Its last line, until it is known who took over.
@@ -140,8 +145,10 @@ impl Serving {
     /// Another process is watched from now on, the first of its family.
     pub(crate) fn watch(&mut self, pid: Pid, comm: &str) {
         if self.watched.len() < MAX_WATCHED {
+            // Nobody else is watched later than from the start.
             let watched = Watched {
                 comm: comm.to_owned(),
+                listened: true,
                 ..Watched::default()
             };
             self.watched.insert(pid, watched);
@@ -182,6 +189,8 @@ impl Serving {
         if let Some(watched) = self.watched.get_mut(&event.pid()) {
             watched.listeners = std::mem::take(&mut watched.coming);
             watched.looked = true;
+            let listens = watched.own(event.pid()).any(|listener| listener.port().is_some());
+            watched.listened |= listens;
             watched.connections = event.connections;
             watched.io_uring = event.flags & event::Looked::IO_URING != 0;
             watched.unseen = event.missing();

@@ -1,6 +1,7 @@
 //! What is told of what was looked up, in which words.
 
 mod endings;
+mod refused;
 
 use super::*;
 use crate::event::{Ended as EndedFact, Listener as ListenerFact, Looked, Successor as SuccessorFact};
@@ -144,9 +145,9 @@ fn a_unix_socket_is_named_by_its_path_where_there_is_no_request() {
     assert_eq!(silent.len(), 1, "{silent:?}");
     assert_eq!(silent[0].0, HintKind::UnixSocket);
     assert!(
-        silent[0]
-            .1
-            .contains("the Unix socket /run/app.sock, which observer does not follow"),
+        silent[0].1.contains(
+            "it listens on port 8080, to which none came, and the Unix socket /run/app.sock, which"
+        ),
         "{silent:?}"
     );
     assert_eq!(told(&serving, REQUESTS), []);

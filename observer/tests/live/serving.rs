@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -52,6 +54,29 @@ fn exit(lines: &Lines, pid: u32) -> &Value {
         .iter()
         .filter(|line| line["event"] == "exit" && line["pid"] == pid);
     exits.next().expect("it ended")
+}
+
+#[test]
+fn clients_that_find_the_queue_of_a_listener_full_are_told() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = server(&["deaf"]);
+    let patience = Duration::from_millis(100);
+    let fails = || TcpStream::connect_timeout(&server.address, patience).is_err();
+    let _queued = connect(server.address);
+    assert!(fails(), "there is room for one");
+    let mut observation = Observation::of(server.pid(), &[]);
+    // It is looked at when the first window is over, at the latest.
+    observation.wait_for_line("a window", |line| line["type"] == "window");
+    assert!(fails());
+    let lines = observation.finish();
+    let [hint] = hints(&lines.end, "queue_full")[..] else {
+        panic!("{}", lines.end);
+    };
+    let port = format!(" to connect to port {} of ", server.address.port());
+    assert!(hint["text"].as_str().unwrap().contains(&port), "{hint}");
 }
 
 #[test]

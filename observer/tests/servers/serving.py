@@ -12,6 +12,7 @@ when its standard input is closed.
                                  sleeps there for 50 ms
     serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells of each
                                  from when to when it did (Unix time), and for how long it had a CPU, in ns
+    serving.py deaf              accepts nothing, and has a queue for one connection
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
 
@@ -31,8 +32,8 @@ LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (32 << 20) + bytes(32
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
 
 
-def listen():
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+def listen(backlog):
+    listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
     return listener, "%s:%d" % listener.getsockname()
 
 
@@ -199,8 +200,8 @@ PIPES = []
 
 
 def main():
-    listener, address = listen()
     mode = sys.argv[1]
+    listener, address = listen(0 if mode == "deaf" else 64)
     if mode == "prefork":
         listener.setblocking(False)
         PIPES.append(prefork(listener))
@@ -224,7 +225,7 @@ def main():
     elif mode == "loop":
         host, port = sys.argv[2].split(":")
         threading.Thread(target=loop, args=(listener, (host, int(port))), daemon=True).start()
-    else:
+    elif mode != "deaf":
         how = compute if mode == "interpreter" else converse
         threading.Thread(target=accept, args=(listener, how), daemon=True).start()
     print("listening on " + address, flush=True)

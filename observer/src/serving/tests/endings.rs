@@ -48,6 +48,23 @@ fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
 }
 
 #[test]
+fn of_one_that_listened_it_is_not_told_that_it_did_not() {
+    let seen = looked(&[own(7, 8080)], 0, false);
+    let mut later = Serving::default();
+    later.watch(PID, "server");
+    for mut serving in [seen, later] {
+        assert_eq!(serving.leaves(exit()), None);
+        // Whoever listens on an awaited port next is watched without being looked for.
+        serving.ended(&EndedFact::new(2, PID, 0, 0));
+        let silent = told(&serving, SILENCE);
+        let [(HintKind::NoTraffic, sentence)] = &silent[..] else {
+            panic!("{silent:?}");
+        };
+        assert!(sentence.contains("it listened, and ended"), "{sentence}");
+    }
+}
+
+#[test]
 fn of_a_process_that_served_nothing_and_ended_that_is_told() {
     let mut serving = looked(&[], 0, false);
     assert_eq!(serving.leaves(exit()), None);

@@ -1,4 +1,4 @@
-//! What the kernel tells of a single TCP connection of any process: `NETLINK_SOCK_DIAG`, as `ss` asks it.
+//! What the kernel tells of the TCP sockets of any process: `NETLINK_SOCK_DIAG`, as `ss` asks it.
 //!
 //! A netlink socket sees the network namespace in which it was made; of processes in another one it is made there.
 
@@ -8,7 +8,10 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::{fs, io, thread};
 
-use observer_common::Held;
+use bytemuck::Zeroable as _;
+use observer_common::{Held, tcp};
+
+use crate::model::id::Pid;
 
 /// `SOCK_DIAG_BY_FAMILY` (`include/uapi/linux/sock_diag.h`).
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -17,6 +20,13 @@ const INET_DIAG_INFO: u16 = 2;
 /// Where `struct tcp_info` has `tcpi_last_data_sent`, ms, and `tcpi_notsent_bytes` (`include/uapi/linux/tcp.h`).
 const LAST_DATA_SENT: usize = 44;
 const NOTSENT_BYTES: usize = 144;
+
+/// `INET_DIAG_SKMEMINFO`: the attribute that has numbers by [`SK_MEMINFO_DROPS`] and so on.
+const INET_DIAG_SKMEMINFO: u16 = 7;
+/// `SK_MEMINFO_DROPS` (`include/uapi/linux/sock_diag.h`): which of them says how much a socket has dropped.
+const SK_MEMINFO_DROPS: usize = 8;
+/// Where `struct inet_diag_msg` has `idiag_inode`, the socket's number.
+const INODE: usize = 68;
 
 /// Network namespaces whose sockets are kept; one more, and all are closed, to be made again where they are needed. A
 /// socket keeps its namespace alive, also after the last process has left it.
@@ -42,7 +52,7 @@ pub(super) struct SocketInfo {
 
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
 #[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
+#[derive(Clone, Copy, bytemuck::NoUninit, bytemuck::Zeroable)]
 struct DiagQuestion {
     bytes: u32,
     kind: u16,
@@ -62,25 +72,108 @@ struct DiagQuestion {
     cookie: [u32; 2],
 }
 
-/// `struct nlmsghdr`, and `struct inet_diag_msg` behind it, before its attributes.
-const ANSWER_HEAD: usize = 16 + 72;
+/// `struct nlmsghdr`.
+const MESSAGE_HEAD: usize = 16;
+/// The same, and `struct inet_diag_msg` behind it, before its attributes.
+const ANSWER_HEAD: usize = MESSAGE_HEAD + 72;
+
+/// Answers about many sockets come in parts of this size at most (`NLMSG_GOODSIZE` and more), bytes.
+const PART_BYTES: usize = 1 << 16;
 
 impl SocketInfo {
     /// Of the connection that this is about, if it is still there.
     pub(super) fn of(&mut self, event: &Held) -> Option<Info> {
-        let namespace = format!("/proc/{}/ns/net", event.tgid);
+        let socket = self.socket(Pid(event.tgid))?;
+        let mut answer = [0; 4096];
+        ask(socket, &question(event)).ok()?;
+        let bytes = hear(socket, &mut answer).ok()?;
+        info(answer.get(..bytes)?)
+    }
+
+    /// How many attempts to connect each listener in the network namespace of a process has dropped, by its number.
+    /// Empty where the kernel does not tell.
+    pub(super) fn refused(&mut self, pid: Pid) -> BTreeMap<u64, u32> {
+        let mut refused = BTreeMap::new();
+        if let Some(socket) = self.socket(pid) {
+            for family in [tcp::AF_INET, tcp::AF_INET6] {
+                let Ok(()) = ask(socket, &question_about_listeners(family)) else {
+                    continue;
+                };
+                let mut part = vec![0; PART_BYTES];
+                while let Ok(bytes) = hear(socket, &mut part)
+                    && listeners(&part[..bytes], &mut refused)
+                {}
+            }
+        }
+        refused
+    }
+
+    /// One that sees the network namespace of a process.
+    fn socket(&mut self, pid: Pid) -> Option<&OwnedFd> {
+        let namespace = format!("/proc/{pid}/ns/net");
         let inode = fs::metadata(&namespace).ok()?.ino();
         if self.sockets.len() >= MAX_NAMESPACES && !self.sockets.contains_key(&inode) {
             self.sockets.clear();
         }
-        let socket = self
-            .sockets
-            .entry(inode)
-            .or_insert_with(|| open_in(namespace, inode).ok())
-            .as_ref()?;
-        let mut answer = [0; 4096];
-        let bytes = ask(socket, &question(event), &mut answer).ok()?;
-        info(answer.get(..bytes)?)
+        let open = || open_in(namespace, inode).ok();
+        self.sockets.entry(inode).or_insert_with(open).as_ref()
+    }
+}
+
+/// About all sockets that listen.
+fn question_about_listeners(family: u16) -> DiagQuestion {
+    DiagQuestion {
+        bytes: size_of::<DiagQuestion>() as u32,
+        kind: SOCK_DIAG_BY_FAMILY,
+        flags: (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16,
+        family: family as u8,
+        protocol: libc::IPPROTO_TCP as u8,
+        extensions: 1 << (INET_DIAG_SKMEMINFO - 1),
+        states: 1 << tcp::LISTEN,
+        ..DiagQuestion::zeroed()
+    }
+}
+
+/// Reads what a part of an answer tells of listeners. `true` if more parts follow.
+fn listeners(part: &[u8], refused: &mut BTreeMap<u64, u32>) -> bool {
+    let mut messages = part;
+    while let Some(length) = word(messages, 0) {
+        let length = length as usize;
+        let Some(message) = messages.get(..length).filter(|_| length >= MESSAGE_HEAD) else {
+            return false;
+        };
+        if half(message, 4) != Some(SOCK_DIAG_BY_FAMILY) {
+            return false;
+        }
+        let inode = word(message, MESSAGE_HEAD + INODE);
+        let dropped = attribute(message, INET_DIAG_SKMEMINFO)
+            .and_then(|numbers| word(numbers, SK_MEMINFO_DROPS * size_of::<u32>()));
+        if let Some((inode, dropped)) = inode.zip(dropped) {
+            refused.insert(inode.into(), dropped);
+        }
+        messages = messages.get(length.next_multiple_of(ALIGN)..).unwrap_or_default();
+    }
+    true
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes)
+}
+
+/// One of the attributes of an answer.
+fn attribute(answer: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut attributes = answer.get(ANSWER_HEAD..)?;
+    loop {
+        let length = usize::from(half(attributes, 0)?);
+        let attribute = attributes.get(ALIGN..length)?;
+        if half(attributes, 2)? == wanted {
+            return Some(attribute);
+        }
+        attributes = attributes.get(length.next_multiple_of(ALIGN)..)?;
     }
 }
 
@@ -107,27 +200,18 @@ fn question(event: &Held) -> DiagQuestion {
 
 /// Reads the attribute that is asked for out of an answer.
 fn info(answer: &[u8]) -> Option<Info> {
-    let word = |bytes: &[u8], at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-    let half = |bytes: &[u8], at: usize| bytes.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes);
     if half(answer, 4)? != SOCK_DIAG_BY_FAMILY {
         return None;
     }
-    let mut attributes = answer.get(ANSWER_HEAD..)?;
-    loop {
-        let length = usize::from(half(attributes, 0)?);
-        let attribute = attributes.get(ALIGN..length)?;
-        if half(attributes, 2)? == INET_DIAG_INFO {
-            return Some(Info {
-                unsent_bytes: word(attribute, NOTSENT_BYTES)?,
-                since_last_ns: u64::from(word(attribute, LAST_DATA_SENT)?) * NS_PER_MS,
-            });
-        }
-        attributes = attributes.get(length.next_multiple_of(ALIGN)..)?;
-    }
+    let info = attribute(answer, INET_DIAG_INFO)?;
+    Some(Info {
+        unsent_bytes: word(info, NOTSENT_BYTES)?,
+        since_last_ns: u64::from(word(info, LAST_DATA_SENT)?) * NS_PER_MS,
+    })
 }
 
 /// The kernel answers before the question is sent.
-fn ask(socket: &OwnedFd, question: &DiagQuestion, answer: &mut [u8]) -> io::Result<usize> {
+fn ask(socket: &OwnedFd, question: &DiagQuestion) -> io::Result<()> {
     let bytes = bytemuck::bytes_of(question);
     // SAFETY: as many bytes as there are, which are only read.
     let sent = unsafe {
@@ -139,6 +223,11 @@ fn ask(socket: &OwnedFd, question: &DiagQuestion, answer: &mut [u8]) -> io::Resu
         )
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())?;
+    Ok(())
+}
+
+/// The next part of the answer.
+fn hear(socket: &OwnedFd, answer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: room for as many bytes as are told.
     let received = unsafe {
         libc::recv(
@@ -189,9 +278,6 @@ mod tests {
     use std::io::Write as _;
     use std::net::{SocketAddr, TcpListener, TcpStream};
 
-    use bytemuck::Zeroable as _;
-    use observer_common::tcp;
-
     use super::*;
 
     #[test]
@@ -231,5 +317,24 @@ mod tests {
             ..held
         };
         assert_eq!(info.of(&gone), None);
+    }
+
+    #[test]
+    fn a_listener_whose_queue_is_full_has_refused_who_comes_then() {
+        let listener = TcpListener::bind("[::1]:0").unwrap();
+        // SAFETY: takes no pointers.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+        let address = listener.local_addr().unwrap();
+        let inode = fs::metadata(format!("/proc/self/fd/{}", listener.as_raw_fd()))
+            .unwrap()
+            .ino();
+        let mut info = SocketInfo::default();
+        let mut refused = || info.refused(Pid(std::process::id()))[&inode];
+        assert_eq!(refused(), 0);
+        // There is room for one.
+        let _first = TcpStream::connect(address).unwrap();
+        let patience = std::time::Duration::from_millis(100);
+        assert!(TcpStream::connect_timeout(&address, patience).is_err());
+        assert!(refused() > 0);
     }
 }

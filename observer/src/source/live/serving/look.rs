@@ -10,8 +10,9 @@ use procfs::process::Process;
 use super::super::facts::clock;
 use super::super::privilege;
 use super::super::processes::{self, Listed};
+use super::super::socket_info::SocketInfo;
 use super::super::sockets::{self, Descriptors};
-use crate::event::{Full, Listener, Looked};
+use crate::event::{Full, Listener, Looked, Refused};
 use crate::model::full::Table;
 use crate::model::id::Pid;
 use crate::source::Merge;
@@ -60,6 +61,7 @@ impl Look {
         all: &BTreeMap<Pid, Listed>,
         watched: &BTreeSet<Pid>,
         now_ns: u64,
+        sockets: &mut SocketInfo,
         merge: &mut Merge,
     ) -> Option<Self> {
         let me = all.get(&pid)?;
@@ -101,6 +103,14 @@ impl Look {
                 now_ns,
                 merge,
             );
+        }
+        for (inode, count) in sockets.refused(pid) {
+            if let Some(&port) = tables.tcp.get(&inode)
+                && descriptors.sockets.contains(&inode)
+            {
+                let refused = Refused::new(now_ns, pid, inode, port, count);
+                merge.push(bytemuck::bytes_of(&refused));
+            }
         }
         let mut looked = Looked::new(now_ns, pid, &me.comm, connections, descriptors.io_uring);
         if descriptors.unseen {

@@ -12,6 +12,7 @@ use observer_common::tcp;
 use self::look::Look;
 use self::succession::SuccessorSearch;
 use super::processes;
+use super::socket_info::SocketInfo;
 use super::targets::{Change, InKernel, Targets};
 use crate::event::Event;
 use crate::model::id::Pid;
@@ -28,6 +29,7 @@ const LONGEST_PAUSE_NS: u64 = 60 * SECOND_NS;
 pub(super) struct ServingLooks {
     /// What was last seen of each chosen process that lives. Its children are looked at with it.
     looks: Vec<Look>,
+    sockets: SocketInfo,
     /// Of those that ended, who took over.
     searches: Vec<SuccessorSearch>,
     /// Whoever listens next on these ports is watched without being looked for.
@@ -45,6 +47,7 @@ impl ServingLooks {
     pub(super) fn new(pids: &[Pid], awaited: &[u16], now_ns: u64) -> Self {
         Self {
             looks: pids.iter().copied().map(Look::of_nothing).collect(),
+            sockets: SocketInfo::default(),
             searches: Vec::new(),
             awaited: awaited.to_vec(),
             stale: true,
@@ -120,7 +123,7 @@ impl ServingLooks {
         let watched = in_kernel.pids();
         for look in &mut self.looks {
             // What ends meanwhile leaves what was known of it.
-            if let Some(new) = Look::at(look.pid, &all, &watched, now_ns, merge) {
+            if let Some(new) = Look::at(look.pid, &all, &watched, now_ns, &mut self.sockets, merge) {
                 *look = new;
             }
         }
