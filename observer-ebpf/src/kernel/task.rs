@@ -80,8 +80,8 @@ impl Task {
         unsafe { core::mem::transmute([low, high]) }
     }
 
-    /// How long it has run since it last got a CPU, ns. 0 where that is not known: of a thread that goes before those of
-    /// the fair class, the kernel keeps only what it ran in its life.
+    /// How long it has run since it last got a CPU, ns. 0 where that is not known: of a thread that goes before those
+    /// of the fair class, the kernel keeps only what it ran in its life.
     #[inline(always)]
     pub(crate) fn ran_ns(self) -> u64 {
         // SAFETY: `int` of a task.

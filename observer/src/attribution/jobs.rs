@@ -26,6 +26,7 @@ impl Walk<'_, '_> {
         let now = thread.before(self.now_ns)?;
         if matches!(now.state, State::Runnable { .. }) && now.from_ns == given_ns {
             let handed_off = HandedOff {
+                at_ns: self.now_ns,
                 run,
                 task: None,
                 other_before: false,

@@ -45,7 +45,10 @@ impl Walk<'_, '_> {
             // now is nothing: a block ends at its wakeup.
             let thread = self.evidence.threads.get(waker);
             let known = thread.is_some_and(|thread| thread.before(slice.to_ns).is_some());
-            if known && slice.to_ns >= self.now_ns {
+            // Who is to have made a wakeup just now and was idle had made it sooner, before the other one slept. Who
+            // ended that idle time, perhaps the other one, did so later.
+            let was_sooner = self.at.handed_off.is_some_and(|it| it.at_ns == self.now_ns);
+            if known && !was_sooner && slice.to_ns >= self.now_ns {
                 return Move::to(self.handed_off_by(waker));
             }
         }

@@ -313,6 +313,7 @@ impl Walk<'_, '_> {
         Position {
             tid,
             handed_off: Some(HandedOff {
+                at_ns: self.now_ns,
                 run: self.last_run_that_is(true),
                 task: None,
                 other_before: false,
