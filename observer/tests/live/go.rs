@@ -217,6 +217,34 @@ fn the_cycles_of_a_program_that_is_loaded_anywhere_are_told_too() {
 }
 
 #[test]
+fn cycles_are_not_missed_where_threads_are_switched_often() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let server = Server::start(&mut Command::new(built("collect", &[])));
+    let mut observation = Observation::counting(server.pid());
+    let mut connections = [Connection::open(server.address)];
+    until_told(&mut observation, &mut connections, "/collect", |line| {
+        line["go"]["cycles"] == true
+    });
+    let [connection] = &mut connections;
+    let count = |connection: &mut Connection| numbers(&connection.get("/cycles"))[0];
+    // Each switch is a look while a cycle is under way: many more than there is room for until the next drain.
+    connection.get("/switch");
+    let before = count(connection);
+    let until = Instant::now() + DEADLINE;
+    while count(connection) < before + 100 {
+        connection.get("/garbage");
+        assert!(Instant::now() < until, "there is no garbage");
+    }
+    let end = &observation.finish().end["gc"][0];
+    println!("{end}");
+    let all = end["cycles"].as_u64().unwrap();
+    measured::GO_MISSED_SWITCHING.holds_percent(end["missed"].as_u64().unwrap(), all, Some(end));
+}
+
+#[test]
 fn of_a_program_without_symbols_it_is_said_that_its_cycles_are_not_known() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("go") {

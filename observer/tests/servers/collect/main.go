@@ -1,6 +1,6 @@
 // A server for the live kernel tests whose garbage is collected: /collect has it collected and tells how it went, /garbage
-// makes much of it, /cycles tells of how many cycles there were by then, and /procs how many threads may run goroutines. /ping
-// returns "pong".
+// makes much of it, /cycles tells of how many cycles there were by then, and /procs how many threads may run goroutines.
+// /switch has two threads give the CPU to each other from then on. /ping returns "pong".
 package main
 
 import (
@@ -56,6 +56,21 @@ func main() {
 		for range [1024]struct{}{} {
 			sink = make([]byte, 32<<10)
 		}
+		fmt.Fprint(w, "done")
+	})
+	http.HandleFunc("/switch", func(w http.ResponseWriter, _ *http.Request) {
+		turns := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			for range turns {
+			}
+		}()
+		go func() {
+			runtime.LockOSThread()
+			for {
+				turns <- struct{}{}
+			}
+		}()
 		fmt.Fprint(w, "done")
 	})
 	http.HandleFunc("/cycles", func(w http.ResponseWriter, _ *http.Request) {
