@@ -57,8 +57,8 @@ pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;
 /// Size of the ring buffer for samples of threads' variables, bytes. Some 480 samples: what 20 ms bring on two CPUs.
 pub const SAMPLES_BYTES: u32 = 512 << 10;
 
-/// Size of the ring buffer for the times of garbage collection, bytes. Room for some 130 looks until the next drain,
-/// also for those that find nothing new: what six CPUs bring in 20 ms.
+/// Size of the ring buffer for the times of garbage collection, bytes. Room for 136 looks that find something new until
+/// the next drain: the two of a cycle in 68 processes.
 pub const COLLECTED_BYTES: u32 = 16 << 10;
 
 /// Runtime tasks that are queued to be polled, at most; of more, those queued longest ago are forgotten. Their polls

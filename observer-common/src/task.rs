@@ -13,7 +13,11 @@ pub const NONE: u64 = u64::MAX;
 pub const HAS_STAY: u64 = 1 << 63;
 
 /// Bits of a field with [`HAS_STAY`] that are the id.
-pub const ID_OF_STAY: u64 = (1 << STAY_SHIFT) - 1;
+pub const ID_OF_STAY: u64 = FOR_RUNTIME - 1;
+
+/// Set in a field with [`HAS_STAY`] where the task has its thread and says that it waits: its runtime does something in
+/// its place.
+pub const FOR_RUNTIME: u64 = 1 << (STAY_SHIFT - 1);
 
 /// Where its stay begins: eight bits that count how often the task left a thread, and above them seven that say why it
 /// waited last.
@@ -28,16 +32,18 @@ records! {
     ///
     /// tokio's path is one word. Go's begins with a pointer: the steps are from the thread's `g` to its `m`, and to
     /// that one's `curg`, which is null where the thread runs no goroutine. Nothing is assumed of the order of the ids.
-    TaskPath: 72 {
+    TaskPath: 80 {
         /// Where it begins, bytes from the thread's `fsbase`; 0 where no path is known.
         start: i64,
-        /// 1 where it begins with a pointer; else 0, and neither of the next three is used.
+        /// 1 where it begins with a pointer; else 0, and none of the next four is used.
         points: u64,
         /// Of each step, bytes from the pointer.
         steps: [i64; TaskPath::STEPS],
-        /// Where the task has its id, bytes from the last pointer. Of the words from there on, the lowest byte of
-        /// [`TaskPath::REASON_WORD`] says why it waited last.
-        id: i64,
+        /// Where the task has the words that are read of it, bytes from the last pointer: [`TaskPath::STATE_WORD`] and
+        /// those that follow.
+        task: i64,
+        /// The lowest byte of its state where it waits.
+        waits: u64,
         /// Which byte of [`TaskPath::STOPS_WORD`] counts how often it left a thread.
         stops: u64,
         /// What stands there instead of an id while the thread is in no task.
@@ -54,9 +60,15 @@ impl TaskPath {
     /// Steps of a path that begins with a pointer.
     pub const STEPS: usize = 2;
 
-    /// In a task, from its id on: the word that says why it waited last.
-    pub const REASON_WORD: usize = 3;
+    /// In a task, its state.
+    pub const STATE_WORD: usize = 0;
 
-    /// And the one in which a byte counts how often it left a thread.
-    pub const STOPS_WORD: usize = 4;
+    /// Its id.
+    pub const ID_WORD: usize = 1;
+
+    /// Why it waited last, in the lowest byte.
+    pub const REASON_WORD: usize = 4;
+
+    /// And the word in which a byte counts how often it left a thread.
+    pub const STOPS_WORD: usize = 5;
 }

@@ -204,13 +204,13 @@ impl Pipeline {
         }
         match event {
             Event::SwitchOut(event) => {
-                self.go.seen(Pid(event.tgid), event.task);
+                self.collects(&event.header, event.tgid, event.task);
                 self.threads.switch_out(event);
             }
             Event::SwitchIn(event) => self.threads.switch_in(event),
             Event::Occupied(event) => self.threads.occupied(event),
             Event::Seen(event) => {
-                self.go.seen(Pid(event.tgid), event.task);
+                self.collects(&event.header, event.tgid, event.task);
                 self.seen(&event.header, event.tgid, event.task);
             }
             Event::Waking(event) => self.woken(event),

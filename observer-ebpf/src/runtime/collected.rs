@@ -4,7 +4,7 @@
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
-    btf_maps::{Array, RingBuf},
+    btf_maps::{Array, PerCpuArray, RingBuf},
     helpers::generated::bpf_probe_read_user,
     macros::btf_map,
 };
@@ -19,7 +19,12 @@ use crate::target::Target;
 #[btf_map]
 static COLLECTING: Array<Collecting, { limits::MAX_TARGETS as usize }> = Array::new();
 
-/// One that does not fit is dropped: the next tick finds the same, or the cycle is missed, which shows by the numbers.
+/// What a look finds: too much for the stack of 512 bytes that all functions which call each other share until Linux
+/// 6.13. Most looks find nothing new, so it is not the ring's.
+#[btf_map]
+static LOOKED: PerCpuArray<Collected, 1> = PerCpuArray::new();
+
+/// One that does not fit is told by the next look, or the cycle is missed, which shows by the numbers.
 #[btf_map]
 static COLLECTED: RingBuf<Collected, { limits::COLLECTED_BYTES as usize }> = RingBuf::new();
 
@@ -50,57 +55,54 @@ fn of(target: Target) -> Option<&'static mut Collecting> {
     (collecting.at != 0).then_some(collecting)
 }
 
-/// Looks at the memory of the current thread. What is read goes to where it is handed over: until Linux 6.13 all
-/// functions that call each other share a stack of 512 bytes.
+/// Looks at the memory of the current thread, and tells what is other than what was told last.
 #[inline(never)]
 fn look(collecting: &mut Collecting, tgid: u32, at_ns: u64) {
-    let Some(mut entry) = COLLECTED.reserve_untyped::<Collected>(0) else {
+    let Some(looked) = LOOKED.get_ptr_mut(0) else {
         return;
     };
-    let slot = entry.as_mut_ptr();
-    // SAFETY: the slot is room for the whole record.
-    let head = unsafe { &raw mut (*slot).head };
-    // SAFETY: as above.
-    let words = unsafe { &raw mut (*slot).words };
-    // SAFETY: as above.
-    let again = unsafe { &raw mut (*slot).again };
-    if !read(words, collecting.at) || !read(again, collecting.at) || !keep(collecting, words) {
-        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+    // SAFETY: this CPU's slot. A clock that ticks in the middle of this looks at the same memory, later: what is read
+    // here is then as new as that, or both copies differ.
+    let looked = unsafe { &mut *looked };
+    if !read(&mut looked.words, collecting.at) {
         return;
     }
-    // SAFETY: it is writable and aligned.
-    unsafe {
-        head.write(CollectedHead {
-            at_ns,
-            tgid,
-            reserved: 0,
-        });
+    let [_, _, times_ns @ ..] = looked.words;
+    if same(&times_ns, &collecting.times_ns) {
+        return;
     }
-    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    // What was written meanwhile is told by the next look.
+    if !read(&mut looked.again, collecting.at) || !same(&looked.words, &looked.again) {
+        return;
+    }
+    looked.head = CollectedHead {
+        at_ns,
+        tgid,
+        reserved: 0,
+    };
+    if COLLECTED.output(looked, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
+        collecting.times_ns = times_ns;
+    }
 }
 
-/// Keeps the times of these words. Tells whether they are other ones than before.
+/// Whether both are the same words. Comparing arrays calls a function of the C library, which there is none of here.
 #[inline(always)]
-fn keep(collecting: &mut Collecting, words: *const [u64; WORDS]) -> bool {
-    const TIMES: usize = 4;
-    let (mut changed, mut index) = (0, 0);
-    while index < TIMES {
-        // SAFETY: the times are the last words.
-        let time_ns = unsafe { words.cast::<u64>().wrapping_add(WORDS - TIMES + index).read() };
-        changed |= time_ns ^ collecting.times_ns[index];
-        collecting.times_ns[index] = time_ns;
+fn same<const N: usize>(one: &[u64; N], other: &[u64; N]) -> bool {
+    let (mut apart, mut index) = (0, 0);
+    while index < N {
+        apart |= one[index] ^ other[index];
         index += 1;
     }
-    changed != 0
+    apart == 0
 }
 
 /// Reads them from the current thread's memory.
 #[inline(always)]
-fn read(words: *mut [u64; WORDS], address: u64) -> bool {
+fn read(words: &mut [u64; WORDS], address: u64) -> bool {
     // SAFETY: writes as many bytes as there is room for; a fault is reported.
     let status = unsafe {
         bpf_probe_read_user(
-            words.cast(),
+            words.as_mut_ptr().cast(),
             size_of::<[u64; WORDS]>() as u32,
             address as *const _,
         )

@@ -11,7 +11,7 @@ use crate::user;
 /// Of the byte that says why it waited last, what a record has room for.
 const REASON_BITS: u64 = 0x7f;
 
-/// Words that are read of a task, from its id on.
+/// Words that are read of a task.
 const TASK_WORDS: usize = TaskPath::STOPS_WORD + 1;
 
 /// What is found at the end of a path that begins with this pointer; nothing where memory on the way cannot be read.
@@ -31,7 +31,7 @@ pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
     }
     // An array that is assigned is zeroed by a loop over its bytes.
     let mut words = MaybeUninit::<[u64; TASK_WORDS]>::uninit();
-    let address = pointer.wrapping_add_signed(path.id);
+    let address = pointer.wrapping_add_signed(path.task);
     // SAFETY: writes as many bytes as there is room for; a fault is reported.
     let status = unsafe {
         bpf_probe_read_user(
@@ -42,11 +42,16 @@ pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
     };
     // SAFETY: written by the call, with zeros where it fails.
     let words = unsafe { words.assume_init() };
-    let id = words[0];
+    let id = words[TaskPath::ID_WORD];
     if status != 0 || id == 0 || id > task::ID_OF_STAY {
         return None;
     }
     let stops = (words[TaskPath::STOPS_WORD] >> ((path.stops & 7) * 8)) & 0xff;
     let stay = (words[TaskPath::REASON_WORD] & REASON_BITS) << 8 | stops;
-    Some(task::HAS_STAY | stay << task::STAY_SHIFT | id)
+    let for_runtime = if words[TaskPath::STATE_WORD] & 0xff == path.waits {
+        task::FOR_RUNTIME
+    } else {
+        0
+    };
+    Some(task::HAS_STAY | stay << task::STAY_SHIFT | for_runtime | id)
 }

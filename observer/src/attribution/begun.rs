@@ -7,7 +7,6 @@
 
 use super::found::Found;
 use super::path::Keep;
-use super::stopped::Stopped;
 use super::{Evidence, Explainer, accepting, service};
 use crate::connections::Turn;
 use crate::threads::LastRun;
@@ -144,10 +143,13 @@ impl Explainer {
         let since_ns = since.map_or(turn.arrival_ns, |since| since.end_ns);
         let until_ns = until.end_ns.max(since_ns);
         let thefts = evidence.threads.thefts(since_ns, until_ns);
-        let phases = evidence.go.phases(turn.pid, since_ns, until_ns);
-        let stops = evidence.threads.stops(turn.pid, since_ns, until_ns);
-        let stopped = Stopped::by(stops, evidence.threads.of_runtime(turn.pid));
-        path.begin(since_ns, until_ns, keep, thefts, phases, stopped);
+        path.begin(since_ns, until_ns, keep, thefts);
+        path.taken_mut().begin(
+            evidence.go.phases(turn.pid, since_ns, until_ns),
+            evidence.go.assists(turn.pid, since_ns, until_ns),
+            evidence.threads.stops(turn.pid, since_ns, until_ns),
+            evidence.threads.of_runtime(turn.pid),
+        );
         let mut first = since.unwrap_or(first_run(turn));
         // What else it may have done since then is not known where that was forgotten.
         first.stalled &= evidence.threads.remembers_since(first.end_ns);

@@ -104,8 +104,8 @@ impl Charge {
     pub(super) fn runs(&self) -> bool {
         match self.cause {
             Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue => true,
-            // The thread that accepts ran for others.
-            Cause::AcceptQueue => self.cpu.is_some(),
+            // The thread that accepts ran for others, and one that helps to collect garbage runs.
+            Cause::AcceptQueue | Cause::Runtime => self.cpu.is_some(),
             _ => false,
         }
     }

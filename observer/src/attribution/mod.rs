@@ -27,7 +27,6 @@ mod run_queue;
 mod runs;
 mod service;
 mod stolen;
-mod stopped;
 mod taken;
 mod waiting;
 

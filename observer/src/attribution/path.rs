@@ -8,11 +8,9 @@ pub(super) use super::charge::{Call, Charge, Reason};
 use super::found::Found;
 use super::notes;
 use super::stolen::Stolen;
-use super::stopped::Stopped;
 use super::taken::Taken;
 use crate::model::cause::{Budget, Cause};
 use crate::model::id::Tid;
-use crate::runtime::go::Phase;
 use crate::threads::{Sums, Theft};
 
 /// One interval of the path.
@@ -47,35 +45,30 @@ pub(super) struct Path {
     since_ns: u64,
     cursor_ns: u64,
     stolen: Stolen,
-    stopped: Stopped,
     taken: Taken,
     found: Found,
 }
 
 impl Path {
-    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts`, the
-    /// `phases` and the stops of that time.
+    /// Starts anew: from `since_ns` to `end_ns`, of which nothing is charged yet, with the `thefts` of that time. What
+    /// the language's runtime took of it is [`taken_mut`](Self::taken_mut)'s to begin with.
     pub(super) fn begin<'a>(
         &mut self,
         since_ns: u64,
         end_ns: u64,
         keep: Keep,
         thefts: impl Iterator<Item = &'a Theft>,
-        phases: impl Iterator<Item = Phase>,
-        stopped: Stopped,
     ) {
         let mut steps = std::mem::take(&mut self.found.steps);
         steps.clear();
         let mut stolen = std::mem::take(&mut self.stolen);
         stolen.begin(thefts);
-        let mut taken = std::mem::take(&mut self.taken);
-        taken.begin(phases);
+        let taken = std::mem::take(&mut self.taken);
         *self = Self {
             keep,
             since_ns,
             cursor_ns: end_ns,
             stolen,
-            stopped,
             taken,
             found: Found {
                 steps,
@@ -84,9 +77,14 @@ impl Path {
         };
     }
 
-    /// What was stopped in the time of the path.
-    pub(super) fn stopped(&self) -> &Stopped {
-        &self.stopped
+    /// What the language's runtime took in the time of the path.
+    pub(super) fn taken(&self) -> &Taken {
+        &self.taken
+    }
+
+    /// The same, to begin with it.
+    pub(super) fn taken_mut(&mut self) -> &mut Taken {
+        &mut self.taken
     }
 
     /// What was found out.
@@ -157,24 +155,9 @@ impl Path {
         if from_ns >= self.cursor_ns {
             return;
         }
-        while let Some((first_ns, last_ns, work)) = self.taken.walk(&charge.reason, from_ns, self.cursor_ns) {
+        while let Some((first_ns, last_ns, instead)) = self.taken.walk(charge, from_ns, self.cursor_ns) {
             self.charge_with_thefts(last_ns, charge, reported);
-            let taken = Charge {
-                cause: Cause::Runtime,
-                reason: Reason::Runtime(work),
-                ..*charge
-            };
-            self.charge_with_thefts(first_ns, &taken, &taken);
-        }
-        while let Some((first_ns, last_ns, stop)) = self.stopped.last(charge, from_ns, self.cursor_ns) {
-            self.charge_with_thefts(last_ns, charge, reported);
-            let stopped = Charge {
-                cause: Cause::Runtime,
-                cpu: None,
-                reason: Reason::StoppedBy(stop.by),
-                ..*charge
-            };
-            self.charge_with_thefts(first_ns, &stopped, &stopped);
+            self.charge_with_thefts(first_ns, &instead, &instead);
         }
         self.charge_with_thefts(from_ns, charge, reported);
     }

@@ -1,10 +1,17 @@
-//! How much of a path the language's runtime took: what a request waited through while the world was stopped, or for
-//! what its goroutine says that only marking has.
+//! How much of a path the language's runtime took: time in which the program was stopped, in which its goroutine helped
+//! to collect garbage, or waited to.
+//!
+//! While a Java virtual machine has stopped its program, whatever the program's threads were to do waits: the request's
+//! own thread at the barrier, the one that would read it, whoever holds the lock. That is one wait for one reason,
+//! whoever the walk is at. What goes on meanwhile by itself, such as a peer's answer or a timer, is waited for as ever.
 
-use super::path::Reason;
+use super::path::{Charge, Reason};
+use crate::model::cause::Cause;
+use crate::model::id::Tid;
 use crate::model::request::RuntimeWork;
-use crate::runtime::go::{Phase, PhaseKind};
+use crate::runtime::go::{Assist, MARK_ASSIST, Phase, PhaseKind};
 use crate::syscall;
+use crate::threads::{Occupant, Stop};
 
 /// What Go's runtime does that every goroutine waits for.
 const STOP: &str = "stop of the world";
@@ -12,102 +19,141 @@ const STOP: &str = "stop of the world";
 /// What the runtime did in the time of one path, which is walked from its end back.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// The last first.
-    phases: Vec<Phase>,
+    /// The last to end first.
+    parts: Vec<Part>,
     /// So many of them are behind the walk.
     passed: usize,
+    /// Threads of a Java virtual machine that work for it, in the order of their ids.
+    of_runtime: Vec<Tid>,
+}
+
+/// A part of that time.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    from_ns: u64,
+    to_ns: u64,
+    work: Work,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Go's did this, in the cycle of this number.
+    Phase(PhaseKind, u32),
+    /// Go's had this thread's goroutine mark.
+    Assist(Tid, Option<u32>),
+    /// Java's had stopped the program, by this thread.
+    Stop(Occupant),
 }
 
 impl Taken {
-    /// Starts anew, with these phases.
-    pub(super) fn begin(&mut self, phases: impl Iterator<Item = Phase>) {
+    /// Starts anew, with these parts; `of_runtime` are threads of a Java virtual machine that work for it.
+    pub(super) fn begin<'a>(
+        &mut self,
+        phases: impl Iterator<Item = Phase>,
+        assists: impl Iterator<Item = Assist>,
+        stops: impl Iterator<Item = &'a Stop>,
+        of_runtime: impl Iterator<Item = Tid>,
+    ) {
+        let part = |from_ns, to_ns, work| Part { from_ns, to_ns, work };
         self.passed = 0;
-        self.phases.clear();
-        self.phases.extend(phases);
+        self.of_runtime.clear();
+        self.parts.clear();
+        self.parts
+            .extend(stops.map(|stop| part(stop.from_ns, stop.to_ns, Work::Stop(stop.by))));
+        if !self.parts.is_empty() {
+            self.of_runtime.extend(of_runtime);
+            self.of_runtime.sort_unstable();
+        }
+        let of_phase = |phase: Phase| Work::Phase(phase.kind, phase.cycle);
+        self.parts
+            .extend(phases.map(|phase| part(phase.from_ns, phase.to_ns, of_phase(phase))));
+        let of_assist = |assist: Assist| Work::Assist(assist.tid, assist.cycle);
+        self.parts
+            .extend(assists.map(|assist| part(assist.from_ns, assist.to_ns, of_assist(assist))));
+        self.parts.sort_by_key(|part| std::cmp::Reverse(part.to_ns));
     }
 
-    /// For this reason nothing was done from `from_ns` to `to_ns`. Gives the last part of that which the runtime took,
-    /// and what it did; what is before that is still to be walked.
-    pub(super) fn walk(
-        &mut self,
-        reason: &Reason,
-        from_ns: u64,
-        to_ns: u64,
-    ) -> Option<(u64, u64, RuntimeWork)> {
-        let ahead = self.phases[self.passed..].iter();
-        self.passed += ahead.take_while(|phase| phase.from_ns >= to_ns).count();
-        let ahead = self.phases[self.passed..].iter();
-        let mut within = ahead.take_while(|phase| phase.to_ns > from_ns);
-        within.find_map(|phase| {
-            let what = through(reason, phase, from_ns, to_ns)?;
-            let (first_ns, last_ns) = (phase.from_ns.max(from_ns), phase.to_ns.min(to_ns));
-            let cycle = Some(phase.cycle);
+    /// This is charged from `from_ns` to `to_ns`. Gives the last part of that which the runtime took, and what is
+    /// charged there in its place; what is before that is still to be walked.
+    pub(super) fn walk(&mut self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Charge)> {
+        let ahead = self.parts[self.passed..].iter();
+        self.passed += ahead.take_while(|part| part.from_ns >= to_ns).count();
+        let ahead = self.parts[self.passed..].iter();
+        let mut within = ahead.take_while(|part| part.to_ns > from_ns);
+        within.find_map(|part| {
+            let (first_ns, last_ns) = (part.from_ns.max(from_ns), part.to_ns.min(to_ns));
             // In a recording they can stand in any order.
-            (first_ns < last_ns).then_some((first_ns, last_ns, RuntimeWork { what, cycle }))
+            let is_met = first_ns < last_ns;
+            let instead = is_met.then(|| self.instead(part, charge, from_ns, to_ns))??;
+            Some((first_ns, last_ns, instead))
         })
     }
-}
 
-/// What a request waited for in a phase, if this is why nothing was done for it.
-fn through(reason: &Reason, phase: &Phase, from_ns: u64, to_ns: u64) -> Option<&'static str> {
-    match (*reason, phase.kind) {
-        (Reason::Idle(_) | Reason::IdleInMark(..), PhaseKind::Stop) => Some(STOP),
-        (Reason::IdleInMark(_, what), PhaseKind::Mark) => Some(what),
-        // Who stops the world waits for the others to stop.
-        (Reason::Blocked(call), PhaseKind::Stop) => {
-            let is_inside = phase.from_ns <= from_ns && to_ns <= phase.to_ns;
-            (is_inside && syscall::is_futex(call.syscall)).then_some(STOP)
+    /// Where the time in which no Java virtual machine had stopped its program begins that ends at `at_ns`, ns. `None`
+    /// if one had then.
+    pub(super) fn free_since_ns(&self, at_ns: u64) -> Option<u64> {
+        let stops = self
+            .parts
+            .iter()
+            .filter(|part| matches!(part.work, Work::Stop(_)));
+        let before = stops.filter(|stop| stop.from_ns < at_ns);
+        let last_ns = before.map(|stop| stop.to_ns).max().unwrap_or(0);
+        (last_ns < at_ns).then_some(last_ns)
+    }
+
+    /// What is charged where this part meets a charge from `from_ns` to `to_ns`, if it is the runtime's.
+    fn instead(&self, part: &Part, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<Charge> {
+        let (what, cycle) = match (part.work, charge.reason) {
+            (Work::Stop(by), _) => {
+                return self.stops(by, charge).then_some(Charge {
+                    cause: Cause::Runtime,
+                    cpu: None,
+                    reason: Reason::StoppedBy(by),
+                    ..*charge
+                });
+            }
+            (Work::Phase(PhaseKind::Stop, cycle), Reason::Idle(_) | Reason::IdleInMark(..)) => {
+                (STOP, Some(cycle))
+            }
+            // Who stops the world waits for the others to stop.
+            (Work::Phase(PhaseKind::Stop, cycle), Reason::Blocked(call))
+                if syscall::is_futex(call.syscall) && part.from_ns <= from_ns && to_ns <= part.to_ns =>
+            {
+                (STOP, Some(cycle))
+            }
+            (Work::Phase(PhaseKind::Mark, cycle), Reason::IdleInMark(_, what)) => (what, Some(cycle)),
+            (Work::Assist(tid, cycle), _) if charge.cause == Cause::OnCpu && charge.tid == Some(tid) => {
+                (MARK_ASSIST, cycle)
+            }
+            _ => return None,
+        };
+        Some(Charge {
+            cause: Cause::Runtime,
+            reason: Reason::Runtime(RuntimeWork { what, cycle }),
+            ..*charge
+        })
+    }
+
+    /// Whether what is charged there waited for the end of a stop by this thread.
+    fn stops(&self, by: Occupant, charge: &Charge) -> bool {
+        let works = |tid| tid == by.tid || self.of_runtime.binary_search(&tid).is_ok();
+        let of_runtime = charge.tid.is_some_and(works);
+        match charge.cause {
+            Cause::OnCpu | Cause::RunQueue | Cause::WorkerBusy | Cause::Stolen => of_runtime,
+            Cause::WorkerBlocked | Cause::Syscall | Cause::Lock => match charge.reason {
+                Reason::BlockedFor(call, ..)
+                | Reason::Blocked(call)
+                | Reason::WokenBy(call, _)
+                | Reason::HeldBy(call, _) => of_runtime || syscall::is_futex(call.syscall),
+                _ => false,
+            },
+            Cause::AcceptQueue | Cause::TaskQueue => true,
+            // On no thread; and not what was not seen.
+            Cause::Unexplained => charge.reason.is_idle(),
+            _ => false,
         }
-        _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn phase(kind: PhaseKind, from_ns: u64, to_ns: u64) -> Phase {
-        Phase {
-            kind,
-            from_ns,
-            to_ns,
-            cycle: 12,
-        }
-    }
-
-    /// The parts of a time that were taken, the last first.
-    fn taken(reason: Reason, phases: &[Phase], from_ns: u64, mut to_ns: u64) -> Vec<(u64, u64)> {
-        let mut taken = Taken::default();
-        taken.begin(phases.iter().copied());
-        let mut parts = Vec::new();
-        while let Some((first_ns, last_ns, _)) = taken.walk(&reason, from_ns, to_ns) {
-            parts.push((first_ns, last_ns));
-            to_ns = first_ns;
-        }
-        parts
-    }
-
-    #[test]
-    fn what_was_waited_through_is_taken_as_far_as_it_lies_in_a_phase() {
-        let phases = [
-            phase(PhaseKind::Stop, 300, 320),
-            phase(PhaseKind::Mark, 120, 300),
-            phase(PhaseKind::Stop, 100, 120),
-        ];
-        let idle = Reason::Idle("idle");
-        assert_eq!(taken(idle, &phases, 0, 1_000), [(300, 320), (100, 120)]);
-        assert_eq!(taken(idle, &phases, 110, 310), [(300, 310), (110, 120)]);
-        let assists = Reason::IdleInMark("assists", "mark assist");
-        assert_eq!(
-            taken(assists, &phases, 110, 305),
-            [(300, 305), (120, 300), (110, 120)]
-        );
-        assert_eq!(taken(Reason::Note("not seen"), &phases, 0, 1_000), []);
-    }
-
-    #[test]
-    fn phases_in_no_order_take_nothing_twice() {
-        let phases = [phase(PhaseKind::Stop, 10, 50), phase(PhaseKind::Stop, 100, 200)];
-        assert_eq!(taken(Reason::Idle("idle"), &phases, 0, 150), [(10, 50)]);
-    }
-}
+mod tests;

@@ -57,6 +57,11 @@ impl Pipeline {
         }
     }
 
+    /// What a thread was seen in tells of garbage collection, too.
+    pub(super) fn collects(&mut self, header: &Header, tgid: u32, task: u64) {
+        self.go.seen(Pid(tgid), Tid(header.tid), header.at_ns, task);
+    }
+
     /// A thread was seen running, in this task.
     pub(super) fn seen(&mut self, header: &Header, tgid: u32, task: u64) {
         let (tid, pid) = (Tid(header.tid), Pid(tgid));

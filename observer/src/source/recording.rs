@@ -19,7 +19,7 @@ pub const MAGIC: &[u8; 8] = b"observer";
 pub const VERSION: u32 = 8;
 
 /// The oldest version that can be read. Since then only more was added: 6 has which children are watched, 7 which
-/// tables were full, 8 Go's goroutines and cycles.
+/// tables were full, 8 Go's goroutines, cycles and assists.
 pub const OLDEST_VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.

@@ -26,6 +26,7 @@ impl CycleSums {
             mark_ns,
             stopped_ns,
             longest_stop_ns,
+            assist_ns,
         } = *counts;
         let sums = self.0.entry(pid).or_default();
         *sums = CycleTotals {
@@ -35,6 +36,7 @@ impl CycleSums {
             mark_ns: sums.mark_ns.saturating_add(mark_ns),
             stopped_ns: sums.stopped_ns.saturating_add(stopped_ns),
             longest_stop_ns: sums.longest_stop_ns.max(longest_stop_ns),
+            assist_ns: sums.assist_ns.saturating_add(assist_ns),
             heap_bytes: heap.bytes,
             goal_bytes: heap.goal_bytes,
         };

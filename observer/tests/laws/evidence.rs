@@ -12,7 +12,7 @@ use observer::model::request::{Confidence, Request, Span};
 use observer::runtime::jvm;
 use observer::syscall;
 use observer_common::limits::NETWORK_MARK_NS;
-use observer_common::{Header, ProcessChange, Stolen, flags};
+use observer_common::{Header, ProcessChange, Stolen, flags, task};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -53,6 +53,8 @@ pub(crate) struct Truth {
     stops: Vec<Stopped>,
     /// What Go's runtime did.
     cycles: Vec<GoCycle>,
+    /// When which thread was seen to help to mark, and what was recorded of its goroutine.
+    assists: Vec<(u64, u32, u64)>,
     /// What happened outside of the threads.
     outside: Outside,
     /// Who accepted.
@@ -71,6 +73,7 @@ impl Truth {
             ownership.event(&event);
             truth.stops.extend(truth.stopped(&event));
             truth.tasks.extend(stamp(&event));
+            truth.assists.extend(assists(&event));
             truth.outside.event(&event);
             truth.accepts.event(&event);
             for (tid, at_ns, doing) in does(&event) {
@@ -172,12 +175,29 @@ impl Truth {
         true
     }
 
+    /// Whether the thread was seen in the same assist before a span and after it.
+    fn assists(&self, span: &Span, from_ns: u64) -> bool {
+        let to_ns = from_ns + span.dur_ns;
+        let mut of_thread = self
+            .assists
+            .iter()
+            .filter(|look| Some(look.1) == span.tid.map(|tid| tid.0));
+        let before = of_thread.clone().rfind(|look| look.0 <= from_ns);
+        let after = of_thread.find(|look| look.0 >= to_ns);
+        before
+            .zip(after)
+            .is_some_and(|(before, after)| before.2 == after.2)
+    }
+
     /// Whether a span lies in a part of its cycle in which the runtime does what it says.
     fn has_phase(&self, span: &Span, from_ns: u64) -> bool {
         let Some(work) = span.detail.runtime else {
             return false;
         };
         let lies_in = |begin_ns, end_ns| begin_ns <= from_ns && from_ns + span.dur_ns <= end_ns;
+        if span.cpu.is_some() {
+            return self.assists(span, from_ns);
+        }
         let mut its = self
             .cycles
             .iter()
@@ -304,6 +324,17 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
     Some((tid, Task::new(task).id()?.0))
 }
 
+/// When a thread is seen to help to mark, and what is recorded of its goroutine.
+fn assists(event: &Event<'_>) -> Option<(u64, u32, u64)> {
+    let (header, task) = match event {
+        Event::SwitchOut(event) => (event.header, event.task),
+        Event::Seen(event) => (event.header, event.task),
+        _ => return None,
+    };
+    let waits = task & task::FOR_RUNTIME != 0 && task & task::HAS_STAY != 0 && task != task::NONE;
+    waits.then_some((header.at_ns, header.tid, task))
+}
+
 /// Whether a thread that is in this call can have nothing to do.
 fn idles(call: i32) -> bool {
     syscall::waits_for_events(call) || syscall::is_poll(call) || syscall::is_futex(call)
@@ -312,9 +343,10 @@ fn idles(call: i32) -> bool {
 /// Whether a span of a thread may be charged to its cause while the thread does this.
 fn agrees(span: &Span, doing: Doing) -> bool {
     match (span.cause, doing) {
-        (Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue | Cause::Stolen, Doing::Running { cpu }) => {
-            span.cpu == Some(cpu)
-        }
+        (
+            Cause::OnCpu | Cause::WorkerBusy | Cause::TaskQueue | Cause::Stolen | Cause::Runtime,
+            Doing::Running { cpu },
+        ) => span.cpu == Some(cpu),
         (Cause::RunQueue | Cause::Throttled, Doing::Runnable) => true,
         // Who is named did something else, or waited for a CPU.
         (Cause::AcceptQueue, doing) => match (&span.culprit, doing) {

@@ -15,6 +15,7 @@ use super::script::{A, PID, Script, TASK_A, TASK_B, charged_us, header};
 /// Numbers of wait reasons that are the same in all versions, or in those since 1.26.
 const IO_WAIT: u64 = 2;
 const SLEEP: u64 = 14;
+const ASSISTS: u64 = 1;
 
 /// A goroutine that stopped so often, and waited last for this.
 fn stay(id: u64, stops: u64, reason: u64) -> u64 {
@@ -146,6 +147,33 @@ fn a_request_waited_through_stops_of_the_world_and_through_marking_only_if_it_wa
             .gc
             .map(|gc| (gc.first, gc.last, gc.mark_ns, gc.stopped_ns));
         prop_assert_eq!(gc, Some((12, 12, 8_800_000, 200_000)));
+    }
+    Ok(())
+}
+
+/// It computes from 50 us to 10,100 us, and is looked at each millisecond for some of that.
+#[test]
+fn a_request_helped_to_mark_between_looks_that_find_it_in_the_same_assist() -> Law {
+    let read = stay(TASK_A, 0, IO_WAIT);
+    let assists = |stops| stay(TASK_A, stops, ASSISTS) | task::FOR_RUNTIME;
+    let computes = |stops| stay(TASK_A, stops, ASSISTS);
+    for (looks, runtime_us) in [
+        ([assists(1), assists(1), assists(1)], 2_000),
+        ([assists(1), assists(1), assists(2)], 1_000),
+        ([assists(1), computes(1), assists(2)], 0),
+        ([computes(1), computes(1), computes(1)], 0),
+    ] {
+        let mut script = reads("go1.26.8", read);
+        script.record(&cycle());
+        let script = (1..)
+            .zip(looks)
+            .fold(script, |script, (ms, look)| script.seen(ms * 1_000, look));
+        let request = script.sends(10_100, A, computes(3)).request(A)?;
+        prop_assert_eq!(charged_us(&request, Cause::Runtime), runtime_us);
+        prop_assert_eq!(charged_us(&request, Cause::OnCpu), 10_060 - runtime_us);
+        let taken = request.timeline.iter().filter_map(|span| span.detail.runtime);
+        let of_cycle = taken.map(|work| (work.what, work.cycle));
+        prop_assert!(of_cycle.into_iter().all(|work| work == ("mark assist", Some(12))));
     }
     Ok(())
 }

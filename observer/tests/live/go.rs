@@ -217,6 +217,76 @@ fn the_cycles_of_a_program_that_is_loaded_anywhere_are_told_too() {
 }
 
 #[test]
+fn cycles_are_not_missed_where_threads_are_switched_often() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let server = Server::start(&mut Command::new(built("collect", &[])));
+    let mut observation = Observation::counting(server.pid());
+    let mut connections = [Connection::open(server.address)];
+    until_told(&mut observation, &mut connections, "/collect", |line| {
+        line["go"]["cycles"] == true
+    });
+    let [connection] = &mut connections;
+    let count = |connection: &mut Connection| numbers(&connection.get("/cycles"))[0];
+    // Each switch is a look while a cycle is under way: many more than there is room for until the next drain.
+    connection.get("/switch");
+    let before = count(connection);
+    let until = Instant::now() + DEADLINE;
+    while count(connection) < before + 100 {
+        connection.get("/garbage");
+        assert!(Instant::now() < until, "there is no garbage");
+    }
+    let end = &observation.finish().end["gc"][0];
+    println!("{end}");
+    let all = end["cycles"].as_u64().unwrap();
+    measured::GO_MISSED_SWITCHING.holds_percent(end["missed"].as_u64().unwrap(), all, Some(end));
+}
+
+/// Goroutines that allocate help to mark while they run. What is told of that is no more than the server's own runtime
+/// counts, and requests are told it.
+#[test]
+fn no_more_assists_are_told_than_the_server_counts() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("go") {
+        return;
+    }
+    let server = Server::start(&mut Command::new(built("collect", &[])));
+    let mut observation = Observation::of(server.pid(), &[]);
+    let mut connections = [Connection::open(server.address)];
+    until_told(&mut observation, &mut connections, "/collect", |line| {
+        line["go"]["cycles"] == true
+    });
+    let [connection] = &mut connections;
+    let until = Instant::now() + DEADLINE;
+    let mut found_ns = 0;
+    while found_ns == 0 {
+        connection.get("/garbage");
+        let soon = Instant::now() + Duration::from_millis(5);
+        let window = observation.line_before(soon, "window", |_| true);
+        found_ns = window.map_or(0, |line| line["gc"][0]["assist_ns"].as_u64().unwrap_or(0));
+        assert!(Instant::now() < until, "nobody is seen to assist");
+    }
+    let told_ns = numbers(&connection.get("/assists"))[0];
+    let lines = observation.finish();
+    let end = &lines.end["gc"][0];
+    println!("the server tells {told_ns} ns: {end}");
+    let all_ns = end["assist_ns"].as_u64().unwrap();
+    assert!(found_ns <= all_ns && all_ns <= told_ns);
+    let spans = lines
+        .requests
+        .iter()
+        .flat_map(|line| line["timeline"].as_array().unwrap());
+    let assisted = spans.filter(|span| span["runtime"] == "mark assist" && span["cpu"].is_u64());
+    let of_requests_ns: u64 = assisted.map(|span| laws::number(&span["dur_ns"])).sum();
+    assert!(
+        0 < of_requests_ns && of_requests_ns <= all_ns,
+        "{of_requests_ns} ns"
+    );
+}
+
+#[test]
 fn of_a_program_without_symbols_it_is_said_that_its_cycles_are_not_known() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("go") {

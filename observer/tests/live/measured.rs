@@ -139,6 +139,8 @@ pub(crate) const BESIDE_A_KILLED_ONE: Measured = Measured::new(PARTIAL, PERCENT,
 pub(crate) const GO_HIDDEN: Measured = Measured::new(HIDDEN, OF_1000, 0..=0, 50);
 pub(crate) const GO_INFERRED: Measured = Measured::new("inferred", "% of those that did not wait", 0..=5, 20);
 pub(crate) const GO_MISSED: Measured = Measured::new("missed", "of some 40 cycles", 0..=9, 30);
+pub(crate) const GO_MISSED_SWITCHING: Measured =
+    Measured::new("missed", "% of 100 cycles and more", 0..=0, 5);
 pub(crate) const GO_APART: Measured = Measured::new("told otherwise", "of 20 cycles", 0..=1, 5);
 pub(crate) const GO: Measured = Measured::new(PARTIAL, OF_1000, 0..=1, 10);
 pub(crate) const AFTER_A_LOSS: Measured = Measured::new("incomplete", OF_100, 0..=0, 5);

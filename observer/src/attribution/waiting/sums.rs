@@ -25,7 +25,7 @@ impl WaitWalk<'_, '_> {
             Some(theft) => (theft.from_ns, crossed.only_runs()),
             None => (0, crossed),
         };
-        let free_since_ns = path.stopped().free_since_ns(cursor_ns)?;
+        let free_since_ns = path.taken().free_since_ns(cursor_ns)?;
         Some((since_ns.max(self.ready_ns).max(free_since_ns), crossed))
     }
 

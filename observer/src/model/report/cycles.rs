@@ -17,6 +17,8 @@ pub struct CycleTotals {
     pub stopped_ns: u64,
     /// The longest of these times at once, ns.
     pub longest_stop_ns: u64,
+    /// How long goroutines were found to help marking while they ran, all of them together, ns: at least that.
+    pub assist_ns: u64,
     /// The heap at the last look, bytes.
     pub heap_bytes: u64,
     /// What it may be when the next cycle is over, bytes; absent where that is not bounded.

@@ -26,6 +26,7 @@ fn line(totals: &CycleTotals, name: Option<&str>) -> Line {
         mark_ns,
         stopped_ns,
         longest_stop_ns,
+        assist_ns,
         heap_bytes,
         goal_bytes,
     } = *totals;
@@ -34,8 +35,12 @@ fn line(totals: &CycleTotals, name: Option<&str>) -> Line {
         0 => String::new(),
         _ => format!(", {} of them missed", words::count(missed)),
     };
+    let assists = match assist_ns {
+        0 => String::new(),
+        _ => format!(", assists at least {}", words::ns(assist_ns)),
+    };
     let figures = format!(
-        "  {}{not_seen}: marked {}, world stopped {}, at most {}",
+        "  {}{not_seen}: marked {}{assists}, world stopped {}, at most {}",
         words::counted(cycles, "cycle", "cycles"),
         words::ns(mark_ns),
         words::ns(stopped_ns),
@@ -66,12 +71,14 @@ mod tests {
             mark_ns: 31_000_000,
             stopped_ns: 1_200_000,
             longest_stop_ns: 400_000,
+            assist_ns: 0,
             heap_bytes: 12 << 20,
             goal_bytes: Some(16 << 20),
         };
         let missed = CycleTotals {
             pid: Pid(8),
             missed: 2,
+            assist_ns: 21_000_000,
             goal_bytes: None,
             stopped_ns: 1,
             ..totals
@@ -84,8 +91,8 @@ mod tests {
         assert_eq!(
             plain(&lines(&[none, missed, totals], name)),
             "gc       srv (7)  12 cycles: marked 31.0 ms, world stopped 1.20 ms, at most 400 µs; heap 12.0 MiB, goal 16.0 MiB\n\
-             gc       pid 8  12 cycles, 2 of them missed: marked 31.0 ms, world stopped 1 ns, at most 400 µs; heap 12.0 MiB, \
-             no goal\n"
+             gc       pid 8  12 cycles, 2 of them missed: marked 31.0 ms, assists at least 21.0 ms, world stopped 1 ns, at most \
+             400 µs; heap 12.0 MiB, no goal\n"
         );
     }
 }

@@ -56,6 +56,8 @@ pub struct CycleCounts {
     pub stopped_ns: u64,
     /// The longest time of these at once, ns.
     pub longest_stop_ns: u64,
+    /// How long goroutines were found to help marking while they ran, all of them together, ns.
+    pub assist_ns: u64,
 }
 
 /// The cycles of one process.
@@ -191,6 +193,13 @@ impl Cycles {
             .take_while(move |cycle| cycle.until_ns() > from_ns)
     }
 
+    /// The number of the one that was under way then.
+    pub(super) fn at(&self, at_ns: u64) -> Option<u32> {
+        let begun = self.newest.partition_point(|cycle| cycle.begin_ns <= at_ns);
+        let last = self.newest.get(begun.checked_sub(1)?)?;
+        (at_ns < last.until_ns()).then_some(last.number)
+    }
+
     /// The parts of them that a time overlaps, the last first.
     pub(super) fn phases(&self, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Phase> {
         self.between(from_ns, to_ns)
@@ -270,6 +279,8 @@ mod tests {
             ]
         );
         assert_eq!(phases(2_130, 9_000), [(9, mark, 3_010), (9, stop, 3_000)]);
+        let at = [999, 1_000, 1_130, 2_005, 9_000].map(|at_ns| cycles.at(at_ns));
+        assert_eq!(at, [None, Some(7), None, Some(8), Some(9)]);
         let overlap = |first, last, mark_ns, stopped_ns| {
             Some(GcOverlap {
                 first,
@@ -302,6 +313,7 @@ mod tests {
             mark_ns: 200,
             stopped_ns: 60,
             longest_stop_ns: 20,
+            assist_ns: 0,
         };
         assert_eq!(seen.take_counts(), expected);
         assert_eq!(seen.take_counts(), CycleCounts::default());

@@ -1,12 +1,15 @@
 //! Go's runtime: goroutines that are run by its threads, which it calls Ms.
 
+mod assists;
 mod cycles;
 mod processes;
 mod stay;
 mod version;
 
+pub(crate) use assists::Assist;
 pub use cycles::{Cycle, CycleCounts};
 pub(crate) use cycles::{Phase, PhaseKind};
 pub use processes::{Heap, Processes};
 pub(crate) use stay::Stay;
+pub(crate) use version::MARK_ASSIST;
 pub use version::Version;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::assists::{Assist, Assists, Looks};
 use super::cycles::{Cycle, CycleCounts, Cycles, Phase};
 use super::{Stay, Version};
 use crate::model::full::{Full, Table};
@@ -25,6 +26,7 @@ const MAX_TOLD: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Processes {
     processes: BTreeMap<Pid, Process>,
+    looks: Looks,
     /// What is not remembered any more.
     pub(crate) full: Full,
 }
@@ -43,6 +45,7 @@ struct Process {
     /// Its memory told more since the last line.
     has_news: bool,
     cycles: Cycles,
+    assists: Assists,
     heap: Option<Heap>,
     markers: BTreeSet<TaskId>,
 }
@@ -99,7 +102,12 @@ impl Processes {
     }
 
     /// A thread was seen with what stands in a record's field of a task.
-    pub(crate) fn seen(&mut self, pid: Pid, field: u64) {
+    pub(crate) fn seen(&mut self, pid: Pid, tid: Tid, at_ns: u64, field: u64) {
+        if let Some(since_ns) = self.looks.seen(pid, tid, at_ns, field)
+            && let Some(process) = self.processes.get_mut(&pid)
+        {
+            process.assists.add(tid, since_ns, at_ns);
+        }
         let Some(stay) = Stay::of(field).filter(|stay| stay.can_be_marker()) else {
             return;
         };
@@ -136,6 +144,22 @@ impl Processes {
         phases.into_iter().flatten().chain(end)
     }
 
+    /// When threads of a process were found to help marking, as far as a time overlaps it; the last to end first.
+    pub(crate) fn assists(&self, pid: Pid, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Assist> {
+        let process = self.processes.get(&pid);
+        let was_forgotten = process.is_some_and(|process| process.assists.forgotten_until_ns > from_ns);
+        let end = self.full.end_of(Table::Assists, was_forgotten);
+        let assists = process.into_iter().flat_map(move |process| {
+            let cycle = |assist: &Assist| process.cycles.at(assist.from_ns);
+            let between = process.assists.between(from_ns, to_ns);
+            between.map(move |assist| Assist {
+                cycle: cycle(assist),
+                ..*assist
+            })
+        });
+        assists.chain(end)
+    }
+
     /// Which cycles of a process a time overlaps.
     pub(crate) fn overlap(&self, pid: Pid, from_ns: u64, to_ns: u64) -> Option<GcOverlap> {
         let cycles = &self.processes.get(&pid)?.cycles;
@@ -150,7 +174,11 @@ impl Processes {
     pub(crate) fn take_counts(&mut self) -> impl Iterator<Item = (Pid, CycleCounts, Heap)> {
         self.processes.iter_mut().filter_map(|(&pid, process)| {
             let heap = process.heap?;
-            Some((pid, process.cycles.take_counts(), heap))
+            let counts = CycleCounts {
+                assist_ns: process.assists.take_found_ns(),
+                ..process.cycles.take_counts()
+            };
+            Some((pid, counts, heap))
         })
     }
 
@@ -275,7 +303,7 @@ mod tests {
         let marks = |task_ids, reason| {
             let mut processes = Processes::default();
             processes.found(&found(task_ids));
-            processes.seen(PID, stamp(31, reason));
+            processes.seen(PID, Tid(8), 10, stamp(31, reason));
             processes.marks(PID, TaskId(31))
         };
         assert!(marks(true, 28) && marks(true, 29));

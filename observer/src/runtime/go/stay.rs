@@ -13,6 +13,8 @@ pub(crate) struct Stay {
     stops: u8,
     /// Why it waited last, a number of its version. It stays when the goroutine runs again.
     reason: u8,
+    /// It says that it waits, and has its thread: the runtime does something in its place.
+    for_runtime: bool,
 }
 
 impl Stay {
@@ -23,7 +25,13 @@ impl Stay {
         is_there.then_some(Self {
             stops: stay as u8,
             reason: (stay >> 8) as u8,
+            for_runtime: field & task::FOR_RUNTIME != 0,
         })
+    }
+
+    /// Whether the goroutine helps the garbage collection to mark, on its thread.
+    pub(super) const fn assists(self) -> bool {
+        self.for_runtime && self.reason == Version::ASSISTS
     }
 
     /// Why the goroutine waited last, for people, if that is another reason than `before`.
@@ -84,7 +92,8 @@ mod tests {
             stay(3, IO_WAIT),
             Stay {
                 stops: 3,
-                reason: IO_WAIT
+                reason: IO_WAIT,
+                for_runtime: false
             }
         );
         for field in [task::UNKNOWN, task::NONE, 7] {

@@ -16,6 +16,9 @@ const GROUP: &str = "suspended: its goroutine last waited for a sync.WaitGroup";
 const CYCLE: &str = "suspended: its goroutine last waited for a whole cycle of the garbage collector";
 const ASSIST: &str = "suspended: its goroutine last waited to assist the garbage collector";
 
+/// What it is called that a goroutine marks, or waits to, before it may allocate more.
+pub(crate) const MARK_ASSIST: &str = "mark assist";
+
 /// A minor version, of those that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u8);
@@ -72,7 +75,7 @@ impl Version {
     /// collection has marked.
     pub(super) fn waits_in_mark(self, reason: u8) -> Option<&'static str> {
         match self.waited(reason)? {
-            ASSIST => Some("mark assist"),
+            ASSIST => Some(MARK_ASSIST),
             CYCLE => Some("wait for a whole cycle"),
             _ => None,
         }
@@ -100,6 +103,9 @@ impl Version {
     pub(super) const fn counts_calls(self) -> bool {
         self.0 < 26
     }
+
+    /// The number of the reason of a goroutine that assists while it has its thread, in every version.
+    pub(super) const ASSISTS: u8 = 1;
 
     /// The number of the reason for which a goroutine that is suspended for its stack to be scanned waits, which is no
     /// stop.

@@ -70,6 +70,7 @@ pub(super) fn full() -> Totals {
             mark_ns: 1,
             stopped_ns: 1,
             longest_stop_ns: 1,
+            assist_ns: 1,
             heap_bytes: 1,
             goal_bytes: Some(1),
         }],

@@ -1,6 +1,7 @@
 // A server for the live kernel tests whose garbage is collected: /collect has it collected and tells how it went, /garbage
-// makes much of it, /cycles tells of how many cycles there were by then, and /procs how many threads may run goroutines. /ping
-// returns "pong".
+// makes much of it, /cycles tells of how many cycles there were by then, /assists how many ns goroutines assisted by
+// then, and /procs how many threads may run goroutines. /switch has two threads give the CPU to each other from then on.
+// /ping returns "pong".
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/metrics"
 )
 
 // kept is what is in use, for the collector to mark, and sink what was garbage at once.
@@ -58,10 +60,32 @@ func main() {
 		}
 		fmt.Fprint(w, "done")
 	})
+	http.HandleFunc("/switch", func(w http.ResponseWriter, _ *http.Request) {
+		turns := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			for range turns {
+			}
+		}()
+		go func() {
+			runtime.LockOSThread()
+			for {
+				turns <- struct{}{}
+			}
+		}()
+		fmt.Fprint(w, "done")
+	})
 	http.HandleFunc("/cycles", func(w http.ResponseWriter, _ *http.Request) {
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)
 		fmt.Fprint(w, stats.NumGC, " ", stats.PauseTotalNs)
+	})
+	http.HandleFunc("/assists", func(w http.ResponseWriter, _ *http.Request) {
+		// It is summed up at the end of each cycle.
+		runtime.GC()
+		assists := []metrics.Sample{{Name: "/cpu/classes/gc/mark/assist:cpu-seconds"}}
+		metrics.Read(assists)
+		fmt.Fprint(w, uint64(assists[0].Value.Float64()*1e9))
 	})
 	http.HandleFunc("/procs", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, runtime.GOMAXPROCS(0)) })
 	log.Fatal(http.Serve(listener, nil))

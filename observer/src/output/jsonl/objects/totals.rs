@@ -189,6 +189,7 @@ object!(CycleTotals {
     mark_ns,
     stopped_ns,
     longest_stop_ns,
+    assist_ns,
     heap_bytes,
     goal_bytes: optional,
 });

@@ -28,6 +28,12 @@ const MOST_OTHERS: u32 = 256;
 /// `_Gsyscall`, `_Grunning`: what a goroutine is while its thread receives.
 const STATUS: [u32; 2] = [3, 2];
 
+/// `_Gwaiting`.
+const WAITS: u64 = 4;
+
+/// Its status stands right before the id, bytes.
+const BEFORE_ID: i32 = 8;
+
 /// The words of a sample: the one at the place itself, and one for each of the [`links`].
 mod word {
     pub(super) const G: usize = 0;
@@ -83,8 +89,7 @@ impl Hunt {
             link(word::G0, g_m),
             link(word::M, m_curg),
             link(word::CURG, g_m),
-            // It stands right before the id.
-            link(word::CURG, g_goid - 8),
+            link(word::CURG, g_goid - BEFORE_ID),
             link(word::CURG, g_goid),
         ]
     }
@@ -101,7 +106,8 @@ impl Hunt {
             start: self.place.g,
             points: 1,
             steps: [g_m.into(), m_curg.into()],
-            id: g_goid.into(),
+            task: (g_goid - BEFORE_ID).into(),
+            waits: WAITS,
             stops: (g_tracking_seq - g_goid) as u64 % 8,
             ..TaskPath::zeroed()
         }
@@ -234,8 +240,8 @@ mod tests {
     fn a_few_receives_in_which_all_agrees_are_a_proof() {
         let path = proved([receives(18), receives(19), receives(18)]).unwrap();
         assert_eq!(
-            (path.start, path.steps, path.id, path.stops),
-            (-8, [48, 184], 152, 7)
+            (path.start, path.steps, path.task, path.stops),
+            (-8, [48, 184], 144, 7)
         );
         assert_eq!(proved([receives(18), receives(19)]), None);
     }

@@ -71,7 +71,7 @@ mod tests {
         for (minor, offsets) in BY_VERSION {
             let version = Version::of(&format!("go1.{minor}")).unwrap();
             assert_eq!((version.minor(), Offsets::of(version)), (minor, offsets));
-            let word = |offset: i32| (offset - offsets.g_goid) as usize / 8;
+            let word = |offset: i32| TaskPath::ID_WORD + (offset - offsets.g_goid) as usize / 8;
             assert_eq!(offsets.g_waitreason % 8, 0);
             assert_eq!(word(offsets.g_waitreason), TaskPath::REASON_WORD);
             assert_eq!(word(offsets.g_tracking_seq), TaskPath::STOPS_WORD, "{minor}");

@@ -1,0 +1,182 @@
+//! When goroutines helped the garbage collection to mark, while they ran: who allocates must, before it gets memory.
+//!
+//! A goroutine that does has its thread, and says that it waits, for this. It counts that as having stopped to run. So
+//! two looks at a thread that find the same goroutine like that, with the same count, lie in the same assist. What was
+//! before the first look and after the last one is not known: of an assist that is over between two ticks of the clock
+//! there is nothing.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::Stay;
+use crate::model::id::{Pid, Tid};
+
+/// Those that are remembered of a process, the newest: 128 KiB.
+const MAX_ASSISTS: usize = 4096;
+
+const _: () = assert!(MAX_ASSISTS * size_of::<Assist>() <= 128 << 10);
+
+/// Threads that are in one. One more, and all of them are found anew.
+const MAX_THREADS: usize = 4096;
+
+/// Two looks that are further apart say nothing, ns: a goroutine stops 256 times before its count is the same again.
+const MOST_APART_NS: u64 = 10_000_000;
+
+/// A part of an assist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assist {
+    /// The thread.
+    pub(crate) tid: Tid,
+    pub(crate) from_ns: u64,
+    pub(crate) to_ns: u64,
+    /// Number of the cycle that marked, where it is known.
+    pub(crate) cycle: Option<u32>,
+}
+
+/// Threads that were in an assist when they were looked at last: when, ns, and what a record said of their goroutine.
+#[derive(Debug, Default)]
+pub(super) struct Looks(FxHashMap<Tid, (Pid, u64, u64)>);
+
+/// What is known of the assists of a process.
+#[derive(Debug, Default)]
+pub(super) struct Assists {
+    /// In the order of their ends.
+    newest: VecDeque<Assist>,
+    /// Of those that ended before this, some are forgotten, ns.
+    pub(super) forgotten_until_ns: u64,
+    /// How much was found since this was asked last, ns.
+    found_ns: u64,
+}
+
+impl Looks {
+    /// A thread was seen with what stands in a record's field of a task. Tells since when it has been in the same
+    /// assist.
+    pub(super) fn seen(&mut self, pid: Pid, tid: Tid, at_ns: u64, field: u64) -> Option<u64> {
+        if !Stay::of(field).is_some_and(Stay::assists) {
+            if !self.0.is_empty() {
+                self.0.remove(&tid);
+            }
+            return None;
+        }
+        if self.0.len() == MAX_THREADS && !self.0.contains_key(&tid) {
+            self.0.clear();
+        }
+        let (of, since_ns, before) = self.0.insert(tid, (pid, at_ns, field))?;
+        let is_same = of == pid && before == field;
+        (is_same && since_ns < at_ns && at_ns - since_ns <= MOST_APART_NS).then_some(since_ns)
+    }
+}
+
+impl Assists {
+    /// A thread was in the same one all the time.
+    pub(super) fn add(&mut self, tid: Tid, from_ns: u64, to_ns: u64) {
+        self.found_ns += to_ns - from_ns;
+        let goes_on = |before: &Assist| before.tid == tid && before.to_ns == from_ns;
+        let before = self.newest.iter().rposition(goes_on);
+        let before = before.and_then(|place| self.newest.remove(place));
+        if self.newest.len() == MAX_ASSISTS
+            && let Some(oldest) = self.newest.pop_front()
+        {
+            self.forgotten_until_ns = oldest.to_ns;
+        }
+        self.newest.push_back(Assist {
+            tid,
+            from_ns: before.map_or(from_ns, |before| before.from_ns),
+            to_ns,
+            cycle: None,
+        });
+    }
+
+    /// Those that a time overlaps, the last to end first.
+    pub(super) fn between(&self, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Assist> {
+        self.newest
+            .iter()
+            .rev()
+            .take_while(move |assist| assist.to_ns > from_ns)
+            .filter(move |assist| assist.from_ns < to_ns)
+    }
+
+    /// How much of them was found since this was asked last, ns.
+    pub(super) fn take_found_ns(&mut self) -> u64 {
+        std::mem::take(&mut self.found_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_common::task;
+
+    use super::*;
+
+    const PID: Pid = Pid(7);
+    const TID: Tid = Tid(8);
+    const ASSISTS: u64 = 1;
+
+    fn field(reason: u64, stops: u64, for_runtime: bool) -> u64 {
+        let flag = if for_runtime { task::FOR_RUNTIME } else { 0 };
+        task::HAS_STAY | (reason << 8 | stops) << task::STAY_SHIFT | flag | 31
+    }
+
+    /// Since when it is known at the last of these looks, each a millisecond after the other.
+    fn since(looks: &[u64]) -> Option<u64> {
+        let mut seen = Looks::default();
+        let at_ns = |index: u64| (index + 1) * 1_000_000;
+        let told = (0..)
+            .zip(looks)
+            .map(|(index, &field)| seen.seen(PID, TID, at_ns(index), field));
+        told.last().flatten()
+    }
+
+    #[test]
+    fn two_looks_that_find_the_same_count_lie_in_the_same_assist() {
+        let (in_one, in_next) = (field(ASSISTS, 3, true), field(ASSISTS, 4, true));
+        let after_it = field(ASSISTS, 3, false);
+        assert_eq!(since(&[in_one, in_one]), Some(1_000_000));
+        assert_eq!(since(&[in_one, in_next]), None);
+        assert_eq!(since(&[in_one, after_it]), None, "it runs again");
+        assert_eq!(since(&[after_it, after_it]), None);
+        for between in [after_it, task::NONE, task::UNKNOWN] {
+            assert_eq!(since(&[in_one, between, in_one]), None, "the count came around");
+        }
+        let marks = field(29, 3, true);
+        assert_eq!(since(&[marks, marks]), None, "it is no assist");
+    }
+
+    #[test]
+    fn looks_at_another_thread_or_long_ago_say_nothing() {
+        let in_one = field(ASSISTS, 3, true);
+        let mut looks = Looks::default();
+        assert_eq!(looks.seen(PID, TID, 10, in_one), None);
+        assert_eq!(looks.seen(PID, Tid(9), 20, in_one), None);
+        assert_eq!(
+            looks.seen(Pid(6), TID, 30, in_one),
+            None,
+            "a thread of that id is another's now"
+        );
+        assert_eq!(looks.seen(Pid(6), TID, 31 + MOST_APART_NS, in_one), None);
+    }
+
+    #[test]
+    fn what_goes_on_is_one_and_the_oldest_are_forgotten() {
+        let mut assists = Assists::default();
+        assists.add(TID, 10, 20);
+        assists.add(Tid(9), 15, 25);
+        assists.add(TID, 20, 30);
+        let found = |assists: &Assists, from_ns, to_ns| -> Vec<_> {
+            let between = assists.between(from_ns, to_ns);
+            between
+                .map(|assist| (assist.tid, assist.from_ns, assist.to_ns))
+                .collect()
+        };
+        assert_eq!(found(&assists, 0, 100), [(TID, 10, 30), (Tid(9), 15, 25)]);
+        assert_eq!(found(&assists, 26, 100), [(TID, 10, 30)]);
+        assert_eq!(found(&assists, 0, 12), [(TID, 10, 30)]);
+        assert_eq!((assists.take_found_ns(), assists.take_found_ns()), (30, 0));
+        (0..MAX_ASSISTS as u64).for_each(|at| assists.add(TID, at * 100 + 50, at * 100 + 60));
+        assert_eq!(
+            (assists.newest.len(), assists.forgotten_until_ns),
+            (MAX_ASSISTS, 30)
+        );
+    }
+}
