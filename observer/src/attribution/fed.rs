@@ -8,10 +8,11 @@
 use super::moves::{Move, PoolWait, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::service::Walk;
-use super::{Evidence, run_queue};
+use super::{Evidence, lock, run_queue};
 use crate::model::cause::Cause;
 use crate::model::id::Pid;
-use crate::threads::{Block, Owner, Slice, State};
+use crate::syscall::Wait;
+use crate::threads::{Block, FREE_NS, Owner, Slice, State};
 
 const BEFORE: &str = "suspended: nothing recorded says whether it was already waiting for the pool";
 
@@ -27,7 +28,7 @@ impl Walk<'_, '_> {
     /// The thread answered another request until it took this one up. If no thread of its pool was free since the
     /// request ran elsewhere, that is why it waited.
     pub(super) fn waited_for_pool(&self) -> Option<Move> {
-        if !self.was_fed() || self.at.handed_off.is_some() {
+        if !self.was_fed() || self.at.handed_off.is_some() && !self.is_handed_back() {
             return None;
         }
         let run = self.last_run_that_is(true);
@@ -63,6 +64,12 @@ impl Walk<'_, '_> {
                 ..
             } => Some(Some(slice.to_ns.min(self.now_ns))),
             State::Running { .. } | State::Runnable { .. } => None,
+            // Its loop gave it this when it was awake for what it had handed back.
+            State::Blocked(block)
+                if block.wait.is_idle() && slice.duration_ns() < FREE_NS && self.is_handed_back() =>
+            {
+                None
+            }
             State::Blocked(_) | State::Unknown { .. } => Some(None),
         });
         answered.flatten()
@@ -112,6 +119,18 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
                 }
                 let reason = Reason::RanFor(job, slice.task);
                 path.charge(from_ns, Charge::on(tid, Some(cpu), Cause::WorkerBusy, reason));
+            }
+            State::Blocked(block) if block.wait == Wait::GlobalLock => {
+                lock::charge(evidence, tid, &slice, from_ns, path);
+            }
+            State::Blocked(block) if evidence.threads.hands_back(pid, tid) => {
+                let call = Call {
+                    pid,
+                    syscall: block.syscall,
+                    arg0: block.arg0,
+                };
+                let reason = Reason::BlockedFor(call, block.owner, slice.task);
+                path.charge(from_ns, Charge::on(tid, None, Cause::WorkerBlocked, reason));
             }
             // It can be the request's own, where what came after it was not another's answer after all.
             State::Blocked(_) if slice.from_ns > since_ns => {

@@ -23,6 +23,7 @@ pub mod notes;
 mod path;
 mod queued;
 mod resumption;
+mod returned;
 mod run_queue;
 mod runs;
 mod service;

@@ -25,7 +25,7 @@ const NOTHING_RECORDED: &str = "suspended: nothing recorded says what it waited 
 
 /// A time in which a thread had nothing to do.
 pub(super) struct Idle {
-    tid: Tid,
+    pub(super) tid: Tid,
     pub(super) slice: Slice,
     pub(super) block: Block,
 }
@@ -40,7 +40,13 @@ impl Idle {
 impl Walk<'_, '_> {
     /// The thread had nothing to do until it was woken: the waker is the reason.
     pub(super) fn idle(&self, slice: &Slice, block: &Block) -> Move {
-        if let Some(waker) = waiting::hand_off(self.evidence, block) {
+        if self.is_handed_back()
+            && let Some(step) = self.waited_for_pool()
+        {
+            return step;
+        }
+        let waker = waiting::hand_off(self.evidence, block);
+        if let Some(waker) = waker.filter(|&waker| self.may_have_been_handed_back_by(waker, slice.to_ns)) {
             // From the wakeup backwards, the waker's time is the request's. What lies between the wakeup and
             // now is nothing: a block ends at its wakeup.
             let thread = self.evidence.threads.get(waker);
@@ -144,7 +150,7 @@ impl Walk<'_, '_> {
     }
 
     /// Goes to where the request last ran, charging what lies between.
-    fn resumed(&self, run: LastRun, cause: Cause, reason: Reason) -> Move {
+    pub(super) fn resumed(&self, run: LastRun, cause: Cause, reason: Reason) -> Move {
         if run.end_ns >= self.now_ns && run.tid == self.at.tid {
             // No progress: it went on just here, on this thread, which says nothing about how.
             let charge = Charge::unexplained(Some(run.tid), self.waited_or(NOTHING_RECORDED));
@@ -262,6 +268,9 @@ impl Walk<'_, '_> {
         let says_otherwise =
             |(version, read, sent): (go::Version, Stay, Stay)| !sent.ends_by_timer(read, version);
         if self.stays().is_some_and(says_otherwise) {
+            return false;
+        }
+        if self.may_have_waited_for_a_job(run, idle) {
             return false;
         }
         let thread = self.evidence.threads.get(idle.tid);

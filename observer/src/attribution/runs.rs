@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 
 use super::Evidence;
+use super::service::Walk;
 use crate::connections::Turn;
 use crate::threads::{LastRun, Slice};
 
@@ -116,6 +117,21 @@ impl LastRuns {
         let key = |run: &Run| (run.to_ns, run.place);
         let place = self.runs.partition_point(|other| key(other) < key(&run));
         self.runs.insert(place, run);
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Where the request last ran; where the walk ends at the latest.
+    pub(super) fn last_run(&self) -> LastRun {
+        self.last_run_that_is(false)
+    }
+
+    /// The same. With `sure`, leaving out threads of which it is only known that they were woken for it.
+    pub(super) fn last_run_that_is(&self, sure: bool) -> LastRun {
+        let last = self
+            .runs
+            .last(self.evidence, self.turn, sure, self.now_ns, self.since.end_ns);
+        last.unwrap_or(self.since)
     }
 }
 

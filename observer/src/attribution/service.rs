@@ -61,7 +61,7 @@ pub(super) struct Walk<'a, 'b> {
     pub(super) evidence: &'a Evidence<'b>,
     pub(super) turn: &'a Turn,
     /// Where the request ran.
-    runs: &'a Runs,
+    pub(super) runs: &'a Runs,
     /// Its end: the first read, or up to where the request was explained before.
     pub(super) since: LastRun,
     /// Everything from here on is charged.
@@ -126,6 +126,9 @@ impl Walk<'_, '_> {
             return self.before_its_first(handed_off);
         };
         let from_ns = slice.from_ns.max(since_ns);
+        if let Some(step) = self.in_its_job(&slice) {
+            return step;
+        }
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
             State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(),
@@ -237,6 +240,9 @@ impl Walk<'_, '_> {
 
     /// Whether a thread that ran for `owner` in `task` did so for the request.
     fn is_ours(&self, owner: Owner, task: Task) -> bool {
+        if self.is_handed_back() {
+            return owner == Owner::Request(self.turn.id);
+        }
         let is_other_task = |job: TaskId| task.id().is_some_and(|id| id != job);
         match self.at.handed_off {
             Some(HandedOff { task: Some(job), .. }) if is_other_task(job) => {
@@ -287,6 +293,9 @@ impl Walk<'_, '_> {
 
     /// The thread ran or was blocked for somebody else.
     fn not_ours(&self) -> Move {
+        if self.is_handed_back() {
+            return self.waited_for_pool().unwrap_or_else(|| self.not_told());
+        }
         match self.at.handed_off {
             // It took the request up when it was done with that, and until then the request waited for it.
             Some(HandedOff {
@@ -302,11 +311,6 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Where the request last ran; where the walk ends at the latest.
-    pub(super) fn last_run(&self) -> LastRun {
-        self.last_run_that_is(false)
-    }
-
     /// On a thread that handed work to where the walk is, and from where the request last ran, leaving out threads of
     /// which it is only known that they were woken for it.
     pub(super) fn handed_off_by(&self, tid: Tid) -> Position {
@@ -320,13 +324,6 @@ impl Walk<'_, '_> {
                 call_found: false,
             }),
         }
-    }
-
-    pub(super) fn last_run_that_is(&self, sure: bool) -> LastRun {
-        let last = self
-            .runs
-            .last(self.evidence, self.turn, sure, self.now_ns, self.since.end_ns);
-        last.unwrap_or(self.since)
     }
 
     /// The thread was blocked in a call that the request made itself.

@@ -281,12 +281,12 @@ impl Connection {
         self.turn.as_ref().is_some_and(|turn| !turn.is_answered())
     }
 
-    /// The thread that read the current turn, if there is one that was not answered yet.
-    pub(super) fn reader(&self) -> Option<Tid> {
+    /// The thread that read the current turn, and when, ns, if there is one that was not answered yet.
+    pub(super) fn reader(&self) -> Option<(Tid, u64)> {
         self.turn
             .as_ref()
             .filter(|turn| !turn.is_answered())
-            .map(|turn| turn.read_tid)
+            .map(|turn| (turn.read_tid, turn.read_ns))
     }
 
     /// The current turn, if there is one, becomes the one before.

@@ -50,9 +50,18 @@ impl Pipeline {
     /// A thread finished a call on a socket. Also where that was no operation of a request, it was in its task.
     fn did(&mut self, header: &Header, tgid: u32, task: u64, operation: Option<&Operation>) {
         match operation {
-            Some(operation) => self
-                .threads
-                .operated(Tid(header.tid), Pid(tgid), header.cpu, operation),
+            Some(operation) => {
+                let told = self
+                    .threads
+                    .operated(Tid(header.tid), Pid(tgid), header.cpu, operation);
+                for (request, tid) in operation
+                    .request
+                    .iter()
+                    .flat_map(|&id| told.iter().map(move |&tid| (id, tid)))
+                {
+                    self.connections.touched(request, tid);
+                }
+            }
             None => self.seen(header, tgid, task),
         }
     }

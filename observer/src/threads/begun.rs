@@ -20,6 +20,7 @@ impl Threads {
         child.comm = Some(comm.into());
         child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
         self.fed.begins(pid, Tid(by.tid), by.at_ns);
+        self.returns.begins(pid, Tid(by.tid), child_tid, by.at_ns);
         owner
     }
 }

@@ -108,6 +108,7 @@ impl Threads {
         }
         thread.ended(at_ns);
         self.fed.ended(thread.pid, tid);
+        self.returns.ended(thread.pid, tid);
         self.stops.thread_ended(thread.pid, tid);
         self.locks.ended(thread.pid, tid);
         if self.ended.order.len() == MAX_ENDED && self.forget_first_ended() {

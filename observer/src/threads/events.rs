@@ -3,7 +3,7 @@
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags};
 
 use super::judgement::Observation;
-use super::state::{Began, Direction, Occupant, Operation, Owner, State, Wake};
+use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::thread::Thread;
 use super::{Availabilities, Threads};
 use crate::model::full::Table;
@@ -30,6 +30,7 @@ impl Threads {
             thread.switch_in(event, behind);
             if let Some((at_ns, block)) = block {
                 self.locks.woken(pid, tid, &block, at_ns);
+                self.returns.woken(pid, tid, (0, &block), at_ns);
             }
         }
     }
@@ -118,6 +119,10 @@ impl Threads {
             if thread.waits_for_events() {
                 self.fed
                     .waits(Pid(event.tgid), Tid(event.header.tid), event.header.at_ns);
+                self.returns.loops(Pid(event.tgid), Tid(event.header.tid));
+            } else if thread.rests() {
+                self.returns
+                    .rests(Pid(event.tgid), Tid(event.header.tid), event.header.at_ns);
             }
             self.stops.switch_out(event, wait);
         }
@@ -153,6 +158,9 @@ impl Threads {
         if event.conn == conn::LISTENER {
             self.acceptors.woken(pid, tid, &self.full);
         }
+        // Whatever its loop had in hand last: for whom the job is, its end tells.
+        let is_told_later = self.returns.hands_back(pid, tid);
+        let waker_owner = if is_told_later { Owner::Nobody } else { waker_owner };
         let (thread, ..) = self.known(tid, pid)?;
         let waited = thread.waiting(event.header.at_ns);
         let is_unknown = matches!(thread.facts.state, State::Unknown { .. }) || !thread.facts.is_known();
@@ -176,9 +184,7 @@ impl Threads {
                 syscall: event.waker_syscall,
                 conn: ConnId(event.conn),
             };
-            let block = block.ended_by(wake);
-            self.fed.woken(pid, tid, waited_ns, &block);
-            self.locks.woken(pid, tid, &block, event.header.at_ns);
+            self.waited(pid, tid, (waited_ns, &block.ended_by(wake)), event.header.at_ns);
         }
         if is_unknown {
             self.locks.may_have_been_given(pid, event.header.at_ns);
@@ -186,16 +192,26 @@ impl Threads {
         woken_for
     }
 
-    /// A thread finished a socket operation on `cpu`.
-    pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) {
-        if let Some(reader) = operation.read_by {
+    /// A thread waited for so long, until then.
+    fn waited(&mut self, pid: Pid, tid: Tid, waited: (u64, &Block), at_ns: u64) {
+        let (waited_ns, block) = waited;
+        self.fed.woken(pid, tid, waited_ns, block);
+        self.returns.woken(pid, tid, waited, at_ns);
+        self.locks.woken(pid, tid, block, at_ns);
+    }
+
+    /// A thread finished a socket operation on `cpu`. Returns the threads that are now known to have worked for its
+    /// request.
+    pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) -> Vec<Tid> {
+        if let Some((reader, _)) = operation.read_by {
             self.hands.answered(pid, tid, reader);
             if !operation.task.is_known() {
                 self.fed.answers(pid, tid, reader);
             }
         }
+        let told = self.told_by(tid, pid, operation);
         let Some((thread, tasks, availability)) = self.known(tid, pid) else {
-            return;
+            return told;
         };
         if let Some(request) = operation.request.filter(|_| !operation.outbound) {
             let answered = operation.direction == Direction::Out && !operation.stalled;
@@ -216,6 +232,7 @@ impl Threads {
                 self.full.count(Table::Waits, 1);
             }
         }
+        told
     }
 
     /// A thread's name.
@@ -229,12 +246,14 @@ impl Threads {
     pub fn switches_threads(&mut self, pid: Pid) {
         self.hands.switches(pid);
         self.fed.switches(pid);
+        self.returns.switches(pid);
     }
 
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: Pid) {
         self.hands.forget(pid);
         self.fed.forget(pid);
+        self.returns.forget(pid);
         self.stops.forget(pid);
         self.locks.forget(pid);
         self.tasks.forget_process(pid);
@@ -246,6 +265,7 @@ impl Threads {
     pub fn lost(&mut self, to_ns: u64) {
         self.lost_until_ns = self.lost_until_ns.max(to_ns);
         self.stops.lost();
+        self.returns.lost();
         self.locks.lost(self.lost_until_ns);
         for thread in self.threads.values_mut() {
             thread.lost(self.lost_until_ns);

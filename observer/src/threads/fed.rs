@@ -24,7 +24,7 @@ const MAX_OTHERWISE: usize = 1024;
 const ENOUGH: u32 = 16;
 
 /// A thread that had nothing to do for less than this was about to be given something, ns.
-const FREE_NS: u64 = 1_000_000;
+pub const FREE_NS: u64 = 1_000_000;
 
 /// What is known of the pools of all processes.
 #[derive(Debug, Default)]
@@ -86,6 +86,18 @@ impl Pools {
     fn event_loop(&mut self, tid: Tid) -> Option<&mut Loop> {
         let known = self.loops.iter_mut().find(|(of, _)| *of == tid);
         known.map(|(_, own)| own)
+    }
+
+    /// A thread did what a loop had it do.
+    fn works(&mut self, tid: Tid) {
+        self.answers = self.answers.saturating_add(1);
+        if !self.members.contains(&tid) {
+            if self.members.len() < MAX_MEMBERS {
+                self.members.push(tid);
+            } else {
+                self.has_more = true;
+            }
+        }
     }
 
     fn is_loop(&self, tid: Tid) -> bool {
@@ -159,16 +171,20 @@ impl Fed {
         let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(read_by)) else {
             return;
         };
-        if pools.is_loop(tid) {
-            return;
+        if !pools.is_loop(tid) {
+            pools.works(tid);
         }
-        pools.answers = pools.answers.saturating_add(1);
-        if !pools.members.contains(&tid) {
-            if pools.members.len() < MAX_MEMBERS {
-                pools.members.push(tid);
-            } else {
-                pools.has_more = true;
-            }
+    }
+
+    /// Thread `tid` did a job, and handed it back to loop `to`, which answered.
+    pub(super) fn hands_back(&mut self, pid: Pid, tid: Tid, to: Tid) {
+        let Some(pools) = self.0.get_mut(&pid).filter(|pools| !pools.mixes) else {
+            return;
+        };
+        pools.works(tid);
+        if let Some(own) = pools.event_loop(to) {
+            // Whom it was awake for is known.
+            own.is_unread = false;
         }
     }
 

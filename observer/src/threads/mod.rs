@@ -24,6 +24,7 @@ mod occupancy;
 mod packed;
 mod past;
 mod queued;
+mod returns;
 mod samples;
 mod state;
 mod stops;
@@ -40,6 +41,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use back::{Back, Crossed, Interval};
 pub use comms::Comm;
+pub use fed::FREE_NS;
 pub use forgetting::{LastRun, ToForget};
 pub use index::Sums;
 pub use occupancy::Occupation;
@@ -62,6 +64,7 @@ use self::locks::Locks;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
+use self::returns::Returns;
 use self::stops::Stops;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
@@ -108,6 +111,7 @@ pub struct Threads {
     acceptors: Acceptors,
     hands: Hands,
     fed: Fed,
+    returns: Returns,
     locks: Locks,
     /// By process.
     availability: Availabilities,

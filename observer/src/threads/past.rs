@@ -192,6 +192,23 @@ impl Past {
         }
     }
 
+    /// What the thread did between two times was `owner`'s, whatever it waited for.
+    pub(super) fn give_between(&mut self, from_ns: u64, to_ns: u64, owner: Owner) {
+        let its = owner.into();
+        let mut end = self.count_before(to_ns);
+        while end > 0 && self.start_ns(end - 1) >= from_ns {
+            end -= 1;
+            match &mut self.slices[end].what {
+                What::Running { owner, .. } | What::Unknown { owner } => *owner = its,
+                What::Blocked { wait, owner, .. } => {
+                    *owner = its;
+                    *wait = wait.at_work();
+                }
+                What::Runnable { .. } => {}
+            }
+        }
+    }
+
     /// Of the calls that the thread made for `owner` since it began to work for it, the owner is one of several.
     pub(super) fn mix_calls(&mut self, owner: Owner) {
         let believed = owner.into();

@@ -200,8 +200,8 @@ pub struct Operation {
     pub outbound: bool,
     /// A send found no room.
     pub stalled: bool,
-    /// Where an answer begins: the thread that had read the request.
-    pub read_by: Option<Tid>,
+    /// Where an answer begins: the thread that had read the request, and when, ns.
+    pub read_by: Option<(Tid, u64)>,
     /// Fault counters of the thread.
     pub faults: (u32, u32),
     /// Runtime task of the thread, as recorded.

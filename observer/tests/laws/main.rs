@@ -16,6 +16,7 @@ mod noise;
 mod outside;
 mod ownership;
 mod pools;
+mod returns;
 mod run;
 mod script;
 mod seeds;

@@ -20,7 +20,7 @@ use super::run::explain;
 use super::script::{A, B, PID, charged_us};
 use super::stream::Stream;
 
-const LOOP: u32 = 101;
+pub(super) const LOOP: u32 = 101;
 const FIRST: u32 = 102;
 const SECOND: u32 = 103;
 
@@ -28,9 +28,9 @@ const SECOND: u32 = 103;
 const OTHER: u64 = 3;
 
 /// A loop and its pool. Times are in microseconds.
-struct Program(Stream);
+pub(super) struct Program(pub(super) Stream);
 
-fn header(kind: Kind, tid: u32, at_us: u64) -> Header {
+pub(super) fn header(kind: Kind, tid: u32, at_us: u64) -> Header {
     Header {
         at_ns: START_NS + at_us * 1_000,
         tid,
@@ -67,11 +67,11 @@ impl Program {
         program
     }
 
-    fn record(&mut self, event: &impl bytemuck::NoUninit) {
+    pub(super) fn record(&mut self, event: &impl bytemuck::NoUninit) {
         self.0.push(bytemuck::bytes_of(event));
     }
 
-    fn gets_a_cpu(&mut self, tid: u32, at_us: u64) {
+    pub(super) fn gets_a_cpu(&mut self, tid: u32, at_us: u64) {
         self.record(&SwitchIn {
             header: header(Kind::SwitchIn, tid, at_us),
             tgid: PID,
@@ -93,7 +93,7 @@ impl Program {
     }
 
     /// An interrupt wakes a thread.
-    fn wakes(mut self, at_us: u64, tid: u32, conn: u64) -> Self {
+    pub(super) fn wakes(mut self, at_us: u64, tid: u32, conn: u64) -> Self {
         self.record(&Waking {
             header: header(Kind::Waking, tid, at_us),
             tgid: PID,
@@ -107,7 +107,7 @@ impl Program {
     }
 
     /// The loop waits for events.
-    fn loops(self, at_us: u64) -> Self {
+    pub(super) fn loops(self, at_us: u64) -> Self {
         self.leaves(at_us, LOOP, Sysno::epoll_wait, [3, 0, 64, u64::from(u32::MAX)])
     }
 
@@ -118,7 +118,7 @@ impl Program {
     }
 
     /// A thread reads a request that came before.
-    fn reads(mut self, at_us: u64, tid: u32, conn: u64, arrived_us: u64) -> Self {
+    pub(super) fn reads(mut self, at_us: u64, tid: u32, conn: u64, arrived_us: u64) -> Self {
         self.record(&Receive {
             header: header(Kind::Receive, tid, at_us),
             tgid: PID,
@@ -134,7 +134,7 @@ impl Program {
     }
 
     /// The loop gives a thread that waits something to do.
-    fn gives(mut self, at_us: u64, tid: u32) -> Self {
+    pub(super) fn gives(mut self, at_us: u64, tid: u32) -> Self {
         self.record(&Waking {
             header: Header {
                 cpu: 0,
@@ -152,7 +152,7 @@ impl Program {
         self
     }
 
-    fn waits_for_a_job(self, at_us: u64, tid: u32) -> Self {
+    pub(super) fn waits_for_a_job(self, at_us: u64, tid: u32) -> Self {
         self.leaves(at_us, tid, Sysno::futex, [0x7000, 137, 0, 0])
     }
 
@@ -166,16 +166,16 @@ impl Program {
         )
     }
 
-    fn sleeps(self, at_us: u64, tid: u32) -> Self {
+    pub(super) fn sleeps(self, at_us: u64, tid: u32) -> Self {
         self.leaves(at_us, tid, Sysno::clock_nanosleep, [0; 4])
     }
 
     /// What it waited for is over.
-    fn goes_on(self, at_us: u64, tid: u32) -> Self {
+    pub(super) fn goes_on(self, at_us: u64, tid: u32) -> Self {
         self.wakes(at_us, tid, conn::NONE)
     }
 
-    fn answers(mut self, at_us: u64, tid: u32, conn: u64) -> Self {
+    pub(super) fn answers(mut self, at_us: u64, tid: u32, conn: u64) -> Self {
         self.record(&Send {
             header: header(Kind::Send, tid, at_us),
             tgid: PID,

@@ -113,6 +113,8 @@ pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=94, 99
 pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
 pub(crate) const OF_ANOTHER_IN_A_FED_POOL: Measured = Measured::new("told as another's", PERCENT, 0..=1, 5);
 pub(crate) const BEHIND_A_FED_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
+pub(crate) const OF_ANOTHER_IN_JOBS: Measured = Measured::new("told as another's", PERCENT_OF_TIME, 0..=1, 4);
+pub(crate) const NOT_TOLD_IN_JOBS: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 5..=30, 60);
 /// A timer that interrupts a thread in a call for a futex looks as if that thread had ended the wait.
 pub(crate) const HELD_IN_A_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=1, 10);
 pub(crate) const OF_A_SAFEPOINT: Measured = Measured::new(OTHERWISE, PERCENT_OF_TIME, 5..=18, 45);

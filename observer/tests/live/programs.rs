@@ -132,6 +132,58 @@ fn behind_a_full_pool_that_an_event_loop_feeds_the_request_that_its_thread_had_i
     measured::OF_ANOTHER_IN_A_FED_POOL.holds_percent(count, all, others.first().copied());
 }
 
+/// Two kinds of jobs in one pool, for more clients than it has threads: whose is whose the calls tell.
+#[test]
+fn jobs_that_a_pool_hands_back_to_its_event_loop_are_charged_to_the_request_that_they_are_for() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["jobs"]);
+    let observation = Observation::of(server.pid(), &[]);
+    // By then it is known who hands back what.
+    load(&server.url("/ping"), &["--connections", "2", "--requests", "200"]);
+    let arguments = ["--connections", "3", "--duration", "2500ms"];
+    let sleeping = Loading::start(&server.url("/sleep"), &arguments);
+    load(&server.url("/poll"), &arguments);
+    assert_eq!(sleeping.ended().1, 0);
+    let lines = observation.finish();
+    lines.without_loss();
+    let (mut all_ns, mut unexplained_ns, mut wrong_ns, mut behind) = (0, 0, 0, 0);
+    for (path, call, other) in [
+        ("/sleep", "clock_nanosleep", "poll"),
+        ("/poll", "poll", "clock_nanosleep"),
+    ] {
+        for request in lines.of_path(path) {
+            all_ns += number(&request["latency_ns"]);
+            unexplained_ns += waited(request, "unexplained");
+            let own = spans(request, "syscall").chain(spans(request, "timer"));
+            wrong_ns += own
+                .filter(|span| span["syscall"] == other)
+                .map(|span| number(&span["dur_ns"]))
+                .sum::<u64>();
+            for span in spans(request, "worker_blocked") {
+                let is_named =
+                    |name, call| span["culprit"]["request"] == name && span["culprit"]["syscall"] == call;
+                if is_named("GET /sleep", "clock_nanosleep") || is_named("GET /poll", "poll") {
+                    behind += 1;
+                } else if !span["culprit"]["request"].is_null() && span["culprit"]["syscall"] != "futex" {
+                    wrong_ns += number(&span["dur_ns"]);
+                }
+            }
+            // Where it waited for a thread, what that did before is not its own.
+            let own_ns: u64 = spans(request, "syscall")
+                .filter(|span| span["syscall"] == call)
+                .map(|span| number(&span["dur_ns"]))
+                .sum();
+            wrong_ns += own_ns.saturating_sub(if path == "/sleep" { 32 * MS } else { 22 * MS });
+        }
+    }
+    assert!(behind >= 10, "{behind} waits for a thread have a name");
+    measured::OF_ANOTHER_IN_JOBS.holds_percent(wrong_ns, all_ns, lines.requests.first());
+    measured::NOT_TOLD_IN_JOBS.holds_percent(unexplained_ns, all_ns, lines.requests.first());
+}
+
 /// When the server computed, by its own clock: from, to, and how long it had a CPU, ns.
 fn computed(server: &Server) -> Vec<[u64; 3]> {
     let told = client::Connection::open(server.address).get("/truth");

@@ -10,6 +10,8 @@ when its standard input is closed.
                                  and GET /large has an answer that no socket has room for
     serving.py fed               one thread reads all requests, and four others answer what it has read; GET /hold
                                  sleeps there for 50 ms
+    serving.py jobs              an event loop, which has four threads do jobs of up to 30 ms for it and answers when they are done: GET
+                                 /sleep and GET /poll wait there in a call of that name, and what else comes does nothing
     serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells of each
                                  from when to when it did (Unix time), and for how long it had a CPU, in ns
     serving.py deaf              accepts nothing, and has a queue for one connection
@@ -17,6 +19,7 @@ when its standard input is closed.
 """
 
 import asyncio
+import concurrent.futures
 import os
 import queue
 import select
@@ -113,6 +116,29 @@ def fed(listener):
                 read.put((connections[fd], got))
             else:
                 connections.pop(fd).close()
+
+
+def jobs(listener):
+    """An event loop that gives jobs to a pool, which hands them back."""
+    threads = concurrent.futures.ThreadPoolExecutor(4)
+
+    def job(got):
+        if got.startswith(b"GET /sleep"):
+            time.sleep(0.03)
+        elif got.startswith(b"GET /poll"):
+            waiting = select.poll()
+            waiting.poll(20)
+
+    async def converse_in_turn(reader, writer):
+        while got := await reader.read(4096):
+            await asyncio.get_running_loop().run_in_executor(threads, job, got)
+            writer.write(HTTP)
+
+    async def serve():
+        async with await asyncio.start_server(converse_in_turn, sock=listener) as server:
+            await server.serve_forever()
+
+    asyncio.run(serve())
 
 
 COMPUTED = []
@@ -222,6 +248,8 @@ def main():
         threading.Thread(target=pool, args=(listener,), daemon=True).start()
     elif mode == "fed":
         threading.Thread(target=fed, args=(listener,), daemon=True).start()
+    elif mode == "jobs":
+        threading.Thread(target=jobs, args=(listener,), daemon=True).start()
     elif mode == "loop":
         host, port = sys.argv[2].split(":")
         threading.Thread(target=loop, args=(listener, (host, int(port))), daemon=True).start()

@@ -63,6 +63,15 @@ impl PackedWait {
         (wait, detail)
     }
 
+    /// The same, of a thread that has something to do.
+    pub(in super::super) const fn at_work(self) -> Self {
+        match self {
+            Self::Park => Self::Condition,
+            Self::TimedPark => Self::TimedCondition,
+            wait => wait,
+        }
+    }
+
     /// Whether sums say enough of it: who had a global lock, each wait for it tells.
     pub(in super::super) const fn is_summed_up(self) -> bool {
         !self.is_idle() && !matches!(self, Self::GlobalLock)

@@ -1,0 +1,398 @@
+//! Jobs that threads of a pool hand back to the event loop that gave them: who had which, and for which request.
+//!
+//! A loop reads a request and wakes a thread that had nothing to do; that thread wakes the loop where it waits for
+//! events, and the loop answers. Neither end alone tells for whom the job was: a loop reads several requests before it
+//! serves the first, and when it is awake other threads may be done, too. Both together do: the request was read when
+//! the loop gave the job, or had a job that was handed back right then, and it was answered when the job was over.
+
+mod job;
+mod told;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use self::job::{Given, Job, JobOf, MAX_IN_ROW, Open};
+use super::state::Block;
+use crate::model::id::{Pid, RequestId, Tid};
+use crate::syscall::{self, Wait};
+
+/// Event loops, and threads that they give jobs to, that are remembered of a process.
+const MAX_LOOPS: usize = 64;
+const MAX_HELPERS: usize = 256;
+
+/// Requests that a loop had in hand since it was woken that are remembered, the newest.
+const MAX_IN_HAND: usize = 32;
+
+/// Jobs that ended while their loop was awake that are remembered, the newest.
+const MAX_ENDED: usize = 64;
+
+/// A timer is due so much before the time for which a loop waits at the latest, ns: it waits for whole milliseconds.
+const TIMER_SLACK_NS: u64 = 1_000_000;
+
+/// What is known of the jobs of all processes.
+#[derive(Debug, Default)]
+pub(super) struct Returns(FxHashMap<Pid, Program>);
+
+/// The loops of a process, and the threads that work for them.
+#[derive(Debug, Default)]
+struct Program {
+    loops: Vec<(Tid, Loop)>,
+    helpers: Vec<(Tid, Helper)>,
+    /// Jobs that ended while a loop was awake, the oldest first.
+    ended: VecDeque<Arc<Job>>,
+    /// Of so many jobs it was told for whom they were.
+    told: u32,
+    /// A job was of a request that its loop had left before: it had waited for a thread.
+    has_queue: bool,
+    /// The process has a runtime that tells for whom its threads work.
+    is_told_otherwise: bool,
+}
+
+/// What an event loop did since it was woken.
+#[derive(Debug, Default)]
+struct Loop {
+    /// When that was, ns; 0 while it waits.
+    awake_ns: u64,
+    /// The job that ended then, and woke it.
+    woken_by: Option<Arc<Job>>,
+    /// Of what it has read something since, or answered.
+    in_hand: VecDeque<RequestId>,
+    /// It did something since that can have made another request go on: it gave a job, a peer answered, or a request
+    /// went on.
+    is_otherwise: bool,
+    /// When the first timer is due for which it waited, if it waited for one, ns.
+    due_ns: Option<u64>,
+}
+
+/// A thread that a loop gave something to do.
+#[derive(Debug, Default)]
+struct Helper {
+    job: Option<Open>,
+    /// Of so many of its jobs it was told for whom they were.
+    told: u32,
+    /// It reads or answers requests itself.
+    serves: bool,
+}
+
+impl Loop {
+    /// It has something of this request in hand. Tells whether it had so before.
+    fn has(&mut self, request: RequestId) -> bool {
+        let had = self.in_hand.contains(&request);
+        if !had {
+            if self.in_hand.len() == MAX_IN_HAND {
+                self.in_hand.pop_front();
+            }
+            self.in_hand.push_back(request);
+        }
+        had
+    }
+}
+
+impl Program {
+    fn event_loop(&mut self, tid: Tid) -> Option<&mut Loop> {
+        let known = self.loops.iter_mut().find(|(of, _)| *of == tid);
+        known.map(|(_, own)| own)
+    }
+
+    fn helper(&mut self, tid: Tid) -> Option<&mut Helper> {
+        let known = self.helpers.iter_mut().find(|(of, _)| *of == tid);
+        known.map(|(_, own)| own)
+    }
+
+    /// Loop `by` gives thread `tid`, which had nothing to do, something to do.
+    fn gives(&mut self, by: Tid, tid: Tid, at_ns: u64) {
+        if self.event_loop(tid).is_some() {
+            return;
+        }
+        let Some(own) = self.event_loop(by).filter(|own| own.awake_ns > 0) else {
+            return;
+        };
+        own.is_otherwise = true;
+        let given = Given {
+            by,
+            in_hand: own.in_hand.iter().copied().collect(),
+            after: own.woken_by.clone(),
+        };
+        if self.helper(tid).is_none() && self.helpers.len() < MAX_HELPERS {
+            self.helpers.push((tid, Helper::default()));
+        }
+        if let Some(helper) = self.helper(tid) {
+            helper.job = Some(Open {
+                from_ns: at_ns,
+                given: Some(given),
+            });
+        }
+    }
+
+    /// A thread goes on with whatever there is to do.
+    fn goes_on(&mut self, tid: Tid, from_ns: u64) {
+        if let Some(helper) = self.helper(tid) {
+            helper.job = Some(Open { from_ns, given: None });
+        }
+    }
+
+    /// The job of a thread is over.
+    fn ends(&mut self, tid: Tid, at_ns: u64) -> Option<Arc<Job>> {
+        let helper = self.helper(tid).filter(|helper| !helper.serves)?;
+        let Open { from_ns, given } = helper.job.take()?;
+        let interval = JobOf {
+            tid,
+            from_ns,
+            to_ns: at_ns,
+        };
+        let job = Job { interval, given };
+        Some(Arc::new(if job.row() < MAX_IN_ROW {
+            job
+        } else {
+            job.without_row()
+        }))
+    }
+
+    /// For which jobs the loop can have answered a request that it had read at `read_ns`. If just one of those that are
+    /// over since it was woken was given for that request, it is that one's, with those before it, the last first. If
+    /// that is not seen, because the thread went on from one job to the next, and nothing else can have made the
+    /// request go on, it is the only one that is over.
+    fn answers(
+        &mut self,
+        tid: Tid,
+        request: RequestId,
+        read_ns: Option<u64>,
+        ran_last_ns: impl Fn(Tid, u64) -> Option<u64>,
+        at_ns: u64,
+    ) -> Option<Vec<JobOf>> {
+        let own = self.event_loop(tid).filter(|own| own.awake_ns > 0)?;
+        let (awake_ns, woken_by) = (own.awake_ns, own.woken_by.clone());
+        let is_due = own
+            .due_ns
+            .is_some_and(|due_ns| due_ns <= at_ns.saturating_add(TIMER_SLACK_NS));
+        let went_on = !own.has(request);
+        let is_otherwise = own.is_otherwise;
+        own.is_otherwise |= went_on;
+        let since = self.ended.iter().filter(|job| {
+            let is_its = |given: &Given| given.by == tid;
+            job.interval.to_ns >= awake_ns && job.given.as_ref().is_some_and(is_its)
+        });
+        let over: Vec<_> = woken_by.into_iter().chain(since.cloned()).collect();
+        let mut told = over
+            .iter()
+            .filter_map(|job| Some((job.clone(), job.of(request)?)));
+        let found = match (told.next(), told.next()) {
+            (Some(first), None) => Some(first),
+            (Some(_), Some(_)) => None,
+            (None, _) => {
+                let over = if over.is_empty() {
+                    self.may_be_over(awake_ns, &ran_last_ns)
+                } else {
+                    over
+                };
+                let nothing_else = went_on && !is_otherwise && !is_due;
+                let only = <[Arc<Job>; 1]>::try_from(over).ok().filter(|_| nothing_else);
+                let its = only.filter(|[job]| read_ns.is_some_and(|read_ns| job.may_be_of(read_ns)));
+                self.has_queue |= its.is_some();
+                its.map(|[job]| (job.clone(), vec![job.interval]))
+            }
+        };
+        let Some((job, jobs)) = found else {
+            if went_on {
+                self.cut(awake_ns, &ran_last_ns);
+            }
+            return None;
+        };
+        self.forget_job(tid, &job);
+        self.told = self.told.saturating_add(1);
+        for job in &jobs {
+            if let Some(helper) = self.helper(job.tid) {
+                helper.told = helper.told.saturating_add(1);
+            }
+        }
+        Some(jobs)
+    }
+
+    /// Jobs that may have ended since the loop was woken, as far as it is not known whether: their threads ran since,
+    /// and went on with something. Each ends where its thread ran last.
+    fn may_be_over(&self, awake_ns: u64, ran_last_ns: &impl Fn(Tid, u64) -> Option<u64>) -> Vec<Arc<Job>> {
+        let helpers = self
+            .helpers
+            .iter()
+            .filter(|(_, helper)| helper.told > 0 && !helper.serves);
+        let at_work = helpers.filter_map(|(tid, helper)| Some((*tid, helper.job.as_ref()?)));
+        at_work
+            .filter_map(|(tid, job)| {
+                let interval = JobOf {
+                    tid,
+                    from_ns: job.from_ns,
+                    to_ns: ran_last_ns(tid, awake_ns).filter(|&to_ns| to_ns > job.from_ns)?,
+                };
+                let given = None;
+                Some(Arc::new(Job { interval, given }))
+            })
+            .collect()
+    }
+
+    /// A request went on, and any of these jobs can have been its: of what their threads do it is not known any more
+    /// since when they do that.
+    fn cut(&mut self, awake_ns: u64, ran_last_ns: &impl Fn(Tid, u64) -> Option<u64>) {
+        for job in self.may_be_over(awake_ns, ran_last_ns) {
+            self.goes_on(job.interval.tid, job.interval.to_ns);
+        }
+    }
+
+    /// For whom this job was is told.
+    fn forget_job(&mut self, by: Tid, job: &Arc<Job>) {
+        if let Some(own) = self.event_loop(by) {
+            own.woken_by.take_if(|woken_by| Arc::ptr_eq(woken_by, job));
+        }
+        self.ended.retain(|ended| !Arc::ptr_eq(ended, job));
+        let JobOf { tid, to_ns, .. } = job.interval;
+        if let Some(open) = self.helper(tid).and_then(|helper| helper.job.as_mut())
+            && open.from_ns < to_ns
+        {
+            // It was over then.
+            *open = Open {
+                from_ns: to_ns,
+                given: None,
+            };
+        }
+    }
+}
+
+impl Returns {
+    fn of(&mut self, pid: Pid) -> Option<&mut Program> {
+        let program = self.0.entry(pid).or_default();
+        (!program.is_told_otherwise).then_some(program)
+    }
+
+    /// A thread waits for its events with `epoll`.
+    pub(super) fn loops(&mut self, pid: Pid, tid: Tid) {
+        let Some(program) = self.of(pid) else { return };
+        if let Some(own) = program.event_loop(tid) {
+            *own = Loop::default();
+        } else if program.loops.len() < MAX_LOOPS {
+            program.loops.push((tid, Loop::default()));
+            program.helpers.retain(|(helper, _)| *helper != tid);
+        }
+    }
+
+    /// A thread waits, and not for a time or a lock: if it works for a loop, it has nothing to do.
+    pub(super) fn rests(&mut self, pid: Pid, tid: Tid, at_ns: u64) {
+        let Some(program) = self.0.get_mut(&pid) else {
+            return;
+        };
+        let Some(job) = program.ends(tid, at_ns) else {
+            return;
+        };
+        if program.ended.len() == MAX_ENDED {
+            program.ended.pop_front();
+        }
+        program.ended.push_back(job);
+    }
+
+    /// A thread was woken from this wait.
+    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, (waited_ns, block): (u64, &Block), at_ns: u64) {
+        let Some(program) = self.0.get_mut(&pid) else {
+            return;
+        };
+        let by = block.handed_off_by().filter(|by| by.pid == pid).map(|by| by.tid);
+        if syscall::waits_for_events(block.syscall) {
+            let job = by.and_then(|by| program.ends(by, at_ns));
+            if let Some((by, _)) = by.zip(job.as_ref()) {
+                program.goes_on(by, at_ns);
+            }
+            if let Some(own) = program.event_loop(tid) {
+                *own = Loop {
+                    awake_ns: at_ns,
+                    woken_by: job,
+                    due_ns: block.wait.due_ns(at_ns.saturating_sub(waited_ns)),
+                    ..Loop::default()
+                };
+            }
+        } else if let (Wait::Park { timeout: false }, Some(by)) = (block.wait, by) {
+            program.goes_on(tid, at_ns);
+            program.gives(by, tid, at_ns);
+        }
+    }
+
+    /// Thread `by` began another.
+    pub(super) fn begins(&mut self, pid: Pid, by: Tid, tid: Tid, at_ns: u64) {
+        if let Some(program) = self.0.get_mut(&pid) {
+            program.gives(by, tid, at_ns);
+        }
+    }
+
+    /// A thread read a request.
+    pub(super) fn reads(&mut self, pid: Pid, tid: Tid, request: RequestId) {
+        let Some(program) = self.0.get_mut(&pid) else {
+            return;
+        };
+        if let Some(own) = program.event_loop(tid) {
+            own.has(request);
+        } else if let Some(helper) = program.helper(tid) {
+            helper.serves = true;
+        }
+    }
+
+    /// A thread sent something of the answer to a request; where that is the first of it, it had been read at
+    /// `read_ns`. Gives what others did for that, if that is known, the last first.
+    pub(super) fn answers(
+        &mut self,
+        pid: Pid,
+        tid: Tid,
+        request: RequestId,
+        read_ns: Option<u64>,
+        ran_last_ns: impl Fn(Tid, u64) -> Option<u64>,
+        at_ns: u64,
+    ) -> Option<Vec<JobOf>> {
+        let program = self.0.get_mut(&pid)?;
+        if let Some(helper) = program.helper(tid) {
+            helper.serves = true;
+        }
+        program.answers(tid, request, read_ns, ran_last_ns, at_ns)
+    }
+
+    /// A thread received something from a peer.
+    pub(super) fn hears(&mut self, pid: Pid, tid: Tid) {
+        let program = self.0.get_mut(&pid);
+        if let Some(own) = program.and_then(|program| program.event_loop(tid)) {
+            own.is_otherwise = true;
+        }
+    }
+
+    /// A thread ended.
+    pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
+        if let Some(program) = self.0.get_mut(&pid) {
+            program.loops.retain(|(of, _)| *of != tid);
+            program.helpers.retain(|(of, _)| *of != tid);
+        }
+    }
+
+    /// Events were lost: which job a thread has is not known.
+    pub(super) fn lost(&mut self) {
+        for program in self.0.values_mut() {
+            program
+                .loops
+                .iter_mut()
+                .for_each(|(_, own)| *own = Loop::default());
+            program
+                .helpers
+                .iter_mut()
+                .for_each(|(_, helper)| helper.job = None);
+            program.ended.clear();
+        }
+    }
+
+    /// The process has a runtime that tells for whom its threads work.
+    pub(super) fn switches(&mut self, pid: Pid) {
+        let program = Program {
+            is_told_otherwise: true,
+            ..Program::default()
+        };
+        self.0.insert(pid, program);
+    }
+
+    /// The process became another program, or ended.
+    pub(super) fn forget(&mut self, pid: Pid) {
+        self.0.remove(&pid);
+    }
+}

@@ -1,0 +1,120 @@
+//! What is told of threads that hand their jobs back, and to whom their past is given.
+
+use super::super::Threads;
+use super::super::state::{Direction, Operation, Owner, State};
+use super::super::thread::Thread;
+use super::Returns;
+use super::job::JobOf;
+use crate::model::id::{Pid, RequestId, Tid};
+use crate::syscall::Wait;
+
+/// For so many jobs it must have been told for whom they were before nothing else is believed of the threads.
+const ENOUGH: u32 = 16;
+
+impl Returns {
+    /// Whether threads of a process hand their jobs back to its event loops.
+    fn are_handed_back(&self, pid: Pid) -> bool {
+        self.0.get(&pid).is_some_and(|program| program.told >= ENOUGH)
+    }
+
+    /// Whether a thread hands its jobs back to event loops.
+    pub(in super::super) fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
+        let program = self.0.get(&pid).filter(|program| program.told >= ENOUGH);
+        let helper = program.and_then(|program| program.helpers.iter().find(|(of, _)| *of == tid));
+        helper.is_some_and(|(_, helper)| helper.told > 0 && !helper.serves)
+    }
+}
+
+impl Threads {
+    /// Whether threads of process `pid` hand their jobs back to its event loops.
+    #[must_use]
+    pub fn jobs_are_handed_back(&self, pid: Pid) -> bool {
+        self.returns.are_handed_back(pid)
+    }
+
+    /// Whether jobs of process `pid` wait where none of these threads is free, as far as was seen: otherwise another one
+    /// is begun.
+    #[must_use]
+    pub fn jobs_are_queued(&self, pid: Pid) -> bool {
+        self.returns.0.get(&pid).is_some_and(|program| program.has_queue)
+    }
+
+    /// Whether one of these threads ran between two times.
+    #[must_use]
+    pub fn may_have_handed_back(&self, pid: Pid, from_ns: u64, to_ns: u64) -> bool {
+        let helpers = self
+            .returns
+            .0
+            .get(&pid)
+            .map_or(&[][..], |program| &program.helpers[..]);
+        helpers.iter().any(|&(tid, _)| {
+            let ran = self.get(tid).map(|thread| thread.ran_last_ns(from_ns, to_ns));
+            ran.flatten().is_some()
+        })
+    }
+
+    /// Whether a thread hands its jobs back to event loops of process `pid`: for whom it worked is told when they are
+    /// over, and by nothing else.
+    #[must_use]
+    pub fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
+        self.returns.hands_back(pid, tid)
+    }
+
+    /// What a socket operation tells of jobs. Gives the threads of which it is known by that that they worked for its
+    /// request: what they did is that one's from then on.
+    pub(in super::super) fn told_by(&mut self, tid: Tid, pid: Pid, operation: &Operation) -> Vec<Tid> {
+        if operation.outbound && operation.direction == Direction::In {
+            self.returns.hears(pid, tid);
+        }
+        let Some(request) = operation.request.filter(|_| !operation.outbound) else {
+            return Vec::new();
+        };
+        if operation.direction == Direction::In {
+            self.returns.reads(pid, tid, request);
+            return Vec::new();
+        }
+        let read_ns = operation.read_by.map(|(_, read_ns)| read_ns);
+        let at_ns = operation.at_ns;
+        let threads = &self.threads;
+        let ran_last_ns = |tid, since_ns| threads.get(&tid)?.ran_last_ns(since_ns, at_ns);
+        let jobs = self
+            .returns
+            .answers(pid, tid, request, read_ns, ran_last_ns, at_ns);
+        let jobs = jobs.unwrap_or_default();
+        for job in &jobs {
+            self.fed.hands_back(pid, job.tid, tid);
+            if let Some(thread) = self.threads.get_mut(&job.tid) {
+                thread.ends_at(job.to_ns);
+                thread.worked_for(request, job);
+            }
+        }
+        jobs.iter().map(|job| job.tid).collect()
+    }
+}
+
+impl Thread {
+    /// Whether it waits for another thread, for as long as that takes.
+    pub(in super::super) fn rests(&self) -> bool {
+        matches!(self.facts.state, State::Blocked(block) if block.wait == Wait::Park { timeout: false })
+    }
+
+    /// When it ran last between two times, ns.
+    fn ran_last_ns(&self, since_ns: u64, at_ns: u64) -> Option<u64> {
+        let back = self.back_from(at_ns).take_while(|slice| slice.to_ns > since_ns);
+        let mut ran = back.filter(|slice| matches!(slice.state, State::Running { .. }));
+        ran.next().map(|slice| slice.to_ns)
+    }
+
+    /// What it does now, if it began before, is something else from then on.
+    fn ends_at(&mut self, at_ns: u64) {
+        if matches!(self.facts.state, State::Running { .. }) && self.facts.since_ns < at_ns {
+            self.close(at_ns, self.facts.state, self.facts.state, None);
+        }
+    }
+
+    /// It did this for a request.
+    fn worked_for(&mut self, request: RequestId, job: &JobOf) {
+        let past = &mut self.facts.past;
+        past.give_between(job.from_ns, job.to_ns, Owner::Request(request));
+    }
+}
