@@ -29,7 +29,8 @@ impl Threads {
             let block = thread.ends_unseen();
             thread.switch_in(event, behind);
             if let Some((at_ns, block)) = block {
-                self.locks.woken(pid, tid, &block, at_ns);
+                let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
+                self.locks.woken(pid, tid, &block, giver, at_ns);
             }
         }
     }
@@ -77,12 +78,12 @@ impl Threads {
     /// What a thread waits in: a park can be a wait for a global lock.
     fn for_lock(&mut self, event: &SwitchOut, wait: Wait) -> Wait {
         let tid = Tid(event.header.tid);
-        let pair = syscall::futex_pair(event.syscall, &event.args);
-        let (Wait::Park { timeout }, Some(pair), Some(thread)) = (wait, pair, self.threads.get(&tid)) else {
+        let word = syscall::futex_word(event.syscall, &event.args);
+        let (Wait::Park { timeout }, Some(word), Some(thread)) = (wait, word, self.threads.get(&tid)) else {
             return wait;
         };
         let is_blocked = event.flags & flags::PREEMPTED == 0;
-        if is_blocked && self.locks.waits(tid, thread, pair, timeout, event.header.at_ns) {
+        if is_blocked && self.locks.waits(tid, thread, word, timeout, event.header.at_ns) {
             Wait::GlobalLock
         } else {
             wait
@@ -178,7 +179,8 @@ impl Threads {
             };
             let block = block.ended_by(wake);
             self.fed.woken(pid, tid, waited_ns, &block);
-            self.locks.woken(pid, tid, &block, event.header.at_ns);
+            let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
+            self.locks.woken(pid, tid, &block, giver, event.header.at_ns);
         }
         if is_unknown {
             self.locks.may_have_been_given(pid, event.header.at_ns);
