@@ -68,11 +68,13 @@ pub enum Table {
     Locks = 28,
     /// Cycles of Go's garbage collection.
     Cycles = 29,
+    /// Code that processes make at run time, as they tell of it.
+    MadeCode = 30,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -102,6 +104,7 @@ impl Table {
         Self::Stops,
         Self::Locks,
         Self::Cycles,
+        Self::MadeCode,
     ];
 
     /// The table with this number.
@@ -143,6 +146,7 @@ impl Table {
             Self::LongRequests => "long_requests",
             Self::Stops => "stops",
             Self::Cycles => "cycles",
+            Self::MadeCode => "made_code",
         }
     }
 }
