@@ -29,6 +29,7 @@ mod kernel;
 mod laws;
 mod lifecycle;
 mod long;
+mod made;
 mod measured;
 mod memory;
 mod names;

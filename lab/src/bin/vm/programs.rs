@@ -24,6 +24,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "it takes symbols away with strip, which is not in the virtual machine",
     ),
     (
+        "made::",
+        "their servers are in Python, Java and JavaScript, which are not in the virtual machine",
+    ),
+    (
         "stopped::",
         "its server is in Java, which is not in the virtual machine",
     ),
