@@ -179,6 +179,7 @@ impl Threads {
             let block = block.ended_by(wake);
             self.fed.woken(pid, tid, waited_ns, &block);
             self.locks.woken(pid, tid, &block, event.header.at_ns);
+            self.wait_is_over(pid, tid, waited_ns, &block);
         }
         if is_unknown {
             self.locks.may_have_been_given(pid, event.header.at_ns);
@@ -203,6 +204,7 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        thread.deeds.operates(tid, operation);
         if !operation.outbound {
             thread.in_runtime.ran(operation.task);
         }
@@ -218,6 +220,13 @@ impl Threads {
         }
     }
 
+    /// A thread accepted a connection.
+    pub fn accepted(&mut self, tid: Tid) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.deeds.accepts();
+        }
+    }
+
     /// A thread's name.
     pub fn named(&mut self, tid: Tid, pid: Pid, comm: &str) {
         if let Some((thread, ..)) = self.known(tid, pid) {
@@ -229,12 +238,14 @@ impl Threads {
     pub fn switches_threads(&mut self, pid: Pid) {
         self.hands.switches(pid);
         self.fed.switches(pid);
+        self.casts.switches(pid);
     }
 
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: Pid) {
         self.hands.forget(pid);
         self.fed.forget(pid);
+        self.casts.forget(pid);
         self.stops.forget(pid);
         self.locks.forget(pid);
         self.tasks.forget_process(pid);
