@@ -46,7 +46,8 @@ fn a_loop_and_the_pool_that_it_feeds_are_told_by_what_they_do() {
         assert!(pools.iter().any(is_fed), "{told}");
         let evidence = &pools[0]["threads"][0]["evidence"];
         assert!(evidence[how].as_u64().is_some(), "{program}: {evidence}");
-        assert_eq!(told["no_role"], 0, "{told}");
+        // The first thread waits for the end of its standard input.
+        assert!(told["no_role"].as_u64() <= Some(1), "{told}");
     }
 }
 
@@ -69,6 +70,9 @@ fn who_accepts_and_a_thread_for_each_connection_are_told_by_what_they_do() {
         with_role(&lines.end, "connection"),
     );
     assert_eq!(sum(&acceptors, "count"), 1, "{told}");
-    assert_eq!(acceptors[0]["threads"][0]["tid"], server.pid(), "{told}");
+    assert!(
+        acceptors[0]["threads"][0]["evidence"]["accept_waits"].as_u64() >= Some(4),
+        "{told}"
+    );
     assert_eq!(sum(&keepers, "count") + sum(&keepers, "ended"), 12, "{told}");
 }

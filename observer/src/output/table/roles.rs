@@ -33,7 +33,7 @@ pub(super) fn line(by_role: &ProcessRoles) -> Option<Line> {
     if *no_role > 0 {
         line = line.text(FAINT, &format!("; {no_role} of which that is not known"));
     }
-    Some(line)
+    Some(line.wrapping())
 }
 
 fn part(role: &RoleTotals) -> String {

@@ -141,8 +141,8 @@ impl Over {
 }
 
 impl Threads {
-    /// What the threads of each process that serves are to it: in the window that ends now after so long, and in the run
-    /// up to here. Begins the next window.
+    /// What the threads of each process that serves are to it: in the window that ends now after so long, and in the
+    /// run up to here. Begins the next window.
     pub fn take_roles(&mut self, now_ns: u64, window_ns: u64) -> Vec<(Pid, ProcessRoles, ProcessRoles)> {
         self.settle_roles(now_ns);
         let mut by_process: BTreeMap<Pid, Vec<(Tid, &Thread)>> = BTreeMap::new();

@@ -260,8 +260,8 @@ impl Deeds {
         }
     }
 
-    /// Counts what the thread was given in this window. Who let go of a lock at one of these places gave it nothing to do;
-    /// these threads work for the runtime, and this one had it stop the program so often.
+    /// Counts what the thread was given in this window. Who let go of a lock at one of these places gave it nothing to
+    /// do; these threads work for the runtime, and this one had it stop the program so often.
     pub(super) fn settle(&mut self, locks: &[u32], of_runtime: &FxHashSet<Tid>, stops: u32) {
         let waits = self.givers(locks).filter(|giver| giver.waited_in.is_some());
         let (given, by_runtime) = waits.fold((0_u32, 0_u32), |(all, by_runtime), giver| {

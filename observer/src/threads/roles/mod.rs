@@ -1,8 +1,8 @@
 //! What each thread of a program is to it, told by what it does: which accept, which wait for events, which are of a
 //! pool and who feeds it, which keep a connection each. What a thread is called says nothing.
 //!
-//! Each thread has counts of what it did (`deeds`); once a window a pure function (`rule`) says what it is by these, and
-//! where too little was seen, or it fits nothing, what it was before or nothing. The threads of a process are put
+//! Each thread has counts of what it did (`deeds`); once a window a pure function (`rule`) says what it is by these,
+//! and where too little was seen, or it fits nothing, what it was before or nothing. The threads of a process are put
 //! together by what they are (`cast`), so that ten thousand of them are a few lines.
 //!
 //! Where a runtime runs tasks on threads these take turns at everything: there nothing is told here, but by the room of

@@ -20,8 +20,8 @@ const SELDOM: u32 = 8;
 enum Pool {
     /// They wait at the same futexes or descriptors, this one among them.
     At { is_futex: bool, place: u32 },
-    /// Each waits at a futex of its own, until a thread that accepts or an event loop gives it something to do, or tells
-    /// such a loop when something is done.
+    /// Each waits at a futex of its own, until a thread that accepts or an event loop gives it something to do, or
+    /// tells such a loop when something is done.
     OfLoops,
     /// The same, until this thread does.
     OfThread(Tid),

@@ -13,8 +13,8 @@ pub(super) const ENOUGH: u32 = 4;
 /// What is seen less than once in so many times does not count.
 const SELDOM: u32 = 8;
 
-/// What a thread is that did this in a window, and this in the run up to its end. One that keeps a connection is told by
-/// one answer: whether there are enough of them the caller knows, as each can have a thread of its own.
+/// What a thread is that did this in a window, and this in the run up to its end. One that keeps a connection is told
+/// by one answer: whether there are enough of them the caller knows, as each can have a thread of its own.
 pub(super) fn role(window: &Counts, run: &Counts, begun: bool) -> Option<Role> {
     of(window, run, begun).or_else(|| of(run, run, begun))
 }
@@ -65,7 +65,8 @@ fn is_given_work(now: &Counts, run: &Counts) -> bool {
     }
     let done = now.moves.max(now.woke_loops);
     let by_itself = sum(&[accepted(now), now.connection_waits]);
-    let was_given = run.given > 0 || is_few(now.waits, now.woke_loops);
+    let never_waits = now.woke_loops >= ENOUGH && is_few(now.waits, now.woke_loops);
+    let was_given = run.given > 0 || never_waits;
     let under_load = done >= ENOUGH && is_few(by_itself, done) && was_given && run.event_waits == 0;
     // Who answers less than it is given may have waited for an interpreter's lock, which is not known yet.
     let answers = sum(&[now.kept, now.taken]);

@@ -1,3 +1,5 @@
+//! What threads are by rows of counts: each kind, what fits nothing, and threads that change.
+
 use super::*;
 
 fn of_one(counts: Counts) -> Option<Role> {
