@@ -168,6 +168,12 @@ pub fn receives(syscall: i32) -> bool {
     )
 }
 
+/// Whether the call waits for a time, and for nothing else.
+#[must_use]
+pub fn sleeps(syscall: i32) -> bool {
+    matches!(number(syscall), Some(Sysno::clock_nanosleep | Sysno::nanosleep))
+}
+
 /// Whether this is the call that waits for any of a list of descriptors.
 #[must_use]
 pub fn is_poll(syscall: i32) -> bool {

@@ -181,6 +181,7 @@ impl Threads {
             self.fed.woken(pid, tid, waited_ns, &block);
             let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
             self.locks.woken(pid, tid, &block, giver, event.header.at_ns);
+            self.wait_is_over(pid, tid, waited_ns, &block);
         }
         if is_unknown {
             self.locks.may_have_been_given(pid, event.header.at_ns);
@@ -205,6 +206,7 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        thread.deeds.operates(tid, operation);
         if !operation.outbound {
             thread.in_runtime.ran(operation.task);
         }
@@ -220,6 +222,13 @@ impl Threads {
         }
     }
 
+    /// A thread accepted a connection.
+    pub fn accepted(&mut self, tid: Tid) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.deeds.accepts();
+        }
+    }
+
     /// A thread's name.
     pub fn named(&mut self, tid: Tid, pid: Pid, comm: &str) {
         if let Some((thread, ..)) = self.known(tid, pid) {
@@ -231,12 +240,14 @@ impl Threads {
     pub fn switches_threads(&mut self, pid: Pid) {
         self.hands.switches(pid);
         self.fed.switches(pid);
+        self.casts.switches(pid);
     }
 
     /// A process became another program, or ended.
     pub fn process_ended(&mut self, pid: Pid) {
         self.hands.forget(pid);
         self.fed.forget(pid);
+        self.casts.forget(pid);
         self.stops.forget(pid);
         self.locks.forget(pid);
         self.tasks.forget_process(pid);

@@ -80,6 +80,15 @@ impl Locks {
         lock.signs.is_lock()
     }
 
+    /// Pairs of words of process `pid` that are taken for locks.
+    pub(super) fn places(&self, pid: Pid) -> Vec<u32> {
+        let locks = self.pairs.get(&pid).into_iter().flatten();
+        locks
+            .filter(|lock| lock.signs.is_lock())
+            .map(|lock| lock.pair)
+            .collect()
+    }
+
     /// The wait of thread `tid` is over. Of who ended it this is known.
     pub(super) fn woken(&mut self, pid: Pid, tid: Tid, block: &Block, giver: Option<&Thread>, at_ns: u64) {
         let Some(locks) = self

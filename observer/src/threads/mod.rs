@@ -24,6 +24,7 @@ mod occupancy;
 mod packed;
 mod past;
 mod queued;
+mod roles;
 mod samples;
 mod state;
 mod stops;
@@ -62,6 +63,7 @@ use self::locks::Locks;
 use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
+use self::roles::Casts;
 use self::stops::Stops;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
@@ -109,6 +111,7 @@ pub struct Threads {
     hands: Hands,
     fed: Fed,
     locks: Locks,
+    casts: Casts,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.

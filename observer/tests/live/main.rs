@@ -43,6 +43,7 @@ mod protocols;
 mod queues;
 mod quota;
 mod recording;
+mod roles;
 #[path = "../support/run.rs"]
 mod run;
 mod runtimes;

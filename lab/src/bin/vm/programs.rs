@@ -56,6 +56,7 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         LOAD,
     ),
     ("programs::", PYTHON),
+    ("roles::", PYTHON),
     (
         "queues::requests_that_block_their_worker_are_in_that_call_the_last_of_a_connection_too",
         LOAD,
