@@ -168,6 +168,12 @@ pub fn receives(syscall: i32) -> bool {
     )
 }
 
+/// Whether the call waits for a time, and for nothing else.
+#[must_use]
+pub fn sleeps(syscall: i32) -> bool {
+    matches!(number(syscall), Some(Sysno::clock_nanosleep | Sysno::nanosleep))
+}
+
 /// Whether this is the call that waits for any of a list of descriptors.
 #[must_use]
 pub fn is_poll(syscall: i32) -> bool {
@@ -226,13 +232,12 @@ pub fn may_wait_at_barrier(syscall: i32, args: &[u64; 4]) -> bool {
         && args[3] == 0
 }
 
-/// The pair of words, aligned as one, that has the word of memory at which a thread in this call waits until it is
-/// woken, or a time is over: a condition variable waits now at the one word and now at the other. The lower half of its
+/// The word of memory at which a thread in this call waits until it is woken, or a time is over: the lower half of its
 /// address.
 #[must_use]
-pub fn futex_pair(syscall: i32, args: &[u64; 4]) -> Option<u32> {
+pub fn futex_word(syscall: i32, args: &[u64; 4]) -> Option<u32> {
     let waits = matches!(args[1] & futex::COMMAND_MASK, futex::WAIT | futex::WAIT_BITSET);
-    (number(syscall) == Some(Sysno::futex) && waits).then_some(args[0] as u32 & !7)
+    (number(syscall) == Some(Sysno::futex) && waits).then_some(args[0] as u32)
 }
 
 fn number(syscall: i32) -> Option<Sysno> {

@@ -5,6 +5,11 @@
 
 pub mod clock;
 pub mod duration;
+pub mod kept;
 pub mod lines;
+#[cfg(feature = "programs")]
+pub mod peer;
+#[cfg(feature = "programs")]
+pub mod ran;
 pub mod server;
 pub mod truth;

@@ -75,7 +75,7 @@ pub struct Served {
     pub tid: u32,
     /// Task in which the handler ran.
     pub task: Option<u64>,
-    /// Runtime of that task.
+    /// Runtime of that task; on a server without one, the pool or event loop that serves the request.
     pub runtime: Option<u64>,
     /// The handler's first line.
     pub start_ns: u64,

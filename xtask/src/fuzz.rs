@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{command, workspace};
 
 /// The targets, and the longest input of each, bytes.
-const TARGETS: &[(&str, u32)] = &[("recording", 16_384), ("head", 192)];
+const TARGETS: &[(&str, u32)] = &[("recording", 16_384), ("head", 192), ("code", 1024)];
 
 /// What makes the compiler count which edges of the code an input reaches and which values it compares: the flags of
 /// cargo-fuzz 0.13 without a sanitizer. `fuzzing` leaves the kernel half out.

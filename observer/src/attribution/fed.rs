@@ -39,7 +39,7 @@ impl Walk<'_, '_> {
             return None;
         }
         let since_ns = threads.only_read_since(pid, run.tid, run.end_ns, until_ns);
-        if !threads.none_is_free(pid, since_ns, until_ns) {
+        if !threads.none_is_free(pid, self.at.tid, since_ns, until_ns) {
             return None;
         }
         let step = Move {

@@ -141,12 +141,12 @@ impl Explainer {
         Some(LongestWait {
             behind_pool: thread.is_some_and(|thread| {
                 let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
-                let none_is_free = || {
-                    evidence
-                        .threads
-                        .none_is_free(thread.pid, from_ns, from_ns + dur_ns)
+                let none_is_free = |tid| {
+                    let threads = evidence.threads;
+                    threads.none_is_free(thread.pid, tid, from_ns, from_ns + dur_ns)
                 };
-                thread.is_of_pool() || waits_for_worker && tid.is_some_and(is_fed) && none_is_free()
+                let fed_is_full = |tid| is_fed(tid) && none_is_free(tid);
+                thread.is_of_pool() || waits_for_worker && tid.is_some_and(fed_is_full)
             }),
             cause,
             dur_ns,

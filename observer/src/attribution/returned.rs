@@ -68,8 +68,7 @@ impl Walk<'_, '_> {
         if is_over && !threads.may_have_handed_back(pid, woken_ns, went_on_ns) {
             return false;
         }
-        self.gave_a_job(run, idle)
-            || threads.jobs_are_queued(pid) && threads.none_is_free(pid, run.end_ns, run.end_ns)
+        self.gave_a_job(run, idle) || threads.a_job_may_wait(pid, run.end_ns)
     }
 
     /// Whether the loop gave a job after the request ran, before it waited again.

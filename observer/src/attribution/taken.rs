@@ -92,12 +92,11 @@ impl Taken {
     /// Where the time in which no Java virtual machine had stopped its program begins that ends at `at_ns`, ns. `None`
     /// if one had then.
     pub(super) fn free_since_ns(&self, at_ns: u64) -> Option<u64> {
-        let stops = self
-            .parts
+        let is_stop = |part: &&Part| matches!(part.work, Work::Stop(_)) && part.from_ns < at_ns;
+        let last_ns = self.parts[self.passed..]
             .iter()
-            .filter(|part| matches!(part.work, Work::Stop(_)));
-        let before = stops.filter(|stop| stop.from_ns < at_ns);
-        let last_ns = before.map(|stop| stop.to_ns).max().unwrap_or(0);
+            .find(is_stop)
+            .map_or(0, |stop| stop.to_ns);
         (last_ns < at_ns).then_some(last_ns)
     }
 

@@ -70,11 +70,13 @@ pub enum Table {
     Cycles = 29,
     /// When goroutines helped it.
     Assists = 30,
+    /// Code that processes make at run time, as they tell of it.
+    MadeCode = 31,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -105,6 +107,7 @@ impl Table {
         Self::Locks,
         Self::Cycles,
         Self::Assists,
+        Self::MadeCode,
     ];
 
     /// The table with this number.
@@ -147,6 +150,7 @@ impl Table {
             Self::Stops => "stops",
             Self::Cycles => "cycles",
             Self::Assists => "assists",
+            Self::MadeCode => "made_code",
         }
     }
 }

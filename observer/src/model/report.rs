@@ -9,6 +9,7 @@ mod diagnosis;
 mod polls;
 mod processes;
 mod quantiles;
+mod roles;
 
 use super::hint::Hint;
 use super::id::Pid;
@@ -20,6 +21,7 @@ pub use diagnosis::{Diagnosis, Trouble};
 pub use polls::{LongPoll, PollTotals};
 pub use processes::{LongestTurn, PoolTotals, ProcessMemory, ProcessWorkers, WorkerTotals};
 pub use quantiles::{AtQuantiles, BandMeans, FaultMeans, Quantiles, RssMeans, WaitedFor};
+pub use roles::{FedBy, ProcessRoles, Role, RoleThread, RoleTotals};
 
 /// The totals of one window, with the totals of the run up to its end.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,7 +12,7 @@ use crate::model::process::{ProcessEvent, ProcessLine};
 use crate::model::report::{End, Window};
 
 pub(super) use request::blocked;
-pub(super) use totals::{figures, totals, totals_of_two};
+pub(super) use totals::{by_role, figures, totals, totals_of_two};
 
 const STARTED_UNIX_NS: u64 = 1_790_000_000_000_000_000;
 const SECOND_NS: u64 = 1_000_000_000;

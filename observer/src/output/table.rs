@@ -33,6 +33,7 @@ mod memory;
 mod paths;
 mod polls;
 mod protocols;
+mod roles;
 mod runtimes;
 mod screen;
 mod slowest;

@@ -93,6 +93,10 @@ impl Pipeline {
         for &pid in &self.targets {
             self.summary.none_free(pid, self.threads.take_waited_ns(pid));
         }
+        let window_ns = now_ns.saturating_sub(self.window_start_ns);
+        for (pid, window, run) in self.threads.take_roles(now_ns, window_ns) {
+            self.summary.roles(pid, window, run);
+        }
     }
 
     pub(super) fn lost(&mut self, event: &event::Lost) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use observer_common::{Connection, Header, Receive, Send, Waking, tcp};
+use observer_common::{Connection, Header, Receive, Send, Waking, flags, tcp};
 
 use super::Pipeline;
 use crate::model::id::{ConnId, Pid, Task, Tid};
@@ -82,7 +82,11 @@ impl Pipeline {
         if event.new_state == tcp::LISTEN {
             self.serving.heard(event.local_port);
         }
-        let owner = self.threads.owner(Tid(event.header.tid));
+        let tid = Tid(event.header.tid);
+        if event.flags & flags::ACCEPTED != 0 {
+            self.threads.accepted(tid);
+        }
+        let owner = self.threads.owner(tid);
         if let Some(turn) = self.connections.changed(event, owner) {
             self.finish_turn(turn, sinks)?;
         }

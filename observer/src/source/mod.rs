@@ -4,6 +4,7 @@
 //! promise that nothing older is still to come.
 
 mod batch;
+pub mod code;
 // It includes the compiled kernel half, which a build for fuzzing does without.
 #[cfg(not(fuzzing))]
 pub mod live;

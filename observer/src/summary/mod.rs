@@ -37,7 +37,7 @@ use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::model::poll::Poll;
 use crate::model::protocol::Protocol;
-use crate::model::report::{End, LongPoll, OwnCost, ProcessFigures, Totals, Window};
+use crate::model::report::{End, LongPoll, OwnCost, ProcessFigures, ProcessRoles, Totals, Window};
 use crate::model::request::{Figures, LongestWait};
 use crate::runtime::go::{CycleCounts, Heap};
 
@@ -138,6 +138,11 @@ impl Summary {
     /// Adds the time in which requests of process `pid` waited to be read while none of its workers was free, ns.
     pub fn none_free(&mut self, pid: Pid, ns: u64) {
         self.workers.none_free(pid, ns);
+    }
+
+    /// Tells what the threads of process `pid` are to it, in this window and in the run.
+    pub fn roles(&mut self, pid: Pid, window: ProcessRoles, run: ProcessRoles) {
+        self.workers.roles(pid, window, run);
     }
 
     /// Counts `count` more losses for a reason.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
-use crate::model::report::{LongestTurn, PoolTotals, ProcessWorkers, WorkerTotals};
+use crate::model::report::{LongestTurn, PoolTotals, ProcessRoles, ProcessWorkers, WorkerTotals};
 use crate::runtime::tokio::JobCounts;
 use crate::syscall;
 use crate::threads::Usage;
@@ -66,13 +66,16 @@ struct WorkerSums {
     jobs: JobCounts,
 }
 
-/// How long requests of a process waited while no worker was free, ns.
-#[derive(Clone, Copy, Debug)]
+/// How long requests of a process waited while no worker was free, ns, and what its threads are.
+#[derive(Clone, Debug)]
 struct ProcessWaits {
     pid: Pid,
     seen_in: u64,
     window_ns: u64,
     run_ns: u64,
+    /// What its threads are to it, where that is told.
+    window_roles: Option<ProcessRoles>,
+    run_roles: Option<ProcessRoles>,
 }
 
 impl WorkerSums {
@@ -171,6 +174,14 @@ impl Workers {
         process.seen_in = self.window;
         process.window_ns = process.window_ns.saturating_add(ns);
         process.run_ns = process.run_ns.saturating_add(ns);
+        (process.window_roles, process.run_roles) = (None, None);
+    }
+
+    /// Tells what the threads of a process are to it, after [`none_free`](Self::none_free).
+    pub(super) fn roles(&mut self, pid: Pid, window: ProcessRoles, run: ProcessRoles) {
+        if let Some(process) = self.processes.iter_mut().find(|process| process.pid == pid) {
+            (process.window_roles, process.run_roles) = (Some(window), Some(run));
+        }
     }
 
     /// Makes a place for a process, if need be another's.
@@ -187,28 +198,32 @@ impl Workers {
             seen_in: self.window,
             window_ns: 0,
             run_ns: 0,
+            window_roles: None,
+            run_roles: None,
         });
         self.processes.len() - 1
     }
 
     pub(super) fn window(&self) -> Vec<ProcessWorkers> {
-        self.list(|worker| &worker.window, |process| process.window_ns)
+        let of_process = |process: &ProcessWaits| (process.window_ns, process.window_roles.clone());
+        self.list(|worker| &worker.window, of_process)
     }
 
     pub(super) fn run(&self) -> Vec<ProcessWorkers> {
-        self.list(|worker| &worker.run, |process| process.run_ns)
+        let of_process = |process: &ProcessWaits| (process.run_ns, process.run_roles.clone());
+        self.list(|worker| &worker.run, of_process)
     }
 
     fn list(
         &self,
         part: impl Fn(&Worker) -> &WorkerSums,
-        none_free_ns: impl Fn(&ProcessWaits) -> u64,
+        of_process: impl Fn(&ProcessWaits) -> (u64, Option<ProcessRoles>),
     ) -> Vec<ProcessWorkers> {
         let mut listed = Vec::new();
         for process in &self.processes {
             let known = |worker: &&Worker| worker.pid == process.pid && part(worker).known_ns() > 0;
-            let of_process = self.workers.iter().filter(known);
-            let (pool, workers): (Vec<_>, Vec<_>) = of_process.partition(|worker| worker.is_of_pool);
+            let known = self.workers.iter().filter(known);
+            let (pool, workers): (Vec<_>, Vec<_>) = known.partition(|worker| worker.is_of_pool);
             let mut threads: Vec<_> = workers
                 .into_iter()
                 .map(|worker| part(worker).totals(worker))
@@ -221,14 +236,17 @@ impl Workers {
                 .min_by(|one, other| loaded(one).total_cmp(&loaded(other)))
                 .cloned();
             threads.truncate(LISTED);
-            if count > 0 {
+            let (none_free_ns, by_role) = of_process(process);
+            // Each request can have had a thread of its own.
+            if count > 0 || by_role.is_some() {
                 listed.push(ProcessWorkers {
                     pid: process.pid,
                     count,
-                    none_free_ns: none_free_ns(process),
+                    none_free_ns,
                     threads,
                     idlest,
                     pool: pool_totals(pool.into_iter().map(&part)),
+                    by_role,
                 });
             }
         }
@@ -243,6 +261,7 @@ impl Workers {
         }
         for process in &mut self.processes {
             process.window_ns = 0;
+            process.window_roles = None;
         }
     }
 }

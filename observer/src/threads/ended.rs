@@ -107,6 +107,8 @@ impl Threads {
             }
         }
         thread.ended(at_ns);
+        let locks = self.locks.places(thread.pid);
+        self.casts.ended(&mut thread, &locks);
         self.fed.ended(thread.pid, tid);
         self.returns.ended(thread.pid, tid);
         self.stops.thread_ended(thread.pid, tid);

@@ -29,7 +29,8 @@ impl Threads {
             let block = thread.ends_unseen();
             thread.switch_in(event, behind);
             if let Some((at_ns, block)) = block {
-                self.locks.woken(pid, tid, &block, at_ns);
+                let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
+                self.locks.woken(pid, tid, &block, giver, at_ns);
                 self.returns.woken(pid, tid, (0, &block), at_ns);
             }
         }
@@ -78,12 +79,12 @@ impl Threads {
     /// What a thread waits in: a park can be a wait for a global lock.
     fn for_lock(&mut self, event: &SwitchOut, wait: Wait) -> Wait {
         let tid = Tid(event.header.tid);
-        let pair = syscall::futex_pair(event.syscall, &event.args);
-        let (Wait::Park { timeout }, Some(pair), Some(thread)) = (wait, pair, self.threads.get(&tid)) else {
+        let word = syscall::futex_word(event.syscall, &event.args);
+        let (Wait::Park { timeout }, Some(word), Some(thread)) = (wait, word, self.threads.get(&tid)) else {
             return wait;
         };
         let is_blocked = event.flags & flags::PREEMPTED == 0;
-        if is_blocked && self.locks.waits(tid, thread, pair, timeout, event.header.at_ns) {
+        if is_blocked && self.locks.waits(tid, thread, word, timeout, event.header.at_ns) {
             Wait::GlobalLock
         } else {
             wait
@@ -197,7 +198,9 @@ impl Threads {
         let (waited_ns, block) = waited;
         self.fed.woken(pid, tid, waited_ns, block);
         self.returns.woken(pid, tid, waited, at_ns);
-        self.locks.woken(pid, tid, block, at_ns);
+        let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
+        self.locks.woken(pid, tid, block, giver, at_ns);
+        self.wait_is_over(pid, tid, waited_ns, block);
     }
 
     /// A thread finished a socket operation on `cpu`. Returns the threads that are now known to have worked for its
@@ -219,6 +222,7 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
+        thread.deeds.operates(tid, operation);
         if !operation.outbound {
             thread.in_runtime.ran(operation.task);
         }
@@ -235,6 +239,13 @@ impl Threads {
         told
     }
 
+    /// A thread accepted a connection.
+    pub fn accepted(&mut self, tid: Tid) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.deeds.accepts();
+        }
+    }
+
     /// A thread's name.
     pub fn named(&mut self, tid: Tid, pid: Pid, comm: &str) {
         if let Some((thread, ..)) = self.known(tid, pid) {
@@ -247,6 +258,7 @@ impl Threads {
         self.hands.switches(pid);
         self.fed.switches(pid);
         self.returns.switches(pid);
+        self.casts.switches(pid);
     }
 
     /// A process became another program, or ended.
@@ -254,6 +266,7 @@ impl Threads {
         self.hands.forget(pid);
         self.fed.forget(pid);
         self.returns.forget(pid);
+        self.casts.forget(pid);
         self.stops.forget(pid);
         self.locks.forget(pid);
         self.tasks.forget_process(pid);
@@ -284,117 +297,4 @@ fn count_free(thread: &mut Thread, availability: &mut Availabilities, at_ns: u64
 }
 
 #[cfg(test)]
-mod tests {
-    use bytemuck::Zeroable;
-    use observer_common::Header;
-
-    use super::*;
-
-    const PID: Pid = Pid(40);
-    const HOLDER: Tid = Tid(41);
-    const OTHER: Tid = Tid(42);
-    const SERVED: RequestId = RequestId {
-        conn: ConnId(5),
-        nth: 1,
-    };
-
-    fn header(tid: Tid, at_ns: u64) -> Header {
-        Header {
-            at_ns,
-            tid: tid.0,
-            ..Header::zeroed()
-        }
-    }
-
-    fn sleeps(at_ns: u64) -> SwitchOut {
-        SwitchOut {
-            header: header(HOLDER, at_ns),
-            tgid: PID.0,
-            state: 1,
-            syscall: libc::SYS_clock_nanosleep as i32,
-            ..SwitchOut::zeroed()
-        }
-    }
-
-    fn wakes_another(at_ns: u64) -> Waking {
-        Waking {
-            header: header(OTHER, at_ns),
-            tgid: PID.0,
-            waker_tid: HOLDER.0,
-            waker_tgid: PID.0,
-            ..Waking::zeroed()
-        }
-    }
-
-    /// A thread that read a request at 100 ns and sleeps since 200 ns; that it runs again is not recorded.
-    fn asleep_for_a_request() -> Threads {
-        let mut threads = Threads::default();
-        let receive = Operation {
-            at_ns: 100,
-            direction: Direction::In,
-            conn: SERVED.conn,
-            arrived_ns: 50,
-            request: Some(SERVED),
-            outbound: false,
-            stalled: false,
-            read_by: None,
-            faults: (0, 0),
-            task: Task::UNKNOWN,
-        };
-        threads.operated(HOLDER, PID, 0, &receive);
-        threads.switch_out(&sleeps(200));
-        threads
-    }
-
-    fn before(threads: &Threads, at_ns: u64) -> (State, Owner) {
-        let holder = threads.get(HOLDER).unwrap();
-        (holder.before(at_ns).unwrap().state, holder.owner_before(at_ns).0)
-    }
-
-    #[test]
-    fn a_thread_that_runs_unseen_runs_for_the_same_request_and_what_it_did_is_not_known() {
-        let mut threads = asleep_for_a_request();
-        threads.switch_out(&sleeps(300));
-        let owner = Owner::Request(SERVED);
-        assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
-    }
-
-    #[test]
-    fn a_thread_that_wakes_another_runs_though_its_switch_was_not_seen() {
-        let mut threads = asleep_for_a_request();
-        threads.woken(&wakes_another(300));
-        threads.switch_out(&sleeps(400));
-        let owner = Owner::Request(SERVED);
-        let running = State::Running {
-            cpu: 0,
-            owner,
-            began: Began::Plain,
-        };
-        assert_eq!(before(&threads, 250), (State::Unknown { owner }, owner));
-        assert_eq!(before(&threads, 350), (running, owner));
-    }
-
-    #[test]
-    fn futexes_that_are_forgotten_are_counted() {
-        let mut threads = Threads::default();
-        for futex in 0..=MAX_FUTEXES as u64 {
-            let waits = SwitchOut {
-                syscall: libc::SYS_futex as i32,
-                args: [futex, 0, 1, 0],
-                ..sleeps(futex)
-            };
-            threads.switch_out(&waits);
-        }
-        assert_eq!(threads.no_mutexes.len(), 1);
-        let counts: Vec<_> = threads.take_full().counts().collect();
-        assert_eq!(counts, [(Table::Futexes, MAX_FUTEXES as u64)]);
-    }
-
-    #[test]
-    fn after_a_loss_nobody_knows_for_whom_a_thread_runs() {
-        let mut threads = asleep_for_a_request();
-        threads.lost(250);
-        threads.switch_out(&sleeps(300));
-        assert_eq!(before(&threads, 275).1, Owner::Nobody);
-    }
-}
+mod tests;

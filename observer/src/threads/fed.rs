@@ -1,10 +1,13 @@
 //! Pools of a program's own that event loops feed: a loop reads a request, and a thread that reads none answers it.
 //! Told by what threads do, where no runtime's tasks are known.
 
+mod queues;
+
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use self::queues::Queues;
 use super::Threads;
 use super::state::{Block, State};
 use super::thread::Thread;
@@ -45,6 +48,7 @@ struct Pools {
     /// When a loop last began a thread, ns.
     grown_ns: u64,
     waits: Waits,
+    queues: Queues,
 }
 
 /// When an event loop was awake, and what for.
@@ -152,6 +156,7 @@ impl Fed {
         {
             pools.waits.for_ever |= !timeout;
             pools.waits.for_a_time |= timeout;
+            pools.queues.waited(tid, block.arg0);
         }
     }
 
@@ -188,6 +193,13 @@ impl Fed {
         }
     }
 
+    /// Thread `tid` and those that are told to be of its pool.
+    pub(super) fn sharing_with(&self, pid: Pid, tid: Tid) -> Vec<Tid> {
+        self.0
+            .get(&pid)
+            .map_or_else(Vec::new, |pools| pools.queues.sharing_with(tid))
+    }
+
     /// Thread `by` of the process began another.
     pub(super) fn begins(&mut self, pid: Pid, by: Tid, at_ns: u64) {
         if let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(by)) {
@@ -199,6 +211,7 @@ impl Fed {
     pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
         if let Some(pools) = self.0.get_mut(&pid) {
             pools.members.retain(|&member| member != tid);
+            pools.queues.ended(tid);
             pools.loops.retain(|(of, _)| *of != tid);
         }
     }
@@ -239,10 +252,10 @@ impl Threads {
         })
     }
 
-    /// Whether of the pools that event loops of process `pid` feed no thread was free between two times, as far as all
-    /// of them are known.
+    /// Whether of the pool of thread `tid`, which event loops of process `pid` feed, no thread was free between two
+    /// times, as far as all of them are known. Where nothing tells which pool they are of, all can be of this one.
     #[must_use]
-    pub fn none_is_free(&self, pid: Pid, from_ns: u64, to_ns: u64) -> bool {
+    pub fn none_is_free(&self, pid: Pid, tid: Tid, from_ns: u64, to_ns: u64) -> bool {
         let Some(pools) = self.fed.0.get(&pid) else {
             return false;
         };
@@ -254,7 +267,11 @@ impl Threads {
         !has_grown
             && !pools.has_more
             && !pools.members.is_empty()
-            && pools.members.iter().all(had_something_to_do)
+            && pools
+                .queues
+                .of_pool(tid, &pools.members)
+                .iter()
+                .all(had_something_to_do)
     }
 }
 

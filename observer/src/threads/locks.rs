@@ -1,9 +1,11 @@
 //! Locks that all threads of a program need and one has at a time, as an interpreter has one: who had them when.
 //!
-//! Such a lock is told by what threads do at a pair of futex words. Whoever wants it waits there for a short time, and
-//! again when that is over. Whoever was given it gives it on before it wants it again, if others wait. Where nobody has
-//! it nobody waits. Threads of a pool that wait for work do otherwise: those who give it to them do not wait for it
-//! themselves, those who were given it come back without having woken the others, and at times all of them wait.
+//! Such a lock is told by what threads do at a pair of futex words: condition variables of C use now the one and now
+//! the other, and those of Rust have one word, so that two of them can be a pair. Whoever wants it waits there for a
+//! short time, and again when that is over. Whoever was given it gives it on before it wants it again, if others wait.
+//! Where nobody has it nobody waits. Threads of a pool that wait for work do otherwise: those who give it to them do
+//! not wait for it themselves, nor compute all the time while it is waited for, those who were given it come back
+//! without having woken the others, and at times all of them wait.
 //!
 //! Who had it: as long as a thread waits for a lock, each that lets go of it wakes one that waits. So between two such
 //! wakeups one thread had it, the one that made the second, whether it had waited for it or not.
@@ -12,7 +14,7 @@ mod lock;
 
 use rustc_hash::FxHashMap;
 
-use self::lock::Lock;
+use self::lock::{Lock, pair_of};
 use super::Threads;
 use super::state::{Began, Block, Slice, State};
 use super::thread::Thread;
@@ -38,24 +40,25 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Thread `tid` begins to wait at a pair of words, for a time or not. Whether that is a lock, or a wait until
-    /// another has taken one.
+    /// Thread `tid` begins to wait at a word, for a time or not. Whether that is a lock, or a wait until another has
+    /// taken one.
     pub(super) fn waits(
         &mut self,
         tid: Tid,
         thread: &Thread,
-        pair: u32,
+        word: u32,
         for_a_time: bool,
         at_ns: u64,
     ) -> bool {
         if !for_a_time {
             let mut is_aside = false;
             for lock in self.pairs.get_mut(&thread.pid).into_iter().flatten() {
-                lock.signs.refuted |= lock.pair == pair;
-                is_aside |= lock.signs.given > 0 && lock.waits_aside(tid, thread, pair, at_ns);
+                lock.waits_without_time(word);
+                is_aside |= lock.signs.given > 0 && lock.waits_aside(tid, thread, word, at_ns);
             }
             return is_aside;
         }
+        let pair = pair_of(word);
         let locks = self.pairs.entry(thread.pid).or_default();
         let place = locks
             .iter()
@@ -71,14 +74,23 @@ impl Locks {
                 locks.len() - 1
             });
         let lock = &mut locks[place];
-        if !lock.waits(tid, thread, at_ns) {
+        if !lock.waits(tid, thread, word, at_ns) {
             self.full.count(Table::Locks, 1);
         }
         lock.signs.is_lock()
     }
 
-    /// The wait of thread `tid` is over.
-    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, block: &Block, at_ns: u64) {
+    /// Pairs of words of process `pid` that are taken for locks.
+    pub(super) fn places(&self, pid: Pid) -> Vec<u32> {
+        let locks = self.pairs.get(&pid).into_iter().flatten();
+        locks
+            .filter(|lock| lock.signs.is_lock())
+            .map(|lock| lock.pair)
+            .collect()
+    }
+
+    /// The wait of thread `tid` is over. Of who ended it this is known.
+    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, block: &Block, giver: Option<&Thread>, at_ns: u64) {
         let Some(locks) = self
             .pairs
             .get_mut(&pid)
@@ -87,12 +99,11 @@ impl Locks {
             return;
         };
         let by = block.handed_off_by().filter(|by| by.pid == pid).map(|by| by.tid);
-        let pair = block.arg0 & !7;
         for lock in locks {
-            if lock.pair == pair {
-                lock.woken(tid, block, by, at_ns);
+            if lock.has(block.arg0) {
+                lock.woken(tid, block, by.map(|by| (by, giver)), at_ns);
             } else {
-                lock.woken_aside(tid, pair, by);
+                lock.woken_aside(tid, block.arg0, by);
             }
         }
     }
@@ -142,9 +153,8 @@ impl Threads {
         let State::Blocked(block) = slice.state else {
             return None;
         };
-        let pair = block.arg0 & !7;
         let locks = self.locks.pairs.get(&pid)?;
-        let Some(lock) = locks.iter().find(|lock| lock.pair == pair) else {
+        let Some(lock) = locks.iter().find(|lock| lock.has(block.arg0)) else {
             // It waited until another had taken it.
             let by = block.handed_off_by().filter(|by| by.pid == pid)?;
             return Some((by.tid, 0));
@@ -198,6 +208,23 @@ impl Thread {
             }
         }
         ran_ns >= WORK_NS
+    }
+
+    /// Whether it did nothing between two times but to run, or to wait for a CPU or a mutex.
+    fn only_ran(&self, from_ns: u64, to_ns: u64) -> bool {
+        let mut reached_ns = to_ns;
+        for slice in self.back_from(to_ns).take(MAX_SLICES) {
+            match slice.state {
+                State::Running { .. } | State::Runnable { .. } => {}
+                State::Blocked(block) if block.wait == Wait::Mutex => {}
+                _ => return false,
+            }
+            reached_ns = slice.from_ns;
+            if reached_ns <= from_ns {
+                break;
+            }
+        }
+        reached_ns <= from_ns
     }
 
     /// Whether it is known to have done something between two times but to wait for a lock and look for it.

@@ -25,6 +25,7 @@ mod packed;
 mod past;
 mod queued;
 mod returns;
+mod roles;
 mod samples;
 mod state;
 mod stops;
@@ -65,6 +66,7 @@ use self::occupancy::Occupancy;
 use self::packed::Packed;
 use self::queued::Queue;
 use self::returns::Returns;
+use self::roles::Casts;
 use self::stops::Stops;
 use self::tasks::Tasks;
 use self::thefts::Thefts;
@@ -113,6 +115,7 @@ pub struct Threads {
     fed: Fed,
     returns: Returns,
     locks: Locks,
+    casts: Casts,
     /// By process.
     availability: Availabilities,
     /// Slices kept of all threads together, or less.

@@ -65,6 +65,9 @@ struct Stoppable {
     of_runtime: FxHashSet<Tid>,
     /// When the program was last seen to run, ns.
     ran_ns: u64,
+    /// Who stopped it last, and how often that was since it was asked.
+    stopper: Option<Tid>,
+    stops: u32,
 }
 
 impl Stoppable {
@@ -146,6 +149,11 @@ impl Stops {
     fn add(&mut self, stop: Stop) {
         let same = |before: &Stop| before.pid == stop.pid;
         let last = self.newest.iter().rposition(same);
+        if let Some(process) = self.processes.get_mut(&stop.pid) {
+            let is_new = last.is_none_or(|place| self.newest[place].to_ns <= stop.from_ns);
+            process.stops = process.stops.saturating_add(u32::from(is_new));
+            process.stopper = Some(stop.by.tid);
+        }
         let merged = match last.map(|place| (place, self.newest[place])) {
             Some((place, before)) if stop.from_ns < before.to_ns => {
                 self.newest.remove(place);
@@ -185,6 +193,12 @@ impl Stops {
 
     pub(super) fn forget(&mut self, pid: Pid) {
         self.processes.remove(&pid);
+    }
+
+    /// Who stopped process `pid`, and how often since this was asked last.
+    pub(super) fn take_stopper(&mut self, pid: Pid) -> Option<(Tid, u32)> {
+        let process = self.processes.get_mut(&pid)?;
+        Some((process.stopper?, std::mem::take(&mut process.stops)))
     }
 }
 

@@ -4,9 +4,10 @@ use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::facts::ThreadFacts;
 use super::judgement::{Before, Belief, Moment, Observation, Verdict};
+use super::roles::Deeds;
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
-use super::usage::{Metering, Usage};
+use super::usage::Metering;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::ThreadInRuntime;
 use crate::syscall::{self, Wait};
@@ -30,6 +31,7 @@ pub struct Thread {
     pub(super) belief: Belief,
     pub(super) in_runtime: ThreadInRuntime,
     pub(super) metering: Metering,
+    pub(super) deeds: Deeds,
 }
 
 impl Thread {
@@ -50,6 +52,7 @@ impl Thread {
                 ThreadInRuntime::default()
             },
             metering: Metering::default(),
+            deeds: Deeds::default(),
         }
     }
 
@@ -137,7 +140,7 @@ impl Thread {
 
     fn close_in(&mut self, task: Task, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
         if let Some(slice) = self.facts.close(at_ns, state, task, next, faults) {
-            self.metering.add(&slice);
+            self.metering.add(&slice, self.is_at_work(&slice.state));
             self.facts.past.push(&slice);
         }
     }
@@ -184,6 +187,8 @@ impl Thread {
         if syscall::waits_for_events(event.syscall) {
             self.event_loop = Some(event.args[0] as u32);
         }
+        self.deeds
+            .leaves(event.syscall, event.flags & flags::POLLS_FEW != 0);
         let wait = if self.polls_instead(event) {
             Wait::Call
         } else {
@@ -232,6 +237,7 @@ impl Thread {
     pub(super) fn forget_role(&mut self) {
         self.in_runtime = ThreadInRuntime::default();
         self.event_loop = None;
+        self.deeds = Deeds::default();
     }
 
     /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for
@@ -365,18 +371,6 @@ impl Thread {
     pub(super) fn ended(&mut self, at_ns: u64) {
         let nothing = State::Unknown { owner: Owner::Nobody };
         self.leaves(at_ns, Observation::Ends, nothing, None);
-    }
-
-    /// What it did until `now_ns`, since this was asked last.
-    pub(super) fn take_usage(&mut self, now_ns: u64) -> Usage {
-        if self.facts.is_known() {
-            self.metering.add(&self.facts.open(now_ns, self.belief.task));
-        }
-        let jobs = self.is_of_pool().then(|| self.in_runtime.take_jobs());
-        Usage {
-            jobs,
-            ..self.metering.take(now_ns)
-        }
     }
 
     /// Whether it was seen to take up requests.

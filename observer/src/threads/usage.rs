@@ -1,8 +1,10 @@
 //! What a worker did over an interval of time, and what kept it longest.
 
 use super::state::{Owner, Slice, State};
+use super::thread::Thread;
 use crate::model::id::Task;
 use crate::runtime::tokio::JobCounts;
+use crate::syscall::{self, Wait};
 
 /// What a worker did since it was asked last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,10 +38,44 @@ pub struct Longest {
     pub syscall: Option<i32>,
 }
 
+/// What the time of a thread went on, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Times {
+    /// It ran, ns.
+    pub(super) ran_ns: u64,
+    /// It had something to do, ns.
+    pub(super) work_ns: u64,
+    /// All of it, ns.
+    pub(super) known_ns: u64,
+}
+
+impl Times {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            ran_ns: self.ran_ns.saturating_add(other.ran_ns),
+            work_ns: self.work_ns.saturating_add(other.work_ns),
+            known_ns: self.known_ns.saturating_add(other.known_ns),
+        }
+    }
+
+    /// Spent this much time so; whether it had something to do meanwhile.
+    fn spend(&mut self, ns: u64, state: &State, at_work: bool) {
+        let only = |spent: bool| if spent { ns } else { 0 };
+        *self = self.plus(Self {
+            ran_ns: only(matches!(state, State::Running { .. })),
+            work_ns: only(at_work),
+            known_ns: only(!matches!(state, State::Unknown { .. })),
+        });
+    }
+}
+
 /// What is metered of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Metering {
     usage: Usage,
+    /// In this window, and before.
+    pub(super) window: Times,
+    pub(super) before: Times,
     /// From here on it was not yet asked what it did, ns.
     from_ns: u64,
     /// What it runs now, and for how long it did, ns.
@@ -51,10 +87,11 @@ pub(super) struct Metering {
 }
 
 impl Metering {
-    /// The thread did this.
-    pub(super) fn add(&mut self, slice: &Slice) {
+    /// The thread did this; whether it had something to do meanwhile.
+    pub(super) fn add(&mut self, slice: &Slice, at_work: bool) {
         let task = slice.task;
         let ns = slice.to_ns.saturating_sub(slice.from_ns.max(self.from_ns));
+        self.window.spend(ns, &slice.state, at_work);
         match slice.state {
             State::Running { owner, .. } => {
                 self.usage.ran_ns = self.usage.ran_ns.saturating_add(ns);
@@ -98,9 +135,58 @@ impl Metering {
         }
     }
 
-    /// What was done until `now_ns`; begins anew.
-    pub(super) fn take(&mut self, now_ns: u64) -> Usage {
+    /// What it did until `now_ns` was added.
+    pub(super) fn added_until(&mut self, now_ns: u64) {
         self.from_ns = self.from_ns.max(now_ns);
+    }
+
+    /// What was done; begins anew.
+    pub(super) fn take(&mut self) -> Usage {
         std::mem::take(&mut self.usage)
+    }
+
+    /// The window is over.
+    pub(super) fn close_window(&mut self) {
+        self.before = self.before.plus(std::mem::take(&mut self.window));
+    }
+}
+
+impl Thread {
+    /// Meters what it did until `now_ns`.
+    pub(super) fn meter(&mut self, now_ns: u64) {
+        if self.facts.is_known() {
+            let open = self.facts.open(now_ns, self.belief.task);
+            self.metering.add(&open, self.is_at_work(&open.state));
+        }
+        self.metering.added_until(now_ns);
+    }
+
+    /// What it did until `now_ns`, since this was asked last.
+    pub(super) fn take_usage(&mut self, now_ns: u64) -> Usage {
+        self.meter(now_ns);
+        let jobs = self.is_of_pool().then(|| self.in_runtime.take_jobs());
+        Usage {
+            jobs,
+            ..self.metering.take()
+        }
+    }
+
+    /// Whether it has something to do in this state. One that reads requests and has none in hand waits for the next in
+    /// whatever call takes bytes in, and others where they were given something to do before.
+    pub(super) fn is_at_work(&self, state: &State) -> bool {
+        match state {
+            State::Unknown { .. } => false,
+            State::Running { .. } | State::Runnable { .. } => true,
+            State::Blocked(block) if block.wait.is_idle() => false,
+            // What looks like a mutex can be where it waits for work.
+            State::Blocked(block) if block.wait == Wait::Mutex || syscall::sleeps(block.syscall) => {
+                block.owner.request().is_some()
+            }
+            State::Blocked(block) if syscall::receives(block.syscall) => {
+                let has_none = self.serves && !matches!(block.owner, Owner::Request(_));
+                !has_none && !self.deeds.waits_for_work_at(block.arg0)
+            }
+            State::Blocked(_) => true,
+        }
     }
 }

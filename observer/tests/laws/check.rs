@@ -206,11 +206,40 @@ pub(crate) fn lines_add_up(lines: &[u8]) -> Law {
                 requests += 1;
                 prop_assert_eq!(sum(&line["budget_ns"]), line["latency_ns"].as_u64());
             }
-            Some("end") => counted = turns_counted(&line),
+            Some("end") => {
+                counted = turns_counted(&line);
+                roles_have_evidence(&line)?;
+            }
             _ => {}
         }
     }
     prop_assert_eq!(counted, Some(requests));
+    Ok(())
+}
+
+/// So often a thread must have done what makes it something.
+const ENOUGH: u64 = 4;
+
+/// No thread is told to be something that was not seen often enough to do what makes it that.
+fn roles_have_evidence(end: &serde_json::Value) -> Law {
+    let processes = end["workers"].as_array().into_iter().flatten();
+    for role in processes.flat_map(|process| process["by_role"]["roles"].as_array().into_iter().flatten()) {
+        let threads = role["threads"].as_array().map_or(&[][..], Vec::as_slice);
+        prop_assert!(role["count"].as_u64() >= Some(threads.len() as u64), "{role}");
+        for thread in threads {
+            let did = |deed: &str| thread["evidence"][deed].as_u64().unwrap_or(0);
+            let holds = match role["role"].as_str() {
+                Some("acceptor") => did("accepts").max(did("accept_waits")) >= ENOUGH,
+                Some("event_loop") => did("event_waits") >= ENOUGH,
+                Some("pool") => did("given") + did("taken") + did("moves") + did("woke_loops") >= ENOUGH,
+                Some("connection") => did("kept") > 0,
+                Some("timer") => did("alone") >= ENOUGH,
+                _ => did("stops") > 0 || did("given_by_runtime") >= ENOUGH,
+            };
+            prop_assert!(holds, "{role}");
+            prop_assert!(thread["busy"].as_f64() <= thread["at_work"].as_f64(), "{role}");
+        }
+    }
     Ok(())
 }
 

@@ -23,6 +23,12 @@ use super::stream::Stream;
 pub(super) const LOOP: u32 = 101;
 const FIRST: u32 = 102;
 const SECOND: u32 = 103;
+const THIRD: u32 = 104;
+const FOURTH: u32 = 105;
+
+/// Where the threads of a pool wait for something to do, and those of another.
+const QUEUE: u64 = 0x7000;
+const OTHER_QUEUE: u64 = 0x8000;
 
 /// A third client.
 const OTHER: u64 = 3;
@@ -43,6 +49,12 @@ impl Program {
     /// These threads answered requests before, often enough for that to be believed, and wait for others since 1 ms at
     /// the latest.
     fn with(pool: &[u32]) -> Self {
+        let pool: Vec<_> = pool.iter().map(|&tid| (tid, QUEUE)).collect();
+        Self::with_queues(&pool)
+    }
+
+    /// The same, of threads that each wait there.
+    fn with_queues(pool: &[(u32, u64)]) -> Self {
         let mut program = Self(Stream::default());
         program.gets_a_cpu(LOOP, 1);
         for (at_us, conn) in [(2, A), (3, B)] {
@@ -58,11 +70,11 @@ impl Program {
             });
         }
         let mut program = program.loops(5);
-        for (nth, &tid) in pool.iter().cycle().take(16).enumerate() {
+        for (nth, &(tid, queue)) in pool.iter().cycle().take(16).enumerate() {
             let at_us = 10 + 20 * nth as u64;
             program = program.comes(at_us, A).gives(at_us + 2, tid).loops(at_us + 4);
             program = program.answers(at_us + 6, tid, A);
-            program = program.waits_for_a_job(at_us + 8, tid);
+            program = program.waits_at(at_us + 8, tid, queue);
         }
         program
     }
@@ -153,7 +165,11 @@ impl Program {
     }
 
     pub(super) fn waits_for_a_job(self, at_us: u64, tid: u32) -> Self {
-        self.leaves(at_us, tid, Sysno::futex, [0x7000, 137, 0, 0])
+        self.waits_at(at_us, tid, QUEUE)
+    }
+
+    fn waits_at(self, at_us: u64, tid: u32, queue: u64) -> Self {
+        self.leaves(at_us, tid, Sysno::futex, [queue, 137, 0, 0])
     }
 
     /// It waits until a time, in the middle of a job.
@@ -232,6 +248,37 @@ fn where_a_thread_of_the_pool_was_free_nothing_says_that_a_request_waited_for_on
     let request = then_answers(full(&[FIRST, SECOND])).request()?;
     prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 0);
     prop_assert!(charged_us(&request, Cause::Unexplained) >= 49_000);
+    Ok(())
+}
+
+/// Two threads at each of these two queues. Those of the first two sleep for A and another, the others have nothing to
+/// do.
+fn beside_another_pool(queues: [u64; 2]) -> Result<Request, TestCaseError> {
+    let of = |tid| (tid, queues[((tid - FIRST) % 2) as usize]);
+    let pool = [FIRST, SECOND, THIRD, FOURTH].map(of);
+    let mut program = Program::with_queues(&pool);
+    for (nth, &(tid, queue)) in pool.iter().enumerate() {
+        let at_us = 2_000 + 100 * nth as u64;
+        program = program.comes(at_us, A).gives(at_us + 2, tid).loops(at_us + 4);
+        program = program.answers(at_us + 6, tid, A).waits_at(at_us + 8, tid, queue);
+    }
+    let program = program.comes(4_010, OTHER).gives(4_012, THIRD).loops(4_015);
+    let program = program
+        .sleeps(4_020, THIRD)
+        .comes(4_030, A)
+        .gives(4_032, FIRST)
+        .loops(4_035);
+    let program = program.sleeps(4_040, FIRST).comes(5_000, B).loops(5_010);
+    then_answers(program).request()
+}
+
+#[test]
+fn threads_that_wait_at_another_queue_are_none_of_the_pool() -> Law {
+    let request = beside_another_pool([QUEUE, OTHER_QUEUE])?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 47_010);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 0);
+    let request = beside_another_pool([QUEUE, QUEUE])?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 0);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Whose the time is of threads that do jobs for an event loop and hand them back: programs with the truth of who did
-//! what for whom. The loop reads all that has come before it gives jobs, jobs wait in one queue where no thread is free,
-//! and a thread that is done wakes the loop only where that waits.
+//! what for whom. The loop reads all that has come before it gives jobs, jobs wait in one queue where no thread is
+//! free, and a thread that is done wakes the loop only where that waits.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -16,13 +16,13 @@ use crate::run::{DEADLINE, run};
 use crate::server::{Server, load, testbed};
 
 /// A stack each 5 ms.
-const OFTEN: &[&str] = &["--sample-hz", "1990"];
+pub(crate) const OFTEN: &[&str] = &["--sample-hz", "1990"];
 
 const NOT_NAMED: &str = "not named";
 
 /// How long spans of `cause` took all together, by function, ns. Only those that were sampled for sure: at
 /// [`OFTEN`] there is one in each.
-fn functions(requests: &[Value], cause: &str) -> BTreeMap<String, u64> {
+pub(crate) fn functions(requests: &[Value], cause: &str) -> BTreeMap<String, u64> {
     let long = requests
         .iter()
         .flat_map(|request| spans(request, cause))
@@ -52,7 +52,7 @@ fn stripped(program: &Path, arguments: &[&str], directory: &TempDir) -> PathBuf 
 
 /// Loads a server until the first function is named: its program's symbols are read meanwhile. Gives how many requests
 /// that took.
-fn until_named(observation: &mut Observation, url: &str, arguments: &[&str]) -> usize {
+pub(crate) fn until_named(observation: &mut Observation, url: &str, arguments: &[&str]) -> usize {
     let until = Instant::now() + DEADLINE;
     let mut asked = 0;
     loop {
@@ -87,7 +87,7 @@ fn behind_a_busy_worker(program: &Path, arguments: &[&str]) -> BTreeMap<String, 
 
 /// Checks that most of the time has a function whose name begins so.
 #[track_caller]
-fn most_are(functions: &BTreeMap<String, u64>, beginning: &str, others: &Measured) {
+pub(crate) fn most_are(functions: &BTreeMap<String, u64>, beginning: &str, others: &Measured) {
     let right = functions
         .iter()
         .filter(|(function, _)| function.starts_with(beginning));

@@ -29,6 +29,7 @@ mod kernel;
 mod laws;
 mod lifecycle;
 mod long;
+mod made;
 mod measured;
 mod memory;
 mod names;
@@ -42,6 +43,7 @@ mod protocols;
 mod queues;
 mod quota;
 mod recording;
+mod roles;
 #[path = "../support/run.rs"]
 mod run;
 mod runtimes;

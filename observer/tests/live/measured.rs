@@ -160,4 +160,5 @@ pub(crate) const LARGE_FILES: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_T
 pub(crate) const FUNCTIONS_BEHIND: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=7, 20);
 pub(crate) const FUNCTIONS_NOW_AND_THEN: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=23, 40);
 pub(crate) const FUNCTIONS_OF_SYMBOLS: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=4, 20);
+pub(crate) const FUNCTIONS_MADE: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=8, 20);
 pub(crate) const FUNCTIONS_INLINED: Measured = Measured::new(NOT_NAMED, PERCENT_OF_TIME, 0..=8, 20);

@@ -21,6 +21,7 @@ use observer::model::header::Requests;
 use observer::model::hint::HintKind;
 use observer::model::process::ProcessEvent;
 use observer::model::protocol::Protocol;
+use observer::model::report::Role;
 use observer::model::request::Confidence;
 use observer::output::{SCHEMA_VERSION, Why};
 use serde_json::Value;
@@ -139,6 +140,7 @@ fn every_word_that_a_field_may_hold_is_in_its_row() {
     let confidence = [Confidence::Exact, Confidence::Inferred, Confidence::Partial].map(Confidence::name);
     let confidence = confidence.map(str::to_owned).to_vec();
     let protocols = Protocol::ALL.map(|protocol| protocol.name().to_owned()).to_vec();
+    let roles = Role::ALL.map(|role| role.name().to_owned()).to_vec();
     let hints = json(&HintKind::ALL.map(|kind| serde_json::to_value(kind).unwrap()));
     for (kind, path, words) in [
         (
@@ -152,6 +154,7 @@ fn every_word_that_a_field_may_hold_is_in_its_row() {
         ("process", "event", events),
         ("end", "protocol", protocols),
         ("end", "hints[].kind", hints),
+        ("end", "workers[].by_role.roles[].role", roles),
     ] {
         let meaning = &fields_of(kind)[path].meaning;
         for word in words {

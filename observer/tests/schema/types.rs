@@ -23,6 +23,7 @@ fn collect(path: &str, value: &Value, types: &mut Types) {
                     "budget_ns" => "<cause>",
                     "lost" => "<reason>",
                     "full" => "<table>",
+                    "evidence" => "<deed>",
                     _ => name,
                 };
                 let path = if path.is_empty() {

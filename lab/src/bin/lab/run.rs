@@ -18,7 +18,7 @@ use xtask::privilege;
 
 use super::names::Names;
 use super::quota::Quota;
-use super::scenario::{Case, Load};
+use super::scenario::{Case, Load, Program};
 use super::truth::{self, Observed};
 
 /// How long each load goes on.
@@ -29,6 +29,8 @@ const BEFORE_ATTACH: Duration = Duration::from_millis(500);
 const WARM_UP: &str = "200ms";
 /// They end after this in any case: on some kernels nothing can be learned.
 const MOST_WARM_UP: Duration = Duration::from_secs(3);
+/// Where there are no tasks, what threads are is learned in this.
+const PLAIN_WARM_UP: Duration = Duration::from_millis(400);
 /// After this, something that should have happened by itself has not.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
@@ -113,7 +115,7 @@ impl Bench {
             (attach()?, 0, loads)
         } else {
             let observer = attach()?;
-            let warm_up = self.warm_up(&address, &at(EXPLAINED))?;
+            let warm_up = self.warm_up(case, &address, &at(EXPLAINED))?;
             (observer, warm_up, self.loads(case, &address, &logs)?)
         };
         for load in loads {
@@ -153,7 +155,10 @@ impl Bench {
     }
 
     fn server(&self, case: &Case, truth: &Path, peer: Option<&(Child, String)>) -> Result<(Child, String)> {
-        let program = self.programs.testbed("faulty-server");
+        let program = self.programs.testbed(match case.server.program {
+            Program::Faulty => "faulty-server",
+            Program::Plain => "plain-server",
+        });
         let mut server = match case.server.beside_hogs {
             // It is the same process afterwards.
             Some((cpu, _)) => {
@@ -164,11 +169,10 @@ impl Bench {
             None => Command::new(program),
         };
         server.args(&case.server.arguments).arg("--truth").arg(truth);
-        server
-            .arg("--files")
-            .arg(&self.directory)
-            .arg("--data")
-            .arg(self.data());
+        if case.server.program == Program::Faulty {
+            server.arg("--files").arg(&self.directory);
+            server.arg("--data").arg(self.data());
+        }
         if let Some((_, address)) = peer {
             server.args(["--downstream", address]);
         }
@@ -207,10 +211,14 @@ impl Bench {
 
     /// Loads until observer knows the server's tasks, which it learns from how threads that serve behave, or will not.
     /// Gives how many requests that took.
-    fn warm_up(&self, address: &str, explained: &Path) -> Result<u64> {
-        let url = format!("http://{address}/ping");
+    fn warm_up(&self, case: &Case, address: &str, explained: &Path) -> Result<u64> {
+        let url = format!("http://{address}{}", case.warm_up);
+        let most = match case.server.program {
+            Program::Faulty => MOST_WARM_UP,
+            Program::Plain => PLAIN_WARM_UP,
+        };
         let (mut requests, start) = (0, Instant::now());
-        while !truth::knows_tasks(explained)? && start.elapsed() < MOST_WARM_UP {
+        while !truth::knows_tasks(explained)? && start.elapsed() < most {
             let mut command = Command::new(self.programs.testbed("load"));
             command.args(["--url", &url, "--duration", WARM_UP]);
             command.args(["--connections", "4", "--rate", "200"]);
@@ -240,6 +248,10 @@ impl Bench {
         log: &Path,
         first_id: usize,
     ) -> Result<Child> {
+        let port = address.rsplit_once(':').map_or("", |(_, port)| port);
+        let address = load
+            .host
+            .map_or_else(|| address.to_owned(), |host| format!("{host}:{port}"));
         let url = format!("http://{address}{}", load.path);
         let duration = format!("{}ms", duration.as_millis());
         let mut command = Command::new(self.programs.testbed("load"));

@@ -99,11 +99,14 @@ pub(super) struct Case {
     pub(super) pipelined: u64,
     /// Observer attaches in the middle of the loads, which go on for twice as long then.
     pub(super) attached_late: bool,
+    /// What is asked for before the requests that count.
+    pub(super) warm_up: &'static str,
 }
 
 /// The server and what surrounds it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Server {
+    pub(super) program: Program,
     pub(super) arguments: Vec<String>,
     /// The one CPU that it may run on, and how many others run there.
     pub(super) beside_hogs: Option<(u16, usize)>,
@@ -113,8 +116,19 @@ pub(super) struct Server {
     pub(super) peer: Option<Vec<String>>,
 }
 
+/// Which of the testbed's servers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// On tokio.
+    Faulty,
+    /// Of threads and event loops of its own.
+    Plain,
+}
+
 /// One `load` process.
 pub(super) struct Load {
+    /// Where the server listens, if not at its first address.
+    pub(super) host: Option<&'static str>,
     pub(super) path: String,
     pub(super) arguments: Vec<String>,
 }
@@ -129,6 +143,7 @@ impl Case {
             loads,
             pipelined: 1,
             attached_late: false,
+            warm_up: "/ping",
         }
     }
 
@@ -215,9 +230,24 @@ impl Culprit {
 }
 
 impl Server {
-    /// A server with so many workers.
+    pub(super) fn of(program: Program) -> Self {
+        Self {
+            program,
+            arguments: Vec::new(),
+            beside_hogs: None,
+            quota_us: None,
+            peer: None,
+        }
+    }
+
+    /// A server on tokio with so many workers.
     pub(super) fn workers(workers: u16) -> Self {
-        Self::default().with(&["--workers", &workers.to_string()])
+        Self::of(Program::Faulty).with(&["--workers", &workers.to_string()])
+    }
+
+    /// One of threads of its own, of this kind, with so many of them in each pool.
+    pub(super) fn plain(kind: &str, threads: u16) -> Self {
+        Self::of(Program::Plain).with(&["--kind", kind, "--threads", &threads.to_string()])
     }
 
     pub(super) fn with(mut self, arguments: &[&str]) -> Self {
@@ -251,8 +281,17 @@ impl Load {
         self
     }
 
+    /// At the server's second address.
+    pub(super) fn at_second(self) -> Self {
+        Self {
+            host: Some("127.0.0.2"),
+            ..self
+        }
+    }
+
     fn new(path: &str, arguments: &[&str]) -> Self {
         let load = Self {
+            host: None,
             path: path.to_owned(),
             arguments: Vec::new(),
         };

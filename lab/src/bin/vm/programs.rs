@@ -24,6 +24,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "it takes symbols away with strip, which is not in the virtual machine",
     ),
     (
+        "made::",
+        "their servers are in Python, Java and JavaScript, which are not in the virtual machine",
+    ),
+    (
         "stopped::",
         "its server is in Java, which is not in the virtual machine",
     ),
@@ -52,6 +56,7 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         LOAD,
     ),
     ("programs::", PYTHON),
+    ("roles::", PYTHON),
     (
         "queues::requests_that_block_their_worker_are_in_that_call_the_last_of_a_connection_too",
         LOAD,

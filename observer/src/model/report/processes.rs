@@ -1,5 +1,6 @@
 //! What is said of single processes: their memory, their workers and their blocking pools.
 
+use super::roles::ProcessRoles;
 use crate::model::id::{Pid, TaskId, Tid};
 
 /// Memory of one process.
@@ -32,6 +33,8 @@ pub struct ProcessWorkers {
     pub idlest: Option<WorkerTotals>,
     /// Its blocking pool; absent where no thread of one was seen at work.
     pub pool: Option<PoolTotals>,
+    /// What its threads are to it; absent where a runtime's tasks run on them.
+    pub by_role: Option<ProcessRoles>,
 }
 
 /// What the threads of a process's blocking pools did.

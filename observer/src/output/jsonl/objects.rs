@@ -10,7 +10,7 @@ use crate::model::hint::HintKind;
 use crate::model::id::{ConnId, TaskId, Tid};
 use crate::model::process::{ProcessEvent, ProcessLine, Successor};
 use crate::model::protocol::Protocol;
-use crate::model::report::Trouble;
+use crate::model::report::{Role, Trouble};
 use crate::model::request::{Confidence, Conn, Faults, GcOverlap, HeldBy, Rss};
 use crate::model::runtime::{Flavour, GoProcess, RuntimeAtWork, RuntimeLine, RuntimeThread};
 
@@ -121,6 +121,7 @@ names!(
     HintKind,
     ProcessEvent,
     Protocol,
+    Role,
     Trouble
 );
 numbers!(ConnId, TaskId, Tid);

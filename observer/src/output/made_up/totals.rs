@@ -5,9 +5,10 @@ use crate::model::cause::{Budget, Cause};
 use crate::model::id::{Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, LongestTurn, OwnCost, PathTotals,
-    PoolTotals, ProcessFigures, ProcessMemory, ProcessWorkers, ProtocolTotals, Quantiles, RssMeans,
-    TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, FedBy, LongestTurn, OwnCost,
+    PathTotals, PoolTotals, ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals,
+    Quantiles, Role, RoleThread, RoleTotals, RssMeans, TargetTotals, Totals, Trouble, WaitedFor,
+    WorkerTotals,
 };
 
 /// The totals of so many requests.
@@ -261,5 +262,53 @@ fn workers() -> ProcessWorkers {
             jobs: 400,
             queued: 2,
         }),
+        by_role: None,
+    }
+}
+
+/// What the threads of a process are that has some of nearly all kinds.
+pub(crate) fn by_role() -> ProcessRoles {
+    let thread = |tid, busy| RoleThread {
+        tid,
+        comm: None,
+        busy,
+        at_work: busy,
+        epoll: None,
+        evidence: vec![("waits", 9)],
+    };
+    let role = |role, count, at_work| RoleTotals {
+        role,
+        count,
+        ended: 0,
+        at_work,
+        epolls: None,
+        fed_by: Vec::new(),
+        threads: vec![thread(Tid(4124), at_work)],
+    };
+    ProcessRoles {
+        roles: vec![
+            role(Role::Acceptor, 1, 0.1),
+            RoleTotals {
+                epolls: Some(1),
+                threads: vec![thread(Tid(4125), 0.96), thread(Tid(4126), 0.12)],
+                ..role(Role::EventLoop, 2, 1.1)
+            },
+            RoleTotals {
+                fed_by: vec![FedBy {
+                    tid: Tid(4125),
+                    comm: None,
+                    role: Some(Role::EventLoop),
+                    syscall: Some("futex"),
+                    times: 400,
+                }],
+                ..role(Role::Pool, 4, 3.9)
+            },
+            RoleTotals {
+                ended: 80,
+                ..role(Role::Connection, 3, 1.2)
+            },
+            role(Role::Timer, 1, 0.0),
+        ],
+        no_role: 7,
     }
 }

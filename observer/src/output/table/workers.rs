@@ -1,6 +1,7 @@
 //! What the workers did, and what is wrong where that is clear.
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
+use super::roles;
 use crate::model::id::Pid;
 use crate::model::report::{LongestTurn, ProcessFigures, ProcessWorkers, WorkerTotals};
 use crate::output::words;
@@ -11,13 +12,16 @@ const PROCESSES_LISTED: usize = 3;
 /// Workers that are listed of a process, at most.
 const WORKERS_LISTED: usize = 4;
 
-/// A line for each process; `name` tells what a process is called.
+/// A line for each process, and one for what its threads are to it; `name` tells what a process is called.
 pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
     let mut lines: Vec<_> = run
         .workers
         .iter()
         .take(PROCESSES_LISTED)
-        .map(|process| line(process, name(process.pid)))
+        .flat_map(|process| {
+            let roles = process.by_role.as_ref().and_then(roles::line);
+            std::iter::once(line(process, name(process.pid))).chain(roles)
+        })
         .collect();
     let more = run.workers.len().saturating_sub(PROCESSES_LISTED) as u64;
     if more > 0 {
@@ -43,6 +47,7 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
         threads,
         idlest: _,
         pool,
+        by_role: _,
     } = process;
     let busy: Vec<_> = threads
         .iter()

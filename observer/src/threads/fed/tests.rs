@@ -146,9 +146,9 @@ fn a_loop_that_was_awake_without_reading_a_request_may_have_gone_on_with_one() {
 #[test]
 fn of_a_pool_that_is_not_known_or_grew_meanwhile_nobody_can_say_that_it_was_full() {
     let mut threads = threads(fed());
-    assert!(!threads.none_is_free(Pid(1), 10, 20));
+    assert!(!threads.none_is_free(Pid(1), OF_POOL, 10, 20));
     // Of its thread nothing is recorded.
-    assert!(!threads.none_is_free(PID, 10, 20));
+    assert!(!threads.none_is_free(PID, OF_POOL, 10, 20));
     threads.fed.ended(PID, OF_POOL);
-    assert!(!threads.none_is_free(PID, 10, 20));
+    assert!(!threads.none_is_free(PID, OF_POOL, 10, 20));
 }

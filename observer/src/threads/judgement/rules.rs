@@ -242,9 +242,16 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
         (
             "begun by a request, it works for that",
             Belief::default(),
-            BegunFor(Some(A)),
+            BegunFor(Some(A), Task::NONE),
             None,
             believed(WokenFor(A), Task::NONE),
+        ),
+        (
+            "where no tasks are known its own is not either",
+            believed(Nobody, Task::NONE),
+            BegunFor(Some(A), Task::UNKNOWN),
+            None,
+            believed(WokenFor(A), Task::UNKNOWN),
         ),
         (
             "when it has ended it works for nobody",

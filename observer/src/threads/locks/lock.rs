@@ -1,4 +1,5 @@
-//! One pair of words that may be a lock: who waits there, what tells whether it is one, and when it was given on.
+//! One pair of words, or one word of it, that may be a lock: who waits there, what tells whether it is one, and when it
+//! was given on.
 
 use std::collections::VecDeque;
 
@@ -6,12 +7,13 @@ use rustc_hash::FxHashMap;
 
 use super::super::state::Block;
 use super::super::thread::Thread;
+use super::WORK_NS;
 use crate::model::id::Tid;
 
 /// Threads that are remembered to use a lock, at most.
 pub(super) const MAX_USERS: usize = 1_024;
 
-/// Pairs at which threads may wait that have given a lock on.
+/// Places at which threads may wait that have given a lock on.
 const MAX_ASIDE: usize = 8;
 
 /// A pair is believed to be a lock when it was given on so many times by threads that had waited for it,
@@ -38,6 +40,10 @@ const MAX_POLL_NS: u64 = 100_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Lock {
     pub(super) pair: u32,
+    /// At which of the two threads waited for a time: they are the lock's.
+    for_a_time: u8,
+    /// At which they waited without one.
+    without_time: u8,
     users: FxHashMap<Tid, User>,
     /// Users that wait for it.
     waiting: usize,
@@ -57,6 +63,8 @@ pub(super) struct Lock {
 struct User {
     /// It waits for it, and since when, ns.
     waits_since_ns: Option<u64>,
+    /// Since when it wants it: it waited again whenever its time was over, ns.
+    wants_since_ns: u64,
     has_waited: bool,
     /// It waited, and has not given it on since: until when it waited, ns.
     turn_ns: Option<u64>,
@@ -81,16 +89,26 @@ pub(super) struct Signs {
     pub(super) refuted: bool,
 }
 
-/// A pair at which a thread waited that had just given a lock on.
+/// Where a thread waited that had just given a lock on.
 #[derive(Clone, Copy, Debug)]
 struct Aside {
-    pair: u32,
+    place: u32,
     /// Which one waits there.
     waits: Option<Tid>,
     /// How often one that uses the lock ended such a wait.
     seen: u32,
     /// How often one waited there while nobody wanted the lock, or several at once.
     against: u32,
+}
+
+/// The pair of words, aligned as one, that has a word.
+pub(super) fn pair_of(word: u32) -> u32 {
+    word & !7
+}
+
+/// Which of a pair's words it is.
+fn bit_of(word: u32) -> u8 {
+    if word & 4 == 0 { 1 } else { 2 }
 }
 
 impl Aside {
@@ -138,28 +156,56 @@ impl Lock {
         }
     }
 
+    /// Whether who waits at a word waits for this.
+    pub(super) fn has(&self, word: u32) -> bool {
+        self.pair == pair_of(word) && self.for_a_time & bit_of(word) != 0
+    }
+
+    /// A thread waits at a word, and not for a time. At one of its own words that is for no lock.
+    pub(super) fn waits_without_time(&mut self, word: u32) {
+        if self.pair == pair_of(word) {
+            self.without_time |= bit_of(word);
+            self.signs.refuted |= self.for_a_time & self.without_time != 0;
+        }
+    }
+
+    /// What stands for the place at which a thread waits that does not wait for this: of a pair that both share, the
+    /// word.
+    fn beside(&self, word: u32) -> u32 {
+        if self.pair == pair_of(word) {
+            word
+        } else {
+            pair_of(word)
+        }
+    }
+
     fn user(&mut self, tid: Tid) -> Option<&mut User> {
         let has_room = self.users.len() < MAX_USERS || self.users.contains_key(&tid);
         has_room.then(|| self.users.entry(tid).or_default())
     }
 
-    /// Thread `tid` begins to wait for it, for a time. Tells whether it is remembered.
-    pub(super) fn waits(&mut self, tid: Tid, thread: &Thread, at_ns: u64) -> bool {
+    /// Thread `tid` begins to wait for it, at one of its words and for a time. Tells whether it is remembered.
+    pub(super) fn waits(&mut self, tid: Tid, thread: &Thread, word: u32, at_ns: u64) -> bool {
+        self.for_a_time |= bit_of(word);
+        self.signs.refuted |= self.for_a_time & self.without_time != 0;
         let Some(user) = self.user(tid) else { return false };
         let User {
             given_ns,
             timed_out_ns,
             turn_ns,
             waits_since_ns,
+            wants_since_ns,
             ..
         } = *user;
+        let again = timed_out_ns.is_some_and(|since_ns| !thread.waited(since_ns, at_ns));
         *user = User {
             waits_since_ns: Some(at_ns),
+            wants_since_ns: if again { wants_since_ns } else { at_ns },
             has_waited: true,
             ..User::default()
         };
         self.waiting += usize::from(waits_since_ns.is_none());
-        if timed_out_ns.is_some_and(|since_ns| !thread.waited(since_ns, at_ns)) {
+        if again {
             self.signs.again = self.signs.again.saturating_add(1);
         }
         if let Some(given_ns) = given_ns {
@@ -179,8 +225,8 @@ impl Lock {
         true
     }
 
-    /// The wait of thread `tid` is over, and if another thread ended it, by that.
-    pub(super) fn woken(&mut self, tid: Tid, block: &Block, by: Option<Tid>, at_ns: u64) {
+    /// The wait of thread `tid` is over, and if another thread ended it, by that, of which this is known.
+    pub(super) fn woken(&mut self, tid: Tid, block: &Block, by: Option<(Tid, Option<&Thread>)>, at_ns: u64) {
         let users = self.users.len();
         let Some(user) = self.user(tid) else { return };
         let Some(since_ns) = user.waits_since_ns.take() else {
@@ -190,16 +236,20 @@ impl Lock {
         user.given_ns = by.map(|_| at_ns);
         let timed_out = by.is_none() && block.wake.is_some() && at_ns.saturating_sub(since_ns) < MAX_POLL_NS;
         user.timed_out_ns = timed_out.then_some(at_ns);
+        let long_ago_ns = at_ns.saturating_sub(WORK_NS);
+        let wants_for_long = user.wants_since_ns <= long_ago_ns;
         self.waiting -= 1;
         if timed_out && self.waiting + 1 == users {
             self.signs.is_against();
         }
-        if let Some(by) = by {
-            self.gives(by, at_ns);
+        if let Some((by, giver)) = by {
+            let computes = wants_for_long && giver.is_some_and(|giver| giver.only_ran(long_ago_ns, at_ns));
+            self.gives(by, computes, at_ns);
         }
     }
 
-    fn gives(&mut self, by: Tid, at_ns: u64) {
+    /// Thread `by` gives it on, which has computed all the time while it was wanted for long, or not.
+    fn gives(&mut self, by: Tid, computes: bool, at_ns: u64) {
         let Some(user) = self.user(by) else { return };
         let (turn_ns, has_waited) = (user.turn_ns, user.has_waited);
         user.turn_ns = None;
@@ -208,7 +258,8 @@ impl Lock {
         user.gave_ns = Some(at_ns);
         if turn_ns.is_some() {
             self.signs.was_given();
-        } else if !has_waited {
+        } else if !has_waited && !computes {
+            // Who gives others work has waited for something to give.
             self.signs.is_against();
         }
         self.keep(Given {
@@ -240,14 +291,15 @@ impl Lock {
         self.known_since_ns = self.known_since_ns.max(at_ns);
     }
 
-    /// Thread `tid` waits without a time at another pair. Whether it does so until another has taken the lock.
-    pub(super) fn waits_aside(&mut self, tid: Tid, thread: &Thread, pair: u32, at_ns: u64) -> bool {
+    /// Thread `tid` waits without a time elsewhere. Whether it does so until another has taken the lock.
+    pub(super) fn waits_aside(&mut self, tid: Tid, thread: &Thread, word: u32, at_ns: u64) -> bool {
+        let place = self.beside(word);
         let user = self.users.get_mut(&tid);
         let gave_ns = user.as_ref().and_then(|user| user.gave_ns);
         let gave = gave_ns.is_some_and(|since_ns| !thread.waited(since_ns, at_ns));
         let is_lock = self.signs.is_lock();
         let is_wanted = gave || self.waiting > 0;
-        if let Some(aside) = self.aside.iter_mut().find(|aside| aside.pair == pair) {
+        if let Some(aside) = self.aside.iter_mut().find(|aside| aside.place == place) {
             let others = aside.waits.is_some_and(|other| other != tid);
             aside.against = aside.against.saturating_add(u32::from(!is_wanted || others));
             aside.waits = Some(tid);
@@ -269,7 +321,7 @@ impl Lock {
                 self.aside.remove(least.unwrap_or_default());
             }
             self.aside.push(Aside {
-                pair,
+                place,
                 waits: Some(tid),
                 seen: 0,
                 against: 0,
@@ -278,11 +330,12 @@ impl Lock {
         false
     }
 
-    /// The wait of thread `tid` at another pair is over, and if another thread ended it, by that.
-    pub(super) fn woken_aside(&mut self, tid: Tid, pair: u32, by: Option<Tid>) {
+    /// The wait of thread `tid` elsewhere is over, and if another thread ended it, by that.
+    pub(super) fn woken_aside(&mut self, tid: Tid, word: u32, by: Option<Tid>) {
+        let place = self.beside(word);
         let waited = |by| self.users.get(&by).is_some_and(|user| user.turn_ns.is_some());
         let is_in_turn = by.is_some_and(waited);
-        let waits_there = |aside: &&mut Aside| aside.pair == pair && aside.waits == Some(tid);
+        let waits_there = |aside: &&mut Aside| aside.place == place && aside.waits == Some(tid);
         if let Some(aside) = self.aside.iter_mut().find(waits_there) {
             aside.waits = None;
             aside.seen = aside.seen.saturating_add(is_in_turn.into());

@@ -185,11 +185,17 @@ fn a_thread_that_ran_had_it_and_says_nothing_of_who_had_it_later() {
 
 #[test]
 fn who_waits_aside_waits_for_the_one_that_has_taken_the_lock() {
+    [ASIDE, LOCK + 4]
+        .into_iter()
+        .for_each(who_waits_at_this_waits_for_who_has_taken_the_lock);
+}
+
+fn who_waits_at_this_waits_for_who_has_taken_the_lock(aside: u64) {
     let mut program = Program::with_a_lock();
     let mut is_told = false;
     for _ in 0..=ENOUGH_ASIDE {
         program.woken(2, Some(1));
-        program.waits_at(1, ASIDE, 0);
+        program.waits_at(1, aside, 0);
         is_told = program.waits_for_lock(1);
         let taken_ns = program.woken(1, Some(2));
         if is_told {
@@ -203,7 +209,7 @@ fn who_waits_aside_waits_for_the_one_that_has_taken_the_lock() {
     // One that lets go wakes nobody where those who want it have just stopped to wait.
     program.passes(POLL_NS);
     let over_ns = program.woken(2, None);
-    program.waits_at(1, ASIDE, 0);
+    program.waits_at(1, aside, 0);
     assert!(program.waits_for_lock(1));
     program.woken(1, Some(2));
     assert_eq!(program.holder(2, over_ns).unwrap().0, 1);
@@ -241,6 +247,28 @@ fn threads_that_wait_for_work_of_another_do_not_wait_for_a_lock() {
 }
 
 /// Each gives work to the next, and does its own before it waits for more.
+/// Who never waits for it itself gives it on, again and again, to one that has wanted it for long.
+fn given_by_who_never_waits(gives_after_computing: bool) -> bool {
+    let mut program = Program::with_a_lock();
+    program.woken(9, None);
+    for _ in 0..ENOUGH_GIVEN {
+        program.asks_again(2);
+        if !gives_after_computing {
+            program.sleeps(9);
+            program.woken(9, None);
+        }
+        program.woken(2, Some(9));
+        program.wants(2);
+    }
+    program.waits_for_lock(2)
+}
+
+#[test]
+fn who_computes_all_the_time_can_have_a_lock_for_which_it_never_waits_and_who_waits_for_work_cannot() {
+    assert!(given_by_who_never_waits(true));
+    assert!(!given_by_who_never_waits(false));
+}
+
 #[test]
 fn threads_that_give_each_other_work_do_not_wait_for_a_lock() {
     let mut program = Program::default();
@@ -274,12 +302,26 @@ fn what_all_threads_wait_for_at_once_nobody_has() {
 
 #[test]
 fn what_threads_wait_for_without_a_time_is_no_lock() {
+    for (timed, untimed) in [(LOCK, LOCK), (LOCK + 4, LOCK + 4)] {
+        let mut program = Program::with_a_lock();
+        program.sleeps(1);
+        program.woken(1, None);
+        program.woken(2, None);
+        program.waits_at(2, timed, 1);
+        program.waits_at(1, untimed, 0);
+        program.asks_again(3);
+        assert!(!program.waits_for_lock(1) && !program.waits_for_lock(3));
+    }
+}
+
+#[test]
+fn what_threads_wait_for_at_the_other_word_without_a_time_says_nothing_of_a_lock_that_has_one() {
     let mut program = Program::with_a_lock();
     program.sleeps(1);
     program.woken(1, None);
     program.waits_at(1, LOCK + 4, 0);
     program.asks_again(2);
-    assert!(!program.waits_for_lock(1) && !program.waits_for_lock(2));
+    assert!(!program.waits_for_lock(1) && program.waits_for_lock(2));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is told of threads that hand their jobs back, and to whom their past is given.
 
+use rustc_hash::FxHashSet;
+
 use super::super::Threads;
 use super::super::state::{Direction, Operation, Owner, State};
 use super::super::thread::Thread;
@@ -32,11 +34,21 @@ impl Threads {
         self.returns.are_handed_back(pid)
     }
 
-    /// Whether jobs of process `pid` wait where none of these threads is free, as far as was seen: otherwise another one
-    /// is begun.
+    /// Whether a job of process `pid` that was given then had to wait, if it was for one of the pools of these threads
+    /// of which none was free. As far as was seen: where jobs never wait, another thread is begun.
     #[must_use]
-    pub fn jobs_are_queued(&self, pid: Pid) -> bool {
-        self.returns.0.get(&pid).is_some_and(|program| program.has_queue)
+    pub fn a_job_may_wait(&self, pid: Pid, at_ns: u64) -> bool {
+        let Some(program) = self.returns.0.get(&pid).filter(|program| program.has_queue) else {
+            return false;
+        };
+        let mut judged = FxHashSet::default();
+        program.helpers.iter().any(|&(tid, _)| {
+            if judged.contains(&tid) || !self.returns.hands_back(pid, tid) {
+                return false;
+            }
+            judged.extend(self.fed.sharing_with(pid, tid));
+            self.none_is_free(pid, tid, at_ns, at_ns)
+        })
     }
 
     /// Whether one of these threads ran between two times.

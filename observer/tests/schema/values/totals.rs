@@ -4,10 +4,10 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::id::{Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, LongPoll,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, FedBy, LongPoll,
     LongestTurn, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
-    ProcessWorkers, ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, Trouble, WaitedFor,
-    WorkerTotals,
+    ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, Role, RoleThread, RoleTotals, RssMeans,
+    TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
 };
 use observer::model::request::HeldBy;
 
@@ -26,7 +26,7 @@ fn strip_figures(figures: &mut ProcessFigures) {
     let other = &mut figures.other_protocols[0];
     (other.p50_ns, other.p99_ns) = (None, None);
     let workers = &mut figures.workers[0];
-    workers.pool = None;
+    (workers.pool, workers.by_role) = (None, None);
     for worker in &mut workers.threads {
         (worker.comm, worker.longest) = (None, None);
     }
@@ -186,5 +186,30 @@ fn workers() -> ProcessWorkers {
         }],
         idlest: None,
         pool: Some(PoolTotals::default()),
+        by_role: Some(ProcessRoles {
+            roles: vec![RoleTotals {
+                role: Role::EventLoop,
+                count: 1,
+                ended: 0,
+                at_work: 0.5,
+                epolls: Some(1),
+                fed_by: vec![FedBy {
+                    tid: Tid(9),
+                    comm: Some("worker".to_owned()),
+                    role: Some(Role::EventLoop),
+                    syscall: Some("futex"),
+                    times: 1,
+                }],
+                threads: vec![RoleThread {
+                    tid: Tid(9),
+                    comm: Some("worker".to_owned()),
+                    busy: 0.5,
+                    at_work: 0.5,
+                    epoll: Some(4),
+                    evidence: vec![("event_waits", 9)],
+                }],
+            }],
+            no_role: 1,
+        }),
     }
 }

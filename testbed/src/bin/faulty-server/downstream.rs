@@ -1,12 +1,11 @@
 //! The client of a `slow-peer`: a request takes an idle connection or opens one. Unless the number of connections is
 //! bounded, requests never wait for each other here.
 
-use std::io::{Read as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use rustix::event::{PollFd, PollFlags, poll};
+use anyhow::{Context as _, Result};
+use testbed::peer::{self, Answer, question};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -28,13 +27,6 @@ pub(crate) struct Connection<'a> {
     downstream: &'a Downstream,
     stream: Stream,
     _permit: SemaphorePermit<'a>,
-}
-
-/// What the peer says.
-pub(crate) struct Answer {
-    pub(crate) line: String,
-    /// When it was sent, by the peer's own clock, which is this machine's `CLOCK_MONOTONIC`.
-    pub(crate) sent_ns: u64,
 }
 
 impl Downstream {
@@ -70,14 +62,7 @@ impl Downstream {
 
     /// Asks on a connection of its own, and keeps its thread waiting in `poll`, as a client with a time limit does.
     pub(crate) fn ask_in_poll(&self, sleep: Duration) -> Result<Answer> {
-        let mut stream = std::net::TcpStream::connect(&self.address)
-            .with_context(|| format!("cannot connect to {}", self.address))?;
-        stream.write_all(question(sleep).as_bytes())?;
-        poll(&mut [PollFd::new(&stream, PollFlags::IN)], None)?;
-        // The answer is one segment.
-        let mut line = [0; 128];
-        let length = stream.read(&mut line)?;
-        Answer::read(String::from_utf8_lossy(&line[..length]).into_owned())
+        peer::ask_in_poll(&self.address, sleep)
     }
 
     async fn connect(&self) -> Result<Stream> {
@@ -112,18 +97,4 @@ async fn exchange(stream: &mut Stream, sleep: Duration) -> Result<Answer> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     Answer::read(line)
-}
-
-fn question(sleep: Duration) -> String {
-    format!("{}\n", sleep.as_micros())
-}
-
-impl Answer {
-    fn read(line: String) -> Result<Self> {
-        ensure!(line.ends_with('\n'), "it closed the connection");
-        let time = line.split_whitespace().next_back();
-        let sent_ns = time.and_then(|time| time.parse().ok());
-        let sent_ns = sent_ns.with_context(|| format!("it says `{}` and not when", line.trim_end()))?;
-        Ok(Self { line, sent_ns })
-    }
 }

@@ -9,7 +9,6 @@ mod downstream;
 mod faults;
 mod front;
 mod incoming;
-mod kept;
 mod polled;
 mod runtimes;
 mod truth;

@@ -13,10 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use anyhow::{Result, anyhow};
 use testbed::clock;
+use testbed::kept::Kept;
+use testbed::ran::tid;
 use testbed::truth::Polled;
 use tokio::task::JoinHandle;
 
-use crate::kept::Kept;
 use crate::truth;
 
 /// Polls that are kept, at most.
@@ -112,7 +113,7 @@ impl<F: Future> Future for Told<F> {
         }
         told.polls.keep(Polled {
             task: told.task,
-            tid: truth::tid(),
+            tid: tid(),
             queued_ns,
             start_ns,
             end_ns,

@@ -3,14 +3,13 @@
 //! Only faults whose size nothing but the kernel knows are measured with system calls, see `blocked`.
 
 use std::fmt::Display;
-use std::{fs, thread_local};
 
 use testbed::clock;
+use testbed::kept::Kept;
+use testbed::ran::tid;
 use testbed::truth::Served;
 use tokio::runtime::Handle;
 use tokio::task;
-
-use crate::kept::Kept;
 
 /// Requests that are kept, at most.
 pub(crate) const SLOTS: usize = 1 << 16;
@@ -40,15 +39,4 @@ pub(crate) fn current_task() -> Option<u64> {
 /// Tokio shows the numbers of tasks and runtimes, and has no other way to them.
 fn number(id: impl Display) -> Option<u64> {
     id.to_string().parse().ok()
-}
-
-/// The calling thread, 0 if /proc does not tell. It is asked once a thread.
-pub(crate) fn tid() -> u32 {
-    thread_local! {
-        static TID: u32 = fs::read_link("/proc/thread-self")
-            .ok()
-            .and_then(|link| link.file_name()?.to_str()?.parse().ok())
-            .unwrap_or(0);
-    }
-    TID.with(|tid| *tid)
 }

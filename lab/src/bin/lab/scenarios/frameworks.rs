@@ -3,7 +3,7 @@
 
 use testbed::truth::Kind;
 
-use super::super::scenario::{Case, Culprit, Expected, Load, Scenario, Server};
+use super::super::scenario::{Case, Culprit, Expected, Load, Program, Scenario, Server};
 use super::{SLEEPS, behind, case, closed, own, own_cpu, own_sleep, short};
 
 /// A framework on a runtime.
@@ -126,5 +126,5 @@ fn cases(stack: &Stack) -> Vec<Case> {
 }
 
 fn server(stack: &Stack) -> Server {
-    Server::default().with(stack.arguments).with_peer(&[])
+    Server::of(Program::Faulty).with(stack.arguments).with_peer(&[])
 }

@@ -9,6 +9,7 @@ mod computing;
 mod controls;
 mod frameworks;
 mod long;
+mod plain;
 mod queues;
 mod tasks;
 mod waits;
@@ -48,6 +49,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(attached::all());
     all.extend(tasks::all());
     all.extend(long::all());
+    all.extend(plain::all());
     all.extend(frameworks::all());
     all
 }

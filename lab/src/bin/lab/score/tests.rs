@@ -49,7 +49,7 @@ fn explained(id: u64, budget_ms: &[(&str, u64)]) -> Explained {
 fn case(pipelined: u64) -> Case {
     Case {
         pipelined,
-        ..Case::new("a", Server::default(), Vec::new())
+        ..Case::new("a", Server::workers(1), Vec::new())
     }
 }
 

@@ -5,10 +5,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{Counts, Object};
 use crate::model::hint::Hint;
 use crate::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, LongPoll,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, FedBy, LongPoll,
     LongestTurn, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
-    ProcessWorkers, ProtocolTotals, Quantiles, RssMeans, TargetTotals, Totals, WaitedFor, Window,
-    WorkerTotals,
+    ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, RoleThread, RoleTotals, RssMeans, TargetTotals,
+    Totals, WaitedFor, Window, WorkerTotals,
 };
 object!(Window {
     start_unix_ns,
@@ -139,6 +139,32 @@ object!(ProcessWorkers {
     threads,
     idlest: left_out,
     pool: optional,
+    by_role: optional,
+});
+object!(ProcessRoles { roles, no_role });
+object!(RoleTotals {
+    role,
+    count,
+    ended,
+    at_work,
+    epolls: optional,
+    fed_by,
+    threads,
+});
+object!(FedBy {
+    tid,
+    comm: optional,
+    role: optional,
+    syscall: optional,
+    times,
+});
+object!(RoleThread {
+    tid,
+    comm: optional,
+    busy,
+    at_work,
+    epoll: optional,
+    evidence: counts,
 });
 object!(PoolTotals {
     threads,

@@ -19,10 +19,10 @@ use rustc_hash::FxHashMap;
 use super::cell::Cell;
 use super::debug::{self, Debug, FoundFunctions};
 use super::layers::{self, Layer};
-use super::naming;
 use super::symbols::Symbols;
 use super::telling::NamedFunction;
 use crate::model::full::{Full, Table};
+use crate::source::code::naming;
 
 /// What unwinding needs of one file may have this size, bytes. It is some 5 % of a program.
 const MAX_UNWIND_BYTES: u64 = 64 << 20;
@@ -146,13 +146,17 @@ impl Image {
         if let Some(known) = self.names.get(symbol) {
             return known.clone();
         }
-        let name: Arc<str> = naming::readable(symbol).into();
-        let layer = if self.standard.is_some() {
-            Layer::Standard
-        } else {
-            layers::layer(&name)
+        let naming::Readable { name, is_cplusplus } = naming::readable(symbol);
+        let layer = match (&self.standard, is_cplusplus) {
+            (Some(_), _) => Layer::Standard,
+            (None, true) => layers::layer_of_cplusplus(&name),
+            (None, false) => layers::layer(&name),
         };
-        let function = NamedFunction { name, layer };
+        let function = NamedFunction {
+            name: name.into(),
+            layer,
+            library: is_cplusplus.then(|| "".into()),
+        };
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }

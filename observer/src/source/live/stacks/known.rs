@@ -13,11 +13,13 @@ use rustc_hash::FxHashMap;
 
 use super::image::Functions;
 use super::images::Place;
+use super::made::{self, Code as MadeCode, Made, News};
 use super::maps::{FileId, Mapped};
 use super::process::Process;
-use super::telling::telling;
+use super::telling::{NamedFunction, telling};
 use crate::model::full::Full;
 use crate::model::id::Pid;
+use crate::source::code::made::is_interpreter;
 
 /// Ranges of code whose functions are remembered: some 4 MiB.
 const MAX_RANGES: usize = 32_768;
@@ -40,6 +42,8 @@ pub(super) struct Known {
 
 struct WatchedCode {
     process: Process,
+    /// What it tells of the code that it makes; `None` where it tells nothing.
+    made: Option<Made>,
     /// What stacks tell, by the addresses of their frames, of which the innermost is where its range of code begins.
     ///
     /// Threads are seen at the same few places again and again. To look at the functions of each frame takes several
@@ -63,6 +67,62 @@ impl Code {
         let (begin, (end, functions)) = ranges.range(..=place.address).next_back()?;
         (place.address < *end).then_some((*begin, functions))
     }
+
+    /// What the frames of a stack tell, from the innermost out.
+    ///
+    /// Where functions are among them that the process made at run time, these are the program, and all others what
+    /// its runtime is made of.
+    fn telling(&self, pid: Pid, places: &[Option<Place>]) -> Result<Option<Arc<str>>, Missing> {
+        let (mut functions, mut made, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        for place in places {
+            let Some(place) = *place else {
+                functions.push(None);
+                made.push(None);
+                continue;
+            };
+            let Some((_, known)) = self.at(place) else {
+                missing.push(place);
+                continue;
+            };
+            functions.extend(known.iter().map(Option::as_ref));
+            let interprets = |function: &Option<NamedFunction<_>>| {
+                function
+                    .as_ref()
+                    .is_some_and(|function: &NamedFunction<Arc<str>>| is_interpreter(&function.name))
+            };
+            if place.file == FileId::made_by(pid) {
+                made.extend(known.iter().map(Option::as_ref));
+            } else if known.iter().any(interprets) {
+                made.push(None);
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Missing::Functions(missing));
+        }
+        let told = if made.iter().any(Option::is_some) {
+            telling(&made)
+        } else {
+            telling(&functions)
+        };
+        Ok(told.cloned())
+    }
+}
+
+impl WatchedCode {
+    /// What is at an address when a sample was taken.
+    fn place(&self, pid: Pid, address: u64, sampled_ns: u64) -> Option<Place> {
+        self.process.place(address).or_else(|| {
+            self.made.as_ref()?.at(address, sampled_ns)?;
+            Some(Place {
+                file: FileId::made_by(pid),
+                address,
+            })
+        })
+    }
+
+    fn made(&self) -> usize {
+        self.made.as_ref().map_or(0, Made::len)
+    }
 }
 
 /// What is not known of a stack.
@@ -72,6 +132,8 @@ pub(super) enum Missing {
     Process,
     /// What is mapped where the thread is, though something else is known of the process.
     Mapping,
+    /// What the process told of the code that it made until the stack was taken.
+    Made,
     /// Which functions are at these places.
     Functions(Vec<Place>),
 }
@@ -79,37 +141,32 @@ pub(super) enum Missing {
 impl Known {
     /// The function that says what a thread does; `None` where it has no name.
     pub(super) fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Result<Option<Arc<str>>, Missing> {
-        let WatchedCode { process, answers } = match self.processes.get_mut(&Pid(head.tgid)) {
+        let pid = Pid(head.tgid);
+        let watched = match self.processes.get_mut(&pid) {
             Some(Some(watched)) => watched,
             Some(None) => return Ok(None),
             None => return Err(Missing::Process),
         };
-        let mut frames = process.frames(head, stack, &mut self.cache);
-        let innermost = frames.first_mut().ok_or(Missing::Mapping)?;
-        let place = process.place(*innermost).ok_or(Missing::Mapping)?;
+        let nothing = Made::default();
+        let made = watched.made.as_ref().unwrap_or(&nothing);
+        let mut frames = watched.process.frames(made, head, stack, &mut self.cache);
+        let places: Vec<Option<Place>> = frames
+            .iter()
+            .map(|&frame| watched.place(pid, frame, head.at_ns))
+            .collect();
+        let in_made = |place: &Option<Place>| place.is_none_or(|place| place.file == FileId::made_by(pid));
+        if watched.made.is_some() && places.iter().any(in_made) && !made.was_looked_at(head.at_ns) {
+            return Err(Missing::Made);
+        }
+        let place = places.first().copied().flatten().ok_or(Missing::Mapping)?;
         if let Some((begin, _)) = self.code.at(place) {
-            *innermost -= place.address - begin;
-            if let Some(known) = answers.get(&*frames) {
+            frames[0] -= place.address - begin;
+            if let Some(known) = watched.answers.get(&*frames) {
                 return Ok(known.clone());
             }
         }
-        let mut functions = Vec::new();
-        let mut missing = Vec::new();
-        for &address in &frames {
-            let Some(place) = process.place(address) else {
-                functions.push(None);
-                continue;
-            };
-            match self.code.at(place) {
-                Some((_, known)) => functions.extend(known.iter().map(Option::as_ref)),
-                None => missing.push(place),
-            }
-        }
-        if !missing.is_empty() {
-            return Err(Missing::Functions(missing));
-        }
-        let function = telling(&functions).cloned();
-        answers.insert(frames.into(), function.clone());
+        let function = self.code.telling(pid, &places)?;
+        watched.answers.insert(frames.into(), function.clone());
         self.stacks += 1;
         if self.stacks >= MAX_STACKS {
             self.stacks = 0;
@@ -117,6 +174,40 @@ impl Known {
             watched.for_each(|watched| watched.answers.clear());
         }
         Ok(function)
+    }
+
+    /// A process told this of the code that it makes, and nothing more until `now_ns`.
+    pub(super) fn add_made(&mut self, pid: Pid, news: &News, now_ns: u64) {
+        let together: usize = self.processes.values().flatten().map(WatchedCode::made).sum();
+        let Some(Some(watched)) = self.processes.get_mut(&pid) else {
+            return;
+        };
+        let made = watched.made.get_or_insert_default();
+        let room = made::MAX_PIECES.saturating_sub(together);
+        let gone = made.add(news, now_ns, room, &self.full);
+        if news.is_other || !news.told.is_empty() {
+            watched.answers.clear();
+        }
+        match (gone, self.code.files.get_mut(&FileId::made_by(pid))) {
+            (Some(gone), Some(ranges)) => {
+                for begin in gone {
+                    ranges.remove(&begin);
+                }
+            }
+            (None, Some(ranges)) => ranges.clear(),
+            (_, None) => {}
+        }
+    }
+
+    pub(super) fn has_made(&self, pid: Pid) -> bool {
+        let watched = self.processes.get(&pid).and_then(Option::as_ref);
+        watched.is_some_and(|watched| watched.made.is_some())
+    }
+
+    /// The code that a process made at this address: where, and what is known of it.
+    pub(super) fn made_at(&self, pid: Pid, address: u64) -> Option<(Range<u64>, MadeCode)> {
+        let watched = self.processes.get(&pid)?.as_ref()?;
+        watched.made.as_ref()?.at(address, u64::MAX)
     }
 
     /// These functions are in a range of code of a file.
@@ -131,8 +222,10 @@ impl Known {
 
     /// A process has this mapped; `None` if that cannot be read.
     pub(super) fn set(&mut self, pid: Pid, process: Option<Process>) {
+        let before = self.processes.remove(&pid).flatten();
         let watched = process.map(|process| WatchedCode {
             process,
+            made: before.and_then(|before| before.made),
             answers: FxHashMap::default(),
         });
         self.processes.insert(pid, watched);
@@ -167,7 +260,81 @@ impl Known {
     pub(super) fn forget_unused(&mut self) {
         self.processes.retain(|_, watched| watched.is_some());
         let mut code = std::mem::take(&mut self.code);
-        code.files.retain(|file, _| self.uses(*file));
+        let made: Vec<FileId> = self.processes.keys().map(|pid| FileId::made_by(*pid)).collect();
+        code.files
+            .retain(|file, _| made.contains(file) || self.uses(*file));
         self.code = code;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::live::stacks::layers::Layer::{self, Framework, Program, Standard};
+
+    const PID: Pid = Pid(7);
+
+    /// What a stack tells of frames that are in a file, or in code that the process made; without a name none.
+    fn tells(stack: &[(&str, Option<(&str, Layer)>)]) -> Option<String> {
+        let mut code = Code::default();
+        let mut places = Vec::new();
+        for (at, (kind, function)) in (0..).zip(stack) {
+            if *kind == "nowhere" {
+                places.push(None);
+                continue;
+            }
+            let file = FileId::made_by(if *kind == "made" { PID } else { Pid(0) });
+            let named = function.map(|(name, layer)| NamedFunction {
+                name: name.into(),
+                layer,
+                library: (*kind == "made").then(|| "".into()),
+            });
+            let ranges = code.files.entry(file).or_default();
+            ranges.insert(at, (at + 1, [named].into()));
+            places.push(Some(Place { file, address: at }));
+        }
+        code.telling(PID, &places).unwrap().map(|name| name.to_string())
+    }
+
+    #[test]
+    fn code_that_a_process_makes_is_the_program_and_its_runtime_says_how() {
+        let main = ("file", Some(("uv_run", Program)));
+        let handler = ("made", Some(("handler (s.js:3)", Program)));
+        let framework = ("made", Some(("onRead (net:9)", Framework)));
+        let json = ("file", Some(("v8::internal::JsonStringify", Program)));
+        assert_eq!(
+            tells(&[json, handler, framework, main]).as_deref(),
+            Some("handler (s.js:3)")
+        );
+        let map = ("made", Some(("ArrayMap", Standard)));
+        assert_eq!(
+            tells(&[map, handler, framework, main]).as_deref(),
+            Some("handler (s.js:3)")
+        );
+        assert_eq!(tells(&[json, framework, main]).as_deref(), Some("onRead (net:9)"));
+        assert_eq!(
+            tells(&[("file", None), handler, main]).as_deref(),
+            Some("handler (s.js:3)"),
+            "a function of the runtime that was stripped of its name"
+        );
+        assert_eq!(
+            tells(&[json, main]).as_deref(),
+            Some("v8::internal::JsonStringify")
+        );
+    }
+
+    #[test]
+    fn a_function_that_is_interpreted_is_not_passed_by() {
+        let handler = ("made", Some(("handler (s.js:3)", Program)));
+        let array = ("made", Some(("ArrayMap", Standard)));
+        let interpreter = ("file", Some(("Builtins_InterpreterEntryTrampoline", Program)));
+        assert_eq!(tells(&[interpreter, handler]), None);
+        assert_eq!(tells(&[array, interpreter, handler]), None);
+        assert_eq!(tells(&[("made", None), handler]), None, "Java's");
+        assert_eq!(
+            tells(&[handler, interpreter]).as_deref(),
+            Some("handler (s.js:3)")
+        );
+        assert_eq!(tells(&[array, ("nowhere", None)]), None);
     }
 }

@@ -136,6 +136,22 @@ pub(super) fn layer(name: &str) -> Layer {
     if standard { Layer::Standard } else { Layer::Program }
 }
 
+/// Namespaces of C++ of the language's own libraries.
+const STANDARD_NAMESPACES: &[&str] = &["std", "__gnu_cxx", "__cxxabiv1"];
+
+/// Whose code a function of C++ of this readable name is. Who called whom, its namespaces do not tell.
+pub(super) fn layer_of_cplusplus(name: &str) -> Layer {
+    let own = name.split("::").next().unwrap_or(name);
+    if STANDARD_NAMESPACES.contains(&own)
+        || own.starts_with("operator new")
+        || own.starts_with("operator delete")
+    {
+        Layer::Standard
+    } else {
+        Layer::Program
+    }
+}
+
 /// Whether a method is one of a type of the language, of which slices and arrays have no name.
 fn is_primitive(own: &str) -> bool {
     PRIMITIVE_TYPES.contains(&own) || own.starts_with('[')

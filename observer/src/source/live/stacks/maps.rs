@@ -13,6 +13,11 @@ impl FileId {
     pub(super) fn of(map: &MemoryMap) -> Self {
         Self(map.dev, map.inode)
     }
+
+    /// Stands for the code that a process makes at run time: no device has this number.
+    pub(super) fn made_by(pid: Pid) -> Self {
+        Self((-1, -1), pid.0.into())
+    }
 }
 
 /// What is executable in a process.
@@ -36,11 +41,6 @@ impl Mapped {
 }
 
 /// What process `pid` has mapped to be executed; `None` where it has ended.
-pub(super) fn mapped(pid: Pid) -> Option<Vec<Mapped>> {
-    Some(executable(&pid.to_string())?.iter().map(Mapped::of).collect())
-}
-
-/// The same, with the names of files.
 pub(super) fn executable(pid: &str) -> Option<Vec<MemoryMap>> {
     let maps: MemoryMaps = MemoryMaps::from_file(format!("/proc/{pid}/maps")).ok()?;
     let maps: Vec<MemoryMap> = maps

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
-use framehop::{ExplicitModuleSectionInfo, Module, Unwinder as _};
+use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module, Unwinder as _};
 use observer_common::StackHead;
+use procfs::process::MemoryMap;
 
 use super::image::{Image, LoadedSection};
 use super::images::{Images, Place};
-use super::maps::{FileId, Mapped, executable};
+use super::made::Made;
+use super::maps::{FileId, Mapped};
 use crate::model::id::Pid;
 
 /// Frames of a stack that are looked at, from the innermost.
@@ -23,13 +25,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Looks at what process `pid` has mapped.
-    pub(super) fn look_at(pid: Pid, images: &mut Images) -> Option<Self> {
-        let found = executable(&pid.to_string())?;
+    /// Process `pid`, which has this mapped.
+    pub(super) fn of(pid: Pid, found: &[MemoryMap], images: &mut Images) -> Self {
         let maps: Vec<Mapped> = found.iter().map(Mapped::of).collect();
         let mut unwinder = UnwinderX86_64::new();
         let mut modules = Vec::new();
-        for (mapped, map) in maps.iter().zip(&found) {
+        for (mapped, map) in maps.iter().zip(found) {
             let Some(image) = images.get(pid, map) else {
                 continue;
             };
@@ -40,11 +41,11 @@ impl Process {
             modules.push((*mapped, bias));
         }
         modules.sort_by_key(|(mapped, _)| mapped.start);
-        Some(Self {
+        Self {
             maps,
             modules,
             unwinder,
-        })
+        }
     }
 
     /// Whether exactly this is mapped.
@@ -57,22 +58,49 @@ impl Process {
         self.modules.iter().any(|(mapped, _)| mapped.file == file)
     }
 
-    /// An address of each frame of a stack, from the innermost out. The last is in no file that is known, if the thread
-    /// is in code that was made at run time, or in none at all: what is further out is a guess.
-    pub(super) fn frames(&self, head: &StackHead, stack: &[u8], cache: &mut CacheX86_64) -> Vec<u64> {
+    /// An address of each frame of a stack, from the innermost out. The last is in no code that is known, if the thread
+    /// is in code that was made at run time and of which nothing is told, or in none at all: what is further out is a
+    /// guess.
+    pub(super) fn frames(
+        &self,
+        made: &Made,
+        head: &StackHead,
+        stack: &[u8],
+        cache: &mut CacheX86_64,
+    ) -> Vec<u64> {
         let mut read = |address: u64| {
             let at = usize::try_from(address.checked_sub(head.sp).ok_or(())?).map_err(|_| ())?;
             let word = stack.get(at..).and_then(|rest| rest.first_chunk()).ok_or(())?;
             Ok(u64::from_le_bytes(*word))
         };
-        let registers = UnwindRegsX86_64::new(head.ip, head.sp, head.bp);
-        let mut frames = self.unwinder.iter_frames(head.ip, registers, cache, &mut read);
+        let mut registers = UnwindRegsX86_64::new(head.ip, head.sp, head.bp);
+        let mut frame = FrameAddress::from_instruction_pointer(head.ip);
         let mut found = Vec::with_capacity(32);
-        while let Ok(Some(frame)) = frames.next() {
+        loop {
             let address = frame.address_for_lookup();
             found.push(address);
-            if found.len() >= MAX_FRAMES || self.place(address).is_none() {
+            if found.len() >= MAX_FRAMES {
                 break;
+            }
+            let made = match self.place(address) {
+                Some(_) => None,
+                None => match made.at(address, head.at_ns) {
+                    Some((_, code)) => Some(code),
+                    None => break,
+                },
+            };
+            let caller = if made.is_some_and(|code| code.is_trampoline) && frame.is_return_address() {
+                through_trampoline(&mut registers, &mut read)
+            } else {
+                // Code that was made at run time has no tables, but frame pointers, as a rule.
+                let caller = self
+                    .unwinder
+                    .unwind_frame(frame, &mut registers, cache, &mut read);
+                caller.ok().flatten()
+            };
+            match caller.and_then(FrameAddress::from_return_address) {
+                Some(caller) => frame = caller,
+                None => break,
             }
         }
         found
@@ -89,6 +117,23 @@ impl Process {
             address: address.wrapping_sub(*bias),
         })
     }
+}
+
+/// Who called a trampoline, of which it is known that it keeps nothing on the stack but one word: the frame pointer, or
+/// nothing that is used.
+fn through_trampoline(
+    registers: &mut UnwindRegsX86_64,
+    read: &mut impl FnMut(u64) -> Result<u64, ()>,
+) -> Option<u64> {
+    const WORD: u64 = size_of::<u64>() as u64;
+    let sp = registers.sp();
+    if registers.bp() == sp {
+        registers.set_bp(read(sp).ok()?);
+    }
+    let caller = read(sp.checked_add(WORD)?).ok()?;
+    registers.set_sp(sp.checked_add(2 * WORD)?);
+    registers.set_ip(caller);
+    Some(caller)
 }
 
 fn module(image: &Image, mapped: &Mapped, bias: u64) -> Module<Arc<[u8]>> {
@@ -121,7 +166,9 @@ pub(super) mod tests {
     use procfs::process::MMapPath;
 
     use super::*;
-    use crate::source::live::stacks::maps::mapped;
+    use crate::model::full::Full;
+    use crate::source::live::stacks::made::{Code, News, Told};
+    use crate::source::live::stacks::maps::executable;
 
     /// What a sample of this thread would have, here.
     #[inline(never)]
@@ -154,11 +201,17 @@ pub(super) mod tests {
         black_box(innermost())
     }
 
+    /// This process.
+    fn look_at(images: &mut Images) -> Process {
+        let maps = executable("self").unwrap();
+        Process::of(Pid(std::process::id()), &maps, images)
+    }
+
     /// The names of the functions of a stack of this process, from the innermost out.
     fn names(head: &StackHead, stack: &[u8]) -> Vec<Arc<str>> {
         let mut images = Images::default();
-        let process = Process::look_at(Pid(std::process::id()), &mut images).unwrap();
-        let frames = process.frames(head, stack, &mut CacheX86_64::new());
+        let process = look_at(&mut images);
+        let frames = process.frames(&Made::default(), head, stack, &mut CacheX86_64::new());
         let places = frames.into_iter().filter_map(|address| process.place(address));
         let functions = places.flat_map(|place| {
             let (range, functions) = images.functions(place);
@@ -214,9 +267,9 @@ pub(super) mod tests {
     #[test]
     fn what_is_found_at_an_address_is_true_of_all_its_range_of_code() {
         let mut images = Images::default();
-        let process = Process::look_at(Pid(std::process::id()), &mut images).unwrap();
+        let process = look_at(&mut images);
         let (head, stack) = caller();
-        let frames = process.frames(&head, &stack, &mut CacheX86_64::new());
+        let frames = process.frames(&Made::default(), &head, &stack, &mut CacheX86_64::new());
         let mut inlined = 0;
         for address in frames
             .into_iter()
@@ -248,13 +301,48 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn code_that_was_made_is_followed_and_trampolines_that_keep_no_frame_pointer_too() {
+        let code = |bytes, is_trampoline| Code {
+            bytes,
+            is_trampoline,
+            was_moved: false,
+            at: 0,
+        };
+        let loaded = |start, code| Told::Loaded { start, code };
+        let news = News {
+            told: vec![loaded(0x1000, code(64, false)), loaded(0x2000, code(11, true))],
+            is_whole: true,
+            ..News::default()
+        };
+        let mut made = Made::default();
+        made.add(&news, 0, 2, &Full::default());
+        let process = look_at(&mut Images::default());
+        let head = StackHead {
+            ip: 0x1010,
+            sp: 0x7000,
+            bp: 0x7010,
+            ..StackHead::zeroed()
+        };
+        // The trampoline leaves the frame pointer of who called it, or keeps it where its own would be.
+        for (kept, unused) in [(0x7040, 0), (0x7020, 0x7040)] {
+            let words: [u64; 10] = [0, 0, kept, 0x2008, unused, 0x1020, 0, 0, 0, 8];
+            let stack = words.map(u64::to_le_bytes).concat();
+            let frames = process.frames(&made, &head, &stack, &mut CacheX86_64::new());
+            assert_eq!(frames, [0x1010, 0x2007, 0x101f, 7]);
+        }
+        let stack = [0; 80];
+        let frames = process.frames(&Made::default(), &head, &stack, &mut CacheX86_64::new());
+        assert_eq!(frames, [0x1010], "nothing is told of it");
+    }
+
+    #[test]
     fn an_address_outside_of_all_code_is_in_no_file() {
         let head = StackHead {
             ip: 8,
             ..StackHead::zeroed()
         };
-        let process = Process::look_at(Pid(std::process::id()), &mut Images::default()).unwrap();
-        let frames = process.frames(&head, &[], &mut CacheX86_64::new());
+        let process = look_at(&mut Images::default());
+        let frames = process.frames(&Made::default(), &head, &[], &mut CacheX86_64::new());
         assert!(process.place(frames[0]).is_none());
     }
 
@@ -278,11 +366,10 @@ pub(super) mod tests {
     #[test]
     fn a_process_has_what_it_has_mapped_until_it_ends() {
         let mut images = Images::default();
-        let process = Process::look_at(Pid(std::process::id()), &mut images).unwrap();
-        let maps = mapped(Pid(std::process::id())).unwrap();
+        let process = look_at(&mut images);
+        let maps: Vec<Mapped> = executable("self").unwrap().iter().map(Mapped::of).collect();
         assert!(process.has(&maps));
         assert!(!process.has(&maps[1..]));
-        assert!(mapped(Pid(u32::MAX)).is_none());
-        assert!(Process::look_at(Pid(u32::MAX), &mut images).is_none());
+        assert!(executable(&u32::MAX.to_string()).is_none());
     }
 }

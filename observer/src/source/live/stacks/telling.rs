@@ -9,6 +9,17 @@ pub(super) struct NamedFunction<Name> {
     pub(super) name: Name,
     /// Whose code it is.
     pub(super) layer: Layer,
+    /// The library that it is from, where its name does not tell; empty for the program's own.
+    pub(super) library: Option<Name>,
+}
+
+impl<Name: AsRef<str>> NamedFunction<Name> {
+    fn origin(&self) -> &str {
+        match &self.library {
+            Some(library) => library.as_ref(),
+            None => origin(self.name.as_ref()),
+        }
+    }
 }
 
 /// The function that says what a thread does, of a stack from the innermost function out; `None` stands for a function
@@ -36,11 +47,11 @@ pub(super) fn telling<'a, Name: AsRef<str>>(stack: &[Option<&'a NamedFunction<Na
             .flatten()
             .filter(|function| function.layer == Layer::Program)
     };
-    let from = origin(inner.name.as_ref());
+    let from = inner.origin();
     let is_own = of_program()
         .next()
-        .is_some_and(|outermost| origin(outermost.name.as_ref()) == from);
-    let entry = of_program().find(|function| origin(function.name.as_ref()) == from);
+        .is_some_and(|outermost| outermost.origin() == from);
+    let entry = of_program().find(|function| function.origin() == from);
     Some(entry.filter(|_| !is_own).map_or(&inner.name, |entry| &entry.name))
 }
 
@@ -56,6 +67,7 @@ mod tests {
                 (name != "?").then(|| NamedFunction {
                     name,
                     layer: layer(name),
+                    library: None,
                 })
             })
             .collect();

@@ -1,18 +1,28 @@
 //! A thread of its own reads what is not known yet of a stack's functions. What the first sample of a program asks for,
 //! its symbols and perhaps its debug information, takes up to seconds: the rings must be drained meanwhile.
 
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use observer_common::StackHead;
+use procfs::process::MemoryMap;
 use rustc_hash::FxHashMap;
 
-use super::images::Images;
+use super::cell::Cell;
+use super::image::Functions;
+use super::images::{Images, Place};
 use super::known::{Known, Missing};
-use super::maps::mapped;
+use super::layers::Layer;
+use super::made::Source;
+use super::maps::{FileId, Mapped, executable};
 use super::process::Process;
+use super::telling::NamedFunction;
+use crate::model::full::Full;
 use crate::model::id::Pid;
+use crate::source::code::made::{Function, Whose};
+use crate::source::live::LiveSource;
 
 /// How often it is looked whether what a process has mapped is still the same, and what is not used any more.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
@@ -20,9 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// An address that is in nothing known makes a process be looked at again, but not sooner than this.
 const LOOK_AGAIN_SOONEST: Duration = Duration::from_secs(1);
 
-/// How often a stack is looked at: before its process is known, before its functions are, and when all is. More comes
-/// up only where so much is remembered that it is forgotten again at once.
-const MAX_LOOKS: usize = 3;
+/// How often a stack is looked at: before its process is known, before what that made at run time is, before its
+/// functions are, and when all is. More comes up only where so much is remembered that it is forgotten again at once.
+const MAX_LOOKS: usize = 4;
 
 /// What the thread is asked.
 pub(super) enum NamingWork {
@@ -46,6 +56,8 @@ pub(super) fn run(known: &Mutex<Known>, work: &Receiver<NamingWork>, done: &Send
     let mut worker = Namer {
         known,
         images: Images::default(),
+        made: FxHashMap::default(),
+        full: Full::default(),
         looked: FxHashMap::default(),
     };
     let mut looked = Instant::now();
@@ -81,6 +93,10 @@ struct Namer<'a> {
     /// Never held while a file is read.
     known: &'a Mutex<Known>,
     images: Images,
+    /// Where processes tell of the code that they make.
+    made: FxHashMap<Pid, Source>,
+    /// What there was no room for in these.
+    full: Full,
     /// When processes were looked at.
     looked: FxHashMap<Pid, Instant>,
 }
@@ -91,17 +107,76 @@ impl<'a> Namer<'a> {
     }
 
     fn look_at(&mut self, pid: Pid) {
-        let process = Process::look_at(pid, &mut self.images);
+        let maps = executable(&pid.to_string());
+        let process = maps
+            .as_deref()
+            .map(|maps| Process::of(pid, maps, &mut self.images));
         let mut known = self.known();
         known.set(pid, process);
         known.full.add(&self.images.full.take());
         drop(known);
         self.looked.insert(pid, Instant::now());
+        if let Some(maps) = maps {
+            self.look_for_made(pid, &maps);
+        }
+    }
+
+    /// Looks whether a process, which has this mapped, tells of the code that it makes, or elsewhere than before.
+    fn look_for_made(&mut self, pid: Pid, maps: &[MemoryMap]) {
+        let Some(found) = Source::find(pid, maps) else {
+            return;
+        };
+        let followed = self.made.get(&pid).filter(|_| self.known().has_made(pid));
+        if followed.is_none_or(|followed| found.is_other_than(followed)) {
+            self.made.insert(pid, found);
+            self.read_made(pid);
+        }
+    }
+
+    /// Reads what a process has told of the code that it makes.
+    fn read_made(&mut self, pid: Pid) {
+        // Before it is looked: what is told meanwhile may be seen or not.
+        let now_ns = LiveSource::now_ns();
+        let Some(source) = self.made.get_mut(&pid) else {
+            return;
+        };
+        // Who drains the rings may wait for what is known.
+        for news in source.read_on(&self.full).in_parts() {
+            self.known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add_made(pid, &news, now_ns);
+        }
+        self.known().full.add(&self.full.take());
+    }
+
+    /// The functions at an address of code that a process made, and the range of code of which they are.
+    fn made_functions(&self, pid: Pid, place: Place) -> (Range<u64>, Functions) {
+        let Some((range, code)) = self.known().made_at(pid, place.address) else {
+            return (Cell::only(place.address).range(), [None].into());
+        };
+        let source = self.made.get(&pid);
+        let function = source.and_then(|source| source.function(range.start, code));
+        let named = function.map(|Function { name, whose }| {
+            let (layer, library) = match whose {
+                Whose::Own => (Layer::Program, ""),
+                Whose::Library(ref library) => (Layer::Program, library.as_str()),
+                Whose::Framework => (Layer::Framework, ""),
+                Whose::Language => (Layer::Standard, ""),
+            };
+            NamedFunction {
+                name: name.into(),
+                layer,
+                library: Some(library.into()),
+            }
+        });
+        (range, [named].into())
     }
 
     fn forget(&mut self, pid: Pid) {
         self.known().forget(pid);
         self.looked.remove(&pid);
+        self.made.remove(&pid);
     }
 
     fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Option<Arc<str>> {
@@ -117,9 +192,15 @@ impl<'a> Namer<'a> {
                     }
                     self.look_at(Pid(head.tgid));
                 }
+                Err(Missing::Made) => self.read_made(Pid(head.tgid)),
                 Err(Missing::Functions(places)) => {
                     for place in places {
-                        let (range, functions) = self.images.functions(place);
+                        let pid = Pid(head.tgid);
+                        let (range, functions) = if place.file == FileId::made_by(pid) {
+                            self.made_functions(pid, place)
+                        } else {
+                            self.images.functions(place)
+                        };
                         self.known().learn(place.file, range, functions);
                     }
                 }
@@ -132,8 +213,15 @@ impl<'a> Namer<'a> {
     fn look_again(&mut self) {
         let pids = self.known().pids();
         for pid in pids {
-            let maps = mapped(pid);
-            if !maps.is_some_and(|maps| self.known().is_mapped(pid, &maps)) {
+            let Some(maps) = executable(&pid.to_string()) else {
+                self.look_at(pid);
+                continue;
+            };
+            let mapped: Vec<Mapped> = maps.iter().map(Mapped::of).collect();
+            let is_same = self.known().is_mapped(pid, &mapped);
+            if is_same {
+                self.look_for_made(pid, &maps);
+            } else {
                 self.look_at(pid);
             }
         }
@@ -141,6 +229,7 @@ impl<'a> Namer<'a> {
         known.forget_unused();
         self.images.retain(|file| known.uses(file));
         self.looked.retain(|&pid, _| known.knows(pid));
+        self.made.retain(|&pid, _| known.knows(pid));
     }
 }
 
@@ -189,6 +278,8 @@ mod tests {
         let mut worker = Namer {
             known: &known,
             images: Images::default(),
+            made: FxHashMap::default(),
+            full: Full::default(),
             looked: FxHashMap::default(),
         };
         assert_eq!(worker.telling(&head, &stack), None);

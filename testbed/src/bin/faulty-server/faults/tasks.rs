@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use testbed::clock;
+use testbed::ran::run_queue_ns;
 use testbed::truth::{Kind, Stretch};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
@@ -12,7 +13,6 @@ use tokio::task;
 use super::computing::burned;
 use super::size::Time;
 use super::{Failure, unavailable, waiting};
-use crate::blocked;
 use crate::polled;
 use crate::truth;
 use crate::visit::Visit;
@@ -84,10 +84,10 @@ pub(super) async fn channel(visit: &mut Visit, clerk: &Clerk, time: &Time) -> Re
 /// CPU while its own task computes.
 pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str, Failure> {
     let duration = time.duration();
-    let (from_ns, queued_ns) = (clock::now_ns(), blocked::run_queue_ns());
+    let (from_ns, queued_ns) = (clock::now_ns(), run_queue_ns());
     let computing = polled::spawn(async move { burned(duration) });
     let waiting = polled::spawn(tokio::time::sleep(duration / 2));
-    let queued_ns = blocked::run_queue_ns().saturating_sub(queued_ns);
+    let queued_ns = run_queue_ns().saturating_sub(queued_ns);
     visit.injected(Stretch::exactly(Kind::OffCpu, from_ns, queued_ns));
     let (computed, waited) = tokio::join!(computing, waiting);
     waited.map_err(unavailable)?;
@@ -105,7 +105,7 @@ pub(super) async fn wake_first(visit: &mut Visit, time: &Time) -> Result<&'stati
     let duration = time.duration();
     let (wake, woken) = oneshot::channel();
     polled::spawn(async move {
-        let queued = (thread::current().id(), blocked::run_queue_ns());
+        let queued = (thread::current().id(), run_queue_ns());
         // Who asked may have gone.
         let _ = wake.send((clock::now_ns(), truth::current_task(), queued));
         burned(duration);
@@ -115,7 +115,7 @@ pub(super) async fn wake_first(visit: &mut Visit, time: &Time) -> Result<&'stati
     // While the worker that it waited for was in the run queue, it waited for a CPU and not for that task.
     let same = thread::current().id() == thread;
     let queued_ns = if same {
-        blocked::run_queue_ns().saturating_sub(queued_ns)
+        run_queue_ns().saturating_sub(queued_ns)
     } else {
         0
     };

@@ -8,7 +8,6 @@ use testbed::truth::{Kind, Stretch};
 
 use super::size::{Jobs, Time};
 use super::{Failure, Shared, unavailable};
-use crate::downstream::Answer;
 use crate::truth;
 use crate::visit::Visit;
 
@@ -70,7 +69,7 @@ pub(super) async fn downstream(visit: &mut Visit, shared: &Shared, time: &Time) 
 
     let asked_ns = clock::now_ns();
     let answer = connection.ask(time.duration()).await.map_err(unavailable)?;
-    visit.injected(answered(asked_ns, &answer));
+    visit.injected(answer.waited(asked_ns));
     connection.give_back();
     Ok(answer.line)
 }
@@ -80,14 +79,8 @@ pub(super) fn ask(visit: &mut Visit, shared: &Shared, time: &Time) -> Result<Str
     let downstream = shared.downstream()?;
     let asked_ns = clock::now_ns();
     let answer = downstream.ask_in_poll(time.duration()).map_err(unavailable)?;
-    visit.injected(answered(asked_ns, &answer).by(truth::current_task()));
+    visit.injected(answer.waited(asked_ns).by(truth::current_task()));
     Ok(answer.line)
-}
-
-/// The peer was asked then, and has answered now.
-fn answered(asked_ns: u64, answer: &Answer) -> Stretch {
-    let least_ns = answer.sent_ns.saturating_sub(asked_ns);
-    Stretch::until_now(Kind::Peer, asked_ns, least_ns)
 }
 
 /// Keeps the server from accepting connections.

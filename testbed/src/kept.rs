@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::lines;
 use anyhow::{Result, bail};
 use serde::Serialize;
-use testbed::lines;
 
 /// Records of a run.
-pub(crate) struct Kept<T> {
+pub struct Kept<T> {
     file: PathBuf,
     slots: Box<[OnceLock<T>]>,
     /// Slots given away; more than there are when some records found none.
@@ -21,7 +21,7 @@ pub(crate) struct Kept<T> {
 
 impl<T: Serialize> Kept<T> {
     /// As many as `slots`, to be written into `file`, which is made now so that a wrong path is known now.
-    pub(crate) fn new(file: PathBuf, slots: usize) -> Result<Self> {
+    pub fn new(file: PathBuf, slots: usize) -> Result<Self> {
         lines::create(&file)?;
         Ok(Self {
             file,
@@ -30,7 +30,8 @@ impl<T: Serialize> Kept<T> {
         })
     }
 
-    pub(crate) fn keep(&self, record: T) {
+    /// Keeps one, in memory that is there.
+    pub fn keep(&self, record: T) {
         let index = self.taken.fetch_add(1, Ordering::Relaxed);
         if let Some(slot) = self.slots.get(index) {
             // Nobody else has this index.
@@ -39,7 +40,7 @@ impl<T: Serialize> Kept<T> {
     }
 
     /// Writes all of them, one object a line.
-    pub(crate) fn write(&self) -> Result<()> {
+    pub fn write(&self) -> Result<()> {
         let (file, slots) = (self.file.display(), self.slots.len());
         let taken = self.taken.load(Ordering::Relaxed);
         if taken > slots {

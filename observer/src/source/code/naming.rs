@@ -4,12 +4,35 @@
 
 use std::borrow::Cow;
 
-/// A symbol as people write it: demangled, without hashes, generic arguments and closures.
-pub(super) fn readable(symbol: &str) -> String {
-    match rustc_demangle::try_demangle(symbol) {
+use super::cplusplus;
+
+/// What a function is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readable {
+    /// As people write it: demangled, without hashes, parameters, generic arguments and closures.
+    pub name: String,
+    /// Whether it is of C++, where what a name begins with tells no library from the program.
+    pub is_cplusplus: bool,
+}
+
+/// Reads a symbol.
+#[must_use]
+pub fn readable(symbol: &str) -> Readable {
+    let rust = rustc_demangle::try_demangle(symbol);
+    if let (Err(_), Some(name)) = (&rust, cplusplus::readable(symbol)) {
+        return Readable {
+            name,
+            is_cplusplus: true,
+        };
+    }
+    let name = match rust {
         Ok(name) => without_arguments(&format!("{name:#}")),
         Err(_) if symbol.contains("::") => without_arguments(symbol),
         Err(_) => without_suffix(symbol).into_owned(),
+    };
+    Readable {
+        name,
+        is_cplusplus: false,
     }
 }
 
@@ -166,12 +189,13 @@ mod tests {
             ("<i32>::checked_add_unsigned", "i32::checked_add_unsigned"),
             ("<[u8]>::contains", "[u8]::contains"),
             ("<*const u8>::add", "u8::add"),
+            ("_ZN4node2fs4ReadEi", "node::fs::Read"),
             ("memcpy@GLIBC_2.14", "memcpy"),
             ("ngx_http_handler.part.0", "ngx_http_handler"),
             ("main.Max[go.shape.int]", "main.Max"),
             ("net/http.(*conn).serve", "net/http.(*conn).serve"),
         ] {
-            assert_eq!(readable(symbol), name, "{symbol}");
+            assert_eq!(readable(symbol).name, name, "{symbol}");
         }
     }
 

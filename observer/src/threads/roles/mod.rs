@@ -1,0 +1,39 @@
+//! What each thread of a program is to it, told by what it does: which accept, which wait for events, which are of a
+//! pool and who feeds it, which keep a connection each. What a thread is called says nothing.
+//!
+//! Each thread has counts of what it did (`deeds`); once a window a pure function (`rule`) says what it is by these,
+//! and where too little was seen, or it fits nothing, what it was before or nothing. The threads of a process are put
+//! together by what they are (`cast`), so that ten thousand of them are a few lines.
+//!
+//! Where a runtime runs tasks on threads these take turns at everything: there nothing is told here, but by the room of
+//! the runtime.
+
+mod cast;
+mod deeds;
+mod pools;
+mod rule;
+
+pub(super) use self::cast::Casts;
+pub(super) use self::deeds::Deeds;
+
+use super::Threads;
+use super::state::Block;
+use crate::model::id::{Pid, Tid};
+use crate::syscall;
+
+impl Threads {
+    /// A wait of thread `tid` of process `pid` is over, which took this long.
+    pub(super) fn wait_is_over(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block) {
+        let by = block.handed_off_by().filter(|by| by.pid == pid);
+        let mut is_mutual = false;
+        if let Some(waker) = by.and_then(|by| self.threads.get_mut(&by.tid)) {
+            is_mutual = waker.deeds.waits_too(block);
+            if syscall::waits_for_events(block.syscall) {
+                waker.deeds.wakes_loop();
+            }
+        }
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.deeds.waited(pid, waited_ns, block, is_mutual);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What threads are to their program, told by what they do.
+
+use serde_json::Value;
+
+use crate::observation::Observation;
+use crate::server::load;
+use crate::{kernel, serving};
+
+/// The threads of a process that have this role, as they were at the end.
+fn with_role<'a>(end: &'a Value, role: &str) -> Vec<&'a Value> {
+    let roles = end["workers"][0]["by_role"]["roles"].as_array();
+    let roles = roles.unwrap_or_else(|| panic!("no roles: {}", end["workers"]));
+    roles.iter().filter(|told| told["role"] == role).collect()
+}
+
+fn sum(roles: &[&Value], field: &str) -> u64 {
+    roles.iter().map(|role| role[field].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn a_loop_and_the_pool_that_it_feeds_are_told_by_what_they_do() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    for (program, how) in [("pool", "given"), ("fed", "taken")] {
+        let server = serving::server(&[program]);
+        let observation = Observation::counting(server.pid());
+        let arguments = ["--connections", "6", "--rate", "150", "--duration", "2500ms"];
+        load(&server.url("/ping"), &arguments);
+        let lines = observation.finish();
+        let (loops, pools) = (with_role(&lines.end, "event_loop"), with_role(&lines.end, "pool"));
+        let told = &lines.end["workers"][0]["by_role"];
+        assert_eq!(
+            (sum(&loops, "count"), sum(&pools, "count")),
+            (1, 4),
+            "{program}: {told}"
+        );
+        assert_eq!(loops[0]["threads"][0]["tid"], server.pid(), "{told}");
+        assert!(
+            loops[0]["threads"][0]["evidence"]["event_waits"].as_u64() >= Some(4),
+            "{told}"
+        );
+        let fed_by_loop = |fed: &Value| fed["tid"] == server.pid() && fed["role"] == "event_loop";
+        let is_fed = |pool: &&Value| pool["fed_by"].as_array().unwrap().iter().any(fed_by_loop);
+        assert!(pools.iter().any(is_fed), "{told}");
+        let evidence = &pools[0]["threads"][0]["evidence"];
+        assert!(evidence[how].as_u64().is_some(), "{program}: {evidence}");
+        // The first thread waits for the end of its standard input.
+        assert!(told["no_role"].as_u64() <= Some(1), "{told}");
+    }
+}
+
+#[test]
+fn who_accepts_and_a_thread_for_each_connection_are_told_by_what_they_do() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["interpreter"]);
+    let observation = Observation::counting(server.pid());
+    // One after the other, so that each new one wakes who accepts.
+    for _ in 0..12 {
+        load(&server.url("/ping"), &["--connections", "1", "--requests", "3"]);
+    }
+    let lines = observation.finish();
+    let told = &lines.end["workers"][0]["by_role"];
+    let (acceptors, keepers) = (
+        with_role(&lines.end, "acceptor"),
+        with_role(&lines.end, "connection"),
+    );
+    assert_eq!(sum(&acceptors, "count"), 1, "{told}");
+    assert!(
+        acceptors[0]["threads"][0]["evidence"]["accept_waits"].as_u64() >= Some(4),
+        "{told}"
+    );
+    assert_eq!(sum(&keepers, "count") + sum(&keepers, "ended"), 12, "{told}");
+}
