@@ -104,14 +104,7 @@ impl Look {
                 merge,
             );
         }
-        for (inode, count) in sockets.refused(pid) {
-            if let Some(&port) = tables.tcp.get(&inode)
-                && descriptors.sockets.contains(&inode)
-            {
-                let refused = Refused::new(now_ns, pid, inode, port, count);
-                merge.push(bytemuck::bytes_of(&refused));
-            }
-        }
+        tables.tell_refused(pid, &descriptors, &sockets.refused(pid), now_ns, merge);
         let mut looked = Looked::new(now_ns, pid, &me.comm, connections, descriptors.io_uring);
         if descriptors.unseen {
             looked = looked.unseen(privilege::missing_for_descriptors());
@@ -165,6 +158,25 @@ impl Tables {
             merge.push(bytemuck::bytes_of(&listener));
         }
         not_reported(now_ns, listeners.count(), merge);
+    }
+
+    /// Tells how much those of them have refused that a process holds, or its family.
+    fn tell_refused(
+        &self,
+        pid: Pid,
+        descriptors: &Descriptors,
+        refused: &BTreeMap<u64, u32>,
+        now_ns: u64,
+        merge: &mut Merge,
+    ) {
+        for (&inode, &port) in &self.tcp {
+            if let Some(&count) = refused.get(&inode)
+                && descriptors.sockets.contains(&inode)
+            {
+                let refused = Refused::new(now_ns, pid, inode, port, count);
+                merge.push(bytemuck::bytes_of(&refused));
+            }
+        }
     }
 }
 
