@@ -146,6 +146,16 @@ impl Walk<'_, '_> {
             State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
                 let at = self.worked_in(slice.task);
                 let step = match block.wait {
+                    Wait::Condition { .. } if self.had_other_request(&slice, &block) => {
+                        let charge = self.blocked(
+                            pid,
+                            &Block {
+                                wait: Wait::Mutex,
+                                ..block
+                            },
+                        );
+                        Move::to(at).charging(from_ns, charge)
+                    }
                     Wait::Condition { .. } if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
@@ -155,6 +165,14 @@ impl Walk<'_, '_> {
             }
             State::Blocked(block) => self.blocked_for_it_or_not(from_ns, pid, &slice, &block),
         }
+    }
+
+    /// Whether who ended the wait of a thread had another request in hand: it did nothing for this one, and let go of
+    /// what both wanted.
+    fn had_other_request(&self, slice: &Slice, block: &Block) -> bool {
+        let waker = waiting::hand_off(self.evidence, block).and_then(|tid| self.evidence.threads.get(tid));
+        let owner = waker.map(|thread| thread.owner_before(slice.to_ns).0);
+        matches!(owner, Some(Owner::Request(id)) if id != self.turn.id)
     }
 
     fn not_seen(&self, from_ns: u64, note: &'static str) -> Move {

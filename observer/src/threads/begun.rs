@@ -5,20 +5,21 @@ use observer_common::Header;
 use super::judgement::Observation;
 use super::state::{Began, State};
 use super::{Thread, Threads};
-use crate::model::id::{Pid, RequestId, Tid};
+use crate::model::id::{Pid, RequestId, Task, Tid};
 
 impl Threads {
     /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise.
     /// Returns the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: Pid, child_tid: Tid, comm: &str) -> Option<RequestId> {
-        let owner = self
-            .get(Tid(by.tid))
-            .and_then(|thread| thread.belief.owner.request());
+        let parent = self.get(Tid(by.tid)).map(|thread| thread.belief);
+        let owner = parent.and_then(|belief| belief.owner.request());
+        let has_tasks = parent.is_some_and(|belief| belief.task.is_known());
+        let task = if has_tasks { Task::NONE } else { Task::UNKNOWN };
         self.used_again(child_tid, by.at_ns);
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, Tid(by.tid));
         child.comm = Some(comm.into());
-        child.observe(by.at_ns, Observation::BegunFor(owner), Began::Plain, None);
+        child.observe(by.at_ns, Observation::BegunFor(owner, task), Began::Plain, None);
         self.fed.begins(pid, Tid(by.tid), by.at_ns);
         owner
     }

@@ -84,9 +84,9 @@ impl Belief {
                 owner: Owner::WokenFor(request),
                 ..self
             }),
-            Observation::BegunFor(request) => self.becomes(Self {
+            Observation::BegunFor(request, task) => self.becomes(Self {
                 owner: request.map_or(Owner::Nobody, Owner::WokenFor),
-                task: Task::NONE,
+                task,
                 ..self
             }),
             Observation::Moved => self.becomes(Self {

@@ -242,7 +242,7 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
         (
             "begun by a request, it works for that",
             Belief::default(),
-            BegunFor(Some(A)),
+            BegunFor(Some(A), Task::NONE),
             None,
             believed(WokenFor(A), Task::NONE),
         ),
