@@ -1,10 +1,12 @@
-//! Explains for whom a thread waited that wanted a lock of which its program has one: who had it meanwhile.
+//! Explains for whom a thread waited that wanted what another had: a lock of which its program has one, or something
+//! that it waited for with a request in hand, and that one let go of which had another request in hand.
 
-use super::Evidence;
 use super::path::{Call, Charge, Path, Reason};
+use super::service::Walk;
+use super::{Evidence, waiting};
 use crate::model::cause::Cause;
 use crate::model::id::Tid;
-use crate::threads::{Slice, State};
+use crate::threads::{Block, Owner, Slice, State};
 
 /// Charges a slice in which thread `tid` waited for a lock, back to `from_ns`: to each thread that had it, where that
 /// is known.
@@ -25,5 +27,17 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
             return;
         };
         path.charge(since_ns.max(from_ns), charge(Reason::HeldBy(call, holder)));
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Whether who ended the wait of a thread had another request in hand: it did nothing for this one, and let go of
+    /// what both wanted. Which one an event loop has in hand is not known well enough to say so of a thread that does
+    /// jobs for it.
+    pub(super) fn had_other_request(&self, slice: &Slice, block: &Block) -> bool {
+        let waker = waiting::hand_off(self.evidence, block).and_then(|tid| self.evidence.threads.get(tid));
+        let waker = waker.filter(|waker| !(self.is_handed_back() && waker.is_event_loop()));
+        let owner = waker.map(|thread| thread.owner_before(slice.to_ns).0);
+        matches!(owner, Some(Owner::Request(id)) if id != self.turn.id)
     }
 }

@@ -9,6 +9,7 @@
 //! are written.
 
 mod accepting;
+mod answered;
 mod begun;
 mod charge;
 mod client;

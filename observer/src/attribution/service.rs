@@ -12,7 +12,7 @@ use super::runs::Runs;
 use super::{Evidence, fed, lock, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
-use crate::model::id::{ConnId, Pid, Task, TaskId, Tid};
+use crate::model::id::{Pid, Task, TaskId, Tid};
 use crate::syscall::{self, Wait};
 use crate::threads::{Began, Block, LastRun, Owner, Slice, State};
 
@@ -149,6 +149,16 @@ impl Walk<'_, '_> {
             State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
                 let at = self.worked_in(slice.task);
                 let step = match block.wait {
+                    Wait::Condition { timeout: false } if self.had_other_request(&slice, &block) => {
+                        let charge = self.blocked(
+                            pid,
+                            &Block {
+                                wait: Wait::Mutex,
+                                ..block
+                            },
+                        );
+                        Move::to(at).charging(from_ns, charge)
+                    }
                     Wait::Condition { .. } if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
@@ -355,44 +365,5 @@ impl Walk<'_, '_> {
             _ => Reason::Blocked(call),
         };
         Charge::on(self.at.tid, None, cause, reason)
-    }
-
-    /// The request went on with bytes that were received on `conn`.
-    fn received(&self, conn: ConnId, arrived_ns: u64) -> Option<Move> {
-        if conn != self.turn.id.conn {
-            self.answered(conn, arrived_ns)
-        } else if arrived_ns > 0 {
-            self.client_went_on(arrived_ns)
-        } else {
-            None
-        }
-    }
-
-    /// The request went on because `conn`, which the process opened, had bytes: from their arrival on they
-    /// waited for this thread; before, the request waited for the peer.
-    fn answered(&self, conn: ConnId, arrived_ns: u64) -> Option<Move> {
-        let connection = self.evidence.connections.get(conn)?;
-        if connection.role != Role::Outbound {
-            return None;
-        }
-        let since_ns = self.since.end_ns;
-        let ready_ns = (arrived_ns > 0).then(|| arrived_ns.clamp(since_ns, self.now_ns));
-        let ready = ready_ns.map_or(*self, |ready_ns| self.back_to(ready_ns));
-        let connections = self.evidence.connections;
-        let sent = connections.last_send_for(conn, self.turn.id, self.turn.read_ns, ready.now_ns);
-        let (from_ns, tid) = sent.map_or_else(
-            || {
-                let run = ready.last_run();
-                (run.end_ns, run.tid)
-            },
-            |sent| (sent.at_ns, sent.tid),
-        );
-        let from_ns = from_ns.max(since_ns);
-        let to = ready.back_to(from_ns).handed_off_by(tid);
-        let charge = Charge::of(Cause::Downstream, Reason::Peer(conn));
-        Some(Move {
-            ready_ns,
-            ..Move::to(to).charging(from_ns, charge)
-        })
     }
 }

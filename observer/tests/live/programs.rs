@@ -195,6 +195,40 @@ fn computed(server: &Server) -> Vec<[u64; 3]> {
 }
 
 #[test]
+fn behind_a_lock_that_is_no_mutex_the_request_that_let_go_of_it_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["lock"]);
+    let observation = Observation::of(server.pid(), &[]);
+    let holding = |requests| {
+        let arguments = ["--connections", "4", "--requests", requests];
+        load(&server.url("/hold"), &arguments);
+    };
+    // By then it is known that threads keep their requests.
+    holding("40");
+    let known_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    holding("80");
+    let lines = observation.finish();
+    lines.without_loss();
+    let since = |request: &&Value| number(&request["start_unix_ns"]) >= known_ns;
+    let held: Vec<_> = lines.of_path("/hold").into_iter().filter(since).collect();
+    let behind = |span: &&Value| span["culprit"]["request"] == "GET /hold";
+    let locks = || held.iter().flat_map(|request| spans(request, "lock"));
+    let sum =
+        |spans: &mut dyn Iterator<Item = &Value>| -> u64 { spans.map(|span| number(&span["dur_ns"])).sum() };
+    let (told_ns, all_ns) = (sum(&mut locks().filter(behind)), sum(&mut locks()));
+    // Each of the four waits while three others sleep for 20 ms.
+    assert!(all_ns >= 80 * 30 * MS, "{all_ns} ns: {}", held[0]);
+    assert!(
+        told_ns >= all_ns - all_ns / 10,
+        "{told_ns} of {all_ns} ns: {}",
+        held[0]
+    );
+}
+
+#[test]
 fn behind_the_lock_of_an_interpreter_the_request_that_has_it_is_the_culprit() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("python3") {

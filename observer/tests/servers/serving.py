@@ -14,6 +14,7 @@ when its standard input is closed.
                                  /sleep and GET /poll wait there in a call of that name, and what else comes does nothing
     serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells of each
                                  from when to when it did (Unix time), and for how long it had a CPU, in ns
+    serving.py lock              a thread for each connection; GET /hold sleeps for 20 ms with a lock that they share
     serving.py deaf              accepts nothing, and has a queue for one connection
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got
 """
@@ -33,6 +34,7 @@ HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NAMED = b"HTTP/1.1 200 OK\r\nServed-By: %d\r\nContent-Length: 2\r\n\r\nok"
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (32 << 20) + bytes(32 << 20)
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
+LOCK = threading.Lock()
 
 
 def listen(backlog):
@@ -161,6 +163,15 @@ def compute(connection):
                 connection.sendall(HTTP)
 
 
+def hold(connection):
+    with connection:
+        while got := connection.recv(4096):
+            if got.startswith(b"GET /hold "):
+                with LOCK:
+                    time.sleep(0.02)
+            connection.sendall(HTTP)
+
+
 def accept(listener, converse=converse):
     while True:
         connection, _ = listener.accept()
@@ -254,7 +265,7 @@ def main():
         host, port = sys.argv[2].split(":")
         threading.Thread(target=loop, args=(listener, (host, int(port))), daemon=True).start()
     elif mode != "deaf":
-        how = compute if mode == "interpreter" else converse
+        how = {"interpreter": compute, "lock": hold}.get(mode, converse)
         threading.Thread(target=accept, args=(listener, how), daemon=True).start()
     print("listening on " + address, flush=True)
     sys.stdin.buffer.read()

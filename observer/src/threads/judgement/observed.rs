@@ -27,7 +27,7 @@ pub(in super::super) enum Observation<'a> {
     WokenFor(RequestId),
     /// It woke another thread by what it did.
     HandsOff,
-    /// A thread that works for this request, if for one, began it: it is in no task then, or that is not known.
+    /// A thread that works for this request, if for one, began it; it is in no task, or that is not known.
     BegunFor(Option<RequestId>, Task),
     /// It runs on another CPU than before: it left that one unseen, and may have been idle since.
     Moved,

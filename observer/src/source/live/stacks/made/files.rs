@@ -1,4 +1,4 @@
-//! Opens the file in which a process tells of the code that it makes, where a stranger may have put what in its place.
+//! Opens the file in which a process tells of the code that it makes, whatever a stranger may have put in its place.
 //!
 //! The path is the process's own, and is looked up where the process would find it. What is opened is a file, never a
 //! pipe or a device, and belongs to the process's user or to root, as perf asks for too.

@@ -82,7 +82,8 @@ impl Source {
         id(self) != id(known)
     }
 
-    /// Reads what was added since the last time. What there is no room for, or says nothing, is counted in `full`.
+    /// Reads what was added since the last time. What there is no room for, and what says nothing, is counted in
+    /// `full`.
     pub(in super::super) fn read_on(&mut self, full: &Full) -> News {
         let mut news = News {
             is_other: std::mem::take(&mut self.is_new),
