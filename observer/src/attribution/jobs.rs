@@ -26,7 +26,6 @@ impl Walk<'_, '_> {
         let now = thread.before(self.now_ns)?;
         if matches!(now.state, State::Runnable { .. }) && now.from_ns == given_ns {
             let handed_off = HandedOff {
-                at_ns: self.now_ns,
                 run,
                 task: None,
                 other_before: false,

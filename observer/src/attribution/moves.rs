@@ -27,8 +27,6 @@ impl Position {
 /// did for the request, unless something says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HandedOff {
-    /// When it did so, as the walk came by there.
-    pub(super) at_ns: u64,
     /// Where the request last ran elsewhere.
     pub(super) run: LastRun,
     /// The task that did it, once it was seen: what other tasks did, they did not do for the request.

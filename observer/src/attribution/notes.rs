@@ -9,5 +9,8 @@ pub const NOT_SEEN: &str = "what the thread did was not seen";
 /// Either of these, of the thread that was to accept a connection. That it had not done so is known.
 pub const ACCEPTER_NOT_SEEN: &str = "who accepts is not known";
 
+/// The walk has made so many steps that it is given up.
+pub const TOO_MANY_STEPS: &str = "too many intervals";
+
 /// Of what was long ago only sums are kept: how long each cause was, and not when.
 pub const SUMMED_UP: &str = "many intervals, summed up: when each of them was is not kept";

@@ -51,10 +51,7 @@ impl Walk<'_, '_> {
             // now is nothing: a block ends at its wakeup.
             let thread = self.evidence.threads.get(waker);
             let known = thread.is_some_and(|thread| thread.before(slice.to_ns).is_some());
-            // Who is to have made a wakeup just now and was idle had made it sooner, before the other one slept. Who
-            // ended that idle time, perhaps the other one, did so later.
-            let was_sooner = self.at.handed_off.is_some_and(|it| it.at_ns == self.now_ns);
-            if known && !was_sooner && slice.to_ns >= self.now_ns {
+            if known && slice.to_ns >= self.now_ns {
                 return Move::to(self.handed_off_by(waker));
             }
         }
@@ -147,6 +144,14 @@ impl Walk<'_, '_> {
         let is_one = self.turn.read_task == self.turn.sent_task;
         let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;
         Some((version, read, sent))
+    }
+
+    /// It goes to and fro between threads that are each to have woken another at the same time, which one of them did
+    /// before the other slept.
+    pub(super) fn goes_in_circles(&self) -> Move {
+        let reason = Reason::Idle(NOTHING_RECORDED);
+        self.resumed(self.last_run_that_is(true), Cause::Unexplained, reason)
+            .inferred_if(true)
     }
 
     /// Goes to where the request last ran, charging what lies between.

