@@ -24,6 +24,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "it takes symbols away with strip, which is not in the virtual machine",
     ),
     (
+        "queues::what_a_real_time_thread_ran_in_its_life_is_not_what_was_waited_for",
+        "it takes its priority with chrt, which is not in the virtual machine",
+    ),
+    (
         "made::",
         "their servers are in Python, Java and JavaScript, which are not in the virtual machine",
     ),
