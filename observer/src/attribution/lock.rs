@@ -5,7 +5,8 @@ use super::path::{Call, Charge, Path, Reason};
 use super::service::Walk;
 use super::{Evidence, waiting};
 use crate::model::cause::Cause;
-use crate::model::id::Tid;
+use crate::model::id::{Pid, Tid};
+use crate::syscall::Wait;
 use crate::threads::{Block, Owner, Slice, State};
 
 /// Charges a slice in which thread `tid` waited for a lock, back to `from_ns`: to each thread that had it, where that
@@ -31,13 +32,23 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
 }
 
 impl Walk<'_, '_> {
-    /// Whether who ended the wait of a thread had another request in hand: it did nothing for this one, and let go of
-    /// what both wanted. Which one an event loop has in hand is not known well enough to say so of a thread that does
-    /// jobs for it.
-    pub(super) fn had_other_request(&self, slice: &Slice, block: &Block) -> bool {
-        let waker = waiting::hand_off(self.evidence, block).and_then(|tid| self.evidence.threads.get(tid));
-        let waker = waker.filter(|waker| !(self.is_handed_back() && waker.is_event_loop()));
-        let owner = waker.map(|thread| thread.owner_before(slice.to_ns).0);
-        matches!(owner, Some(Owner::Request(id)) if id != self.turn.id)
+    /// What is charged for the wait of a thread with the request in hand, if who ended it had another one in hand: it
+    /// did nothing for this one, and let go of what both wanted. Which one an event loop has in hand is not known well
+    /// enough to say so of a thread that does jobs for it.
+    pub(super) fn behind_other_request(&self, pid: Pid, slice: &Slice, block: &Block) -> Option<Charge> {
+        let is_for_ever = block.wait == Wait::Condition { timeout: false };
+        let wake = block.wake.filter(|_| is_for_ever)?;
+        let waker = waiting::hand_off(self.evidence, block).and_then(|tid| self.evidence.threads.get(tid))?;
+        let had_other = matches!(
+            waker.owner_before(slice.to_ns).0,
+            Owner::Request(id) if id != self.turn.id
+        );
+        let is_told = had_other && !(self.is_handed_back() && waker.is_event_loop());
+        let call = Call {
+            pid,
+            syscall: block.syscall,
+            arg0: block.arg0,
+        };
+        is_told.then(|| Charge::on(self.at.tid, None, Cause::Lock, Reason::WokenBy(call, wake.by)))
     }
 }

@@ -24,7 +24,7 @@ impl Walk<'_, '_> {
     }
 
     fn hands_back(&self, tid: Tid) -> bool {
-        self.evidence.threads.hands_back(self.turn.pid, tid)
+        self.jobs_are_handed_back && self.evidence.threads.hands_back(self.turn.pid, tid)
     }
 
     /// Whether a thread that woke this one may have done so with the request's job.
@@ -40,8 +40,7 @@ impl Walk<'_, '_> {
 
     /// Goes to the thread that was in a job of the request until now, where this one did nothing for it.
     pub(super) fn in_its_job(&self, slice: &Slice) -> Option<Move> {
-        let threads = self.evidence.threads;
-        if !threads.jobs_are_handed_back(self.turn.pid) || self.is_handed_back() {
+        if !self.jobs_are_handed_back || self.is_handed_back() {
             return None;
         }
         let is_own = |owner: Owner| owner == Owner::Request(self.turn.id);
@@ -58,7 +57,7 @@ impl Walk<'_, '_> {
     /// ended since can have been that.
     pub(super) fn may_have_waited_for_a_job(&self, run: LastRun, idle: &Idle) -> bool {
         let (threads, pid) = (self.evidence.threads, self.turn.pid);
-        if !threads.jobs_are_handed_back(pid) {
+        if !self.jobs_are_handed_back {
             return false;
         }
         let Idle { slice, block, .. } = idle;

@@ -42,6 +42,7 @@ pub(super) fn walk(
         now_ns: path.cursor_ns(),
         at: Position::on(tid),
         was_idle: false,
+        jobs_are_handed_back: evidence.threads.jobs_are_handed_back(turn.pid),
     };
     let mut steps_at_once = 0;
     for _ in 0..MAX_STEPS {
@@ -83,6 +84,8 @@ pub(super) struct Walk<'a, 'b> {
     pub(super) at: Position,
     /// The request was on no thread already, later than now, for nothing that an event says.
     pub(super) was_idle: bool,
+    /// Threads of its process hand jobs back to event loops.
+    pub(super) jobs_are_handed_back: bool,
 }
 
 impl Walk<'_, '_> {
@@ -162,21 +165,12 @@ impl Walk<'_, '_> {
             }
             State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
                 let at = self.worked_in(slice.task);
-                let step = match block.wait {
-                    Wait::Condition { timeout: false } if self.had_other_request(&slice, &block) => {
-                        let charge = self.blocked(
-                            pid,
-                            &Block {
-                                wait: Wait::Mutex,
-                                ..block
-                            },
-                        );
-                        Move::to(at).charging(from_ns, charge)
-                    }
-                    Wait::Condition { .. } if waiting::hand_off(self.evidence, &block).is_some() => {
+                let step = match (block.wait, self.behind_other_request(pid, &slice, &block)) {
+                    (_, Some(charge)) => Move::to(at).charging(from_ns, charge),
+                    (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
-                    _ => Move::to(at).charging(from_ns, self.blocked(pid, &block)),
+                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, &block)),
                 };
                 step.inferred_if(slice.task.id().is_none())
             }

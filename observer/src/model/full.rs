@@ -72,11 +72,13 @@ pub enum Table {
     Assists = 30,
     /// Code that processes make at run time, as they tell of it.
     MadeCode = 31,
+    /// Threads of pools, and event loops.
+    PoolThreads = 32,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -108,6 +110,7 @@ impl Table {
         Self::Cycles,
         Self::Assists,
         Self::MadeCode,
+        Self::PoolThreads,
     ];
 
     /// The table with this number.
@@ -151,6 +154,7 @@ impl Table {
             Self::Cycles => "cycles",
             Self::Assists => "assists",
             Self::MadeCode => "made_code",
+            Self::PoolThreads => "pool_threads",
         }
     }
 }

@@ -24,8 +24,11 @@ const MAX_REQUESTS: usize = 4096;
 /// Spans that their timelines have together, at most: some 16 MiB.
 const MAX_SPANS: usize = 131_072;
 
-/// Lines about processes that wait in a queue, at most: some 4 MiB. A shell script forks thousands in a second.
+/// Lines about processes that wait in a queue, at most: 4 MiB, but for names. A shell script forks thousands in a
+/// second.
 const MAX_PROCESSES: usize = 16_384;
+
+const _: () = assert!(MAX_PROCESSES * size_of::<Item>() <= 4 << 20);
 
 /// Other lines that wait in a queue, at most: `window` lines of a quarter of an hour.
 const MAX_OTHERS: usize = 1024;

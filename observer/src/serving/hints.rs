@@ -151,16 +151,14 @@ impl Watched {
 
     /// It ended, and there was no request.
     fn ended_silent(&self, pid: Pid) -> Hint {
-        match self.unseen {
-            _ if self.listened => {
-                let remedy = "send it requests while it is watched";
-                self.hint(HintKind::NoTraffic, pid, "it listened, and ended", remedy)
-            }
-            Some(missing) => self.unseen(pid, missing),
-            None => {
-                let why = "it listened on no TCP port, and ended";
-                self.hint(HintKind::NotListening, pid, why, WHO_SERVES)
-            }
+        if self.listened {
+            let remedy = "send it requests while it is watched";
+            self.hint(HintKind::NoTraffic, pid, "it listened, and ended", remedy)
+        } else if let Some(missing) = self.unseen {
+            self.unseen(pid, missing)
+        } else {
+            let why = "it listened on no TCP port, and ended";
+            self.hint(HintKind::NotListening, pid, why, WHO_SERVES)
         }
     }
 

@@ -145,7 +145,7 @@ impl Serving {
     /// Another process is watched from now on, the first of its family.
     pub(crate) fn watch(&mut self, pid: Pid, comm: &str) {
         if self.watched.len() < MAX_WATCHED {
-            // Nobody else is watched later than from the start.
+            // Whoever is watched later than from the start has begun to listen on a port of `--port`.
             let watched = Watched {
                 comm: comm.to_owned(),
                 listened: true,

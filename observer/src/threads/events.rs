@@ -31,7 +31,7 @@ impl Threads {
             if let Some((at_ns, block)) = block {
                 let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
                 self.locks.woken(pid, tid, &block, giver, at_ns);
-                self.returns.woken(pid, tid, (0, &block), at_ns);
+                self.returns.woken(pid, tid, (0, &block), at_ns, &self.full);
             }
         }
     }
@@ -114,16 +114,15 @@ impl Threads {
         let wait = self.wait(event);
         let wait = self.for_lock(event, wait);
         let wait = self.in_hand(event, wait);
-        if let Some((thread, tasks, availability)) = self.known(Tid(event.header.tid), Pid(event.tgid)) {
+        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        if let Some((thread, tasks, availability)) = self.known(tid, pid) {
             thread.switch_out(event, wait, tasks);
             count_free(thread, availability, event.header.at_ns);
             if thread.waits_for_events() {
-                self.fed
-                    .waits(Pid(event.tgid), Tid(event.header.tid), event.header.at_ns);
-                self.returns.loops(Pid(event.tgid), Tid(event.header.tid));
+                self.fed.waits(pid, tid, event.header.at_ns, &self.full);
+                self.returns.loops(pid, tid, &self.full);
             } else if thread.rests() {
-                self.returns
-                    .rests(Pid(event.tgid), Tid(event.header.tid), event.header.at_ns);
+                self.returns.rests(pid, tid, event.header.at_ns);
             }
             self.stops.switch_out(event, wait);
         }
@@ -197,7 +196,7 @@ impl Threads {
     fn waited(&mut self, pid: Pid, tid: Tid, waited: (u64, &Block), at_ns: u64) {
         let (waited_ns, block) = waited;
         self.fed.woken(pid, tid, waited_ns, block);
-        self.returns.woken(pid, tid, waited, at_ns);
+        self.returns.woken(pid, tid, waited, at_ns, &self.full);
         let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
         self.locks.woken(pid, tid, block, giver, at_ns);
         self.wait_is_over(pid, tid, waited_ns, block);
@@ -209,7 +208,7 @@ impl Threads {
         if let Some((reader, _)) = operation.read_by {
             self.hands.answered(pid, tid, reader);
             if !operation.task.is_known() {
-                self.fed.answers(pid, tid, reader);
+                self.fed.answers(pid, tid, reader, &self.full);
             }
         }
         let told = self.told_by(tid, pid, operation);

@@ -3,7 +3,7 @@
 
 mod queues;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
@@ -11,6 +11,7 @@ use self::queues::Queues;
 use super::Threads;
 use super::state::{Block, State};
 use super::thread::Thread;
+use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
 use crate::syscall::{self, Wait};
 
@@ -36,9 +37,9 @@ pub(super) struct Fed(FxHashMap<Pid, Pools>);
 /// The loops and pools of one process.
 #[derive(Debug, Default)]
 struct Pools {
-    loops: Vec<(Tid, Loop)>,
+    loops: BTreeMap<Tid, Loop>,
     /// Threads that answered what a loop had read.
-    members: Vec<Tid>,
+    members: BTreeSet<Tid>,
     /// There were more of them than are remembered.
     has_more: bool,
     /// So many times.
@@ -87,25 +88,19 @@ impl Pools {
         }
     }
 
-    fn event_loop(&mut self, tid: Tid) -> Option<&mut Loop> {
-        let known = self.loops.iter_mut().find(|(of, _)| *of == tid);
-        known.map(|(_, own)| own)
-    }
-
     /// A thread did what a loop had it do.
-    fn works(&mut self, tid: Tid) {
+    fn works(&mut self, tid: Tid, full: &Full) {
         self.answers = self.answers.saturating_add(1);
-        if !self.members.contains(&tid) {
-            if self.members.len() < MAX_MEMBERS {
-                self.members.push(tid);
-            } else {
-                self.has_more = true;
-            }
+        if self.members.len() < MAX_MEMBERS {
+            self.members.insert(tid);
+        } else if !self.members.contains(&tid) {
+            self.has_more = true;
+            full.count(Table::PoolThreads, 1);
         }
     }
 
     fn is_loop(&self, tid: Tid) -> bool {
-        self.loops.iter().any(|(of, _)| *of == tid)
+        self.loops.contains_key(&tid)
     }
 
     /// Whether a thread of a pool that waited for so long waits for something to do, or may do so.
@@ -129,14 +124,16 @@ impl Pools {
 
 impl Fed {
     /// Thread `tid` waits for its events with `epoll`.
-    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64) {
+    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64, full: &Full) {
         let pools = self.0.entry(pid).or_default();
-        if let Some(own) = pools.event_loop(tid) {
+        if let Some(own) = pools.loops.get_mut(&tid) {
             own.waits(at_ns);
         } else if pools.members.contains(&tid) {
             *pools = Pools::mixed();
         } else if !pools.mixes && pools.loops.len() < MAX_LOOPS {
-            pools.loops.push((tid, Loop::default()));
+            pools.loops.insert(tid, Loop::default());
+        } else if !pools.mixes {
+            full.count(Table::PoolThreads, 1);
         }
     }
 
@@ -146,7 +143,7 @@ impl Fed {
             return;
         };
         if syscall::waits_for_events(block.syscall) {
-            if let Some(own) = pools.event_loop(tid) {
+            if let Some(own) = pools.loops.get_mut(&tid) {
                 own.is_unread = true;
             }
         } else if let Wait::Park { timeout } = block.wait
@@ -163,7 +160,7 @@ impl Fed {
     /// Thread `tid` read a request.
     pub(super) fn reads(&mut self, pid: Pid, tid: Tid) {
         if let Some(pools) = self.0.get_mut(&pid) {
-            if let Some(own) = pools.event_loop(tid) {
+            if let Some(own) = pools.loops.get_mut(&tid) {
                 own.is_unread = false;
             } else if pools.members.contains(&tid) {
                 *pools = Pools::mixed();
@@ -172,22 +169,22 @@ impl Fed {
     }
 
     /// Thread `tid` began to answer a request that thread `read_by` had read.
-    pub(super) fn answers(&mut self, pid: Pid, tid: Tid, read_by: Tid) {
+    pub(super) fn answers(&mut self, pid: Pid, tid: Tid, read_by: Tid, full: &Full) {
         let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(read_by)) else {
             return;
         };
         if !pools.is_loop(tid) {
-            pools.works(tid);
+            pools.works(tid, full);
         }
     }
 
     /// Thread `tid` did a job, and handed it back to loop `to`, which answered.
-    pub(super) fn hands_back(&mut self, pid: Pid, tid: Tid, to: Tid) {
+    pub(super) fn hands_back(&mut self, pid: Pid, tid: Tid, to: Tid, full: &Full) {
         let Some(pools) = self.0.get_mut(&pid).filter(|pools| !pools.mixes) else {
             return;
         };
-        pools.works(tid);
-        if let Some(own) = pools.event_loop(to) {
+        pools.works(tid, full);
+        if let Some(own) = pools.loops.get_mut(&to) {
             // Whom it was awake for is known.
             own.is_unread = false;
         }
@@ -210,9 +207,9 @@ impl Fed {
     /// A thread ended.
     pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
         if let Some(pools) = self.0.get_mut(&pid) {
-            pools.members.retain(|&member| member != tid);
+            pools.members.remove(&tid);
             pools.queues.ended(tid);
-            pools.loops.retain(|(of, _)| *of != tid);
+            pools.loops.remove(&tid);
         }
     }
 
@@ -239,9 +236,8 @@ impl Threads {
     /// request that it had read may have waited for something else.
     #[must_use]
     pub fn only_read_since(&self, pid: Pid, tid: Tid, from_ns: u64, to_ns: u64) -> u64 {
-        let loops = self.fed.0.get(&pid).map_or(&[][..], |pools| &pools.loops[..]);
-        let own = loops.iter().find(|(of, _)| *of == tid);
-        own.map_or(to_ns, |(_, own)| {
+        let own = self.fed.0.get(&pid).and_then(|pools| pools.loops.get(&tid));
+        own.map_or(to_ns, |own| {
             let before = own.otherwise_ns.partition_point(|&at_ns| at_ns < to_ns);
             match before.checked_sub(1) {
                 Some(last) => own.otherwise_ns[last].max(from_ns),

@@ -8,13 +8,14 @@
 mod job;
 mod told;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use self::job::{Given, Job, JobOf, MAX_IN_ROW, Open};
 use super::state::Block;
+use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Tid};
 use crate::syscall::{self, Wait};
 
@@ -38,8 +39,8 @@ pub(super) struct Returns(FxHashMap<Pid, Program>);
 /// The loops of a process, and the threads that work for them.
 #[derive(Debug, Default)]
 struct Program {
-    loops: Vec<(Tid, Loop)>,
-    helpers: Vec<(Tid, Helper)>,
+    loops: BTreeMap<Tid, Loop>,
+    helpers: BTreeMap<Tid, Helper>,
     /// Jobs that ended while a loop was awake, the oldest first.
     ended: VecDeque<Arc<Job>>,
     /// Of so many jobs it was told for whom they were.
@@ -91,22 +92,12 @@ impl Loop {
 }
 
 impl Program {
-    fn event_loop(&mut self, tid: Tid) -> Option<&mut Loop> {
-        let known = self.loops.iter_mut().find(|(of, _)| *of == tid);
-        known.map(|(_, own)| own)
-    }
-
-    fn helper(&mut self, tid: Tid) -> Option<&mut Helper> {
-        let known = self.helpers.iter_mut().find(|(of, _)| *of == tid);
-        known.map(|(_, own)| own)
-    }
-
     /// Loop `by` gives thread `tid`, which had nothing to do, something to do.
-    fn gives(&mut self, by: Tid, tid: Tid, at_ns: u64) {
-        if self.event_loop(tid).is_some() {
+    fn gives(&mut self, by: Tid, tid: Tid, at_ns: u64, full: &Full) {
+        if self.loops.contains_key(&tid) {
             return;
         }
-        let Some(own) = self.event_loop(by).filter(|own| own.awake_ns > 0) else {
+        let Some(own) = self.loops.get_mut(&by).filter(|own| own.awake_ns > 0) else {
             return;
         };
         own.is_otherwise = true;
@@ -115,27 +106,26 @@ impl Program {
             in_hand: own.in_hand.iter().copied().collect(),
             after: own.woken_by.clone(),
         };
-        if self.helper(tid).is_none() && self.helpers.len() < MAX_HELPERS {
-            self.helpers.push((tid, Helper::default()));
+        if self.helpers.len() == MAX_HELPERS && !self.helpers.contains_key(&tid) {
+            full.count(Table::PoolThreads, 1);
+            return;
         }
-        if let Some(helper) = self.helper(tid) {
-            helper.job = Some(Open {
-                from_ns: at_ns,
-                given: Some(given),
-            });
-        }
+        self.helpers.entry(tid).or_default().job = Some(Open {
+            from_ns: at_ns,
+            given: Some(given),
+        });
     }
 
     /// A thread goes on with whatever there is to do.
     fn goes_on(&mut self, tid: Tid, from_ns: u64) {
-        if let Some(helper) = self.helper(tid) {
+        if let Some(helper) = self.helpers.get_mut(&tid) {
             helper.job = Some(Open { from_ns, given: None });
         }
     }
 
     /// The job of a thread is over.
     fn ends(&mut self, tid: Tid, at_ns: u64) -> Option<Arc<Job>> {
-        let helper = self.helper(tid).filter(|helper| !helper.serves)?;
+        let helper = self.helpers.get_mut(&tid).filter(|helper| !helper.serves)?;
         let Open { from_ns, given } = helper.job.take()?;
         let interval = JobOf {
             tid,
@@ -162,7 +152,7 @@ impl Program {
         ran_last_ns: impl Fn(Tid, u64) -> Option<u64>,
         at_ns: u64,
     ) -> Option<Vec<JobOf>> {
-        let own = self.event_loop(tid).filter(|own| own.awake_ns > 0)?;
+        let own = self.loops.get_mut(&tid).filter(|own| own.awake_ns > 0)?;
         let (awake_ns, woken_by) = (own.awake_ns, own.woken_by.clone());
         let is_due = own
             .due_ns
@@ -203,7 +193,7 @@ impl Program {
         self.forget_job(tid, &job);
         self.told = self.told.saturating_add(1);
         for job in &jobs {
-            if let Some(helper) = self.helper(job.tid) {
+            if let Some(helper) = self.helpers.get_mut(&job.tid) {
                 helper.told = helper.told.saturating_add(1);
             }
         }
@@ -217,7 +207,7 @@ impl Program {
             .helpers
             .iter()
             .filter(|(_, helper)| helper.told > 0 && !helper.serves);
-        let at_work = helpers.filter_map(|(tid, helper)| Some((*tid, helper.job.as_ref()?)));
+        let at_work = helpers.filter_map(|(&tid, helper)| Some((tid, helper.job.as_ref()?)));
         at_work
             .filter_map(|(tid, job)| {
                 let interval = JobOf {
@@ -241,12 +231,12 @@ impl Program {
 
     /// For whom this job was is told.
     fn forget_job(&mut self, by: Tid, job: &Arc<Job>) {
-        if let Some(own) = self.event_loop(by) {
+        if let Some(own) = self.loops.get_mut(&by) {
             own.woken_by.take_if(|woken_by| Arc::ptr_eq(woken_by, job));
         }
         self.ended.retain(|ended| !Arc::ptr_eq(ended, job));
         let JobOf { tid, to_ns, .. } = job.interval;
-        if let Some(open) = self.helper(tid).and_then(|helper| helper.job.as_mut())
+        if let Some(open) = self.helpers.get_mut(&tid).and_then(|helper| helper.job.as_mut())
             && open.from_ns < to_ns
         {
             // It was over then.
@@ -265,14 +255,14 @@ impl Returns {
     }
 
     /// A thread waits for its events with `epoll`.
-    pub(super) fn loops(&mut self, pid: Pid, tid: Tid) {
+    pub(super) fn loops(&mut self, pid: Pid, tid: Tid, full: &Full) {
         let Some(program) = self.of(pid) else { return };
-        if let Some(own) = program.event_loop(tid) {
-            *own = Loop::default();
-        } else if program.loops.len() < MAX_LOOPS {
-            program.loops.push((tid, Loop::default()));
-            program.helpers.retain(|(helper, _)| *helper != tid);
+        if program.loops.len() == MAX_LOOPS && !program.loops.contains_key(&tid) {
+            full.count(Table::PoolThreads, 1);
+            return;
         }
+        program.loops.insert(tid, Loop::default());
+        program.helpers.remove(&tid);
     }
 
     /// A thread waits, and not for a time or a lock: if it works for a loop, it has nothing to do.
@@ -290,7 +280,14 @@ impl Returns {
     }
 
     /// A thread was woken from this wait.
-    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, (waited_ns, block): (u64, &Block), at_ns: u64) {
+    pub(super) fn woken(
+        &mut self,
+        pid: Pid,
+        tid: Tid,
+        (waited_ns, block): (u64, &Block),
+        at_ns: u64,
+        full: &Full,
+    ) {
         let Some(program) = self.0.get_mut(&pid) else {
             return;
         };
@@ -300,7 +297,7 @@ impl Returns {
             if let Some((by, _)) = by.zip(job.as_ref()) {
                 program.goes_on(by, at_ns);
             }
-            if let Some(own) = program.event_loop(tid) {
+            if let Some(own) = program.loops.get_mut(&tid) {
                 *own = Loop {
                     awake_ns: at_ns,
                     woken_by: job,
@@ -310,14 +307,14 @@ impl Returns {
             }
         } else if let (Wait::Park { timeout: false }, Some(by)) = (block.wait, by) {
             program.goes_on(tid, at_ns);
-            program.gives(by, tid, at_ns);
+            program.gives(by, tid, at_ns, full);
         }
     }
 
     /// Thread `by` began another.
-    pub(super) fn begins(&mut self, pid: Pid, by: Tid, tid: Tid, at_ns: u64) {
+    pub(super) fn begins(&mut self, pid: Pid, by: Tid, tid: Tid, at_ns: u64, full: &Full) {
         if let Some(program) = self.0.get_mut(&pid) {
-            program.gives(by, tid, at_ns);
+            program.gives(by, tid, at_ns, full);
         }
     }
 
@@ -326,9 +323,9 @@ impl Returns {
         let Some(program) = self.0.get_mut(&pid) else {
             return;
         };
-        if let Some(own) = program.event_loop(tid) {
+        if let Some(own) = program.loops.get_mut(&tid) {
             own.has(request);
-        } else if let Some(helper) = program.helper(tid) {
+        } else if let Some(helper) = program.helpers.get_mut(&tid) {
             helper.serves = true;
         }
     }
@@ -345,7 +342,7 @@ impl Returns {
         at_ns: u64,
     ) -> Option<Vec<JobOf>> {
         let program = self.0.get_mut(&pid)?;
-        if let Some(helper) = program.helper(tid) {
+        if let Some(helper) = program.helpers.get_mut(&tid) {
             helper.serves = true;
         }
         program.answers(tid, request, read_ns, ran_last_ns, at_ns)
@@ -354,7 +351,7 @@ impl Returns {
     /// A thread received something from a peer.
     pub(super) fn hears(&mut self, pid: Pid, tid: Tid) {
         let program = self.0.get_mut(&pid);
-        if let Some(own) = program.and_then(|program| program.event_loop(tid)) {
+        if let Some(own) = program.and_then(|program| program.loops.get_mut(&tid)) {
             own.is_otherwise = true;
         }
     }
@@ -362,22 +359,16 @@ impl Returns {
     /// A thread ended.
     pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
         if let Some(program) = self.0.get_mut(&pid) {
-            program.loops.retain(|(of, _)| *of != tid);
-            program.helpers.retain(|(of, _)| *of != tid);
+            program.loops.remove(&tid);
+            program.helpers.remove(&tid);
         }
     }
 
     /// Events were lost: which job a thread has is not known.
     pub(super) fn lost(&mut self) {
         for program in self.0.values_mut() {
-            program
-                .loops
-                .iter_mut()
-                .for_each(|(_, own)| *own = Loop::default());
-            program
-                .helpers
-                .iter_mut()
-                .for_each(|(_, helper)| helper.job = None);
+            program.loops.values_mut().for_each(|own| *own = Loop::default());
+            program.helpers.values_mut().for_each(|helper| helper.job = None);
             program.ended.clear();
         }
     }

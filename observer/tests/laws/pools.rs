@@ -146,16 +146,21 @@ impl Program {
     }
 
     /// The loop gives a thread that waits something to do.
-    pub(super) fn gives(mut self, at_us: u64, tid: u32) -> Self {
+    pub(super) fn gives(self, at_us: u64, tid: u32) -> Self {
+        self.ends_wait(at_us, LOOP, Sysno::futex, tid)
+    }
+
+    /// Thread `by` ends the wait of another by this call.
+    pub(super) fn ends_wait(mut self, at_us: u64, by: u32, call: Sysno, tid: u32) -> Self {
         self.record(&Waking {
             header: Header {
-                cpu: 0,
+                cpu: (by - LOOP) as u16,
                 ..header(Kind::Waking, tid, at_us)
             },
             tgid: PID,
-            waker_tid: LOOP,
+            waker_tid: by,
             waker_tgid: PID,
-            waker_syscall: Sysno::futex as i32,
+            waker_syscall: call as i32,
             waker_task: task::UNKNOWN,
             conn: conn::NONE,
             ..Waking::zeroed()

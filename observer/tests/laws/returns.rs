@@ -8,7 +8,7 @@ use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
 use observer::model::id::Tid;
 use observer::model::request::{Request, Span};
-use observer_common::{Connection, Kind, Waking, conn, flags, task, tcp};
+use observer_common::{Connection, Kind, flags, tcp};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -211,7 +211,8 @@ impl Pool {
                 Act::Gives(tid) => program.gives(at_us, tid),
                 Act::Answers(conn) => program.answers(at_us, LOOP, conn),
                 Act::Loops => program.loops(at_us),
-                Act::HandsBack(tid) => hands_back(program, at_us, tid),
+                // By a byte for it.
+                Act::HandsBack(tid) => program.ends_wait(at_us, tid, Sysno::sendto, LOOP),
                 Act::Sleeps(tid) => program.sleeps(at_us, tid),
                 Act::GoesOn(tid) => program.goes_on(at_us, tid),
                 Act::Rests(tid) => program.waits_for_a_job(at_us, tid),
@@ -219,25 +220,6 @@ impl Pool {
         }
         program.0
     }
-}
-
-/// A thread wakes the loop by a byte for it.
-fn hands_back(mut program: Program, at_us: u64, tid: u32) -> Program {
-    program.record(&Waking {
-        header: observer_common::Header {
-            cpu: (tid - LOOP) as u16,
-            ..header(Kind::Waking, LOOP, at_us)
-        },
-        tgid: PID,
-        waker_tid: tid,
-        waker_tgid: PID,
-        waker_syscall: Sysno::sendto as i32,
-        waker_task: task::UNKNOWN,
-        conn: conn::NONE,
-        ..Waking::zeroed()
-    });
-    program.gets_a_cpu(LOOP, at_us + 1);
-    program
 }
 
 fn asked() -> impl Strategy<Value = Vec<(u64, u64, bool)>> {

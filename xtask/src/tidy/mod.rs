@@ -7,6 +7,7 @@ mod arrows;
 mod catalog;
 mod documents;
 mod mask;
+mod modules;
 mod source;
 
 use std::env;
@@ -80,6 +81,8 @@ fn check(path: &Path, text: &str, catalogs: &[Catalog], tree: &Tree) -> Vec<Find
                 findings.extend(rule(text));
             }
             findings.extend(arrows::lead_down(path, text));
+            let read = |file: &Path| fs::read_to_string(workspace::root().join(file)).ok();
+            findings.extend(modules::is_named(path, text, read));
         }
         // A change log names what is gone, too.
         Some("md") if path.file_name().is_none_or(|name| name != "CHANGELOG.md") => {

@@ -1,6 +1,8 @@
 //! Which threads of pools wait at the same word of memory for something to do: they take it from one queue, and are of
 //! one pool. Threads of which each waits at a word of its own, as Java's do, can be of any.
 
+use std::collections::BTreeSet;
+
 use super::Tid;
 
 /// Words that are remembered of the threads of a process.
@@ -10,7 +12,7 @@ const MAX_WORDS: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     /// Pairs of words: the condition variables of C wait now at the one and now at the other.
-    waited: Vec<(Tid, u32)>,
+    waited: BTreeSet<(Tid, u32)>,
     /// There were more of them than are remembered.
     has_more: bool,
 }
@@ -19,13 +21,10 @@ impl Queues {
     /// A loop ended the wait of thread `tid` at a word.
     pub(super) fn waited(&mut self, tid: Tid, word: u32) {
         let at = (tid, word & !7);
-        if self.waited.contains(&at) {
-            return;
-        }
         if self.waited.len() < MAX_WORDS {
-            self.waited.push(at);
+            self.waited.insert(at);
         } else {
-            self.has_more = true;
+            self.has_more |= !self.waited.contains(&at);
         }
     }
 
@@ -35,12 +34,12 @@ impl Queues {
 
     /// Those of `members` that may be of the pool of thread `tid`: the ones with which it shares words, and those of
     /// which none is known. All of them, where it shares none.
-    pub(super) fn of_pool(&self, tid: Tid, members: &[Tid]) -> Vec<Tid> {
+    pub(super) fn of_pool(&self, tid: Tid, members: &BTreeSet<Tid>) -> Vec<Tid> {
         let shared = self.sharing_with(tid);
         if self.has_more || shared.len() < 2 {
-            return members.to_vec();
+            return members.iter().copied().collect();
         }
-        let is_known = |tid: Tid| self.waited.iter().any(|(of, _)| *of == tid);
+        let is_known = |tid: Tid| self.words_of(tid).next().is_some();
         let may_be = |member: &Tid| shared.contains(member) || !is_known(*member);
         members.iter().copied().filter(may_be).collect()
     }
@@ -51,7 +50,7 @@ impl Queues {
         let mut next = 0;
         while let Some(&tid) = shared.get(next) {
             next += 1;
-            for &(_, word) in self.waited.iter().filter(|(of, _)| *of == tid) {
+            for word in self.words_of(tid) {
                 let there = self.waited.iter().filter(|(_, other)| *other == word);
                 for &(other, _) in there {
                     if !shared.contains(&other) {
@@ -61,6 +60,13 @@ impl Queues {
             }
         }
         shared
+    }
+
+    /// Where a thread waited.
+    fn words_of(&self, tid: Tid) -> impl Iterator<Item = u32> + '_ {
+        self.waited
+            .range((tid, 0)..=(tid, u32::MAX))
+            .map(|&(_, word)| word)
     }
 }
 
@@ -80,15 +86,15 @@ mod tests {
     #[test]
     fn who_waits_at_one_word_is_of_one_pool_and_who_is_not_known_can_be() {
         let queues = waiting(&[(1, 0x100), (2, 0x104), (3, 0x200), (4, 0x200)]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS), [1, 2, 5].map(Tid));
-        assert_eq!(queues.of_pool(Tid(4), &MEMBERS), [3, 4, 5].map(Tid));
-        assert_eq!(queues.of_pool(Tid(5), &MEMBERS), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), [1, 2, 5].map(Tid));
+        assert_eq!(queues.of_pool(Tid(4), &MEMBERS.into()), [3, 4, 5].map(Tid));
+        assert_eq!(queues.of_pool(Tid(5), &MEMBERS.into()), MEMBERS);
     }
 
     #[test]
     fn threads_with_a_word_each_can_be_of_any_pool() {
         let queues = waiting(&[(1, 0x100), (2, 0x200), (3, 0x300), (4, 0x400)]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
     }
 
     #[test]
@@ -101,20 +107,20 @@ mod tests {
             (4, 0x300),
             (5, 0x300),
         ]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS), [1, 2, 3].map(Tid));
+        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), [1, 2, 3].map(Tid));
     }
 
     #[test]
     fn threads_that_have_ended_share_nothing() {
         let mut queues = waiting(&[(1, 0x100), (2, 0x100), (3, 0x200), (4, 0x200)]);
         queues.ended(Tid(2));
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
     }
 
     #[test]
     fn where_more_words_were_seen_than_are_remembered_all_can_be_of_one_pool() {
         let mut queues = waiting(&[(1, 0x100), (2, 0x100), (3, 0x200)]);
         (0..MAX_WORDS as u32).for_each(|number| queues.waited(Tid(9), 8 * number));
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
     }
 }

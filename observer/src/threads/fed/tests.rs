@@ -11,8 +11,8 @@ const OF_POOL: Tid = Tid(9);
 /// A loop, and a thread that answered what it had read, as often as is needed.
 fn fed() -> Fed {
     let mut fed = Fed::default();
-    fed.waits(PID, LOOP, 10);
-    (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP));
+    fed.waits(PID, LOOP, 10, &Full::default());
+    (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP, &Full::default()));
     fed
 }
 
@@ -46,8 +46,8 @@ fn parked(timeout: bool, woken_by: Option<Tid>) -> Block {
 fn a_thread_that_answers_what_a_loop_has_read_is_of_its_pool() {
     let mut fed = fed();
     // Nothing tells that this one loops.
-    fed.answers(PID, Tid(11), Tid(10));
-    fed.answers(PID, LOOP, LOOP);
+    fed.answers(PID, Tid(11), Tid(10), &Full::default());
+    fed.answers(PID, LOOP, LOOP, &Full::default());
     let threads = threads(fed);
     assert!(threads.is_fed(PID, OF_POOL) && !threads.is_fed(Pid(1), OF_POOL));
     assert!(!threads.is_fed(PID, Tid(11)) && !threads.is_fed(PID, LOOP));
@@ -56,11 +56,11 @@ fn a_thread_that_answers_what_a_loop_has_read_is_of_its_pool() {
 #[test]
 fn a_few_answers_by_others_than_the_reader_are_no_pool_yet() {
     let mut fed = Fed::default();
-    fed.waits(PID, LOOP, 10);
-    (1..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP));
+    fed.waits(PID, LOOP, 10, &Full::default());
+    (1..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP, &Full::default()));
     let mut threads = threads(fed);
     assert!(!threads.is_fed(PID, OF_POOL));
-    threads.fed.answers(PID, OF_POOL, LOOP);
+    threads.fed.answers(PID, OF_POOL, LOOP, &Full::default());
     assert!(threads.is_fed(PID, OF_POOL));
 }
 
@@ -68,14 +68,14 @@ fn a_few_answers_by_others_than_the_reader_are_no_pool_yet() {
 fn where_threads_do_now_one_thing_and_now_another_there_is_no_pool_any_more() {
     let changes: [fn(&mut Fed); 3] = [
         |fed| fed.reads(PID, OF_POOL),
-        |fed| fed.waits(PID, OF_POOL, 20),
+        |fed| fed.waits(PID, OF_POOL, 20, &Full::default()),
         |fed| fed.switches(PID),
     ];
     for change in changes {
         let mut fed = fed();
         change(&mut fed);
-        fed.waits(PID, LOOP, 30);
-        (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP));
+        fed.waits(PID, LOOP, 30, &Full::default());
+        (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP, &Full::default()));
         assert!(!threads(fed).is_fed(PID, OF_POOL));
     }
 }
@@ -129,9 +129,9 @@ fn a_loop_that_was_awake_without_reading_a_request_may_have_gone_on_with_one() {
     };
     fed.woken(PID, LOOP, 10, &woken);
     fed.reads(PID, LOOP);
-    fed.waits(PID, LOOP, 100);
+    fed.waits(PID, LOOP, 100, &Full::default());
     fed.woken(PID, LOOP, 10, &woken);
-    fed.waits(PID, LOOP, 200);
+    fed.waits(PID, LOOP, 200, &Full::default());
     let threads = threads(fed);
     for (from_ns, to_ns, since_ns) in [(50, 150, 50), (50, 300, 200), (250, 300, 250)] {
         assert_eq!(threads.only_read_since(PID, LOOP, from_ns, to_ns), since_ns);

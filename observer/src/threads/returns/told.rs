@@ -22,8 +22,8 @@ impl Returns {
     /// Whether a thread hands its jobs back to event loops.
     pub(in super::super) fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
         let program = self.0.get(&pid).filter(|program| program.told >= ENOUGH);
-        let helper = program.and_then(|program| program.helpers.iter().find(|(of, _)| *of == tid));
-        helper.is_some_and(|(_, helper)| helper.told > 0 && !helper.serves)
+        let helper = program.and_then(|program| program.helpers.get(&tid));
+        helper.is_some_and(|helper| helper.told > 0 && !helper.serves)
     }
 }
 
@@ -42,7 +42,7 @@ impl Threads {
             return false;
         };
         let mut judged = FxHashSet::default();
-        program.helpers.iter().any(|&(tid, _)| {
+        program.helpers.keys().any(|&tid| {
             if judged.contains(&tid) || !self.returns.hands_back(pid, tid) {
                 return false;
             }
@@ -54,12 +54,9 @@ impl Threads {
     /// Whether one of these threads ran between two times.
     #[must_use]
     pub fn may_have_handed_back(&self, pid: Pid, from_ns: u64, to_ns: u64) -> bool {
-        let helpers = self
-            .returns
-            .0
-            .get(&pid)
-            .map_or(&[][..], |program| &program.helpers[..]);
-        helpers.iter().any(|&(tid, _)| {
+        let program = self.returns.0.get(&pid);
+        let mut helpers = program.into_iter().flat_map(|program| program.helpers.keys());
+        helpers.any(|&tid| {
             let ran = self.get(tid).map(|thread| thread.ran_last_ns(from_ns, to_ns));
             ran.flatten().is_some()
         })
@@ -94,7 +91,7 @@ impl Threads {
             .answers(pid, tid, request, read_ns, ran_last_ns, at_ns);
         let jobs = jobs.unwrap_or_default();
         for job in &jobs {
-            self.fed.hands_back(pid, job.tid, tid);
+            self.fed.hands_back(pid, job.tid, tid, &self.full);
             if let Some(thread) = self.threads.get_mut(&job.tid) {
                 thread.ends_at(job.to_ns);
                 thread.worked_for(request, job);
