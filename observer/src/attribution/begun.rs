@@ -144,12 +144,14 @@ impl Explainer {
         let until_ns = until.end_ns.max(since_ns);
         let thefts = evidence.threads.thefts(since_ns, until_ns);
         path.begin(since_ns, until_ns, keep, thefts);
-        path.taken_mut().begin(
-            evidence.go.phases(turn.pid, since_ns, until_ns),
-            evidence.go.assists(turn.pid, since_ns, until_ns),
-            evidence.threads.stops(turn.pid, since_ns, until_ns),
-            evidence.threads.of_runtime(turn.pid),
-        );
+        if evidence.go.has_run(turn.pid) || evidence.threads.can_be_stopped(turn.pid) {
+            path.taken_mut().begin(
+                evidence.go.phases(turn.pid, since_ns, until_ns),
+                evidence.go.assists(turn.pid, since_ns, until_ns),
+                evidence.threads.stops(turn.pid, since_ns, until_ns),
+                evidence.threads.of_runtime(turn.pid),
+            );
+        }
         let mut first = since.unwrap_or(first_run(turn));
         // What else it may have done since then is not known where that was forgotten.
         first.stalled &= evidence.threads.remembers_since(first.end_ns);

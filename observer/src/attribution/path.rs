@@ -63,7 +63,8 @@ impl Path {
         steps.clear();
         let mut stolen = std::mem::take(&mut self.stolen);
         stolen.begin(thefts);
-        let taken = std::mem::take(&mut self.taken);
+        let mut taken = std::mem::take(&mut self.taken);
+        taken.clear();
         *self = Self {
             keep,
             since_ns,

@@ -46,6 +46,13 @@ enum Work {
 }
 
 impl Taken {
+    /// Nothing was taken, as far as is known.
+    pub(super) fn clear(&mut self) {
+        self.passed = 0;
+        self.of_runtime.clear();
+        self.parts.clear();
+    }
+
     /// Starts anew, with these parts; `of_runtime` are threads of a Java virtual machine that work for it.
     pub(super) fn begin<'a>(
         &mut self,
@@ -55,9 +62,7 @@ impl Taken {
         of_runtime: impl Iterator<Item = Tid>,
     ) {
         let part = |from_ns, to_ns, work| Part { from_ns, to_ns, work };
-        self.passed = 0;
-        self.of_runtime.clear();
-        self.parts.clear();
+        self.clear();
         self.parts
             .extend(stops.map(|stop| part(stop.from_ns, stop.to_ns, Work::Stop(stop.by))));
         if !self.parts.is_empty() {

@@ -205,13 +205,19 @@ impl Threads {
     /// A thread finished a socket operation on `cpu`. Returns the threads that are now known to have worked for its
     /// request.
     pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) -> Vec<Tid> {
+        // Where tasks are known, they tell for whom threads work.
+        let tells_by_itself = operation.task.is_known();
         if let Some((reader, _)) = operation.read_by {
             self.hands.answered(pid, tid, reader);
-            if !operation.task.is_known() {
+            if !tells_by_itself {
                 self.fed.answers(pid, tid, reader, &self.full);
             }
         }
-        let told = self.told_by(tid, pid, operation);
+        let told = if tells_by_itself {
+            Vec::new()
+        } else {
+            self.told_by(tid, pid, operation)
+        };
         let Some((thread, tasks, availability)) = self.known(tid, pid) else {
             return told;
         };
@@ -221,7 +227,9 @@ impl Threads {
         }
         thread.seen_running(operation.at_ns, cpu, Some(operation.faults));
         thread.operated(operation);
-        thread.deeds.operates(tid, operation);
+        if !tells_by_itself {
+            thread.deeds.operates(tid, operation);
+        }
         if !operation.outbound {
             thread.in_runtime.ran(operation.task);
         }

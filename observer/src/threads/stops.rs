@@ -203,11 +203,16 @@ impl Stops {
 }
 
 impl Threads {
+    /// Whether a thread of a process was seen that can stop its program.
+    #[must_use]
+    pub fn can_be_stopped(&self, pid: Pid) -> bool {
+        self.stops.processes.contains_key(&pid)
+    }
+
     /// When the program of a process was stopped between two times; the last to end first.
     pub fn stops(&self, pid: Pid, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Stop> {
         let stops = &self.stops;
-        let is_stoppable = stops.processes.contains_key(&pid);
-        let was_forgotten = is_stoppable && stops.forgotten_until_ns > from_ns;
+        let was_forgotten = self.can_be_stopped(pid) && stops.forgotten_until_ns > from_ns;
         let end = self.full.end_of(Table::Stops, was_forgotten);
         let newest = stops
             .newest

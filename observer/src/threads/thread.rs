@@ -140,7 +140,8 @@ impl Thread {
 
     fn close_in(&mut self, task: Task, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
         if let Some(slice) = self.facts.close(at_ns, state, task, next, faults) {
-            self.metering.add(&slice, self.is_at_work(&slice.state));
+            let at_work = !task.is_known() && self.is_at_work(&slice.state);
+            self.metering.add(&slice, at_work);
             self.facts.past.push(&slice);
         }
     }

@@ -91,7 +91,10 @@ impl Metering {
     pub(super) fn add(&mut self, slice: &Slice, at_work: bool) {
         let task = slice.task;
         let ns = slice.to_ns.saturating_sub(slice.from_ns.max(self.from_ns));
-        self.window.spend(ns, &slice.state, at_work);
+        // Of threads whose runtime tells what they do, nothing asks.
+        if !task.is_known() {
+            self.window.spend(ns, &slice.state, at_work);
+        }
         match slice.state {
             State::Running { owner, .. } => {
                 self.usage.ran_ns = self.usage.ran_ns.saturating_add(ns);

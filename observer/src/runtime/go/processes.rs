@@ -135,6 +135,11 @@ impl Processes {
         process.is_some_and(|process| process.markers.contains(&task))
     }
 
+    /// Whether anything is known of Go's runtime in a process.
+    pub(crate) fn has_run(&self, pid: Pid) -> bool {
+        self.processes.contains_key(&pid)
+    }
+
     /// The parts of cycles of a process that a time overlaps, the last first.
     pub(crate) fn phases(&self, pid: Pid, from_ns: u64, to_ns: u64) -> impl Iterator<Item = Phase> {
         let process = self.processes.get(&pid);
