@@ -145,7 +145,8 @@ impl Collection {
                 return None;
             }
         };
-        let at = globals.work + u64::from(self.offsets.work_cycles);
+        // A program says itself where its variables are.
+        let at = globals.work.wrapping_add(self.offsets.work_cycles.into());
         let times = match self.times(at, now_ns) {
             Ok(times) => times,
             Err(error) => {
@@ -251,7 +252,7 @@ impl Collection {
         let memstats = self.globals.ok()?.memstats;
         let slot = number.wrapping_sub(1) % PAUSES;
         let word = |offset: u64| Place {
-            address: memstats + offset,
+            address: memstats.wrapping_add(offset),
             bytes: 8,
         };
         let mut words = [0; 2];
@@ -267,8 +268,16 @@ impl Collection {
         let word = |address: u64| Place { address, bytes: 8 };
         let places = [
             word(globals.max_procs),
-            word(globals.controller + u64::from(self.offsets.controller_heap)),
-            word(globals.controller + u64::from(self.offsets.controller_goal)),
+            word(
+                globals
+                    .controller
+                    .wrapping_add(self.offsets.controller_heap.into()),
+            ),
+            word(
+                globals
+                    .controller
+                    .wrapping_add(self.offsets.controller_goal.into()),
+            ),
         ];
         let mut words = [0; 3];
         if read(self.pid, &places, &mut words).is_err() {
