@@ -13,7 +13,7 @@ use observer_common::{Losses, Offsets, limits, names};
 use super::facts::clock;
 use super::rings::Rings;
 use super::runtime::tokio::polls::{self, Functions};
-use super::runtime::{Collectings, Seeking};
+use super::runtime::{CollectionMaps, SeekMaps};
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
 use super::targets::{InKernel, look};
@@ -54,8 +54,8 @@ pub struct KernelHalf {
     finder: Option<OwnedFd>,
     pub(super) targets: InKernel,
     pub(super) rings: Rings,
-    pub(super) seeking: Seeking,
-    pub(super) collecting: Collectings,
+    pub(super) seeking: SeekMaps,
+    pub(super) collecting: CollectionMaps,
     /// Where threads are sampled.
     pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
@@ -94,11 +94,11 @@ impl KernelHalf {
         // Programs can be loaded only while the maps are open.
         let _ports = (watch_ports(&mut ebpf, options)?, await_ports(&mut ebpf, options)?);
         let losses = map(&mut ebpf, names::map::LOSSES)?;
-        let seeking = Seeking::new(
+        let seeking = SeekMaps::new(
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
         );
-        let collecting = Collectings::new(
+        let collecting = CollectionMaps::new(
             map(&mut ebpf, names::map::COLLECTING)?,
             map(&mut ebpf, names::map::COLLECTED)?,
         );

@@ -11,7 +11,7 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{LINKS, Link, Sample, Seek};
 use observer_common::{TaskPath, conn, task};
 
-use super::super::search::{Seeks, Stage};
+use super::super::hunt::{Seeks, Stage};
 use super::offsets::Offsets;
 use super::program::GPlace;
 

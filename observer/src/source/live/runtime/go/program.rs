@@ -7,8 +7,8 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadRef};
 
+use super::super::detection::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use super::super::elf;
-use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use crate::runtime::go::Version;
 
 /// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the

@@ -7,7 +7,7 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{TaskPath, conn};
 
-use super::super::search::{Seeks, Stage};
+use super::super::hunt::{Seeks, Stage};
 use super::proof::{Doing, Proof, Variables, WordSearch, WordVerdict};
 use crate::model::id::{ConnId, Tid};
 use crate::syscall;

@@ -14,8 +14,8 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadRef, SymbolKind};
 
+use super::super::detection::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use super::super::elf;
-use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use super::hunt::SearchPlace;
 use crate::model::full::{Full, Table};
 use crate::runtime::tokio::names;

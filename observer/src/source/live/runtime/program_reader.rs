@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
-use super::found::{Files, Found};
+use super::detection::{Files, Found};
 use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::model::own_threads;
@@ -31,13 +31,13 @@ pub(super) struct Answer {
 }
 
 /// The thread, until this is dropped.
-pub(super) struct Looking {
+pub(super) struct ProgramReader {
     ask: SyncSender<Question>,
     answers: Receiver<Answer>,
     asked: u64,
 }
 
-impl Looking {
+impl ProgramReader {
     pub(super) fn begin() -> Result<Self> {
         let (ask, asked) = sync_channel(MAX_WAITING);
         let (answer, answers) = channel();

@@ -5,7 +5,7 @@ use aya::maps::{Array, MapData, RingBuf};
 use observer_common::collection::{Collected, Collecting};
 
 /// In all targets.
-pub(in crate::source::live) struct Collectings {
+pub(in crate::source::live) struct CollectionMaps {
     places: Array<MapData, CollectingPod>,
     found: RingBuf<MapData>,
 }
@@ -18,7 +18,7 @@ pub(in crate::source::live) struct CollectingPod(Collecting);
 // SAFETY: `Collecting` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
 unsafe impl aya::Pod for CollectingPod {}
 
-impl Collectings {
+impl CollectionMaps {
     /// Nowhere yet, by these maps.
     pub(in crate::source::live) const fn new(
         places: Array<MapData, CollectingPod>,

@@ -8,7 +8,7 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek};
 
 /// What is sought in all targets.
-pub(in crate::source::live) struct Seeking {
+pub(in crate::source::live) struct SeekMaps {
     seeks: Array<MapData, SeekPod>,
     samples: RingBuf<MapData>,
     /// What is sought, by the slot of the process.
@@ -23,7 +23,7 @@ pub(in crate::source::live) struct SeekPod(Seek);
 // SAFETY: `Seek` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
 unsafe impl aya::Pod for SeekPod {}
 
-impl Seeking {
+impl SeekMaps {
     /// Nothing yet, by these maps.
     pub(in crate::source::live) const fn new(
         seeks: Array<MapData, SeekPod>,
