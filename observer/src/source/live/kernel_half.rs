@@ -11,6 +11,7 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, Offsets, limits, names};
 
 use super::facts::clock;
+use super::map_value::MapValue;
 use super::rings::Rings;
 use super::runtime::tokio::polls::{self, Functions};
 use super::runtime::{CollectionMaps, SeekMaps};
@@ -49,7 +50,7 @@ pub struct KernelHalf {
     ebpf: Ebpf,
     /// Of programs that aya did not attach.
     _links: Vec<OwnedFd>,
-    losses: PerCpuArray<MapData, LossesPod>,
+    losses: PerCpuArray<MapData, MapValue<Losses>>,
     /// Finds the sockets that processes hold, where the kernel allows that.
     finder: Option<OwnedFd>,
     pub(super) targets: InKernel,
@@ -63,14 +64,6 @@ pub struct KernelHalf {
     /// Nothing was recorded before, ns.
     pub(super) began_ns: u64,
 }
-
-/// [`Losses`] as aya reads map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct LossesPod(pub(super) Losses);
-
-// SAFETY: `Losses` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for LossesPod {}
 
 impl KernelHalf {
     /// Loads and attaches. The caller decides with [`signals::require`] whether what could be attached will do.
@@ -160,7 +153,7 @@ impl KernelHalf {
     /// Losses so far, CPU by CPU.
     pub(super) fn losses(&self) -> Result<Vec<Losses>> {
         let values = self.losses.get(&0, 0).context("cannot read the loss counters")?;
-        Ok(values.iter().map(|pod| pod.0).collect())
+        Ok(values.iter().map(|value| value.0).collect())
     }
 }
 

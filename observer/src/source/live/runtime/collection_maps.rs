@@ -4,24 +4,18 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData, RingBuf};
 use observer_common::collection::{Collected, Collecting};
 
+use crate::source::live::map_value::MapValue;
+
 /// In all targets.
 pub(in crate::source::live) struct CollectionMaps {
-    places: Array<MapData, CollectingPod>,
+    places: Array<MapData, MapValue<Collecting>>,
     found: RingBuf<MapData>,
 }
-
-/// [`Collecting`] as aya writes map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(in crate::source::live) struct CollectingPod(Collecting);
-
-// SAFETY: `Collecting` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for CollectingPod {}
 
 impl CollectionMaps {
     /// Nowhere yet, by these maps.
     pub(in crate::source::live) const fn new(
-        places: Array<MapData, CollectingPod>,
+        places: Array<MapData, MapValue<Collecting>>,
         found: RingBuf<MapData>,
     ) -> Self {
         Self { places, found }
@@ -31,7 +25,7 @@ impl CollectionMaps {
     pub(super) fn look_at(&mut self, slot: u32, at: u64) -> Result<()> {
         let collecting = Collecting { at, times_ns: [0; 4] };
         self.places
-            .set(slot, CollectingPod(collecting), 0)
+            .set(slot, MapValue(collecting), 0)
             .context("cannot say where garbage collection is looked at")
     }
 

@@ -16,6 +16,7 @@ use observer_common::{Presence, limits, names};
 
 use super::clock::Clocks;
 use crate::model::own_threads;
+use crate::source::live::map_value::MapValue;
 
 /// After a CPU rang, its clock is started if the watched thread is still there. Most of what comes to wait for
 /// something else is gone by then.
@@ -43,7 +44,7 @@ impl Follower {
             let map = ebpf.take_map(name);
             map.with_context(|| format!("the compiled object has no map {name}"))
         };
-        let presence: PerCpuArray<MapData, PresencePod> = take(names::map::PRESENCE)?.try_into()?;
+        let presence: PerCpuArray<MapData, MapValue<Presence>> = take(names::map::PRESENCE)?.try_into()?;
         let count = presence.get(&0, 0)?.len().min(limits::MAX_CPUS as usize);
         let (ends, lives) = pipe().context("cannot make a pipe")?;
         let mut state = Following {
@@ -62,17 +63,9 @@ impl Follower {
     }
 }
 
-/// [`Presence`] as aya reads map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct PresencePod(Presence);
-
-// SAFETY: `Presence` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for PresencePod {}
-
 struct Following {
     clocks: Clocks,
-    presence: PerCpuArray<MapData, PresencePod>,
+    presence: PerCpuArray<MapData, MapValue<Presence>>,
     rests: Array<MapData, u32>,
     doorbell: RingBuf<MapData>,
     cpus: Vec<Cpu>,
