@@ -8,7 +8,7 @@
 mod job;
 mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -17,6 +17,7 @@ use self::job::{Given, Job, JobOf, MAX_IN_ROW, Open};
 use super::state::Block;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Tid};
+use crate::newest::Newest;
 use crate::syscall::{self, Wait};
 
 /// Event loops, and threads that they give jobs to, that are remembered of a process.
@@ -41,8 +42,8 @@ pub(super) struct Returns(FxHashMap<Pid, Program>);
 struct Program {
     loops: BTreeMap<Tid, Loop>,
     helpers: BTreeMap<Tid, Helper>,
-    /// Jobs that ended while a loop was awake, the oldest first.
-    ended: VecDeque<Arc<Job>>,
+    /// Jobs that ended while a loop was awake.
+    ended: Newest<Arc<Job>, MAX_ENDED>,
     /// Of so many jobs it was told for whom they were.
     told: u32,
     /// A job was of a request that its loop had left before: it had waited for a thread.
@@ -59,7 +60,7 @@ struct Loop {
     /// The job that ended then, and woke it.
     woken_by: Option<Arc<Job>>,
     /// Of what it has read something since, or answered.
-    in_hand: VecDeque<RequestId>,
+    in_hand: Newest<RequestId, MAX_IN_HAND>,
     /// It did something since that can have made another request go on: it gave a job, a peer answered, or a request
     /// went on.
     is_otherwise: bool,
@@ -82,10 +83,7 @@ impl Loop {
     fn has(&mut self, request: RequestId) -> bool {
         let had = self.in_hand.contains(&request);
         if !had {
-            if self.in_hand.len() == MAX_IN_HAND {
-                self.in_hand.pop_front();
-            }
-            self.in_hand.push_back(request);
+            self.in_hand.push(request);
         }
         had
     }
@@ -273,10 +271,7 @@ impl Returns {
         let Some(job) = program.ends(tid, at_ns) else {
             return;
         };
-        if program.ended.len() == MAX_ENDED {
-            program.ended.pop_front();
-        }
-        program.ended.push_back(job);
+        program.ended.push(job);
     }
 
     /// A thread was woken from this wait.
