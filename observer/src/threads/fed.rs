@@ -20,7 +20,7 @@ use crate::syscall::{self, Wait};
 const MAX_MEMBERS: usize = 256;
 
 /// Event loops that are remembered of a process.
-const MAX_LOOPS: usize = 64;
+pub(super) const MAX_LOOPS: usize = 64;
 
 /// Times at which a loop was awake for something else than to read requests that are remembered, the newest.
 const MAX_OTHERWISE: usize = 1024;

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use self::job::{Given, Job, JobOf, MAX_IN_ROW, Open};
+use super::fed::MAX_LOOPS;
 use super::state::Block;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Tid};
 use crate::newest::Newest;
 use crate::syscall::{self, Wait};
 
-/// Event loops, and threads that they give jobs to, that are remembered of a process.
-const MAX_LOOPS: usize = 64;
+/// Threads that event loops give jobs to that are remembered of a process.
 const MAX_HELPERS: usize = 256;
 
 /// Requests that a loop had in hand since it was woken that are remembered, the newest.

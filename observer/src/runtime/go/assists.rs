@@ -112,7 +112,7 @@ mod tests {
 
     fn field(reason: u64, stops: u64, for_runtime: bool) -> u64 {
         let flag = if for_runtime { task::FOR_RUNTIME } else { 0 };
-        task::HAS_STAY | (reason << 8 | stops) << task::STAY_SHIFT | flag | 31
+        task::HAS_STAY | (reason << task::REASON_SHIFT | stops) << task::STAY_SHIFT | flag | 31
     }
 
     /// Since when it is known at the last of these looks, each a millisecond after the other.

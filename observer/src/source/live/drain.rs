@@ -7,7 +7,7 @@ use aya_log::EbpfLogger;
 use bytemuck::Zeroable as _;
 use observer_common::{Header, Losses, LostReason};
 
-use super::facts::{Facts, clock};
+use super::facts::{Facts, SECOND_NS, clock};
 use super::kernel_half::{KernelHalf, LoadOptions};
 use super::program_time::ProgramTime;
 use super::runtime::{Found, RuntimeSearch};
@@ -38,8 +38,6 @@ const SLACK_NS: u64 = 150_000_000;
 
 /// A record that was lost was counted at most this long after its time stamp.
 const LOST_SLACK_NS: u64 = 20_000_000;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// The kernel half, drained on the caller's timer.
 pub struct LiveSource {

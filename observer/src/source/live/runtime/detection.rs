@@ -12,6 +12,7 @@ use super::go::GPlace;
 use super::tokio::SearchPlace;
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
+use crate::runtime::go;
 
 /// Files of which it is remembered what they say, at most.
 const MOST_FILES: usize = 1024;
@@ -69,7 +70,7 @@ impl RuntimeName {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tokio => "tokio",
-            Self::Go => "go",
+            Self::Go => go::NAME,
         }
     }
 }
