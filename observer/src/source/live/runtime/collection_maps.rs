@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData, RingBuf};
-use observer_common::collection::{Collected, Collecting};
+use observer_common::collection::{Collected, Collecting, TIMES};
 
 use crate::source::live::map_value::MapValue;
 
@@ -23,7 +23,10 @@ impl CollectionMaps {
 
     /// Looks here in the process of this slot; nowhere any more where that is 0.
     pub(super) fn look_at(&mut self, slot: u32, at: u64) -> Result<()> {
-        let collecting = Collecting { at, times_ns: [0; 4] };
+        let collecting = Collecting {
+            at,
+            times_ns: [0; TIMES],
+        };
         self.places
             .set(slot, MapValue(collecting), 0)
             .context("cannot say where garbage collection is looked at")

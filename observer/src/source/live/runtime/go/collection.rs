@@ -9,7 +9,7 @@
 
 use std::fs;
 
-use observer_common::collection::{Collected, WORDS};
+use observer_common::collection::{Collected, TIMES, WORDS};
 
 use super::memory::{Place, read};
 use super::offsets::{Offsets, WORK_TIMES};
@@ -31,7 +31,7 @@ const PAUSES: u32 = 256;
 /// More threads than this run no goroutines at a time.
 const MOST_PROCS: u64 = 1 << 16;
 
-const _: () = assert!(WORK_TIMES as usize / 8 + 4 == WORDS);
+const _: () = assert!(WORK_TIMES as usize / 8 + TIMES == WORDS);
 
 /// The collection of one process.
 pub(in super::super) struct Collection {
