@@ -45,7 +45,7 @@ struct Program {
     /// Jobs that ended while a loop was awake.
     ended: Newest<Arc<Job>, MAX_ENDED>,
     /// Of so many jobs it was told for whom they were.
-    told: u32,
+    jobs_told: u32,
     /// A job was of a request that its loop had left before: it had waited for a thread.
     has_queue: bool,
     /// The process has a runtime that tells for whom its threads work.
@@ -73,7 +73,7 @@ struct Loop {
 struct Helper {
     job: Option<Open>,
     /// Of so many of its jobs it was told for whom they were.
-    told: u32,
+    jobs_told: u32,
     /// It reads or answers requests itself.
     serves: bool,
 }
@@ -189,10 +189,10 @@ impl Program {
             return None;
         };
         self.forget_job(tid, &job);
-        self.told = self.told.saturating_add(1);
+        self.jobs_told = self.jobs_told.saturating_add(1);
         for job in &jobs {
             if let Some(helper) = self.helpers.get_mut(&job.tid) {
-                helper.told = helper.told.saturating_add(1);
+                helper.jobs_told = helper.jobs_told.saturating_add(1);
             }
         }
         Some(jobs)
@@ -204,7 +204,7 @@ impl Program {
         let helpers = self
             .helpers
             .iter()
-            .filter(|(_, helper)| helper.told > 0 && !helper.serves);
+            .filter(|(_, helper)| helper.jobs_told > 0 && !helper.serves);
         let at_work = helpers.filter_map(|(&tid, helper)| Some((tid, helper.job.as_ref()?)));
         at_work
             .filter_map(|(tid, job)| {

@@ -10,7 +10,7 @@ use observer_common::{Header, Losses, LostReason};
 use super::facts::{Facts, SECOND_NS, clock};
 use super::kernel_half::{KernelHalf, LoadOptions};
 use super::program_time::ProgramTime;
-use super::runtime::{Found, RuntimeSearch};
+use super::runtime::{DetectedRuntime, RuntimeSearch};
 use super::serving::ServingLooks;
 use super::targets::{Change, Targets, choice};
 use super::unsent::Unsent;
@@ -70,7 +70,7 @@ impl LiveSource {
     pub fn new(
         mut kernel_half: KernelHalf,
         options: &LoadOptions,
-        runtimes: impl Iterator<Item = (Pid, Option<Found>)>,
+        runtimes: impl Iterator<Item = (Pid, Option<DetectedRuntime>)>,
         unread: Full,
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);

@@ -28,7 +28,7 @@ use crate::source::Merge;
 
 pub(super) use collection_maps::CollectionMaps;
 use detection::TaskIdPlace;
-pub use detection::{Found, FoundBy, RuntimeName, look_at};
+pub use detection::{DetectedRuntime, FoundBy, RuntimeName, look_at};
 use hunt::{Seeks, Stage};
 use program_reader::{Answer, ProgramReader, Question};
 pub(super) use seek_maps::SeekMaps;
@@ -48,7 +48,7 @@ pub(super) struct RuntimeSearch {
 struct TargetRuntime {
     pid: Pid,
     /// `None` before its program was looked at.
-    found: Option<Found>,
+    found: Option<DetectedRuntime>,
     /// What was asked about it.
     question: Option<Question>,
     /// It is not begun with yet.
@@ -63,7 +63,10 @@ struct TargetRuntime {
 
 impl RuntimeSearch {
     /// Of these processes, in which this was found; `full` has what was not read of their files.
-    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>, full: Full) -> Result<Self> {
+    pub(super) fn new(
+        targets: impl Iterator<Item = (Pid, Option<DetectedRuntime>)>,
+        full: Full,
+    ) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {
             let target = TargetRuntime {
                 pid,

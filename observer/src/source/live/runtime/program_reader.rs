@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
-use super::detection::{Files, Found};
+use super::detection::{DetectedRuntime, Files};
 use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::model::own_threads;
@@ -25,7 +25,7 @@ pub(super) struct Question {
 /// What was found out about a process.
 pub(super) struct Answer {
     pub(super) question: Question,
-    pub(super) found: Option<Found>,
+    pub(super) found: Option<DetectedRuntime>,
     /// What was not read of its files.
     pub(super) full: Full,
 }
