@@ -292,8 +292,8 @@ fn a_thread_whose_events_are_elsewhere_or_that_is_in_a_task_is_not_idle_in_poll(
     }
 }
 
-/// What it is taken for that a thread, which has waited so often at its `epoll`, waits at another one, after it has read
-/// a request and, where `answered`, answered it.
+/// A thread that has waited so often at its `epoll` waits at another one, after it has read a request and, where
+/// `answered`, answered it. Gives what that is taken for.
 fn waits_at_another(times: u64, answered: bool) -> Block {
     let mut threads = Threads::default();
     for number in 0..times {
