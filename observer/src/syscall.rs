@@ -116,6 +116,15 @@ impl Wait {
     }
 }
 
+/// Whether it is known of an event loop's wait when it was to end by itself, or that it was not to.
+#[must_use]
+pub fn tells_timeout(syscall: i32) -> bool {
+    matches!(
+        number(syscall),
+        Some(Sysno::epoll_wait | Sysno::epoll_pwait | Sysno::poll)
+    )
+}
+
 /// The name of a system call of this architecture.
 #[must_use]
 pub fn name(syscall: i32) -> Option<&'static str> {

@@ -68,12 +68,15 @@ impl Walk<'_, '_> {
             let note = "suspended: bytes of its client woke the worker, and were not read";
             return self.resumed(run, Cause::Unexplained, Reason::Idle(note));
         }
-        if let Some((cause, reason)) = self.reason_to_resume(run, &idle) {
-            let is_inferred = cause == Cause::Timer && !idle.began_after(run);
-            return self.resumed(run, cause, reason).inferred_if(is_inferred);
+        match self.reason_to_resume(run, &idle) {
+            Some((Cause::Timer, _)) => {
+                return self.timer_was_due(run, &idle).inferred_if(!idle.began_after(run));
+            }
+            Some((cause, reason)) => return self.resumed(run, cause, reason),
+            None => {}
         }
         let step = if self.due_ns(run, &idle).is_some() {
-            self.resumed(run, Cause::Timer, Reason::Plain)
+            self.timer_was_due(run, &idle)
         } else {
             let reason = self.idle_for("suspended: what woke the worker was not for it");
             self.resumed(run, Cause::Unexplained, reason)
@@ -99,16 +102,20 @@ impl Walk<'_, '_> {
     fn unqueued(&self) -> Move {
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
-        let reason = |idle: &Idle| Some((self.reason_to_resume(run, idle)?, idle.slice.to_ns));
-        if let Some(((cause, reason), woken_ns)) = woken.as_ref().and_then(reason) {
-            return self.resumed_when_ready(woken_ns, cause, reason);
+        if let Some(idle) = &woken
+            && let Some((cause, reason)) = self.reason_to_resume(run, idle)
+        {
+            return self.when_ready(idle.slice.to_ns, |walk, run| match cause {
+                Cause::Timer => walk.timer_was_due(run, idle),
+                _ => walk.resumed(run, cause, reason),
+            });
         }
         if let Some(step) = self.done_elsewhere(run).or_else(|| self.waited_for_its_job(run)) {
             return step;
         }
-        let due_ns = woken.and_then(|idle| self.due_ns(run, &idle));
-        let step = if let Some(due_ns) = due_ns {
-            self.resumed_when_ready(due_ns, Cause::Timer, Reason::Plain)
+        let due = woken.and_then(|idle| Some((self.due_ns(run, &idle)?, idle)));
+        let step = if let Some((due_ns, idle)) = due {
+            self.when_ready(due_ns, |walk, run| walk.timer_was_due(run, &idle))
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
@@ -164,12 +171,12 @@ impl Walk<'_, '_> {
         Move::to(Position::on(run.tid)).charging(run.end_ns, Charge::of(cause, reason))
     }
 
-    /// The request could go on from `ready_ns` on, and waited for its worker; before, it had to wait.
-    fn resumed_when_ready(&self, ready_ns: u64, cause: Cause, reason: Reason) -> Move {
+    /// The request could go on from `ready_ns` on, and waited for its worker; before, it had to wait since it last ran.
+    fn when_ready(&self, ready_ns: u64, waited: impl FnOnce(&Self, LastRun) -> Move) -> Move {
         let ready = self.back_to(ready_ns);
         Move {
             ready_ns: Some(ready_ns),
-            ..ready.resumed(ready.last_run(), cause, reason)
+            ..waited(&ready, ready.last_run())
         }
     }
 
@@ -312,7 +319,7 @@ impl Walk<'_, '_> {
                     .evidence
                     .connections
                     .last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)
-                    .is_some()
+                    .is_some_and(|send| send.request == Some(self.turn.id))
         })
     }
 }
