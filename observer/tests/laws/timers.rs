@@ -111,7 +111,9 @@ fn of_a_connection_that_several_use_in_turn_a_request_waits_for_the_peer_since_i
     let script = script.woken(5_000, PEER).reads(5_010, PEER, UNKNOWN, 4_999);
     let script = script.sends(5_050, A, UNKNOWN).sends(5_060, PEER, UNKNOWN);
     let script = script.idles(5_100, u64::from(u32::MAX)).woken(10_000, PEER);
-    let script = script.reads(10_010, PEER, UNKNOWN, 9_999).sends(10_050, B, UNKNOWN);
+    let script = script
+        .reads(10_010, PEER, UNKNOWN, 9_999)
+        .sends(10_050, B, UNKNOWN);
     let request = script.request(B)?;
     prop_assert_eq!(charged_us(&request, Cause::Downstream), 4_939);
     prop_assert!(charged_us(&request, Cause::Unexplained) >= 4_900);

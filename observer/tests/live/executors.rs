@@ -16,7 +16,11 @@ const MS: u64 = 1_000_000;
 
 fn node(threads: &str) -> Server {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/jobs.js");
-    Server::start(Command::new("node").arg(script).env("UV_THREADPOOL_SIZE", threads))
+    Server::start(
+        Command::new("node")
+            .arg(script)
+            .env("UV_THREADPOOL_SIZE", threads),
+    )
 }
 
 /// Of requests for `path` all time, what has no cause, and what has none of these, ns.
@@ -108,7 +112,10 @@ fn behind_a_full_executor_of_java_the_request_that_its_thread_has_is_the_culprit
     );
     let observation = Observation::of(server.pid(), &[]);
     // By then it is known that its threads answer what they read.
-    load(&server.url("/ping"), &[connections, ["--requests", "50"]].concat());
+    load(
+        &server.url("/ping"),
+        &[connections, ["--requests", "50"]].concat(),
+    );
     let holding = Loading::start(
         &server.url("/hold"),
         &["--connections", "3", "--duration", "2500ms"],
