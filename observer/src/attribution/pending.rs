@@ -128,7 +128,8 @@ impl Awake {
         }
     }
 
-    /// What this says of a timer that was due at `due_ns`, with the end and the deadline of the wait that came after it.
+    /// What this says of a timer that was due at `due_ns`, with the end and the deadline of the wait that came after
+    /// it.
     fn says(&self, waited: Option<(u64, u64)>, due_ns: u64) -> Option<Since> {
         // A loop may have looked at its clock when it woke.
         let is_later = |deadline_ns: u64| deadline_ns.saturating_sub(self.length_ns) > due_ns + SLACK_NS;

@@ -5,7 +5,7 @@ use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
 use super::service::Walk;
 use super::waiting;
-use crate::connections::Role;
+use crate::connections::{OutboundSend, Role};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Tid};
 use crate::runtime::go::{self, Stay};
@@ -72,6 +72,7 @@ impl Walk<'_, '_> {
             Some((Cause::Timer, _)) => {
                 return self.timer_was_due(run, &idle).inferred_if(!idle.began_after(run));
             }
+            Some((Cause::Downstream, _)) => return self.peer_answered(run, &idle),
             Some((cause, reason)) => return self.resumed(run, cause, reason),
             None => {}
         }
@@ -107,6 +108,7 @@ impl Walk<'_, '_> {
         {
             return self.when_ready(idle.slice.to_ns, |walk, run| match cause {
                 Cause::Timer => walk.timer_was_due(run, idle),
+                Cause::Downstream => walk.peer_answered(run, idle),
                 _ => walk.resumed(run, cause, reason),
             });
         }
@@ -245,7 +247,7 @@ impl Walk<'_, '_> {
     fn reason_to_resume(&self, run: LastRun, idle: &Idle) -> Option<(Cause, Reason)> {
         let Idle { slice, block, .. } = idle;
         let wake_conn = block.wake?.conn;
-        if self.is_our_peer(wake_conn, slice.to_ns) {
+        if self.asked(wake_conn, slice.to_ns).is_some() {
             Some((Cause::Downstream, Reason::Peer(wake_conn)))
         } else if wake_conn != ConnId::NONE {
             None
@@ -311,15 +313,27 @@ impl Walk<'_, '_> {
         None
     }
 
-    /// Whether bytes that came on `conn` at `at_ns` answer what this request sent to a peer.
-    fn is_our_peer(&self, conn: ConnId, at_ns: u64) -> bool {
-        self.evidence.connections.get(conn).is_some_and(|connection| {
-            connection.role == Role::Outbound
-                && self
-                    .evidence
-                    .connections
-                    .last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)
-                    .is_some_and(|send| send.request == Some(self.turn.id))
-        })
+    /// The request stopped at `run`, and went on with what its peer answered, which ended `idle`.
+    fn peer_answered(&self, run: LastRun, idle: &Idle) -> Move {
+        let conn = idle.block.wake.map_or(ConnId::NONE, |wake| wake.conn);
+        let asked = self.asked(conn, idle.slice.to_ns);
+        match asked.filter(|sent| sent.at_ns > run.end_ns && sent.at_ns < self.now_ns) {
+            // By a thread that asked for it, and before that it waited for something else.
+            Some(sent) => {
+                let charge = Charge::of(Cause::Downstream, Reason::Peer(conn));
+                Move::to(self.back_to(sent.at_ns).handed_off_by(sent.tid)).charging(sent.at_ns, charge)
+            }
+            None => self.resumed(run, Cause::Downstream, Reason::Peer(conn)),
+        }
+    }
+
+    /// What this request sent to the peer on `conn` that bytes which came at `at_ns` answer. Where no tasks are known,
+    /// many use a connection in turn, and it is known to be the request's.
+    fn asked(&self, conn: ConnId, at_ns: u64) -> Option<OutboundSend> {
+        let connections = self.evidence.connections;
+        let is_outbound = connections.get(conn)?.role == Role::Outbound;
+        let sent = connections.last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)?;
+        let is_known = sent.request == Some(self.turn.id) || self.turn.read_task.is_known();
+        (is_outbound && is_known).then_some(sent)
     }
 }
