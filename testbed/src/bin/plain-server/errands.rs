@@ -76,8 +76,8 @@ impl Errand {
         }
     }
 
-    fn answer(self, work: &Work) {
-        if let Some(done) = self.done {
+    fn answer(&self, work: &Work) {
+        if let Some(done) = &self.done {
             work.answer(&self.client, done);
         }
     }

@@ -73,7 +73,7 @@ impl Work {
     pub(crate) fn serve(&self, client: &Client, request: &Request) {
         let mut done = Done::begins(client, request);
         self.does(&mut done, &request.path, request);
-        self.answer(client, done);
+        self.answer(client, &done);
     }
 
     /// Does for a request what this endpoint does.
@@ -88,7 +88,7 @@ impl Work {
     }
 
     /// Answers a request for which all is done.
-    pub(crate) fn answer(&self, client: &Client, done: Done) {
+    pub(crate) fn answer(&self, client: &Client, done: &Done) {
         let (status, body) = match &done.failed {
             None => (200, "done\n"),
             Some(error) => (503, error.as_str()),
