@@ -11,6 +11,7 @@ mod frameworks;
 mod long;
 mod plain;
 mod queues;
+mod returns;
 mod tasks;
 mod waits;
 
@@ -50,6 +51,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(tasks::all());
     all.extend(long::all());
     all.extend(plain::all());
+    all.extend(returns::all());
     all.extend(frameworks::all());
     all
 }
