@@ -28,7 +28,8 @@ impl Programs {
         Ok(Self { observer })
     }
 
-    /// Builds the server in Go and what reads its traces, if there is Go, which is told. Go itself knows what is up to date.
+    /// Builds the server in Go and what reads its traces, if there is Go, which is told. Go itself knows what is up to
+    /// date.
     pub fn build_go_server(&self) -> Result<bool> {
         let path = env::var_os("PATH").unwrap_or_default();
         if !env::split_paths(&path).any(|directory| directory.join("go").is_file()) {

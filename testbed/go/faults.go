@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // longest is the longest time that is asked for, us, and the most KiB.
@@ -18,7 +19,7 @@ const longest = 60_000_000
 type shared struct {
 	files string
 	peer  *peer
-	// Which /lock holds, and when it was given back last, ns.
+	// Which /lock and /lock-burn hold, and when it was given back last, ns.
 	mutex    sync.Mutex
 	unlocked int64
 	// The same of /write-lock and /read-lock.
@@ -56,7 +57,8 @@ var faults = map[string]func(*visit) error{
 	"/log":           logs,
 	"/timer":         sleeps,
 	"/timeout":       timesOut,
-	"/lock":          locks,
+	"/lock":          locks(blocking),
+	"/lock-burn":     locks(burn),
 	"/write-lock":    writes,
 	"/read-lock":     reads,
 	"/channel":       handsOff,
@@ -113,7 +115,7 @@ func blocking(v *visit) error {
 	return err
 }
 
-// blockingFile writes a file through to the disk.
+// blockingFile writes a file through to the disk, so many times.
 func blockingFile(v *visit) error {
 	file, err := os.CreateTemp(v.files, "go-server-*")
 	if err != nil {
@@ -123,18 +125,37 @@ func blockingFile(v *visit) error {
 	if err := os.Remove(file.Name()); err != nil {
 		return err
 	}
-	if _, err := file.Write(make([]byte, v.number("kib")<<10)); err != nil {
-		return err
+	// Past the kernel's cache, which takes the whole pages of an aligned block only.
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_SETFL, syscall.O_DIRECT); errno != 0 {
+		return errno
 	}
-	one, err := blocked(disk, func() error { return syscall.Fsync(int(file.Fd())) })
+	bytes, times := aligned(int(v.number("kib"))<<10), max(1, v.number("times"))
+	one, err := blocked(disk, times, func() error {
+		for range times {
+			if _, err := file.Write(bytes); err != nil {
+				return err
+			}
+			if err := syscall.Fsync(int(file.Fd())); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	v.add(one)
 	return err
+}
+
+// aligned is so many bytes that begin with a page.
+func aligned(count int) []byte {
+	bytes := make([]byte, count+os.Getpagesize())
+	from := -int(uintptr(unsafe.Pointer(&bytes[0]))) & (os.Getpagesize() - 1)
+	return bytes[from : from+count]
 }
 
 // logs writes so many KiB to a pipe, as a log is written to one that collects logs.
 func logs(v *visit) error {
 	lines := make([]byte, v.number("kib")<<10)
-	one, err := blocked(pipe, func() error {
+	one, err := blocked(pipe, 1, func() error {
 		_, err := syscall.Write(v.logs, lines)
 		return err
 	})
@@ -182,17 +203,19 @@ func timesOut(v *visit) error {
 	return nil
 }
 
-// locks sleeps in a system call with the mutex in its hand.
-func locks(v *visit) error {
-	from := now()
-	v.mutex.Lock()
-	defer v.mutex.Unlock()
-	v.add(untilNow(lock, from, v.unlocked-from))
-	defer func() { v.unlocked = now() }()
-	return blocking(v)
+// locks does something with the mutex in its hand.
+func locks(work func(*visit) error) func(*visit) error {
+	return func(v *visit) error {
+		from := now()
+		v.mutex.Lock()
+		defer v.mutex.Unlock()
+		v.add(untilNow(lock, from, v.unlocked-from))
+		defer func() { v.unlocked = now() }()
+		return work(v)
+	}
 }
 
-// writes does the same with the lock for writing.
+// writes sleeps in a system call with the lock for writing.
 func writes(v *visit) error {
 	from := now()
 	v.table.Lock()

@@ -32,10 +32,10 @@ func computes(wanted int64) [2]stretch {
 	}
 }
 
-// blocked does something in which its thread is blocked by the kernel, and tells how long that was: what the wall clock
-// says less the thread's time on a CPU and in the run queue. The goroutine keeps its thread meanwhile, which it does in
+// blocked does something in which its thread is blocked by the kernel, so many times, and tells how long that was: what
+// the wall clock says less the thread's time on a CPU and in the run queue. The goroutine keeps its thread meanwhile, which it does in
 // system calls anyway. Each reading is a system call that does not block.
-func blocked(kind kind, work func() error) (stretch, error) {
+func blocked(kind kind, waits int64, work func() error) (stretch, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	from, before := now(), onCPU()
@@ -45,7 +45,7 @@ func blocked(kind kind, work func() error) (stretch, error) {
 	ran := onCPU() - before
 	to := now()
 	most := max(0, to-from-ran)
-	return stretch{Kind: kind, From: from, To: to, Least: max(0, most-wakeup), Most: most}, nil
+	return stretch{Kind: kind, From: from, To: to, Least: max(0, most-waits*wakeup), Most: most}, nil
 }
 
 // onCPU is how long the calling thread has had a CPU or waited for one so far, ns.

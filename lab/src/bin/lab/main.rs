@@ -34,7 +34,7 @@ use score::Score;
 
 /// Judge observer by known truth: inject faults into a server, and see whether they are named
 ///
-/// Takes about twelve minutes. Attaching needs root: sudo is asked for it where this is not root. What every process
+/// Takes about fifteen minutes. Attaching needs root: sudo is asked for it where this is not root. What every process
 /// wrote is kept under target/lab, with the wrong answers of each run in failures.jsonl.
 #[derive(Parser)]
 #[command(name = "cargo xtask lab", bin_name = "cargo xtask lab", max_term_width = 100)]

@@ -48,7 +48,11 @@ fn two_procs() -> Scenario {
         known: None,
         expected: computing(2),
         cases: vec![
-            short(case("8ms", Server::go(2), beside("/burn?us=8000", 4, 100))),
+            short(case(
+                "8ms",
+                Server::go(2),
+                vec![Load::rate("/ping", 4, 200), Load::closed("/burn?us=8000", 3)],
+            )),
             case(
                 "saturated",
                 Server::go(2),

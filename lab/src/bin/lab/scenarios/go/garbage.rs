@@ -3,7 +3,7 @@
 use testbed::truth::Kind;
 
 use super::super::super::scenario::{Culprit, Expected, Load, Scenario, Server};
-use super::super::{behind, case, closed, own, short};
+use super::super::{behind, case, closed, one_at_a_time, own, short};
 
 /// What is in use, MiB: it takes some tens of milliseconds to mark it.
 const HEAP_MIB: &str = "64";
@@ -21,8 +21,8 @@ fn assist() -> Scenario {
         expected: Expected::Parts(vec![own(&[Kind::Assist], &["runtime"])]),
         cases: vec![short(case(
             "1MiB",
-            traced(2).with(&["--gogc", "20"]),
-            closed("/garbage?kib=1024&times=4", 2),
+            traced(1).with(&["--gogc", "20"]),
+            closed("/garbage?kib=1024&times=4", 1),
         ))],
     }
 }
@@ -33,7 +33,7 @@ fn collection() -> Scenario {
         about: "The handler calls `runtime.GC` and waits for a whole cycle: `runtime`.",
         known: None,
         expected: Expected::Parts(vec![own(&[Kind::Collection], &["runtime"])]),
-        cases: vec![short(case("64MiB", traced(2), closed("/collect", 1)))],
+        cases: vec![short(case("64MiB", traced(1), one_at_a_time("/collect", 5)))],
     }
 }
 

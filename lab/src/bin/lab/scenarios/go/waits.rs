@@ -2,8 +2,9 @@
 
 use testbed::truth::Kind;
 
-use super::super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
-use super::super::{WRITES, beside, case, closed, length, one_at_a_time, own, rate, short};
+use super::super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::super::{WRITES, beside, case, closed, length, one_at_a_time, own, own_cpu, rate, short};
+use super::unexplained;
 
 /// The call in which a handler sleeps that does not ask Go for it.
 const SLEEPS: &[&str] = &["nanosleep"];
@@ -20,6 +21,7 @@ pub(super) fn all() -> Vec<Scenario> {
         timer(),
         timeout(),
         lock(),
+        lock_computing(),
         rw_lock(),
         channel(),
     ]
@@ -49,14 +51,14 @@ fn disk() -> Scenario {
         ]),
         cases: vec![
             short(case(
-                "4MiB",
+                "8x512KiB",
                 Server::go(1),
-                one_at_a_time("/blocking-file?kib=4096", 20),
+                one_at_a_time("/blocking-file?kib=512&times=8", 25),
             )),
             case(
-                "256KiB",
+                "8x128KiB",
                 Server::go(2),
-                one_at_a_time("/blocking-file?kib=256", 50),
+                one_at_a_time("/blocking-file?kib=128&times=8", 50),
             ),
         ],
     }
@@ -103,7 +105,10 @@ fn lock() -> Scenario {
         name: "go-lock",
         about: "Four requests at a time for one `sync.Mutex`, with which each sleeps in a system call: `lock`; a \
                 `syscall` for the holder.",
-        known: unexplained("no event tells that a goroutine waits for a mutex, nor who had it"),
+        known: unexplained(
+            "no event tells that a goroutine waits for a mutex, nor who had it",
+            100,
+        ),
         expected: Expected::Parts(vec![
             own_sleep(),
             own(&[Kind::Lock], &["lock"])
@@ -114,12 +119,33 @@ fn lock() -> Scenario {
     }
 }
 
+fn lock_computing() -> Scenario {
+    Scenario {
+        name: "go-lock-computing",
+        about: "The same where who has the mutex computes: `lock`; `on_cpu` for the holder.",
+        known: unexplained(
+            "no event tells that a goroutine waits for a mutex, nor who had it",
+            100,
+        ),
+        expected: Expected::Parts(vec![
+            own_cpu(),
+            own(&[Kind::Lock], &["lock"])
+                .by(Culprit::request("GET /lock-burn"))
+                .nameless(),
+        ]),
+        cases: vec![short(case("5ms", Server::go(2), closed("/lock-burn?us=5000", 4)))],
+    }
+}
+
 fn rw_lock() -> Scenario {
     Scenario {
         name: "go-rw-lock",
         about: "Requests want a `sync.RWMutex` for reading, with which others sleep that have it for writing: `lock`; a \
                 `syscall` for those.",
-        known: unexplained("no event tells that a goroutine waits for a lock, nor who had it"),
+        known: unexplained(
+            "no event tells that a goroutine waits for a lock, nor who had it",
+            100,
+        ),
         expected: Expected::Parts(vec![
             own_sleep(),
             own(&[Kind::Lock], &["lock"])
@@ -140,7 +166,7 @@ fn channel() -> Scenario {
         name: "go-channel",
         about: "Four requests at a time have one goroutine compute, to which a channel leads: `on_cpu` or \
                 `worker_busy`, both for what it computes for them and for those before.",
-        known: unexplained("no event tells that a goroutine waits for another"),
+        known: unexplained("no event tells that a goroutine waits for another", 20),
         expected: Expected::Parts(vec![Part::new(
             Injected::OwnAndBehind(&[Kind::ChannelQueue, Kind::Cpu], &[Kind::Cpu], PROCS),
             COMPUTED,
@@ -154,15 +180,6 @@ fn channel() -> Scenario {
 
 fn own_sleep() -> Part {
     own(&[Kind::Sleep], &["syscall"]).by(Culprit::syscalls(SLEEPS))
-}
-
-/// What nothing tells by default.
-fn unexplained(why: &'static str) -> Option<Known> {
-    Some(Known {
-        why,
-        most_wrong: 5,
-        most_unexplained: 100,
-    })
 }
 
 /// Of these lengths, on two procs.
