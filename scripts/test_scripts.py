@@ -117,6 +117,9 @@ class Figures(unittest.TestCase):
         out, errors = run("where_p99_goes.py", text(HEADER, other, end))
         self.assertEqual(errors, "")
         self.assertTrue(out.startswith("(not HTTP): p99 5.00 ms of 4 requests; estimated from 1 line: 1 at"), out)
+        other["why"] = "sample"
+        out, _ = run("where_p99_goes.py", text(HEADER, other, end))
+        self.assertTrue(out.startswith("(not HTTP): p99 5.00 ms of 4 requests; estimated from 1 line: 4 at"), out)
 
     def test_the_slowest_come_first_each_with_its_strip(self):
         lines = [

@@ -65,7 +65,9 @@ class Path:
         total = sum(request[1] for request in tail)
         mean = ms(sum(request[1] * sum(request[3].values()) for request in tail) / total)
         if self.by_end:
-            return f"{p99}; estimated from {count(len(tail), 'line')}: {total} at or above it took {mean} in the mean"
+            # A line of a sample can stand for more than there were.
+            of_tail = min(total, self.of_all)
+            return f"{p99}; estimated from {count(len(tail), 'line')}: {of_tail} at or above it took {mean} in the mean"
         estimated = "" if self.all_written else f"estimated from {count(len(self.requests), 'line')}: "
         return f"{estimated}{p99}; {total} at or above it, by {count(len(tail), 'line')}, took {mean} in the mean"
 

@@ -23,6 +23,7 @@ use observer::output::{JsonLines, Sink, TableSink, Why};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
+use observer::threads::SliceLimit;
 
 const STYLE: Style = Style {
     terminal: false,
@@ -54,7 +55,7 @@ fuzz_target!(|recording: &[u8]| {
 });
 
 fn replay(reader: &mut Reader<&[u8]>, header: &Header, sink: &mut Checked<'_>) -> io::Result<()> {
-    let mut pipeline = Pipeline::new(header);
+    let mut pipeline = Pipeline::new(header, &[header.options.requests], SliceLimit::default());
     pipeline.begin(header, &mut [sink])?;
     let mut batch = Batch::default();
     loop {

@@ -2,7 +2,10 @@
 
 /// Words from the number of the last cycle to the end of its times: the number, one that is not looked at, and when it
 /// began, began to mark, had marked and was over.
-pub const WORDS: usize = 6;
+pub const WORDS: usize = 2 + TIMES;
+
+/// Of these, the times.
+pub const TIMES: usize = 4;
 
 records! {
     /// Where a process has them.
@@ -10,7 +13,7 @@ records! {
         /// Their address in the process, 0 where that is not known.
         at: u64,
         /// The times that were found there last.
-        times_ns: [u64; 4],
+        times_ns: [u64; TIMES],
     }
 
     /// When and where something was found.

@@ -30,7 +30,7 @@ pub use offsets::{FAIR_PRIO, Offsets, SendingOffsets, rss};
 pub use presence::Presence;
 pub use record::{
     Connection, Header, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange, Receive,
-    ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,
+    ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags, thread_state,
 };
 pub use stack::{Stack, StackHead};
 pub use task::TaskPath;

@@ -38,6 +38,14 @@ pub mod flags {
     pub const POLLS_FEW: u32 = 1 << 14;
 }
 
+/// Bits of [`SwitchOut`]'s `state`, which is that of `task->__state`.
+pub mod thread_state {
+    /// `TASK_UNINTERRUPTIBLE`.
+    pub const UNINTERRUPTIBLE: u32 = 1 << 1;
+    /// `TASK_DEAD`: the thread leaves its CPU for the last time.
+    pub const DEAD: u32 = 1 << 7;
+}
+
 /// Values of `conn` fields that are not a connection.
 pub mod conn {
     /// No connection.
@@ -65,7 +73,7 @@ records! {
         header: Header,
         /// Its process.
         tgid: u32,
-        /// Its state: 0 runnable, 1 interruptible, 2 uninterruptible, further bits as in `task->__state`.
+        /// Its state: 0 runnable, 1 interruptible, further bits as in [`thread_state`].
         state: u32,
         /// Minor faults of the thread so far (wraps).
         min_flt: u32,

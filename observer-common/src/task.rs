@@ -23,6 +23,9 @@ pub const FOR_RUNTIME: u64 = 1 << (STAY_SHIFT - 1);
 /// waited last.
 pub const STAY_SHIFT: u32 = 48;
 
+/// Where these seven begin in a stay.
+pub const REASON_SHIFT: u32 = 8;
+
 records! {
     /// Where the threads of a process keep what their runtime knows of them.
     ///

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod event;
 pub mod losses;
 pub mod model;
+mod newest;
 pub mod output;
 pub mod pipeline;
 pub mod runtime;

@@ -1,10 +1,9 @@
 //! What was lost, and when.
 
-use std::collections::VecDeque;
-
 use observer_common::LostReason;
 
 use crate::event;
+use crate::newest::Newest;
 
 /// Why something was lost: the names that outputs use.
 pub mod reason {
@@ -58,7 +57,7 @@ const MAX_INTERVALS: usize = 4096;
 /// Intervals in which records were lost, as (from, to), ns.
 #[derive(Debug, Default)]
 pub struct Losses {
-    intervals: VecDeque<(u64, u64)>,
+    intervals: Newest<(u64, u64), MAX_INTERVALS>,
     /// Up to here intervals were forgotten, because there were too many: any time before it may have had losses.
     forgotten_until_ns: u64,
 }
@@ -73,12 +72,9 @@ impl Losses {
             *last = (last.0.min(from_ns), last.1.max(to_ns));
             return;
         }
-        if self.intervals.len() == MAX_INTERVALS
-            && let Some((_, forgotten_ns)) = self.intervals.pop_front()
-        {
+        if let Some((_, forgotten_ns)) = self.intervals.push((from_ns, to_ns)) {
             self.forgotten_until_ns = self.forgotten_until_ns.max(forgotten_ns);
         }
-        self.intervals.push_back((from_ns, to_ns));
     }
 
     /// Whether records may have been lost between the two times, both included.

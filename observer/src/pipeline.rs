@@ -34,7 +34,7 @@ use crate::runtime::tokio::polls::Polls;
 use crate::serving::Serving;
 use crate::source::Batch;
 use crate::summary::Summary;
-use crate::threads::{Samples, Threads};
+use crate::threads::{Samples, SliceLimit, Threads};
 
 const WINDOW_NS: u64 = 1_000_000_000;
 
@@ -68,21 +68,16 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline for the run that `header` describes, with one output, which gets the requests that this asks for.
+    /// A pipeline for the run that `header` describes, with outputs each of which gets these requests. Of what threads
+    /// did, no more than so many slices are remembered.
     #[must_use]
-    pub fn new(header: &Header) -> Self {
-        Self::with_outputs(header, &[header.options.requests])
-    }
-
-    /// A pipeline with several outputs, each of which gets these requests.
-    #[must_use]
-    pub fn with_outputs(header: &Header, requests: &[Requests]) -> Self {
+    pub fn new(header: &Header, requests: &[Requests], slice_limit: SliceLimit) -> Self {
         let started_ns = header.started_unix_ns.saturating_sub(header.unix_offset_ns);
         Self {
             unix_offset_ns: header.unix_offset_ns,
             started_ns,
             targets: header.targets.iter().map(|target| target.pid).collect(),
-            threads: Threads::default(),
+            threads: Threads::remembering(slice_limit),
             polls: header.options.polls.then(Polls::default),
             connections: Connections::whole_since(started_ns),
             names: FdNames::default(),
@@ -107,13 +102,6 @@ impl Pipeline {
             window_start_ns: started_ns,
             now_ns: started_ns,
         }
-    }
-
-    /// The same, where no more than so many slices are remembered of what threads did.
-    #[must_use]
-    pub fn remembering(mut self, slices: usize) -> Self {
-        self.threads = Threads::with_room(slices);
-        self
     }
 
     /// Opens the output of the run that `header` describes.

@@ -1,5 +1,6 @@
 //! What a thread that left its CPU was waiting in, judged from its system call and arguments.
 
+use observer_common::thread_state;
 use syscalls::Sysno;
 
 /// Wait operations of futex(2), from `include/uapi/linux/futex.h`.
@@ -50,8 +51,6 @@ impl Wait {
     /// Judges a wait from the saved registers and the thread's state.
     #[must_use]
     pub fn of(syscall: i32, args: &[u64; 4], state: u32) -> Self {
-        /// `TASK_UNINTERRUPTIBLE`.
-        const UNINTERRUPTIBLE: u32 = 2;
         match number(syscall) {
             Some(Sysno::epoll_wait | Sysno::epoll_pwait) => Self::event_loop(args[3]),
             Some(Sysno::poll) => Self::event_loop(args[2]),
@@ -72,7 +71,7 @@ impl Wait {
             },
             Some(Sysno::sendto | Sysno::sendmsg | Sysno::sendfile | Sysno::sendmmsg) => Self::Send,
             Some(_) => Self::Call,
-            None if state & UNINTERRUPTIBLE != 0 => Self::PageFault,
+            None if state & thread_state::UNINTERRUPTIBLE != 0 => Self::PageFault,
             None => Self::Unknown,
         }
     }
@@ -114,6 +113,15 @@ impl Wait {
             _ => false,
         }
     }
+}
+
+/// Whether it is known of an event loop's wait when it was to end by itself, or that it was not to.
+#[must_use]
+pub fn tells_timeout(syscall: i32) -> bool {
+    matches!(
+        number(syscall),
+        Some(Sysno::epoll_wait | Sysno::epoll_pwait | Sysno::poll)
+    )
 }
 
 /// The name of a system call of this architecture.

@@ -2,6 +2,8 @@
 //! leaves its CPU while a cycle is under way. The runtime keeps the times of the last cycle only; whoever looks less
 //! often than cycles come misses some.
 
+use core::ptr;
+
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
     btf_maps::{Array, PerCpuArray, RingBuf},
@@ -9,7 +11,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use observer_common::{
-    collection::{Collected, CollectedHead, Collecting, WORDS},
+    collection::{Collected, CollectedHead, Collecting, TIMES, WORDS},
     limits,
 };
 
@@ -28,11 +30,64 @@ static LOOKED: PerCpuArray<Collected, 1> = PerCpuArray::new();
 #[btf_map]
 static COLLECTED: RingBuf<Collected, { limits::COLLECTED_BYTES as usize }> = RingBuf::new();
 
+/// A target's slot. Whatever CPU its threads run on looks at it, and userspace writes it, so it is read and written by
+/// volatile words: this target has no atomic ones. Where two CPUs write at once, the times that stay can be of both;
+/// the next look finds others, and tells them again.
+#[derive(Clone, Copy)]
+struct Slot(*mut Collecting);
+
+impl Slot {
+    /// That of a target, and where to look, if that is known.
+    #[inline(always)]
+    fn of(target: Target) -> Option<(Self, u64)> {
+        let slot = COLLECTING.get_ptr_mut(target.slot())?;
+        // SAFETY: an aligned word of a map.
+        let at = unsafe { ptr::read_volatile(&raw const (*slot).at) };
+        (at != 0).then_some((Self(slot), at))
+    }
+
+    #[inline(always)]
+    fn time(self, index: usize) -> *mut u64 {
+        // SAFETY: of the map's value; nothing is read.
+        let times = unsafe { &raw mut (*self.0).times_ns };
+        times.cast::<u64>().wrapping_add(index)
+    }
+
+    /// A time that was told last.
+    #[inline(always)]
+    fn time_ns(self, index: usize) -> u64 {
+        // SAFETY: an aligned word of a map.
+        unsafe { ptr::read_volatile(self.time(index)) }
+    }
+
+    /// Whether these were told last.
+    #[inline(always)]
+    fn has(self, times_ns: &[u64; TIMES]) -> bool {
+        let (mut apart, mut index) = (0, 0);
+        while index < TIMES {
+            apart |= self.time_ns(index) ^ times_ns[index];
+            index += 1;
+        }
+        apart == 0
+    }
+
+    /// These are told.
+    #[inline(always)]
+    fn keep(self, times_ns: &[u64; TIMES]) {
+        let mut index = 0;
+        while index < TIMES {
+            // SAFETY: an aligned word of a map.
+            unsafe { ptr::write_volatile(self.time(index), times_ns[index]) };
+            index += 1;
+        }
+    }
+}
+
 /// A clock ticks while a thread of this target runs, which is the current one.
 #[inline(always)]
 pub(crate) fn ticked(target: Target, tgid: u32, at_ns: u64) {
-    if let Some(collecting) = of(target) {
-        look(collecting, tgid, at_ns);
+    if let Some((slot, at)) = Slot::of(target) {
+        look(slot, at, tgid, at_ns);
     }
 }
 
@@ -40,39 +95,31 @@ pub(crate) fn ticked(target: Target, tgid: u32, at_ns: u64) {
 /// at last, this can be the last time before the next one begins.
 #[inline(always)]
 pub(crate) fn leaves(target: Target, tgid: u32, at_ns: u64) {
-    if let Some(collecting) = of(target) {
-        let [begin_ns, .., end_ns] = collecting.times_ns;
+    if let Some((slot, at)) = Slot::of(target) {
+        let (begin_ns, end_ns) = (slot.time_ns(0), slot.time_ns(TIMES - 1));
         if end_ns < begin_ns {
-            look(collecting, tgid, at_ns);
+            look(slot, at, tgid, at_ns);
         }
     }
 }
 
-#[inline(always)]
-fn of(target: Target) -> Option<&'static mut Collecting> {
-    // SAFETY: a slot of the array. Two CPUs can look at once: then the same is told twice.
-    let collecting = unsafe { &mut *COLLECTING.get_ptr_mut(target.slot())? };
-    (collecting.at != 0).then_some(collecting)
-}
-
 /// Looks at the memory of the current thread, and tells what is other than what was told last.
 #[inline(never)]
-fn look(collecting: &mut Collecting, tgid: u32, at_ns: u64) {
+fn look(slot: Slot, at: u64, tgid: u32, at_ns: u64) {
     let Some(looked) = LOOKED.get_ptr_mut(0) else {
         return;
     };
-    // SAFETY: this CPU's slot. A clock that ticks in the middle of this looks at the same memory, later: what is read
-    // here is then as new as that, or both copies differ.
+    // SAFETY: this CPU's slot; switches do not nest, and the clock's interrupt does not come during one.
     let looked = unsafe { &mut *looked };
-    if !read(&mut looked.words, collecting.at) {
+    if !read(&mut looked.words, at) {
         return;
     }
-    let [_, _, times_ns @ ..] = looked.words;
-    if same(&times_ns, &collecting.times_ns) {
+    let [_, _, times_ns @ ..] = &looked.words;
+    if slot.has(times_ns) {
         return;
     }
     // What was written meanwhile is told by the next look.
-    if !read(&mut looked.again, collecting.at) || !same(&looked.words, &looked.again) {
+    if !read(&mut looked.again, at) || !same(&looked.words, &looked.again) {
         return;
     }
     looked.head = CollectedHead {
@@ -80,16 +127,17 @@ fn look(collecting: &mut Collecting, tgid: u32, at_ns: u64) {
         tgid,
         reserved: 0,
     };
-    if COLLECTED.output(looked, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
-        collecting.times_ns = times_ns;
+    if COLLECTED.output(&*looked, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
+        let [_, _, times_ns @ ..] = &looked.words;
+        slot.keep(times_ns);
     }
 }
 
 /// Whether both are the same words. Comparing arrays calls a function of the C library, which there is none of here.
 #[inline(always)]
-fn same<const N: usize>(one: &[u64; N], other: &[u64; N]) -> bool {
+fn same(one: &[u64; WORDS], other: &[u64; WORDS]) -> bool {
     let (mut apart, mut index) = (0, 0);
-    while index < N {
+    while index < WORDS {
         apart |= one[index] ^ other[index];
         index += 1;
     }

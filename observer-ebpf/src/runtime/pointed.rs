@@ -47,7 +47,7 @@ pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
         return None;
     }
     let stops = (words[TaskPath::STOPS_WORD] >> ((path.stops & 7) * 8)) & 0xff;
-    let stay = (words[TaskPath::REASON_WORD] & REASON_BITS) << 8 | stops;
+    let stay = (words[TaskPath::REASON_WORD] & REASON_BITS) << task::REASON_SHIFT | stops;
     let for_runtime = if words[TaskPath::STATE_WORD] & 0xff == path.waits {
         task::FOR_RUNTIME
     } else {

@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
 };
-use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task};
+use observer_common::{Kind, Occupied, SwitchIn, SwitchOut, flags, limits, task, thread_state};
 
 use super::seek;
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
     target::Target,
     theft, user,
 };
-
-/// `TASK_DEAD`: the thread leaves its CPU for the last time.
-const DEAD: u32 = 0x80;
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
@@ -175,7 +172,7 @@ fn leaves(target: Target, prev: Task, next: Task, state: u32, preempted: bool, a
             next_comm: next.comm(),
         },
     );
-    if state & DEAD != 0 {
+    if state & thread_state::DEAD != 0 {
         Target::leaves(tgid);
     }
 }

@@ -44,7 +44,7 @@ pub(super) enum Reason {
     /// This thread of the language runtime had stopped the program.
     StoppedBy(Occupant),
     /// The thread was in this call for a lock, which another thread had.
-    HeldBy(Call, Tid),
+    LockHeldBy(Call, Tid),
 }
 
 impl Reason {

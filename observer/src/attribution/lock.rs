@@ -27,7 +27,7 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
             path.charge(from_ns, charge(Reason::Blocked(call)));
             return;
         };
-        path.charge(since_ns.max(from_ns), charge(Reason::HeldBy(call, holder)));
+        path.charge(since_ns.max(from_ns), charge(Reason::LockHeldBy(call, holder)));
     }
 }
 

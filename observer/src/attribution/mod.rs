@@ -22,6 +22,7 @@ mod moves;
 mod names;
 pub mod notes;
 mod path;
+mod pending;
 mod queued;
 mod resumption;
 mod returned;

@@ -49,6 +49,8 @@ pub(super) struct Move {
     /// It waited for a thread of a pool.
     pub(super) pool: Option<PoolWait>,
     pub(super) charged: Charged,
+    /// What is charged next, back to this time, ns.
+    pub(super) before: Option<(u64, Charge)>,
     /// Page faults meanwhile.
     pub(super) faults: (u32, u32),
     /// It is inferred, at least in part.
@@ -98,6 +100,7 @@ impl Move {
             ready_ns: None,
             pool: None,
             charged: Charged::Nothing,
+            before: None,
             faults: (0, 0),
             inferred: false,
             partial: false,
@@ -110,6 +113,14 @@ impl Move {
     pub(super) const fn charging(self, from_ns: u64, charge: Charge) -> Self {
         Self {
             charged: Charged::Since(from_ns, charge),
+            ..self
+        }
+    }
+
+    /// The same, and charges what is before that since `from_ns`.
+    pub(super) const fn and_before(self, from_ns: u64, charge: Charge) -> Self {
+        Self {
+            before: Some((from_ns, charge)),
             ..self
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
             detail = call_detail(evidence, &call);
             culprit = Some(occupant(evidence, &by, step.to_ns));
         }
-        Reason::HeldBy(call, holder) => {
+        Reason::LockHeldBy(call, holder) => {
             detail = call_detail(evidence, &call);
             let known = evidence.threads.get(holder);
             let did = known.and_then(|thread| thread.did_most_for(step.from_ns, step.to_ns));

@@ -5,7 +5,7 @@ use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
 use super::service::Walk;
 use super::waiting;
-use crate::connections::Role;
+use crate::connections::{OutboundSend, Role};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Tid};
 use crate::runtime::go::{self, Stay};
@@ -71,12 +71,16 @@ impl Walk<'_, '_> {
             let note = "suspended: bytes of its client woke the worker, and were not read";
             return self.resumed(run, Cause::Unexplained, Reason::Idle(note));
         }
-        if let Some((cause, reason)) = self.reason_to_resume(run, &idle) {
-            let is_inferred = cause == Cause::Timer && !idle.began_after(run);
-            return self.resumed(run, cause, reason).inferred_if(is_inferred);
+        match self.reason_to_resume(run, &idle) {
+            Some((Cause::Timer, _)) => {
+                return self.timer_was_due(run, &idle).inferred_if(!idle.began_after(run));
+            }
+            Some((Cause::Downstream, _)) => return self.peer_answered(run, &idle),
+            Some((cause, reason)) => return self.resumed(run, cause, reason),
+            None => {}
         }
         let step = if self.due_ns(run, &idle).is_some() {
-            self.resumed(run, Cause::Timer, Reason::Plain)
+            self.timer_was_due(run, &idle)
         } else {
             let reason = self.idle_for("suspended: what woke the worker was not for it");
             self.resumed(run, Cause::Unexplained, reason)
@@ -126,16 +130,21 @@ impl Walk<'_, '_> {
     fn unqueued(&self) -> Move {
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
-        let reason = |idle: &Idle| Some((self.reason_to_resume(run, idle)?, idle.slice.to_ns));
-        if let Some(((cause, reason), woken_ns)) = woken.as_ref().and_then(reason) {
-            return self.resumed_when_ready(woken_ns, cause, reason);
+        if let Some(idle) = &woken
+            && let Some((cause, reason)) = self.reason_to_resume(run, idle)
+        {
+            return self.when_ready(idle.slice.to_ns, |walk, run| match cause {
+                Cause::Timer => walk.timer_was_due(run, idle),
+                Cause::Downstream => walk.peer_answered(run, idle),
+                _ => walk.resumed(run, cause, reason),
+            });
         }
         if let Some(step) = self.done_elsewhere(run).or_else(|| self.waited_for_its_job(run)) {
             return step;
         }
-        let due_ns = woken.and_then(|idle| self.due_ns(run, &idle));
-        let step = if let Some(due_ns) = due_ns {
-            self.resumed_when_ready(due_ns, Cause::Timer, Reason::Plain)
+        let due = woken.and_then(|idle| Some((self.due_ns(run, &idle)?, idle)));
+        let step = if let Some((due_ns, idle)) = due {
+            self.when_ready(due_ns, |walk, run| walk.timer_was_due(run, &idle))
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns).filter(|_| self.in_mark().is_none()) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
@@ -194,12 +203,12 @@ impl Walk<'_, '_> {
         Move::to(Position::on(run.tid)).charging(run.end_ns, Charge::of(cause, reason))
     }
 
-    /// The request could go on from `ready_ns` on, and waited for its worker; before, it had to wait.
-    fn resumed_when_ready(&self, ready_ns: u64, cause: Cause, reason: Reason) -> Move {
+    /// The request could go on from `ready_ns` on, and waited for its worker; before, it had to wait since it last ran.
+    fn when_ready(&self, ready_ns: u64, waited: impl FnOnce(&Self, LastRun) -> Move) -> Move {
         let ready = self.back_to(ready_ns);
         Move {
             ready_ns: Some(ready_ns),
-            ..ready.resumed(ready.last_run(), cause, reason)
+            ..waited(&ready, ready.last_run())
         }
     }
 
@@ -271,7 +280,7 @@ impl Walk<'_, '_> {
     fn reason_to_resume(&self, run: LastRun, idle: &Idle) -> Option<(Cause, Reason)> {
         let Idle { slice, block, .. } = idle;
         let wake_conn = block.wake?.conn;
-        if self.is_our_peer(wake_conn, slice.to_ns) {
+        if self.asked(wake_conn, slice.to_ns).is_some() {
             Some((Cause::Downstream, Reason::Peer(wake_conn)))
         } else if wake_conn != ConnId::NONE {
             None
@@ -332,15 +341,27 @@ impl Walk<'_, '_> {
         None
     }
 
-    /// Whether bytes that came on `conn` at `at_ns` answer what this request sent to a peer.
-    fn is_our_peer(&self, conn: ConnId, at_ns: u64) -> bool {
-        self.evidence.connections.get(conn).is_some_and(|connection| {
-            connection.role == Role::Outbound
-                && self
-                    .evidence
-                    .connections
-                    .last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)
-                    .is_some()
-        })
+    /// The request stopped at `run`, and went on with what its peer answered, which ended `idle`.
+    fn peer_answered(&self, run: LastRun, idle: &Idle) -> Move {
+        let conn = idle.block.wake.map_or(ConnId::NONE, |wake| wake.conn);
+        let asked = self.asked(conn, idle.slice.to_ns);
+        match asked.filter(|sent| sent.at_ns > run.end_ns && sent.at_ns < self.now_ns) {
+            // By a thread that asked for it, and before that it waited for something else.
+            Some(sent) => {
+                let charge = Charge::of(Cause::Downstream, Reason::Peer(conn));
+                Move::to(self.back_to(sent.at_ns).handed_off_by(sent.tid)).charging(sent.at_ns, charge)
+            }
+            None => self.resumed(run, Cause::Downstream, Reason::Peer(conn)),
+        }
+    }
+
+    /// What this request sent to the peer on `conn` that bytes which came at `at_ns` answer. Where no tasks are known,
+    /// many use a connection in turn, and it is known to be the request's.
+    fn asked(&self, conn: ConnId, at_ns: u64) -> Option<OutboundSend> {
+        let connections = self.evidence.connections;
+        let is_outbound = connections.get(conn)?.role == Role::Outbound;
+        let sent = connections.last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)?;
+        let is_known = sent.request == Some(self.turn.id) || self.turn.read_task.is_known();
+        (is_outbound && is_known).then_some(sent)
     }
 }

@@ -116,6 +116,9 @@ impl Walk<'_, '_> {
             Charged::RunQueue(from_ns, slice) => run_queue::charge(evidence, tid, &slice, from_ns, path),
             Charged::Lock(from_ns, slice) => lock::charge(evidence, tid, &slice, from_ns, path),
         }
+        if let Some((from_ns, charge)) = step.before {
+            path.charge(from_ns, charge);
+        }
         self.at = step.to;
         self.now_ns = path.cursor_ns();
     }

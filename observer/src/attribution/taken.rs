@@ -109,7 +109,7 @@ impl Taken {
     fn instead(&self, part: &Part, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<Charge> {
         let (what, cycle) = match (part.work, charge.reason) {
             (Work::Stop(by), _) => {
-                return self.stops(by, charge).then_some(Charge {
+                return self.waits_for_stop(by, charge).then_some(Charge {
                     cause: Cause::Runtime,
                     cpu: None,
                     reason: Reason::StoppedBy(by),
@@ -139,7 +139,7 @@ impl Taken {
     }
 
     /// Whether what is charged there waited for the end of a stop by this thread.
-    fn stops(&self, by: Occupant, charge: &Charge) -> bool {
+    fn waits_for_stop(&self, by: Occupant, charge: &Charge) -> bool {
         let works = |tid| tid == by.tid || self.of_runtime.binary_search(&tid).is_ok();
         let of_runtime = charge.tid.is_some_and(works);
         match charge.cause {
@@ -148,7 +148,7 @@ impl Taken {
                 Reason::BlockedFor(call, ..)
                 | Reason::Blocked(call)
                 | Reason::WokenBy(call, _)
-                | Reason::HeldBy(call, _) => of_runtime || syscall::is_futex(call.syscall),
+                | Reason::LockHeldBy(call, _) => of_runtime || syscall::is_futex(call.syscall),
                 _ => false,
             },
             Cause::AcceptQueue | Cause::TaskQueue => true,

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use observer::output::Sink;
 use observer::pipeline::Pipeline;
 use observer::source::recording::Writer;
+use observer::threads::SliceLimit;
 
 use super::args::Attach;
 use super::exit::Ending;
@@ -27,7 +28,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     };
     let requests: Vec<_> = outputs.iter().map(|output| output.requests).collect();
     let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
-    let mut pipeline = Pipeline::with_outputs(&attached.header, &requests);
+    let mut pipeline = Pipeline::new(&attached.header, &requests, SliceLimit::default());
     pipeline.begin(&attached.header, &mut sinks)?;
     begun::say(&attached.header.targets, &arguments.print);
     attached.run(|batch| {

@@ -8,6 +8,7 @@ use observer::output::{SAMPLE_ONE_IN, Sink};
 use observer::pipeline::Pipeline;
 use observer::source::recording::Reader;
 use observer::source::{Batch, Source as _, Status};
+use observer::threads::SliceLimit;
 
 use super::args::Replay;
 use super::exit::Ending;
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
     let mut outputs = sinks::open(&arguments.print)?;
     let requests: Vec<_> = outputs.iter().map(|output| output.requests).collect();
     let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
-    let mut pipeline = Pipeline::with_outputs(&header, &requests);
+    let mut pipeline = Pipeline::new(&header, &requests, SliceLimit::default());
     pipeline.begin(&header, &mut sinks)?;
     let mut batch = Batch::default();
     let ending = loop {

@@ -1,6 +1,5 @@
 //! One connection: who opened it, its current turn and the one before, what was sent on it to a peer.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::role::{self, Role};
 use super::speech::Speech;
 use super::turn::Turn;
 use crate::model::id::{RequestId, Tid};
+use crate::newest::Newest;
 
 /// Names of a connection's turns that are remembered, the newest: a history, and what waited for an earlier turn has a
 /// culprit without a request. One can be that of many turns in a row.
@@ -74,7 +74,7 @@ pub struct Connection {
     /// Outbound: for whom it was last used.
     pub used_for: Option<RequestId>,
     /// Outbound: the last sends.
-    pub sends: VecDeque<OutboundSend>,
+    pub(super) sends: Newest<OutboundSend, MAX_SENDS>,
     /// When it was last used, ns.
     pub(super) used_ns: u64,
     /// It is over.
@@ -98,7 +98,7 @@ pub struct Connection {
     pub(super) speech: Speech,
     last: Option<Box<Turn>>,
     /// Names of the last turns: others that waited for them are explained later.
-    names: VecDeque<TurnsName>,
+    names: Newest<TurnsName, MAX_NAMES>,
     /// Memory for the next turn.
     spare: Option<Box<Turn>>,
 }
@@ -110,7 +110,7 @@ impl Connection {
             local: None,
             peer: None,
             used_for: None,
-            sends: VecDeque::new(),
+            sends: Newest::default(),
             used_ns: 0,
             closed: false,
             nth: 0,
@@ -125,7 +125,7 @@ impl Connection {
             held: None,
             speech: Speech::default(),
             last: None,
-            names: VecDeque::new(),
+            names: Newest::default(),
             spare: None,
         }
     }
@@ -190,10 +190,7 @@ impl Connection {
     /// Outbound: bytes were sent.
     pub(super) fn sent_to_peer(&mut self, send: OutboundSend) {
         self.used_for = send.request;
-        if self.sends.len() == MAX_SENDS {
-            self.sends.pop_front();
-        }
-        self.sends.push_back(send);
+        self.sends.push(send);
     }
 
     /// Outbound: the last send for `request` between the two times, ns.
@@ -211,7 +208,7 @@ impl Connection {
     /// Outbound: whether all sends that are remembered came after `before_ns`, and there can have been more.
     pub(super) fn has_forgotten_sends_before(&self, before_ns: u64) -> bool {
         let oldest = self.sends.front();
-        self.sends.len() == MAX_SENDS && oldest.is_some_and(|oldest| oldest.at_ns >= before_ns)
+        self.sends.is_full() && oldest.is_some_and(|oldest| oldest.at_ns >= before_ns)
     }
 
     /// The turn with this place, if it is the current or the one before.
@@ -302,10 +299,7 @@ impl Connection {
         match self.names.back_mut() {
             Some(names) if is_equal || names.name == name => names.last = nth,
             _ => {
-                if self.names.len() == MAX_NAMES {
-                    self.names.pop_front();
-                }
-                self.names.push_back(TurnsName {
+                self.names.push(TurnsName {
                     first: nth,
                     last: nth,
                     name,

@@ -2,18 +2,15 @@
 //!
 //! It does not know what ends a turn at once, which is the next one.
 
-use super::{Connections, MAX_CLOSED, QUIET_NS, SETTLED_NS};
+use super::{Connections, QUIET_NS, SETTLED_NS};
 use crate::model::id::{ConnId, Pid, RequestId, Tid};
 
 impl Connections {
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
     pub fn closed(&mut self, conn: ConnId) {
-        if self.closed.len() == MAX_CLOSED
-            && let Some(oldest) = self.closed.pop_front()
-        {
+        if let Some(oldest) = self.closed.push(conn) {
             self.forget(oldest);
         }
-        self.closed.push_back(conn);
     }
 
     /// The turn of a connection that was over before the call that answered it had ended: where the client has left,

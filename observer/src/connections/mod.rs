@@ -34,6 +34,7 @@ pub use turn::Turn;
 
 use crate::model::full::{Full, Table};
 use crate::model::id::{ConnId, Pid, RequestId, Tid};
+use crate::newest::Newest;
 
 /// A response is over when nothing was sent for this long, ns.
 pub const QUIET_NS: u64 = 1_000_000_000;
@@ -60,8 +61,8 @@ pub struct Connections {
     connections: FxHashMap<ConnId, Connection>,
     listeners: Listeners,
     fds: FxHashMap<(Pid, i32), ConnId>,
-    /// Those that are over, the oldest first.
-    closed: VecDeque<ConnId>,
+    /// Those that are over.
+    closed: Newest<ConnId, MAX_CLOSED>,
     /// Turns that have an end which is not yet certain, oldest first: (when it was last heard of, connection).
     quiet: VecDeque<(u64, ConnId)>,
     /// The same, as long as they are not settled: (last send, connection).

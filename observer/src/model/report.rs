@@ -19,7 +19,7 @@ pub use cost::{OwnCost, ProbeCost};
 pub use cycles::CycleTotals;
 pub use diagnosis::{Diagnosis, Trouble};
 pub use polls::{LongPoll, PollTotals};
-pub use processes::{LongestTurn, PoolTotals, ProcessMemory, ProcessWorkers, WorkerTotals};
+pub use processes::{LongestTask, PoolTotals, ProcessMemory, ProcessWorkers, WorkerTotals};
 pub use quantiles::{AtQuantiles, BandMeans, FaultMeans, Quantiles, RssMeans, WaitedFor};
 pub use roles::{FedBy, ProcessRoles, Role, RoleThread, RoleTotals};
 

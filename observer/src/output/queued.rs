@@ -2,12 +2,14 @@
 //!
 //! So one that is slow, because who reads it is, delays neither the drain nor the others. What finds no room in its
 //! queue is not written, and that is counted in its `window` and `end` lines.
+//!
+//! Lines are handed on when the output is flushed, all at once: to wake a thread for each costs as much as a line.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::{io, mem};
 
 use super::{Sink, Why};
 use crate::losses::reason;
@@ -33,11 +35,16 @@ const _: () = assert!(MAX_PROCESSES * size_of::<Item>() <= 4 << 20);
 /// Other lines that wait in a queue, at most: `window` lines of a quarter of an hour.
 const MAX_OTHERS: usize = 1024;
 
+/// Lines that are handed on at once, at most.
+const MAX_PENDING: usize = 256;
+
 /// An output that is written by a thread of its own.
 #[derive(Debug)]
 pub struct Queued {
     /// None once it is closed.
-    queue: Option<Sender<Item>>,
+    queue: Option<Sender<Vec<Item>>>,
+    /// What came since the last flush.
+    pending: Vec<Item>,
     writer: Option<JoinHandle<io::Result<()>>>,
     load: Arc<Load>,
     /// Lines that found no room since the last `window` line that did.
@@ -52,8 +59,6 @@ struct Load {
     spans: AtomicUsize,
     processes: AtomicUsize,
     others: AtomicUsize,
-    /// It will be flushed: whoever asks for it again need not queue.
-    flush: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -64,7 +69,6 @@ enum Item {
     Process(ProcessLine),
     Runtime(RuntimeLine),
     End(Box<End>),
-    Flush,
 }
 
 impl Queued {
@@ -81,6 +85,7 @@ impl Queued {
             .spawn(move || write(sink, &items, &taken))?;
         Ok(Self {
             queue: Some(queue),
+            pending: Vec::new(),
             writer: Some(writer),
             load,
             in_window: 0,
@@ -88,23 +93,37 @@ impl Queued {
         })
     }
 
-    /// Hands an item on, room or not. Where the writer failed, this gives its error.
-    fn send(&mut self, item: Item) -> io::Result<()> {
+    /// Takes an item, room or not.
+    fn take(&mut self, item: Item) -> io::Result<()> {
         self.load.add(&item);
-        match &self.queue {
-            Some(queue) if queue.send(item).is_ok() => Ok(()),
-            _ => self.close(),
+        self.pending.push(item);
+        if self.pending.len() < MAX_PENDING {
+            Ok(())
+        } else {
+            self.hand_on()
         }
     }
 
-    /// Hands an item on, or counts that there is no room for it.
-    fn send_or_drop(&mut self, item: Item) -> io::Result<()> {
+    /// Takes an item, or counts that there is no room for it.
+    fn take_or_drop(&mut self, item: Item) -> io::Result<()> {
         if self.load.has_room(&item) {
-            return self.send(item);
+            return self.take(item);
         }
         self.in_window += 1;
         self.in_run += 1;
-        self.failure()
+        Ok(())
+    }
+
+    /// Hands on what was taken. Where the writer failed, this gives its error.
+    fn hand_on(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return self.failure();
+        }
+        let pending = mem::take(&mut self.pending);
+        match &self.queue {
+            Some(queue) if queue.send(pending).is_ok() => Ok(()),
+            _ => self.close(),
+        }
     }
 
     /// The error of a writer that failed, which takes nothing from its queue any more.
@@ -128,11 +147,11 @@ impl Queued {
 
 impl Sink for Queued {
     fn header(&mut self, header: &Header) -> io::Result<()> {
-        self.send(Item::Header(Box::new(header.clone())))
+        self.take(Item::Header(Box::new(header.clone())))
     }
 
     fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
-        self.send_or_drop(Item::Request(Arc::clone(request), why))
+        self.take_or_drop(Item::Request(Arc::clone(request), why))
     }
 
     fn window(&mut self, window: &Window) -> io::Result<()> {
@@ -140,7 +159,7 @@ impl Sink for Queued {
         not_written(&mut window.totals, self.in_window);
         not_written(&mut window.run, self.in_run);
         let before = self.in_run;
-        self.send_or_drop(Item::Window(window))?;
+        self.take_or_drop(Item::Window(window))?;
         if self.in_run == before {
             self.in_window = 0;
         }
@@ -148,26 +167,24 @@ impl Sink for Queued {
     }
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
-        self.send_or_drop(Item::Process(line.clone()))
+        self.take_or_drop(Item::Process(line.clone()))
     }
 
     fn runtime(&mut self, line: &RuntimeLine) -> io::Result<()> {
-        self.send_or_drop(Item::Runtime(line.clone()))
+        self.take_or_drop(Item::Runtime(line.clone()))
     }
 
     /// Waits until everything is written: nothing is drained any more that could be delayed.
     fn end(&mut self, end: &End) -> io::Result<()> {
         let mut end = Box::new(end.clone());
         not_written(&mut end.totals, self.in_run);
-        self.send(Item::End(end))?;
+        self.take(Item::End(end))?;
+        self.hand_on()?;
         self.close()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.queue.is_none() || self.load.flush.swap(true, Ordering::Relaxed) {
-            return self.failure();
-        }
-        self.send(Item::Flush)
+        self.hand_on()
     }
 }
 
@@ -175,7 +192,7 @@ impl Drop for Queued {
     /// What is in the queue is written also where another output failed.
     fn drop(&mut self) {
         // Who asks for the end of the run has an error already.
-        let _ = self.close();
+        let _ = self.hand_on().and_then(|()| self.close());
     }
 }
 
@@ -220,23 +237,22 @@ fn not_written(totals: &mut Totals, lines: u64) {
 }
 
 /// Writes what is queued until the queue is closed.
-fn write(mut sink: Box<dyn Sink + Send>, items: &Receiver<Item>, load: &Load) -> io::Result<()> {
-    for item in items {
-        load.take(&item);
-        match item {
-            Item::Header(header) => sink.header(&header)?,
-            Item::Request(request, why) => sink.request(&request, why)?,
-            Item::Window(window) => sink.window(&window)?,
-            Item::Process(line) => sink.process(&line)?,
-            Item::Runtime(line) => sink.runtime(&line)?,
-            Item::End(end) => sink.end(&end)?,
-            Item::Flush => {
-                load.flush.store(false, Ordering::Relaxed);
-                sink.flush()?;
+fn write(mut sink: Box<dyn Sink + Send>, queue: &Receiver<Vec<Item>>, load: &Load) -> io::Result<()> {
+    for items in queue {
+        for item in items {
+            load.take(&item);
+            match item {
+                Item::Header(header) => sink.header(&header)?,
+                Item::Request(request, why) => sink.request(&request, why)?,
+                Item::Window(window) => sink.window(&window)?,
+                Item::Process(line) => sink.process(&line)?,
+                Item::Runtime(line) => sink.runtime(&line)?,
+                Item::End(end) => sink.end(&end)?,
             }
         }
+        sink.flush()?;
     }
-    sink.flush()
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,9 +8,6 @@ use crate::model::runtime::RuntimeLine;
 use crate::output::{Sinks, each};
 use crate::runtime::go;
 
-/// The runtime whose tasks are goroutines.
-const GO: &str = "go";
-
 impl Pipeline {
     /// It was found out which runtime a process has.
     pub(super) fn runtime(&mut self, event: &event::Runtime, sinks: Sinks<'_, '_>) -> io::Result<()> {
@@ -26,7 +23,7 @@ impl Pipeline {
             go: None,
         };
         self.threads.switches_threads(line.pid);
-        if line.name == GO {
+        if line.name == go::NAME {
             if line.task_ids
                 && let Some(version) = go::Version::of(line.version.as_deref().unwrap_or_default())
             {

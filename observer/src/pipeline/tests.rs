@@ -58,6 +58,10 @@ impl Sink for Tail {
     }
 }
 
+fn pipeline(header: &Header) -> Pipeline {
+    Pipeline::new(header, &[header.options.requests], SliceLimit::default())
+}
+
 fn header() -> Header {
     Header {
         observer_version: String::new(),
@@ -128,7 +132,7 @@ fn sends_in(batch: &mut Batch, pid: u32, conn: u64, at_ns: u64) {
 fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail() {
     // As many as one window writes.
     const SLOW: u64 = 1_000;
-    let mut pipeline = Pipeline::new(&header());
+    let mut pipeline = pipeline(&header());
     let mut tail = Tail::default();
     let mut batch = Batch::default();
     // Quick ones: from then on it is known what is slow.
@@ -161,7 +165,7 @@ fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail
 fn what_a_forked_child_answers_is_of_its_parents_target() {
     const CHILD: u32 = 70;
     const OTHER: u32 = 9;
-    let mut pipeline = Pipeline::new(&header());
+    let mut pipeline = pipeline(&header());
     let mut batch = Batch::default();
     let fork = |parent, child| Process {
         header: record(Kind::Process, MS),
@@ -211,7 +215,7 @@ fn of_a_server() -> Pipeline {
         threads: 1,
         runtime: None,
     });
-    Pipeline::new(&header)
+    pipeline(&header)
 }
 
 #[test]

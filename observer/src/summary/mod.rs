@@ -172,13 +172,6 @@ impl Summary {
         self.window.beside.cost(cost);
     }
 
-    /// The protocol whose figures are the totals: HTTP/1, as soon as there was a request of it, else the one with most
-    /// turns.
-    #[must_use]
-    pub fn leading(&self) -> Option<Protocol> {
-        target::leading(&self.targets.all())
-    }
-
     /// The p99 of the run so far of a target's turns of a protocol, ns: of the target of process `pid`, where that
     /// protocol leads in it. Of the others none is looked for. `None` before the hundredth turn. It follows the run in
     /// steps of a sixteenth of its turns.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
-use crate::model::report::{LongestTurn, PoolTotals, ProcessRoles, ProcessWorkers, WorkerTotals};
+use crate::model::report::{LongestTask, PoolTotals, ProcessRoles, ProcessWorkers, WorkerTotals};
 use crate::runtime::tokio::JobCounts;
 use crate::syscall;
 use crate::threads::Usage;
@@ -62,7 +62,7 @@ struct WorkerSums {
     blocked_ns: u64,
     parked_ns: u64,
     turns: u64,
-    longest: Option<LongestTurn>,
+    longest: Option<LongestTask>,
     jobs: JobCounts,
 }
 
@@ -96,7 +96,7 @@ impl WorkerSums {
                 .as_ref()
                 .is_none_or(|known| known.dur_ns < longest.dur_ns)
         {
-            self.longest = Some(LongestTurn {
+            self.longest = Some(LongestTask {
                 dur_ns: longest.dur_ns,
                 task: longest.task.id(),
                 request: worker.request.map(str::to_owned),

@@ -1,9 +1,8 @@
 //! Whether a worker of a process was free while requests waited to be read.
 
-use std::collections::VecDeque;
-
 use super::Threads;
 use crate::model::id::Pid;
+use crate::newest::Newest;
 
 /// Intervals, and gaps between waits, that are remembered, each: the newest.
 const MAX_REMEMBERED: usize = 4096;
@@ -18,11 +17,11 @@ pub(super) struct Availability {
     /// How long none was free before that, ns.
     none_ns: u64,
     /// Such intervals, the oldest first: start, end, and how long none had been free before it, ns.
-    intervals: VecDeque<(u64, u64, u64)>,
+    intervals: Newest<(u64, u64, u64), MAX_REMEMBERED>,
     /// Up to here it is known when requests waited, ns, but for the gaps.
     waited_until_ns: u64,
     /// Where no request is known to have waited, the oldest first: start and end, ns.
-    gaps: VecDeque<(u64, u64)>,
+    gaps: Newest<(u64, u64), MAX_REMEMBERED>,
     waited_ns: u64,
     /// Before this intervals or gaps were forgotten, ns.
     forgotten_until_ns: u64,
@@ -39,12 +38,9 @@ impl Availability {
         match self.none_since_ns {
             None if none => self.none_since_ns = Some(at_ns),
             Some(since_ns) if !none => {
-                if self.intervals.len() == MAX_REMEMBERED
-                    && let Some((_, to_ns, _)) = self.intervals.pop_front()
-                {
+                if let Some((_, to_ns, _)) = self.intervals.push((since_ns, at_ns, self.none_ns)) {
                     self.forgotten_until_ns = self.forgotten_until_ns.max(to_ns);
                 }
-                self.intervals.push_back((since_ns, at_ns, self.none_ns));
                 self.none_ns = self.none_ns.saturating_add(at_ns.saturating_sub(since_ns));
                 self.none_since_ns = None;
             }
@@ -77,22 +73,19 @@ impl Availability {
 
     /// A request waited from `from_ns` until it was read, which was now. Tells whether all of that time is remembered.
     pub(super) fn waited(&mut self, from_ns: u64, now_ns: u64) -> bool {
-        if from_ns > self.waited_until_ns {
-            if self.gaps.len() == MAX_REMEMBERED
-                && let Some((_, to_ns)) = self.gaps.pop_front()
-            {
-                self.forgotten_until_ns = self.forgotten_until_ns.max(to_ns);
-            }
-            self.gaps.push_back((self.waited_until_ns, from_ns));
+        if from_ns > self.waited_until_ns
+            && let Some((_, to_ns)) = self.gaps.push((self.waited_until_ns, from_ns))
+        {
+            self.forgotten_until_ns = self.forgotten_until_ns.max(to_ns);
         }
         while let Some((gap_from_ns, gap_to_ns)) = self.gaps.pop_back() {
             if gap_to_ns <= from_ns {
-                self.gaps.push_back((gap_from_ns, gap_to_ns));
+                self.gaps.push((gap_from_ns, gap_to_ns));
                 break;
             }
             self.add(gap_from_ns.max(from_ns), gap_to_ns);
             if gap_from_ns < from_ns {
-                self.gaps.push_back((gap_from_ns, from_ns));
+                self.gaps.push((gap_from_ns, from_ns));
                 break;
             }
         }

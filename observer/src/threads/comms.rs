@@ -1,15 +1,15 @@
 //! Names of threads that had CPUs or woke others, each kept once: thousands of slices have few names.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use observer_common::limits::COMM_BYTES;
 use rustc_hash::FxHashMap;
 
 use crate::event;
+use crate::newest::Newest;
 
 /// Names that are remembered. One is for as long as half as many others come up after it was last met.
-const MAX_COMMS: u32 = 4096;
+const MAX_COMMS: usize = 4096;
 
 /// A name, see [`super::Threads::comm`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Comm(u32);
 /// The names that were met last, by number.
 #[derive(Debug, Default)]
 pub(super) struct Comms {
-    names: VecDeque<([u8; COMM_BYTES], Arc<str>)>,
+    names: Newest<([u8; COMM_BYTES], Arc<str>), MAX_COMMS>,
     /// Number of the first of them. Numbers wrap.
     first: u32,
     numbers: FxHashMap<[u8; COMM_BYTES], u32>,
@@ -29,19 +29,16 @@ impl Comms {
     pub(super) fn number(&mut self, name: &[u8; COMM_BYTES]) -> Comm {
         let next = self.first.wrapping_add(self.names.len() as u32);
         if let Some(&number) = self.numbers.get(name)
-            && next.wrapping_sub(number) <= MAX_COMMS / 2
+            && next.wrapping_sub(number) as usize <= MAX_COMMS / 2
         {
             return Comm(number);
         }
-        if self.names.len() == MAX_COMMS as usize
-            && let Some((oldest, _)) = self.names.pop_front()
-        {
+        if let Some((oldest, _)) = self.names.push((*name, event::text(name).into())) {
             if self.numbers.get(&oldest) == Some(&self.first) {
                 self.numbers.remove(&oldest);
             }
             self.first = self.first.wrapping_add(1);
         }
-        self.names.push_back((*name, event::text(name).into()));
         self.numbers.insert(*name, next);
         Comm(next)
     }
@@ -65,15 +62,15 @@ mod tests {
     fn a_name_is_kept_while_it_is_met_and_forgotten_after_many_others() {
         let mut comms = Comms::default();
         let once = comms.number(&name(0));
-        for other in 2..10 * MAX_COMMS {
+        for other in 2..10 * MAX_COMMS as u32 {
             let often = comms.number(&name(1));
             comms.number(&name(other));
             assert_eq!(comms.get(often).unwrap().as_ref(), "thread-1");
-            if other < MAX_COMMS / 2 {
+            if other < MAX_COMMS as u32 / 2 {
                 assert_eq!(comms.get(once).unwrap().as_ref(), "thread-0");
             }
         }
         assert_eq!(comms.get(once), None);
-        assert!(comms.names.len() <= MAX_COMMS as usize && comms.numbers.len() <= MAX_COMMS as usize);
+        assert!(comms.names.len() <= MAX_COMMS && comms.numbers.len() <= MAX_COMMS);
     }
 }

@@ -1,6 +1,6 @@
 //! What happens to threads, event by event.
 
-use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags};
+use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags, thread_state};
 
 use super::judgement::Observation;
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
@@ -12,9 +12,6 @@ use crate::syscall::{self, Wait};
 
 /// Futexes that are remembered to be no mutex. One more, and all are forgotten.
 const MAX_FUTEXES: usize = 65_536;
-
-/// `TASK_DEAD`: the thread leaves its CPU for the last time.
-const DEAD: u32 = 0x80;
 
 impl Threads {
     /// A thread got a CPU.
@@ -107,7 +104,7 @@ impl Threads {
 
     /// A thread left its CPU.
     pub fn switch_out(&mut self, event: &SwitchOut) {
-        if event.state & DEAD != 0 {
+        if event.state & thread_state::DEAD != 0 {
             self.ended(Tid(event.header.tid), event.header.at_ns);
             return;
         }

@@ -3,7 +3,7 @@
 
 mod queues;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -13,13 +13,14 @@ use super::state::{Block, State};
 use super::thread::Thread;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
+use crate::newest::Newest;
 use crate::syscall::{self, Wait};
 
 /// Threads of pools that are remembered of a process. Of more it is not told whether one was free.
 const MAX_MEMBERS: usize = 256;
 
 /// Event loops that are remembered of a process.
-const MAX_LOOPS: usize = 64;
+pub(super) const MAX_LOOPS: usize = 64;
 
 /// Times at which a loop was awake for something else than to read requests that are remembered, the newest.
 const MAX_OTHERWISE: usize = 1024;
@@ -57,8 +58,8 @@ struct Pools {
 struct Loop {
     /// It is awake, and has read no request since it was woken.
     is_unread: bool,
-    /// When it went to wait again without having read one, the oldest first, ns.
-    otherwise_ns: VecDeque<u64>,
+    /// When it went to wait again without having read one, ns.
+    otherwise_ns: Newest<u64, MAX_OTHERWISE>,
 }
 
 /// How threads of pools were seen to wait until a loop gave them something.
@@ -71,10 +72,7 @@ struct Waits {
 impl Loop {
     fn waits(&mut self, at_ns: u64) {
         if std::mem::take(&mut self.is_unread) {
-            if self.otherwise_ns.len() == MAX_OTHERWISE {
-                self.otherwise_ns.pop_front();
-            }
-            self.otherwise_ns.push_back(at_ns);
+            self.otherwise_ns.push(at_ns);
         }
     }
 }
@@ -242,7 +240,7 @@ impl Threads {
             match before.checked_sub(1) {
                 Some(last) => own.otherwise_ns[last].max(from_ns),
                 // What was before is forgotten.
-                None if own.otherwise_ns.len() == MAX_OTHERWISE => to_ns,
+                None if own.otherwise_ns.is_full() => to_ns,
                 None => from_ns,
             }
         })

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::state::Owner;
-use super::{MAX_SLICES, MAX_THINNED, SLICES_AN_EVENT, Threads};
+use super::{MAX_THINNED, SLICES_AN_EVENT, SliceLimit, Threads};
 use crate::model::id::{RequestId, Tid};
 
 /// Where an interval ended in which a thread ran for a request.
@@ -41,30 +41,26 @@ impl ToForget {
 }
 
 impl Threads {
-    fn room(&self) -> usize {
-        self.room.unwrap_or(MAX_SLICES)
-    }
-
     /// Whether one more event can be too much to remember.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.slices_at_most + SLICES_AN_EVENT > self.room()
+        self.slices_at_most + SLICES_AN_EVENT > self.slice_limit.0
     }
 
     /// Counts the slices of all threads, and says what is to be forgotten if they are many: a quarter of what may be
     /// kept.
     pub fn to_forget(&mut self) -> Option<ToForget> {
-        let room = self.room();
+        let SliceLimit(most) = self.slice_limit;
         let all = || self.threads.values().chain(self.ended.iter());
         let slices = all().map(|thread| thread.ends().len()).sum();
         // Nearly full is enough: from there on each event would be a reason to count again.
-        if slices + SLICES_AN_EVENT.max(room / 16) <= room {
+        if slices + SLICES_AN_EVENT.max(most / 16) <= most {
             self.slices_at_most = slices;
             return None;
         }
         let mut ends_ns: Vec<u64> = Vec::with_capacity(slices);
         all().for_each(|thread| ends_ns.extend(thread.ends()));
-        let kept = room / 4 * 3;
+        let kept = most / 4 * 3;
         self.slices_at_most = slices.min(kept);
         let count = slices.checked_sub(kept).filter(|&count| count > 0)?;
         Some(ToForget {

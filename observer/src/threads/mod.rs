@@ -2,7 +2,7 @@
 //! for which request, judged from the order of its socket operations.
 //!
 //! A thread's past is a row of slices without gap. How many there are of all threads together is bounded by
-//! [`MAX_SLICES`]: whoever needs the oldest for longer asks for them before they are forgotten
+//! a [`SliceLimit`]: whoever needs the oldest for longer asks for them before they are forgotten
 //! ([`Threads::to_forget`]).
 
 mod acceptors;
@@ -78,10 +78,21 @@ use crate::runtime::{ThreadInRuntime, go};
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
 
-/// Slices kept of all threads together, the newest: 4 MiB. A saturated worker makes some 200,000 a second.
-pub const MAX_SLICES: usize = 65_536;
+/// Slices kept of all threads together, the newest.
+#[derive(Clone, Copy, Debug)]
+pub struct SliceLimit(pub usize);
 
-const _: () = assert!(MAX_SLICES * size_of::<Packed>() <= 4 << 20);
+impl SliceLimit {
+    /// 4 MiB. A saturated worker makes some 200,000 a second.
+    const OF_A_RUN: usize = 65_536;
+}
+
+impl Default for SliceLimit {
+    fn default() -> Self {
+        const { assert!(Self::OF_A_RUN * size_of::<Packed>() <= 4 << 20) };
+        Self(Self::OF_A_RUN)
+    }
+}
 
 /// Intervals that are kept of slices that were forgotten, of all threads together: 1 MiB, but for two of each thread.
 const MAX_THINNED: usize = 4_096;
@@ -122,8 +133,8 @@ pub struct Threads {
     slices_at_most: usize,
     /// Of the time before this, slices were forgotten, ns.
     forgotten_until_ns: u64,
-    /// How many these may be, if not [`MAX_SLICES`].
-    room: Option<usize>,
+    /// How many these may be.
+    slice_limit: SliceLimit,
     /// Futexes that are no mutex, by process and address.
     no_mutexes: FxHashSet<(Pid, u64)>,
     /// Processes whose threads run goroutines.
@@ -135,9 +146,9 @@ pub struct Threads {
 impl Threads {
     /// Threads of which no more than so many slices are remembered.
     #[must_use]
-    pub fn with_room(slices: usize) -> Self {
+    pub fn remembering(slice_limit: SliceLimit) -> Self {
         Self {
-            room: Some(slices),
+            slice_limit,
             ..Self::default()
         }
     }
@@ -339,11 +350,14 @@ mod tests {
     #[test]
     fn many_threads_together_are_remembered_for_as_long_as_each_other_and_no_more_than_a_few() {
         let (mut threads, count) = (Threads::default(), 1_000);
-        let now_ns = take_turns(&mut threads, count, 2 * MAX_SLICES as u32);
+        let now_ns = take_turns(&mut threads, count, 2 * SliceLimit::OF_A_RUN as u32);
         let kept = slices(&threads);
-        assert!((MAX_SLICES / 2..=MAX_SLICES).contains(&kept), "{kept}");
+        assert!(
+            (SliceLimit::OF_A_RUN / 2..=SliceLimit::OF_A_RUN).contains(&kept),
+            "{kept}"
+        );
         // Half of the slices that there may be: each thread knows of itself for that long.
-        let back_ns = 20 * MAX_SLICES as u64 / 4;
+        let back_ns = 20 * SliceLimit::OF_A_RUN as u64 / 4;
         for tid in FIRST..FIRST + count {
             assert!(
                 threads.get(Tid(tid)).unwrap().before(now_ns - back_ns).is_some(),
@@ -355,8 +369,11 @@ mod tests {
     #[test]
     fn one_thread_may_have_all_that_is_remembered() {
         let mut threads = Threads::default();
-        take_turns(&mut threads, 1, MAX_SLICES as u32);
+        take_turns(&mut threads, 1, SliceLimit::OF_A_RUN as u32);
         let kept = slices(&threads);
-        assert!((MAX_SLICES / 4 * 3..=MAX_SLICES).contains(&kept), "{kept}");
+        assert!(
+            (SliceLimit::OF_A_RUN / 4 * 3..=SliceLimit::OF_A_RUN).contains(&kept),
+            "{kept}"
+        );
     }
 }

@@ -1,13 +1,12 @@
 //! Who had the CPUs for which watched threads waited.
 
-use std::collections::VecDeque;
-
 use observer_common::Occupied;
 use rustc_hash::FxHashMap;
 
 use super::comms::Comm;
 use super::state::Occupant;
 use crate::model::id::{Pid, Tid};
+use crate::newest::Newest;
 
 /// Intervals that are remembered of one CPU, the newest.
 const MAX_INTERVALS: usize = 1024;
@@ -30,8 +29,7 @@ pub(super) struct Occupancy(FxHashMap<u16, OfCpu>);
 /// What is known of one.
 #[derive(Debug, Default)]
 struct OfCpu {
-    /// The oldest first.
-    intervals: VecDeque<Occupation>,
+    intervals: Newest<Occupation, MAX_INTERVALS>,
     /// The end of the last that was forgotten, ns.
     forgotten_until_ns: u64,
 }
@@ -40,12 +38,7 @@ impl Occupancy {
     pub(super) fn add(&mut self, event: &Occupied, comm: Comm) {
         let to_ns = event.header.at_ns;
         let of_cpu = self.0.entry(event.header.cpu).or_default();
-        if of_cpu.intervals.len() == MAX_INTERVALS
-            && let Some(oldest) = of_cpu.intervals.pop_front()
-        {
-            of_cpu.forgotten_until_ns = oldest.to_ns;
-        }
-        of_cpu.intervals.push_back(Occupation {
+        let forgotten = of_cpu.intervals.push(Occupation {
             from_ns: to_ns.saturating_sub(event.ran_ns),
             to_ns,
             by: Occupant {
@@ -54,6 +47,9 @@ impl Occupancy {
                 comm,
             },
         });
+        if let Some(forgotten) = forgotten {
+            of_cpu.forgotten_until_ns = forgotten.to_ns;
+        }
     }
 
     /// Up to here it was forgotten who had a CPU, ns.

@@ -1,13 +1,12 @@
 //! Where polls are recorded: which tasks threads turn to, and when these were queued, of the newest polls of all
 //! threads together.
 
-use std::collections::VecDeque;
-
 use observer_common::PollStart;
 
 use super::Threads;
 use crate::model::full::Table;
 use crate::model::id::{Pid, Task, Tid};
+use crate::newest::Newest;
 
 /// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
 const MAX_POLLS: usize = 32_768;
@@ -28,7 +27,7 @@ pub struct QueuedPoll {
 /// The newest polls whose tasks were seen to be queued, in the order of their starts.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    polls: VecDeque<QueuedPoll>,
+    polls: Newest<QueuedPoll, MAX_POLLS>,
     /// Of those that began before this, some were forgotten, ns.
     remembered_from_ns: u64,
 }
@@ -36,17 +35,15 @@ pub(super) struct Queue {
 impl Queue {
     /// Thread `tid` began at `start_ns` to poll a task that thread `by` had queued at `at_ns`.
     pub(super) fn polled(&mut self, tid: Tid, start_ns: u64, at_ns: u64, by: Tid) {
-        if self.polls.len() == MAX_POLLS
-            && let Some(oldest) = self.polls.pop_front()
-        {
-            self.remembered_from_ns = oldest.start_ns.saturating_add(1);
-        }
-        self.polls.push_back(QueuedPoll {
+        let forgotten = self.polls.push(QueuedPoll {
             start_ns,
             at_ns,
             tid,
             by,
         });
+        if let Some(forgotten) = forgotten {
+            self.remembered_from_ns = forgotten.start_ns.saturating_add(1);
+        }
     }
 
     /// How the poll that thread `tid` began at just this time came about.

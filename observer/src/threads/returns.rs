@@ -8,19 +8,20 @@
 mod job;
 mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use self::job::{Given, Job, JobOf, MAX_IN_ROW, Open};
+use super::fed::MAX_LOOPS;
 use super::state::Block;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Tid};
+use crate::newest::Newest;
 use crate::syscall::{self, Wait};
 
-/// Event loops, and threads that they give jobs to, that are remembered of a process.
-const MAX_LOOPS: usize = 64;
+/// Threads that event loops give jobs to that are remembered of a process.
 const MAX_HELPERS: usize = 256;
 
 /// Requests that a loop had in hand since it was woken that are remembered, the newest.
@@ -41,10 +42,10 @@ pub(super) struct Returns(FxHashMap<Pid, Program>);
 struct Program {
     loops: BTreeMap<Tid, Loop>,
     helpers: BTreeMap<Tid, Helper>,
-    /// Jobs that ended while a loop was awake, the oldest first.
-    ended: VecDeque<Arc<Job>>,
+    /// Jobs that ended while a loop was awake.
+    ended: Newest<Arc<Job>, MAX_ENDED>,
     /// Of so many jobs it was told for whom they were.
-    told: u32,
+    jobs_told: u32,
     /// A job was of a request that its loop had left before: it had waited for a thread.
     has_queue: bool,
     /// The process has a runtime that tells for whom its threads work.
@@ -59,7 +60,7 @@ struct Loop {
     /// The job that ended then, and woke it.
     woken_by: Option<Arc<Job>>,
     /// Of what it has read something since, or answered.
-    in_hand: VecDeque<RequestId>,
+    in_hand: Newest<RequestId, MAX_IN_HAND>,
     /// It did something since that can have made another request go on: it gave a job, a peer answered, or a request
     /// went on.
     is_otherwise: bool,
@@ -72,7 +73,7 @@ struct Loop {
 struct Helper {
     job: Option<Open>,
     /// Of so many of its jobs it was told for whom they were.
-    told: u32,
+    jobs_told: u32,
     /// It reads or answers requests itself.
     serves: bool,
 }
@@ -82,10 +83,7 @@ impl Loop {
     fn has(&mut self, request: RequestId) -> bool {
         let had = self.in_hand.contains(&request);
         if !had {
-            if self.in_hand.len() == MAX_IN_HAND {
-                self.in_hand.pop_front();
-            }
-            self.in_hand.push_back(request);
+            self.in_hand.push(request);
         }
         had
     }
@@ -191,10 +189,10 @@ impl Program {
             return None;
         };
         self.forget_job(tid, &job);
-        self.told = self.told.saturating_add(1);
+        self.jobs_told = self.jobs_told.saturating_add(1);
         for job in &jobs {
             if let Some(helper) = self.helpers.get_mut(&job.tid) {
-                helper.told = helper.told.saturating_add(1);
+                helper.jobs_told = helper.jobs_told.saturating_add(1);
             }
         }
         Some(jobs)
@@ -206,7 +204,7 @@ impl Program {
         let helpers = self
             .helpers
             .iter()
-            .filter(|(_, helper)| helper.told > 0 && !helper.serves);
+            .filter(|(_, helper)| helper.jobs_told > 0 && !helper.serves);
         let at_work = helpers.filter_map(|(&tid, helper)| Some((tid, helper.job.as_ref()?)));
         at_work
             .filter_map(|(tid, job)| {
@@ -273,10 +271,7 @@ impl Returns {
         let Some(job) = program.ends(tid, at_ns) else {
             return;
         };
-        if program.ended.len() == MAX_ENDED {
-            program.ended.pop_front();
-        }
-        program.ended.push_back(job);
+        program.ended.push(job);
     }
 
     /// A thread was woken from this wait.

@@ -9,8 +9,6 @@
 //! that this one holds. So nobody may come to the barrier. Then the program was stopped, at the earliest, when it was
 //! seen last to run: a thread of it lost its CPU, or went to wait for something that only the program waits for.
 
-use std::collections::VecDeque;
-
 use observer_common::{SwitchOut, Waking, flags};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,6 +17,7 @@ use super::state::{Block, Occupant};
 use super::thread::Thread;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
+use crate::newest::Newest;
 use crate::runtime::jvm;
 use crate::syscall::{self, Wait};
 
@@ -47,7 +46,7 @@ pub struct Stop {
 /// The stops that are remembered, in the order of their ends, and what is known of who stops.
 #[derive(Debug, Default)]
 pub(super) struct Stops {
-    newest: VecDeque<Stop>,
+    newest: Newest<Stop, MAX_STOPS>,
     /// Of processes with a stopper.
     processes: FxHashMap<Pid, Stoppable>,
     /// The latest end of one that was forgotten, ns.
@@ -168,12 +167,9 @@ impl Stops {
     }
 
     fn push(&mut self, stop: Stop) {
-        if self.newest.len() == MAX_STOPS
-            && let Some(oldest) = self.newest.pop_front()
-        {
-            self.forgotten_until_ns = self.forgotten_until_ns.max(oldest.to_ns);
+        if let Some(forgotten) = self.newest.push(stop) {
+            self.forgotten_until_ns = self.forgotten_until_ns.max(forgotten.to_ns);
         }
-        self.newest.push_back(stop);
     }
 
     /// Records were lost: a thread that waited may have been woken since.

@@ -3,13 +3,12 @@
 //! Of a theft it is known between which two readings of the kernel it lies, mostly some milliseconds apart, and how
 //! long it was. Where in between is not known.
 
-use std::collections::VecDeque;
-
 use observer_common::Stolen;
 
 use super::Threads;
 use crate::model::full::Table;
 use crate::model::id::Tid;
+use crate::newest::Newest;
 
 /// Thefts that are remembered of all threads together, the newest: 512 KiB. A hypervisor takes a CPU some hundred times
 /// a second at most, because what it runs instead runs for milliseconds.
@@ -34,7 +33,7 @@ pub struct Theft {
 /// The thefts that are remembered, in the order in which they were found.
 #[derive(Debug, Default)]
 pub(super) struct Thefts {
-    newest: VecDeque<Theft>,
+    newest: Newest<Theft, MAX_THEFTS>,
     /// The longest time so far from the end of a theft to a later one that was found before it, ns.
     disorder_ns: u64,
     last_to_ns: u64,
@@ -51,17 +50,15 @@ impl Thefts {
         if from_ns >= to_ns || self.newest.iter().rev().take(FOUND_AT_ONCE).any(told) {
             return;
         }
-        if self.newest.len() == MAX_THEFTS
-            && let Some(oldest) = self.newest.pop_front()
-        {
-            self.forgotten_until_ns = self.forgotten_until_ns.max(oldest.to_ns);
-        }
-        self.newest.push_back(Theft {
+        let forgotten = self.newest.push(Theft {
             tid,
             from_ns,
             to_ns,
             stolen_ns: event.stolen_ns.min(to_ns - from_ns),
         });
+        if let Some(forgotten) = forgotten {
+            self.forgotten_until_ns = self.forgotten_until_ns.max(forgotten.to_ns);
+        }
         self.disorder_ns = self.disorder_ns.max(self.last_to_ns.saturating_sub(to_ns));
         self.last_to_ns = self.last_to_ns.max(to_ns);
     }

@@ -5,6 +5,7 @@ mod program;
 
 use observer::model::cause::Cause;
 use observer::model::header::Requests;
+use observer::threads::SliceLimit;
 use proptest::prelude::*;
 
 use self::program::{Asked, Program};
@@ -59,7 +60,7 @@ proptest! {
         slices in 8..400_usize,
     ) {
         let program = Program::run(threads, asked);
-        let explained = explain_remembering(&program.stream, Requests::All, slices)?;
+        let explained = explain_remembering(&program.stream, Requests::All, SliceLimit(slices))?;
         explained.obeys_the_laws()?;
         let truth = Truth::of(&program.stream);
         for (request, _) in &explained.requests {

@@ -18,7 +18,7 @@ use observer::output::{JsonLines, Sink, Why};
 use observer::pipeline::Pipeline;
 use observer::source::recording::{Reader, Writer};
 use observer::source::{Batch, Source as _, Status};
-use observer::threads::MAX_SLICES;
+use observer::threads::SliceLimit;
 use observer_common::LostReason;
 use proptest::test_runner::TestCaseError;
 
@@ -77,19 +77,19 @@ pub(crate) fn explain(stream: &Stream) -> Result<Explained, TestCaseError> {
 
 /// The same, and only some of the requests are handed on.
 pub(crate) fn explain_some(stream: &Stream, requests: Requests) -> Result<Explained, TestCaseError> {
-    explain_remembering(stream, requests, MAX_SLICES)
+    explain_remembering(stream, requests, SliceLimit::default())
 }
 
 /// The same, with no more than so many slices of what threads did.
 pub(crate) fn explain_remembering(
     stream: &Stream,
     requests: Requests,
-    slices: usize,
+    slices: SliceLimit,
 ) -> Result<Explained, TestCaseError> {
     let mut explained = Explained::default();
     let mut header = header();
     header.options.requests = requests;
-    let mut pipeline = Pipeline::new(&header).remembering(slices);
+    let mut pipeline = Pipeline::new(&header, &[requests], slices);
     explained.header(&header)?;
     for entry in &stream.0 {
         pipeline.batch(entry, &mut [&mut explained])?;
@@ -104,12 +104,18 @@ pub(crate) fn explain_remembering(
     Ok(explained)
 }
 
+/// The pipeline of a run with one output, as its header says.
+fn one_output(header: &Header) -> Pipeline {
+    Pipeline::new(header, &[header.options.requests], SliceLimit::default())
+}
+
 /// The JSON Lines of a stream.
 pub(crate) fn lines(stream: &Stream) -> Result<Vec<u8>, TestCaseError> {
     let mut bytes = Vec::new();
     let mut sink = JsonLines::new(&mut bytes);
-    let mut pipeline = Pipeline::new(&header());
-    sink.header(&header())?;
+    let header = header();
+    let mut pipeline = one_output(&header);
+    sink.header(&header)?;
     for entry in &stream.0 {
         pipeline.batch(entry, &mut [&mut sink])?;
     }
@@ -145,7 +151,7 @@ pub(crate) fn replay(recording: &[u8]) -> Result<Option<Replayed>, TestCaseError
     };
     let (mut lines, mut events) = (Vec::new(), Vec::new());
     let mut sink = JsonLines::new(&mut lines);
-    let mut pipeline = Pipeline::new(&header);
+    let mut pipeline = one_output(&header);
     sink.header(&header)?;
     let mut batch = Batch::default();
     let status = loop {

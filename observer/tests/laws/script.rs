@@ -7,7 +7,7 @@ use observer::model::cause::Cause;
 use observer::model::header::Requests;
 use observer::model::id::ConnId;
 use observer::model::request::Request;
-use observer::threads::MAX_SLICES;
+use observer::threads::SliceLimit;
 use observer_common::{
     Connection, Header, Kind, Receive, Seen, Send, SwitchIn, SwitchOut, Waking, conn, flags, task, tcp,
 };
@@ -154,11 +154,15 @@ impl Script {
 
     /// The request of a connection, of which there is one, with all laws held.
     pub(crate) fn request(&self, conn: u64) -> Result<Request, TestCaseError> {
-        self.request_remembering(conn, MAX_SLICES)
+        self.request_remembering(conn, SliceLimit::default())
     }
 
     /// The same, with no more than so many slices of what threads did.
-    pub(crate) fn request_remembering(&self, conn: u64, slices: usize) -> Result<Request, TestCaseError> {
+    pub(crate) fn request_remembering(
+        &self,
+        conn: u64,
+        slices: SliceLimit,
+    ) -> Result<Request, TestCaseError> {
         let explained = explain_remembering(&self.0, Requests::All, slices)?;
         explained.obeys_the_laws()?;
         let mut requests = explained.requests.iter().map(|(request, _)| request);

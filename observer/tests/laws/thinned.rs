@@ -2,6 +2,7 @@
 
 use observer::model::cause::Cause;
 use observer::model::header::Requests;
+use observer::threads::SliceLimit;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -25,7 +26,7 @@ proptest! {
         stream in machine::stream(STEPS),
         slices in few(),
     ) {
-        let explained = explain_remembering(&stream, Requests::All, slices)?;
+        let explained = explain_remembering(&stream, Requests::All, SliceLimit(slices))?;
         explained.obeys_the_laws()?;
         let truth = Truth::of(&stream);
         for (request, _) in &explained.requests {
@@ -41,7 +42,7 @@ proptest! {
 
     #[test]
     fn every_request_of_noise_that_is_soon_forgotten_obeys_the_laws(stream in any_stream(), slices in few()) {
-        explain_remembering(&stream, Requests::All, slices)?.obeys_the_laws()?;
+        explain_remembering(&stream, Requests::All, SliceLimit(slices))?.obeys_the_laws()?;
     }
 
     #[test]
@@ -49,8 +50,8 @@ proptest! {
         stream in any_stream(),
         slices in few(),
     ) {
-        let all = explain_remembering(&stream, Requests::All, slices)?;
-        let none = explain_remembering(&stream, Requests::None, slices)?;
+        let all = explain_remembering(&stream, Requests::All, SliceLimit(slices))?;
+        let none = explain_remembering(&stream, Requests::None, SliceLimit(slices))?;
         prop_assert_eq!(all.ends, none.ends);
         prop_assert_eq!(all.windows, none.windows);
     }
@@ -74,7 +75,7 @@ fn what_is_soon_forgotten_is_explained_before() {
             .map(|(request, _)| request.figures.latency_ns)
             .sum::<u64>();
         whole_ns += unexplained_ns(&whole);
-        thinned_ns += unexplained_ns(&explain_remembering(&stream, Requests::All, 64).unwrap());
+        thinned_ns += unexplained_ns(&explain_remembering(&stream, Requests::All, SliceLimit(64)).unwrap());
     }
     println!("{whole_ns} of {all_ns} ns unexplained, {thinned_ns} ns where little is remembered");
     assert!(thinned_ns < whole_ns + all_ns / 10);
@@ -97,7 +98,7 @@ fn a_request_waits_behind_more_than_is_remembered() -> Law {
     let script = script.reads(51_000, A, TASK_A, 2_005).sends(51_010, A, TASK_A);
     let whole = script.request(A)?;
     prop_assert_eq!(charged_us(&whole, Cause::WorkerBusy), 48_995);
-    let thinned = script.request_remembering(A, 1_000)?;
+    let thinned = script.request_remembering(A, SliceLimit(1_000))?;
     let longest = thinned.timeline.iter().map(|span| span.dur_ns).max();
     prop_assert!(longest.unwrap_or_default() > 10_000_000, "{thinned:?}");
     prop_assert_eq!(thinned.figures.budget, whole.figures.budget);
@@ -117,11 +118,11 @@ fn a_request_takes_longer_than_is_remembered() -> Law {
     let whole = script.request(A)?;
     let on_cpu_us = charged_us(&whole, Cause::OnCpu);
     prop_assert!(on_cpu_us > 80_000, "{on_cpu_us} us: {:?}", whole.figures);
-    let thinned = script.request_remembering(A, 1_000)?;
+    let thinned = script.request_remembering(A, SliceLimit(1_000))?;
     prop_assert_eq!(thinned.figures.budget, whole.figures.budget);
     prop_assert_eq!(thinned.figures.confidence, whole.figures.confidence);
     // Here it does not run for longer than is remembered: what it waits for meanwhile is not known, and told as that.
-    let thinned = script.request_remembering(A, 100)?;
+    let thinned = script.request_remembering(A, SliceLimit(100))?;
     for cause in Cause::ALL
         .into_iter()
         .filter(|&cause| cause != Cause::Unexplained)

@@ -1,12 +1,13 @@
-//! What is told of timers: short streams, each with the one answer that its events support.
+//! What is told of timers and of peers' answers: short streams, each with the one answer that its events support.
 
 use observer::model::cause::Cause;
 use observer::model::request::{Confidence, Request};
+use observer_common::{conn, task};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::check::Law;
-use super::script::{A, B, Script, TASK_A, TASK_B, charged_us};
+use super::script::{A, B, PEER, Script, TASK_A, TASK_B, charged_us};
 
 /// The worker waits for the timer of A, and a request of B wakes it when that is due within the millisecond.
 #[test]
@@ -45,6 +46,7 @@ fn a_timer_that_is_not_due_explains_nothing() -> Law {
     prop_assert!(charged_us(&request, Cause::Unexplained) >= 19_800);
     Ok(())
 }
+
 /// The first worker sets a timer for A and computes on for it; the second waits for the timer, and goes on with A.
 fn a_timer_on_the_second_worker(woken_by: Option<u64>) -> Result<Request, TestCaseError> {
     let script = Script::begin().reads(5, B, TASK_B, 4).sends(8, B, TASK_B);
@@ -72,5 +74,48 @@ fn a_timer_for_which_a_worker_waited_before_the_request_stopped_was_another_s() 
         prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
         prop_assert!(charged_us(&request, Cause::Unexplained) >= 95_000);
     }
+    Ok(())
+}
+
+/// What an event loop does where no task tells for whom.
+const UNKNOWN: u64 = task::UNKNOWN;
+
+#[test]
+fn what_a_loop_runs_for_nobody_known_between_two_timers_is_none() -> Law {
+    let script = Script::begin().reads(50, A, UNKNOWN, 40).idles(100, 20);
+    let script = script.woken(20_100, conn::NONE).idles(40_100, 20);
+    let script = script.woken(60_100, conn::NONE).sends(60_200, A, UNKNOWN);
+    let request = script.request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Timer), 40_000);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 20_000);
+    Ok(())
+}
+
+#[test]
+fn a_loop_that_would_have_waited_for_longer_had_not_set_the_timer_yet() -> Law {
+    for (waits_ms, timer_us) in [(u64::from(u32::MAX), 20_150), (1_000, 20_150), (15, 30_050)] {
+        let script = Script::begin().reads(50, A, UNKNOWN, 40).idles(100, waits_ms);
+        let script = script.woken(10_000, B).reads(10_010, B, UNKNOWN, 10_000);
+        let script = script.sends(10_100, B, UNKNOWN).idles(10_150, 20);
+        let script = script.woken(30_150, conn::NONE).sends(30_250, A, UNKNOWN);
+        let request = script.request(A)?;
+        prop_assert_eq!(charged_us(&request, Cause::Timer), timer_us, "{}", waits_ms);
+    }
+    Ok(())
+}
+
+#[test]
+fn of_a_connection_that_several_use_in_turn_a_request_waits_for_the_peer_since_it_asked_itself() -> Law {
+    let script = Script::begin().reads(50, A, UNKNOWN, 40).asks(60, UNKNOWN);
+    let script = script.reads(80, B, UNKNOWN, 70).idles(100, u64::from(u32::MAX));
+    let script = script.woken(5_000, PEER).reads(5_010, PEER, UNKNOWN, 4_999);
+    let script = script.sends(5_050, A, UNKNOWN).sends(5_060, PEER, UNKNOWN);
+    let script = script.idles(5_100, u64::from(u32::MAX)).woken(10_000, PEER);
+    let script = script
+        .reads(10_010, PEER, UNKNOWN, 9_999)
+        .sends(10_050, B, UNKNOWN);
+    let request = script.request(B)?;
+    prop_assert_eq!(charged_us(&request, Cause::Downstream), 4_939);
+    prop_assert!(charged_us(&request, Cause::Unexplained) >= 4_900);
     Ok(())
 }

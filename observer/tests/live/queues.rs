@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -44,6 +43,7 @@ fn disturb(server: &Server, disturbance: &Disturbance) -> (Lines, Vec<Value>) {
         // Its connections are open.
         observation.wait_for_line("request", |line| line["type"] == "request");
         let mut kept = Connection::open(server.address);
+        let mut beside = Connection::open(server.address);
         for _ in 0..10 {
             if disturbance.closing {
                 let answer = client::get(server.address, disturbance.path);
@@ -51,8 +51,8 @@ fn disturb(server: &Server, disturbance: &Disturbance) -> (Lines, Vec<Value>) {
             } else {
                 kept.get(disturbance.path);
             }
-            // The next one disturbs requests of its own.
-            thread::sleep(Duration::from_millis(40));
+            // Before this one those are answered that waited: the next one disturbs requests of its own.
+            beside.get("/ping");
         }
         load.join().unwrap();
     });

@@ -220,9 +220,10 @@ pub(super) fn apt_install(machine: &Machine, packages: &[&str], what: &str) -> R
     if !machine.apt {
         return Err(format!("there is no apt-get to install {list}"));
     }
-    let words = ["apt-get", "install", "--yes", "--no-install-recommends"]
-        .iter()
-        .chain(packages);
+    let words = ["apt-get", "install", "--yes", "--no-install-recommends"];
+    // A fresh machine upgrades itself, and only one may install at a time.
+    let patient = ["--option", "DPkg::Lock::Timeout=300"];
+    let words = words.iter().chain(&patient).chain(packages);
     let step = Step {
         what: what.to_owned(),
         duration: "about a minute",

@@ -12,6 +12,7 @@ use super::mask::code_only;
 /// The stages, each of which may know those before it.
 const STAGES: &[&str] = &[
     "model",
+    "newest",
     "syscall",
     "event",
     "runtime",

@@ -68,12 +68,12 @@ pub struct WorkerTotals {
     /// How often it was seen to turn to a runtime task.
     pub turns: u64,
     /// What kept it longest; absent where the runtime's tasks are not known.
-    pub longest: Option<LongestTurn>,
+    pub longest: Option<LongestTask>,
 }
 
 /// What kept a worker longest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LongestTurn {
+pub struct LongestTask {
     /// How long, ns.
     pub dur_ns: u64,
     /// The runtime task that did it.

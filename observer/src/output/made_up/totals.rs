@@ -5,7 +5,7 @@ use crate::model::cause::{Budget, Cause};
 use crate::model::id::{Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, FedBy, LongestTurn, OwnCost,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, Diagnosis, FaultMeans, FedBy, LongestTask, OwnCost,
     PathTotals, PoolTotals, ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals,
     Quantiles, Role, RoleThread, RoleTotals, RssMeans, TargetTotals, Totals, Trouble, WaitedFor,
     WorkerTotals,
@@ -245,7 +245,7 @@ fn workers() -> ProcessWorkers {
         none_free_ns: 310_220_112,
         threads: vec![
             WorkerTotals {
-                longest: Some(LongestTurn {
+                longest: Some(LongestTask {
                     dur_ns: 30_800_000,
                     task: Some(TaskId(31)),
                     request: Some("GET /blocking".to_owned()),

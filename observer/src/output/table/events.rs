@@ -1,9 +1,8 @@
 //! What happened to the watched processes lately.
 
-use std::collections::VecDeque;
-
 use super::line::{Line, PLAIN, STRONG};
 use crate::model::process::{ProcessEvent, ProcessLine, Successor};
+use crate::newest::Newest;
 use crate::output::words;
 
 /// Events that are remembered.
@@ -11,15 +10,12 @@ const KEPT: usize = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    last: VecDeque<ProcessLine>,
+    last: Newest<ProcessLine, KEPT>,
 }
 
 impl Events {
     pub(super) fn add(&mut self, line: &ProcessLine) {
-        if self.last.len() == KEPT {
-            self.last.pop_front();
-        }
-        self.last.push_back(line.clone());
+        self.last.push(line.clone());
     }
 
     /// A line each, the latest last. `started_unix_ns` is when the run began.

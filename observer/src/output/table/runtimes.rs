@@ -7,9 +7,7 @@ use crate::model::id::Pid;
 use crate::model::runtime::Flavour;
 use crate::model::runtime::RuntimeLine;
 use crate::output::words;
-
-/// The runtime whose tasks are goroutines.
-const GO: &str = "go";
+use crate::runtime::go;
 
 /// Most processes that get a line.
 const LISTED: usize = 3;
@@ -37,7 +35,7 @@ impl RuntimeLines {
     /// A line for each process of which something was seen, and how many get none; `name` tells what a process is
     /// called.
     pub(super) fn lines<'a>(&self, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
-        let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || line.name == GO;
+        let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || line.name == go::NAME;
         let mut seen = self.remembered.values().filter(is_told);
         let mut lines: Vec<_> = seen
             .by_ref()
@@ -64,7 +62,7 @@ fn line(runtime: &RuntimeLine, name: Option<&str>) -> Line {
             &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
         )
         .text(FAINT, &format!("  {} {version}  ", runtime.name));
-    if runtime.name == GO {
+    if runtime.name == go::NAME {
         return line.text(PLAIN, &goroutines(runtime));
     }
     let line = line.text(PLAIN, &kinds(runtime).join(", "));

@@ -3,7 +3,7 @@
 use super::line::{FAINT, Line, PLAIN, STRONG};
 use super::roles;
 use crate::model::id::Pid;
-use crate::model::report::{LongestTurn, ProcessFigures, ProcessWorkers, WorkerTotals};
+use crate::model::report::{LongestTask, ProcessFigures, ProcessWorkers, WorkerTotals};
 use crate::output::words;
 
 /// Most processes that get a line.
@@ -87,7 +87,7 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
         .filter_map(|worker: &WorkerTotals| worker.longest.as_ref())
         .max_by_key(|longest| longest.dur_ns);
     if let Some(longest) = longest {
-        line = line.text(PLAIN, &format!("; longest {}", turn(longest)));
+        line = line.text(PLAIN, &format!("; longest {}", longest_task(longest)));
     }
     line
 }
@@ -96,8 +96,8 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-fn turn(longest: &LongestTurn) -> String {
-    let LongestTurn {
+fn longest_task(longest: &LongestTask) -> String {
+    let LongestTask {
         dur_ns,
         task,
         request,
@@ -123,7 +123,7 @@ mod tests {
     use crate::output::made_up;
 
     #[test]
-    fn the_longest_turn_is_told_with_what_it_did() {
+    fn the_longest_task_is_told_with_what_it_did() {
         let run = made_up::figures(1);
         let text = plain(&lines(&run, |pid| (pid == Pid(4120)).then_some("axum-srv")));
         assert_eq!(

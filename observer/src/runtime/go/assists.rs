@@ -5,12 +5,11 @@
 //! before the first look and after the last one is not known: of an assist that is over between two ticks of the clock
 //! there is nothing.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashMap;
 
 use super::Stay;
 use crate::model::id::{Pid, Tid};
+use crate::newest::Newest;
 
 /// Those that are remembered of a process, the newest: 128 KiB.
 const MAX_ASSISTS: usize = 4096;
@@ -42,7 +41,7 @@ pub(super) struct Looks(FxHashMap<Tid, (Pid, u64, u64)>);
 #[derive(Debug, Default)]
 pub(super) struct Assists {
     /// In the order of their ends.
-    newest: VecDeque<Assist>,
+    newest: Newest<Assist, MAX_ASSISTS>,
     /// Of those that ended before this, some are forgotten, ns.
     pub(super) forgotten_until_ns: u64,
     /// How much was found since this was asked last, ns.
@@ -75,17 +74,15 @@ impl Assists {
         let goes_on = |before: &Assist| before.tid == tid && before.to_ns == from_ns;
         let before = self.newest.iter().rposition(goes_on);
         let before = before.and_then(|place| self.newest.remove(place));
-        if self.newest.len() == MAX_ASSISTS
-            && let Some(oldest) = self.newest.pop_front()
-        {
-            self.forgotten_until_ns = oldest.to_ns;
-        }
-        self.newest.push_back(Assist {
+        let forgotten = self.newest.push(Assist {
             tid,
             from_ns: before.map_or(from_ns, |before| before.from_ns),
             to_ns,
             cycle: None,
         });
+        if let Some(forgotten) = forgotten {
+            self.forgotten_until_ns = forgotten.to_ns;
+        }
     }
 
     /// Those that a time overlaps, the last to end first.
@@ -115,7 +112,7 @@ mod tests {
 
     fn field(reason: u64, stops: u64, for_runtime: bool) -> u64 {
         let flag = if for_runtime { task::FOR_RUNTIME } else { 0 };
-        task::HAS_STAY | (reason << 8 | stops) << task::STAY_SHIFT | flag | 31
+        task::HAS_STAY | (reason << task::REASON_SHIFT | stops) << task::STAY_SHIFT | flag | 31
     }
 
     /// Since when it is known at the last of these looks, each a millisecond after the other.

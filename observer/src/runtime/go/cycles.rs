@@ -1,9 +1,8 @@
 //! Cycles of Go's garbage collection, by the times that its runtime keeps of the last one: it stops the world, marks
 //! what is in use while the program runs, and stops the world again.
 
-use std::collections::VecDeque;
-
 use crate::model::request::GcOverlap;
+use crate::newest::Newest;
 
 /// Cycles of a process that are remembered, the newest: 40 KiB. A program that allocates as fast as it can has some
 /// hundred a second.
@@ -63,7 +62,7 @@ pub struct CycleCounts {
 /// The cycles of one process.
 #[derive(Debug, Default)]
 pub(super) struct Cycles {
-    newest: VecDeque<Cycle>,
+    newest: Newest<Cycle, MAX_CYCLES>,
     /// Of cycles that ended before this, some are forgotten, ns.
     pub(super) forgotten_until_ns: u64,
     counts: CycleCounts,
@@ -156,12 +155,9 @@ impl Cycles {
     }
 
     fn push(&mut self, cycle: Cycle) {
-        if self.newest.len() == MAX_CYCLES
-            && let Some(oldest) = self.newest.pop_front()
-        {
-            self.forgotten_until_ns = oldest.end_ns;
+        if let Some(forgotten) = self.newest.push(cycle) {
+            self.forgotten_until_ns = forgotten.end_ns;
         }
-        self.newest.push_back(cycle);
     }
 
     fn count(&mut self, cycle: &Cycle) {

@@ -40,7 +40,7 @@ struct Process {
     /// What its memory tells, once that is known or not to be had.
     go: Option<GoProcess>,
     /// How many threads the last line has, and all that were seen to run goroutines.
-    told: usize,
+    threads_told: usize,
     threads: BTreeMap<Tid, Option<Arc<str>>>,
     /// Its memory told more since the last line.
     has_news: bool,
@@ -219,10 +219,10 @@ impl Process {
     fn news(&mut self, unix_ns: u64) -> Option<RuntimeLine> {
         let line = self.line.as_ref()?;
         let count = self.threads.len();
-        if !self.has_news && self.told == count {
+        if !self.has_news && self.threads_told == count {
             return None;
         }
-        (self.has_news, self.told) = (false, count);
+        (self.has_news, self.threads_told) = (false, count);
         let ms = (count > 0).then(|| RuntimeAtWork {
             flavour: None,
             count: count as u64,

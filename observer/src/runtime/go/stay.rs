@@ -24,7 +24,7 @@ impl Stay {
         let stay = (field & !task::HAS_STAY) >> task::STAY_SHIFT;
         is_there.then_some(Self {
             stops: stay as u8,
-            reason: (stay >> 8) as u8,
+            reason: (stay >> task::REASON_SHIFT) as u8,
             for_runtime: field & task::FOR_RUNTIME != 0,
         })
     }
@@ -82,7 +82,7 @@ mod tests {
     const IO_WAIT: u8 = 2;
 
     fn stay(stops: u8, reason: u8) -> Stay {
-        let stay = u64::from(reason) << 8 | u64::from(stops);
+        let stay = u64::from(reason) << task::REASON_SHIFT | u64::from(stops);
         Stay::of(task::HAS_STAY | stay << task::STAY_SHIFT | 7).unwrap()
     }
 

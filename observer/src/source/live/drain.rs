@@ -7,10 +7,10 @@ use aya_log::EbpfLogger;
 use bytemuck::Zeroable as _;
 use observer_common::{Header, Losses, LostReason};
 
-use super::facts::{Facts, clock};
+use super::facts::{Facts, SECOND_NS, clock};
 use super::kernel_half::{KernelHalf, LoadOptions};
 use super::program_time::ProgramTime;
-use super::runtime::{Found, RuntimeSearch};
+use super::runtime::{DetectedRuntime, RuntimeSearch};
 use super::serving::ServingLooks;
 use super::targets::{Change, Targets, choice};
 use super::unsent::Unsent;
@@ -38,8 +38,6 @@ const SLACK_NS: u64 = 150_000_000;
 
 /// A record that was lost was counted at most this long after its time stamp.
 const LOST_SLACK_NS: u64 = 20_000_000;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// The kernel half, drained on the caller's timer.
 pub struct LiveSource {
@@ -72,7 +70,7 @@ impl LiveSource {
     pub fn new(
         mut kernel_half: KernelHalf,
         options: &LoadOptions,
-        runtimes: impl Iterator<Item = (Pid, Option<Found>)>,
+        runtimes: impl Iterator<Item = (Pid, Option<DetectedRuntime>)>,
         unread: Full,
     ) -> Result<Self> {
         let now_ns = clock(libc::CLOCK_MONOTONIC);

@@ -17,6 +17,8 @@ use crate::syscall;
 /// Most names of threads that are remembered: beyond, all enter the stream again.
 const MAX_NAMES: usize = 16_384;
 
+pub(super) const SECOND_NS: u64 = 1_000_000_000;
+
 /// Adds facts to the merge.
 pub(super) struct Facts {
     names: HashMap<Tid, String>,
@@ -129,5 +131,5 @@ pub(super) fn clock(id: libc::clockid_t) -> u64 {
     if status != 0 {
         return 0;
     }
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * SECOND_NS + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

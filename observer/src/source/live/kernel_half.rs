@@ -11,9 +11,10 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use observer_common::{Losses, Offsets, limits, names};
 
 use super::facts::clock;
+use super::map_value::MapValue;
 use super::rings::Rings;
 use super::runtime::tokio::polls::{self, Functions};
-use super::runtime::{Collectings, Seeking};
+use super::runtime::{CollectionMaps, SeekMaps};
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
 use super::targets::{InKernel, look};
@@ -49,13 +50,13 @@ pub struct KernelHalf {
     ebpf: Ebpf,
     /// Of programs that aya did not attach.
     _links: Vec<OwnedFd>,
-    losses: PerCpuArray<MapData, LossesPod>,
+    losses: PerCpuArray<MapData, MapValue<Losses>>,
     /// Finds the sockets that processes hold, where the kernel allows that.
     finder: Option<OwnedFd>,
     pub(super) targets: InKernel,
     pub(super) rings: Rings,
-    pub(super) seeking: Seeking,
-    pub(super) collecting: Collectings,
+    pub(super) seeking: SeekMaps,
+    pub(super) collecting: CollectionMaps,
     /// Where threads are sampled.
     pub(super) stacks: Option<Stacks>,
     /// What became of each signal.
@@ -63,14 +64,6 @@ pub struct KernelHalf {
     /// Nothing was recorded before, ns.
     pub(super) began_ns: u64,
 }
-
-/// [`Losses`] as aya reads map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct LossesPod(pub(super) Losses);
-
-// SAFETY: `Losses` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for LossesPod {}
 
 impl KernelHalf {
     /// Loads and attaches. The caller decides with [`signals::require`] whether what could be attached will do.
@@ -94,11 +87,11 @@ impl KernelHalf {
         // Programs can be loaded only while the maps are open.
         let _ports = (watch_ports(&mut ebpf, options)?, await_ports(&mut ebpf, options)?);
         let losses = map(&mut ebpf, names::map::LOSSES)?;
-        let seeking = Seeking::new(
+        let seeking = SeekMaps::new(
             map(&mut ebpf, names::map::SEEKS)?,
             map(&mut ebpf, names::map::SAMPLES)?,
         );
-        let collecting = Collectings::new(
+        let collecting = CollectionMaps::new(
             map(&mut ebpf, names::map::COLLECTING)?,
             map(&mut ebpf, names::map::COLLECTED)?,
         );
@@ -160,7 +153,7 @@ impl KernelHalf {
     /// Losses so far, CPU by CPU.
     pub(super) fn losses(&self) -> Result<Vec<Losses>> {
         let values = self.losses.get(&0, 0).context("cannot read the loss counters")?;
-        Ok(values.iter().map(|pod| pod.0).collect())
+        Ok(values.iter().map(|value| value.0).collect())
     }
 }
 

@@ -7,6 +7,7 @@ mod drain;
 mod facts;
 mod found;
 mod kernel_half;
+mod map_value;
 mod named_fds;
 pub mod offsets;
 pub mod privilege;

@@ -97,10 +97,10 @@ impl NamedFds {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::SECOND_NS;
     use super::*;
 
     const FD: (Pid, i32) = (Pid(7), 12);
-    const SECOND_NS: u64 = 1_000_000_000;
 
     #[test]
     fn a_descriptor_that_is_one_file_and_then_another_has_no_name() {

@@ -16,14 +16,16 @@ const ENOUGH: u32 = 16;
 impl Returns {
     /// Whether threads of a process hand their jobs back to its event loops.
     fn are_handed_back(&self, pid: Pid) -> bool {
-        self.0.get(&pid).is_some_and(|program| program.told >= ENOUGH)
+        self.0
+            .get(&pid)
+            .is_some_and(|program| program.jobs_told >= ENOUGH)
     }
 
     /// Whether a thread hands its jobs back to event loops.
     pub(in super::super) fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
-        let program = self.0.get(&pid).filter(|program| program.told >= ENOUGH);
+        let program = self.0.get(&pid).filter(|program| program.jobs_told >= ENOUGH);
         let helper = program.and_then(|program| program.helpers.get(&tid));
-        helper.is_some_and(|helper| helper.told > 0 && !helper.serves)
+        helper.is_some_and(|helper| helper.jobs_told > 0 && !helper.serves)
     }
 }
 

@@ -7,14 +7,11 @@ use observer::event::{
 };
 use observer::model::full::Table;
 use observer::model::id::{Pid, Tid};
-use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, conn, flags};
+use observer_common::{Kind, LostReason, Process, ProcessChange, StackHead, conn, flags, thread_state};
 use syscalls::Sysno;
 
 use super::scheduler::{Activity, Thread};
 use super::{Machine, PIDS, PORT};
-
-/// `TASK_DEAD`.
-const DEAD: u32 = 128;
 
 impl Machine {
     /// Threads that were there before, the first two of which run without a record that says so.
@@ -115,7 +112,12 @@ impl Machine {
                 self.shut(how, how / 64);
                 self.woken(how, how, Some(Sysno::exit as i32), conn::NONE);
             }
-            self.leave(index, Activity::Ended, (Sysno::exit as i32, [0; 4], DEAD), how);
+            self.leave(
+                index,
+                Activity::Ended,
+                (Sysno::exit as i32, [0; 4], thread_state::DEAD),
+                how,
+            );
             let successor = Successor::new(
                 self.at_ns(),
                 Pid(thread.pid),

@@ -1,6 +1,6 @@
 //! What threads do: run, wait in calls, are woken and preempted.
 
-use observer_common::{Kind, Seen, SwitchIn, SwitchOut, Waking, conn, flags, task};
+use observer_common::{Kind, Seen, SwitchIn, SwitchOut, Waking, conn, flags, task, thread_state};
 use syscalls::Sysno;
 
 use super::{CPUS, Machine, network, pick};
@@ -26,7 +26,6 @@ pub(super) enum Activity {
 }
 
 const INTERRUPTIBLE: u32 = 1;
-const UNINTERRUPTIBLE: u32 = 2;
 
 /// Who has a CPU that no watched thread has: another program, or nobody.
 fn stranger(how: u8) -> (u32, u32, [u8; 16]) {
@@ -70,7 +69,7 @@ fn call(how: u8) -> (i32, [u64; 4], u32) {
             Sysno::sendto,
             [network::fd(1 + u64::from(how / 16)) as u64, 0, 0, 0],
         ),
-        14 if how & 16 == 0 => (-1, [0; 4], UNINTERRUPTIBLE),
+        14 if how & 16 == 0 => (-1, [0; 4], thread_state::UNINTERRUPTIBLE),
         14 => (-1, [0; 4], INTERRUPTIBLE),
         _ => on(
             Sysno::ppoll,

@@ -5,7 +5,7 @@ use observer::model::id::{Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, FedBy, LongPoll,
-    LongestTurn, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
+    LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
     ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, Role, RoleThread, RoleTotals, RssMeans,
     TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
 };
@@ -176,7 +176,7 @@ fn workers() -> ProcessWorkers {
         threads: vec![WorkerTotals {
             tid: Tid(9),
             comm: Some("worker".to_owned()),
-            longest: Some(LongestTurn {
+            longest: Some(LongestTask {
                 dur_ns: 1,
                 task: Some(TaskId(31)),
                 request: Some("GET /slow".to_owned()),

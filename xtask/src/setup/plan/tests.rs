@@ -50,7 +50,7 @@ fn a_fresh_machine_gets_a_nightly_then_llvm_then_the_linker() {
     );
     assert_eq!(
         lines[1],
-        "sudo apt-get install --yes --no-install-recommends llvm-22-dev g++"
+        "sudo apt-get install --yes --no-install-recommends --option DPkg::Lock::Timeout=300 llvm-22-dev g++"
     );
     assert!(
         lines[2].starts_with("LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker"),

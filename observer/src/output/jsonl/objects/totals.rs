@@ -6,7 +6,7 @@ use super::{Counts, Object};
 use crate::model::hint::Hint;
 use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, FedBy, LongPoll,
-    LongestTurn, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
+    LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
     ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, RoleThread, RoleTotals, RssMeans, TargetTotals,
     Totals, WaitedFor, Window, WorkerTotals,
 };
@@ -182,7 +182,7 @@ object!(WorkerTotals {
     turns,
     longest: optional,
 });
-object!(LongestTurn {
+object!(LongestTask {
     dur_ns,
     task: optional,
     request: optional,

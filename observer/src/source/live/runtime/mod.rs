@@ -5,13 +5,13 @@
 //! read and which processes there are is the same for every runtime; what one of them is known by has a room of its
 //! own.
 
-mod collecting;
+mod collection_maps;
+mod detection;
 mod elf;
-mod found;
 mod go;
-mod looking;
-mod search;
-mod seeking;
+mod hunt;
+mod program_reader;
+mod seek_maps;
 pub mod tokio;
 
 use std::collections::BTreeMap;
@@ -26,16 +26,16 @@ use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::Merge;
 
-pub(super) use collecting::Collectings;
-use found::TaskIdPlace;
-pub use found::{Found, FoundBy, RuntimeName, look_at};
-use looking::{Answer, Looking, Question};
-use search::{Seeks, Stage};
-pub(super) use seeking::Seeking;
+pub(super) use collection_maps::CollectionMaps;
+use detection::TaskIdPlace;
+pub use detection::{DetectedRuntime, FoundBy, RuntimeName, look_at};
+use hunt::{Seeks, Stage};
+use program_reader::{Answer, ProgramReader, Question};
+pub(super) use seek_maps::SeekMaps;
 
 /// The search for the runtimes of all targets.
 pub(super) struct RuntimeSearch {
-    looking: Looking,
+    program_reader: ProgramReader,
     /// Those with one, and those whose programs were not looked at yet.
     targets: BTreeMap<Pid, TargetRuntime>,
     /// Of these processes nothing holds any more that was known.
@@ -48,7 +48,7 @@ pub(super) struct RuntimeSearch {
 struct TargetRuntime {
     pid: Pid,
     /// `None` before its program was looked at.
-    found: Option<Found>,
+    found: Option<DetectedRuntime>,
     /// What was asked about it.
     question: Option<Question>,
     /// It is not begun with yet.
@@ -63,7 +63,10 @@ struct TargetRuntime {
 
 impl RuntimeSearch {
     /// Of these processes, in which this was found; `full` has what was not read of their files.
-    pub(super) fn new(targets: impl Iterator<Item = (Pid, Option<Found>)>, full: Full) -> Result<Self> {
+    pub(super) fn new(
+        targets: impl Iterator<Item = (Pid, Option<DetectedRuntime>)>,
+        full: Full,
+    ) -> Result<Self> {
         let found = targets.filter_map(|(pid, found)| {
             let target = TargetRuntime {
                 pid,
@@ -74,7 +77,7 @@ impl RuntimeSearch {
             Some((pid, target))
         });
         Ok(Self {
-            looking: Looking::begin()?,
+            program_reader: ProgramReader::begin()?,
             targets: found.collect(),
             over: Vec::new(),
             full,
@@ -119,7 +122,7 @@ impl RuntimeSearch {
             question,
             found,
             full,
-        } in self.looking.answers()
+        } in self.program_reader.answers()
         {
             self.full.add(&full);
             let target = self.targets.get_mut(&question.pid);
@@ -134,7 +137,7 @@ impl RuntimeSearch {
         }
         for target in self.targets.values_mut() {
             if target.found.is_none() && target.question.is_none() {
-                target.question = self.looking.ask(target.pid);
+                target.question = self.program_reader.ask(target.pid);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::fs;
 use procfs::net::TcpState;
 use procfs::process::Process;
 
-use super::super::facts::clock;
+use super::super::facts::{SECOND_NS, clock};
 use super::super::privilege;
 use super::super::processes::{self, Listed};
 use super::super::socket_info::SocketInfo;
@@ -27,7 +27,7 @@ const MAX_LISTENERS: usize = 16;
 pub(super) fn now_ticks() -> u64 {
     let per_second = procfs::ticks_per_second();
     let ns = u128::from(clock(libc::CLOCK_BOOTTIME)) * u128::from(per_second);
-    u64::try_from(ns / 1_000_000_000).unwrap_or(u64::MAX)
+    u64::try_from(ns / u128::from(SECOND_NS)).unwrap_or(u64::MAX)
 }
 
 /// What was seen of a watched process, as far as it matters once the process has ended.

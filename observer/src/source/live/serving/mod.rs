@@ -11,14 +11,13 @@ use observer_common::tcp;
 
 use self::look::Look;
 use self::succession::SuccessorSearch;
+use super::facts::SECOND_NS;
 use super::processes;
 use super::socket_info::SocketInfo;
 use super::targets::{Change, InKernel, Targets};
 use crate::event::Event;
 use crate::model::id::Pid;
 use crate::source::Merge;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// After the look at the start nothing is looked at for so long, ns; after each further one twice as long.
 const FIRST_PAUSE_NS: u64 = 2 * SECOND_NS - SECOND_NS / 10;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use procfs::process::Process;
 
+use super::super::facts::SECOND_NS;
 use super::super::processes::{self, Listed};
 use super::super::sockets;
 use super::super::targets::{InKernel, Targets};
-use super::SECOND_NS;
 use super::look::{Look, network, not_reported};
 use crate::event::{Ended, Successor};
 use crate::model::id::Pid;

@@ -12,7 +12,7 @@ use aya_obj::generated::{
     perf_event_attr, perf_sw_ids, perf_type_id,
 };
 
-const NS_A_SECOND: u64 = 1_000_000_000;
+use crate::source::live::facts::SECOND_NS;
 
 /// Clocks that all run one program.
 pub(crate) struct Clocks {
@@ -73,7 +73,7 @@ fn open(program: BorrowedFd<'_>, cpu: u32, hz: u32) -> Result<OwnedFd> {
     attributes.set_exclude_idle(1);
     // As a period, which this clock makes of a frequency anyway: a frequency above `kernel.perf_event_max_sample_rate`
     // is refused, and the kernel lowers that by itself on a slow machine.
-    attributes.__bindgen_anon_1.sample_period = NS_A_SECOND / u64::from(hz.max(1));
+    attributes.__bindgen_anon_1.sample_period = SECOND_NS / u64::from(hz.max(1));
     let (every_process, no_group) = (-1, -1);
     // SAFETY: the kernel reads as many bytes as the structure says, which lives on the stack.
     let opened = unsafe {

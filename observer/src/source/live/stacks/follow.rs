@@ -16,6 +16,8 @@ use observer_common::{Presence, limits, names};
 
 use super::clock::Clocks;
 use crate::model::own_threads;
+use crate::source::live::kernel_half::map;
+use crate::source::live::map_value::MapValue;
 
 /// After a CPU rang, its clock is started if the watched thread is still there. Most of what comes to wait for
 /// something else is gone by then.
@@ -39,18 +41,14 @@ pub(super) struct Follower {
 impl Follower {
     /// Starts the clocks, which run from now on only where watched threads are.
     pub(super) fn begin(ebpf: &mut Ebpf, clocks: Clocks) -> Result<Self> {
-        let mut take = |name: &str| {
-            let map = ebpf.take_map(name);
-            map.with_context(|| format!("the compiled object has no map {name}"))
-        };
-        let presence: PerCpuArray<MapData, PresencePod> = take(names::map::PRESENCE)?.try_into()?;
+        let presence: PerCpuArray<MapData, MapValue<Presence>> = map(ebpf, names::map::PRESENCE)?;
         let count = presence.get(&0, 0)?.len().min(limits::MAX_CPUS as usize);
         let (ends, lives) = pipe().context("cannot make a pipe")?;
         let mut state = Following {
             clocks,
             presence,
-            rests: take(names::map::RESTS)?.try_into()?,
-            doorbell: take(names::map::DOORBELL)?.try_into()?,
+            rests: map(ebpf, names::map::RESTS)?,
+            doorbell: map(ebpf, names::map::DOORBELL)?,
             cpus: vec![Cpu::new(Instant::now()); count],
         };
         state.start();
@@ -62,17 +60,9 @@ impl Follower {
     }
 }
 
-/// [`Presence`] as aya reads map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct PresencePod(Presence);
-
-// SAFETY: `Presence` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for PresencePod {}
-
 struct Following {
     clocks: Clocks,
-    presence: PerCpuArray<MapData, PresencePod>,
+    presence: PerCpuArray<MapData, MapValue<Presence>>,
     rests: Array<MapData, u32>,
     doorbell: RingBuf<MapData>,
     cpus: Vec<Cpu>,

@@ -34,6 +34,7 @@ use self::follow::Follower;
 use self::known::Known;
 pub(super) use self::worker::lets_others_go_first;
 use self::worker::{NamedSample, NamingWork};
+use super::kernel_half::map;
 use super::targets::Change;
 use crate::event;
 use crate::model::full::Full;
@@ -79,9 +80,7 @@ pub(super) struct Stacks {
 impl Stacks {
     /// Samples of these processes, by the programs of `ebpf`, when these clocks tick.
     pub(super) fn begin(ebpf: &mut Ebpf, pids: &[Pid], clocks: Clocks) -> Result<Self> {
-        let ring = ebpf
-            .take_map(names::map::STACKS)
-            .context("the compiled object has no map STACKS")?;
+        let ring = map(ebpf, names::map::STACKS)?;
         let (work, asked) = sync_channel(MAX_WAITING.max(pids.len()));
         let (done, named) = channel();
         let known = Arc::<Mutex<Known>>::default();
@@ -94,7 +93,7 @@ impl Stacks {
             let _ = work.try_send(NamingWork::Begin(pid));
         }
         Ok(Self {
-            ring: ring.try_into().context("map STACKS is of another type")?,
+            ring,
             lost_in_kernel: Counter::take(ebpf, names::map::SAMPLES_LOST)?,
             ticks_on_others: Counter::take(ebpf, names::map::TICKS_ON_OTHERS)?,
             _follower: Follower::begin(ebpf, clocks)?,
@@ -204,13 +203,8 @@ struct Counter {
 
 impl Counter {
     fn take(ebpf: &mut Ebpf, name: &str) -> Result<Self> {
-        let map = ebpf
-            .take_map(name)
-            .with_context(|| format!("the compiled object has no map {name}"))?;
         Ok(Self {
-            map: map
-                .try_into()
-                .with_context(|| format!("map {name} is of another type"))?,
+            map: map(ebpf, name)?,
             before: 0,
         })
     }

@@ -12,26 +12,19 @@ use bytemuck::Zeroable as _;
 use observer_common::{TaskPath, limits, names};
 
 use super::super::kernel_half::map;
+use super::super::map_value::MapValue;
 use crate::model::id::Pid;
 
 /// `BPF_NOEXIST` and `BPF_EXIST` of `bpf(2)`.
 const ONLY_NEW: u64 = 1;
 const ONLY_THERE: u64 = 2;
 
-/// [`TaskPath`] as aya writes map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct PathPod(TaskPath);
-
-// SAFETY: `TaskPath` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for PathPod {}
-
 /// The list, and the slots.
 pub(in super::super) struct InKernel {
     targets: HashMap<MapData, u32, u32>,
     families: Array<MapData, u32>,
     only_target: Array<MapData, u32>,
-    paths: Array<MapData, PathPod>,
+    paths: Array<MapData, MapValue<TaskPath>>,
     /// By process.
     slots: BTreeMap<Pid, u32>,
     /// The one that was free for longest comes first: a child can have been given its parent's just before that ended.
@@ -129,14 +122,14 @@ impl InKernel {
     /// they change, and is given back after. The other words stand by themselves.
     pub(in super::super) fn set_path(&mut self, slot: u32, path: TaskPath) -> Result<()> {
         let mut write = || -> Result<(), MapError> {
-            let PathPod(before) = self.paths.get(&slot, 0)?;
+            let MapValue(before) = self.paths.get(&slot, 0)?;
             let steps = [
                 TaskPath { start: 0, ..before },
                 TaskPath { start: 0, ..path },
                 path,
             ];
             let mut steps = steps.into_iter();
-            steps.try_for_each(|path| self.paths.set(slot, PathPod(path), 0))
+            steps.try_for_each(|path| self.paths.set(slot, MapValue(path), 0))
         };
         write().context("cannot say where a process keeps what its runtime knows")
     }

@@ -28,7 +28,7 @@ pub struct Target {
     /// Number of its network namespace, where it can be read.
     pub network: Option<u32>,
     /// The language runtime in it, where one was found.
-    pub runtime: Option<runtime::Found>,
+    pub runtime: Option<runtime::DetectedRuntime>,
     /// What of its files was not read, to find that.
     pub unread: Full,
 }

@@ -9,7 +9,7 @@
 
 use std::fs;
 
-use observer_common::collection::{Collected, WORDS};
+use observer_common::collection::{Collected, TIMES, WORDS};
 
 use super::memory::{Place, read};
 use super::offsets::{Offsets, WORK_TIMES};
@@ -17,6 +17,7 @@ use super::program::{GPlace, Globals};
 use crate::event;
 use crate::model::id::Pid;
 use crate::source::Merge;
+use crate::source::live::facts::SECOND_NS;
 
 /// By how much the two places may differ, ns. The clock is read for one of them after a lock was taken.
 const MOST_APART_NS: u64 = 20_000;
@@ -30,9 +31,7 @@ const PAUSES: u32 = 256;
 /// More threads than this run no goroutines at a time.
 const MOST_PROCS: u64 = 1 << 16;
 
-const SECOND_NS: u64 = 1_000_000_000;
-
-const _: () = assert!(WORK_TIMES as usize / 8 + 4 == WORDS);
+const _: () = assert!(WORK_TIMES as usize / 8 + TIMES == WORDS);
 
 /// The collection of one process.
 pub(in super::super) struct Collection {

@@ -11,12 +11,9 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{LINKS, Link, Sample, Seek};
 use observer_common::{TaskPath, conn, task};
 
-use super::super::search::{Seeks, Stage};
+use super::super::hunt::{INTERVAL_NS, Seeks, Stage};
 use super::offsets::Offsets;
 use super::program::GPlace;
-
-/// Time between two samples of a kind on a CPU, ns.
-const INTERVAL_NS: u32 = 200_000;
 
 /// Receives in which everything must agree.
 const ENOUGH: u32 = 3;

@@ -7,8 +7,8 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadRef};
 
+use super::super::detection::{DetectedRuntime, FoundBy, RuntimeName, TaskIdPlace};
 use super::super::elf;
-use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use crate::runtime::go::Version;
 
 /// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the
@@ -99,7 +99,7 @@ impl GoImage {
     }
 
     /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
-    pub(in super::super) fn of_program(self, start: Option<u64>) -> Found {
+    pub(in super::super) fn of_program(self, start: Option<u64>) -> DetectedRuntime {
         let loaded = start.map(|start| start.wrapping_sub(self.base));
         let globals = self.globals.zip(loaded).map(|(globals, by)| globals.moved(by));
         let version = Version::of(self.version.as_deref().unwrap_or_default());
@@ -114,7 +114,7 @@ impl GoImage {
                 })
             },
         );
-        Found {
+        DetectedRuntime {
             name: RuntimeName::Go,
             version: self.version,
             found_by: FoundBy::BuildInfo,

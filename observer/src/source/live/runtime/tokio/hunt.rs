@@ -7,15 +7,12 @@ use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek, WINDOW_BYTES};
 use observer_common::{TaskPath, conn};
 
-use super::super::search::{Seeks, Stage};
+use super::super::hunt::{INTERVAL_NS, Seeks, Stage};
 use super::proof::{Doing, Proof, Variables, WordSearch, WordVerdict};
 use crate::model::id::{ConnId, Tid};
 use crate::syscall;
 
-/// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
-const INTERVAL_NS: u32 = 200_000;
-
-/// The same once that was no use.
+/// Time between two samples of a kind on a CPU once those of [`INTERVAL_NS`] were no use, ns.
 const SLOW_INTERVAL_NS: u32 = 10_000_000;
 
 /// Samples after which it was no use.

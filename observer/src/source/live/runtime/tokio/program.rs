@@ -14,8 +14,8 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadRef, SymbolKind};
 
+use super::super::detection::{DetectedRuntime, FoundBy, RuntimeName, TaskIdPlace};
 use super::super::elf;
-use super::super::found::{Found, FoundBy, RuntimeName, TaskIdPlace};
 use super::hunt::SearchPlace;
 use crate::model::full::{Full, Table};
 use crate::runtime::tokio::names;
@@ -89,7 +89,7 @@ impl TokioImage {
     }
 
     /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
-    pub(in super::super) fn of_program(self, start: Option<u64>) -> Found {
+    pub(in super::super) fn of_program(self, start: Option<u64>) -> DetectedRuntime {
         let tasks = match self.tls {
             Some(tls) if tls.end.saturating_sub(tls.start) > MOST_VARIABLES_BYTES => TaskIdPlace::Nowhere(
                 "its thread-local variables are larger than is looked through".to_owned(),
@@ -104,7 +104,7 @@ impl TokioImage {
             }),
             None => TaskIdPlace::Nowhere("the program has no thread-local variables".to_owned()),
         };
-        Found {
+        DetectedRuntime {
             name: RuntimeName::Tokio,
             version: self.version,
             found_by: self.found_by,
@@ -113,8 +113,8 @@ impl TokioImage {
     }
 
     /// As the runtime of a process that has loaded this library.
-    pub(in super::super) fn of_library(self, library: &Path) -> Found {
-        Found {
+    pub(in super::super) fn of_library(self, library: &Path) -> DetectedRuntime {
+        DetectedRuntime {
             name: RuntimeName::Tokio,
             version: self.version,
             found_by: self.found_by,

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
-use super::found::{Files, Found};
+use super::detection::{DetectedRuntime, Files};
 use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::model::own_threads;
@@ -25,19 +25,19 @@ pub(super) struct Question {
 /// What was found out about a process.
 pub(super) struct Answer {
     pub(super) question: Question,
-    pub(super) found: Option<Found>,
+    pub(super) found: Option<DetectedRuntime>,
     /// What was not read of its files.
     pub(super) full: Full,
 }
 
 /// The thread, until this is dropped.
-pub(super) struct Looking {
+pub(super) struct ProgramReader {
     ask: SyncSender<Question>,
     answers: Receiver<Answer>,
     asked: u64,
 }
 
-impl Looking {
+impl ProgramReader {
     pub(super) fn begin() -> Result<Self> {
         let (ask, asked) = sync_channel(MAX_WAITING);
         let (answer, answers) = channel();

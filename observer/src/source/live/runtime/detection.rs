@@ -12,6 +12,7 @@ use super::go::GPlace;
 use super::tokio::SearchPlace;
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
+use crate::runtime::go;
 
 /// Files of which it is remembered what they say, at most.
 const MOST_FILES: usize = 1024;
@@ -41,7 +42,7 @@ pub enum FoundBy {
 
 /// The runtime of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct DetectedRuntime {
     /// Which.
     pub name: RuntimeName,
     /// Its version, where the program tells.
@@ -69,7 +70,7 @@ impl RuntimeName {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tokio => "tokio",
-            Self::Go => "go",
+            Self::Go => go::NAME,
         }
     }
 }
@@ -89,7 +90,7 @@ impl FoundBy {
 /// Looks for a runtime in process `pid`. Where its files cannot be read, none is found; what of them is not read
 /// because there is too much is counted in `full`.
 #[must_use]
-pub fn look_at(pid: Pid, full: &Full) -> Option<Found> {
+pub fn look_at(pid: Pid, full: &Full) -> Option<DetectedRuntime> {
     Files::default().look_at(pid, full)
 }
 
@@ -100,7 +101,7 @@ pub(super) struct Files(FxHashMap<(u64, u64, i64), Option<RuntimeImage>>);
 
 impl Files {
     /// As [`look_at`].
-    pub(super) fn look_at(&mut self, pid: Pid, full: &Full) -> Option<Found> {
+    pub(super) fn look_at(&mut self, pid: Pid, full: &Full) -> Option<DetectedRuntime> {
         look(pid, full, &mut |file| self.look_into(file, full))
     }
 
@@ -116,7 +117,11 @@ impl Files {
     }
 }
 
-fn look(pid: Pid, full: &Full, look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>) -> Option<Found> {
+fn look(
+    pid: Pid,
+    full: &Full,
+    look_into: &mut impl FnMut(&File) -> Option<RuntimeImage>,
+) -> Option<DetectedRuntime> {
     let program = File::open(format!("/proc/{pid}/exe")).ok()?;
     let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     let maps = Process::new(i32::try_from(pid.0).ok()?).ok()?.maps().ok()?.0;

@@ -2,26 +2,20 @@
 
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, MapData, RingBuf};
-use observer_common::collection::{Collected, Collecting};
+use observer_common::collection::{Collected, Collecting, TIMES};
+
+use crate::source::live::map_value::MapValue;
 
 /// In all targets.
-pub(in crate::source::live) struct Collectings {
-    places: Array<MapData, CollectingPod>,
+pub(in crate::source::live) struct CollectionMaps {
+    places: Array<MapData, MapValue<Collecting>>,
     found: RingBuf<MapData>,
 }
 
-/// [`Collecting`] as aya writes map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(in crate::source::live) struct CollectingPod(Collecting);
-
-// SAFETY: `Collecting` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for CollectingPod {}
-
-impl Collectings {
+impl CollectionMaps {
     /// Nowhere yet, by these maps.
     pub(in crate::source::live) const fn new(
-        places: Array<MapData, CollectingPod>,
+        places: Array<MapData, MapValue<Collecting>>,
         found: RingBuf<MapData>,
     ) -> Self {
         Self { places, found }
@@ -29,9 +23,12 @@ impl Collectings {
 
     /// Looks here in the process of this slot; nowhere any more where that is 0.
     pub(super) fn look_at(&mut self, slot: u32, at: u64) -> Result<()> {
-        let collecting = Collecting { at, times_ns: [0; 4] };
+        let collecting = Collecting {
+            at,
+            times_ns: [0; TIMES],
+        };
         self.places
-            .set(slot, CollectingPod(collecting), 0)
+            .set(slot, MapValue(collecting), 0)
             .context("cannot say where garbage collection is looked at")
     }
 

@@ -3,6 +3,9 @@
 use observer_common::TaskPath;
 use observer_common::seek::{Sample, Seek};
 
+/// Time between two samples of a kind on a CPU at first, ns: at a thousand requests a second every one is a sample.
+pub(super) const INTERVAL_NS: u32 = 200_000;
+
 /// How far a search has come.
 #[derive(Debug)]
 pub(super) enum Stage {

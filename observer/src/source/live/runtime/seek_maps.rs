@@ -7,26 +7,20 @@ use aya::maps::{Array, MapData, RingBuf};
 use bytemuck::Zeroable as _;
 use observer_common::seek::{Sample, Seek};
 
+use crate::source::live::map_value::MapValue;
+
 /// What is sought in all targets.
-pub(in crate::source::live) struct Seeking {
-    seeks: Array<MapData, SeekPod>,
+pub(in crate::source::live) struct SeekMaps {
+    seeks: Array<MapData, MapValue<Seek>>,
     samples: RingBuf<MapData>,
     /// What is sought, by the slot of the process.
     sought: BTreeMap<u32, Seek>,
 }
 
-/// [`Seek`] as aya writes map values.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(in crate::source::live) struct SeekPod(Seek);
-
-// SAFETY: `Seek` is `repr(C)`, without padding, and valid for every bit pattern (it is `bytemuck::Pod`).
-unsafe impl aya::Pod for SeekPod {}
-
-impl Seeking {
+impl SeekMaps {
     /// Nothing yet, by these maps.
     pub(in crate::source::live) const fn new(
-        seeks: Array<MapData, SeekPod>,
+        seeks: Array<MapData, MapValue<Seek>>,
         samples: RingBuf<MapData>,
     ) -> Self {
         Self {
@@ -43,7 +37,7 @@ impl Seeking {
             return Ok(());
         }
         self.seeks
-            .set(slot, SeekPod(seek.unwrap_or(Seek::zeroed())), 0)
+            .set(slot, MapValue(seek.unwrap_or(Seek::zeroed())), 0)
             .context("cannot say what is sought")?;
         match seek {
             Some(seek) => self.sought.insert(slot, seek),
