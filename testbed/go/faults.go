@@ -109,8 +109,12 @@ func burn(v *visit) error {
 // blocking sleeps in a system call.
 func blocking(v *visit) error {
 	from, ns := now(), v.ns()
-	time := syscall.NsecToTimespec(ns)
-	err := syscall.Nanosleep(&time, nil)
+	rest := syscall.NsecToTimespec(ns)
+	err := syscall.Nanosleep(&rest, &rest)
+	// Go's own signals end it before its time.
+	for err == syscall.EINTR {
+		err = syscall.Nanosleep(&rest, &rest)
+	}
 	v.add(untilNow(sleep, from, ns))
 	return err
 }
