@@ -8,7 +8,8 @@ use super::super::{behind, case, closed, one_at_a_time, own, short};
 /// What is in use, MiB: it takes some tens of milliseconds to mark it.
 const HEAP_MIB: &str = "64";
 
-/// 11 of a hundred requests in `go-assist`, 88 in `go-collection`, where two goroutines ran at a time (29 November 2026).
+/// 11 of a hundred requests in `go-assist`, 88 in `go-collection`, on 29 November 2026, where two goroutines ran at a
+/// time.
 const WAITS_BEHIND: &str = "who waits until garbage is marked is told to wait behind the goroutine that marks, or for a \
                             CPU with it; the trace does not tell who had none";
 

@@ -72,10 +72,7 @@ fn reads_late() -> Scenario {
         name: "go-reads-late",
         about: "The client leaves a large answer lying for a while: `send_blocked`; what the socket's buffer holds at \
                 the end is `held_back`.",
-        known: unexplained(
-            "a thread of the runtime that finds nothing to do hides what its request waited for",
-            70,
-        ),
+        known: unexplained("what wakes its thread is not known to be its client", 70),
         expected: Expected::Parts(vec![Part::new(Injected::Unread, &["send_blocked", "held_back"])]),
         cases: vec![short(case(
             "200ms",
