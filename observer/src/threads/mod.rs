@@ -11,6 +11,7 @@ mod back;
 mod begun;
 mod comms;
 mod ended;
+mod event_loop;
 mod events;
 mod facts;
 mod fed;

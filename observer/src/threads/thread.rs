@@ -2,6 +2,7 @@
 
 use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
+use super::event_loop::EventLoop;
 use super::facts::ThreadFacts;
 use super::judgement::{Before, Belief, Moment, Observation, Verdict};
 use super::roles::Deeds;
@@ -10,7 +11,7 @@ use super::tasks::Tasks;
 use super::usage::Metering;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::ThreadInRuntime;
-use crate::syscall::{self, Wait};
+use crate::syscall::Wait;
 
 /// One thread.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub struct Thread {
     pub(super) exits_ns: Option<u64>,
     /// It received from clients: it is a worker, of whatever runtime.
     pub(super) serves: bool,
-    /// Descriptor of the `epoll` at which it waits for events.
-    pub(super) event_loop: Option<u32>,
+    /// The `epoll` at which it waits for events.
+    pub(super) event_loop: Option<EventLoop>,
     pub(super) facts: ThreadFacts,
     pub(super) belief: Belief,
     pub(super) in_runtime: ThreadInRuntime,
@@ -185,12 +186,9 @@ impl Thread {
         let faults = Some((event.min_flt, event.maj_flt));
         let preempted = event.flags & flags::PREEMPTED != 0;
         let was_of_pool = self.is_of_pool();
-        if syscall::waits_for_events(event.syscall) {
-            self.event_loop = Some(event.args[0] as u32);
-        }
         self.deeds
             .leaves(event.syscall, event.flags & flags::POLLS_FEW != 0);
-        let wait = if self.polls_instead(event) {
+        let wait = if self.polls_instead(event) || self.waits_in_another_loop(event) {
             Wait::Call
         } else {
             wait
@@ -239,14 +237,6 @@ impl Thread {
         self.in_runtime = ThreadInRuntime::default();
         self.event_loop = None;
         self.deeds = Deeds::default();
-    }
-
-    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for
-    /// its events with `epoll` otherwise. Without either, `poll` is its event loop's own wait.
-    fn polls_instead(&self, event: &SwitchOut) -> bool {
-        let in_task = || self.in_runtime.task(Task::new(event.task)).id().is_some();
-        let loops_elsewhere = || self.event_loop.is_some_and(|fd| u64::from(fd) != event.args[0]);
-        event.flags & flags::POLLS_FEW != 0 && (in_task() || loops_elsewhere())
     }
 
     /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has

@@ -2,6 +2,8 @@
 //! do.
 
 use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +36,50 @@ fn behind_an_event_loop_that_polls_for_a_peer_the_request_is_the_culprit() {
     assert!(told.len() >= 3, "{otherwise:?}");
     for request in otherwise {
         assert_eq!(largest(request).0, "unexplained", "{request}");
+    }
+}
+
+#[test]
+fn behind_a_loop_that_waits_for_a_child_in_another_loop_the_request_is_the_culprit() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("node") {
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/child.js");
+    let server = Server::start(Command::new("node").arg(script));
+    let observation = Observation::of(server.pid(), &["--no-follow"]);
+    // By then it is known where its event loop is.
+    load(&server.url("/ping"), &["--connections", "1", "--requests", "50"]);
+    let waiting = Loading::start(
+        &server.url("/child"),
+        &["--connections", "1", "--rate", "5", "--duration", "2s"],
+    );
+    load(
+        &server.url("/ping"),
+        &["--connections", "2", "--rate", "100", "--duration", "2s"],
+    );
+    assert_eq!(waiting.ended().1, 0);
+    let lines = observation.finish();
+    lines.without_loss();
+    for request in lines.of_path("/child") {
+        let waits = spans(request, "syscall").into_iter();
+        let in_loop: u64 = waits
+            .filter(|span| span["syscall"] == "epoll_pwait")
+            .map(|span| number(&span["dur_ns"]))
+            .sum();
+        assert!(in_loop >= 40 * MS, "{request}");
+    }
+    let took_long = |ping: &&&Value| number(&ping["latency_ns"]) >= 20 * MS;
+    let pings = lines.of_path("/ping");
+    let victims: Vec<_> = pings
+        .iter()
+        .filter(took_long)
+        .map(|ping| (*ping).clone())
+        .collect();
+    assert!(victims.len() >= 5, "{} victims", victims.len());
+    for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
+        assert_eq!(span["culprit"]["syscall"], "epoll_pwait", "{span}");
+        assert_eq!(span["culprit"]["request"], "GET /child", "{span}");
     }
 }
 

@@ -292,6 +292,41 @@ fn a_thread_whose_events_are_elsewhere_or_that_is_in_a_task_is_not_idle_in_poll(
     }
 }
 
+/// A thread that has waited so often at its `epoll` waits at another one, after it has read a request and, where
+/// `answered`, answered it. Gives what that is taken for.
+fn waits_at_another(times: u64, answered: bool) -> Block {
+    let mut threads = Threads::default();
+    for number in 0..times {
+        threads.switch_out(&leaves(10 + number, libc::SYS_epoll_pwait, LOOP, 0));
+        threads.switch_in(&SwitchIn {
+            header: header(WORKER, 10 + number),
+            tgid: PID.0,
+            ..SwitchIn::zeroed()
+        });
+    }
+    threads.operated(WORKER, PID, 0, &operates_in_no_task(100, Direction::In, A));
+    if answered {
+        threads.operated(WORKER, PID, 0, &operates_in_no_task(150, Direction::Out, A));
+    }
+    threads.switch_out(&leaves(200, libc::SYS_epoll_pwait, PEER, 0));
+    match threads.get(WORKER).unwrap().before(250).unwrap().state {
+        State::Blocked(block) => block,
+        state => panic!("{state:?}"),
+    }
+}
+
+#[test]
+fn a_thread_with_a_request_in_hand_is_not_idle_at_another_epoll_than_its_own() {
+    let block = waits_at_another(16, false);
+    assert_eq!((block.wait, block.owner), (Wait::Call, Request(A)));
+    for (times, answered) in [(15, false), (16, true)] {
+        assert!(
+            waits_at_another(times, answered).wait.is_idle(),
+            "{times} {answered}"
+        );
+    }
+}
+
 #[test]
 fn of_two_requests_that_were_read_the_call_before_the_first_answer_is_one_s_and_not_known_whose() {
     let owner_of_call = |first_answered| {

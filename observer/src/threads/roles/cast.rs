@@ -332,7 +332,7 @@ impl Told<'_> {
             .collect();
         for (times, member) in &busiest {
             work_ns = work_ns.saturating_add(times.work_ns);
-            epolls.extend(member.thread.event_loop);
+            epolls.extend(member.thread.event_loop.map(|own| own.fd));
         }
         busiest.sort_by_key(|(times, member)| (std::cmp::Reverse(times.work_ns), member.tid));
         busiest.truncate(LISTED);
@@ -362,7 +362,11 @@ impl Told<'_> {
             comm: member.thread.comm.as_deref().map(str::to_owned),
             busy: share(times.ran_ns),
             at_work: share(times.work_ns),
-            epoll: member.thread.event_loop.filter(|_| role == Role::EventLoop),
+            epoll: member
+                .thread
+                .event_loop
+                .filter(|_| role == Role::EventLoop)
+                .map(|own| own.fd),
             evidence: seen.map(|(name, count)| (name, count.into())).collect(),
         }
     }
