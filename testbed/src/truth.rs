@@ -32,6 +32,8 @@ pub enum Kind {
     Disk,
     /// A wait for the disk in a page fault.
     Fault,
+    /// A wait for room in a pipe.
+    Pipe,
     /// A wait for a thread of the blocking pool.
     PoolQueue,
     /// A wait for a task that takes one job after the other from a channel.
@@ -48,6 +50,14 @@ pub enum Kind {
     FileRead,
     /// From the end of a job until the event loop went on with its request.
     HandedBack,
+    /// Marking for the garbage collector, which has to be done before there is more memory.
+    Assist,
+    /// A wait for a whole cycle of garbage collection.
+    Collection,
+    /// Work of the garbage collector's own.
+    Mark,
+    /// The runtime had stopped everything.
+    Stop,
 }
 
 /// One injected fault. Its own length is between `least_ns` and `most_ns`: what else was between the two readings of

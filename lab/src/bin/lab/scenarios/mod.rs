@@ -8,6 +8,7 @@ mod client;
 mod computing;
 mod controls;
 mod frameworks;
+mod go;
 mod long;
 mod plain;
 mod queues;
@@ -52,6 +53,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(long::all());
     all.extend(plain::all());
     all.extend(returns::all());
+    all.extend(go::all());
     all.extend(frameworks::all());
     all
 }
