@@ -24,6 +24,7 @@ mod full_disks;
 mod functions;
 mod garbage;
 mod go;
+mod goroutines;
 mod held;
 mod kernel;
 mod laws;
