@@ -111,7 +111,9 @@ fn who_hands_a_job_to_a_goroutine_waits_behind_the_requests_whose_jobs_that_does
         .max_by_key(|request| number(&request["latency_ns"]))
         .unwrap();
     let (doers, waited_ns): (BTreeSet<u64>, Vec<u64>) = behind(last, "worker_busy", "GET /job").unzip();
-    assert!(waited_ns.iter().sum::<u64>() > 100_000_000, "{last}");
+    // Where others have the CPUs, it waits through that.
+    let before_ns = waited_ns.iter().sum::<u64>() + waited(last, "run_queue");
+    assert!(before_ns > 100_000_000, "{last}");
     assert_eq!(doers.len(), 1, "one goroutine does them all: {last}");
     assert!(doers.is_disjoint(&served_by), "{doers:?} serves a connection");
     let own_ns = waited(last, "on_cpu");
