@@ -1,7 +1,7 @@
 //! What a record is: its kind, as a number, and how long it is.
 
 use crate::{
-    Connection, Held, Left, Occupied, PollEnd, PollStart, Process, Receive, ReceiveHead, Seen, Send,
+    Connection, Held, Left, Occupied, PollEnd, PollStart, Process, Readied, Receive, ReceiveHead, Seen, Send,
     SendHead, Stolen, SwitchIn, SwitchOut, Waking,
 };
 
@@ -41,6 +41,8 @@ pub enum Kind {
     Held = 15,
     /// [`Left`].
     Left = 16,
+    /// [`Readied`].
+    Readied = 17,
 }
 
 impl Kind {
@@ -65,6 +67,7 @@ impl Kind {
             14 => Self::Stolen,
             15 => Self::Held,
             16 => Self::Left,
+            17 => Self::Readied,
             _ => return None,
         })
     }
@@ -90,6 +93,7 @@ impl Kind {
             Self::Stolen => size_of::<Stolen>(),
             Self::Held => size_of::<Held>(),
             Self::Left => size_of::<Left>(),
+            Self::Readied => size_of::<Readied>(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod names;
 mod offsets;
 mod presence;
+mod readied;
 mod record;
 pub mod seek;
 mod stack;
@@ -28,6 +29,7 @@ pub use held::{Held, Left};
 pub use kind::Kind;
 pub use offsets::{FAIR_PRIO, Offsets, SendingOffsets, rss};
 pub use presence::Presence;
+pub use readied::Readied;
 pub use record::{
     Connection, Header, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange, Receive,
     ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags, thread_state,

@@ -32,7 +32,7 @@ pub mod map {
     pub const SOCKETS: &str = "SOCKETS";
     /// Losses not yet reported in a ring, and totals by reason (per-CPU array of one).
     pub const LOSSES: &str = "LOSSES";
-    /// Tasks that are queued and not yet polled, where polls are recorded (hash).
+    /// Tasks that are queued and not yet polled, where that is recorded (hash).
     pub const QUEUED: &str = "QUEUED";
     /// Sampled stacks (ring buffer).
     pub const STACKS: &str = "STACKS";
@@ -106,6 +106,10 @@ pub mod program {
     pub const QUEUE_FIRST: &str = "queue_first";
     /// Signal `poll`: entry of a function that queues a task, its second parameter.
     pub const QUEUE_SECOND: &str = "queue_second";
+    /// Signal `goroutine`: entry of the function that makes a goroutine ready.
+    pub const GOROUTINE_READY: &str = "goroutine_ready";
+    /// Signal `goroutine`: entry of the function that has a thread run a goroutine.
+    pub const GOROUTINE_EXECUTE: &str = "goroutine_execute";
     /// Signal `sample`: a clock of each CPU.
     pub const SAMPLE: &str = "sample";
 }

@@ -285,7 +285,7 @@ records! {
         comm: [u8; COMM_BYTES],
     }
 
-    /// A thread begins to poll a runtime task.
+    /// A thread begins to poll a runtime task, or to run a goroutine.
     PollStart: 48 {
         /// `tid`: the thread that polls.
         header: Header,
@@ -293,9 +293,11 @@ records! {
         tgid: u32,
         /// Thread that queued the task; 0 when that was not seen.
         queued_by: u32,
-        /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower.
+        /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower. 0
+        /// for a goroutine, whose end no record tells.
         frame: u64,
-        /// What stands where the task's id is expected in its memory, see [`crate::task`]. To be proved.
+        /// What stands where the task's id is expected in its memory, see [`crate::task`]. To be proved, but for a
+        /// goroutine.
         task: u64,
         /// When the task was queued to be polled, ns; 0 when that was not seen.
         queued_ns: u64,

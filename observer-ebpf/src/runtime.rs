@@ -32,6 +32,13 @@ impl Runtime {
         }
     }
 
+    /// The task that stands at this address in the memory of the target, where its threads point to theirs.
+    #[inline(always)]
+    pub(crate) fn task_at(self, address: u64) -> Option<u64> {
+        let path = self.0.filter(|path| path.points != 0)?;
+        pointed::task_at(path, address)
+    }
+
     /// Whether the current thread, which must be one of the target, is under no scheduler of its runtime.
     #[inline(always)]
     pub(crate) fn has_no_scheduler(self, thread: Task) -> bool {

@@ -47,6 +47,7 @@ pub struct Pipeline {
     threads: Threads,
     /// Where they are recorded.
     polls: Option<Polls>,
+    probes_of_go: go::Probes,
     connections: Connections,
     names: FdNames,
     samples: Samples,
@@ -79,6 +80,7 @@ impl Pipeline {
             targets: header.targets.iter().map(|target| target.pid).collect(),
             threads: Threads::remembering(slice_limit),
             polls: header.options.polls.then(Polls::default),
+            probes_of_go: go::Probes::new(header.options.goroutines),
             connections: Connections::whole_since(started_ns),
             names: FdNames::default(),
             samples: Samples::default(),
@@ -205,6 +207,7 @@ impl Pipeline {
             Event::Stolen(event) => self.threads.stolen(event),
             Event::PollStart(event) => self.poll_started(event),
             Event::PollEnd(event) => self.poll_ended(event),
+            Event::Readied(event) => self.readied(event),
             Event::Receive(event, head) => self.received(event, head, sinks)?,
             Event::Send(event, head) => self.sent(event, head, sinks)?,
             Event::Held(event) => self.connections.held(event),

@@ -29,6 +29,12 @@ pub(super) fn follow(path: &TaskPath, pointer: u64) -> Option<u64> {
     if pointer == 0 {
         return Some(task::NONE);
     }
+    task_at(path, pointer)
+}
+
+/// The task to which this pointer points.
+#[inline(always)]
+pub(super) fn task_at(path: &TaskPath, pointer: u64) -> Option<u64> {
     // An array that is assigned is zeroed by a loop over its bytes.
     let mut words = MaybeUninit::<[u64; TASK_WORDS]>::uninit();
     let address = pointer.wrapping_add_signed(path.task);

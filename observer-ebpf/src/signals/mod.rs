@@ -4,6 +4,7 @@ mod accept;
 mod arrival;
 mod connection;
 mod found;
+mod goroutines;
 mod polls;
 mod process;
 mod receive;

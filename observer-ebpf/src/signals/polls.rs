@@ -11,7 +11,11 @@ use aya_ebpf::{
 };
 use observer_common::{Kind, PollEnd, PollStart, limits, task};
 
-use crate::{ring, target, user};
+use crate::{
+    ring,
+    target::{self, Current},
+    user,
+};
 
 /// Offset of the pointer to the vtable in a task's header, bytes.
 const VTABLE: u64 = 16;
@@ -24,7 +28,7 @@ const ID_OFFSET: u64 = 9 * 8;
 /// Far more than lies between a task's header and its id.
 const FARTHEST_ID: u64 = 1 << 12;
 
-/// When a task was queued and by which thread, until it is polled; by process and header.
+/// When a task was queued and by which thread, until it is polled; by process and where it stands.
 #[btf_map]
 static QUEUED: LruHashMap<[u64; 2], [u64; 2], { limits::MAX_QUEUED_TASKS as usize }> = LruHashMap::new();
 
@@ -44,31 +48,38 @@ fn poll_start(ctx: ProbeContext) -> u32 {
     let Some(current) = target::current() else {
         return 0;
     };
-    let (tgid, tid) = (current.tgid(), current.tid());
     let header: u64 = ctx.arg(0).unwrap_or(0);
+    // SAFETY: the context of a probe is the thread's registers.
+    let stack = unsafe { (*ctx.regs).rsp };
+    // The return address is not yet taken off.
+    let frame = stack.wrapping_add(8);
+    begins(current, header, frame, id(header).unwrap_or(task::UNKNOWN));
+    0
+}
+
+/// The current thread begins to run `task`, which stands at this address.
+#[inline(always)]
+pub(super) fn begins(current: Current, address: u64, frame: u64, task: u64) {
+    let (tgid, tid) = (current.tgid(), current.tid());
     let at_ns = ring::now();
-    let key = [u64::from(tgid), header];
+    let key = [u64::from(tgid), address];
     // SAFETY: copied at once; that the entry is used again meanwhile would take as many tasks as there is room for.
     let queued = unsafe { QUEUED.get(key) };
     let [queued_ns, queued_by] = queued.map_or([0; 2], |queued| *queued);
     if queued_ns != 0 {
         let _ = QUEUED.remove(key);
     }
-    // SAFETY: the context of a probe is the thread's registers.
-    let stack = unsafe { (*ctx.regs).rsp };
     ring::write(
         at_ns,
         PollStart {
             header: ring::header(Kind::PollStart, tid, at_ns),
             tgid,
             queued_by: queued_by as u32,
-            // The return address is not yet taken off.
-            frame: stack.wrapping_add(8),
-            task: id(header).unwrap_or(task::UNKNOWN),
+            frame,
+            task,
             queued_ns,
         },
     );
-    0
 }
 
 #[uretprobe]
@@ -92,29 +103,35 @@ fn poll_end(ctx: RetProbeContext) -> u32 {
 
 #[uprobe]
 fn queue_first(ctx: ProbeContext) -> u32 {
-    queued(ctx.arg(0));
+    header_queued(ctx.arg(0));
     0
 }
 
 #[uprobe]
 fn queue_second(ctx: ProbeContext) -> u32 {
-    queued(ctx.arg(1));
+    header_queued(ctx.arg(1));
     0
 }
 
 /// The task with this header is queued: for the first time since it was polled, or by two functions of which one calls
 /// the other.
 #[inline(always)]
-fn queued(header: Option<u64>) {
+fn header_queued(header: Option<u64>) {
     if let Some(current) = target::current()
         && let Some(header) = header
         && header != 0
     {
-        // One that finds no place, or loses it, counts as a poll of what nothing was seen to queue.
-        let _ = QUEUED.insert(
-            [u64::from(current.tgid()), header],
-            [ring::now(), u64::from(current.tid())],
-            0,
-        );
+        queued(current, header, ring::now());
     }
+}
+
+/// The current thread queues the task that stands at this address.
+#[inline(always)]
+pub(super) fn queued(current: Current, address: u64, at_ns: u64) {
+    // One that finds no place, or loses it, counts as a poll of what nothing was seen to queue.
+    let _ = QUEUED.insert(
+        [u64::from(current.tgid()), address],
+        [at_ns, u64::from(current.tid())],
+        0,
+    );
 }

@@ -26,6 +26,9 @@ impl Walk<'_, '_> {
         if connection.role != Role::Outbound {
             return None;
         }
+        if let Some(step) = self.goroutine_was_answered(conn, arrived_ns) {
+            return Some(step);
+        }
         let since_ns = self.since.end_ns;
         let ready_ns = (arrived_ns > 0).then(|| arrived_ns.clamp(since_ns, self.now_ns));
         let ready = ready_ns.map_or(*self, |ready_ns| self.back_to(ready_ns));

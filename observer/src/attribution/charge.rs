@@ -1,7 +1,7 @@
 //! What an interval of a path is charged to, with what supports it.
 
 use crate::model::cause::Cause;
-use crate::model::id::{ConnId, Pid, Task, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::model::request::RuntimeWork;
 use crate::threads::{Occupant, Owner};
 
@@ -43,6 +43,8 @@ pub(super) enum Reason {
     WokenBy(Call, Occupant),
     /// This thread of the language runtime had stopped the program.
     StoppedBy(Occupant),
+    /// A goroutine of this request had to let go of something first, on this thread.
+    LetGoBy(Tid, Task, RequestId),
     /// The thread was in this call for a lock, which another thread had.
     LockHeldBy(Call, Tid),
 }

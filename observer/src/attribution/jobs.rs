@@ -30,6 +30,7 @@ impl Walk<'_, '_> {
                 task: None,
                 other_before: false,
                 call_found: false,
+                busy_for: None,
             };
             let at = Position {
                 tid: to,

@@ -16,6 +16,7 @@ mod client;
 mod fed;
 mod found;
 mod functions;
+mod goroutines;
 mod jobs;
 mod lock;
 mod moves;

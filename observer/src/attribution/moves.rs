@@ -1,8 +1,8 @@
 //! What one step of a walk says: what to charge, and where to go on.
 
 use super::path::Charge;
-use crate::model::id::{ConnId, TaskId, Tid};
-use crate::threads::{LastRun, Slice};
+use crate::model::id::{ConnId, RequestId, TaskId, Tid};
+use crate::threads::{LastRun, QueuedPoll, Slice};
 
 /// Where a walk is.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub(super) struct HandedOff {
     /// A call of it was found, and it was not woken for the request. Whether what it did before that call was the
     /// same job, no event tells.
     pub(super) call_found: bool,
+    /// It is a goroutine that did something for this other request before it turned to ours.
+    pub(super) busy_for: Option<RequestId>,
 }
 
 /// What one step says. Its parts are charged in their order.
@@ -83,6 +85,8 @@ pub(super) enum Charged {
     RunQueue(u64, Slice),
     /// To whoever had the lock for which the thread waited in this slice.
     Lock(u64, Slice),
+    /// To whoever had what the goroutine waited for that was made ready so.
+    LetGo(u64, QueuedPoll),
 }
 
 impl Charged {

@@ -87,14 +87,12 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
             detail = call_detail(evidence, &call);
             culprit = Some(occupant(evidence, &by, step.to_ns));
         }
+        Reason::LetGoBy(by, task, request) => {
+            culprit = Some(thread(evidence, by, Owner::Request(request), task));
+        }
         Reason::LockHeldBy(call, holder) => {
             detail = call_detail(evidence, &call);
-            let known = evidence.threads.get(holder);
-            let did = known.and_then(|thread| thread.did_most_for(step.from_ns, step.to_ns));
-            let (before, task) = known
-                .map(|thread| thread.owner_before(step.to_ns))
-                .unwrap_or_default();
-            culprit = Some(thread(evidence, holder, did.map_or(before, Owner::Request), task));
+            culprit = Some(had_a_lock(evidence, holder, step));
         }
     }
     Span {
@@ -198,6 +196,16 @@ fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culpri
         object: None,
         function: None,
     }
+}
+
+/// A thread that had a lock meanwhile, for whom it did most then.
+fn had_a_lock(evidence: &Evidence<'_>, holder: Tid, step: &Step) -> Culprit {
+    let known = evidence.threads.get(holder);
+    let did = known.and_then(|thread| thread.did_most_for(step.from_ns, step.to_ns));
+    let (before, task) = known
+        .map(|thread| thread.owner_before(step.to_ns))
+        .unwrap_or_default();
+    thread(evidence, holder, did.map_or(before, Owner::Request), task)
 }
 
 /// A request in words: method and path without query.

@@ -115,7 +115,7 @@ impl Walk<'_, '_> {
     /// The thread took the request up again after it had worked for others. What is recorded of why its task was queued
     /// is the reason.
     pub(super) fn suspended(&self) -> Move {
-        let Some(queued) = self.queued() else {
+        let Some(queued) = self.queued().filter(|_| !self.goroutines) else {
             return self.unqueued();
         };
         let then = self.back_to(queued.at_ns);
@@ -127,7 +127,7 @@ impl Walk<'_, '_> {
 
     /// The same where nothing of that is recorded. What ended the thread's last idle time is the reason, as far as it
     /// concerns the request; from then on the request waited for the worker.
-    fn unqueued(&self) -> Move {
+    pub(super) fn unqueued(&self) -> Move {
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
         if let Some(idle) = &woken

@@ -9,7 +9,7 @@
 use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::runs::Runs;
-use super::{Evidence, fed, lock, notes, run_queue, waiting};
+use super::{Evidence, fed, goroutines, lock, notes, run_queue, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, Task, TaskId, Tid};
@@ -43,6 +43,7 @@ pub(super) fn walk(
         at: Position::on(tid),
         was_idle: false,
         jobs_are_handed_back: evidence.threads.jobs_are_handed_back(turn.pid),
+        goroutines: evidence.threads.follows_goroutines(turn.pid),
     };
     let mut steps_at_once = 0;
     for _ in 0..MAX_STEPS {
@@ -86,6 +87,8 @@ pub(super) struct Walk<'a, 'b> {
     pub(super) was_idle: bool,
     /// Threads of its process hand jobs back to event loops.
     pub(super) jobs_are_handed_back: bool,
+    /// It is recorded which goroutines of its process made which ready.
+    pub(super) goroutines: bool,
 }
 
 impl Walk<'_, '_> {
@@ -115,6 +118,7 @@ impl Walk<'_, '_> {
             Charged::Since(from_ns, charge) => path.charge(from_ns, charge),
             Charged::RunQueue(from_ns, slice) => run_queue::charge(evidence, tid, &slice, from_ns, path),
             Charged::Lock(from_ns, slice) => lock::charge(evidence, tid, &slice, from_ns, path),
+            Charged::LetGo(from_ns, made) => goroutines::charge(evidence, made, from_ns, path),
         }
         if let Some((from_ns, charge)) = step.before {
             path.charge(from_ns, charge);
@@ -140,6 +144,9 @@ impl Walk<'_, '_> {
             }
             since_ns = since_ns.max(run.end_ns);
         }
+        if let Some(step) = self.at_the_beginning_of_its_goroutine() {
+            return step;
+        }
         let thread = self.evidence.threads.get(tid);
         let found = thread.and_then(|thread| Some((thread.pid, thread.before(self.now_ns)?)));
         let Some((pid, slice)) = found else {
@@ -147,6 +154,9 @@ impl Walk<'_, '_> {
         };
         let from_ns = slice.from_ns.max(since_ns);
         if let Some(step) = self.in_its_job(&slice) {
+            return step;
+        }
+        if let Some(step) = self.goroutine_was_busy(from_ns, pid, &slice) {
             return step;
         }
         match slice.state {
@@ -358,6 +368,7 @@ impl Walk<'_, '_> {
                 task: None,
                 other_before: false,
                 call_found: false,
+                busy_for: None,
             }),
         }
     }

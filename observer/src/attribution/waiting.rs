@@ -7,7 +7,7 @@ use observer_common::limits::NETWORK_MARK_NS;
 
 use super::moves::Charged;
 use super::path::{Call, Charge, Path, Reason};
-use super::{Evidence, lock, notes, run_queue};
+use super::{Evidence, goroutines, lock, notes, run_queue};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
@@ -202,6 +202,7 @@ impl WaitWalk<'_, '_> {
                 run_queue::charge(self.evidence, self.tid, &slice, from_ns, path);
             }
             Charged::Lock(from_ns, slice) => lock::charge(self.evidence, self.tid, &slice, from_ns, path),
+            Charged::LetGo(from_ns, made) => goroutines::charge(self.evidence, made, from_ns, path),
         }
         self.none_of_ours_left |= passed.for_another;
         let moves = passed.to != self.tid;

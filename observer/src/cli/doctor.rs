@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, bail};
 use observer::model::id::Pid;
+use observer::source::live::runtime::go::goroutines;
 use observer::source::live::runtime::tokio::polls;
 use observer::source::live::{KernelHalf, LoadOptions, offsets, privilege, signals};
 use observer_common::{limits, rss};
@@ -28,9 +29,13 @@ pub(crate) fn run() -> Result<Ending> {
         bail!("the signals can be tried only with privileges");
     }
     writeln!(out, "privilege enough")?;
-    let polls =
-        polls::require().map_or_else(|why| why.to_string(), |()| "on demand, with --polls".to_owned());
-    writeln!(out, "polls     {polls}")?;
+    for (what, option, required) in [
+        ("polls", "--polls", polls::require()),
+        ("goroutine", "--goroutines", goroutines::require()),
+    ] {
+        let told = required.map_or_else(|why| why.to_string(), |()| format!("on demand, with {option}"));
+        writeln!(out, "{what:<9} {told}")?;
+    }
     let offsets = btf.context("this kernel cannot be used")?;
     if offsets.mm_rss_access == rss::NONE {
         writeln!(
@@ -48,6 +53,7 @@ pub(crate) fn run() -> Result<Ending> {
         listeners: Vec::new(),
         ring_bytes: limits::RING_BYTES,
         polls: Vec::new(),
+        goroutines: Vec::new(),
         sample_hz: limits::SAMPLE_HZ,
     };
     let kernel_half = KernelHalf::load(&options)?;

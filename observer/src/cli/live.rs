@@ -8,7 +8,9 @@ use observer::model::full::Full;
 use observer::model::header::{Header, Options, Requests, RuntimeInfo, SignalInfo, TargetInfo};
 use observer::model::id::Pid;
 use observer::output::SAMPLE_ONE_IN;
+use observer::runtime::go::PROBE_NS as GOROUTINE_PROBE_NS;
 use observer::runtime::tokio::polls::PROBE_NS;
+use observer::source::live::runtime::go::goroutines;
 use observer::source::live::runtime::tokio::polls::{self, Functions};
 use observer::source::live::targets::choice::{self, Choice, Unwatched, Vacant};
 use observer::source::live::targets::look::{self, Target};
@@ -43,17 +45,11 @@ pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
     privilege::require()?;
     let targets = chosen.targets;
     chosen.vacant.into_iter().for_each(say_vacant);
-    let polls = if watch.polls {
-        polls::require()?;
-        functions(&targets)
-    } else {
-        Vec::new()
-    };
-    let load = load_options(watch, choice, &targets, polls);
+    let load = load_options(watch, choice, &targets)?;
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;
-    for (hook, reason) in kernel_half.refused_polls() {
-        say(&format!("goes on without --polls: {hook}: {reason}"));
+    for (option, (hook, reason)) in kernel_half.refused_probes() {
+        say(&format!("goes on without {option}: {hook}: {reason}"));
     }
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
@@ -66,6 +62,7 @@ pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
         apart: print.is_some_and(|print| print.apart),
         ring_bytes: load.ring_bytes.into(),
         polls: watch.polls,
+        goroutines: watch.goroutines,
         sample_hz: watch.sample_hz,
         follow: load.follow,
         ports: load.awaited.clone(),
@@ -130,13 +127,17 @@ impl Attached {
 }
 
 /// What the kernel half is loaded with.
-fn load_options(
-    watch: &Watch,
-    choice: Choice,
-    targets: &[Target],
-    polls: Vec<Functions>,
-) -> live::LoadOptions {
-    live::LoadOptions {
+fn load_options(watch: &Watch, choice: Choice, targets: &[Target]) -> Result<live::LoadOptions> {
+    let (mut polls, mut goroutines) = (Vec::new(), Vec::new());
+    if watch.polls {
+        polls::require()?;
+        polls = functions(targets);
+    }
+    if watch.goroutines {
+        goroutines::require()?;
+        goroutines = goroutine_functions(targets);
+    }
+    Ok(live::LoadOptions {
         pids: targets.iter().map(|target| target.pid).collect(),
         follow: choice.follow,
         awaited: choice.ports,
@@ -150,8 +151,9 @@ fn load_options(
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
         polls,
+        goroutines,
         sample_hz: watch.sample_hz,
-    }
+    })
 }
 
 /// What the run is about, which begins now.
@@ -212,6 +214,29 @@ fn functions(targets: &[Target]) -> Vec<Functions> {
         Err(error) => {
             say(&format!(
                 "goes on without the polls of {} ({}): {error:#}",
+                target.comm, target.pid
+            ));
+            None
+        }
+    };
+    targets.iter().filter_map(find).collect()
+}
+
+/// The functions of Go's runtime that are to be probed. Says what that will cost, and where there is nothing to be
+/// probed.
+fn goroutine_functions(targets: &[Target]) -> Vec<goroutines::Functions> {
+    let find = |target: &Target| match goroutines::Functions::find(target.pid) {
+        Ok(functions) => {
+            say(&format!(
+                "--goroutines probes 2 functions of {} ({}), at about {GOROUTINE_PROBE_NS} ns each time that one is \
+                 called: twice a wait of a goroutine",
+                target.comm, target.pid
+            ));
+            Some(functions)
+        }
+        Err(error) => {
+            say(&format!(
+                "goes on without the goroutines of {} ({}): {error:#}",
                 target.comm, target.pid
             ));
             None

@@ -83,6 +83,8 @@ pub enum Event<'a> {
     PollStart(&'a common::PollStart),
     /// A poll is over.
     PollEnd(&'a common::PollEnd),
+    /// A thread makes a goroutine ready that waited.
+    Readied(&'a common::Readied),
     /// A hypervisor had the CPU of a watched thread.
     Stolen(&'a common::Stolen),
     /// Records were lost.
@@ -211,6 +213,7 @@ impl<'a> Event<'a> {
             Kind::Stolen => Self::Stolen(view(bytes)?),
             Kind::Held => Self::Held(view(bytes)?),
             Kind::Left => Self::Left(view(bytes)?),
+            Kind::Readied => Self::Readied(view(bytes)?),
         })
     }
 }

@@ -92,6 +92,9 @@ pub struct Options {
     /// Polls of runtime tasks are recorded.
     #[serde(default)]
     pub polls: bool,
+    /// It is recorded which goroutine makes which ready, and which threads run.
+    #[serde(default)]
+    pub goroutines: bool,
     /// How often a second what threads run is sampled, on each CPU; 0 for never.
     #[serde(default)]
     pub sample_hz: u32,

@@ -46,6 +46,7 @@ pub(super) fn header() -> Header {
             apart: false,
             ring_bytes: 1 << 20,
             polls: false,
+            goroutines: false,
             sample_hz: 99,
             follow: true,
             ports: Vec::new(),

@@ -5,7 +5,7 @@ use std::io;
 use super::Pipeline;
 use crate::event::{self, text};
 use crate::model::id::{Pid, Tid};
-use crate::model::report::OwnCost;
+use crate::model::report::{OwnCost, ProbeCost};
 use crate::output::{Sinks, each};
 use crate::runtime::tokio::polls::Polls;
 
@@ -35,12 +35,14 @@ impl Pipeline {
     }
 
     pub(super) fn cost(&mut self, event: &event::Cost) {
+        let of_polls = self.polls.as_mut().map(Polls::take_cost);
+        let of_go = self.probes_of_go.take_cost();
         self.summary.cost(OwnCost {
             ebpf_ns: (event.ebpf_ns != event::Cost::UNKNOWN).then_some(event.ebpf_ns),
             cpu_ns: event.cpu_ns,
             rss_bytes: event.rss_bytes,
             records: event.records,
-            probes: self.polls.as_mut().map(Polls::take_cost),
+            probes: of_polls.into_iter().chain(of_go).reduce(ProbeCost::with),
             ..OwnCost::default()
         });
     }

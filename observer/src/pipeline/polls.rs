@@ -1,6 +1,7 @@
-//! Hands polls on, where they are recorded: to the threads that turn to tasks by them, and to the summary.
+//! Hands polls on, where they are recorded: to the threads that turn to tasks by them, and to the summary. And the same
+//! of goroutines.
 
-use observer_common::{PollEnd, PollStart};
+use observer_common::{PollEnd, PollStart, Readied};
 
 use super::Pipeline;
 use crate::connections::Connections;
@@ -18,13 +19,26 @@ impl Pipeline {
     }
 
     pub(super) fn poll_started(&mut self, event: &PollStart) {
+        let pid = Pid(event.tgid);
+        if self.threads.go_version(pid).is_some() {
+            self.probes_of_go.hit();
+            if let Some(request) = self.threads.runs_goroutine(event) {
+                self.connections.touched(request, Tid(event.header.tid));
+            }
+            return;
+        }
         let Some(polls) = &mut self.polls else { return };
         let (header, task) = (&event.header, polls.started(event));
         if event.queued_ns != 0 {
             self.threads.polled(event);
         }
         self.threads
-            .turned_to(Tid(header.tid), Pid(event.tgid), header.cpu, header.at_ns, task);
+            .turned_to(Tid(header.tid), pid, header.cpu, header.at_ns, task);
+    }
+
+    pub(super) fn readied(&mut self, event: &Readied) {
+        self.probes_of_go.hit();
+        self.threads.readied(event);
     }
 
     pub(super) fn poll_ended(&mut self, event: &PollEnd) {

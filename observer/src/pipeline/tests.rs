@@ -79,6 +79,7 @@ fn header() -> Header {
             apart: false,
             ring_bytes: 4096,
             polls: false,
+            goroutines: false,
             sample_hz: 0,
             follow: false,
             ports: Vec::new(),

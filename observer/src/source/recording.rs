@@ -16,10 +16,10 @@ use crate::model::header::Header;
 pub const MAGIC: &[u8; 8] = b"observer";
 
 /// Version of the layout.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// The oldest version that can be read. Since then only more was added: 6 has which children are watched, 7 which
-/// tables were full, 8 Go's goroutines, cycles and assists.
+/// tables were full, 8 Go's goroutines, cycles and assists, 9 which goroutine makes which ready.
 pub const OLDEST_VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.
@@ -213,6 +213,7 @@ mod tests {
                 apart: false,
                 ring_bytes: 0,
                 polls: false,
+                goroutines: false,
                 sample_hz: 0,
                 follow: false,
                 ports: Vec::new(),

@@ -125,15 +125,9 @@ impl Threads {
         }
     }
 
-    /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
-    pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
-        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
-        let by = Occupant {
-            tid: Tid(event.waker_tid),
-            pid: Pid(event.waker_tgid),
-            comm: self.comms.number(&event.waker_comm),
-        };
-        let waker_owner = match self.threads.get_mut(&by.tid) {
+    /// For whom the thread ran that wakes another, where it is of the process of which it is known.
+    fn wakes_for(&mut self, event: &Waking, by: Occupant) -> Owner {
+        match self.threads.get_mut(&by.tid) {
             Some(waker) if waker.pid == by.pid => {
                 let at_ns = event.header.at_ns;
                 let task = waker.in_runtime.task(Task::new(event.waker_task));
@@ -151,13 +145,30 @@ impl Threads {
                 }
             }
             _ => Owner::Nobody,
+        }
+    }
+
+    /// A thread was woken. Returns the request for which it will run, if its waker ran for one and handed it on.
+    pub fn woken(&mut self, event: &Waking) -> Option<RequestId> {
+        let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        let by = Occupant {
+            tid: Tid(event.waker_tid),
+            pid: Pid(event.waker_tgid),
+            comm: self.comms.number(&event.waker_comm),
         };
+        let waker_owner = self.wakes_for(event, by);
         if event.conn == conn::LISTENER {
             self.acceptors.woken(pid, tid, &self.full);
         }
         // Whatever its loop had in hand last: for whom the job is, its end tells.
         let is_told_later = self.returns.hands_back(pid, tid);
-        let waker_owner = if is_told_later { Owner::Nobody } else { waker_owner };
+        // Which thread runs a goroutine says nothing, where it is recorded which goroutine made which ready.
+        let is_told_apart = self.follows_goroutines(pid);
+        let waker_owner = if is_told_later || is_told_apart {
+            Owner::Nobody
+        } else {
+            waker_owner
+        };
         let (thread, ..) = self.known(tid, pid)?;
         let waited = thread.waiting(event.header.at_ns);
         let is_unknown = matches!(thread.facts.state, State::Unknown { .. }) || !thread.facts.is_known();
@@ -169,6 +180,7 @@ impl Threads {
         let was_for_lock = waited.is_some_and(|(_, block)| block.wait == Wait::GlobalLock);
         if handed_off
             && !was_for_lock
+            && !is_told_apart
             && let Some(waker) = self.threads.get_mut(&by.tid)
             && waker.pid == by.pid
         {
@@ -275,6 +287,8 @@ impl Threads {
         self.locks.forget(pid);
         self.tasks.forget_process(pid);
         self.go.remove(&pid);
+        self.followed.remove(&pid);
+        self.queue.forget_process(pid);
         self.forget_roles(pid);
     }
 

@@ -31,6 +31,17 @@ impl Thread {
         self.back_from(at_ns).next()
     }
 
+    /// When it left a goroutine that it began to run at `since_ns`, as far as it has.
+    #[must_use]
+    pub fn left(&self, task: Task, since_ns: u64) -> Option<u64> {
+        let its = self
+            .facts
+            .past
+            .from(since_ns)
+            .take_while(|slice| slice.task == task);
+        its.last().map(|slice| slice.to_ns)
+    }
+
     /// For whom the thread ran, or last ran, just before `at_ns`, and in which task.
     #[must_use]
     pub fn owner_before(&self, at_ns: u64) -> (Owner, Task) {

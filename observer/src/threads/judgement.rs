@@ -3,6 +3,7 @@
 //! A pure function of the two, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
 
 mod observed;
+mod verdicts;
 
 use super::state::{Direction, Operation, Owner};
 use super::tasks::TaskFacts;
@@ -80,6 +81,7 @@ impl Belief {
             Observation::Calls => self.splits(self.as_believed(), self),
             Observation::Ends => self.splits(self.as_believed(), Self::default()),
             Observation::HandsOff => self.hands_off(),
+            Observation::Readies(request) => self.readies(request),
             Observation::WokenFor(request) => self.becomes(Self {
                 owner: Owner::WokenFor(request),
                 ..self
@@ -123,14 +125,19 @@ impl Belief {
 
     /// What it did before is not touched by that.
     fn turns_to_task(self, task: Task, facts: TaskFacts) -> Verdict {
-        let served = self.served_in(task, facts);
+        let served = if facts.is_goroutine {
+            // For whom its thread worked says nothing.
+            facts.works_for()
+        } else {
+            self.served_in(task, facts)
+        };
         let owner = match (served, task.id()) {
             _ if facts.has_answered() => Owner::Nobody,
             (Owner::Request(_), None) => Owner::Nobody,
             (Owner::WokenFor(_), None) if self.task.id().is_some() => Owner::Nobody,
             (owner, _) => owner,
         };
-        let before = if self.was_woken_to_find(owner) {
+        let before = if self.was_woken_to_find(owner) && !facts.is_goroutine {
             self.claims(owner, task)
         } else {
             self.as_believed()
@@ -220,6 +227,19 @@ impl Belief {
             owner => owner,
         };
         self.splits(self.as_believed(), Self { owner, ..self })
+    }
+
+    /// Whose goroutine goes on now had something done for it, if it was done for no request that is known. What comes
+    /// next can be for another.
+    fn readies(self, request: Option<RequestId>) -> Verdict {
+        match request {
+            Some(request) if self.owner.is_open() && self.task.id().is_some() => {
+                let before = self.claims(Owner::WokenFor(request), self.task);
+                let owner = Owner::Nobody;
+                self.splits(before, Self { owner, ..self })
+            }
+            _ => self.splits(self.as_believed(), self),
+        }
     }
 
     /// For whom a thread works in `task`, by what is known of that, and else by whom it worked for before.
@@ -317,73 +337,6 @@ impl Belief {
 
     fn is_in_another_task(&self, task: Task) -> bool {
         self.task.is_known() && self.task != task && task.id().is_some()
-    }
-
-    /// For how long nothing was seen of it, ns.
-    fn unseen_ns(&self, moment: Moment) -> u64 {
-        let since_ns = moment.running_since_ns.unwrap_or_default();
-        moment.at_ns.saturating_sub(since_ns.max(self.confirmed_ns))
-    }
-
-    /// Where it was last seen in its task: only what came after is still to be judged.
-    fn splits_ns(&self, moment: Moment) -> Option<u64> {
-        let since_ns = moment.running_since_ns?;
-        (self.confirmed_ns > since_ns).then_some(self.confirmed_ns)
-    }
-
-    /// It was as it is believed until now.
-    fn as_believed(&self) -> Before {
-        Before {
-            owner: self.owner,
-            task: self.task,
-            splits_ns: None,
-            claims: None,
-            mixes_calls: false,
-        }
-    }
-
-    /// It was `owner`'s in `task` until now, and before that since it was idle.
-    fn claims(&self, owner: Owner, task: Task) -> Before {
-        Before {
-            owner,
-            task,
-            splits_ns: None,
-            claims: Some(task),
-            mixes_calls: false,
-        }
-    }
-
-    /// It works for `owner` in `task` from now on.
-    fn serves(self, before: Option<Before>, task: Task, owner: Owner, served: Owner) -> Verdict {
-        Verdict {
-            before,
-            after: Self {
-                owner,
-                answered: false,
-                task,
-                ..self
-            },
-            task_works_for: match served {
-                Owner::WokenFor(request) if task.id().is_some() => Some(request),
-                _ => None,
-            },
-        }
-    }
-
-    fn splits(self, before: Before, after: Self) -> Verdict {
-        Verdict {
-            before: Some(before),
-            after,
-            task_works_for: None,
-        }
-    }
-
-    fn becomes(self, after: Self) -> Verdict {
-        Verdict {
-            before: None,
-            after,
-            task_works_for: None,
-        }
     }
 }
 

@@ -25,6 +25,7 @@ mod occupancy;
 mod packed;
 mod past;
 mod queued;
+mod readied;
 mod returns;
 mod roles;
 mod samples;
@@ -140,6 +141,8 @@ pub struct Threads {
     no_mutexes: FxHashSet<(Pid, u64)>,
     /// Processes whose threads run goroutines.
     go: FxHashMap<Pid, go::Version>,
+    /// Those of which it is recorded which goroutine makes which ready.
+    followed: FxHashSet<Pid>,
     /// What is not remembered any more.
     full: Full,
 }

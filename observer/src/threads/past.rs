@@ -170,7 +170,7 @@ impl Past {
     }
 
     /// Gives the running slices since the thread was last idle to `owner`, as far as they are nobody's and of no other
-    /// task than `task`.
+    /// task than `task`. What that did before it made another one ready was for that.
     pub(super) fn claim_unowned(&mut self, owner: Owner, task: Task) {
         let owner = owner.into();
         for slice in self.slices.iter_mut().rev() {
@@ -178,10 +178,17 @@ impl Past {
                 return;
             }
             match &mut slice.what {
-                What::Running { owner: unowned, .. } if unowned.is_open() => {
+                What::Running {
+                    owner: unowned,
+                    began,
+                    ..
+                } if unowned.is_open() => {
                     *unowned = owner;
                     if slice.task == Task::NONE {
                         slice.task = task;
+                    }
+                    if matches!(began, PackedBegan::Readied) {
+                        return;
                     }
                 }
                 What::Running { .. } | What::Unknown { .. } => return,
@@ -239,6 +246,12 @@ impl Past {
                 stalled: matches!(began, PackedBegan::Stalled),
             })
         })
+    }
+
+    /// The slices that end after `from_ns`, the oldest first.
+    pub(super) fn from(&self, from_ns: u64) -> impl Iterator<Item = Slice> {
+        let first = self.count_before(from_ns.saturating_add(1)).saturating_sub(1);
+        (first..self.slices.len()).map(|index| self.slice(index))
     }
 
     /// How many slices begin before `at_ns`.

@@ -1,27 +1,40 @@
-//! Where polls are recorded: which tasks threads turn to, and when these were queued, of the newest polls of all
-//! threads together.
+//! Where polls are recorded, or which goroutines threads run: which tasks threads turn to, and when these were queued,
+//! of the newest of all threads together.
 
 use observer_common::PollStart;
+use rustc_hash::FxHashMap;
 
 use super::Threads;
 use crate::model::full::Table;
-use crate::model::id::{Pid, Task, Tid};
+use crate::model::id::{Pid, Task, TaskId, Tid};
 use crate::newest::Newest;
+use crate::runtime::go::Stay;
 
-/// Polls that are remembered: 1 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
+/// Polls that are remembered: 2 MiB. As far back as the slices of a saturated worker reach, which are two a poll.
 const MAX_POLLS: usize = 32_768;
+
+const _: () = assert!(MAX_POLLS * size_of::<QueuedPoll>() <= 2 << 20);
+
+/// Goroutines of which it is remembered where they ran last. One more, and all are forgotten.
+const MAX_GOROUTINES: usize = 65_536;
 
 /// How a poll came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueuedPoll {
     /// When it began, ns.
     start_ns: u64,
-    /// When its task was queued, ns.
+    /// When its task was queued, ns; 0 for a goroutine of which that was not seen.
     pub at_ns: u64,
     /// Thread that polled.
     tid: Tid,
     /// Thread that queued the task.
     pub by: Tid,
+    /// The task, where it is a goroutine.
+    pub task: Task,
+    /// What it says of its wait, where it is a goroutine.
+    pub(crate) stay: Option<Stay>,
+    /// The thread on which it ran before, and when it began to run there, ns.
+    pub before: Option<(Tid, u64)>,
 }
 
 /// The newest polls whose tasks were seen to be queued, in the order of their starts.
@@ -30,20 +43,57 @@ pub(super) struct Queue {
     polls: Newest<QueuedPoll, MAX_POLLS>,
     /// Of those that began before this, some were forgotten, ns.
     remembered_from_ns: u64,
+    /// Where each goroutine ran last, and since when, ns.
+    last: FxHashMap<(Pid, TaskId), (Tid, u64)>,
 }
 
 impl Queue {
     /// Thread `tid` began at `start_ns` to poll a task that thread `by` had queued at `at_ns`.
     pub(super) fn polled(&mut self, tid: Tid, start_ns: u64, at_ns: u64, by: Tid) {
-        let forgotten = self.polls.push(QueuedPoll {
+        self.push(QueuedPoll {
             start_ns,
             at_ns,
             tid,
             by,
+            task: Task::UNKNOWN,
+            stay: None,
+            before: None,
         });
-        if let Some(forgotten) = forgotten {
+    }
+
+    /// A thread of process `pid` begins to run this goroutine, which says this of its wait. Gives of how many it is
+    /// forgotten for that where they ran last.
+    pub(super) fn runs(&mut self, event: &PollStart, pid: Pid, task: Task, stay: Option<Stay>) -> u64 {
+        let (tid, start_ns) = (Tid(event.header.tid), event.header.at_ns);
+        let mut forgotten = 0;
+        let before = task.id().and_then(|id| {
+            if self.last.len() == MAX_GOROUTINES && !self.last.contains_key(&(pid, id)) {
+                forgotten = self.last.len() as u64;
+                self.last.clear();
+            }
+            self.last.insert((pid, id), (tid, start_ns))
+        });
+        self.push(QueuedPoll {
+            start_ns,
+            at_ns: event.queued_ns,
+            tid,
+            by: Tid(event.queued_by),
+            task,
+            stay,
+            before,
+        });
+        forgotten
+    }
+
+    fn push(&mut self, poll: QueuedPoll) {
+        if let Some(forgotten) = self.polls.push(poll) {
             self.remembered_from_ns = forgotten.start_ns.saturating_add(1);
         }
+    }
+
+    /// Process `pid` became another program, or ended.
+    pub(super) fn forget_process(&mut self, pid: Pid) {
+        self.last.retain(|&(of, _), _| of != pid);
     }
 
     /// How the poll that thread `tid` began at just this time came about.
@@ -71,11 +121,17 @@ impl Threads {
     /// How the poll that a thread began at just this time came about, where that was recorded.
     #[must_use]
     pub fn queued(&self, tid: Tid, start_ns: u64) -> Option<QueuedPoll> {
-        let queued = self.queue.of(tid, start_ns);
-        if queued.is_none() && start_ns < self.queue.remembered_from_ns {
+        self.began(tid, start_ns).filter(|began| began.at_ns > 0)
+    }
+
+    /// The same, also of a goroutine that nothing was seen to make ready.
+    #[must_use]
+    pub fn began(&self, tid: Tid, start_ns: u64) -> Option<QueuedPoll> {
+        let began = self.queue.of(tid, start_ns);
+        if began.is_none() && start_ns < self.queue.remembered_from_ns {
             self.full.count(Table::QueuedPolls, 1);
         }
-        queued
+        began
     }
 
     /// A thread on `cpu` turned to `task`, or to none, by beginning to poll it or ending a poll.

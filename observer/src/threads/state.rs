@@ -1,7 +1,7 @@
 //! What a thread can be doing, and for whom.
 
 use super::comms::Comm;
-use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Task, TaskId, Tid};
 use crate::syscall::{self, Wait};
 
 /// For whom a thread ran.
@@ -115,6 +115,8 @@ pub enum Began {
     Stalled,
     /// The thread woke this one by what it did: a job may have ended here.
     HandedOff(Tid),
+    /// Its goroutine made this one ready: what it did for that may have ended here.
+    Readied(TaskId),
 }
 
 /// What a thread did in a slice.

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::state::Owner;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, TaskId};
 use crate::runtime::tokio::{Ids, KnownTask};
@@ -31,6 +32,15 @@ pub(super) struct TaskFacts {
 }
 
 impl TaskFacts {
+    /// For whom it works.
+    pub(super) fn works_for(&self) -> Owner {
+        match self.work {
+            Some(work) if work.by_identity => Owner::Request(work.request),
+            Some(work) => Owner::WokenFor(work.request),
+            None => Owner::Nobody,
+        }
+    }
+
     /// Whether it answered the request that it served.
     pub(super) fn has_answered(&self) -> bool {
         self.work.is_some_and(|work| work.answered)
@@ -108,6 +118,25 @@ impl Tasks {
             };
             self.remember(pid, id, work);
         }
+    }
+
+    /// A task works for this request, or for none that is known, unless its own socket operations say for which.
+    pub(super) fn works_for(&mut self, pid: Pid, task: Task, request: Option<RequestId>) {
+        let Some(id) = task.id() else { return };
+        match self.get(pid, id) {
+            Some(work) if work.by_identity => {}
+            Some(_) if request.is_none() => {
+                self.recent.remove(&(pid, id));
+                self.older.remove(&(pid, id));
+            }
+            _ => self.infer(pid, task, request),
+        }
+    }
+
+    /// The request that a task serves by its own socket operations and has not answered.
+    pub(super) fn owes(&self, pid: Pid, task: Task) -> Option<RequestId> {
+        let work = self.get(pid, task.id()?)?;
+        (work.by_identity && !work.answered).then_some(work.request)
     }
 
     /// What is known of a task in which a thread waits.

@@ -121,7 +121,8 @@ impl Thread {
             };
             self.close(splits_ns, self.facts.state, goes_on, None);
         }
-        if let Some(task) = before.claims {
+        // What it did before it made another goroutine ready was for that.
+        if let Some(task) = before.claims.filter(|_| !matches!(began, Began::Readied(_))) {
             self.facts.past.claim_unowned(before.owner, task);
         }
         if before.mixes_calls {

@@ -81,6 +81,7 @@ fn header() -> Header {
         apart: false,
         ring_bytes: 1 << 22,
         polls: false,
+        goroutines: false,
         sample_hz: 99,
         follow: true,
         ports: Vec::new(),

@@ -307,6 +307,8 @@ fn does(event: &Event<'_>) -> Vec<(u32, u64, Doing)> {
         Event::Receive(event, _) => vec![runs(event.header)],
         Event::Send(event, _) => vec![runs(event.header)],
         Event::Seen(event) => vec![runs(event.header)],
+        Event::PollStart(event) => vec![runs(event.header)],
+        Event::Readied(event) => vec![runs(event.header)],
         _ => Vec::new(),
     }
 }
@@ -319,6 +321,8 @@ fn stamp(event: &Event<'_>) -> Option<(u32, u64)> {
         Event::SwitchOut(event) => (event.header.tid, event.task),
         Event::Seen(event) => (event.header.tid, event.task),
         Event::Waking(event) => (event.waker_tid, event.waker_task),
+        Event::PollStart(event) => (event.header.tid, event.task),
+        Event::Readied(event) => (event.header.tid, event.task),
         _ => return None,
     };
     Some((tid, Task::new(task).id()?.0))
@@ -360,6 +364,8 @@ fn agrees(span: &Span, doing: Doing) -> bool {
             (Some(culprit), Doing::Running { cpu }) => culprit.syscall.is_none() && span.cpu == Some(cpu),
             (Some(_), Doing::Runnable) => false,
         },
+        // A task was in the queue, and it had nothing to do.
+        (Cause::TaskQueue, Doing::Blocked { syscall }) => idles(syscall),
         // It had nothing to do, or waited for others to stop.
         (Cause::Runtime, Doing::Blocked { syscall }) => idles(syscall),
         // A time that the call was given.

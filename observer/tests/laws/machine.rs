@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::stream::Stream;
 
+mod goroutines;
 mod network;
 mod processes;
 mod scheduler;
@@ -79,6 +80,10 @@ const ACTIONS: &[Action] = &[
     Machine::block,
     Machine::block,
     Machine::preempt,
+    Machine::make_ready,
+    Machine::make_ready,
+    Machine::turn_to_goroutine,
+    Machine::turn_to_goroutine,
     Machine::see,
     Machine::steal,
     Machine::steal,
@@ -113,7 +118,8 @@ pub(crate) fn stream(most: usize) -> impl Strategy<Value = Stream> {
             how,
             gap_ns,
         });
-    prop::collection::vec(step, 0..most).prop_map(|steps| Machine::run_through(&steps))
+    let steps = prop::collection::vec(step, 0..most);
+    (steps, prop::bool::weighted(0.25)).prop_map(|(steps, runs_go)| Machine::run_through(&steps, runs_go))
 }
 
 /// The stream of `count` threads, each of which is begun by another, gets a CPU once, and ends.
@@ -142,6 +148,8 @@ struct Machine {
     next_tid: u32,
     /// What CPU quotas have kept waiting so far.
     throttled_ns: u64,
+    /// Where the first process runs Go, and its goroutines are followed: those that are ready.
+    ready: Option<goroutines::Ready>,
 }
 
 impl Machine {
@@ -157,11 +165,15 @@ impl Machine {
             cookies: 0,
             next_tid: PIDS[0],
             throttled_ns: 0,
+            ready: None,
         }
     }
 
-    fn run_through(steps: &[Step]) -> Stream {
+    fn run_through(steps: &[Step], runs_go: bool) -> Stream {
         let mut machine = Self::new();
+        if runs_go {
+            machine.run_go();
+        }
         machine.begin();
         for step in steps {
             machine.now_ns += step.gap_ns;

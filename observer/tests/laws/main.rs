@@ -16,6 +16,7 @@ mod noise;
 mod outside;
 mod ownership;
 mod pools;
+mod readied;
 mod returns;
 mod run;
 mod script;

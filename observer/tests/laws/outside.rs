@@ -31,6 +31,8 @@ pub(crate) struct Outside {
     stalled: Vec<(u64, u64)>,
     /// Sends that left bytes with TCP: connection, and when.
     held: HashSet<(u64, u64)>,
+    /// When a goroutine was made ready, ns, by which thread, in which goroutine.
+    readied: HashMap<u64, (u32, Task)>,
 }
 
 impl Outside {
@@ -67,6 +69,10 @@ impl Outside {
                 self.timers
                     .extend(timer(event, woken_for.cloned().unwrap_or_default()));
             }
+            Event::Readied(event) => {
+                let by = (event.header.tid, Task::new(event.task));
+                self.readied.insert(event.header.at_ns, by);
+            }
             Event::Held(event) => {
                 self.held.insert((event.conn, event.sent_ns));
             }
@@ -93,6 +99,13 @@ impl Outside {
         match span.cause {
             Cause::Client => self.came.contains(&(conn, to_ns)),
             Cause::Downstream => self.peers_ns.contains(&to_ns),
+            Cause::Lock => span.culprit.as_ref().is_some_and(|culprit| {
+                let by = (culprit.tid.0, culprit.task);
+                self.readied
+                    .get(&to_ns)
+                    .is_some_and(|&(tid, task)| (tid, task.id()) == by)
+            }),
+            Cause::Timer if self.readied.contains_key(&to_ns) => self.readied[&to_ns].1 == Task::NONE,
             Cause::Timer => self.timers.iter().any(|timer| {
                 let of_request = request.figures.arrival_ns <= timer.since_ns + TIMER_SLACK_NS;
                 let within = from_ns <= timer.since_ns + TIMER_SLACK_NS

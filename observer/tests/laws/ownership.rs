@@ -67,6 +67,12 @@ impl Reading {
             Event::Seen(event) => {
                 self.seen_in(event.header.tid, event.task, event.header.at_ns);
             }
+            Event::PollStart(event) => {
+                self.seen_in(event.header.tid, event.task, event.header.at_ns);
+            }
+            Event::Readied(event) => {
+                self.seen_in(event.header.tid, event.task, event.header.at_ns);
+            }
             Event::Waking(event) => {
                 self.seen_in(event.waker_tid, event.waker_task, event.header.at_ns);
             }

@@ -62,6 +62,7 @@ pub(crate) fn header() -> Header {
             apart: false,
             ring_bytes: 4096,
             polls: false,
+            goroutines: false,
             sample_hz: 99,
             follow: true,
             ports: Vec::new(),

@@ -16,7 +16,7 @@ use crate::{kernel, laws, measured};
 const CONNECTIONS: usize = 4;
 
 /// Builds the server of this name, with these arguments of `go build`.
-fn built(name: &str, arguments: &[&str]) -> PathBuf {
+pub(crate) fn built(name: &str, arguments: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/servers")
         .join(name);
@@ -50,7 +50,7 @@ fn observe(name: &str, connections: &str) -> Lines {
 }
 
 /// Requests this path on each of these connections in turn, until there is a line about the runtime that is like this.
-fn until_told(
+pub(crate) fn until_told(
     observation: &mut Observation,
     connections: &mut [Connection],
     path: &str,

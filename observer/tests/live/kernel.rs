@@ -51,3 +51,10 @@ pub(crate) fn skip(needs: &str) {
     // There is nobody else to tell.
     let _ = writeln!(io::stderr(), "skipped {test}: it needs {needs}");
 }
+
+/// Whether the kernel can probe many places of one process with one call.
+pub(crate) fn has_probes_of_many_places() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(10))
+}

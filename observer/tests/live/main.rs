@@ -25,6 +25,7 @@ mod full_disks;
 mod functions;
 mod garbage;
 mod go;
+mod goroutines;
 mod held;
 mod kernel;
 mod laws;

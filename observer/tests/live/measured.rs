@@ -160,6 +160,11 @@ pub(crate) const QUEUED_POLL: Measured =
     Measured::new(UNEXPLAINED, "% of the time behind the worker", 0..=1, 10);
 pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 9_999);
 
+// With `--goroutines` (`goroutines`).
+pub(crate) const JOB_HANDED_ON: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=1, 10);
+pub(crate) const WRITE_HANDED_ON: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=1, 10);
+pub(crate) const MUTEX_OF_GO: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=1, 10);
+
 // Requests of seconds (`long`): in 15 runs or more of each, all beside builds with load averages of 6 to 10.
 pub(crate) const MANY_JOBS: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 9..=20, 40);
 pub(crate) const LARGE_FILES: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 2..=7, 20);

@@ -163,8 +163,12 @@ impl Observation {
         let (hints, others): (Vec<_>, Vec<_>) = stderr
             .lines()
             .partition(|line| line.starts_with("observer: hint: "));
-        // With --polls it tells the price, and with --port for whom it waits.
-        let expected = ["observer: --polls probes ", "observer: nobody listens on port "];
+        // With --polls and --goroutines it tells the price, and with --port for whom it waits.
+        let expected = [
+            "observer: --polls probes ",
+            "observer: --goroutines probes ",
+            "observer: nobody listens on port ",
+        ];
         let complaint = others
             .into_iter()
             .find(|line| !expected.iter().any(|expected| line.starts_with(expected)));

@@ -1,4 +1,5 @@
-//! Polls of tokio's tasks, as they are counted and timed with `--polls`.
+//! Polls of tokio's tasks, as they are counted and timed with `--polls`; and what is said where these or goroutines are
+//! asked for and cannot be had.
 
 use std::process::Command;
 use std::time::Instant;
@@ -18,20 +19,29 @@ use crate::tasks::prove;
 /// what to do.
 fn turn() -> Option<Turn> {
     let turn = kernel::turn()?;
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
-    if (numbers.next(), numbers.next()) >= (Some(6), Some(10)) {
+    if kernel::has_probes_of_many_places() {
         return Some(turn);
     }
     let server = Server::faulty(&[]);
-    let pid = server.pid().to_string();
-    let output = run(Command::new(OBSERVER).args(["attach", "--polls", "--pid", &pid]));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("needs Linux 6.10"), "{stderr}");
-    assert!(stderr.contains("run observer without --polls"), "{stderr}");
+    for option in ["--polls", "--goroutines"] {
+        let stderr = told_of(&server, option, 1);
+        assert!(stderr.contains(&format!("{option} needs Linux 6.10")), "{stderr}");
+        assert!(
+            stderr.contains(&format!("run observer without {option}")),
+            "{stderr}"
+        );
+    }
     assert!(doctor().contains("needs Linux 6.10"));
     None
+}
+
+/// What is said where this is asked for of a server, and observer ends with this code.
+fn told_of(server: &Server, option: &str, code: i32) -> String {
+    let pid = server.pid().to_string();
+    let output = run(Command::new(OBSERVER).args(["attach", option, "--duration", "200ms", "--pid", &pid]));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
 }
 
 fn doctor() -> String {
@@ -46,10 +56,11 @@ fn polls(lines: &Lines) -> &Value {
 }
 
 #[test]
-fn the_doctor_tells_that_polls_can_be_recorded() {
+fn the_doctor_tells_that_polls_and_goroutines_can_be_recorded() {
     let Some(_turn) = turn() else { return };
     let told = doctor();
     assert!(told.contains("polls     on demand"), "{told}");
+    assert!(told.contains("goroutine on demand"), "{told}");
 }
 
 #[test]
@@ -174,14 +185,18 @@ fn a_program_without_symbols_is_observed_without_its_polls() {
     let Some(_turn) = turn() else { return };
     let directory = tempfile::tempdir().unwrap();
     let server = Server::without_symbols(directory.path());
-    let pid = server.pid().to_string();
-    let output =
-        run(Command::new(OBSERVER).args(["attach", "--polls", "--duration", "200ms", "--pid", &pid]));
-    assert!(output.status.success());
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = told_of(&server, "--polls", 0);
     assert!(
         stderr.contains("goes on without the polls of stripped"),
         "{stderr}"
     );
     assert!(stderr.contains("no symbols"), "{stderr}");
+}
+
+#[test]
+fn a_program_that_is_not_of_go_is_observed_without_goroutines() {
+    let Some(_turn) = turn() else { return };
+    let stderr = told_of(&Server::faulty(&[]), "--goroutines", 0);
+    assert!(stderr.contains("goes on without the goroutines of"), "{stderr}");
+    assert!(stderr.contains("its program is not of Go"), "{stderr}");
 }

@@ -107,6 +107,7 @@ fn header() -> Header {
             apart: false,
             ring_bytes: 1 << 20,
             polls: true,
+            goroutines: true,
             sample_hz: 99,
             follow: true,
             ports: vec![8080],

@@ -17,7 +17,7 @@ pub struct OwnCost {
     pub samples_lost: Option<u64>,
     /// Ticks of the clocks that interrupted threads that are not watched; absent where no samples are taken.
     pub ticks_on_others: Option<u64>,
-    /// Probes on polls; absent without them.
+    /// Probes on polls and goroutines; absent without them.
     pub probes: Option<ProbeCost>,
 }
 
@@ -28,4 +28,15 @@ pub struct ProbeCost {
     pub hits: u64,
     /// What that took of their time, ns: an estimate.
     pub estimated_ns: u64,
+}
+
+impl ProbeCost {
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            hits: self.hits.saturating_add(other.hits),
+            estimated_ns: self.estimated_ns.saturating_add(other.estimated_ns),
+        }
+    }
 }

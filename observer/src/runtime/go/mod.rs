@@ -2,6 +2,7 @@
 
 mod assists;
 mod cycles;
+mod probes;
 mod processes;
 mod stay;
 mod version;
@@ -12,6 +13,8 @@ pub const NAME: &str = "go";
 pub(crate) use assists::Assist;
 pub use cycles::{Cycle, CycleCounts};
 pub(crate) use cycles::{Phase, PhaseKind};
+pub use probes::PROBE_NS;
+pub(crate) use probes::Probes;
 pub use processes::{Heap, Processes};
 pub(crate) use stay::Stay;
 pub(crate) use version::MARK_ASSIST;

@@ -41,11 +41,45 @@ impl Stay {
             .filter(|_| self.reason != before.reason)
     }
 
+    /// Why the goroutine waited last, for people.
+    pub(crate) fn waited_last(self, version: Version) -> Option<&'static str> {
+        version.waited(self.reason)
+    }
+
+    /// What it is called that the goroutine waited for last, if only marking has that.
+    pub(crate) fn waits_in_mark(self, version: Version) -> Option<&'static str> {
+        version.waits_in_mark(self.reason)
+    }
+
+    /// Whether a timer can have ended what the goroutine waited for last.
+    pub(crate) fn can_end_by_timer(self, version: Version) -> bool {
+        version.ends_by_timer(self.reason)
+    }
+
+    /// Why the goroutine waited last, a number of its version.
+    pub(crate) const fn reason(self) -> u8 {
+        self.reason
+    }
+
+    /// Whether what the goroutine waited for last was that another one lets go of something.
+    pub(crate) fn is_ended_by_unlock(self, version: Version) -> bool {
+        version.is_lock(self.reason)
+    }
+
+    /// Whether the goroutine has not waited since it began.
+    pub(crate) const fn never_waited(self) -> bool {
+        self.reason == 0
+    }
+
+    /// Whether only a goroutine or a timer that makes it ready ends what the goroutine waited for last, if it has.
+    pub(crate) fn is_ended_by_ready(self, version: Version) -> bool {
+        self.never_waited() || version.waited(self.reason).is_some() && self.waits_in_mark(version).is_none()
+    }
+
     /// What it is called that the goroutine waited for last, if that is another reason than `before`, and one that only
     /// marking has.
     pub(crate) fn waited_in_mark(self, before: Self, version: Version) -> Option<&'static str> {
-        version
-            .waits_in_mark(self.reason)
+        self.waits_in_mark(version)
             .filter(|_| self.reason != before.reason)
     }
 

@@ -99,6 +99,14 @@ impl Version {
         matches!(self.waited(reason), None | Some(SLEEP | SELECT))
     }
 
+    /// Whether a goroutine waited for a lock with this reason. Before Go 1.20 that is a semaphore.
+    pub(super) fn is_lock(self, reason: u8) -> bool {
+        matches!(
+            self.waited(reason),
+            Some(SEMAPHORE | MUTEX | READ_LOCK | WRITE_LOCK)
+        )
+    }
+
     /// Whether a goroutine counts as a stop that it goes into a system call, too.
     pub(super) const fn counts_calls(self) -> bool {
         self.0 < 26

@@ -13,7 +13,8 @@ use observer_common::{Losses, Offsets, limits, names};
 use super::facts::clock;
 use super::map_value::MapValue;
 use super::rings::Rings;
-use super::runtime::tokio::polls::{self, Functions};
+use super::runtime::go::goroutines;
+use super::runtime::tokio::polls;
 use super::runtime::{CollectionMaps, SeekMaps};
 use super::signals::{self, Attacher};
 use super::stacks::{self, Stacks};
@@ -40,7 +41,9 @@ pub struct LoadOptions {
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
     /// Functions of watched processes whose runtime's polls are recorded.
-    pub polls: Vec<Functions>,
+    pub polls: Vec<polls::Functions>,
+    /// Functions of watched processes whose goroutines are followed.
+    pub goroutines: Vec<goroutines::Functions>,
     /// How often a second what threads run is sampled; 0 for never.
     pub sample_hz: u32,
 }
@@ -79,7 +82,7 @@ impl KernelHalf {
         let direct = direct::is_needed()
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
-        let for_polls = (!options.polls.is_empty())
+        let for_probes = has_probes(options)
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
@@ -105,8 +108,13 @@ impl KernelHalf {
             outcomes.push(signals::without_held(&error));
         }
         let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
-        if let Some(programs) = for_polls {
-            outcomes.push(polls::attach(&programs, &options.polls, &mut links));
+        if let Some(programs) = for_probes {
+            if !options.polls.is_empty() {
+                outcomes.push(polls::attach(&programs, &options.polls, &mut links));
+            }
+            if !options.goroutines.is_empty() {
+                outcomes.push(goroutines::attach(&programs, &options.goroutines, &mut links));
+            }
         }
         let stacks = clocks
             .map(|clocks| Stacks::begin(&mut ebpf, &options.pids, clocks))
@@ -136,13 +144,19 @@ impl KernelHalf {
         }
     }
 
-    /// Probes on polls that the kernel refused, with the reasons.
-    pub fn refused_polls(&self) -> impl Iterator<Item = &(String, String)> {
-        let polls = self
-            .outcomes
+    /// Probes that the kernel refused, with the option that asked for them, and the reasons.
+    pub fn refused_probes(&self) -> impl Iterator<Item = (&'static str, &(String, String))> {
+        self.outcomes
             .iter()
-            .filter(|outcome| outcome.signal == polls::SIGNAL);
-        polls.flat_map(|outcome| &outcome.refused)
+            .filter_map(|outcome| {
+                let option = match outcome.signal {
+                    polls::SIGNAL => "--polls",
+                    goroutines::SIGNAL => "--goroutines",
+                    _ => return None,
+                };
+                Some(outcome.refused.iter().map(move |refused| (option, refused)))
+            })
+            .flatten()
     }
 
     /// The loaded object, for its log.
@@ -157,14 +171,19 @@ impl KernelHalf {
     }
 }
 
+/// Whether watched processes are probed.
+fn has_probes(options: &LoadOptions) -> bool {
+    !options.polls.is_empty() || !options.goroutines.is_empty()
+}
+
 /// Loads the compiled object with the constants and sizes of this kernel and these options.
 fn load_object(options: &LoadOptions, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> {
     let only_target: u32 = if let [pid] = options.pids[..] { pid.0 } else { 0 };
     // The kernel sets the memory of this one aside before anything is put in.
-    let queued = if options.polls.is_empty() {
-        1
-    } else {
+    let queued = if has_probes(options) {
         limits::MAX_QUEUED_TASKS
+    } else {
+        1
     };
     EbpfLoader::new()
         .btf(Some(btf))

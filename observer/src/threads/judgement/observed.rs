@@ -27,6 +27,8 @@ pub(in super::super) enum Observation<'a> {
     WokenFor(RequestId),
     /// It woke another thread by what it did.
     HandsOff,
+    /// Its goroutine made another one ready, which serves this request, if one.
+    Readies(Option<RequestId>),
     /// A thread that works for this request, if for one, began it; it is in no task, or that is not known.
     BegunFor(Option<RequestId>, Task),
     /// It runs on another CPU than before: it left that one unseen, and may have been idle since.

@@ -4,7 +4,7 @@ use super::rows::*;
 use super::*;
 
 use Observation::{
-    BegunFor, Calls, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, StillInTask, TurnsToTask,
+    BegunFor, Calls, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, Readies, StillInTask, TurnsToTask,
 };
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
@@ -319,4 +319,77 @@ fn a_task_is_inferred_to_work_for_whom_its_thread_was_woken() {
         None,
         "it tells itself"
     );
+}
+
+#[test]
+fn who_makes_a_goroutine_ready_was_done_with_something_for_its_request() {
+    holds(&[
+        (
+            "of one that serves no client",
+            believed(Nobody, OWN),
+            Readies(Some(A)),
+            Some(since_idle(WokenFor(A), OWN)),
+            believed(Nobody, OWN),
+        ),
+        (
+            "also where it was taken to work for another",
+            believed(WokenFor(B), OWN),
+            Readies(Some(A)),
+            Some(since_idle(WokenFor(A), OWN)),
+            believed(Nobody, OWN),
+        ),
+        (
+            "a request's own goroutine works for that",
+            believed(Request(B), OWN),
+            Readies(Some(A)),
+            Some(until_now(Request(B), OWN)),
+            believed(Request(B), OWN),
+        ),
+        (
+            "one that serves no client says nothing",
+            believed(WokenFor(B), OWN),
+            Readies(None),
+            Some(until_now(WokenFor(B), OWN)),
+            believed(WokenFor(B), OWN),
+        ),
+        (
+            "nor does the runtime itself",
+            believed(Nobody, Task::NONE),
+            Readies(Some(A)),
+            Some(until_now(Nobody, Task::NONE)),
+            believed(Nobody, Task::NONE),
+        ),
+    ]);
+}
+
+#[test]
+fn for_whom_a_thread_worked_says_nothing_of_the_goroutine_that_it_runs_next() {
+    let goroutine = |facts| TaskFacts {
+        is_goroutine: true,
+        ..facts
+    };
+    let left = Some(until_now(WokenFor(A), OWN));
+    holds(&[
+        (
+            "of which nothing is known",
+            believed(WokenFor(A), OWN),
+            TurnsToTask(OTHER, goroutine(unknown(false))),
+            left,
+            believed(Nobody, OTHER),
+        ),
+        (
+            "or that was made ready for another request",
+            believed(WokenFor(A), OWN),
+            TurnsToTask(OTHER, goroutine(works_for(B, false))),
+            left,
+            believed(WokenFor(B), OTHER),
+        ),
+        (
+            "what it did before to find it is not the goroutine's",
+            believed(WokenFor(B), Task::NONE),
+            TurnsToTask(OTHER, goroutine(works_for(B, false))),
+            Some(until_now(WokenFor(B), Task::NONE)),
+            believed(WokenFor(B), OTHER),
+        ),
+    ]);
 }

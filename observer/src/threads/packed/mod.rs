@@ -9,7 +9,7 @@ mod wait;
 use self::owner::PackedOwner;
 use self::wait::PackedWait;
 use super::state::{Began, Block, Occupant, Slice, State, Wake};
-use crate::model::id::{ConnId, Task, Tid};
+use crate::model::id::{ConnId, Task, TaskId, Tid};
 
 const _: () = assert!(size_of::<Packed>() <= 64);
 
@@ -33,7 +33,7 @@ pub(super) enum What {
         owner: PackedOwner,
         began: PackedBegan,
         conn: ConnId,
-        /// An arrival, ns, or the thread that was woken.
+        /// An arrival, ns, the thread that was woken, or the task that was made ready.
         detail: u64,
         faults: (u32, u32),
     },
@@ -64,6 +64,7 @@ pub(super) enum PackedBegan {
     Received,
     Stalled,
     HandedOff,
+    Readied,
 }
 
 /// Number of no system call.
@@ -139,13 +140,15 @@ impl Packed {
 }
 
 impl PackedBegan {
-    /// How a slice began, with its connection, and the arrival there or the thread that was woken.
+    /// How a slice began, with its connection, and the arrival there, the thread that was woken, or the task that was
+    /// made ready.
     fn pack(began: Began) -> (Self, ConnId, u64) {
         match began {
             Began::Plain => (Self::Plain, ConnId::NONE, 0),
             Began::Received { conn, arrived_ns } => (Self::Received, conn, arrived_ns),
             Began::Stalled => (Self::Stalled, ConnId::NONE, 0),
             Began::HandedOff(to) => (Self::HandedOff, ConnId::NONE, u64::from(to.0)),
+            Began::Readied(to) => (Self::Readied, ConnId::NONE, to.0),
         }
     }
 
@@ -158,6 +161,7 @@ impl PackedBegan {
             },
             Self::Stalled => Began::Stalled,
             Self::HandedOff => Began::HandedOff(Tid(detail as u32)),
+            Self::Readied => Began::Readied(TaskId(detail)),
         }
     }
 }

@@ -65,6 +65,40 @@ pub(super) fn code<'data, R: ReadRef<'data>>(
     loaded(elf, |flags| flags & elf::PF_X != 0)
 }
 
+/// Where the byte of code at an address stands in the file: probes are of files, not of memory.
+pub(super) fn offset_of<'data, R: ReadRef<'data>>(
+    elf: &ElfFile64<'data, Endianness, R>,
+    address: u64,
+) -> Option<u64> {
+    let endian = elf.endian();
+    executed(elf).find_map(|header| {
+        let within = address.checked_sub(header.p_vaddr(endian))?;
+        let offset = within.checked_add(header.p_offset(endian))?;
+        (within < header.p_filesz(endian)).then_some(offset)
+    })
+}
+
+/// The address of the byte of code that stands here in the file.
+pub(super) fn address_of<'data, R: ReadRef<'data>>(
+    elf: &ElfFile64<'data, Endianness, R>,
+    offset: u64,
+) -> Option<u64> {
+    let endian = elf.endian();
+    executed(elf).find_map(|header| {
+        let within = offset.checked_sub(header.p_offset(endian))?;
+        let address = within.checked_add(header.p_vaddr(endian))?;
+        (within < header.p_filesz(endian)).then_some(address)
+    })
+}
+
+fn executed<'data, R: ReadRef<'data>>(
+    elf: &ElfFile64<'data, Endianness, R>,
+) -> impl Iterator<Item = &'data elf::ProgramHeader64<Endianness>> {
+    let endian = elf.endian();
+    let headers = elf.elf_program_headers().iter();
+    headers.filter(move |header| header.p_flags(endian) & elf::PF_X != 0)
+}
+
 /// Parts of the file that are loaded with such flags.
 fn loaded<'data, R: ReadRef<'data>>(
     elf: &ElfFile64<'data, Endianness, R>,

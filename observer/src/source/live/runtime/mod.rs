@@ -8,8 +8,9 @@
 mod collection_maps;
 mod detection;
 mod elf;
-mod go;
+pub mod go;
 mod hunt;
+mod probes;
 mod program_reader;
 mod seek_maps;
 pub mod tokio;

@@ -1,9 +1,13 @@
-//! Go in a process: which version, where each thread keeps its `g`, and the proof on the running threads.
+//! Go in a process: which version, where each thread keeps its `g`, and the proof on the running threads; with
+//! `--goroutines`, its functions found and probed.
 
 mod collection;
+mod functions;
+pub mod goroutines;
 mod hunt;
 mod memory;
 mod offsets;
+mod pclntab;
 mod program;
 
 pub(super) use collection::Collection;

@@ -40,15 +40,27 @@ const MOST_LOAD: usize = 11;
 /// Where Go's own linker puts it.
 const USUAL: i64 = -8;
 
+/// Why nothing is known of the goroutines of an older program.
+pub(super) const TOO_OLD: &str = "goroutines are known from Go 1.19 on";
+
 /// What a file says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct GoImage {
     version: Option<String>,
-    /// Where a thread keeps its `g`, bytes from its `fsbase`, where the code that loads it was found.
-    g: Option<i64>,
+    /// `runtime.stackcheck`, where it was found.
+    pub(super) stackcheck: Option<Stackcheck>,
     /// Where its variables are, as the file has it.
     globals: Option<Globals>,
     base: u64,
+}
+
+/// The function that loads a thread's `g`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stackcheck {
+    /// Where it stands in the file.
+    pub(super) at: u64,
+    /// Where it loads `g` from, bytes from the thread's `fsbase`.
+    g: i64,
 }
 
 /// Addresses of variables of Go's runtime.
@@ -92,24 +104,28 @@ impl GoImage {
         let version = version.filter(|_| flags & VERSION_INLINE != 0);
         Some(Self {
             version: version.map(str::to_owned),
-            g: g_in_code(file, elf),
+            stackcheck: Stackcheck::of(file, elf),
             globals: Globals::of(elf),
             base: elf::base(elf),
         })
+    }
+
+    /// Its version, where that is one whose goroutines are known.
+    pub(super) fn known_version(&self) -> Option<Version> {
+        Version::of(self.version.as_deref().unwrap_or_default())
     }
 
     /// As the runtime of a process whose program this is; its beginning was mapped at `start`.
     pub(in super::super) fn of_program(self, start: Option<u64>) -> DetectedRuntime {
         let loaded = start.map(|start| start.wrapping_sub(self.base));
         let globals = self.globals.zip(loaded).map(|(globals, by)| globals.moved(by));
-        let version = Version::of(self.version.as_deref().unwrap_or_default());
-        let tasks = version.map_or_else(
-            || TaskIdPlace::Nowhere("goroutines are known from Go 1.19 on".to_owned()),
+        let tasks = self.known_version().map_or_else(
+            || TaskIdPlace::Nowhere(TOO_OLD.to_owned()),
             |version| {
                 TaskIdPlace::OfGo(GPlace {
                     version,
-                    g: self.g.unwrap_or(USUAL),
-                    by_code: self.g.is_some(),
+                    g: self.stackcheck.map_or(USUAL, |stackcheck| stackcheck.g),
+                    by_code: self.stackcheck.is_some(),
                     globals,
                 })
             },
@@ -158,33 +174,46 @@ impl Globals {
     }
 }
 
-/// Where a thread keeps its `g`, as the program's own code has it.
-fn g_in_code<'data, R: ReadRef<'data>>(file: &File, elf: &ElfFile64<'data, Endianness, R>) -> Option<i64> {
-    let mut piece = vec![0; PIECE + MOST_LOAD + STACKCHECK.len()];
-    elf::code(elf)
-        .flat_map(|part| part.step_by(PIECE))
-        .take(MOST_PIECES as usize)
-        .find_map(|at| {
-            let read = file.read_at(&mut piece, at).ok()?;
-            g_in(&piece[..read])
+impl Stackcheck {
+    /// In the code of a program.
+    fn of<'data, R: ReadRef<'data>>(file: &File, elf: &ElfFile64<'data, Endianness, R>) -> Option<Self> {
+        let mut piece = vec![0; PIECE + MOST_LOAD + STACKCHECK.len()];
+        elf::code(elf)
+            .flat_map(|part| part.step_by(PIECE))
+            .take(MOST_PIECES as usize)
+            .find_map(|at| {
+                let read = file.read_at(&mut piece, at).ok()?;
+                let found = Self::within(&piece[..read])?;
+                Some(Self {
+                    at: at + found.at,
+                    ..found
+                })
+            })
+    }
+
+    /// In this part of it.
+    fn within(code: &[u8]) -> Option<Self> {
+        memmem::find_iter(code, STACKCHECK).find_map(|at| {
+            let (load, g) = loaded_from(&code[..at])?;
+            Some(Self {
+                at: (at - load) as u64,
+                g,
+            })
         })
+    }
 }
 
-fn g_in(code: &[u8]) -> Option<i64> {
-    memmem::find_iter(code, STACKCHECK).find_map(|at| loaded_from(&code[..at]))
-}
-
-/// Where `%rax` was loaded from by what this code ends with.
-fn loaded_from(code: &[u8]) -> Option<i64> {
+/// How many bytes it takes at the end of this code to load `%rax`, and from where.
+fn loaded_from(code: &[u8]) -> Option<(usize, i64)> {
     let (before, last) = code.split_at_checked(code.len().checked_sub(4)?)?;
-    let (opens, offset) = if last == LOAD_AT {
+    let (opens, offset, load) = if last == LOAD_AT {
         let (before, offset) = before.split_at_checked(before.len().checked_sub(4)?)?;
-        (before.ends_with(MOVE), offset)
+        (before.ends_with(MOVE), offset, MOVE.len() + LOAD_AT.len())
     } else {
-        (before.ends_with(LOAD), last)
+        (before.ends_with(LOAD), last, LOAD.len())
     };
     let offset = i32::from_le_bytes(offset.try_into().ok()?);
-    opens.then_some(offset.into())
+    opens.then_some((load + size_of_val(&offset), offset.into()))
 }
 
 #[cfg(test)]
@@ -196,11 +225,12 @@ mod tests {
     fn the_place_is_in_the_code_that_loads_it() {
         let program = |load: &[u8]| [&[0x90; 7], load, STACKCHECK, &[0, 0, 0, 0]].concat();
         let direct = program(b"\x64\x48\x8b\x04\x25\xf8\xff\xff\xff");
-        assert_eq!(g_in(&direct), Some(-8));
+        let found = |code: &[u8]| Stackcheck::within(code).map(|found| (found.at, found.g));
+        assert_eq!(found(&direct), Some((7, -8)));
         let by_register = program(b"\x48\xc7\xc1\xa0\xff\xff\xff\x64\x48\x8b\x01");
-        assert_eq!(g_in(&by_register), Some(-0x60));
+        assert_eq!(found(&by_register), Some((7, -0x60)));
         let by_pointer = program(b"\x48\x8b\x0d\x11\x22\x33\x00\x64\x48\x8b\x01");
-        assert_eq!(g_in(&by_pointer), None);
-        assert_eq!((g_in(STACKCHECK), g_in(&[])), (None, None));
+        assert_eq!(found(&by_pointer), None);
+        assert_eq!((found(STACKCHECK), found(&[])), (None, None));
     }
 }

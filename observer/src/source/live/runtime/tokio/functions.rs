@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 
 use anyhow::{Context as _, Result, bail};
-use object::elf::PF_X;
-use object::read::elf::{ElfFile64, ProgramHeader as _};
-use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, ReadRef, SymbolKind};
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, SymbolKind};
 
+use super::super::elf;
 use crate::model::id::Pid;
 use crate::runtime::tokio::names::{Does, POLL};
 
@@ -51,7 +51,7 @@ impl Functions {
             }
             if let Ok(name) = symbol.name()
                 && let Some(does) = Does::of(name)
-                && let Some(offset) = file_offset(&elf, symbol.address())
+                && let Some(offset) = elf::offset_of(&elf, symbol.address())
             {
                 found[does as usize].insert(offset);
             }
@@ -82,17 +82,4 @@ impl Functions {
     pub fn count(&self) -> usize {
         self.poll.len() + self.queue_first.len() + self.queue_second.len()
     }
-}
-
-/// Where the byte at an address stands in the file: probes are of files, not of memory.
-fn file_offset<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>, address: u64) -> Option<u64> {
-    let endian = elf.endian();
-    elf.elf_program_headers()
-        .iter()
-        .filter(|header| header.p_flags(endian) & PF_X != 0)
-        .find_map(|header| {
-            let within = address.checked_sub(header.p_vaddr(endian))?;
-            let offset = within.checked_add(header.p_offset(endian))?;
-            (within < header.p_filesz(endian)).then_some(offset)
-        })
 }

@@ -1,0 +1,3 @@
+module observer-test-servers/handing
+
+go 1.19
