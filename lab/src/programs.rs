@@ -37,7 +37,10 @@ impl Programs {
         }
         for (program, package) in [(GO_SERVER, "."), (GO_TRACE, "cmd/trace")] {
             let mut build = Command::new("go");
-            build.args(["build", "-o"]).arg(self.testbed(program)).arg(package);
+            build
+                .args(["build", "-o"])
+                .arg(self.testbed(program))
+                .arg(package);
             // It is the same wherever it is built: with this Go, and nothing of C.
             build.env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "0");
             command::run(build.current_dir(workspace::root().join("testbed/go")))?;

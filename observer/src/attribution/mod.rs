@@ -33,6 +33,7 @@ mod service;
 mod stolen;
 mod taken;
 mod waiting;
+mod whose;
 
 use crate::connections::{Connections, Turn};
 use crate::model::cause::Cause;

@@ -25,6 +25,17 @@ pub(super) struct Known {
     pub(super) most_unexplained: u64,
 }
 
+impl Known {
+    /// What nothing that is recorded by default tells, of so many of a hundred judged requests at most.
+    pub(super) const fn unexplained(why: &'static str, most_unexplained: u64) -> Self {
+        Self {
+            why,
+            most_wrong: 5,
+            most_unexplained,
+        }
+    }
+}
+
 /// What observer has to say.
 pub(super) enum Expected {
     /// Of every request that one of these parts makes up most of.

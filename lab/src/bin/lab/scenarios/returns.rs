@@ -53,7 +53,7 @@ fn row_of_jobs() -> Scenario {
         name: "plain-returns-in-a-row",
         about: "The same with four jobs for each request, one after the other, as a file is opened, looked at, read \
                 and closed: each is the request's.",
-        known: not_told(UNSEEN, 40),
+        known: Some(Known::unexplained(UNSEEN, 70)),
         expected: Expected::Parts(vec![own_cpu(), own_sleep()]),
         cases: vec![short(known(case(
             "5ms",
@@ -72,7 +72,7 @@ fn full_pool() -> Scenario {
         name: "plain-returns-full",
         about: "An event loop with two threads, which sleep for more requests than that: whoever waits for a thread \
                 does so behind those, `worker_blocked`.",
-        known: not_told(UNSEEN, 75),
+        known: Some(Known::unexplained(UNSEEN, 80)),
         expected: Expected::Parts(vec![
             own_sleep(),
             behind(&[Kind::Sleep], 2, &["worker_blocked"])
@@ -93,7 +93,7 @@ fn full_pool_computes() -> Scenario {
     Scenario {
         name: "plain-returns-full-computes",
         about: "The same with one thread, which computes for requests: `worker_busy` behind them.",
-        known: not_told(UNSEEN, 30),
+        known: Some(Known::unexplained(UNSEEN, 40)),
         expected: Expected::Parts(vec![
             own_cpu(),
             behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /job/burn")),
@@ -141,7 +141,7 @@ fn over_at_once() -> Scenario {
         name: "plain-returns-at-once",
         about: "Jobs of the same length for several clients, each of which asks again when it is answered, so that \
                 jobs begin and end at once. Some sleep, others wait in `poll` for a peer: none is the other's.",
-        known: not_told(AT_ONCE, 40),
+        known: Some(Known::unexplained(AT_ONCE, 40)),
         expected: Expected::Parts(vec![
             own_sleep(),
             own(&[Kind::Peer], &["downstream"]).by(Culprit::peer()),
@@ -162,7 +162,7 @@ fn beside_timers() -> Scenario {
         name: "plain-returns-timers",
         about: "Some requests wait for a timer of the event loop's and others for a job, equally long: timers are due \
                 as jobs end. `timer` for the ones, `syscall` for the others.",
-        known: not_told(AT_ONCE, 65),
+        known: Some(Known::unexplained(AT_ONCE, 65)),
         expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"]), own_sleep()]),
         cases: vec![short(known(case(
             "20ms",
@@ -198,7 +198,7 @@ fn pool_with_room() -> Scenario {
         name: "plain-returns-with-room",
         about: "Two of four threads sleep for requests. Others find a thread that is free, and no CPU, which hogs \
                 want: `run_queue`.",
-        known: not_told(AT_ONCE, 40),
+        known: Some(Known::unexplained(AT_ONCE, 40)),
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
@@ -216,11 +216,6 @@ fn pool_with_room() -> Scenario {
             ],
         )))],
     }
-}
-
-/// What it waited for is `unexplained` then, for so many of a hundred.
-fn not_told(why: &'static str, most_wrong: u64) -> Option<Known> {
-    Some(Known { why, most_wrong })
 }
 
 /// An event loop with so many threads.

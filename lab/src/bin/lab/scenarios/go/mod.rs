@@ -5,7 +5,7 @@ mod garbage;
 mod sockets;
 mod waits;
 
-use super::super::scenario::{Known, Scenario};
+use super::super::scenario::Scenario;
 
 pub(super) fn all() -> Vec<Scenario> {
     let mut all = computing::all();
@@ -13,13 +13,4 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(sockets::all());
     all.extend(garbage::all());
     all
-}
-
-/// What nothing that is recorded by default tells, of so many of a hundred requests at most.
-fn unexplained(why: &'static str, most_unexplained: u64) -> Option<Known> {
-    Some(Known {
-        why,
-        most_wrong: 5,
-        most_unexplained,
-    })
 }

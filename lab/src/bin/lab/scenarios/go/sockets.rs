@@ -2,9 +2,8 @@
 
 use testbed::truth::Kind;
 
-use super::super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
 use super::super::{case, closed, length, own, short};
-use super::unexplained;
 
 /// What all requests to the peer have to share.
 const ONE_CONNECTION: &[&str] = &["--downstream-connections", "1"];
@@ -48,10 +47,10 @@ fn transport() -> Scenario {
         name: "go-transport",
         about: "The same by `http.Transport`, whose own goroutines write and read for the request: `downstream`, with \
                 the peer's address.",
-        known: unexplained(
+        known: Some(Known::unexplained(
             "no event tells for which goroutine another one has read an answer",
             40,
-        ),
+        )),
         expected: its_answer(),
         cases: from_peer("/fetch", &[], 4),
     }
@@ -72,7 +71,10 @@ fn reads_late() -> Scenario {
         name: "go-reads-late",
         about: "The client leaves a large answer lying for a while: `send_blocked`; what the socket's buffer holds at \
                 the end is `held_back`.",
-        known: unexplained("what wakes its thread is not known to be its client", 70),
+        known: Some(Known::unexplained(
+            "what wakes its thread is not known to be its client",
+            70,
+        )),
         expected: Expected::Parts(vec![Part::new(Injected::Unread, &["send_blocked", "held_back"])]),
         cases: vec![short(case(
             "200ms",

@@ -2,9 +2,8 @@
 
 use testbed::truth::Kind;
 
-use super::super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
 use super::super::{WRITES, beside, case, closed, length, one_at_a_time, own, own_cpu, rate, short};
-use super::unexplained;
 
 /// The call in which a handler sleeps that does not ask Go for it.
 const SLEEPS: &[&str] = &["nanosleep"];
@@ -105,10 +104,10 @@ fn lock() -> Scenario {
         name: "go-lock",
         about: "Four requests at a time for one `sync.Mutex`, with which each sleeps in a system call: `lock`; a \
                 `syscall` for the holder.",
-        known: unexplained(
+        known: Some(Known::unexplained(
             "no event tells that a goroutine waits for a mutex, nor who had it",
             100,
-        ),
+        )),
         expected: Expected::Parts(vec![
             own_sleep(),
             own(&[Kind::Lock], &["lock"])
@@ -123,10 +122,10 @@ fn lock_computing() -> Scenario {
     Scenario {
         name: "go-lock-computing",
         about: "The same where who has the mutex computes: `lock`; `on_cpu` for the holder.",
-        known: unexplained(
+        known: Some(Known::unexplained(
             "no event tells that a goroutine waits for a mutex, nor who had it",
             100,
-        ),
+        )),
         expected: Expected::Parts(vec![
             own_cpu(),
             own(&[Kind::Lock], &["lock"])
@@ -142,10 +141,10 @@ fn rw_lock() -> Scenario {
         name: "go-rw-lock",
         about: "Requests want a `sync.RWMutex` for reading, with which others sleep that have it for writing: `lock`; a \
                 `syscall` for those.",
-        known: unexplained(
+        known: Some(Known::unexplained(
             "no event tells that a goroutine waits for a lock, nor who had it",
             100,
-        ),
+        )),
         expected: Expected::Parts(vec![
             own_sleep(),
             own(&[Kind::Lock], &["lock"])
@@ -166,7 +165,10 @@ fn channel() -> Scenario {
         name: "go-channel",
         about: "Four requests at a time have one goroutine compute, to which a channel leads: `on_cpu` or \
                 `worker_busy`, both for what it computes for them and for those before.",
-        known: unexplained("no event tells that a goroutine waits for another", 20),
+        known: Some(Known::unexplained(
+            "no event tells that a goroutine waits for another",
+            20,
+        )),
         expected: Expected::Parts(vec![Part::new(
             Injected::OwnAndBehind(&[Kind::ChannelQueue, Kind::Cpu], &[Kind::Cpu], PROCS),
             COMPUTED,
