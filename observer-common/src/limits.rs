@@ -49,7 +49,7 @@ pub const QUOTA_GROUPS: u32 = 3;
 
 /// Threads that are recorded one after the other on a CPU where a preempted watched thread waits, at most: a history,
 /// not counted where it ends. What that thread waits for later is `run_queue` with no culprit but the last.
-pub const MAX_OCCUPANTS: u64 = 64;
+pub const MAX_OCCUPANTS: u32 = 64;
 
 /// A watched thread that was preempted this long ago has gone to another CPU or is gone: nobody waits here, ns.
 pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;

@@ -32,6 +32,8 @@ pub enum Kind {
     Disk,
     /// A wait for the disk in a page fault.
     Fault,
+    /// A wait for room in a pipe.
+    Pipe,
     /// A wait for a thread of the blocking pool.
     PoolQueue,
     /// A wait for a task that takes one job after the other from a channel.
@@ -46,6 +48,16 @@ pub enum Kind {
     NotAccepting,
     /// From asking the runtime for bytes of a file until they were there.
     FileRead,
+    /// From the end of a job until the event loop went on with its request.
+    HandedBack,
+    /// Marking for the garbage collector, which has to be done before there is more memory.
+    Assist,
+    /// A wait for a whole cycle of garbage collection.
+    Collection,
+    /// Work of the garbage collector's own.
+    Mark,
+    /// The runtime had stopped everything.
+    Stop,
 }
 
 /// One injected fault. Its own length is between `least_ns` and `most_ns`: what else was between the two readings of
@@ -183,10 +195,14 @@ impl Stretch {
 }
 
 impl Served {
-    /// Adds a stretch. A handler has at most as many as there is room for.
+    /// Adds a stretch, to one of its kind where there is one. A handler has at most as many kinds as there is room for.
     pub fn add(&mut self, stretch: Stretch) {
-        if let Some(free) = self.injected.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(stretch);
+        let is_of_its_kind = |slot: &Option<Stretch>| slot.is_some_and(|slot| slot.kind == stretch.kind);
+        let slots = &mut self.injected;
+        let index = slots.iter().position(is_of_its_kind);
+        let index = index.or_else(|| slots.iter().position(Option::is_none));
+        if let Some(slot) = index.and_then(|index| slots.get_mut(index)) {
+            *slot = Some(slot.map_or(stretch, |earlier| earlier.and(stretch)));
         }
     }
 

@@ -25,15 +25,18 @@ struct Contended {
     /// Until when that is believed.
     until_ns: u64,
     /// Threads that may still be recorded; 0 where nobody waits.
-    left: u64,
+    left: u32,
+    /// Who waits.
+    tid: u32,
 }
 
 impl Contended {
     #[inline(always)]
-    fn since(at_ns: u64) -> Self {
+    fn since(at_ns: u64, tid: u32) -> Self {
         Self {
             until_ns: at_ns + limits::LONGEST_CONTENTION_NS,
             left: limits::MAX_OCCUPANTS,
+            tid,
         }
     }
 }
@@ -73,7 +76,7 @@ fn threads(ctx: &BtfTracePointContext) -> (Task, Task) {
     (prev, next)
 }
 
-/// A switch between two threads that are not watched, and that one waits behind.
+/// A switch from a thread that is not watched, and behind which one waits.
 #[inline(never)]
 fn strangers(prev: Task) {
     let Some(contended) = contended() else {
@@ -109,7 +112,12 @@ fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
         leaves(target, prev, next, state, preempted, at_ns);
     } else if let Some(contended) = contended() {
-        contended.left = 0;
+        if contended.tid == next.tid() {
+            contended.left = 0;
+        } else if contended.left != 0 {
+            // Another thread of the target comes in between, for a moment as a rule.
+            strangers(prev);
+        }
     }
     if entering {
         enters(prev, next, at_ns);
@@ -122,7 +130,7 @@ fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
 #[inline(always)]
 fn leaves(target: Target, prev: Task, next: Task, state: u32, preempted: bool, at_ns: u64) {
     if preempted && let Some(contended) = contended() {
-        *contended = Contended::since(at_ns);
+        *contended = Contended::since(at_ns, prev.tid());
     }
     let tgid = prev.tgid();
     theft::look(prev, prev.tid(), tgid, at_ns);

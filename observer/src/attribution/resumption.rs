@@ -46,6 +46,9 @@ impl Walk<'_, '_> {
             return step;
         }
         let waker = waiting::hand_off(self.evidence, block);
+        if waker.is_some_and(|waker| self.evidence.threads.is_in_no_goroutine(waker)) {
+            return self.woken_by_monitor(slice);
+        }
         if let Some(waker) = waker.filter(|&waker| self.may_have_been_handed_back_by(waker, slice.to_ns)) {
             // From the wakeup backwards, the waker's time is the request's. What lies between the wakeup and
             // now is nothing: a block ends at its wakeup.
@@ -85,6 +88,30 @@ impl Walk<'_, '_> {
         step.inferred_if(true)
     }
 
+    /// The thread by which Go's runtime watches itself woke this one: it does nothing for requests, and looks for
+    /// timers that are due.
+    fn woken_by_monitor(&self, slice: &Slice) -> Move {
+        let run = self.last_run();
+        let since_ns = run.end_ns.saturating_sub(TIMER_SLACK_NS);
+        let slack_ns = 2 * TIMER_SLACK_NS;
+        let due = self
+            .evidence
+            .threads
+            .waited_for_timer(self.turn.pid, since_ns, slice.to_ns, slack_ns);
+        let step = if due && self.may_have_set_a_timer() {
+            self.resumed(run, Cause::Timer, Reason::Plain)
+        } else {
+            self.resumed(run, Cause::Unexplained, self.idle_for(NOTHING_RECORDED))
+        };
+        step.inferred_if(true)
+    }
+
+    /// Not where its goroutine says that it waited for a lock or a channel.
+    fn may_have_set_a_timer(&self) -> bool {
+        self.stays()
+            .is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version))
+    }
+
     /// The thread took the request up again after it had worked for others. What is recorded of why its task was queued
     /// is the reason.
     pub(super) fn suspended(&self) -> Move {
@@ -118,7 +145,7 @@ impl Walk<'_, '_> {
         let due = woken.and_then(|idle| Some((self.due_ns(run, &idle)?, idle)));
         let step = if let Some((due_ns, idle)) = due {
             self.when_ready(due_ns, |walk, run| walk.timer_was_due(run, &idle))
-        } else if let Some((from_ns, charge)) = self.behind(run.end_ns) {
+        } else if let Some((from_ns, charge)) = self.behind(run.end_ns).filter(|_| self.in_mark().is_none()) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
             let reason = self.idle_for(NOTHING_RECORDED);
@@ -138,13 +165,16 @@ impl Walk<'_, '_> {
     /// The same, where it was on no thread. What it waited for last is told of the last such time alone.
     fn idle_for(&self, otherwise: &'static str) -> Reason {
         let note = self.waited_or(otherwise);
-        let in_mark = self
-            .stays()
-            .and_then(|(version, read, sent)| sent.waited_in_mark(read, version));
-        match in_mark.filter(|_| !self.was_idle) {
+        match self.in_mark() {
             Some(what) => Reason::IdleInMark(note, what),
             None => Reason::Idle(note),
         }
+    }
+
+    /// What the marking of garbage is called that it waited for, where nothing else came after.
+    fn in_mark(&self) -> Option<&'static str> {
+        let (version, read, sent) = self.stays().filter(|_| !self.was_idle)?;
+        sent.waited_in_mark(read, version)
     }
 
     /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
@@ -183,8 +213,11 @@ impl Walk<'_, '_> {
     }
 
     /// Goes to `run`, if that was on a thread that was woken for the request, and is done with it: from then on the
-    /// request waited for its worker.
+    /// request waited for its worker. A goroutine has no worker of its own, and does itself what it waits for.
     fn done_elsewhere(&self, run: LastRun) -> Option<Move> {
+        if self.evidence.threads.go_version(self.turn.pid).is_some() {
+            return None;
+        }
         let own = self.last_run_that_is(true);
         if run.tid == self.at.tid || run.end_ns <= own.end_ns || run.end_ns >= self.now_ns {
             return None;
@@ -277,14 +310,9 @@ impl Walk<'_, '_> {
 
     /// Whether a request that stopped at `run` can have set the timer that a worker waited for: not if the wait had
     /// begun before, unless the request had woken the worker just before that. It does where its timer is due before
-    /// all others. A goroutine that says that it waited for a lock or a channel had set none.
+    /// all others.
     fn could_be_for(&self, run: LastRun, idle: &Idle) -> bool {
-        let says_otherwise =
-            |(version, read, sent): (go::Version, Stay, Stay)| !sent.ends_by_timer(read, version);
-        if self.stays().is_some_and(says_otherwise) {
-            return false;
-        }
-        if self.may_have_waited_for_a_job(run, idle) {
+        if !self.may_have_set_a_timer() || self.may_have_waited_for_a_job(run, idle) {
             return false;
         }
         let thread = self.evidence.threads.get(idle.tid);

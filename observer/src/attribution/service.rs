@@ -161,14 +161,14 @@ impl Walk<'_, '_> {
         }
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
-            State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(),
+            State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(slice.task),
             State::Running { cpu, owner, began } => self.ran(from_ns, &slice, cpu, owner, began),
             State::Runnable { .. } => Move {
                 charged: Charged::RunQueue(from_ns, slice),
                 ..Move::to(self.at)
             },
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
-            State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(),
+            State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(slice.task),
             State::Blocked(block) if block.wait == Wait::GlobalLock => {
                 let step = Move {
                     charged: Charged::Lock(from_ns, slice),
@@ -274,6 +274,9 @@ impl Walk<'_, '_> {
         if self.is_handed_back() {
             return owner == Owner::Request(self.turn.id);
         }
+        if self.is_of_runtime(task) {
+            return false;
+        }
         let is_other_task = |job: TaskId| task.id().is_some_and(|id| id != job);
         match self.at.handed_off {
             Some(HandedOff { task: Some(job), .. }) if is_other_task(job) => {
@@ -286,6 +289,12 @@ impl Walk<'_, '_> {
                 owner.request() == Some(self.turn.id) || owner.is_open() && is_of_hand_off
             }
         }
+    }
+
+    /// Whether the runtime has this task for itself, such as to collect garbage, whoever began it.
+    fn is_of_runtime(&self, task: Task) -> bool {
+        let marks = |task| self.evidence.go.marks(self.turn.pid, task);
+        task.id().is_some_and(marks)
     }
 
     /// Whether what a thread did is known to be another request's.
@@ -322,8 +331,8 @@ impl Walk<'_, '_> {
         at
     }
 
-    /// The thread ran or was blocked for somebody else.
-    fn not_ours(&self) -> Move {
+    /// The thread ran or was blocked for somebody else, in this task.
+    fn not_ours(&self, in_task: Task) -> Move {
         if self.is_handed_back() {
             return self.waited_for_pool().unwrap_or_else(|| self.not_told());
         }
@@ -334,12 +343,19 @@ impl Walk<'_, '_> {
                 other_before,
                 task,
                 ..
-            }) if other_before || task.is_some() => Move {
+            }) if (other_before || task.is_some()) && self.waits_for_the_thread(task, in_task) => Move {
                 ready_ns: Some(run.end_ns),
                 ..Move::to(Position::on(run.tid))
             },
             _ => self.waited_for_pool().unwrap_or_else(|| self.suspended()),
         }
+    }
+
+    /// Whether what waits for a task's turn waits for a thread that does something else in another one. Any thread of
+    /// Go's takes any goroutine up, so there only the goroutine itself can keep it waiting, with another's job.
+    fn waits_for_the_thread(&self, task: Option<TaskId>, in_task: Task) -> bool {
+        let is_go = self.evidence.threads.go_version(self.turn.pid).is_some();
+        !is_go || task.is_some() && task == in_task.id()
     }
 
     /// On a thread that handed work to where the walk is, and from where the request last ran, leaving out threads of

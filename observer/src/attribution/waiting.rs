@@ -24,6 +24,8 @@ const MAX_REPORTED: usize = 64;
 
 const BEHIND_MANY: Reason = Reason::Note("behind many others, each of them short");
 
+const ANY_THREAD: &str = "suspended: any thread could go on with it, and nothing recorded says why none did";
+
 const IDLE: &str = "the thread that accepts had nothing to do meanwhile";
 
 /// Walks back from the cursor to `ready_ns` on thread `tid`, which took what was ready for the request of `turn`.
@@ -251,11 +253,19 @@ impl WaitWalk<'_, '_> {
                     ..Passed::to(self.tid)
                 }
             }
+            State::Blocked(_) if self.could_go_elsewhere(pid) => {
+                Passed::to(self.tid).charging(self.ready_ns, Charge::idle(Some(self.tid), ANY_THREAD))
+            }
             State::Blocked(block) => Passed {
                 inferred: !slice.task.is_known(),
                 ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))
             },
         }
+    }
+
+    /// Whether what had been read already can be taken up by any thread: a goroutine, also while this one is in a call.
+    fn could_go_elsewhere(&self, pid: Pid) -> bool {
+        !self.unread && self.ready == Ready::Bytes && self.evidence.threads.go_version(pid).is_some()
     }
 
     /// The thread ran: for the request, for nobody while the request's task was ready, or for others.

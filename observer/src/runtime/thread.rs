@@ -46,6 +46,11 @@ impl ThreadInRuntime {
         matches!(self, Self::Go { seen: true })
     }
 
+    /// Whether it is woken for what its waker does. One of Go's looks for whatever goroutine there is.
+    pub(crate) const fn is_woken_for_somebody(&self) -> bool {
+        self.tokio().is_some()
+    }
+
     /// Whether the larger one of two ids of tasks is that of the younger one.
     pub(crate) const fn ids_rise(&self) -> bool {
         self.tokio().is_some()

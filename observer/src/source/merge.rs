@@ -13,7 +13,13 @@ use super::batch::KEPT_WORDS;
 #[derive(Debug, Default)]
 pub struct Merge {
     words: Vec<u64>,
+    /// Those of events that wait; the others have left.
+    held_words: usize,
     waiting: Vec<Waiting>,
+    /// The first that waits; those before it have left.
+    first: usize,
+    /// Up to here they are in order.
+    sorted: usize,
     spare: Vec<u64>,
 }
 
@@ -37,24 +43,45 @@ impl Merge {
             start: self.words.len(),
             words: words.len(),
         });
+        self.held_words += words.len();
         self.words
             .extend(words.iter().map(|word| u64::from_ne_bytes(*word)));
     }
 
     /// Moves every event older than `watermark_ns` into `batch`, in order.
     pub fn release(&mut self, watermark_ns: u64, batch: &mut Batch) {
-        self.waiting.sort_by_key(|waiting| waiting.at_ns);
-        let ready = self
-            .waiting
-            .partition_point(|waiting| waiting.at_ns < watermark_ns);
-        for waiting in &self.waiting[..ready] {
+        self.sort();
+        let waiting = &self.waiting[self.first..];
+        let ready = waiting.partition_point(|waiting| waiting.at_ns < watermark_ns);
+        for waiting in &waiting[..ready] {
             batch.push(bytemuck::cast_slice(
                 &self.words[waiting.start..waiting.start + waiting.words],
             ));
+            self.held_words -= waiting.words;
         }
-        // What stays is little: at most what came within the watermark's slack.
+        self.first += ready;
+        // To forget what has left at once would copy what stays each time: that is forty times what comes meanwhile.
+        if self.held_words * 2 <= self.words.len() {
+            self.compact();
+        }
+    }
+
+    /// Puts what came since the last time into its place.
+    fn sort(&mut self) {
+        let (sorted, new) = self.waiting[self.first..].split_at(self.sorted - self.first);
+        if let Some(oldest_ns) = new.iter().map(|waiting| waiting.at_ns).min() {
+            let in_place = sorted.partition_point(|waiting| waiting.at_ns <= oldest_ns);
+            self.waiting[self.first + in_place..].sort_by_key(|waiting| waiting.at_ns);
+        }
+        self.sorted = self.waiting.len();
+    }
+
+    /// Forgets what has left. Memory beyond twice of what waits is given back, but for a little.
+    fn compact(&mut self) {
+        self.waiting.drain(..self.first);
+        self.sorted -= self.first;
+        self.first = 0;
         self.spare.clear();
-        self.waiting.drain(..ready);
         for waiting in &mut self.waiting {
             let start = self.spare.len();
             self.spare
@@ -63,13 +90,18 @@ impl Merge {
         }
         std::mem::swap(&mut self.words, &mut self.spare);
         self.spare.clear();
-        self.spare.shrink_to(KEPT_WORDS);
-        self.waiting.shrink_to(KEPT_WORDS / 8);
+        self.words.shrink_to(KEPT_WORDS.max(4 * self.held_words));
+        self.spare.shrink_to(KEPT_WORDS.max(4 * self.held_words));
+        self.waiting
+            .shrink_to((KEPT_WORDS / 8).max(4 * self.waiting.len()));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::event::{Event, Tick};
 
@@ -96,5 +128,42 @@ mod tests {
         batch.clear();
         merge.release(u64::MAX, &mut batch);
         assert_eq!(times(&batch), [5, 7, 9]);
+    }
+
+    /// A fact with a time and a number.
+    fn numbered(at_ns: u64, number: u64) -> Tick {
+        let mut tick = Tick::new(at_ns);
+        tick.header.tid = number as u32;
+        tick
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_in_whatever_order_leaves_once_and_in_order(
+            drains in vec((vec(0_u64..60, 0..30), 0_u64..50), 1..40),
+        ) {
+            let (mut merge, mut batch) = (Merge::default(), Batch::default());
+            let (mut left, mut waiting, mut number) = (Vec::new(), Vec::new(), 0);
+            for (at_drain, (times, slack)) in drains.iter().enumerate() {
+                let now_ns = at_drain as u64 * 20 + 60;
+                for age_ns in times {
+                    number += 1;
+                    let at_ns = now_ns - age_ns;
+                    merge.push(bytemuck::bytes_of(&numbered(at_ns, number)));
+                    waiting.push((at_ns, number));
+                }
+                let watermark_ns = now_ns - slack;
+                waiting.sort_by_key(|&(at_ns, _)| at_ns);
+                let ready = waiting.partition_point(|&(at_ns, _)| at_ns < watermark_ns);
+                left.extend(waiting.drain(..ready));
+                merge.release(watermark_ns, &mut batch);
+                prop_assert!(merge.words.len() <= 2 * merge.held_words);
+            }
+            let numbers = batch.events().map(|event| match event.unwrap() {
+                Event::Tick(tick) => (tick.header.at_ns, u64::from(tick.header.tid)),
+                other => panic!("unexpected {other:?}"),
+            });
+            prop_assert_eq!(numbers.collect::<Vec<_>>(), left);
+        }
     }
 }

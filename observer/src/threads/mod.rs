@@ -242,6 +242,32 @@ impl Threads {
         self.go.get(&pid).copied()
     }
 
+    /// Whether a thread of a program in Go was not seen in a goroutine: above all, the one by which the runtime watches
+    /// itself.
+    #[must_use]
+    pub fn is_in_no_goroutine(&self, tid: Tid) -> bool {
+        self.get(tid)
+            .is_some_and(|thread| self.go.contains_key(&thread.pid) && !thread.in_runtime.ran_goroutine())
+    }
+
+    /// Whether a thread of process `pid` waited for a timer that was due at `at_ns`, or up to so long before or after,
+    /// and did so since `since_ns` at the earliest.
+    #[must_use]
+    pub fn waited_for_timer(&self, pid: Pid, since_ns: u64, at_ns: u64, slack_ns: u64) -> bool {
+        let threads = self.threads.values().filter(|thread| thread.pid == pid);
+        let mut slices = threads.flat_map(|thread| {
+            let back = thread.back_from(at_ns);
+            back.take_while(|slice| slice.to_ns.saturating_add(slack_ns) >= at_ns)
+        });
+        slices.any(|slice| match slice.state {
+            State::Blocked(block) if slice.from_ns >= since_ns => block
+                .wait
+                .due_ns(slice.from_ns)
+                .is_some_and(|due_ns| due_ns.abs_diff(at_ns) <= slack_ns),
+            _ => false,
+        })
+    }
+
     /// The threads that were seen in goroutines, with their names where known.
     pub fn in_goroutines(&self) -> impl Iterator<Item = (Pid, Tid, Option<&Arc<str>>)> {
         let threads = self.threads.iter();

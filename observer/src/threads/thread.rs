@@ -273,6 +273,7 @@ impl Thread {
         let handed_off = block.handed_off_by().is_some();
         if block.wait.is_idle()
             && handed_off
+            && self.in_runtime.is_woken_for_somebody()
             && let Some(request) = waker_owner.request()
         {
             self.observe(at_ns, Observation::WokenFor(request), Began::Plain, None);

@@ -6,12 +6,13 @@ use observer::model::cause::Cause;
 use observer::model::id::Pid;
 use observer::model::request::Confidence;
 use observer::runtime::go;
-use observer_common::{Kind, Process, ProcessChange, conn, flags, task};
+use observer_common::{Kind, Process, ProcessChange, SwitchOut, conn, flags, task};
 use proptest::prelude::*;
+use syscalls::Sysno;
 
 use super::check::Law;
 use super::machine::START_NS;
-use super::script::{A, PID, Script, TASK_A, TASK_B, charged_us, header};
+use super::script::{A, B, PID, Script, TASK_A, TASK_B, charged_us, header};
 
 /// Numbers of wait reasons that are the same in all versions, or in those since 1.26.
 const IO_WAIT: u64 = 2;
@@ -121,6 +122,55 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
         let script = reads("go1.26.8", read).idles(60, 10).woken(10_060, conn::NONE);
         let request = script.sends(10_100, A, stay(TASK_A, 1, reason)).request(A)?;
         prop_assert_eq!(charged_us(&request, Cause::Timer), timer_us);
+    }
+    Ok(())
+}
+
+/// net/http has another goroutine look whether the client goes away. Then the request's thread takes up another one,
+/// which sleeps in a call, before it goes on with the request. What that waited for is not told: any thread takes up a
+/// goroutine that is ready.
+#[test]
+fn a_request_did_not_wait_for_the_thread_of_another_goroutine() -> Law {
+    const MUTEX: u64 = 22;
+    let (own, other) = (stay(TASK_A, 0, IO_WAIT), stay(TASK_B, 0, IO_WAIT));
+    let mut script = reads("go1.26.8", own)
+        .second_idles(51, 1_000)
+        .second_is_woken(55, Some(own))
+        .second_idles(60, 1_000)
+        .reads(70, B, other, 65);
+    script.record(&SwitchOut {
+        header: header(Kind::SwitchOut, 80),
+        tgid: PID,
+        state: 1,
+        syscall: Sysno::nanosleep as i32,
+        task: other,
+        ..SwitchOut::zeroed()
+    });
+    let script = script.woken(10_080, conn::NONE).sends(10_090, B, other);
+    let request = script.sends(10_200, A, stay(TASK_A, 1, MUTEX)).request(A)?;
+    prop_assert!(
+        charged_us(&request, Cause::Unexplained) > 9_900,
+        "{:?}",
+        request.figures.budget
+    );
+    Ok(())
+}
+
+/// The runtime watches itself by a thread that runs no goroutine, which wakes another one where a timer is due for
+/// which a third waits.
+#[test]
+fn who_is_woken_by_the_monitor_waited_for_a_timer_only_where_one_was_due() -> Law {
+    const MUTEX: u64 = 22;
+    for (due_ms, reason, is_timer) in [(10, SLEEP, true), (30, SLEEP, false), (10, MUTEX, false)] {
+        let script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT))
+            .second_idles(55, 1_000)
+            .idles(100, due_ms)
+            .second_is_woken_by_monitor(10_050);
+        let request = script
+            .second_sends(10_100, A, stay(TASK_A, 1, reason))
+            .request(A)?;
+        let timer_us = charged_us(&request, Cause::Timer);
+        prop_assert_eq!(timer_us, if is_timer { 9_950 } else { 0 });
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ pub(crate) const PID: u32 = 100;
 pub(crate) const WORKER: u32 = 101;
 /// A second worker, on a CPU of its own.
 const SECOND: u32 = 102;
+/// A thread that serves nobody.
+const MONITOR: u32 = 103;
 const PORT: u16 = 8080;
 
 /// Two clients and a peer, and the tasks of the clients' connections.
@@ -249,18 +251,35 @@ impl Script {
     }
 
     /// By an interrupt, or by the first worker, which writes to what the second one waits for.
-    pub(crate) fn second_is_woken(mut self, at_us: u64, by_task: Option<u64>) -> Self {
-        let waker = by_task.map(|_| WORKER).unwrap_or_default();
+    pub(crate) fn second_is_woken(self, at_us: u64, by_task: Option<u64>) -> Self {
+        self.second_is_woken_by(at_us, by_task.map(|task| (WORKER, task)))
+    }
+
+    /// By a thread that is in no task, and on a CPU of its own.
+    pub(crate) fn second_is_woken_by_monitor(mut self, at_us: u64) -> Self {
+        self.record(&SwitchIn {
+            header: Header {
+                tid: MONITOR,
+                cpu: 2,
+                ..header(Kind::SwitchIn, at_us - 1)
+            },
+            tgid: PID,
+            ..SwitchIn::zeroed()
+        });
+        self.second_is_woken_by(at_us, Some((MONITOR, task::NONE)))
+    }
+
+    fn second_is_woken_by(mut self, at_us: u64, by: Option<(u32, u64)>) -> Self {
         self.record(&Waking {
             header: Header {
-                cpu: u16::from(by_task.is_none()),
+                cpu: u16::from(by.is_none()),
                 ..of_second(Kind::Waking, at_us)
             },
             tgid: PID,
-            waker_tid: waker,
-            waker_tgid: if waker == 0 { 0 } else { PID },
-            waker_syscall: by_task.map_or(-1, |_| Sysno::write as i32),
-            waker_task: by_task.unwrap_or(task::UNKNOWN),
+            waker_tid: by.map_or(0, |(tid, _)| tid),
+            waker_tgid: by.map_or(0, |_| PID),
+            waker_syscall: by.map_or(-1, |_| Sysno::write as i32),
+            waker_task: by.map_or(task::UNKNOWN, |(_, task)| task),
             conn: conn::NONE,
             ..Waking::zeroed()
         });

@@ -18,6 +18,7 @@ mod counts;
 mod crowds;
 mod documents;
 mod endurance;
+mod executors;
 mod families;
 mod files;
 mod full_disks;

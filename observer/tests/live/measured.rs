@@ -115,6 +115,12 @@ pub(crate) const OF_ANOTHER_IN_A_FED_POOL: Measured = Measured::new("told as ano
 pub(crate) const BEHIND_A_FED_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
 pub(crate) const OF_ANOTHER_IN_JOBS: Measured = Measured::new("told as another's", PERCENT_OF_TIME, 0..=1, 4);
 pub(crate) const NOT_TOLD_IN_JOBS: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 5..=30, 60);
+// Pools of Node and of Java (`executors`), in one run beside builds, with a load average of 7.
+pub(crate) const NOT_TOLD_IN_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 1..=1, 30);
+pub(crate) const NOT_TOLD_BEHIND_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 36..=36, 60);
+pub(crate) const WRONG_IN_NODE: Measured = Measured::new("of a wrong cause", PERCENT_OF_TIME, 1..=1, 5);
+pub(crate) const BEHIND_AN_EXECUTOR: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
+pub(crate) const HELD_IN_AN_EXECUTOR: Measured = Measured::new(OTHERWISE, PERCENT, 2..=2, 10);
 /// A timer that interrupts a thread in a call for a futex looks as if that thread had ended the wait.
 pub(crate) const HELD_IN_A_POOL: Measured = Measured::new(OTHERWISE, PERCENT, 0..=1, 10);
 /// 13 to 20 % in five runs with nothing beside them.

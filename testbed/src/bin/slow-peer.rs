@@ -1,9 +1,10 @@
 //! A plain TCP server that is as slow as it is asked to be: the downstream of `faulty-server`.
 //!
 //! A line with a number of microseconds is answered with a line after that time, which says when it was sent: the
-//! peer's part of the truth about a wait for it. One thread a connection.
+//! peer's part of the truth about a wait for it. So is a request of HTTP whose path is that number. One thread a
+//! connection.
 
-use std::io::{BufRead as _, BufReader, Read as _, Result as IoResult, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Result as IoResult, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -50,12 +51,22 @@ fn serve(stream: TcpStream) -> IoResult<()> {
     let mut answers = stream.try_clone()?;
     let mut lines = BufReader::new(stream);
     loop {
-        let mut line = String::new();
-        lines.by_ref().take(LONGEST_LINE_BYTES).read_line(&mut line)?;
-        let Ok(us @ 0..=MOST_US) = line.trim_end().parse() else {
+        let line = next(&mut lines)?;
+        let path = line.strip_prefix("GET /").and_then(|rest| rest.split(' ').next());
+        let Ok(us @ 0..=MOST_US) = path.unwrap_or(&line).parse() else {
             return Ok(());
         };
+        while path.is_some() && !next(&mut lines)?.is_empty() {}
         thread::sleep(Duration::from_micros(us));
-        answers.write_all(format!("slept {us} us until {}\n", clock::now_ns()).as_bytes())?;
+        let answer = format!("slept {us} us until {}\n", clock::now_ns());
+        let head = path.map(|_| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len()));
+        answers.write_all((head.unwrap_or_default() + &answer).as_bytes())?;
     }
+}
+
+/// The next line, which is empty at the end.
+fn next(lines: &mut impl BufRead) -> IoResult<String> {
+    let mut line = String::new();
+    lines.take(LONGEST_LINE_BYTES).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
 }

@@ -16,6 +16,7 @@ mod score;
 mod truth;
 mod turns;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ use score::Score;
 
 /// Judge observer by known truth: inject faults into a server, and see whether they are named
 ///
-/// Takes about twelve minutes. Attaching needs root: sudo is asked for it where this is not root. What every process
+/// Takes about fifteen minutes. Attaching needs root: sudo is asked for it where this is not root. What every process
 /// wrote is kept under target/lab, with the wrong answers of each run in failures.jsonl.
 #[derive(Parser)]
 #[command(name = "cargo xtask lab", bin_name = "cargo xtask lab", max_term_width = 100)]
@@ -80,7 +81,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         install,
         json,
     } = arguments;
-    let scenarios = chosen(only)?;
+    let mut scenarios = chosen(only)?;
     if *list {
         for scenario in &scenarios {
             xtask::print(&format!("{}\n    {}", scenario.name, scenario.about))?;
@@ -105,6 +106,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         let results = polls::run(&bench, *short)?;
         return json.as_ref().map_or(Ok(()), |path| write_json(path, &results));
     }
+    require_go(&bench.programs, &mut scenarios)?;
     let results = scenarios
         .iter()
         .map(|scenario| result(&bench, scenario, *short))
@@ -126,6 +128,22 @@ fn chosen(only: &[String]) -> Result<Vec<Scenario>> {
     }
     scenarios.retain(|scenario| only.is_empty() || only.iter().any(|name| name == scenario.name));
     Ok(scenarios)
+}
+
+/// Builds the server in Go, where a scenario has it. Without Go these are left out, which is said.
+fn require_go(programs: &Programs, scenarios: &mut Vec<Scenario>) -> Result<()> {
+    if scenarios.iter().any(Scenario::is_go) && !programs.build_go_server()? {
+        let (needs, others): (Vec<_>, Vec<_>) = scenarios.drain(..).partition(Scenario::is_go);
+        let names: Vec<_> = needs.iter().map(|scenario| scenario.name).collect();
+        let what = format!("they need the program `go` on the PATH: {}", names.join(", "));
+        ensure!(
+            env::var("CI").as_deref() != Ok("true"),
+            "with CI=true no scenario is left out; {what}"
+        );
+        eprintln!("left out, {what}");
+        *scenarios = others;
+    }
+    Ok(())
 }
 
 fn result(bench: &Bench, scenario: &Scenario, short: bool) -> Result<report::Result> {

@@ -47,6 +47,7 @@ impl Names {
         let Culprit {
             request,
             comm,
+            role,
             syscalls,
             peer,
             object,
@@ -62,6 +63,7 @@ impl Names {
             request.iter().map(|it| (*it).to_owned()).collect(),
         );
         want("/culprit/comm", comm.iter().map(|it| (*it).to_owned()).collect());
+        want("/culprit/role", role.iter().map(|it| (*it).to_owned()).collect());
         want("/syscall", syscalls.iter().map(|it| (*it).to_owned()).collect());
         want("/peer", peer.then(|| self.peer.clone()).into_iter().collect());
         let path = |object: &Object| match object {

@@ -48,7 +48,12 @@ impl Result {
             |right: u64, others: u64| right * 100 < (right + others) * RIGHT_IN_EACH && others > FORGIVEN;
         let others = score.affected - score.right;
         let are_few = match self.known {
-            Some(known) => others * 100 > score.requests * known.most_wrong,
+            Some(known) => {
+                let unexplained = score
+                    .unexplained()
+                    .min(score.affected * known.most_unexplained / 100);
+                others.saturating_sub(unexplained) * 100 > score.requests * known.most_wrong
+            }
             None => few(score.right, others),
         };
         if are_few {
@@ -237,6 +242,7 @@ mod tests {
     const KNOWN: Option<Known> = Some(Known {
         why: "why",
         most_wrong: 20,
+        most_unexplained: 0,
     });
 
     fn result(score: Score, known: Option<Known>) -> Result {
@@ -275,6 +281,28 @@ mod tests {
         assert!(result(judged(100, 80), KNOWN).under_the_floor().is_none());
         assert!(result(judged(100, 79), KNOWN).under_the_floor().is_some());
         assert!(result(judged(100, 95), None).under_the_floor().is_none());
+    }
+
+    #[test]
+    fn what_is_known_to_be_unexplained_is_no_wrong_answer_and_more_of_it_is() {
+        let known = |most_unexplained| {
+            Some(Known {
+                why: "why",
+                most_wrong: 5,
+                most_unexplained,
+            })
+        };
+        let named = |unexplained, wrong| {
+            let mut score = judged(100, 100 - unexplained - wrong);
+            let row = [("unexplained", unexplained), ("timer", wrong)];
+            let row = row.map(|(cause, count)| (cause.to_owned(), count));
+            score.named.insert("lock".to_owned(), row.into());
+            score
+        };
+        assert!(result(named(90, 5), known(90)).under_the_floor().is_none());
+        assert!(result(named(90, 6), known(90)).under_the_floor().is_some());
+        assert!(result(named(90, 5), known(80)).under_the_floor().is_some());
+        assert!(result(named(6, 0), known(0)).under_the_floor().is_some());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::child::{Child, Interrupt};
-use lab::programs::Programs;
+use lab::programs::{GO_SERVER, GO_TRACE, Programs};
 use lab::server;
 use serde_json::Value;
 use xtask::privilege;
@@ -158,6 +158,7 @@ impl Bench {
         let program = self.programs.testbed(match case.server.program {
             Program::Faulty => "faulty-server",
             Program::Plain => "plain-server",
+            Program::Go => GO_SERVER,
         });
         let mut server = match case.server.beside_hogs {
             // It is the same process afterwards.
@@ -169,9 +170,14 @@ impl Bench {
             None => Command::new(program),
         };
         server.args(&case.server.arguments).arg("--truth").arg(truth);
-        if case.server.program == Program::Faulty {
+        if matches!(case.server.program, Program::Faulty | Program::Go) {
             server.arg("--files").arg(&self.directory);
+        }
+        if case.server.program == Program::Faulty {
             server.arg("--data").arg(self.data());
+        }
+        if case.server.traced {
+            server.arg("--trace-tool").arg(self.programs.testbed(GO_TRACE));
         }
         if let Some((_, address)) = peer {
             server.args(["--downstream", address]);
@@ -214,7 +220,7 @@ impl Bench {
     fn warm_up(&self, case: &Case, address: &str, explained: &Path) -> Result<u64> {
         let url = format!("http://{address}{}", case.warm_up);
         let most = match case.server.program {
-            Program::Faulty => MOST_WARM_UP,
+            Program::Faulty | Program::Go => MOST_WARM_UP,
             Program::Plain => PLAIN_WARM_UP,
         };
         let (mut requests, start) = (0, Instant::now());

@@ -21,6 +21,8 @@ pub(super) struct Known {
     pub(super) why: &'static str,
     /// Of a hundred requests so many can have a wrong top cause, at most.
     pub(super) most_wrong: u64,
+    /// Of a hundred that are judged so many can be `unexplained` beside these, at most.
+    pub(super) most_unexplained: u64,
 }
 
 /// What observer has to say.
@@ -71,6 +73,8 @@ pub(super) struct Culprit {
     pub(super) request: Option<&'static str>,
     /// Name of the thread that was waited behind.
     pub(super) comm: Option<&'static str>,
+    /// What that is to its runtime.
+    pub(super) role: Option<&'static str>,
     /// One of these system calls.
     pub(super) syscalls: &'static [&'static str],
     /// The address of the peer.
@@ -114,6 +118,8 @@ pub(super) struct Server {
     pub(super) quota_us: Option<(u64, u64)>,
     /// The peer that it asks, with these arguments.
     pub(super) peer: Option<Vec<String>>,
+    /// Whether it is told by Go's execution trace, too, what the runtime did.
+    pub(super) traced: bool,
 }
 
 /// Which of the testbed's servers.
@@ -123,6 +129,8 @@ pub(super) enum Program {
     Faulty,
     /// Of threads and event loops of its own.
     Plain,
+    /// In Go, on net/http.
+    Go,
 }
 
 /// One `load` process.
@@ -131,6 +139,13 @@ pub(super) struct Load {
     pub(super) host: Option<&'static str>,
     pub(super) path: String,
     pub(super) arguments: Vec<String>,
+}
+
+impl Scenario {
+    /// Whether it takes the server in Go.
+    pub(super) fn is_go(&self) -> bool {
+        self.cases.iter().any(|case| case.server.program == Program::Go)
+    }
 }
 
 impl Case {
@@ -203,6 +218,13 @@ impl Culprit {
         }
     }
 
+    pub(super) fn role(role: &'static str) -> Self {
+        Self {
+            role: Some(role),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn peer() -> Self {
         Self {
             peer: true,
@@ -237,6 +259,7 @@ impl Server {
             beside_hogs: None,
             quota_us: None,
             peer: None,
+            traced: false,
         }
     }
 
@@ -248,6 +271,11 @@ impl Server {
     /// One of threads of its own, of this kind, with so many of them in each pool.
     pub(super) fn plain(kind: &str, threads: u16) -> Self {
         Self::of(Program::Plain).with(&["--kind", kind, "--threads", &threads.to_string()])
+    }
+
+    /// One in Go, of which so many goroutines run at once.
+    pub(super) fn go(procs: u16) -> Self {
+        Self::of(Program::Go).with(&["--procs", &procs.to_string()])
     }
 
     pub(super) fn with(mut self, arguments: &[&str]) -> Self {

@@ -329,6 +329,12 @@ impl Score {
         }
     }
 
+    /// Judged requests of which nothing is told for most of their time.
+    pub(super) fn unexplained(&self) -> u64 {
+        let rows = self.named.values();
+        rows.filter_map(|row| row.get("unexplained")).sum()
+    }
+
     /// The error that this part of the errors does not exceed, ns.
     pub(super) fn error_ns(&self, quantile: f64) -> Option<u64> {
         let mut sorted = self.errors_ns.clone();

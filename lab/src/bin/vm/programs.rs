@@ -36,6 +36,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "their servers are in Python, Java and JavaScript, which are not in the virtual machine",
     ),
     (
+        "executors::",
+        "their servers are in Java and JavaScript, which are not in the virtual machine",
+    ),
+    (
         "stopped::",
         "its server is in Java, which is not in the virtual machine",
     ),

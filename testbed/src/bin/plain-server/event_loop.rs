@@ -5,12 +5,14 @@ use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clients::{Client, Place};
+use crate::errands::{Errands, HandedBack};
 use crate::pool::{Job, Pool};
 use crate::threads;
 use crate::work::{Asked, Work};
@@ -24,6 +26,8 @@ pub(crate) enum Manner {
     Serves,
     /// Reads the request and hands it to a pool.
     Feeds(Vec<Arc<Pool>>),
+    /// Reads the request, has a pool do jobs for it, and answers it.
+    Employs(Errands),
     /// Hands the connection to a pool.
     Hands(Vec<Arc<Pool>>),
 }
@@ -40,6 +44,7 @@ enum Socket {
     Place(Place),
     Client(Arc<Client>),
     Peer(TcpStream, Box<Asked>),
+    HandedBack(Arc<HandedBack>),
 }
 
 /// The sockets of a loop.
@@ -59,22 +64,26 @@ struct Sockets {
 pub(crate) fn one_for_each(places: Vec<Place>, waits: Waits, work: &Arc<Work>) -> Result<()> {
     let work = Arc::clone(work);
     threads::for_each(places, move |place| {
-        run(vec![place], waits, &Manner::Serves, &work)
+        run(vec![place], waits, Manner::Serves, &work)
     })
 }
 
 /// One loop for all places, in this thread.
-pub(crate) fn run(places: Vec<Place>, waits: Waits, manner: &Manner, work: &Work) -> Result<()> {
+pub(crate) fn run(places: Vec<Place>, waits: Waits, mut manner: Manner, work: &Work) -> Result<()> {
     let watched = Arc::new(Watched::new(waits)?);
+    if let Manner::Employs(errands) = &manner {
+        let handed_back = Arc::clone(&errands.handed_back);
+        watched.watch(Socket::HandedBack(handed_back), EventFlags::IN)?;
+    }
     for place in places {
         watched.watch(Socket::Place(place), EventFlags::IN)?;
     }
     let once = match manner {
         Manner::Hands(_) => EventFlags::ONESHOT,
-        Manner::Serves | Manner::Feeds(_) => EventFlags::empty(),
+        Manner::Serves | Manner::Feeds(_) | Manner::Employs(_) => EventFlags::empty(),
     };
     loop {
-        for token in watched.wait()? {
+        for token in watched.wait(manner.until_due())? {
             let Some(socket) = watched.get(token) else {
                 continue;
             };
@@ -83,13 +92,15 @@ pub(crate) fn run(places: Vec<Place>, waits: Waits, manner: &Manner, work: &Work
                     let client = Socket::Client(Arc::new(place.accept()?));
                     watched.watch(client, EventFlags::IN | once)?;
                 }
-                Socket::Client(client) => readable(&watched, token, client, manner, work)?,
+                Socket::Client(client) => readable(&watched, token, client, &mut manner, work)?,
                 Socket::Peer(stream, asked) => {
                     asked.answered(stream, work);
                     watched.forget(token);
                 }
+                Socket::HandedBack(_) => manner.takes_back(work),
             }
         }
+        manner.rings(work);
     }
 }
 
@@ -97,7 +108,7 @@ fn readable(
     watched: &Arc<Watched>,
     token: u64,
     client: &Arc<Client>,
-    manner: &Manner,
+    manner: &mut Manner,
     work: &Work,
 ) -> Result<()> {
     if let Manner::Hands(pools) = manner {
@@ -115,9 +126,38 @@ fn readable(
             let (stream, asked) = work.asks(client, &request)?;
             watched.watch(Socket::Peer(stream, Box::new(asked)), EventFlags::IN)?;
         }
+        Manner::Employs(errands) => errands.begin(client, request, work),
         _ => work.serve(client, &request),
     }
     Ok(())
+}
+
+impl Manner {
+    fn errands(&mut self) -> Option<&mut Errands> {
+        match self {
+            Self::Employs(errands) => Some(errands),
+            _ => None,
+        }
+    }
+
+    /// Goes on with what a pool has handed back.
+    fn takes_back(&mut self, work: &Work) {
+        if let Some(errands) = self.errands() {
+            errands.take_back(work);
+        }
+    }
+
+    /// Goes on with what has waited for a timer.
+    fn rings(&mut self, work: &Work) {
+        if let Some(errands) = self.errands() {
+            errands.ring(work);
+        }
+    }
+
+    /// How long until the first timer is due.
+    fn until_due(&mut self) -> Option<Duration> {
+        self.errands()?.until_due()
+    }
 }
 
 impl Watched {
@@ -163,11 +203,13 @@ impl Watched {
         self.sockets().by_token.get(&token).cloned()
     }
 
-    /// Those that are readable.
-    fn wait(&self) -> Result<Vec<u64>> {
+    /// Those that are readable, after so long at most.
+    fn wait(&self, most: Option<Duration>) -> Result<Vec<u64>> {
+        let most = most.map(whole_milliseconds);
         if let Some(epoll) = &self.epoll {
             let mut events = [MaybeUninit::uninit(); MOST_READY];
-            let (ready, _) = epoll::wait(epoll, &mut events, None).context("cannot wait for sockets")?;
+            let ready = epoll::wait(epoll, &mut events, most.as_ref());
+            let (ready, _) = ready.context("cannot wait for sockets")?;
             return Ok(ready.iter().map(|event| event.data.u64()).collect());
         }
         let sockets = self.sockets();
@@ -181,7 +223,7 @@ impl Watched {
         let mut asked: Vec<_> = asked
             .map(|(_, socket)| PollFd::from_borrowed_fd(socket.descriptor(), PollFlags::IN))
             .collect();
-        poll(&mut asked, None).context("cannot wait for sockets")?;
+        poll(&mut asked, most.as_ref()).context("cannot wait for sockets")?;
         let ready = all
             .iter()
             .zip(&asked)
@@ -200,6 +242,16 @@ impl Socket {
             Self::Place(place) => place.listener.as_fd(),
             Self::Client(client) => client.stream.as_fd(),
             Self::Peer(stream, _) => stream.as_fd(),
+            Self::HandedBack(handed_back) => handed_back.as_fd(),
         }
+    }
+}
+
+/// As calls that wait for sockets count, and no shorter.
+fn whole_milliseconds(time: Duration) -> Timespec {
+    let ms = i64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    Timespec {
+        tv_sec: ms / 1_000,
+        tv_nsec: ms % 1_000 * 1_000_000,
     }
 }

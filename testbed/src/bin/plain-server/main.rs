@@ -5,6 +5,7 @@
 //! what it really did.
 
 mod clients;
+mod errands;
 mod event_loop;
 mod interpreter;
 mod pool;
@@ -21,6 +22,7 @@ use testbed::kept::Kept;
 use testbed::server;
 
 use clients::Place;
+use errands::Errands;
 use event_loop::{Manner, Waits};
 use interpreter::Interpreter;
 use pool::Pool;
@@ -65,6 +67,9 @@ enum Kind {
     Loop,
     /// An event loop reads all requests, and a pool answers what it has read
     Fed,
+    /// An event loop reads and answers all requests. A pool does for it what is asked for below `/job`, in as many jobs
+    /// as `jobs` says, and hands each back; then some wait for a timer (`timer_us`)
+    Returns,
     /// A thread for each connection, and one lock that whoever computes has, as in an interpreter
     Interpreter,
 }
@@ -103,9 +108,13 @@ fn main() -> Result<()> {
     };
     match kind {
         Kind::Acceptor => threads::accept(places, pools()?),
-        Kind::Dispatcher => event_loop::run(places, waits, &Manner::Hands(pools()?), &work),
+        Kind::Dispatcher => event_loop::run(places, waits, Manner::Hands(pools()?), &work),
         Kind::Loop => event_loop::one_for_each(places, waits, &work),
-        Kind::Fed => event_loop::run(places, waits, &Manner::Feeds(pools()?), &work),
+        Kind::Fed => event_loop::run(places, waits, Manner::Feeds(pools()?), &work),
+        Kind::Returns => {
+            let manner = Manner::Employs(Errands::of(pools()?)?);
+            event_loop::run(places, waits, manner, &work)
+        }
         Kind::Interpreter => threads::one_for_each(places, &work),
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 
 use crate::clients::{Client, Request};
+use crate::errands::{Errand, HandedBack};
 use crate::event_loop::Watched;
 use crate::work::Work;
 
@@ -18,6 +19,8 @@ pub(crate) enum Job {
     Readable(Arc<Client>, Arc<Watched>, u64),
     /// Answer a request that was read.
     Request(Arc<Client>, Request),
+    /// Do something for a request that was read, and hand it back.
+    Errand(Box<Errand>, Arc<HandedBack>),
 }
 
 /// Jobs that wait for a thread.
@@ -75,6 +78,7 @@ impl Job {
                 }
             }
             Self::Request(client, request) => work.serve(&client, &request),
+            Self::Errand(errand, to) => errand.run(&to, work),
         }
     }
 }

@@ -31,6 +31,13 @@ pub(crate) struct Work {
     lock: Mutex<u64>,
 }
 
+/// What was done for a request.
+pub(crate) struct Done {
+    served: Served,
+    /// Why something could not be done.
+    failed: Option<String>,
+}
+
 /// A request that waits for the peer without its thread.
 pub(crate) struct Asked {
     client: Arc<Client>,
@@ -64,23 +71,34 @@ impl Work {
 
     /// Answers a request.
     pub(crate) fn serve(&self, client: &Client, request: &Request) {
-        let mut served = begin(client, request);
+        let mut done = Done::begins(client, request);
+        self.does(&mut done, &request.path, request);
+        self.answer(client, &done);
+    }
+
+    /// Does for a request what this endpoint does.
+    pub(crate) fn does(&self, done: &mut Done, path: &str, request: &Request) {
         let mut turn = Turn::begin(self.interpreter.as_ref());
-        let done = self.fault(&mut served, &mut turn, request);
-        if let Some(waited) = turn.end() {
-            served.add(waited);
+        if let Err(error) = self.fault(&mut done.served, &mut turn, path, request.time()) {
+            done.failed = Some(format!("{error:#}\n"));
         }
-        let (status, body) = match done {
-            Ok(()) => (200, "done\n".to_owned()),
-            Err(error) => (503, format!("{error:#}\n")),
+        if let Some(waited) = turn.end() {
+            done.served.add(waited);
+        }
+    }
+
+    /// Answers a request for which all is done.
+    pub(crate) fn answer(&self, client: &Client, done: &Done) {
+        let (status, body) = match &done.failed {
+            None => (200, "done\n"),
+            Some(error) => (503, error.as_str()),
         };
-        self.ends(client, served, status, &body);
+        self.ends(client, done.served, status, body);
     }
 
     /// All endpoints.
-    fn fault(&self, served: &mut Served, turn: &mut Turn<'_>, request: &Request) -> Result<()> {
-        let time = request.time();
-        match request.path.as_str() {
+    fn fault(&self, served: &mut Served, turn: &mut Turn<'_>, path: &str, time: Duration) -> Result<()> {
+        match path {
             "/ping" => {}
             "/burn" => computes(served, turn, time),
             "/blocking" => served.add(turn.without(|| {
@@ -150,6 +168,21 @@ impl Work {
     }
 }
 
+impl Done {
+    /// Its handler begins now.
+    pub(crate) fn begins(client: &Client, request: &Request) -> Self {
+        Self {
+            served: begin(client, request),
+            failed: None,
+        }
+    }
+
+    /// It has waited.
+    pub(crate) fn adds(&mut self, wait: Stretch) {
+        self.served.add(wait);
+    }
+}
+
 impl Asked {
     /// The peer has answered.
     pub(crate) fn answered(&self, mut stream: &TcpStream, work: &Work) {
@@ -168,12 +201,14 @@ impl Asked {
 impl Request {
     /// The time that it asks for with `us`.
     fn time(&self) -> Duration {
-        let mut fields = self
-            .query
-            .split('&')
-            .filter_map(|field| field.strip_prefix("us="));
-        let us = fields.next().and_then(|us| us.parse().ok()).unwrap_or(0);
-        Duration::from_micros(MOST_US.min(us))
+        Duration::from_micros(MOST_US.min(self.number("us").unwrap_or(0)))
+    }
+
+    /// A number in its query.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        let mut fields = self.query.split('&').filter_map(|field| field.split_once('='));
+        let (_, number) = fields.find(|(field, _)| *field == name)?;
+        number.parse().ok()
     }
 }
 

@@ -57,6 +57,7 @@ fn reconnect() -> Scenario {
         known: Some(Known {
             why: "where accepts are not seen, all time until the first read is `accept_queue`",
             most_wrong: 5,
+            most_unexplained: 0,
         }),
         expected: Expected::Nothing(INNOCENT),
         cases: vec![short(case(

@@ -8,9 +8,11 @@ mod client;
 mod computing;
 mod controls;
 mod frameworks;
+mod go;
 mod long;
 mod plain;
 mod queues;
+mod returns;
 mod tasks;
 mod waits;
 
@@ -50,6 +52,8 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(tasks::all());
     all.extend(long::all());
     all.extend(plain::all());
+    all.extend(returns::all());
+    all.extend(go::all());
     all.extend(frameworks::all());
     all
 }

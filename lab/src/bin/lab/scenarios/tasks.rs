@@ -213,6 +213,7 @@ fn wake_first_short() -> Scenario {
             why: "a task that runs for less than a millisecond between two events of another is mostly not seen, \
                   and its time counts as that one's",
             most_wrong: 90,
+            most_unexplained: 0,
         }),
         expected: Expected::Parts(vec![own(&[Kind::TaskQueue], NOT_POLLED)]),
         cases: vec![short(of_length("/wake-first", 200))],

@@ -1,0 +1,3 @@
+module testbed/go-server
+
+go 1.25
