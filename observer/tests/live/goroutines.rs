@@ -91,10 +91,14 @@ fn holds(measured: &Measured, requests: &[&Value]) {
     );
 }
 
-/// Culprits of a cause that are of this path, each with its goroutine and how long they were waited for, ns.
+/// Culprits of a cause that are of this path, each with its goroutine and how long they were waited for, ns. Before it
+/// is read a request waits for a moment behind those that serve the other connections.
 fn behind<'a>(request: &'a Value, cause: &'a str, path: &'a str) -> impl Iterator<Item = (u64, u64)> + 'a {
     let its = spans(request, cause).filter(move |span| span["culprit"]["request"] == path);
-    its.map(|span| (number(&span["culprit"]["task"]), number(&span["dur_ns"])))
+    its.filter_map(|span| {
+        let dur_ns = number(&span["dur_ns"]);
+        Some((span["culprit"]["task"].as_u64()?, dur_ns)).filter(|_| dur_ns > 1_000_000)
+    })
 }
 
 /// Each of four hands a job of 50 ms to the one goroutine that does them.
