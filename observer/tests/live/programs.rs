@@ -62,7 +62,7 @@ fn behind_a_loop_that_waits_for_a_child_in_another_loop_the_request_is_the_culpr
     let lines = observation.finish();
     lines.without_loss();
     for request in lines.of_path("/child") {
-        let waits = spans(request, "syscall").into_iter();
+        let waits = spans(request, "syscall");
         let in_loop: u64 = waits
             .filter(|span| span["syscall"] == "epoll_pwait")
             .map(|span| number(&span["dur_ns"]))
