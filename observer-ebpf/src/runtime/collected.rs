@@ -41,8 +41,10 @@ impl Slot {
     #[inline(always)]
     fn of(target: Target) -> Option<(Self, u64)> {
         let slot = COLLECTING.get_ptr_mut(target.slot())?;
+        // SAFETY: of the map's value; nothing is read.
+        let at = unsafe { &raw const (*slot).at };
         // SAFETY: an aligned word of a map.
-        let at = unsafe { ptr::read_volatile(&raw const (*slot).at) };
+        let at = unsafe { ptr::read_volatile(at) };
         (at != 0).then_some((Self(slot), at))
     }
 
@@ -127,8 +129,9 @@ fn look(slot: Slot, at: u64, tgid: u32, at_ns: u64) {
         tgid,
         reserved: 0,
     };
-    if COLLECTED.output(&*looked, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
-        let [_, _, times_ns @ ..] = &looked.words;
+    let told = &*looked;
+    if COLLECTED.output(told, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
+        let [_, _, times_ns @ ..] = &told.words;
         slot.keep(times_ns);
     }
 }

@@ -49,7 +49,10 @@ fn behind_a_loop_that_waits_for_a_child_in_another_loop_the_request_is_the_culpr
     let server = Server::start(Command::new("node").arg(script));
     let observation = Observation::of(server.pid(), &["--no-follow"]);
     // By then it is known where its event loop is.
-    load(&server.url("/ping"), &["--connections", "1", "--requests", "50"]);
+    load(
+        &server.url("/ping"),
+        &["--connections", "1", "--rate", "100", "--duration", "500ms"],
+    );
     let waiting = Loading::start(
         &server.url("/child"),
         &["--connections", "1", "--rate", "5", "--duration", "2s"],
