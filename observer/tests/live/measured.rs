@@ -79,6 +79,7 @@ const HIDDEN: &str = "hidden by the machine";
 const OTHERWISE: &str = "explained otherwise";
 const NOT_NAMED: &str = "not so named";
 
+const OF_10: &str = "of 10 requests";
 const OF_20: &str = "of 20 requests";
 const OF_90: &str = "of 90 requests";
 const OF_100: &str = "of 100 requests";
@@ -116,6 +117,7 @@ pub(crate) const BEHIND_A_FED_POOL: Measured = Measured::new(OTHERWISE, PERCENT,
 pub(crate) const OF_ANOTHER_IN_JOBS: Measured = Measured::new("told as another's", PERCENT_OF_TIME, 0..=1, 4);
 pub(crate) const NOT_TOLD_IN_JOBS: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 5..=30, 60);
 // Pools of Node and of Java (`executors`), in one run beside builds, with a load average of 7.
+pub(crate) const IN_ANOTHER_LOOP: Measured = Measured::new(OTHERWISE, OF_10, 0..=0, 3);
 pub(crate) const NOT_TOLD_IN_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 1..=1, 30);
 /// On a busy machine and on a quiet one, where the thread goes on with the next of a file's four jobs at once.
 pub(crate) const NOT_TOLD_BEHIND_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 36..=64, 90);

@@ -64,14 +64,16 @@ fn behind_a_loop_that_waits_for_a_child_in_another_loop_the_request_is_the_culpr
     assert_eq!(waiting.ended().1, 0);
     let lines = observation.finish();
     lines.without_loss();
-    for request in lines.of_path("/child") {
-        let waits = spans(request, "syscall");
-        let in_loop: u64 = waits
-            .filter(|span| span["syscall"] == "epoll_pwait")
-            .map(|span| number(&span["dur_ns"]))
-            .sum();
-        assert!(in_loop >= 40 * MS, "{request}");
-    }
+    let in_loop_ns = |request: &Value| -> u64 {
+        let waits = spans(request, "syscall").filter(|span| span["syscall"] == "epoll_pwait");
+        waits.map(|span| number(&span["dur_ns"])).sum()
+    };
+    let (told, otherwise): (Vec<_>, Vec<_>) = lines
+        .of_path("/child")
+        .into_iter()
+        .partition(|request| in_loop_ns(request) >= 40 * MS);
+    assert!(told.len() >= 5, "{} of them", told.len());
+    measured::IN_ANOTHER_LOOP.holds_of(&otherwise);
     let took_long = |ping: &&&Value| number(&ping["latency_ns"]) >= 20 * MS;
     let pings = lines.of_path("/ping");
     let victims: Vec<_> = pings
