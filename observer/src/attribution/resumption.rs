@@ -30,6 +30,17 @@ pub(super) struct Idle {
     pub(super) block: Block,
 }
 
+/// Why a request that was suspended went on.
+#[derive(Clone, Copy)]
+enum WentOn {
+    /// Its timer was due.
+    Timer,
+    /// There was room again for what it had to send.
+    Room,
+    /// A peer answered on this connection what was sent for it.
+    Answer(ConnId, OutboundSend),
+}
+
 impl Idle {
     /// Whether it began after a request had stopped at `run`, or when it was about to.
     fn began_after(&self, run: LastRun) -> bool {
@@ -71,13 +82,9 @@ impl Walk<'_, '_> {
             let note = "suspended: bytes of its client woke the worker, and were not read";
             return self.resumed(run, Cause::Unexplained, Reason::Idle(note));
         }
-        match self.reason_to_resume(run, &idle) {
-            Some((Cause::Timer, _)) => {
-                return self.timer_was_due(run, &idle).inferred_if(!idle.began_after(run));
-            }
-            Some((Cause::Downstream, _)) => return self.peer_answered(run, &idle),
-            Some((cause, reason)) => return self.resumed(run, cause, reason),
-            None => {}
+        if let Some(why) = self.reason_to_resume(run, &idle) {
+            let is_inferred = matches!(why, WentOn::Timer) && !idle.began_after(run);
+            return self.went_on(run, &idle, why).inferred_if(is_inferred);
         }
         let step = if self.due_ns(run, &idle).is_some() {
             self.timer_was_due(run, &idle)
@@ -131,13 +138,9 @@ impl Walk<'_, '_> {
         let run = self.last_run();
         let woken = self.last_idle(run.end_ns);
         if let Some(idle) = &woken
-            && let Some((cause, reason)) = self.reason_to_resume(run, idle)
+            && let Some(why) = self.reason_to_resume(run, idle)
         {
-            return self.when_ready(idle.slice.to_ns, |walk, run| match cause {
-                Cause::Timer => walk.timer_was_due(run, idle),
-                Cause::Downstream => walk.peer_answered(run, idle),
-                _ => walk.resumed(run, cause, reason),
-            });
+            return self.when_ready(idle.slice.to_ns, |walk, run| walk.went_on(run, idle, why));
         }
         if let Some(step) = self.done_elsewhere(run).or_else(|| self.waited_for_its_job(run)) {
             return step;
@@ -277,18 +280,27 @@ impl Walk<'_, '_> {
     }
 
     /// Why a request that stopped at `run` could go on when a thread was no longer idle.
-    fn reason_to_resume(&self, run: LastRun, idle: &Idle) -> Option<(Cause, Reason)> {
+    fn reason_to_resume(&self, run: LastRun, idle: &Idle) -> Option<WentOn> {
         let Idle { slice, block, .. } = idle;
         let wake_conn = block.wake?.conn;
-        if self.asked(wake_conn, slice.to_ns).is_some() {
-            Some((Cause::Downstream, Reason::Peer(wake_conn)))
+        if let Some(sent) = self.asked(wake_conn, slice.to_ns) {
+            Some(WentOn::Answer(wake_conn, sent))
         } else if wake_conn != ConnId::NONE {
             None
         } else if run.stalled {
-            Some((Cause::SendBlocked, Reason::Peer(self.turn.id.conn)))
+            Some(WentOn::Room)
         } else {
             let expired = block.wait.expired(slice.to_ns - slice.from_ns);
-            (expired && self.could_be_for(run, idle)).then_some((Cause::Timer, Reason::Plain))
+            (expired && self.could_be_for(run, idle)).then_some(WentOn::Timer)
+        }
+    }
+
+    /// The request stopped at `run`, and went on for this when `idle` had ended.
+    fn went_on(&self, run: LastRun, idle: &Idle, why: WentOn) -> Move {
+        match why {
+            WentOn::Timer => self.timer_was_due(run, idle),
+            WentOn::Room => self.resumed(run, Cause::SendBlocked, Reason::Peer(self.turn.id.conn)),
+            WentOn::Answer(conn, sent) => self.peer_answered(run, conn, sent),
         }
     }
 
@@ -341,18 +353,14 @@ impl Walk<'_, '_> {
         None
     }
 
-    /// The request stopped at `run`, and went on with what its peer answered, which ended `idle`.
-    fn peer_answered(&self, run: LastRun, idle: &Idle) -> Move {
-        let conn = idle.block.wake.map_or(ConnId::NONE, |wake| wake.conn);
-        let asked = self.asked(conn, idle.slice.to_ns);
-        match asked.filter(|sent| sent.at_ns > run.end_ns && sent.at_ns < self.now_ns) {
-            // By a thread that asked for it, and before that it waited for something else.
-            Some(sent) => {
-                let charge = Charge::of(Cause::Downstream, Reason::Peer(conn));
-                Move::to(self.back_to(sent.at_ns).handed_off_by(sent.tid)).charging(sent.at_ns, charge)
-            }
-            None => self.resumed(run, Cause::Downstream, Reason::Peer(conn)),
+    /// The request stopped at `run`, and went on with what its peer answered on `conn` to what was `sent` for it.
+    fn peer_answered(&self, run: LastRun, conn: ConnId, sent: OutboundSend) -> Move {
+        if sent.at_ns <= run.end_ns || sent.at_ns >= self.now_ns {
+            return self.resumed(run, Cause::Downstream, Reason::Peer(conn));
         }
+        // A thread asked for it when it did not run itself: before that it waited for something else.
+        let charge = Charge::of(Cause::Downstream, Reason::Peer(conn));
+        Move::to(self.back_to(sent.at_ns).handed_off_by(sent.tid)).charging(sent.at_ns, charge)
     }
 
     /// What this request sent to the peer on `conn` that bytes which came at `at_ns` answer. Where no tasks are known,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::laws::{largest, number, spans, waited};
 use crate::observation::{Lines, Observation};
-use crate::queues::most_waited_for;
+use crate::queues::{most_waited_for, slow_pings};
 use crate::server::{Loading, Server, load};
 use crate::{kernel, measured};
 
@@ -127,12 +127,7 @@ fn behind_a_full_executor_of_java_the_request_that_its_thread_has_is_the_culprit
     assert_eq!(holding.ended().1, 0);
     let lines = observation.finish();
     lines.without_loss();
-    let pings = lines.of_path("/ping").into_iter();
-    let victims: Vec<Value> = pings
-        .filter(|ping| number(&ping["latency_ns"]) >= 20 * MS)
-        .cloned()
-        .collect();
-    assert!(victims.len() >= 5, "{} victims", victims.len());
+    let victims = slow_pings(&lines);
     for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_AN_EXECUTOR) {
         assert_eq!(span["culprit"]["syscall"], "futex", "{span}");
         assert_eq!(span["culprit"]["request"], "GET /hold", "{span}");

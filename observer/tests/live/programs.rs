@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::laws::{largest, number, spans, waited};
 use crate::observation::Observation;
-use crate::queues::{most_waited_for, poll_for};
+use crate::queues::{most_waited_for, poll_for, slow_pings};
 use crate::server::{Loading, Server, load};
 use crate::{client, kernel, measured, serving};
 
@@ -74,14 +74,7 @@ fn behind_a_loop_that_waits_for_a_child_in_another_loop_the_request_is_the_culpr
         .partition(|request| in_loop_ns(request) >= 40 * MS);
     assert!(told.len() >= 5, "{} of them", told.len());
     measured::IN_ANOTHER_LOOP.holds_of(&otherwise);
-    let took_long = |ping: &&&Value| number(&ping["latency_ns"]) >= 20 * MS;
-    let pings = lines.of_path("/ping");
-    let victims: Vec<_> = pings
-        .iter()
-        .filter(took_long)
-        .map(|ping| (*ping).clone())
-        .collect();
-    assert!(victims.len() >= 5, "{} victims", victims.len());
+    let victims = slow_pings(&lines);
     for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
         assert_eq!(span["culprit"]["syscall"], "epoll_pwait", "{span}");
         assert_eq!(span["culprit"]["request"], "GET /child", "{span}");
@@ -109,14 +102,7 @@ fn behind_a_full_pool_of_a_program_s_own_the_request_that_its_thread_held_is_the
     assert_eq!(holding.ended().1, 0);
     let lines = observation.finish();
     lines.without_loss();
-    let took_long = |ping: &&&Value| number(&ping["latency_ns"]) >= 20 * MS;
-    let pings = lines.of_path("/ping");
-    let victims: Vec<_> = pings
-        .iter()
-        .filter(took_long)
-        .map(|ping| (*ping).clone())
-        .collect();
-    assert!(victims.len() >= 5, "{} victims", victims.len());
+    let victims = slow_pings(&lines);
     for span in most_waited_for(&victims, "worker_blocked", &measured::BEHIND_BLOCKED) {
         assert_eq!(span["culprit"]["syscall"], "futex", "{span}");
         assert_eq!(span["culprit"]["request"], "GET /hold", "{span}");
@@ -151,12 +137,7 @@ fn behind_a_full_pool_that_an_event_loop_feeds_the_request_that_its_thread_had_i
     assert_eq!(holding.ended().1, 0);
     let lines = observation.finish();
     lines.without_loss();
-    let pings = lines.of_path("/ping").into_iter();
-    let victims: Vec<Value> = pings
-        .filter(|ping| number(&ping["latency_ns"]) >= 20 * MS)
-        .cloned()
-        .collect();
-    assert!(victims.len() >= 5, "{} victims", victims.len());
+    let victims = slow_pings(&lines);
     // Where its thread waited for the interpreter's lock before it answered, whose job that was is not told.
     let spans = most_waited_for(&victims, "worker_blocked", &measured::BEHIND_A_FED_POOL);
     let named: Vec<_> = spans

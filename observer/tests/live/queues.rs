@@ -82,6 +82,18 @@ fn window(request: &Value) -> (u64, u64) {
     (begin, begin + number(&request["latency_ns"]))
 }
 
+/// The requests for /ping that took 20 ms and more, of which there must be some.
+#[track_caller]
+pub(crate) fn slow_pings(lines: &Lines) -> Vec<Value> {
+    let pings = lines.of_path("/ping").into_iter();
+    let slow: Vec<Value> = pings
+        .filter(|ping| number(&ping["latency_ns"]) >= 20 * MS)
+        .cloned()
+        .collect();
+    assert!(slow.len() >= 5, "{} of them", slow.len());
+    slow
+}
+
 /// Checks that most of the victims waited mostly for `cause`, and gives the longest span of it in each.
 ///
 /// Not all of them must: other programs of the machine take the CPU from the server as well.
