@@ -13,7 +13,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use observer_common::{
-    Connection, Kind, LostReason, flags,
+    Connection, Kind, LostReason, conn, flags,
     limits::{ANY_NETWORK, MAX_AWAITED_PORTS},
     tcp,
 };
@@ -69,31 +69,40 @@ static AWAITED: HashMap<u32, u32, { MAX_AWAITED_PORTS as usize }> = HashMap::new
 
 /// The notification of a socket that this CPU is in the middle of.
 #[repr(C)]
-pub(crate) struct NetworkMark {
+struct NetworkMark {
     /// Connection, see [`observer_common::conn`].
-    pub(crate) conn: u64,
-    /// When.
-    pub(crate) at_ns: u64,
+    conn: u64,
+    /// Whoever is woken from then on is woken for something else.
+    until_ns: u64,
 }
 
 #[btf_map]
 static NETWORK_MARK: PerCpuArray<NetworkMark, 1> = PerCpuArray::new();
 
-/// This CPU's mark.
+/// Something came in on `conn`: whoever this CPU wakes until then is woken for it.
 #[inline(always)]
-pub(crate) fn network_mark() -> Option<&'static mut NetworkMark> {
-    // SAFETY: this CPU's slot; a torn pair of words is possible only under a nested interrupt, and then the
-    // newer notification is the right one.
-    NETWORK_MARK.get_ptr_mut(0).map(|mark| unsafe { &mut *mark })
+pub(crate) fn mark(conn: u64, until_ns: u64) {
+    if let Some(mark) = NETWORK_MARK.get_ptr_mut(0) {
+        // SAFETY: this CPU's slot. A torn pair of words is possible only under a nested interrupt, and then the
+        // newer notification is the right one.
+        unsafe { mark.write(NetworkMark { conn, until_ns }) };
+    }
 }
 
-/// Something came in on `conn`: whoever this CPU wakes next is woken for it.
+/// The connection for which this CPU wakes a thread of a watched process now, [`observer_common::conn::NONE`] if for
+/// none. One notification wakes at most one.
 #[inline(always)]
-pub(crate) fn mark(conn: u64, at_ns: u64) {
-    if let Some(mark) = network_mark() {
-        mark.at_ns = at_ns;
-        mark.conn = conn;
+pub(crate) fn take_mark(at_ns: u64) -> u64 {
+    let Some(mark) = NETWORK_MARK.get_ptr_mut(0) else {
+        return conn::NONE;
+    };
+    // SAFETY: as in `mark`.
+    let NetworkMark { conn, until_ns } = unsafe { mark.read() };
+    if conn != conn::NONE {
+        // SAFETY: as in `mark`.
+        unsafe { (*mark).conn = conn::NONE };
     }
+    if at_ns < until_ns { conn } else { conn::NONE }
 }
 
 /// Whether a watched process listens on the local port of this socket.

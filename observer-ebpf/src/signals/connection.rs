@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_common::{flags, tcp};
+use observer_common::{flags, limits, tcp};
 
 use super::process;
 use crate::{kernel::Sock, ring, socket, target};
@@ -53,11 +53,11 @@ fn changed(sock: Sock, old_state: u8, new_state: u8) {
             // The socket may have been another connection's, or a listener.
             state.opened = flags::OUTBOUND;
         }
-        if old_state == tcp::SYN_SENT {
-            // The peer has answered, one way or the other: who waits for the connection is woken next.
-            socket::mark(state.conn, at_ns);
-        }
         state.look_at_held(sock, at_ns);
         socket::record(sock, state, old_state, new_state, 0, tid, tgid, at_ns);
+        if old_state == tcp::SYN_SENT {
+            // The peer has answered, one way or the other: who waits for the connection is woken next.
+            socket::mark(state.conn, at_ns + limits::CONNECTED_MARK_NS);
+        }
     }
 }

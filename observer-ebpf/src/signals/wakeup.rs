@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_common::{Kind, Waking, conn, limits, task};
+use observer_common::{Kind, Waking, task};
 
 use crate::{kernel::Task, ring, runtime::Runtime, socket, target::Target};
 
@@ -22,16 +22,7 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
 fn waking(target: Target, woken: Task) {
     let tgid = woken.tgid();
     let at_ns = ring::now();
-    let mut conn = conn::NONE;
-    if let Some(mark) = socket::network_mark()
-        && mark.conn != conn::NONE
-    {
-        if at_ns.saturating_sub(mark.at_ns) < limits::NETWORK_MARK_NS {
-            conn = mark.conn;
-        }
-        // One notification wakes at most one thread of the process that waits for it.
-        mark.conn = conn::NONE;
-    }
+    let conn = socket::take_mark(at_ns);
     let waker = Task::current();
     let waker_tgid = waker.tgid();
     // Mostly it is a thread of the same process.
