@@ -182,7 +182,7 @@ impl Walk<'_, '_> {
                     (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
-                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, &block)),
+                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, &slice, &block)),
                 };
                 step.inferred_if(slice.task.id().is_none())
             }
@@ -258,7 +258,7 @@ impl Walk<'_, '_> {
                     }),
                     ..self.at
                 };
-                Move::to(to).charging(from_ns, self.blocked(pid, block))
+                Move::to(to).charging(from_ns, self.blocked(pid, slice, block))
             }
             handed_off => {
                 let from_ns = handed_off.map_or(from_ns, |handed_off| handed_off.run.end_ns);
@@ -320,7 +320,7 @@ impl Walk<'_, '_> {
     }
 
     /// The thread was blocked in a call that the request made itself.
-    fn blocked(&self, pid: Pid, block: &Block) -> Charge {
+    fn blocked(&self, pid: Pid, slice: &Slice, block: &Block) -> Charge {
         let call = Call {
             pid,
             syscall: block.syscall,
@@ -337,7 +337,13 @@ impl Walk<'_, '_> {
             (Wait::Condition { timeout: true }, _)
                 if block.wake.is_some() && block.handed_off_by().is_none() =>
             {
-                Cause::Timer
+                let thread = self.evidence.threads.get(self.at.tid);
+                if thread.is_some_and(|thread| thread.waits_again(slice, block)) {
+                    // It waits for something else, and looks for it whenever its time is over.
+                    Cause::Unexplained
+                } else {
+                    Cause::Timer
+                }
             }
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
             _ if self.waits_for_client(block) => Cause::Client,

@@ -6,6 +6,9 @@ use super::state::{Block, Owner, Slice, State};
 use super::thread::Thread;
 use crate::model::id::{RequestId, Task};
 
+/// Who runs for less than this between two waits only had a look, ns.
+const LOOK_NS: u64 = 200_000;
+
 const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
 
 impl Thread {
@@ -40,6 +43,14 @@ impl Thread {
             .from(since_ns)
             .take_while(|slice| slice.task == task);
         its.last().map(|slice| slice.to_ns)
+    }
+
+    /// Whether the thread waited like this right before `slice`, in which it was blocked, or waits so right after it: for
+    /// the same thing, at which it had only a look.
+    #[must_use]
+    pub fn waits_again(&self, slice: &Slice, block: &Block) -> bool {
+        is_waited_like(block, self.back_from(slice.from_ns))
+            || is_waited_like(block, self.facts.past.from(slice.to_ns))
     }
 
     /// For whom the thread ran, or last ran, just before `at_ns`, and in which task.
@@ -110,4 +121,23 @@ impl Thread {
         let run = runs.find(|run| is_its(run.owner))?;
         Some((past.slice(run.index), run.stalled))
     }
+}
+
+/// Whether the first thing that the thread waited in was the same, and it had only a look before.
+fn is_waited_like(block: &Block, slices: impl Iterator<Item = Slice>) -> bool {
+    let mut ran_ns = 0;
+    for slice in slices {
+        match slice.state {
+            State::Blocked(other) => {
+                return (other.wait, other.syscall, other.arg0) == (block.wait, block.syscall, block.arg0);
+            }
+            State::Running { .. } => ran_ns += slice.duration_ns(),
+            State::Runnable { .. } => {}
+            State::Unknown { .. } => return false,
+        }
+        if ran_ns >= LOOK_NS {
+            return false;
+        }
+    }
+    false
 }

@@ -1,13 +1,15 @@
 //! What is told of timers and of peers' answers: short streams, each with the one answer that its events support.
 
+use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
 use observer::model::request::{Confidence, Request};
-use observer_common::{conn, task};
+use observer_common::{Kind, SwitchOut, conn, task};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use syscalls::Sysno;
 
 use super::check::Law;
-use super::script::{A, B, PEER, Script, TASK_A, TASK_B, charged_us};
+use super::script::{A, B, PEER, PID, Script, TASK_A, TASK_B, charged_us, header};
 
 /// The worker waits for the timer of A, and a request of B wakes it when that is due within the millisecond.
 #[test]
@@ -117,5 +119,30 @@ fn of_a_connection_that_several_use_in_turn_a_request_waits_for_the_peer_since_i
     let request = script.request(B)?;
     prop_assert_eq!(charged_us(&request, Cause::Downstream), 4_939);
     prop_assert!(charged_us(&request, Cause::Unexplained) >= 4_900);
+    Ok(())
+}
+
+/// A thread with a request in hand waits for a futex, and for so long at most, so often. If its time is over and it waits
+/// for the same again, it waits for something else than the time: Python's threads wait like that for the one lock.
+#[test]
+fn who_waits_again_for_the_same_when_its_time_is_over_waits_for_something_else() -> Law {
+    for (times, timer_us) in [(1, 5_000), (3, 0)] {
+        let mut script = Script::begin().reads(50, A, task::UNKNOWN, 40);
+        for time in 0..times {
+            let at_us = 60 + time * 5_010;
+            script.record(&SwitchOut {
+                header: header(Kind::SwitchOut, at_us),
+                tgid: PID,
+                state: 1,
+                syscall: Sysno::futex as i32,
+                args: [0x7000, libc::FUTEX_WAIT_BITSET as u64, 0, 0x1000],
+                task: task::UNKNOWN,
+                ..SwitchOut::zeroed()
+            });
+            script = script.woken(at_us + 5_000, conn::NONE);
+        }
+        let request = script.sends(60 + times * 5_010, A, task::UNKNOWN).request(A)?;
+        prop_assert_eq!(charged_us(&request, Cause::Timer), timer_us);
+    }
     Ok(())
 }

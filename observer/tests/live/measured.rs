@@ -120,7 +120,7 @@ pub(crate) const NOT_TOLD_IN_JOBS: Measured = Measured::new(UNEXPLAINED, PERCENT
 pub(crate) const IN_ANOTHER_LOOP: Measured = Measured::new(OTHERWISE, OF_10, 0..=0, 3);
 pub(crate) const NOT_TOLD_IN_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 1..=1, 30);
 /// On a busy machine and on a quiet one, where the thread goes on with the next of a file's four jobs at once.
-pub(crate) const NOT_TOLD_BEHIND_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 36..=64, 90);
+pub(crate) const NOT_TOLD_BEHIND_NODE: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 22..=74, 90);
 pub(crate) const WRONG_IN_NODE: Measured = Measured::new("of a wrong cause", PERCENT_OF_TIME, 1..=1, 5);
 pub(crate) const BEHIND_AN_EXECUTOR: Measured = Measured::new(OTHERWISE, PERCENT, 0..=0, 40);
 pub(crate) const HELD_IN_AN_EXECUTOR: Measured = Measured::new(OTHERWISE, PERCENT, 2..=2, 10);
