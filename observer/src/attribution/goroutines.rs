@@ -241,11 +241,7 @@ impl Walk<'_, '_> {
                 Charge::on(tid, Some(cpu), Cause::WorkerBusy, reason)
             }
             State::Blocked(block) if !block.wait.is_idle() => {
-                let call = Call {
-                    pid,
-                    syscall: block.syscall,
-                    arg0: block.arg0,
-                };
+                let call = Call::of(pid, &block);
                 let reason = Reason::BlockedFor(call, owner, slice.task);
                 Charge::on(tid, None, Cause::WorkerBlocked, reason)
             }

@@ -322,11 +322,7 @@ impl Walk<'_, '_> {
 
     /// The thread was blocked in a call that the request made itself.
     fn blocked(&self, pid: Pid, block: &Block) -> Charge {
-        let call = Call {
-            pid,
-            syscall: block.syscall,
-            arg0: block.arg0,
-        };
+        let call = Call::of(pid, block);
         let connection = block.fd().and_then(|fd| self.evidence.connection_of(pid, fd));
         let receives = syscall::receives(block.syscall);
         let cause = match (block.wait, connection) {

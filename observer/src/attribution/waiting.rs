@@ -321,11 +321,7 @@ impl WaitWalk<'_, '_> {
 
     /// The thread was in a call for others.
     fn blocked(&self, pid: Pid, block: &Block, task: Task) -> Charge {
-        let call = Call {
-            pid,
-            syscall: block.syscall,
-            arg0: block.arg0,
-        };
+        let call = Call::of(pid, block);
         let reason = Reason::BlockedFor(call, block.owner, task);
         Charge::on(self.tid, None, self.instead_of(Cause::WorkerBlocked), reason)
     }
