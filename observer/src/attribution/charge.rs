@@ -14,6 +14,8 @@ pub(super) struct Call {
     pub(super) syscall: i32,
     /// First argument.
     pub(super) arg0: u32,
+    /// The connection whose data ended it, see [`observer_common::conn`].
+    pub(super) woken_for: ConnId,
 }
 
 impl Call {
@@ -23,6 +25,10 @@ impl Call {
             pid,
             syscall: block.syscall,
             arg0: block.arg0,
+            woken_for: match block.wake {
+                Some(wake) => wake.conn,
+                None => ConnId::NONE,
+            },
         }
     }
 }

@@ -183,7 +183,7 @@ impl Walk<'_, '_> {
                     (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
-                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, &block)),
+                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, &slice, &block)),
                 };
                 step.inferred_if(slice.task.id().is_none())
             }
@@ -259,7 +259,7 @@ impl Walk<'_, '_> {
                     }),
                     ..self.at
                 };
-                Move::to(to).charging(from_ns, self.blocked(pid, block))
+                Move::to(to).charging(from_ns, self.blocked(pid, slice, block))
             }
             handed_off => {
                 let from_ns = handed_off.map_or(from_ns, |handed_off| handed_off.run.end_ns);
@@ -321,9 +321,9 @@ impl Walk<'_, '_> {
     }
 
     /// The thread was blocked in a call that the request made itself.
-    fn blocked(&self, pid: Pid, block: &Block) -> Charge {
+    fn blocked(&self, pid: Pid, slice: &Slice, block: &Block) -> Charge {
         let call = Call::of(pid, block);
-        let connection = block.fd().and_then(|fd| self.evidence.connection_of(pid, fd));
+        let connection = self.blocked_on(pid, slice, block);
         let receives = syscall::receives(block.syscall);
         let cause = match (block.wait, connection) {
             (Wait::Mutex, _) => Cause::Lock,
@@ -337,7 +337,7 @@ impl Walk<'_, '_> {
                 Cause::Timer
             }
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
-            _ if self.waits_for_client(block) => Cause::Client,
+            _ if self.waits_for_client(slice, block) => Cause::Client,
             _ => Cause::Syscall,
         };
         let reason = match block.wake {

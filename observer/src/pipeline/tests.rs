@@ -220,6 +220,32 @@ fn of_a_server() -> Pipeline {
 }
 
 #[test]
+fn the_descriptors_of_a_process_are_forgotten_with_it() {
+    let change = |change, flags| Process {
+        header: record(Kind::Process, 3 * MS),
+        change: change as u32,
+        tgid: 1,
+        flags,
+        ..Process::zeroed()
+    };
+    for event in [
+        change(ProcessChange::Exec, 0),
+        change(ProcessChange::Exit, flags::GROUP_DEAD),
+    ] {
+        let mut pipeline = of_a_server();
+        let mut batch = Batch::default();
+        receives(&mut batch, 7, 2 * MS, 100);
+        pipeline.batch(&batch, &mut []).unwrap();
+        let by_fd = |pipeline: &Pipeline| pipeline.connections.by_fd(Pid(1), 0, 2 * MS).is_some();
+        assert!(by_fd(&pipeline));
+        let mut batch = Batch::default();
+        batch.push(bytes_of(&event));
+        pipeline.batch(&batch, &mut []).unwrap();
+        assert!(!by_fd(&pipeline));
+    }
+}
+
+#[test]
 fn records_that_found_no_room_are_told_at_the_end_with_a_hint() {
     const RECORDS: u64 = 7;
     let of = |lost: Option<LostReason>| {
