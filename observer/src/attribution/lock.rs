@@ -29,8 +29,8 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
 
 impl Walk<'_, '_> {
     /// What is charged for the wait of a thread with the request in hand, if who ended it had another one in hand: it
-    /// did nothing for this one, and let go of what both wanted. Which one an event loop has in hand is not known well
-    /// enough to say so of a thread that does jobs for it.
+    /// did nothing for this one, and let go of what both wanted, as is inferred. Which one an event loop has in hand is
+    /// not known well enough to say so of a thread that does jobs for it.
     pub(super) fn behind_other_request(&self, pid: Pid, slice: &Slice, block: &Block) -> Option<Charge> {
         let is_for_ever = block.wait == Wait::Condition { timeout: false };
         let wake = block.wake.filter(|_| is_for_ever)?;

@@ -179,7 +179,7 @@ impl Walk<'_, '_> {
             State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
                 let at = self.worked_in(slice.task);
                 let step = match (block.wait, self.behind_other_request(pid, &slice, &block)) {
-                    (_, Some(charge)) => Move::to(at).charging(from_ns, charge),
+                    (_, Some(charge)) => Move::to(at).charging(from_ns, charge).inferred_if(true),
                     (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
