@@ -220,6 +220,27 @@ fn of_a_server() -> Pipeline {
 }
 
 #[test]
+fn what_cannot_be_read_of_a_batch_counts_as_lost_for_requests_of_that_time() {
+    let (mut pipeline, mut tail) = (of_a_server(), Tail::default());
+    let mut batch = Batch::default();
+    receives(&mut batch, 7, 2 * MS, 100);
+    batch.push(bytes_of(&RecordHeader {
+        kind: u16::MAX,
+        ..record(Kind::Receive, 3 * MS)
+    }));
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    let mut batch = Batch::default();
+    sends(&mut batch, 7, 4 * MS);
+    receives(&mut batch, 8, 2 * WINDOW_NS, 100);
+    sends(&mut batch, 8, 2 * WINDOW_NS + MS);
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    pipeline.finish(&mut [&mut tail]).unwrap();
+    let totals = tail.end.unwrap().totals;
+    assert_eq!(totals.lost, [(reason::UNKNOWN, 1)]);
+    assert_eq!((totals.figures.requests, totals.figures.incomplete), (2, 1));
+}
+
+#[test]
 fn the_descriptors_of_a_process_are_forgotten_with_it() {
     let change = |change, flags| Process {
         header: record(Kind::Process, 3 * MS),
