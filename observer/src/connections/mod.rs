@@ -115,7 +115,7 @@ impl Connections {
 
     /// The turns that arrived before `at_ns` and have not ended for certain, nor has another begun on their connection.
     #[must_use]
-    pub fn begun_before(&self, at_ns: u64) -> FxHashSet<RequestId> {
+    pub fn arrived_before(&self, at_ns: u64) -> FxHashSet<RequestId> {
         let turns = self
             .connections
             .values()
