@@ -6,8 +6,6 @@ use crate::limits::{COMM_BYTES, REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 pub mod flags {
     /// [`super::SwitchOut`]: the thread was still runnable (preempted or yielding).
     pub const PREEMPTED: u32 = 1;
-    /// [`super::Receive`]: nothing was left in the receive queue.
-    pub const DRAINED: u32 = 1 << 1;
     /// [`super::Receive`]: the bytes were only looked at (`MSG_PEEK`).
     pub const PEEK: u32 = 1 << 2;
     /// [`super::Process`]: the whole process is gone, not only the thread. Of threads that end at the same moment each
@@ -81,10 +79,10 @@ records! {
         maj_flt: u32,
         /// System call that it is in, from its saved registers; -1 when in none (user code, fault, interrupt).
         syscall: i32,
-        /// Thread that runs next on this CPU; 0 is the idle thread.
-        next_tid: u32,
-        /// Process of that thread.
-        next_tgid: u32,
+        /// Zero.
+        reserved: u32,
+        /// Zero.
+        reserved_second: u32,
         /// [`flags::PREEMPTED`], [`flags::NO_SCHEDULER`], [`flags::FIRST_KIND`], [`flags::SECOND_KIND`].
         flags: u32,
         /// First, second, third and fourth argument of the system call.
@@ -93,8 +91,10 @@ records! {
         throttled_ns: u64,
         /// Runtime task that it was in, see [`crate::task`].
         task: u64,
-        /// Name of the thread that runs next.
-        next_comm: [u8; COMM_BYTES],
+        /// Zero.
+        reserved_third: u64,
+        /// Zero.
+        reserved_fourth: u64,
     }
 
     /// A watched thread got a CPU.
@@ -182,7 +182,7 @@ records! {
         task: u64,
         /// Bytes received; 0 at the end of the stream; a negative errno.
         result: i32,
-        /// [`flags::DRAINED`], [`flags::PEEK`], [`flags::INBOUND`], [`flags::OUTBOUND`].
+        /// [`flags::PEEK`], [`flags::INBOUND`], [`flags::OUTBOUND`].
         flags: u32,
         /// Minor faults of the thread so far (wraps).
         min_flt: u32,

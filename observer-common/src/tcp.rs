@@ -8,10 +8,6 @@ pub const SYN_SENT: u8 = 2;
 pub const SYN_RECV: u8 = 3;
 /// This side has closed first.
 pub const FIN_WAIT1: u8 = 4;
-/// This side has closed first, and the peer knows.
-pub const FIN_WAIT2: u8 = 5;
-/// This side has closed first, and so has the peer.
-pub const TIME_WAIT: u8 = 6;
 /// No connection.
 pub const CLOSE: u8 = 7;
 /// The peer has closed its direction.
@@ -22,8 +18,6 @@ pub const LAST_ACK: u8 = 9;
 pub const LISTEN: u8 = 10;
 /// Both have closed at once.
 pub const CLOSING: u8 = 11;
-/// A child socket that is not yet in the accept queue.
-pub const NEW_SYN_RECV: u8 = 12;
 
 /// `AF_INET`.
 pub const AF_INET: u16 = 2;

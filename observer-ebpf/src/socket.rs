@@ -306,16 +306,15 @@ impl SocketState {
         }
     }
 
-    /// Bytes were taken at `at_ns`. Returns since when the oldest of them was ready (0: not seen), and whether
-    /// anything is left.
+    /// Bytes were taken at `at_ns`. Returns since when the oldest of them was ready (0: not seen).
     #[inline(always)]
-    pub(crate) fn taken(&mut self, sock: Sock, at_ns: u64) -> (u64, bool) {
+    pub(crate) fn taken(&mut self, sock: Sock, at_ns: u64) -> u64 {
         let since = match self.unread_since_ns {
             NOT_SEEN => 0,
             since => since,
         };
         let Some(sequence) = sock.receive_sequence() else {
-            return (since, true);
+            return since;
         };
         if sequence.drained() {
             // In this order: a segment that another CPU's network interrupt queues now has its time in the first.
@@ -329,7 +328,7 @@ impl SocketState {
                 self.unread_mark = sequence.received.wrapping_add(1);
                 self.unread_since_ns = at_ns;
             }
-            return (since, true);
+            return since;
         }
         if sequence.passed(self.unread_mark) {
             self.unread_since_ns = if self.later_since_ns == 0 {
@@ -340,6 +339,6 @@ impl SocketState {
             self.later_since_ns = 0;
             self.unread_mark = sequence.received;
         }
-        (since, false)
+        since
     }
 }

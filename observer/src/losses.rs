@@ -13,7 +13,7 @@ pub mod reason {
     pub const SOCKET_STATE: &str = "socket_state";
     /// Records that came when later ones had been given out already.
     pub const LATE: &str = "late";
-    /// Records that were lost for a reason that this version does not know.
+    /// Records that were lost for a reason that this version does not know, and records that it does not know.
     pub const UNKNOWN: &str = "unknown";
     /// Connections beyond the number that is followed.
     pub const REFUSED_CONNECTIONS: &str = "refused_connections";

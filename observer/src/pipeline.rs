@@ -135,14 +135,16 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes a batch in. What is malformed ends the batch: sources give only whole events.
+    /// Takes a batch in. What is malformed ends the batch, and counts as lost: sources give only whole events.
     ///
     /// # Errors
     /// When a sink fails.
     pub fn batch(&mut self, batch: &Batch, sinks: Sinks<'_, '_>) -> io::Result<()> {
         for event in batch.events() {
-            let Ok(event) = event else { break };
-            self.event(&event, sinks)?;
+            match event {
+                Ok(event) => self.event(&event, sinks)?,
+                Err(_) => self.lost_rest_of_batch(),
+            }
         }
         Ok(())
     }

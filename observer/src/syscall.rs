@@ -28,7 +28,7 @@ pub enum Wait {
         /// It was to end by itself after a time.
         timeout: bool,
     },
-    /// The same, inside a runtime task: whoever waits there keeps its worker waiting.
+    /// The same, of a thread in a runtime task, or with a request in hand: whoever waits there keeps that waiting.
     Condition {
         /// It was to end by itself after a time.
         timeout: bool,

@@ -82,7 +82,7 @@ fn received(current: Current, sock: *const c_void, result: i32, call_flags: u32)
         arrived_ns: taken.arrived_ns,
         task: Runtime::of(current.target()).current_task(task),
         result,
-        flags: state.opened | taken.flags | if peek { flags::PEEK } else { 0 },
+        flags: state.opened | if peek { flags::PEEK } else { 0 },
         min_flt: task.min_flt(),
         maj_flt: task.maj_flt(),
         rss_pages: task.rss_pages(),
@@ -98,7 +98,6 @@ fn received(current: Current, sock: *const c_void, result: i32, call_flags: u32)
 struct Taken {
     /// Since when the oldest byte of it was ready, ns; 0 where that was not seen.
     arrived_ns: u64,
-    flags: u32,
     /// Which record tells of it.
     kind: Kind,
 }
@@ -106,7 +105,6 @@ struct Taken {
 impl Taken {
     const NOTHING: Self = Self {
         arrived_ns: 0,
-        flags: 0,
         kind: Kind::Receive,
     };
 }
@@ -114,7 +112,7 @@ impl Taken {
 /// So many bytes were taken from the socket now.
 #[inline(always)]
 fn take(state: &mut SocketState, sock: Sock, bytes: i32, at_ns: u64) -> Taken {
-    let (arrived_ns, drained) = state.taken(sock, at_ns);
+    let arrived_ns = state.taken(sock, at_ns);
     if state.direction != DIRECTION_IN {
         state.turn_bytes = 0;
     }
@@ -124,7 +122,6 @@ fn take(state: &mut SocketState, sock: Sock, bytes: i32, at_ns: u64) -> Taken {
     state.direction = DIRECTION_IN;
     Taken {
         arrived_ns,
-        flags: if drained { flags::DRAINED } else { 0 },
         kind: if with_head {
             Kind::ReceiveHead
         } else {

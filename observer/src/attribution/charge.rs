@@ -3,7 +3,7 @@
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::model::request::RuntimeWork;
-use crate::threads::{Occupant, Owner};
+use crate::threads::{Block, Occupant, Owner};
 
 /// The system call that a thread blocked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,23 @@ pub(super) struct Call {
     pub(super) syscall: i32,
     /// First argument.
     pub(super) arg0: u32,
+    /// The connection whose data ended it, see [`observer_common::conn`].
+    pub(super) woken_for: ConnId,
+}
+
+impl Call {
+    /// The call of process `pid` in which a thread was blocked.
+    pub(super) const fn of(pid: Pid, block: &Block) -> Self {
+        Self {
+            pid,
+            syscall: block.syscall,
+            arg0: block.arg0,
+            woken_for: match block.wake {
+                Some(wake) => wake.conn,
+                None => ConnId::NONE,
+            },
+        }
+    }
 }
 
 /// What supports the cause of a step.

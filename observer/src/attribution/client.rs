@@ -2,11 +2,12 @@
 //! client.
 
 use super::moves::{Move, Position};
-use super::path::{Charge, Reason};
+use super::path::{Call, Charge, Reason};
 use super::resumption::Idle;
 use super::service::Walk;
+use crate::connections::Connection;
 use crate::model::cause::Cause;
-use crate::model::id::ConnId;
+use crate::model::id::{ConnId, Pid};
 use crate::syscall;
 use crate::threads::{Block, LastRun, Slice, State};
 
@@ -51,17 +52,22 @@ impl Walk<'_, '_> {
             .flat_map(|thread| thread.back_from(self.now_ns));
         let mut slices = slices.skip_while(|slice| slice.from_ns >= at_ns);
         slices.next().is_some_and(|slice| match slice.state {
-            State::Blocked(block) => self.waits_for_client(&block),
+            State::Blocked(block) => self.waits_for_client(&slice, &block),
             _ => false,
         })
     }
 
     /// Whether a thread that was blocked for the request waited for the request's own bytes.
-    pub(super) fn waits_for_client(&self, block: &Block) -> bool {
-        let connection = block
-            .fd()
-            .and_then(|fd| self.evidence.connection_of(self.turn.pid, fd));
+    pub(super) fn waits_for_client(&self, slice: &Slice, block: &Block) -> bool {
+        let connection = self.blocked_on(self.turn.pid, slice, block);
         syscall::receives(block.syscall) && connection.is_some_and(|(conn, _)| conn == self.turn.id.conn)
+    }
+
+    /// The connection on which a thread of process `pid` was blocked, if on one.
+    pub(super) fn blocked_on(&self, pid: Pid, slice: &Slice, block: &Block) -> Option<(ConnId, &Connection)> {
+        block.fd()?;
+        let call = Call::of(pid, block);
+        self.evidence.connection_of(&call, slice.from_ns)
     }
 
     /// Where the request was last worked on before `before_ns`, by a thread that ran for it, could have, or was blocked
@@ -99,7 +105,7 @@ impl Walk<'_, '_> {
                 State::Blocked(block) => {
                     !block.wait.is_idle()
                         && block.owner.request() == Some(self.turn.id)
-                        && !self.waits_for_client(&block)
+                        && !self.waits_for_client(&slice, &block)
                 }
                 State::Unknown { .. } => false,
             };

@@ -83,11 +83,7 @@ impl Walk<'_, '_> {
         if !expired || !self.was_fed() || slice.from_ns < self.last_run_that_is(true).end_ns {
             return None;
         }
-        let call = Call {
-            pid: self.turn.pid,
-            syscall: block.syscall,
-            arg0: block.arg0,
-        };
+        let call = Call::of(self.turn.pid, block);
         let charge = Charge::on(self.at.tid, None, Cause::Timer, Reason::Blocked(call));
         let step = Move::to(self.at).charging(slice.from_ns, charge);
         Some(step.inferred_if(true))
@@ -124,11 +120,7 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
                 lock::charge(evidence, tid, &slice, from_ns, path);
             }
             State::Blocked(block) if evidence.threads.hands_back(pid, tid) => {
-                let call = Call {
-                    pid,
-                    syscall: block.syscall,
-                    arg0: block.arg0,
-                };
+                let call = Call::of(pid, &block);
                 let reason = Reason::BlockedFor(call, block.owner, slice.task);
                 path.charge(from_ns, Charge::on(tid, None, Cause::WorkerBlocked, reason));
             }
@@ -137,11 +129,7 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
                 path.charge(from_ns, Charge::unexplained(Some(tid), NOT_WHOSE));
             }
             State::Blocked(block) => {
-                let call = Call {
-                    pid,
-                    syscall: block.syscall,
-                    arg0: block.arg0,
-                };
+                let call = Call::of(pid, &block);
                 let reason = Reason::BlockedFor(call, job, slice.task);
                 path.charge(from_ns, Charge::on(tid, None, Cause::WorkerBlocked, reason));
                 if block.wait.is_idle() {

@@ -4,10 +4,10 @@
 //! What these did since then is what the request waited for. Where one of them is another request's own, or did
 //! something for another, it waited behind that request.
 
-use super::Evidence;
 use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::service::Walk;
+use super::{Evidence, notes};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Pid, RequestId, Task, TaskId, Tid};
 use crate::runtime::go::{Stay, Version};
@@ -241,11 +241,7 @@ impl Walk<'_, '_> {
                 Charge::on(tid, Some(cpu), Cause::WorkerBusy, reason)
             }
             State::Blocked(block) if !block.wait.is_idle() => {
-                let call = Call {
-                    pid,
-                    syscall: block.syscall,
-                    arg0: block.arg0,
-                };
+                let call = Call::of(pid, &block);
                 let reason = Reason::BlockedFor(call, owner, slice.task);
                 Charge::on(tid, None, Cause::WorkerBlocked, reason)
             }
@@ -289,17 +285,18 @@ fn behind_goroutine(began: &QueuedPoll, run: LastRun) -> Move {
 }
 
 /// Charges what a goroutine waited for that another request's made ready, back to `from_ns`: to that request, and where
-/// its own goroutine was made ready after it had waited for the same, before that to who made it so.
+/// its own goroutine was made ready after it had waited for the same, before that to who made it so. Who had it before
+/// as many as are told is not named.
 pub(super) fn charge(evidence: &Evidence<'_>, made: QueuedPoll, from_ns: u64, path: &mut Path) {
     let mut made = made;
-    for left in (0..MAX_HOLDERS).rev() {
+    for _ in 0..MAX_HOLDERS {
         let Maker::Goroutine(task, Some(request)) = Maker::of(evidence, &made) else {
             return;
         };
         let reason = Reason::LetGoBy(made.by, Task::new(task.0), request);
         let before = made_ready_before(evidence, &made, from_ns).filter(|before| {
             let had_to_wait = before.stay.map(Stay::reason) == made.stay.map(Stay::reason);
-            left > 0 && had_to_wait && matches!(Maker::of(evidence, before), Maker::Goroutine(_, Some(_)))
+            had_to_wait && matches!(Maker::of(evidence, before), Maker::Goroutine(_, Some(_)))
         });
         let since_ns = before.map_or(from_ns, |before| before.at_ns);
         path.charge(since_ns, Charge::of(Cause::Lock, reason));
@@ -308,6 +305,10 @@ pub(super) fn charge(evidence: &Evidence<'_>, made: QueuedPoll, from_ns: u64, pa
             None => return,
         }
     }
+    path.charge(
+        from_ns,
+        Charge::of(Cause::Lock, Reason::Note(notes::TOO_MANY_STEPS)),
+    );
 }
 
 /// How the goroutine that made this one ready was made so itself, if that was after `from_ns`.

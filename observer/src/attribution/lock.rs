@@ -15,11 +15,7 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
     let (State::Blocked(block), Some(thread)) = (slice.state, evidence.threads.get(tid)) else {
         return;
     };
-    let call = Call {
-        pid: thread.pid,
-        syscall: block.syscall,
-        arg0: block.arg0,
-    };
+    let call = Call::of(thread.pid, &block);
     let charge = |reason| Charge::on(tid, None, Cause::Lock, reason);
     while path.cursor_ns() > from_ns.max(path.since_ns()) {
         let at_ns = path.cursor_ns().min(slice.to_ns);
@@ -33,8 +29,8 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
 
 impl Walk<'_, '_> {
     /// What is charged for the wait of a thread with the request in hand, if who ended it had another one in hand: it
-    /// did nothing for this one, and let go of what both wanted. Which one an event loop has in hand is not known well
-    /// enough to say so of a thread that does jobs for it.
+    /// did nothing for this one, and let go of what both wanted, as is inferred. Which one an event loop has in hand is
+    /// not known well enough to say so of a thread that does jobs for it.
     pub(super) fn behind_other_request(&self, pid: Pid, slice: &Slice, block: &Block) -> Option<Charge> {
         let is_for_ever = block.wait == Wait::Condition { timeout: false };
         let wake = block.wake.filter(|_| is_for_ever)?;
@@ -44,11 +40,7 @@ impl Walk<'_, '_> {
             Owner::Request(id) if id != self.turn.id
         );
         let is_told = had_other && !(self.is_handed_back() && waker.is_event_loop());
-        let call = Call {
-            pid,
-            syscall: block.syscall,
-            arg0: block.arg0,
-        };
+        let call = Call::of(pid, block);
         is_told.then(|| Charge::on(self.at.tid, None, Cause::Lock, Reason::WokenBy(call, wake.by)))
     }
 }

@@ -42,6 +42,11 @@ impl FdNames {
         }
         self.fds.insert((pid, fd), name.into());
     }
+
+    /// Process `pid` became another program, or ended.
+    pub fn forget_process(&mut self, pid: Pid) {
+        self.fds.retain(|&(of, _), _| of != pid);
+    }
 }
 
 /// A step in words.
@@ -75,23 +80,23 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         }
         Reason::RanFor(owner, task) => culprit = Some(thread(evidence, on, owner, task)),
         Reason::BlockedFor(call, owner, task) => {
-            detail = call_detail(evidence, &call);
+            detail = call_detail(evidence, &call, step);
             culprit = Some(Culprit {
                 syscall: detail.syscall,
                 object: detail.object.clone(),
                 ..thread(evidence, on, owner, task)
             });
         }
-        Reason::Blocked(call) => detail = call_detail(evidence, &call),
+        Reason::Blocked(call) => detail = call_detail(evidence, &call, step),
         Reason::WokenBy(call, by) => {
-            detail = call_detail(evidence, &call);
+            detail = call_detail(evidence, &call, step);
             culprit = Some(occupant(evidence, &by, step.to_ns));
         }
         Reason::LetGoBy(by, task, request) => {
             culprit = Some(thread(evidence, by, Owner::Request(request), task));
         }
         Reason::LockHeldBy(call, holder) => {
-            detail = call_detail(evidence, &call);
+            detail = call_detail(evidence, &call, step);
             culprit = Some(had_a_lock(evidence, holder, step));
         }
     }
@@ -140,22 +145,32 @@ fn held_detail(held: &Held) -> Detail {
 }
 
 impl Evidence<'_> {
-    /// The connection of a process's descriptor, where that is not known to be something else by now.
-    pub(super) fn connection_of(&self, pid: Pid, fd: i32) -> Option<(ConnId, &Connection)> {
+    /// The connection on which a thread was blocked since `from_ns`: that which woke it, or else that of its
+    /// descriptor, where this is not known to be something else by now.
+    pub(super) fn connection_of(&self, call: &Call, from_ns: u64) -> Option<(ConnId, &Connection)> {
+        let (pid, conn) = (call.pid, call.woken_for);
+        let fd = syscall::blocking_fd(call.syscall, call.arg0)?;
+        // What came just before a wakeup can be for another. Of those that are polled only the first is recorded.
+        let is_on = |connection: &&Connection| {
+            syscall::is_poll(call.syscall) || !connection.is_behind_another(pid, fd)
+        };
+        if let Some(connection) = self.connections.get(conn).filter(is_on) {
+            return Some((conn, connection));
+        }
         let name = self.names.fds.get(&(pid, fd));
         let is_socket = name.is_none_or(|name| name.starts_with("socket:"));
-        self.connections.by_fd(pid, fd).filter(|_| is_socket)
+        self.connections.by_fd(pid, fd, from_ns).filter(|_| is_socket)
     }
 }
 
-/// What a blocking call was in and on.
-fn call_detail(evidence: &Evidence<'_>, call: &Call) -> Detail {
+/// What a blocking call was in and on, in a step or a part of it.
+fn call_detail(evidence: &Evidence<'_>, call: &Call, step: &Step) -> Detail {
     let mut detail = Detail {
         syscall: syscall::name(call.syscall),
         ..Detail::default()
     };
     if let Some(fd) = syscall::blocking_fd(call.syscall, call.arg0) {
-        if let Some((_, connection)) = evidence.connection_of(call.pid, fd) {
+        if let Some((_, connection)) = evidence.connection_of(call, step.from_ns) {
             detail.peer = connection.peer;
         } else {
             detail.object = evidence.names.fds.get(&(call.pid, fd)).cloned();
@@ -231,6 +246,16 @@ fn comm(evidence: &Evidence<'_>, occupant: &Occupant) -> Option<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_ends_leaves_no_name_to_the_next_with_its_number() {
+        let mut names = FdNames::default();
+        for pid in [7, 8] {
+            names.fd(Pid(pid), 3, "/var/lib/data");
+        }
+        names.forget_process(Pid(7));
+        assert_eq!(names.fds.keys().collect::<Vec<_>>(), [&(Pid(8), 3)]);
+    }
 
     #[test]
     fn names_that_are_forgotten_are_counted() {

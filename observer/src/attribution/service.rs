@@ -178,7 +178,7 @@ impl Walk<'_, '_> {
             State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
                 let at = self.worked_in(slice.task);
                 let step = match (block.wait, self.behind_other_request(pid, &slice, &block)) {
-                    (_, Some(charge)) => Move::to(at).charging(from_ns, charge),
+                    (_, Some(charge)) => Move::to(at).charging(from_ns, charge).inferred_if(true),
                     (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(&slice, &block)
                     }
@@ -321,12 +321,8 @@ impl Walk<'_, '_> {
 
     /// The thread was blocked in a call that the request made itself.
     fn blocked(&self, pid: Pid, slice: &Slice, block: &Block) -> Charge {
-        let call = Call {
-            pid,
-            syscall: block.syscall,
-            arg0: block.arg0,
-        };
-        let connection = block.fd().and_then(|fd| self.evidence.connection_of(pid, fd));
+        let call = Call::of(pid, block);
+        let connection = self.blocked_on(pid, slice, block);
         let receives = syscall::receives(block.syscall);
         let cause = match (block.wait, connection) {
             (Wait::Mutex, _) => Cause::Lock,
@@ -346,7 +342,7 @@ impl Walk<'_, '_> {
                 }
             }
             (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
-            _ if self.waits_for_client(block) => Cause::Client,
+            _ if self.waits_for_client(slice, block) => Cause::Client,
             _ => Cause::Syscall,
         };
         let reason = match block.wake {

@@ -91,7 +91,12 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
         break;
     }
     if path.cursor_ns() > ready_ns {
-        let passed = wait.not_seen(ready_ns, notes::NO_RECORD);
+        let note = if wait.steps < MAX_STEPS {
+            wait.unseen(notes::NO_RECORD)
+        } else {
+            notes::TOO_MANY_STEPS
+        };
+        let passed = wait.not_known(ready_ns, note);
         wait.pass(&passed, None, path);
     }
 }
@@ -208,14 +213,19 @@ impl WaitWalk<'_, '_> {
         moves
     }
 
+    /// What is remarked where the thread was not seen.
+    fn unseen(&self, note: &'static str) -> &'static str {
+        match self.ready {
+            Ready::Connection => notes::ACCEPTER_NOT_SEEN,
+            Ready::Bytes | Ready::Task => note,
+        }
+    }
+
     /// It is not known what the thread did. That a connection was not accepted is.
-    fn not_seen(&self, from_ns: u64, note: &'static str) -> Passed {
+    fn not_known(&self, from_ns: u64, note: &'static str) -> Passed {
         let passed = Passed::to(self.tid);
         if self.ready == Ready::Connection {
-            return passed.charging(
-                from_ns,
-                Charge::of(Cause::AcceptQueue, Reason::Note(notes::ACCEPTER_NOT_SEEN)),
-            );
+            return passed.charging(from_ns, Charge::of(Cause::AcceptQueue, Reason::Note(note)));
         }
         Passed {
             partial: true,
@@ -233,7 +243,7 @@ impl WaitWalk<'_, '_> {
     fn step(&self, pid: Pid, slice: &Slice, now_ns: u64) -> Passed {
         let from_ns = slice.from_ns.max(self.ready_ns);
         match slice.state {
-            State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
+            State::Unknown { .. } => self.not_known(from_ns, self.unseen(notes::NOT_SEEN)),
             State::Running { cpu, owner, .. } => self.ran(from_ns, slice, cpu, owner),
             State::Runnable { .. } => Passed {
                 charged: Charged::RunQueue(from_ns),
@@ -316,11 +326,7 @@ impl WaitWalk<'_, '_> {
 
     /// The thread was in a call for others.
     fn blocked(&self, pid: Pid, block: &Block, task: Task) -> Charge {
-        let call = Call {
-            pid,
-            syscall: block.syscall,
-            arg0: block.arg0,
-        };
+        let call = Call::of(pid, block);
         let reason = Reason::BlockedFor(call, block.owner, task);
         Charge::on(self.tid, None, self.instead_of(Cause::WorkerBlocked), reason)
     }

@@ -10,7 +10,7 @@ use super::protocol::http1::RequestLine;
 use super::role::{self, Role};
 use super::speech::Speech;
 use super::turn::Turn;
-use crate::model::id::{RequestId, Tid};
+use crate::model::id::{Pid, RequestId, Tid};
 use crate::newest::Newest;
 
 /// Names of a connection's turns that are remembered, the newest: a history, and what waited for an earlier turn has a
@@ -20,6 +20,9 @@ const MAX_NAMES: usize = 8;
 /// Sends that are remembered of an outbound connection: a request that used it is explained when its own
 /// connection goes on, and others may have used this one since.
 const MAX_SENDS: usize = 64;
+
+/// In place of a descriptor.
+const NOBODY: (Pid, i32) = (Pid::NONE, -1);
 
 /// Bytes sent to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +92,12 @@ pub struct Connection {
     answered_unread_ns: Option<u64>,
     /// It was used while nobody could tell who had opened it.
     used_unknown: bool,
-    pub(super) fd: i32,
+    /// By which descriptor it was last used, of which process.
+    pub(super) used_by: (Pid, i32),
+    /// When it was first heard of, ns.
+    heard_ns: u64,
+    /// When this side closed it, or it was over, ns.
+    closed_ns: Option<u64>,
     pub(super) turn: Option<Box<Turn>>,
     /// The first byte of the next turn, where another goroutine than the one that serves has taken it.
     pub(super) ahead: Option<ByteAhead>,
@@ -104,7 +112,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new() -> Self {
+    /// One that is first heard of at `heard_ns`.
+    pub(super) fn new(heard_ns: u64) -> Self {
         Self {
             role: Role::Unknown,
             local: None,
@@ -119,7 +128,9 @@ impl Connection {
             found: false,
             answered_unread_ns: None,
             used_unknown: false,
-            fd: -1,
+            used_by: NOBODY,
+            heard_ns,
+            closed_ns: None,
             turn: None,
             ahead: None,
             held: None,
@@ -159,9 +170,38 @@ impl Connection {
         }
     }
 
-    /// It was used by this descriptor. Tells whether that is another than before.
-    pub(super) fn uses(&mut self, fd: i32) -> bool {
-        std::mem::replace(&mut self.fd, fd) != fd
+    /// It was used by descriptor `fd` of process `pid`, where that is known, which holds it still if it only ended what
+    /// it sends. Tells whether that is another than before.
+    pub(super) fn uses(&mut self, pid: Pid, fd: i32) -> bool {
+        if !self.closed {
+            self.closed_ns = None;
+        }
+        if fd < 0 {
+            return false;
+        }
+        std::mem::replace(&mut self.used_by, (pid, fd)) != (pid, fd)
+    }
+
+    /// Who used it became another program, or ended.
+    pub(super) fn is_used_by_nobody(&mut self) {
+        self.used_by = NOBODY;
+    }
+
+    /// This side closes it, or it is over.
+    pub(super) fn closes(&mut self, at_ns: u64) {
+        self.closed_ns.get_or_insert(at_ns);
+    }
+
+    /// Whether a process can have held it at this time.
+    pub(super) fn was_open(&self, at_ns: u64) -> bool {
+        let was_opened = self.found || self.heard_ns <= at_ns;
+        was_opened && self.closed_ns.is_none_or(|closed_ns| at_ns < closed_ns)
+    }
+
+    /// Whether it was last used by another descriptor of this process than `fd`.
+    #[must_use]
+    pub fn is_behind_another(&self, pid: Pid, fd: i32) -> bool {
+        self.used_by.0 == pid && self.used_by.1 != fd
     }
 
     /// It is used, and nobody can tell who opened it. Tells whether that is so for the first time.

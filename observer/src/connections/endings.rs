@@ -96,7 +96,7 @@ impl Connections {
             let Some(connection) = self.connections.get_mut(&conn) else {
                 continue;
             };
-            let fd = connection.fd;
+            let (_, fd) = connection.used_by;
             let Some(turn) = connection.turn.as_mut().filter(|turn| turn.heard_ns == heard_ns) else {
                 continue;
             };

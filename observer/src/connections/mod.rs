@@ -9,6 +9,7 @@
 mod accepted;
 mod connection;
 mod counts;
+mod descriptors;
 mod endings;
 mod held;
 pub mod protocol;
@@ -27,6 +28,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use accepted::Accepted;
 pub use connection::{Connection, OutboundSend};
 pub use counts::{Counts, NotFollowed};
+use descriptors::Descriptors;
 pub use held::{Exactness, Held};
 use role::Listeners;
 pub use role::Role;
@@ -60,7 +62,7 @@ const MAX_CLOSED: usize = 1024;
 pub struct Connections {
     connections: FxHashMap<ConnId, Connection>,
     listeners: Listeners,
-    fds: FxHashMap<(Pid, i32), ConnId>,
+    fds: Descriptors,
     /// Those that are over.
     closed: Newest<ConnId, MAX_CLOSED>,
     /// Turns that have an end which is not yet certain, oldest first: (when it was last heard of, connection).
@@ -98,13 +100,6 @@ impl Connections {
         self.connections.get(&conn)
     }
 
-    /// The connection behind a descriptor, as far as it was used.
-    #[must_use]
-    pub fn by_fd(&self, pid: Pid, fd: i32) -> Option<(ConnId, &Connection)> {
-        let conn = *self.fds.get(&(pid, fd))?;
-        Some((conn, self.connections.get(&conn)?))
-    }
-
     /// The turn that a request is.
     #[must_use]
     pub fn turn(&self, id: RequestId) -> Option<&Turn> {
@@ -120,7 +115,7 @@ impl Connections {
 
     /// The turns that arrived before `at_ns` and have not ended for certain, nor has another begun on their connection.
     #[must_use]
-    pub fn begun_before(&self, at_ns: u64) -> FxHashSet<RequestId> {
+    pub fn arrived_before(&self, at_ns: u64) -> FxHashSet<RequestId> {
         let turns = self
             .connections
             .values()
@@ -223,6 +218,7 @@ impl Connections {
         }
         if event.new_state == tcp::CLOSE {
             let connection = self.connections.get_mut(&conn)?;
+            connection.closes(event.header.at_ns);
             connection.closed = true;
             if connection.is_unanswered() {
                 self.leaving.push_back((event.header.at_ns, conn));
@@ -261,6 +257,9 @@ impl Connections {
             connection.was_accepted(event.header.at_ns, Tid(event.header.tid));
         }
         let this_side_closes = matches!(event.new_state, tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING);
+        if this_side_closes {
+            connection.closes(event.header.at_ns);
+        }
         let is_held = connection.turn.as_ref().is_some_and(|turn| turn.is_held());
         if this_side_closes && !is_held {
             connection.end_turn()
@@ -271,6 +270,7 @@ impl Connections {
 
     fn forget(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.remove(&conn) {
+            self.fds.forget(connection.used_by, conn);
             self.counts.unanswered(&connection);
         }
     }
@@ -292,7 +292,10 @@ impl Connections {
             self.counts.refused_connections += 1;
             return None;
         }
-        let connection = self.connections.entry(conn).or_insert_with(Connection::new);
+        let connection = self
+            .connections
+            .entry(conn)
+            .or_insert_with(|| Connection::new(at_ns));
         connection.used_ns = at_ns;
         connection.role = connection.role.or_else(|| role);
         Some(connection)
@@ -323,18 +326,6 @@ impl Connections {
             self.refusing = MAKES_ROOM;
         }
         !oldest.is_empty()
-    }
-
-    /// Process `pid` used a connection by descriptor `fd`.
-    fn remember_fd(&mut self, pid: Pid, fd: i32, conn: ConnId) {
-        if fd < 0 {
-            return;
-        }
-        if self.fds.len() < MAX_CONNECTIONS || self.fds.contains_key(&(pid, fd)) {
-            self.fds.insert((pid, fd), conn);
-        } else {
-            self.full.count(Table::Descriptors, 1);
-        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Connections {
         if event.result <= 0 || event.flags & flags::PEEK != 0 {
             return (None, None);
         }
-        let is_new_fd = connection.uses(event.fd);
+        let is_new_fd = connection.uses(pid, event.fd);
         let is_unknown = connection.is_used_unknown();
         let outbound = connection.role == Role::Outbound;
         let (request, ended) = match connection.role {
@@ -59,7 +59,7 @@ impl Connections {
             self.counts.unknown_direction(pid);
         }
         if is_new_fd {
-            self.remember_fd(pid, event.fd, conn);
+            self.fds.add(pid, event.fd, conn, &self.full);
         }
         let operation = Operation {
             at_ns,

@@ -78,6 +78,11 @@ impl Listeners {
         }
     }
 
+    /// Process `pid` became another program, or ended.
+    pub(super) fn forget_process(&mut self, pid: Pid) {
+        self.0.retain(|&(of, _)| of != pid);
+    }
+
     /// What they tell of a connection of process `pid` with this local address.
     pub(super) fn role(&self, pid: Pid, local: Option<SocketAddr>) -> Role {
         match local {

@@ -49,7 +49,7 @@ impl Connections {
             let stray = request.is_none().then(|| connection.stray(event, head));
             (request, stray.flatten())
         };
-        let is_new_fd = connection.uses(event.fd);
+        let is_new_fd = connection.uses(pid, event.fd);
         if let Some(stray) = stray {
             self.counts.stray(pid, stray);
         }
@@ -61,7 +61,7 @@ impl Connections {
             self.settling.push_back((at_ns, conn));
         }
         if is_new_fd {
-            self.remember_fd(pid, event.fd, conn);
+            self.fds.add(pid, event.fd, conn, &self.full);
         }
         Some(Operation {
             at_ns,

@@ -1,6 +1,7 @@
 //! Tests of the bounds, as strangers open as many connections as they like, of who uses a connection to a peer, and of
 //! connections that were there before.
 
+mod descriptors;
 mod found;
 
 use bytemuck::Zeroable as _;
@@ -184,9 +185,9 @@ fn full_tables(full: &Full) -> Vec<(Table, u64)> {
 fn descriptors_and_ports_that_find_no_place_are_counted() {
     let mut connections = Connections::default();
     for fd in 0..=MAX_CONNECTIONS as i32 {
-        connections.remember_fd(Pid(1), fd, ConnId(5));
+        connections.fds.add(Pid(1), fd, ConnId(5), &connections.full);
     }
-    connections.remember_fd(Pid(1), 0, ConnId(6));
+    connections.fds.add(Pid(1), 0, ConnId(6), &connections.full);
     for pid in [1, 2].map(Pid) {
         (0..=u16::MAX).for_each(|port| connections.listens(pid, port));
     }

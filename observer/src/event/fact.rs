@@ -121,7 +121,7 @@ pub struct Lost {
     pub from_ns: u64,
     /// None was lost after this time, ns.
     pub to_ns: u64,
-    /// A [`observer_common::LostReason`], or [`Lost::LATE`].
+    /// A [`observer_common::LostReason`], or [`Lost::LATE`] or [`Lost::MALFORMED`].
     pub reason: u32,
     /// Zero.
     pub reserved: u32,
@@ -130,6 +130,8 @@ pub struct Lost {
 impl Lost {
     /// The record came when later ones had been given out already.
     pub const LATE: u32 = 100;
+    /// The record was none that this version knows.
+    pub const MALFORMED: u32 = 101;
 
     /// A loss of `count` records between `from_ns` and `to_ns`.
     #[must_use]

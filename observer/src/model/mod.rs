@@ -1,7 +1,7 @@
 //! What is known of a run, as plain values: requests, figures, processes, and what they are known by.
 //!
-//! Every stage may use them, and they know no stage, nor how they are written. Nothing here computes. Only the `header`
-//! serializes itself: a recording begins with it, and an output.
+//! Every stage may use them, and they know no stage, nor how they are written. They have names, and can be added up and
+//! counted: nothing else here computes. Only the `header` serializes itself: a recording begins with it, and an output.
 
 pub mod cause;
 pub mod full;

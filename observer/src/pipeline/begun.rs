@@ -58,12 +58,12 @@ impl Pipeline {
         let Some(mut to_forget) = self.threads.to_forget() else {
             return;
         };
-        let begun_before = self.connections.begun_before(to_forget.until_ns);
-        if !begun_before.is_empty() {
+        let arrived_before = self.connections.arrived_before(to_forget.until_ns);
+        if !arrived_before.is_empty() {
             let settled_ns = to_forget.settled_ns();
             let runs = self
                 .threads
-                .last_runs(settled_ns, |id| begun_before.contains(&id));
+                .last_runs(settled_ns, |id| arrived_before.contains(&id));
             let mut runs: Vec<_> = runs.into_iter().collect();
             runs.sort_unstable_by_key(|(id, _)| (id.conn.0, id.nth));
             for (id, run) in runs {

@@ -2,7 +2,7 @@
 
 use observer_common::LostReason;
 
-use super::Pipeline;
+use super::{Pipeline, WINDOW_NS};
 use crate::connections::{self, NotFollowed};
 use crate::event;
 use crate::losses;
@@ -97,6 +97,14 @@ impl Pipeline {
         for (pid, window, run) in self.threads.take_roles(now_ns, window_ns) {
             self.summary.roles(pid, window, run);
         }
+    }
+
+    /// A batch could not be read to its end, of which no time is known. Batches are far shorter than a window.
+    pub(super) fn lost_rest_of_batch(&mut self) {
+        let since_ns = self.now_ns;
+        let until_ns = since_ns.saturating_add(WINDOW_NS);
+        let lost = event::Lost::new(since_ns, 1, since_ns, until_ns, event::Lost::MALFORMED);
+        self.lost(&lost);
     }
 
     pub(super) fn lost(&mut self, event: &event::Lost) {

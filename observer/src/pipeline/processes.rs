@@ -16,7 +16,9 @@ impl Pipeline {
         self.runtimes.forget(pid);
         self.count_cycles();
         self.go.forget(pid);
-        self.threads.process_ended(pid);
+        self.threads.forget_process(pid);
+        self.connections.forget_process(pid);
+        self.names.forget_process(pid);
         if let Some(polls) = &mut self.polls {
             polls.process_ended(pid);
         }

@@ -220,6 +220,53 @@ fn of_a_server() -> Pipeline {
 }
 
 #[test]
+fn what_cannot_be_read_of_a_batch_counts_as_lost_for_requests_of_that_time() {
+    let (mut pipeline, mut tail) = (of_a_server(), Tail::default());
+    let mut batch = Batch::default();
+    receives(&mut batch, 7, 2 * MS, 100);
+    batch.push(bytes_of(&RecordHeader {
+        kind: u16::MAX,
+        ..record(Kind::Receive, 3 * MS)
+    }));
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    let mut batch = Batch::default();
+    sends(&mut batch, 7, 4 * MS);
+    receives(&mut batch, 8, 2 * WINDOW_NS, 100);
+    sends(&mut batch, 8, 2 * WINDOW_NS + MS);
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    pipeline.finish(&mut [&mut tail]).unwrap();
+    let totals = tail.end.unwrap().totals;
+    assert_eq!(totals.lost, [(reason::UNKNOWN, 1)]);
+    assert_eq!((totals.figures.requests, totals.figures.incomplete), (2, 1));
+}
+
+#[test]
+fn the_descriptors_of_a_process_are_forgotten_with_it() {
+    let change = |change, flags| Process {
+        header: record(Kind::Process, 3 * MS),
+        change: change as u32,
+        tgid: 1,
+        flags,
+        ..Process::zeroed()
+    };
+    for event in [
+        change(ProcessChange::Exec, 0),
+        change(ProcessChange::Exit, flags::GROUP_DEAD),
+    ] {
+        let mut pipeline = of_a_server();
+        let mut batch = Batch::default();
+        receives(&mut batch, 7, 2 * MS, 100);
+        pipeline.batch(&batch, &mut []).unwrap();
+        let by_fd = |pipeline: &Pipeline| pipeline.connections.by_fd(Pid(1), 0, 2 * MS).is_some();
+        assert!(by_fd(&pipeline));
+        let mut batch = Batch::default();
+        batch.push(bytes_of(&event));
+        pipeline.batch(&batch, &mut []).unwrap();
+        assert!(!by_fd(&pipeline));
+    }
+}
+
+#[test]
 fn records_that_found_no_room_are_told_at_the_end_with_a_hint() {
     const RECORDS: u64 = 7;
     let of = |lost: Option<LostReason>| {

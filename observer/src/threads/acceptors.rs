@@ -27,6 +27,11 @@ impl Acceptors {
         of_process.push(tid);
     }
 
+    /// Process `pid` became another program, or ended.
+    pub(super) fn forget(&mut self, pid: Pid) {
+        self.0.remove(&pid);
+    }
+
     /// A thread ended.
     pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
         if let Some(of_process) = self.0.get_mut(&pid) {

@@ -278,7 +278,7 @@ impl Threads {
     }
 
     /// A process became another program, or ended.
-    pub fn process_ended(&mut self, pid: Pid) {
+    pub fn forget_process(&mut self, pid: Pid) {
         self.hands.forget(pid);
         self.fed.forget(pid);
         self.returns.forget(pid);
@@ -289,6 +289,8 @@ impl Threads {
         self.go.remove(&pid);
         self.followed.remove(&pid);
         self.queue.forget_process(pid);
+        self.acceptors.forget(pid);
+        self.no_mutexes.retain(|&(of, _)| of != pid);
         self.forget_roles(pid);
     }
 

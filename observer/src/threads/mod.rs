@@ -114,7 +114,7 @@ pub struct Threads {
     /// Those that begin to end, the first first: when, ns.
     exiting: VecDeque<(u64, Tid)>,
     ended: EndedThreads,
-    /// Threads that were not followed because there were too many.
+    /// Events of threads that were not followed because there were too many.
     pub refused: u64,
     lost_until_ns: u64,
     occupancy: Occupancy,

@@ -115,7 +115,7 @@ impl Past {
         let first_ns = self.start_ns(first);
         let wanted = |block: &SliceGroup| block.from_ns >= first_ns;
         while end > first {
-            if let Some((number, block)) = self.index.before(self.forgotten + end, &wanted) {
+            if let Some((number, block)) = self.index.before(self.forgotten + end, wanted) {
                 work.prepend(block);
                 end = number - self.forgotten;
             } else if self.prepend_to(&mut work, end - 1) {

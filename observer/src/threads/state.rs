@@ -192,7 +192,7 @@ pub struct Operation {
     pub at_ns: u64,
     /// Direction.
     pub direction: Direction,
-    /// The connection, and the arrival of what was received.
+    /// The connection.
     pub conn: ConnId,
     /// Arrival of the received bytes, ns; 0 when unknown.
     pub arrived_ns: u64,

@@ -87,7 +87,8 @@ impl Thread {
         self.belief.judge(moment, observed)
     }
 
-    /// Carries a verdict out: nothing else changes for whom the thread works, or worked.
+    /// Carries a verdict out: nothing else changes for whom the thread works. For whom it worked is told later where
+    /// that shows only then, as with jobs that were handed back.
     fn apply(&mut self, at_ns: u64, verdict: &Verdict, next: State, faults: Option<(u32, u32)>) {
         if let Some(before) = verdict.before {
             let closed = self.closed(before);

@@ -138,7 +138,7 @@ fn receive(at_ns: u64) -> common::ReceiveHead {
         arrived_ns: at_ns - 5_000,
         task: common::task::UNKNOWN,
         result: i32::try_from(text.len()).unwrap(),
-        flags: flags::DRAINED | flags::INBOUND,
+        flags: flags::INBOUND,
         min_flt: 0,
         maj_flt: 0,
         rss_pages: 1_000,

@@ -6,6 +6,7 @@
 mod accepts;
 mod check;
 mod clients;
+mod descriptors;
 mod evidence;
 mod found;
 mod goroutines;

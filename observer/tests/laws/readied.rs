@@ -2,6 +2,7 @@
 //! streams, each with the one answer that its events support.
 
 use bytemuck::Zeroable as _;
+use observer::attribution::notes;
 use observer::event;
 use observer::model::cause::Cause;
 use observer::model::id::Pid;
@@ -233,6 +234,54 @@ fn whom_a_goroutine_of_another_request_made_ready_waited_for_what_that_had() -> 
     let request = script.second_sends(1_300, A, waited(TASK_A, MUTEX)).request(A)?;
     prop_assert_eq!(charged_us(&request, Cause::Lock), 1_100);
     prop_assert_eq!(behind(&request, Cause::Lock), [Some(TASK_B)]);
+    Ok(())
+}
+
+/// Each of them waited for it, too.
+#[test]
+fn of_many_that_had_it_one_after_the_other_the_last_are_told() -> Law {
+    const HOLDERS: u64 = 70;
+    const TOLD: usize = 64;
+    let holder = |nth| waited(100 + nth, MUTEX);
+    let mut script = Script::of_go();
+    // The first reads last, and runs.
+    for nth in (0..HOLDERS).rev() {
+        script = script.reads(80 - nth, 100 + nth, holder(nth), 5);
+    }
+    script = script.second_reads_and_waits(90);
+    let let_go_us = |nth| 200 + 10 * nth;
+    for nth in 0..HOLDERS - 1 {
+        let ready = Ready {
+            at_us: let_go_us(nth),
+            by_second: false,
+            runs_us: let_go_us(nth) + 5,
+            on_second: false,
+        };
+        script = script.hands_on(&ready, holder(nth), holder(nth + 1));
+    }
+    let last_us = let_go_us(HOLDERS - 1);
+    let let_go = header(Kind::Readied, last_us);
+    let script = script
+        .readies(let_go, holder(HOLDERS - 1), waited(TASK_A, MUTEX))
+        .second_is_woken(last_us + 5, None)
+        .runs(
+            of_second(Kind::PollStart, last_us + 10),
+            waited(TASK_A, MUTEX),
+            Some(let_go),
+        );
+    let script = script.second_sends(last_us + 100, A, waited(TASK_A, MUTEX));
+    let request = script.request_given_up(A)?;
+    let spans = spans(&request, Cause::Lock);
+    let (first, told) = spans.split_first().unwrap();
+    prop_assert_eq!(told.len(), TOLD);
+    prop_assert!(
+        told.iter()
+            .all(|span| span.culprit.is_some() && span.dur_ns == 10_000)
+    );
+    prop_assert_eq!(&first.culprit, &None);
+    prop_assert_eq!(first.detail.note, Some(notes::TOO_MANY_STEPS));
+    // It waits since 100.
+    prop_assert_eq!(charged_us(&request, Cause::Lock), last_us - 100);
     Ok(())
 }
 

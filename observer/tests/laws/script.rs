@@ -171,6 +171,14 @@ impl Script {
         Truth::of(&self.0).supports(&request)?;
         Ok(request)
     }
+
+    /// The request of a connection for which a walk is given up. For that there are too few events, by the laws.
+    pub(crate) fn request_given_up(&self, conn: u64) -> Result<Request, TestCaseError> {
+        let explained = explain_remembering(&self.0, Requests::All, SliceLimit(1 << 20))?;
+        let mut requests = explained.requests.into_iter().map(|(request, _)| request);
+        let request = requests.find(|request| request.conn.id == ConnId(conn));
+        request.ok_or_else(|| TestCaseError::fail("no request of this connection"))
+    }
 }
 
 fn receives(at_us: u64, conn: u64, task: u64) -> Receive {

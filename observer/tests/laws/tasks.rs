@@ -1,12 +1,19 @@
 //! What is told of a worker and its tasks: short streams, each with the one answer that its events support.
 
+use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
 use observer::model::request::Confidence;
-use observer_common::task;
+use observer_common::{Header, Kind, Receive, SwitchIn, SwitchOut, Waking, flags, task};
 use proptest::prelude::*;
+use syscalls::Sysno;
 
 use super::check::Law;
-use super::script::{A, B, OTHER, PEER, Script, TASK_A, TASK_B, charged_us, culprits};
+use super::script::{
+    A, B, OTHER, PEER, PID, Script, TASK_A, TASK_B, charged_us, culprits, header, of_second,
+};
+
+/// `FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG`.
+const FUTEX_WAIT: u64 = 137;
 
 #[test]
 fn what_computes_after_an_answer_is_named_when_it_was_seen() -> Law {
@@ -53,6 +60,54 @@ fn a_request_that_goes_on_right_after_another_waited_for_nobody_knows_what() -> 
     prop_assert_eq!(charged_us(&request, Cause::Unexplained), 4_100);
     Ok(())
 }
+/// The second worker, which has B in hand, wakes the first, which waits in the middle of A.
+#[test]
+fn who_is_woken_by_who_has_another_request_in_hand_waited_for_that_as_far_as_is_inferred() -> Law {
+    let mut script = Script::begin().reads(50, A, TASK_A, 40);
+    script.record(&Receive {
+        header: of_second(Kind::Receive, 60),
+        tgid: PID,
+        fd: B as i32,
+        conn: B,
+        task: TASK_B,
+        flags: flags::INBOUND,
+        arrived_ns: header(Kind::Receive, 59).at_ns,
+        result: 5,
+        ..Receive::zeroed()
+    });
+    script.record(&SwitchOut {
+        header: header(Kind::SwitchOut, 100),
+        tgid: PID,
+        state: 1,
+        syscall: Sysno::futex as i32,
+        args: [0x7000, FUTEX_WAIT, 1, 0],
+        task: TASK_A,
+        ..SwitchOut::zeroed()
+    });
+    script.record(&Waking {
+        header: Header {
+            cpu: 1,
+            ..header(Kind::Waking, 3_000)
+        },
+        tgid: PID,
+        waker_tid: of_second(Kind::Waking, 0).tid,
+        waker_tgid: PID,
+        waker_syscall: Sysno::futex as i32,
+        waker_task: TASK_B,
+        ..Waking::zeroed()
+    });
+    script.record(&SwitchIn {
+        header: header(Kind::SwitchIn, 3_001),
+        tgid: PID,
+        ..SwitchIn::zeroed()
+    });
+    let request = script.sends(3_100, A, TASK_A).request(A)?;
+    prop_assert_eq!(charged_us(&request, Cause::Lock), 2_900);
+    prop_assert_eq!(culprits(&request, Cause::Lock), [Some(TASK_B)]);
+    prop_assert_eq!(request.figures.confidence, Confidence::Inferred);
+    Ok(())
+}
+
 /// The peer's answer wakes the worker, which is in no task for a while before it receives it.
 #[test]
 fn a_task_that_is_ready_while_its_worker_is_in_none_is_in_the_queue() -> Law {

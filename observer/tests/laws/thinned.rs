@@ -1,16 +1,20 @@
 //! The laws where little is remembered of what threads did, so that requests are explained part by part while they run.
 
+use bytemuck::Zeroable as _;
+use observer::attribution::notes;
 use observer::model::cause::Cause;
 use observer::model::header::Requests;
 use observer::threads::SliceLimit;
+use observer_common::{Kind, SwitchOut, conn};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use syscalls::Sysno;
 
 use super::check::Law;
 use super::evidence::Truth;
 use super::run::{explain, explain_remembering};
-use super::script::{A, B, OTHER, Script, TASK_A, TASK_B, charged_us};
+use super::script::{A, B, OTHER, PID, Script, TASK_A, TASK_B, charged_us, header};
 use super::{STEPS, any_stream, cases, machine};
 
 /// Slices that are remembered: a machine makes hundreds.
@@ -55,6 +59,36 @@ proptest! {
         prop_assert_eq!(all.ends, none.ends);
         prop_assert_eq!(all.windows, none.windows);
     }
+}
+
+impl Script {
+    /// It sleeps in the middle of B, so many times for 5 of 10 µs.
+    fn sleeps(mut self, from_us: u64, times: u64) -> Self {
+        for nth in 0..times {
+            self.record(&SwitchOut {
+                header: header(Kind::SwitchOut, from_us + 10 * nth),
+                tgid: PID,
+                state: 1,
+                syscall: Sysno::clock_nanosleep as i32,
+                task: TASK_B,
+                ..SwitchOut::zeroed()
+            });
+            self = self.woken(from_us + 10 * nth + 5, conn::NONE);
+        }
+        self
+    }
+}
+
+/// What the worker did before that is recorded, and not looked at.
+#[test]
+fn a_walk_through_too_many_intervals_says_that_and_not_that_none_was_recorded() -> Law {
+    const TIMES: u64 = 20_000;
+    let script = Script::begin().reads(50, B, TASK_B, 40).sleeps(100, TIMES);
+    let end_us = 100 + 10 * TIMES;
+    let script = script.sends(end_us, B, TASK_B).reads(end_us + 10, A, TASK_A, 60);
+    let request = script.sends(end_us + 20, A, TASK_A).request_given_up(A)?;
+    prop_assert_eq!(request.timeline[0].detail.note, Some(notes::TOO_MANY_STEPS));
+    Ok(())
 }
 
 /// Of a request that takes longer than what is remembered nearly as much is explained as of others.

@@ -127,9 +127,17 @@ fn of_a_connection_that_several_use_in_turn_a_request_waits_for_the_peer_since_i
 #[test]
 fn who_waits_again_for_the_same_when_its_time_is_over_waits_for_something_else() -> Law {
     for (times, timer_us) in [(1, 5_000), (3, 0)] {
-        let mut script = Script::begin().reads(50, A, task::UNKNOWN, 40);
+        let mut script = Script::begin();
+        // It keeps the requests that it reads.
+        for turn in 0..30 {
+            let at_us = 50 + turn * 20;
+            script = script
+                .reads(at_us, A, task::UNKNOWN, at_us - 5)
+                .sends(at_us + 10, A, task::UNKNOWN);
+        }
+        script = script.reads(1_000, B, task::UNKNOWN, 990);
         for time in 0..times {
-            let at_us = 60 + time * 5_010;
+            let at_us = 1_010 + time * 5_010;
             script.record(&SwitchOut {
                 header: header(Kind::SwitchOut, at_us),
                 tgid: PID,
@@ -141,7 +149,8 @@ fn who_waits_again_for_the_same_when_its_time_is_over_waits_for_something_else()
             });
             script = script.woken(at_us + 5_000, conn::NONE);
         }
-        let request = script.sends(60 + times * 5_010, A, task::UNKNOWN).request(A)?;
+        let at_us = 1_010 + times * 5_010;
+        let request = script.sends(at_us, B, task::UNKNOWN).request(B)?;
         prop_assert_eq!(charged_us(&request, Cause::Timer), timer_us);
     }
     Ok(())

@@ -4,7 +4,7 @@ use syscalls::Sysno;
 
 use super::super::path::Call;
 use super::*;
-use crate::model::id::{Pid, Task};
+use crate::model::id::{ConnId, Pid, Task};
 use crate::threads::Owner;
 
 const OF_PROGRAM: Tid = Tid(9);
@@ -61,6 +61,7 @@ fn in_call(syscall: Sysno) -> Reason {
         pid: Pid(7),
         syscall: syscall as i32,
         arg0: 0,
+        woken_for: ConnId::NONE,
     })
 }
 

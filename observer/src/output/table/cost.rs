@@ -19,7 +19,8 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
     let of_a_cpu = |ns| format!("{} of a CPU", words::small_share(ns, over_ns));
     let ebpf = ebpf_ns.map_or_else(|| "not known".to_owned(), of_a_cpu);
     let (rss, records) = (words::bytes(rss_bytes), words::rate(records, over_ns));
-    let probes = probes.map_or_else(String::new, |probes| {
+    let hit = probes.filter(|probes| probes.hits > 0);
+    let probes = hit.map_or_else(String::new, |probes| {
         format!(", probes {}", of_a_cpu(probes.estimated_ns))
     });
     let mut text = format!(
@@ -42,6 +43,7 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
 mod tests {
     use super::super::plain;
     use super::*;
+    use crate::model::report::ProbeCost;
     use crate::output::made_up;
 
     #[test]
@@ -78,5 +80,20 @@ mod tests {
         };
         assert!(plain(&[line(Some(cost), 1).unwrap()]).contains("eBPF not known"));
         assert!(line(None, 1).is_none(), "a replay costs nobody anything");
+    }
+
+    #[test]
+    fn probes_that_nobody_came_by_are_not_told() {
+        let told = |hits| {
+            let cost = OwnCost {
+                probes: Some(ProbeCost {
+                    hits,
+                    estimated_ns: 1_000 * hits,
+                }),
+                ..OwnCost::default()
+            };
+            plain(&[line(Some(cost), 1_000_000_000).unwrap()]).contains("probes")
+        };
+        assert!(told(1) && !told(0));
     }
 }

@@ -7,9 +7,9 @@ use crate::output::words;
 /// Longest polls that are listed.
 const LISTED: usize = 3;
 
-/// Lines for polls that were recorded in a time of this length.
+/// Lines for polls that were recorded in a time of this length, if any were: without symbols of its program none can.
 pub(super) fn lines(polls: Option<&PollTotals>, over_ns: u64) -> Vec<Line> {
-    let Some(polls) = polls else {
+    let Some(polls) = polls.filter(|polls| polls.polls > 0) else {
         return Vec::new();
     };
     let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), words::ns);
@@ -82,9 +82,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_where_no_polls_are_recorded_and_no_figures_where_there_were_none() {
+    fn nothing_is_told_where_no_polls_are_recorded_and_no_figures_where_all_were_jobs() {
         assert!(lines(None, 1).is_empty());
-        let text = plain(&lines(Some(&PollTotals::default()), 1_000_000_000));
+        let none = PollTotals::default();
+        assert!(lines(Some(&none), 1).is_empty());
+        let jobs = PollTotals {
+            polls: 3,
+            unqueued: 3,
+            ..none
+        };
+        let text = plain(&lines(Some(&jobs), 1_000_000_000));
         assert!(text.contains("p50 -, p99 -, max -;"), "{text}");
     }
 }

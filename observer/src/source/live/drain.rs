@@ -172,18 +172,14 @@ impl LiveSource {
         let before = *records;
         kernel_half.rings.drain(|record| {
             *records += 1;
-            // The kernel aligns each to eight bytes, as events are.
-            let Ok((event, _)) = Event::read(record) else {
-                return;
+            let event = match read(record, now_ns, *released_ns) {
+                Ok(event) => event,
+                Err(lost) => {
+                    merge.push(bytemuck::bytes_of(&lost));
+                    targets.doubt();
+                    return;
+                }
             };
-            let at_ns = bytemuck::from_bytes::<Header>(&record[..size_of::<Header>()]).at_ns;
-            if at_ns < *released_ns {
-                // Time does not go back: it is as good as lost.
-                let late = event::Lost::new(now_ns, 1, at_ns, *released_ns, event::Lost::LATE);
-                merge.push(bytemuck::bytes_of(&late));
-                targets.doubt();
-                return;
-            }
             if let Event::Process(record) = event {
                 targets.on_record(record);
             }
@@ -304,5 +300,60 @@ impl Source for LiveSource {
         self.released_ns = watermark_ns;
         batch.push(bytemuck::bytes_of(&Tick::new(watermark_ns)));
         Ok(Status::More)
+    }
+}
+
+/// A record that was drained at `now_ns`, when everything before `released_ns` had been given out.
+///
+/// # Errors
+/// The loss that it counts as, where it cannot be taken in.
+fn read(record: &[u8], now_ns: u64, released_ns: u64) -> Result<Event<'_>, event::Lost> {
+    // The kernel aligns each to eight bytes, as events are.
+    let Ok((event, _)) = Event::read(record) else {
+        let malformed = event::Lost::MALFORMED;
+        return Err(event::Lost::new(now_ns, 1, released_ns, now_ns, malformed));
+    };
+    let at_ns = bytemuck::from_bytes::<Header>(&record[..size_of::<Header>()]).at_ns;
+    if at_ns < released_ns {
+        // Time does not go back: it is as good as lost.
+        let late = event::Lost::LATE;
+        return Err(event::Lost::new(now_ns, 1, at_ns, released_ns, late));
+    }
+    Ok(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_common::{Kind, Seen};
+
+    use super::*;
+
+    #[test]
+    fn records_that_come_too_late_and_those_that_are_none_are_lost() {
+        let seen = |kind, at_ns| Seen {
+            header: Header {
+                at_ns,
+                kind,
+                ..Header::zeroed()
+            },
+            ..Seen::zeroed()
+        };
+        let known = Kind::Seen as u16;
+        let lost = |record: &[u8]| {
+            read(record, 100, 50)
+                .err()
+                .map(|lost| (lost.reason, lost.from_ns, lost.to_ns))
+        };
+        let whole = seen(known, 50);
+        let bytes = bytemuck::bytes_of(&whole);
+        assert_eq!(lost(bytes), None);
+        assert_eq!(lost(&bytes[..16]), Some((event::Lost::MALFORMED, 50, 100)));
+        let of_none = seen(u16::MAX, 60);
+        assert_eq!(
+            lost(bytemuck::bytes_of(&of_none)),
+            Some((event::Lost::MALFORMED, 50, 100))
+        );
+        let late = seen(known, 49);
+        assert_eq!(lost(bytemuck::bytes_of(&late)), Some((event::Lost::LATE, 49, 50)));
     }
 }

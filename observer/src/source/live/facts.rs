@@ -14,14 +14,14 @@ use crate::model::id::{Pid, Tid};
 use crate::source::Merge;
 use crate::syscall;
 
-/// Most names of threads that are remembered: beyond, all enter the stream again.
+/// Most names of threads that are remembered: those of others enter the stream at each look.
 const MAX_NAMES: usize = 16_384;
 
 pub(super) const SECOND_NS: u64 = 1_000_000_000;
 
 /// Adds facts to the merge.
 pub(super) struct Facts {
-    names: HashMap<Tid, String>,
+    names: ThreadNames,
     pub(super) named_fds: NamedFds,
     own_cpu_ns: u64,
 }
@@ -29,7 +29,7 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn new() -> Self {
         Self {
-            names: HashMap::new(),
+            names: ThreadNames::default(),
             named_fds: NamedFds::default(),
             own_cpu_ns: own_cpu_ns(),
         }
@@ -58,25 +58,18 @@ impl Facts {
         merge: &mut Merge,
     ) {
         self.named_fds.each_second(now_ns);
-        for pid in targets.pids() {
-            for tid in look::thread_ids(pid) {
-                let Some(name) = look::thread_name(pid, tid) else {
-                    continue;
-                };
-                if self.names.get(&tid) != Some(&name) {
-                    let comm: [u8; COMM_BYTES] = text_field(&name);
-                    merge.push(bytemuck::bytes_of(&event::ThreadName::new(
-                        now_ns, pid, tid, comm,
-                    )));
-                    self.names.insert(tid, name);
-                }
-            }
-            if let Some(memory) = memory(now_ns, pid) {
-                merge.push(bytemuck::bytes_of(&memory));
-            }
-        }
-        if self.names.len() > MAX_NAMES {
-            self.names.clear();
+        let threads = targets.pids().flat_map(|pid| {
+            let tids = look::thread_ids(pid).into_iter();
+            tids.filter_map(move |tid| Some((pid, tid, look::thread_name(pid, tid)?)))
+        });
+        self.names.look(threads, |pid, tid, name| {
+            let comm: [u8; COMM_BYTES] = text_field(name);
+            merge.push(bytemuck::bytes_of(&event::ThreadName::new(
+                now_ns, pid, tid, comm,
+            )));
+        });
+        for memory in targets.pids().filter_map(|pid| memory(now_ns, pid)) {
+            merge.push(bytemuck::bytes_of(&memory));
         }
         let cpu_ns = own_cpu_ns();
         let spent = cpu_ns.saturating_sub(self.own_cpu_ns);
@@ -91,6 +84,30 @@ impl Facts {
             own_rss,
             records,
         )));
+    }
+}
+
+/// The names of threads, as they entered the stream.
+#[derive(Default)]
+struct ThreadNames(HashMap<Tid, String>);
+
+impl ThreadNames {
+    /// A look at all threads that there are. Those with a new name are told; of those that have ended none is
+    /// remembered, as the next thread with such an id is another also where it has the same name.
+    fn look(
+        &mut self,
+        threads: impl Iterator<Item = (Pid, Tid, String)>,
+        mut tell: impl FnMut(Pid, Tid, &str),
+    ) {
+        let before = std::mem::take(&mut self.0);
+        for (pid, tid, name) in threads {
+            if before.get(&tid) != Some(&name) {
+                tell(pid, tid, &name);
+            }
+            if self.0.len() < MAX_NAMES {
+                self.0.insert(tid, name);
+            }
+        }
     }
 }
 
@@ -132,4 +149,29 @@ pub(super) fn clock(id: libc::clockid_t) -> u64 {
         return 0;
     }
     u64::try_from(time.tv_sec).unwrap_or(0) * SECOND_NS + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The threads that are told of a look at these.
+    fn told(names: &mut ThreadNames, threads: &[(u32, &str)]) -> Vec<u32> {
+        let mut told = Vec::new();
+        let threads = threads
+            .iter()
+            .map(|&(tid, name)| (Pid(1), Tid(tid), name.to_owned()));
+        names.look(threads, |_, tid, _| told.push(tid.0));
+        told
+    }
+
+    #[test]
+    fn a_thread_is_told_once_for_each_name_and_one_with_the_id_of_another_that_ended_again() {
+        let mut names = ThreadNames::default();
+        let mut told = |threads: &[(u32, &str)]| told(&mut names, threads);
+        assert_eq!(told(&[(7, "worker"), (8, "worker")]), [7, 8]);
+        assert_eq!(told(&[(7, "worker"), (8, "io")]), [8]);
+        assert!(told(&[(8, "io")]).is_empty());
+        assert_eq!(told(&[(7, "worker"), (8, "io")]), [7]);
+    }
 }

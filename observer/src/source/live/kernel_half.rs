@@ -109,12 +109,7 @@ impl KernelHalf {
         }
         let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
         if let Some(programs) = for_probes {
-            if !options.polls.is_empty() {
-                outcomes.push(polls::attach(&programs, &options.polls, &mut links));
-            }
-            if !options.goroutines.is_empty() {
-                outcomes.push(goroutines::attach(&programs, &options.goroutines, &mut links));
-            }
+            outcomes.extend(probe(&programs, options, &mut links));
         }
         let stacks = clocks
             .map(|clocks| Stacks::begin(&mut ebpf, &options.pids, clocks))
@@ -169,6 +164,27 @@ impl KernelHalf {
         let values = self.losses.get(&0, 0).context("cannot read the loss counters")?;
         Ok(values.iter().map(|value| value.0).collect())
     }
+}
+
+/// Probes the code of the processes, as was asked for. What keeps it probed is added to `links`.
+fn probe(
+    programs: &direct::Programs,
+    options: &LoadOptions,
+    links: &mut Vec<OwnedFd>,
+) -> Vec<signals::Outcome> {
+    let (processes, mut outcomes) = (options.pids.len(), Vec::new());
+    if !options.polls.is_empty() {
+        outcomes.push(polls::attach(programs, &options.polls, processes, links));
+    }
+    if !options.goroutines.is_empty() {
+        outcomes.push(goroutines::attach(
+            programs,
+            &options.goroutines,
+            processes,
+            links,
+        ));
+    }
+    outcomes
 }
 
 /// Whether watched processes are probed.

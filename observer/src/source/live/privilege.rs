@@ -25,7 +25,8 @@ const PIDS_OF_MACHINE: &str = "pid:[4026531836]";
 pub fn require() -> Result<()> {
     let effective = effective_capabilities().unwrap_or(0);
     let has = |capability| has(effective, capability);
-    if !has(CAP_SYS_ADMIN) && !(has(CAP_BPF) && has(CAP_PERFMON)) {
+    let can_attach = has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON);
+    if !can_attach {
         bail!(
             "observer needs root, or the capabilities CAP_BPF and CAP_PERFMON, to attach to the kernel; \
              run it with sudo"

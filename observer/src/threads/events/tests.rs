@@ -90,6 +90,29 @@ fn a_thread_that_wakes_another_runs_though_its_switch_was_not_seen() {
 }
 
 #[test]
+fn a_process_that_ends_leaves_nothing_to_the_next_with_its_number() {
+    const FUTEX: u64 = 0x7000;
+    let mut threads = Threads::default();
+    let waits = |at_ns, value| SwitchOut {
+        syscall: libc::SYS_futex as i32,
+        args: [FUTEX, 0, value, 0],
+        ..sleeps(at_ns)
+    };
+    let (parks, contended) = (waits(100, 1), waits(200, 2));
+    threads.switch_out(&parks);
+    threads.woken(&Waking {
+        conn: conn::LISTENER,
+        ..wakes_another(150)
+    });
+    let no_mutex = Wait::Park { timeout: false };
+    assert_eq!(threads.wait(&contended), no_mutex);
+    assert_eq!(threads.acceptors(PID), [OTHER]);
+    threads.forget_process(PID);
+    assert_eq!(threads.wait(&contended), Wait::Mutex);
+    assert!(threads.acceptors(PID).is_empty());
+}
+
+#[test]
 fn futexes_that_are_forgotten_are_counted() {
     let mut threads = Threads::default();
     for futex in 0..=MAX_FUTEXES as u64 {

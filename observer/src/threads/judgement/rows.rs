@@ -1,7 +1,7 @@
 //! What the rules of the judgement are written with.
 
 use super::super::tasks::{TaskFacts, Work};
-use super::{Before, Belief, Moment, Observation, Owner};
+use super::{Before, Belief, Moment, Observation, Owner, Verdict};
 use crate::model::id::{ConnId, RequestId, Task};
 
 pub(super) const A: RequestId = RequestId {
@@ -116,9 +116,33 @@ pub(super) fn since_seen(before: Before) -> Before {
 /// A rule: what is believed, what is observed, and the verdict: whose the time was, and what is believed then.
 type Row<'a> = (&'a str, Belief, Observation<'a>, Option<Before>, Belief);
 
+/// The rules hold, and of no task it is inferred for whom that works.
 pub(super) fn holds(rows: &[Row<'_>]) {
+    hold(rows, None);
+}
+
+/// The request for which a task is inferred to work.
+pub(super) struct Inferring(pub(super) RequestId);
+
+impl Inferring {
+    /// The rules hold, and this is inferred.
+    pub(super) fn holds(self, rows: &[Row<'_>]) {
+        hold(rows, Some(self.0));
+    }
+}
+
+fn hold(rows: &[Row<'_>], works_for: Option<RequestId>) {
     for &(rule, belief, observed, before, after) in rows {
         let verdict = belief.judge(MOMENT, observed);
-        assert_eq!((verdict.before, verdict.after), (before, after), "{rule}");
+        let Verdict {
+            before: whose,
+            after: believed,
+            task_works_for,
+        } = verdict;
+        assert_eq!(
+            (whose, believed, task_works_for),
+            (before, after, works_for),
+            "{rule}"
+        );
     }
 }

@@ -41,38 +41,31 @@ fn a_thread_that_is_seen_in_another_task_turned_to_it_somewhere_in_between() {
             confirmed(believed(Request(B), OTHER)),
         ),
         (
-            "one that was begun for a request mostly runs for longer than the request's own",
-            believed(Request(A), OWN),
-            InTask(OTHER, works_for(A, false)),
-            Some(until_now(WokenFor(A), OTHER)),
-            believed(WokenFor(A), OTHER),
-        ),
-        (
-            "also where the request's own comes second",
+            "the request's own comes second, after one that was begun for it",
             believed(WokenFor(A), OTHER),
             InTask(OWN, own),
             Some(until_now(WokenFor(A), OTHER)),
             believed(Request(A), OWN),
         ),
     ]);
+    Inferring(A).holds(&[(
+        "one that was begun for a request mostly runs for longer than the request's own",
+        believed(Request(A), OWN),
+        InTask(OTHER, works_for(A, false)),
+        Some(until_now(WokenFor(A), OTHER)),
+        believed(WokenFor(A), OTHER),
+    )]);
 }
 
 #[test]
 fn a_task_of_which_nothing_is_known_is_judged_by_what_its_thread_did_before() {
-    holds(&[
+    Inferring(A).holds(&[
         (
             "the newest task was begun by what ran before it",
             believed(Request(A), OWN),
             InTask(OTHER, unknown(true)),
             Some(until_now(WokenFor(A), OTHER)),
             believed(WokenFor(A), OTHER),
-        ),
-        (
-            "unless that had answered",
-            answered(Request(A), OWN),
-            InTask(OTHER, unknown(true)),
-            Some(until_now(Nobody, OTHER)),
-            believed(Nobody, OTHER),
         ),
         (
             "task ids begin to be read: it did not leave its request meanwhile",
@@ -82,6 +75,13 @@ fn a_task_of_which_nothing_is_known_is_judged_by_what_its_thread_did_before() {
             believed(WokenFor(A), OTHER),
         ),
     ]);
+    holds(&[(
+        "unless that had answered",
+        answered(Request(A), OWN),
+        InTask(OTHER, unknown(true)),
+        Some(until_now(Nobody, OTHER)),
+        believed(Nobody, OTHER),
+    )]);
 }
 
 #[test]
@@ -115,13 +115,6 @@ fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
             believed(Request(B), OTHER),
         ),
         (
-            "unless it was woken to find this",
-            believed(WokenFor(A), Task::NONE),
-            TurnsToTask(OTHER, unknown(true)),
-            Some(since_idle(WokenFor(A), OTHER)),
-            believed(WokenFor(A), OTHER),
-        ),
-        (
             "a job for which it was woken is over with its task",
             believed(WokenFor(A), OTHER),
             TurnsToTask(Task::NONE, TaskFacts::default()),
@@ -136,6 +129,13 @@ fn a_thread_that_turns_to_a_task_did_not_do_it_before() {
             believed(Nobody, OWN),
         ),
     ]);
+    Inferring(A).holds(&[(
+        "but where it was woken to find this",
+        believed(WokenFor(A), Task::NONE),
+        TurnsToTask(OTHER, unknown(true)),
+        Some(since_idle(WokenFor(A), OTHER)),
+        believed(WokenFor(A), OTHER),
+    )]);
 }
 
 #[test]
@@ -312,7 +312,6 @@ fn soon_after_an_answer_a_thread_is_still_at_it() {
 fn a_task_is_inferred_to_work_for_whom_its_thread_was_woken() {
     let infers = |belief: Belief, facts| belief.judge(MOMENT, InTask(OTHER, facts)).task_works_for;
     assert_eq!(infers(believed(WokenFor(A), Task::NONE), unknown(false)), Some(A));
-    assert_eq!(infers(believed(Request(A), OWN), unknown(true)), Some(A));
     assert_eq!(infers(believed(Request(A), OWN), unknown(false)), None);
     assert_eq!(
         infers(believed(WokenFor(A), Task::NONE), works_for(B, true)),
@@ -369,16 +368,16 @@ fn for_whom_a_thread_worked_says_nothing_of_the_goroutine_that_it_runs_next() {
         ..facts
     };
     let left = Some(until_now(WokenFor(A), OWN));
-    holds(&[
+    holds(&[(
+        "of which nothing is known",
+        believed(WokenFor(A), OWN),
+        TurnsToTask(OTHER, goroutine(unknown(false))),
+        left,
+        believed(Nobody, OTHER),
+    )]);
+    Inferring(B).holds(&[
         (
-            "of which nothing is known",
-            believed(WokenFor(A), OWN),
-            TurnsToTask(OTHER, goroutine(unknown(false))),
-            left,
-            believed(Nobody, OTHER),
-        ),
-        (
-            "or that was made ready for another request",
+            "unless that was made ready for another request",
             believed(WokenFor(A), OWN),
             TurnsToTask(OTHER, goroutine(works_for(B, false))),
             left,

@@ -252,7 +252,7 @@ mod tests {
     use super::super::comms::Comm;
     use super::super::state::Owner;
     use super::*;
-    use crate::model::id::{Pid, RequestId};
+    use crate::model::id::{Pid, RequestId, TaskId};
     use crate::syscall::Wait;
 
     const ID: RequestId = RequestId {
@@ -271,7 +271,12 @@ mod tests {
         State::Blocked(Block {
             wait,
             syscall: 202,
-            arg0: 0,
+            // An event loop's says nothing: its place has when the wait was to end.
+            arg0: if matches!(wait, Wait::EventLoop { .. }) {
+                0
+            } else {
+                7
+            },
             wake,
             owner,
         })
@@ -296,6 +301,7 @@ mod tests {
             },
             Began::Stalled,
             Began::HandedOff(Tid(3)),
+            Began::Readied(TaskId(4)),
         ];
         let waits = [
             Wait::EventLoop { timeout_ms: None },

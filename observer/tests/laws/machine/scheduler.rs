@@ -128,7 +128,6 @@ impl Machine {
             };
         }
         let thread = self.threads[index];
-        let (next_tid, next_tgid, next_comm) = stranger(how);
         let event = SwitchOut {
             header: self.header(Kind::SwitchOut, thread.tid, cpu),
             tgid: thread.pid,
@@ -136,15 +135,16 @@ impl Machine {
             min_flt: thread.faults,
             maj_flt: thread.faults / 8,
             syscall: call.0,
-            next_tid,
-            next_tgid,
+            reserved: 0,
+            reserved_second: 0,
             flags: Self::runtime_flags(&thread, how)
                 | (u32::from(to == Activity::Runnable) * flags::PREEMPTED)
                 | (u32::from(call.0 == Sysno::ppoll as i32) * flags::POLLS_FEW),
             args: call.1,
             throttled_ns: self.throttled_ns,
             task: thread.task,
-            next_comm,
+            reserved_third: 0,
+            reserved_fourth: 0,
         };
         self.record(&event);
         self.threads[index].activity = to;

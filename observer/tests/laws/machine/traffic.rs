@@ -49,7 +49,6 @@ impl Machine {
             unread if how & 64 == 0 => unread,
             unread => unread.div_euclid(2).max(1),
         };
-        let drained = result == socket.unread;
         let head = REQUESTS[usize::from(how / 8) % REQUESTS.len()];
         let begins = result > 0 && socket.answered && !peek;
         self.is_accepted(socket.cookie);
@@ -66,9 +65,7 @@ impl Machine {
             arrived_ns: if how % 16 == 1 { 0 } else { socket.ready_ns },
             task,
             result,
-            flags: opened(socket.cookie)
-                | if drained { flags::DRAINED } else { 0 }
-                | if peek { flags::PEEK } else { 0 },
+            flags: opened(socket.cookie) | if peek { flags::PEEK } else { 0 },
             min_flt: thread.faults,
             maj_flt: thread.faults / 8,
             rss_pages: 4_000 + u32::from(how),

@@ -63,11 +63,15 @@ pub(super) fn attach(
     Ok(())
 }
 
-/// What became of a signal whose hook is a function of several processes.
+/// What is told of a signal that some processes do not give.
+const OF_SOME: &str = "not of every process";
+
+/// What became of a signal whose hook is a function of each of so many processes, of those that have it.
 pub(super) fn outcome(
     signal: &'static str,
     function: &str,
     without: &'static str,
+    processes: usize,
     attached: impl Iterator<Item = Result<()>>,
 ) -> Outcome {
     let hook = format!("uprobe:{function}");
@@ -78,9 +82,14 @@ pub(super) fn outcome(
         refused: Vec::new(),
         usable: true,
     };
+    let mut left = processes;
     for result in attached {
         match result {
-            Ok(()) => (outcome.hook, outcome.note) = (Some(hook.clone()), None),
+            Ok(()) => {
+                left = left.saturating_sub(1);
+                outcome.hook = Some(hook.clone());
+                outcome.note = (left > 0).then_some(OF_SOME);
+            }
             Err(error) => outcome.refused.push((hook.clone(), format!("{error:#}"))),
         }
     }
@@ -123,4 +132,26 @@ fn probe(program: &OwnedFd, pid: Pid, offsets: &[u64], flags: u32) -> Result<Own
         reserved: 0,
     };
     direct::bpf(bpf_cmd::BPF_LINK_CREATE, &link).context("the BPF_LINK_CREATE syscall failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_that_one_of_several_processes_does_not_give_is_not_exact() {
+        let note = |results: Vec<Result<()>>| outcome("poll", "f", "none", 2, results.into_iter()).note;
+        let refused = || Err(anyhow!("it has no symbols"));
+        assert_eq!(note(vec![Ok(()), Ok(())]), None);
+        assert_eq!(note(vec![Ok(()), refused()]), Some(OF_SOME));
+        assert_eq!(note(vec![refused(), Ok(())]), Some(OF_SOME));
+        assert_eq!(
+            note(vec![Ok(())]),
+            Some(OF_SOME),
+            "the other has no such function"
+        );
+        assert_eq!(note(vec![refused()]), Some("none"));
+    }
 }

@@ -1,7 +1,7 @@
 //! The table of signals: what each can be had from.
 //!
-//! The hooks of `poll` are not in it: they lie in the code of watched processes, and those who find them there attach
-//! them (`source/live/runtime/tokio/polls`). What became of it is told with the others.
+//! Hooks in the code of watched processes are not in it, those of polls and of goroutines: who finds them there
+//! attaches them (`source/live/runtime/tokio/polls`, `go/goroutines`). What became of them is told with the others.
 
 use observer_common::names::program;
 

@@ -27,6 +27,7 @@ pub fn require() -> Result<()> {
 pub(in crate::source::live) fn attach(
     programs: &Programs,
     functions: &[Functions],
+    processes: usize,
     links: &mut Vec<OwnedFd>,
 ) -> Outcome {
     let attached = functions.iter().map(|of| {
@@ -40,6 +41,7 @@ pub(in crate::source::live) fn attach(
         SIGNAL,
         READY,
         "which goroutine made which ready is not told",
+        processes,
         attached,
     )
 }

@@ -24,10 +24,11 @@ pub fn require() -> Result<()> {
     probes::require("--polls", "single polls")
 }
 
-/// Probes the functions. What keeps them probed is added to `links`.
+/// Probes the functions, of so many processes. What keeps them probed is added to `links`.
 pub(in crate::source::live) fn attach(
     programs: &Programs,
     functions: &[Functions],
+    processes: usize,
     links: &mut Vec<OwnedFd>,
 ) -> Outcome {
     let attached = functions.iter().map(|of| {
@@ -40,5 +41,5 @@ pub(in crate::source::live) fn attach(
         ];
         probes::attach(programs, of.pid, &probes, links)
     });
-    probes::outcome(SIGNAL, POLL, "polls are not told", attached)
+    probes::outcome(SIGNAL, POLL, "polls are not told", processes, attached)
 }
