@@ -17,7 +17,7 @@ pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
 pub use full::Full;
-pub use go::{GoCycle, GoHeap, GoMemory};
+pub use go::{GoCycle, GoGoroutines, GoHeap, GoMemory, GoScheduler};
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Refused, Successor};
 pub use target::{TargetAdded, TargetGone};
@@ -45,6 +45,8 @@ of_processes!(
     GoMemory,
     GoCycle,
     GoHeap,
+    GoScheduler,
+    GoGoroutines,
     Listener,
     Looked,
     Successor,
@@ -129,6 +131,10 @@ pub enum Event<'a> {
     GoCycle(&'a GoCycle),
     /// A look at the heap of such a process.
     GoHeap(&'a GoHeap),
+    /// Whether the memory of such a process tells how many goroutines it has.
+    GoScheduler(&'a GoScheduler),
+    /// How many there are.
+    GoGoroutines(&'a GoGoroutines),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -179,6 +185,8 @@ impl<'a> Event<'a> {
                 fact::FactKind::GoMemory => Self::GoMemory(view(bytes)?),
                 fact::FactKind::GoCycle => Self::GoCycle(view(bytes)?),
                 fact::FactKind::GoHeap => Self::GoHeap(view(bytes)?),
+                fact::FactKind::GoScheduler => Self::GoScheduler(view(bytes)?),
+                fact::FactKind::GoGoroutines => Self::GoGoroutines(view(bytes)?),
                 fact::FactKind::Tick => Self::Tick(view(bytes)?),
                 fact::FactKind::End => Self::End(view(bytes)?),
             },
