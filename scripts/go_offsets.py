@@ -19,6 +19,7 @@ PROGRAM = "package main\n\nfunc main() { println() }\n"
 # Structure, member, and what the table calls it, in its order.
 MEMBERS = [
     ("g", "m", "g_m"),
+    ("g", "sched.pc", "g_goes_on"),
     ("g", "goid", "g_goid"),
     ("g", "waitreason", "g_waitreason"),
     ("g", "trackingSeq", "g_tracking_seq"),
