@@ -19,6 +19,7 @@ PROGRAM = "package main\n\nfunc main() { println() }\n"
 # Structure, member, and what the table calls it, in its order.
 MEMBERS = [
     ("g", "m", "g_m"),
+    ("g", "sched.pc", "g_goes_on"),
     ("g", "goid", "g_goid"),
     ("g", "waitreason", "g_waitreason"),
     ("g", "trackingSeq", "g_tracking_seq"),
@@ -31,6 +32,17 @@ MEMBERS = [
     ("mstats", "numgc", "memstats_numgc"),
     ("gcControllerState", "heapLive", "controller_heap"),
     ("gcControllerState", "gcPercentHeapGoal", "controller_goal"),
+    ("schedt", "ngsys", "sched_system"),
+    ("schedt", "npidle", "sched_idle"),
+    ("schedt", "runq.size|runqsize", "sched_runnable"),
+    ("schedt", "gFree.stack.size|gFree.n", "sched_free"),
+    ("schedt", "gFree.noStack.size|gFree.n", "sched_free_without_stack"),
+    ("p", "id", "p_id"),
+    ("p", "status", "p_status"),
+    ("p", "runqhead", "p_head"),
+    ("p", "runqtail", "p_tail"),
+    ("p", "runnext", "p_next"),
+    ("p", "gFree.size|gFree.n", "p_free"),
 ]
 READER = """package main
 
@@ -45,6 +57,20 @@ import (
 func must(err error) {
     if err != nil {
         panic(err)
+    }
+}
+
+// collect finds the fields of a structure, and those of the structures in it.
+func collect(found map[string]int64, name string, at int64, kind dwarf.Type) {
+    if named, ok := kind.(*dwarf.TypedefType); ok {
+        kind = named.Type
+    }
+    if structure, ok := kind.(*dwarf.StructType); ok {
+        for _, field := range structure.Field {
+            path, at := name+"."+field.Name, at+field.ByteOffset
+            found[path] = at
+            collect(found, path, at, field.Type)
+        }
     }
 }
 
@@ -70,9 +96,7 @@ func main() {
         }
         kind, err := data.Type(entry.Offset)
         must(err)
-        for _, field := range kind.(*dwarf.StructType).Field {
-            found[name[len("runtime."):]+"."+field.Name] = field.ByteOffset
-        }
+        collect(found, name[len("runtime."):], 0, kind)
     }
     must(json.NewEncoder(os.Stdout).Encode(found))
 }
@@ -110,10 +134,15 @@ def newest(listed):
     return [f"1.{minor}" if minor < 21 and patch == 0 else f"1.{minor}.{patch}" for minor, patch in sorted(patches.items())]
 
 
+def offset(offsets, structure, members):
+    """Where a member is, which newer versions call as the first of these and older ones as another."""
+    return next(offsets[path] for path in (f"{structure}.{member}" for member in members.split("|")) if path in offsets)
+
+
 def row(version, offsets):
     """One version, as the table has it."""
     minor = version.split(".")[1]
-    fields = ", ".join(f"{name}: {offsets[f'{structure}.{member}']}" for structure, member, name in MEMBERS)
+    fields = ", ".join(f"{name}: {offset(offsets, structure, members)}" for structure, members, name in MEMBERS)
     return f"    // {version}\n    ({minor}, Offsets {{ {fields} }}),"
 
 

@@ -29,7 +29,7 @@ pub use held::{Held, Left};
 pub use kind::Kind;
 pub use offsets::{FAIR_PRIO, Offsets, SendingOffsets, rss};
 pub use presence::Presence;
-pub use readied::Readied;
+pub use readied::{GOES_ON_AT, Readied};
 pub use record::{
     Connection, Header, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange, Receive,
     ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags, thread_state,

@@ -2,6 +2,10 @@
 
 use crate::record::Header;
 
+/// Where a goroutine keeps from where in its code it goes on when it runs again (`sched.pc`), bytes: the same in all
+/// versions of Go since 1.19.
+pub const GOES_ON_AT: u64 = 64;
+
 records! {
     /// A thread makes a runtime task ready that waited. When a thread turns to that, a [`crate::PollStart`] says.
     Readied: 40 {

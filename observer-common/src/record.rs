@@ -293,8 +293,8 @@ records! {
         tgid: u32,
         /// Thread that queued the task; 0 when that was not seen.
         queued_by: u32,
-        /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower. 0
-        /// for a goroutine, whose end no record tells.
+        /// Where the poll returns to, on the thread's stack: what its end has too. That of a poll inside it is lower.
+        /// Of a goroutine, whose end no record tells, it is where in its code that goes on; 0 where nobody can read it.
         frame: u64,
         /// What stands where the task's id is expected in its memory, see [`crate::task`]. To be proved, but for a
         /// goroutine.

@@ -237,6 +237,8 @@ impl Pipeline {
             Event::GoMemory(event) => self.go_memory(event),
             Event::GoCycle(event) => self.go_cycle(event),
             Event::GoHeap(event) => self.go_heap(event),
+            Event::GoScheduler(event) => self.go_scheduler(event),
+            Event::GoGoroutines(event) => self.go_goroutines(event),
             Event::Tick(event) => self.tick(event.header.at_ns, sinks)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
         }

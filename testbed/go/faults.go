@@ -67,6 +67,7 @@ var faults = map[string]func(*visit) error{
 	"/collect":       collect,
 	"/fetch":         func(v *visit) error { return v.peer.fetch(&v.served, v.number("us")) },
 	"/large":         large,
+	"/goroutines":    goroutines,
 }
 
 // handler has a fault done to each request, and keeps what was.
@@ -86,6 +87,12 @@ func handler(shared *shared, kept *kept, fault func(*visit) error) http.HandlerF
 		answer.Header().Set("Content-Length", strconv.Itoa(len(v.body)))
 		_, _ = answer.Write(v.body)
 	}
+}
+
+// goroutines tells how many there are.
+func goroutines(v *visit) error {
+	v.body = strconv.AppendInt(nil, int64(runtime.NumGoroutine()), 10)
+	return nil
 }
 
 // number is what the query says of a name, 0 where it says nothing.

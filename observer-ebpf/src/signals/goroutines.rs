@@ -6,10 +6,10 @@
 //! the stack.
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
-use observer_common::{Kind, Readied};
+use observer_common::{GOES_ON_AT, Kind, Readied};
 
 use super::polls;
-use crate::{kernel::Task, ring, runtime::Runtime, target};
+use crate::{kernel::Task, ring, runtime::Runtime, target, user};
 
 /// `runtime.ready`
 #[uprobe]
@@ -45,7 +45,8 @@ fn goroutine_execute(ctx: ProbeContext) -> u32 {
     };
     let goroutine = first(&ctx);
     if let Some(task) = Runtime::of(current.target()).task_at(goroutine) {
-        polls::begins(current, goroutine, 0, task);
+        let goes_on = user::read_word(goroutine.wrapping_add(GOES_ON_AT)).unwrap_or(0);
+        polls::begins(current, goroutine, goes_on, task);
     }
     0
 }

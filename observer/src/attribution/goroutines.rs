@@ -150,11 +150,11 @@ impl Walk<'_, '_> {
     }
 
     /// Whether a goroutine that nobody was seen to make ready was so all the time since it left its thread: it lost its
-    /// turn to run, or came back from a call. It has never waited, or what it says that it waited for last only another
-    /// goroutine can end, and that was seen.
+    /// turn to run, or came back from a call. It goes on elsewhere than those that waited, it has never waited, or what
+    /// it says that it waited for last only another goroutine can end, and that was seen.
     fn was_ready(&self, began: &QueuedPoll) -> bool {
         let says = self.says(began);
-        says.is_some_and(|(stay, version)| stay.is_ended_by_ready(version))
+        began.lost_its_turn || says.is_some_and(|(stay, version)| stay.is_ended_by_ready(version))
     }
 
     /// A goroutine that did something for the request received bytes of a peer: from their arrival on they waited for

@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::{
-    Ended, Full, Function, GoCycle, GoHeap, GoMemory, Listener, Looked, Refused, Sample, SampleCounts,
-    Successor, TargetAdded, TargetGone,
+    Ended, Full, Function, GoCycle, GoGoroutines, GoHeap, GoMemory, GoScheduler, Listener, Looked, Refused,
+    Sample, SampleCounts, Successor, TargetAdded, TargetGone,
 };
 use crate::model::id::{Pid, Tid};
 
@@ -39,6 +39,8 @@ pub(crate) enum FactKind {
     GoMemory = 150,
     GoCycle = 151,
     GoHeap = 152,
+    GoScheduler = 153,
+    GoGoroutines = 154,
 }
 
 impl FactKind {
@@ -67,6 +69,8 @@ impl FactKind {
             150 => Self::GoMemory,
             151 => Self::GoCycle,
             152 => Self::GoHeap,
+            153 => Self::GoScheduler,
+            154 => Self::GoGoroutines,
             _ => return None,
         })
     }
@@ -96,6 +100,8 @@ impl FactKind {
             Self::GoMemory => size_of::<GoMemory>(),
             Self::GoCycle => size_of::<GoCycle>(),
             Self::GoHeap => size_of::<GoHeap>(),
+            Self::GoScheduler => size_of::<GoScheduler>(),
+            Self::GoGoroutines => size_of::<GoGoroutines>(),
         }
     }
 }

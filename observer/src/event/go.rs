@@ -99,3 +99,54 @@ impl GoHeap {
     /// With `GOGC=off`.
     pub const UNBOUNDED: u64 = u64::MAX;
 }
+
+/// Whether the memory of a process tells how many goroutines it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoScheduler {
+    /// `tid`: the process.
+    pub header: Header,
+    /// 1 where that is told from now on.
+    pub goroutines: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// How that is known, or why not, NUL-padded.
+    pub evidence: [u8; TEXT_BYTES],
+}
+
+impl GoScheduler {
+    /// Of process `pid` that is told, or not, for this reason.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: Pid, goroutines: bool, evidence: &str) -> Self {
+        Self {
+            header: header(FactKind::GoScheduler, at_ns, pid.0),
+            goroutines: goroutines.into(),
+            reserved: 0,
+            evidence: text_field(evidence),
+        }
+    }
+}
+
+/// A look at how many goroutines there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoGoroutines {
+    /// `tid`: the process.
+    pub header: Header,
+    /// All, but those that serve the runtime itself.
+    pub count: u64,
+    /// Those that could run and had no thread.
+    pub runnable: u64,
+}
+
+impl GoGoroutines {
+    /// Of process `pid`.
+    #[must_use]
+    pub const fn new(at_ns: u64, pid: Pid, count: u64, runnable: u64) -> Self {
+        Self {
+            header: header(FactKind::GoGoroutines, at_ns, pid.0),
+            count,
+            runnable,
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
 pub use full::Full;
-pub use go::{GoCycle, GoHeap, GoMemory};
+pub use go::{GoCycle, GoGoroutines, GoHeap, GoMemory, GoScheduler};
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Refused, Successor};
 pub use target::{TargetAdded, TargetGone};
@@ -46,6 +46,8 @@ of_processes!(
     GoMemory,
     GoCycle,
     GoHeap,
+    GoScheduler,
+    GoGoroutines,
     Listener,
     Looked,
     Successor,
@@ -130,6 +132,10 @@ pub enum Event<'a> {
     GoCycle(&'a GoCycle),
     /// A look at the heap of such a process.
     GoHeap(&'a GoHeap),
+    /// Whether the memory of such a process tells how many goroutines it has.
+    GoScheduler(&'a GoScheduler),
+    /// How many there are.
+    GoGoroutines(&'a GoGoroutines),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -180,6 +186,8 @@ impl<'a> Event<'a> {
                 FactKind::GoMemory => Self::GoMemory(view(bytes)?),
                 FactKind::GoCycle => Self::GoCycle(view(bytes)?),
                 FactKind::GoHeap => Self::GoHeap(view(bytes)?),
+                FactKind::GoScheduler => Self::GoScheduler(view(bytes)?),
+                FactKind::GoGoroutines => Self::GoGoroutines(view(bytes)?),
                 FactKind::Tick => Self::Tick(view(bytes)?),
                 FactKind::End => Self::End(view(bytes)?),
             },

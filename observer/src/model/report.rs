@@ -6,6 +6,7 @@
 mod cost;
 mod cycles;
 mod diagnosis;
+mod goroutines;
 mod polls;
 mod processes;
 mod quantiles;
@@ -18,6 +19,7 @@ use super::protocol::Protocol;
 pub use cost::{OwnCost, ProbeCost};
 pub use cycles::CycleTotals;
 pub use diagnosis::{Diagnosis, Trouble};
+pub use goroutines::GoroutineTotals;
 pub use polls::{LongPoll, PollTotals};
 pub use processes::{LongestTask, PoolTotals, ProcessMemory, ProcessWorkers, WorkerTotals};
 pub use quantiles::{AtQuantiles, BandMeans, FaultMeans, Quantiles, RssMeans, WaitedFor};
@@ -62,6 +64,8 @@ pub struct Totals {
     pub polls: Option<PollTotals>,
     /// Garbage collection of processes that run Go, by pid.
     pub gc: Vec<CycleTotals>,
+    /// Goroutines of processes whose memory tells how many there are, by pid.
+    pub goroutines: Vec<GoroutineTotals>,
     /// Records and requests lost, by reason.
     pub lost: Vec<(&'static str, u64)>,
     /// What was forgotten or found no place in tables that were full, by table.

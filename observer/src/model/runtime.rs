@@ -29,14 +29,18 @@ pub struct RuntimeLine {
 }
 
 /// What the memory of a process tells that runs Go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GoProcess {
     /// How many of its threads may run goroutines at a time (`GOMAXPROCS`), where known.
     pub max_procs: Option<u64>,
-    /// Whether its cycles of garbage collection are followed.
-    pub cycles: bool,
+    /// Whether its cycles of garbage collection are followed, once that is known.
+    pub cycles: Option<bool>,
     /// How these are known, or why not, for people.
-    pub evidence: String,
+    pub evidence: Option<String>,
+    /// Whether its goroutines are counted, once that is known.
+    pub goroutines: Option<bool>,
+    /// How these are known, or why not, for people.
+    pub goroutines_evidence: Option<String>,
 }
 
 /// One of the runtimes of a process.

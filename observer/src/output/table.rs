@@ -164,7 +164,7 @@ impl<W: Write> TableSink<W> {
             Section::titled(3, budget),
             Section::titled(6, slowest.unwrap_or_default()),
             Section::titled(7, paths::lines(of)),
-            Section::new(5, self.runtimes.lines(name)),
+            Section::new(5, self.runtimes.lines(&run.goroutines, name)),
             Section::new(4, workers::lines(of, name)),
             Section::new(4, polls::lines(run.polls.as_ref(), figures.elapsed_ns)),
             Section::new(4, cycles::lines(&run.gc, name)),

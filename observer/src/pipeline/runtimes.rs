@@ -69,6 +69,17 @@ impl Pipeline {
         self.go.looked(event.pid(), event.max_procs, heap);
     }
 
+    /// It was found out whether the memory of a process tells how many goroutines it has.
+    pub(super) fn go_scheduler(&mut self, event: &event::GoScheduler) {
+        let evidence = event::text(&event.evidence);
+        self.go
+            .told_goroutines(event.pid(), event.goroutines != 0, evidence);
+    }
+
+    pub(super) fn go_goroutines(&mut self, event: &event::GoGoroutines) {
+        self.summary.goroutines(event.pid(), event.count, event.runnable);
+    }
+
     /// Tells what has become known of runtimes.
     pub(super) fn tell_runtimes(&mut self, sinks: Sinks<'_, '_>) -> io::Result<()> {
         let unix_ns = self.unix_ns(self.now_ns);

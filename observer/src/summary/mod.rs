@@ -12,6 +12,7 @@ mod counts;
 mod culprits;
 mod cycles;
 mod diagnosis;
+mod goroutines;
 mod latency;
 mod memory;
 mod paths;
@@ -24,6 +25,7 @@ mod workers;
 use counts::Beside;
 pub use counts::NoTurns;
 use cycles::CycleSums;
+use goroutines::GoroutineLooks;
 use memory::MemoryLooks;
 pub(crate) use paths::without_query;
 use polls::PollSums;
@@ -64,6 +66,7 @@ struct BesideSums {
     /// Where they are recorded.
     polls: Option<PollSums>,
     cycles: CycleSums,
+    goroutines: GoroutineLooks,
 }
 
 impl Summary {
@@ -132,6 +135,13 @@ impl Summary {
     pub fn cycles(&mut self, pid: Pid, counts: &CycleCounts, heap: Heap) {
         for sums in [&mut self.window.cycles, &mut self.run.cycles] {
             sums.add(pid, counts, heap, &self.memory.full);
+        }
+    }
+
+    /// Takes a look at how many goroutines process `pid` has, and how many of them could run and have no thread.
+    pub fn goroutines(&mut self, pid: Pid, count: u64, runnable: u64) {
+        for looks in [&mut self.window.goroutines, &mut self.run.goroutines] {
+            looks.add(pid, count, runnable, &self.memory.full);
         }
     }
 
@@ -254,6 +264,7 @@ impl Summary {
             figures,
             polls: part.polls.as_ref().map(PollSums::totals),
             gc: part.cycles.totals(),
+            goroutines: part.goroutines.totals(),
             lost: part.beside.lost.clone(),
             full: part.beside.full_tables(),
             cost: part.beside.cost,
@@ -269,6 +280,7 @@ impl BesideSums {
             polls.clear();
         }
         self.cycles.clear();
+        self.goroutines.clear();
     }
 }
 

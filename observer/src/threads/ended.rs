@@ -100,6 +100,7 @@ impl Threads {
         let Some(mut thread) = self.threads.remove(&tid) else {
             return;
         };
+        self.of_processes.remove(&(thread.pid, tid));
         if let Some(availability) = self.availability.get_mut(&thread.pid) {
             availability.change(at_ns, thread.metering.counted_free, None);
             if availability.is_empty() {
@@ -121,10 +122,9 @@ impl Threads {
 
     /// A process ended, and with it every thread that was not seen to do so.
     pub fn all_ended(&mut self, pid: Pid, at_ns: u64) {
-        let is_left = |thread: &Thread| thread.pid == pid && thread.exits_ns.is_none();
-        let left = self.threads.iter().filter(|(_, thread)| is_left(thread));
-        let mut left: Vec<Tid> = left.map(|(&tid, _)| tid).collect();
-        left.sort_unstable();
+        let threads = self.of_process(pid);
+        let left = threads.filter(|(_, thread)| thread.exits_ns.is_none());
+        let left: Vec<Tid> = left.map(|(tid, _)| tid).collect();
         left.into_iter().for_each(|tid| self.ended(tid, at_ns));
     }
 
@@ -223,6 +223,31 @@ mod tests {
         serves(&mut threads, TID, 100);
         threads.all_ended(PID, 200);
         assert_eq!(threads.owner(TID), None);
+    }
+
+    #[test]
+    fn the_threads_of_a_process_are_known_until_they_end() {
+        let by = |at_ns| observer_common::Header {
+            tid: 1,
+            at_ns,
+            ..bytemuck::Zeroable::zeroed()
+        };
+        let mut threads = Threads::default();
+        serves(&mut threads, Tid(9), 100);
+        serves(&mut threads, TID, 100);
+        threads.started(&by(100), Pid(6), Tid(10), "another's");
+        let of = |threads: &Threads, pid| threads.of_process(pid).map(|(tid, _)| tid).collect::<Vec<_>>();
+        assert_eq!(
+            (of(&threads, PID), of(&threads, Pid(6))),
+            (vec![TID, Tid(9)], vec![Tid(10)])
+        );
+        threads.ended(TID, 200);
+        // Its id is another process's thread's from now on.
+        threads.started(&by(300), Pid(6), TID, "another's");
+        assert_eq!(
+            (of(&threads, PID), of(&threads, Pid(6))),
+            (vec![Tid(9)], vec![TID, Tid(10)])
+        );
     }
 
     #[test]

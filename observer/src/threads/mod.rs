@@ -37,7 +37,7 @@ mod thinned;
 mod thread;
 mod usage;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -111,6 +111,8 @@ type Availabilities = FxHashMap<Pid, Availability>;
 #[derive(Debug, Default)]
 pub struct Threads {
     threads: FxHashMap<Tid, Thread>,
+    /// The same by process.
+    of_processes: BTreeSet<(Pid, Tid)>,
     /// Those that begin to end, the first first: when, ns.
     exiting: VecDeque<(u64, Tid)>,
     ended: EndedThreads,
@@ -163,6 +165,12 @@ impl Threads {
         self.threads.get(&tid).or_else(|| self.ended.get(tid))
     }
 
+    /// The threads of process `pid` that have not ended, in the order of their ids.
+    fn of_process(&self, pid: Pid) -> impl Iterator<Item = (Tid, &Thread)> {
+        let all = self.of_processes.range((pid, Tid(0))..=(pid, Tid(u32::MAX)));
+        all.filter_map(|&(_, tid)| Some((tid, self.threads.get(&tid)?)))
+    }
+
     /// The request that a runtime task of process `pid` serves, where its socket operations said so.
     #[must_use]
     pub fn served_by(&self, pid: Pid, task: Task) -> Option<RequestId> {
@@ -200,10 +208,10 @@ impl Threads {
             return None;
         }
         let lost_until_ns = self.lost_until_ns;
-        let thread = self
-            .threads
-            .entry(tid)
-            .or_insert_with(|| Thread::new(pid, lost_until_ns, self.go.contains_key(&pid)));
+        let thread = self.threads.entry(tid).or_insert_with(|| {
+            self.of_processes.insert((pid, tid));
+            Thread::new(pid, lost_until_ns, self.go.contains_key(&pid))
+        });
         Some((thread, &mut self.tasks, &mut self.availability))
     }
 
@@ -254,8 +262,7 @@ impl Threads {
     /// and did so since `since_ns` at the earliest.
     #[must_use]
     pub fn waited_for_timer(&self, pid: Pid, since_ns: u64, at_ns: u64, slack_ns: u64) -> bool {
-        let threads = self.threads.values().filter(|thread| thread.pid == pid);
-        let mut slices = threads.flat_map(|thread| {
+        let mut slices = self.of_process(pid).flat_map(|(_, thread)| {
             let back = thread.back_from(at_ns);
             back.take_while(|slice| slice.to_ns.saturating_add(slack_ns) >= at_ns)
         });

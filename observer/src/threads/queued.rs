@@ -33,6 +33,8 @@ pub struct QueuedPoll {
     pub task: Task,
     /// What it says of its wait, where it is a goroutine.
     pub(crate) stay: Option<Stay>,
+    /// It is a goroutine that did not wait: it goes on elsewhere in its code than those that did.
+    pub(crate) lost_its_turn: bool,
     /// The thread on which it ran before, and when it began to run there, ns.
     pub before: Option<(Tid, u64)>,
 }
@@ -45,6 +47,8 @@ pub(super) struct Queue {
     remembered_from_ns: u64,
     /// Where each goroutine ran last, and since when, ns.
     last: FxHashMap<(Pid, TaskId), (Tid, u64)>,
+    /// Where the goroutines of each process go on that have waited, which is one place; `None` where it is not.
+    go_on_at: FxHashMap<Pid, Option<u64>>,
 }
 
 impl Queue {
@@ -57,13 +61,21 @@ impl Queue {
             by,
             task: Task::UNKNOWN,
             stay: None,
+            lost_its_turn: false,
             before: None,
         });
     }
 
-    /// A thread of process `pid` begins to run this goroutine, which says this of its wait. Gives of how many it is
-    /// forgotten for that where they ran last.
-    pub(super) fn runs(&mut self, event: &PollStart, pid: Pid, task: Task, stay: Option<Stay>) -> u64 {
+    /// A thread of process `pid` begins to run this goroutine, which says this of its wait, or that it was suspended.
+    /// Gives of how many it is forgotten for that where they ran last.
+    pub(super) fn runs(
+        &mut self,
+        event: &PollStart,
+        pid: Pid,
+        task: Task,
+        stay: Option<Stay>,
+        was_suspended: bool,
+    ) -> u64 {
         let (tid, start_ns) = (Tid(event.header.tid), event.header.at_ns);
         let mut forgotten = 0;
         let before = task.id().and_then(|id| {
@@ -73,6 +85,7 @@ impl Queue {
             }
             self.last.insert((pid, id), (tid, start_ns))
         });
+        let lost_its_turn = self.lost_its_turn(event, pid, was_suspended);
         self.push(QueuedPoll {
             start_ns,
             at_ns: event.queued_ns,
@@ -80,9 +93,28 @@ impl Queue {
             by: Tid(event.queued_by),
             task,
             stay,
+            lost_its_turn,
             before,
         });
         forgotten
+    }
+
+    /// Whether a goroutine goes on elsewhere than those that have waited. Those that another one made ready have, and
+    /// tell where that is.
+    fn lost_its_turn(&mut self, event: &PollStart, pid: Pid, was_suspended: bool) -> bool {
+        let goes_on = event.frame;
+        if goes_on == 0 || was_suspended {
+            return false;
+        }
+        if event.queued_ns == 0 {
+            let place = self.go_on_at.get(&pid).copied().flatten();
+            return place.is_some_and(|place| place != goes_on);
+        }
+        let place = self.go_on_at.entry(pid).or_insert(Some(goes_on));
+        if *place != Some(goes_on) {
+            *place = None;
+        }
+        false
     }
 
     fn push(&mut self, poll: QueuedPoll) {
@@ -94,6 +126,7 @@ impl Queue {
     /// Process `pid` became another program, or ended.
     pub(super) fn forget_process(&mut self, pid: Pid) {
         self.last.retain(|&(of, _), _| of != pid);
+        self.go_on_at.remove(&pid);
     }
 
     /// How the poll that thread `tid` began at just this time came about.

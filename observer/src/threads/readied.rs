@@ -29,7 +29,10 @@ impl Threads {
             // It comes from where no goroutine sent it.
             self.tasks.works_for(pid, task, None);
         }
-        let forgotten = self.queue.runs(event, pid, task, Stay::of(event.task));
+        let stay = Stay::of(event.task);
+        let version = self.go.get(&pid).copied();
+        let was_suspended = version.is_none_or(|version| stay.is_none_or(|stay| stay.was_suspended(version)));
+        let forgotten = self.queue.runs(event, pid, task, stay, was_suspended);
         self.full.count(Table::QueuedPolls, forgotten);
         self.turned_to(tid, pid, event.header.cpu, event.header.at_ns, task);
         self.owner(tid)

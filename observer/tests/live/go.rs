@@ -17,9 +17,12 @@ const CONNECTIONS: usize = 4;
 
 /// Builds the server of this name, with these arguments of `go build`.
 pub(crate) fn built(name: &str, arguments: &[&str]) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/servers")
-        .join(name);
+    built_from(&Path::new("tests/servers").join(name), name, arguments)
+}
+
+/// Builds the server in this directory of the package.
+pub(crate) fn built_from(source: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
     // Kept between runs; Go itself knows what is up to date.
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-server{}", arguments.concat()));
     // Without a deadline: on a fresh machine it fetches and compiles a hundred packages.

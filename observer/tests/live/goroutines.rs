@@ -126,6 +126,20 @@ fn who_hands_a_job_to_a_goroutine_waits_behind_the_requests_whose_jobs_that_does
     holds(&measured::JOB_HANDED_ON, &jobs);
 }
 
+/// Each of four lets the others run every millisecond.
+#[test]
+fn a_goroutine_that_lets_others_run_waits_behind_what_its_thread_does() {
+    let Some(_turn) = turn() else { return };
+    let mut watched = Watched::begin(&[]);
+    // One that is made ready tells where those go on that have waited.
+    watched.ask_all("/job?ms=1");
+    watched.ask_all("/turns?ms=50");
+    let (lines, _) = watched.finish();
+    let turns = lines.of_path("/turns");
+    assert_eq!(turns.len(), CONNECTIONS);
+    holds(&measured::TURN_LOST, &turns);
+}
+
 #[test]
 fn what_a_goroutine_writes_to_the_disk_is_what_the_requests_waited_for_that_gave_it_that_to_do() {
     let Some(_turn) = turn() else { return };

@@ -49,6 +49,7 @@ mod roles;
 #[path = "../support/run.rs"]
 mod run;
 mod runtimes;
+mod scheduled;
 mod server;
 mod serving;
 mod short_lived;

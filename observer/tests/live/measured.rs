@@ -166,6 +166,7 @@ pub(crate) const POOL_POLL: Measured = Measured::new(UNEXPLAINED_US, US, 0..=0, 
 // With `--goroutines` (`goroutines`).
 pub(crate) const JOB_HANDED_ON: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=1, 10);
 pub(crate) const WRITE_HANDED_ON: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=1, 10);
+pub(crate) const TURN_LOST: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=4, 10);
 pub(crate) const MUTEX_OF_GO: Measured = Measured::new(UNEXPLAINED, PERCENT_OF_TIME, 0..=1, 10);
 
 // Requests of seconds (`long`): in 15 runs or more of each, all beside builds with load averages of 6 to 10.

@@ -104,7 +104,7 @@ impl Observation {
         &mut self,
         until: Instant,
         what: &str,
-        condition: impl Fn(&Value) -> bool,
+        mut condition: impl FnMut(&Value) -> bool,
     ) -> Option<Value> {
         loop {
             match self

@@ -154,8 +154,10 @@ fn runtime() -> RuntimeLine {
         pool_threads: Some(1),
         go: Some(GoProcess {
             max_procs: Some(2),
-            cycles: true,
-            evidence: "runtime.work".to_owned(),
+            cycles: Some(true),
+            evidence: Some("runtime.work".to_owned()),
+            goroutines: Some(true),
+            goroutines_evidence: Some("counted".to_owned()),
         }),
     }
 }

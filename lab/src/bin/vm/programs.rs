@@ -20,6 +20,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "their server is in Go, which is not in the virtual machine",
     ),
     (
+        "scheduled::",
+        "they compile their servers with Go, which is not in the virtual machine",
+    ),
+    (
         "functions::in_an_optimized_program_inlined_functions_are_named_where_it_has_debug_information",
         "it compiles its server with rustc, which is not in the virtual machine",
     ),

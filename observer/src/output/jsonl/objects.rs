@@ -172,8 +172,10 @@ object!(RuntimeLine {
 });
 object!(GoProcess {
     max_procs: optional,
-    cycles,
-    evidence,
+    cycles: optional,
+    evidence: optional,
+    goroutines: optional,
+    goroutines_evidence: optional,
 });
 object!(RuntimeAtWork {
     flavour: optional,

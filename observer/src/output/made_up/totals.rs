@@ -17,6 +17,7 @@ pub(in crate::output) fn totals(requests: u64) -> Totals {
         figures: figures(requests),
         polls: None,
         gc: Vec::new(),
+        goroutines: Vec::new(),
         lost: Vec::new(),
         full: Vec::new(),
         cost: Some(OwnCost {

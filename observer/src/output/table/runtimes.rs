@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::line::{FAINT, Line, PLAIN, STRONG};
 use crate::model::id::Pid;
+use crate::model::report::GoroutineTotals;
 use crate::model::runtime::Flavour;
 use crate::model::runtime::RuntimeLine;
 use crate::output::words;
@@ -32,15 +33,22 @@ impl RuntimeLines {
         }
     }
 
-    /// A line for each process of which something was seen, and how many get none; `name` tells what a process is
-    /// called.
-    pub(super) fn lines<'a>(&self, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
+    /// A line for each process of which something was seen, and how many get none; `counted` has the goroutines of
+    /// some, and `name` tells what a process is called.
+    pub(super) fn lines<'a>(
+        &self,
+        counted: &[GoroutineTotals],
+        name: impl Fn(Pid) -> Option<&'a str>,
+    ) -> Vec<Line> {
         let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || line.name == go::NAME;
         let mut seen = self.remembered.values().filter(is_told);
         let mut lines: Vec<_> = seen
             .by_ref()
             .take(LISTED)
-            .map(|runtime| line(runtime, name(runtime.pid)))
+            .map(|runtime| {
+                let counted = counted.iter().find(|totals| totals.pid == runtime.pid);
+                line(runtime, counted, name(runtime.pid))
+            })
             .collect();
         let more = seen.count() as u64;
         if more > 0 || self.has_more {
@@ -52,7 +60,7 @@ impl RuntimeLines {
     }
 }
 
-fn line(runtime: &RuntimeLine, name: Option<&str>) -> Line {
+fn line(runtime: &RuntimeLine, counted: Option<&GoroutineTotals>, name: Option<&str>) -> Line {
     let pid = runtime.pid;
     let version = runtime.version.as_deref().unwrap_or_default();
     let line = Line::new()
@@ -63,7 +71,8 @@ fn line(runtime: &RuntimeLine, name: Option<&str>) -> Line {
         )
         .text(FAINT, &format!("  {} {version}  ", runtime.name));
     if runtime.name == go::NAME {
-        return line.text(PLAIN, &goroutines(runtime));
+        let line = line.text(PLAIN, &goroutines(runtime));
+        return counted.map_or(line.clone(), |counted| line.text(PLAIN, &how_many(counted)));
     }
     let line = line.text(PLAIN, &kinds(runtime).join(", "));
     match runtime.pool_threads {
@@ -85,11 +94,31 @@ fn goroutines(runtime: &RuntimeLine) -> String {
         if let Some(max_procs) = go.max_procs {
             words += &format!(", GOMAXPROCS {max_procs}");
         }
-        if !go.cycles {
-            words += &format!("; GC not followed: {}", go.evidence);
+        if go.cycles == Some(false) {
+            let reason = go.evidence.as_deref().unwrap_or_default();
+            words += &format!("; GC not followed: {reason}");
         }
     }
     words
+}
+
+/// How many goroutines there are, and how many of them could run and have no thread.
+fn how_many(counted: &GoroutineTotals) -> String {
+    let GoroutineTotals {
+        pid: _,
+        count,
+        count_max,
+        runnable,
+        runnable_max,
+    } = *counted;
+    let at_most = |count| format!("at most {}", words::count(count));
+    format!(
+        "; {}, {}; {} runnable, {}",
+        words::counted(count, "goroutine", "goroutines"),
+        at_most(count_max),
+        words::count(runnable),
+        at_most(runnable_max)
+    )
 }
 
 /// Those with several threads one by one, the others by their number.
@@ -141,7 +170,7 @@ mod tests {
             pool_threads,
             go: None,
         });
-        plain(&all.lines(|pid| (pid == Pid(7)).then_some("srv")))
+        plain(&all.lines(&[], |pid| (pid == Pid(7)).then_some("srv")))
     }
 
     #[test]
@@ -163,7 +192,7 @@ mod tests {
             go: None,
         };
         let mut all = RuntimeLines::default();
-        let last = |all: &RuntimeLines| plain(&all.lines(|_| None)).lines().last().map(str::to_owned);
+        let last = |all: &RuntimeLines| plain(&all.lines(&[], |_| None)).lines().last().map(str::to_owned);
         (0..=LISTED as u32).for_each(|pid| all.add(&line(pid)));
         assert_eq!(last(&all).as_deref(), Some("         and 1 process more"));
         (0..=REMEMBERED as u32).for_each(|pid| all.add(&line(pid)));
@@ -193,15 +222,24 @@ mod tests {
                 pool_threads: None,
                 go: Some(GoProcess {
                     max_procs: Some(4).filter(|_| cycles),
-                    cycles,
-                    evidence: "no symbols".to_owned(),
+                    cycles: Some(cycles),
+                    evidence: Some("no symbols".to_owned()),
+                    ..GoProcess::default()
                 }),
             });
-            plain(&all.lines(|_| Some("srv")))
+            let counted = GoroutineTotals {
+                pid: Pid(7),
+                count: 1_204,
+                count_max: 1_300,
+                runnable: 0,
+                runnable_max: 18,
+            };
+            let counted = [counted];
+            plain(&all.lines(if cycles { &counted } else { &[] }, |_| Some("srv")))
         };
         assert_eq!(
             shown(true, true),
-            "runtime  srv (7)  go go1.26.8  5 Ms seen, GOMAXPROCS 4\n"
+            "runtime  srv (7)  go go1.26.8  5 Ms seen, GOMAXPROCS 4; 1,204 goroutines, at most 1,300; 0 runnable, at most 18\n"
         );
         assert_eq!(
             shown(false, false),

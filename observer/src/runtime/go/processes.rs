@@ -71,13 +71,23 @@ impl Processes {
 
     /// It was found out whether the memory of a process tells of its cycles.
     pub(crate) fn told(&mut self, pid: Pid, cycles: bool, evidence: String) {
+        let go = self.memory_of(pid);
+        go.cycles = Some(cycles);
+        go.evidence = Some(evidence);
+    }
+
+    /// It was found out whether the memory of a process tells how many goroutines it has.
+    pub(crate) fn told_goroutines(&mut self, pid: Pid, goroutines: bool, evidence: String) {
+        let go = self.memory_of(pid);
+        go.goroutines = Some(goroutines);
+        go.goroutines_evidence = Some(evidence);
+    }
+
+    /// What the memory of a process tells, of which there is more now.
+    fn memory_of(&mut self, pid: Pid) -> &mut GoProcess {
         let process = self.processes.entry(pid).or_default();
         process.has_news = true;
-        process.go = Some(GoProcess {
-            max_procs: None,
-            cycles,
-            evidence,
-        });
+        process.go.get_or_insert_default()
     }
 
     /// A cycle has come to be known, or more of the last one.

@@ -66,6 +66,11 @@ impl Stay {
         version.is_lock(self.reason)
     }
 
+    /// Whether the runtime kept the goroutine from running, to look at its stack, if it says anything of that.
+    pub(crate) fn was_suspended(self, version: Version) -> bool {
+        self.reason == version.preempted()
+    }
+
     /// Whether the goroutine has not waited since it began.
     pub(crate) const fn never_waited(self) -> bool {
         self.reason == 0

@@ -62,7 +62,7 @@ impl Machine {
             header: self.header(Kind::PollStart, thread.tid, cpu),
             tgid: thread.pid,
             queued_by,
-            frame: 0,
+            frame: u64::from(how % 3),
             task,
             queued_ns,
         };

@@ -4,10 +4,10 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::id::{Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, FedBy, LongPoll,
-    LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
-    ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, Role, RoleThread, RoleTotals, RssMeans,
-    TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, FedBy,
+    GoroutineTotals, LongPoll, LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
+    ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, Role, RoleThread,
+    RoleTotals, RssMeans, TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
 };
 use observer::model::request::HeldBy;
 
@@ -44,25 +44,7 @@ pub(super) fn full() -> Totals {
             figures: figures(),
         }],
         targets_other: 1,
-        polls: Some(PollTotals {
-            polls: 3,
-            unqueued: 1,
-            long: 1,
-            p50_ns: Some(1),
-            p99_ns: Some(2),
-            max_ns: Some(2),
-            queue_p50_ns: Some(1),
-            queue_p99_ns: Some(2),
-            queue_max_ns: Some(2),
-            longest: vec![LongPoll {
-                pid: Pid(7),
-                tid: Tid(9),
-                task: Some(TaskId(31)),
-                start_unix_ns: 3,
-                dur_ns: 2,
-                request: Some("GET /slow".to_owned()),
-            }],
-        }),
+        polls: Some(polls()),
         gc: vec![CycleTotals {
             pid: Pid(7),
             cycles: 12,
@@ -73,6 +55,13 @@ pub(super) fn full() -> Totals {
             assist_ns: 1,
             heap_bytes: 1,
             goal_bytes: Some(1),
+        }],
+        goroutines: vec![GoroutineTotals {
+            pid: Pid(7),
+            count: 11,
+            count_max: 12,
+            runnable: 1,
+            runnable_max: 2,
         }],
         lost: vec![("ring_full", 1)],
         full: vec![("futexes", 1)],
@@ -89,6 +78,28 @@ pub(super) fn full() -> Totals {
             samples_lost: Some(1),
             ticks_on_others: Some(20),
         }),
+    }
+}
+
+fn polls() -> PollTotals {
+    PollTotals {
+        polls: 3,
+        unqueued: 1,
+        long: 1,
+        p50_ns: Some(1),
+        p99_ns: Some(2),
+        max_ns: Some(2),
+        queue_p50_ns: Some(1),
+        queue_p99_ns: Some(2),
+        queue_max_ns: Some(2),
+        longest: vec![LongPoll {
+            pid: Pid(7),
+            tid: Tid(9),
+            task: Some(TaskId(31)),
+            start_unix_ns: 3,
+            dur_ns: 2,
+            request: Some("GET /slow".to_owned()),
+        }],
     }
 }
 

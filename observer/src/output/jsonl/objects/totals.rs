@@ -5,10 +5,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{Counts, Object};
 use crate::model::hint::Hint;
 use crate::model::report::{
-    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, FedBy, LongPoll,
-    LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost, ProcessFigures, ProcessMemory,
-    ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, RoleThread, RoleTotals, RssMeans, TargetTotals,
-    Totals, WaitedFor, Window, WorkerTotals,
+    AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, FedBy,
+    GoroutineTotals, LongPoll, LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
+    ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, RoleThread,
+    RoleTotals, RssMeans, TargetTotals, Totals, WaitedFor, Window, WorkerTotals,
 };
 object!(Window {
     start_unix_ns,
@@ -28,6 +28,7 @@ object!(Totals {
     figures: inlined,
     polls: optional,
     gc,
+    goroutines,
     lost: counts,
     full: counts,
     cost: optional,
@@ -218,6 +219,13 @@ object!(CycleTotals {
     assist_ns,
     heap_bytes,
     goal_bytes: optional,
+});
+object!(GoroutineTotals {
+    pid,
+    count,
+    count_max,
+    runnable,
+    runnable_max,
 });
 object!(LongPoll {
     pid,

@@ -60,6 +60,8 @@ struct TargetRuntime {
     proved: Option<(TaskPath, event::Runtime)>,
     /// Its collection of garbage.
     collection: Option<go::Collection>,
+    /// Its goroutines, as it counts them.
+    scheduler: Option<go::Scheduler>,
 }
 
 impl RuntimeSearch {
@@ -179,6 +181,9 @@ impl RuntimeSearch {
                 target.begin(kernel_half, now_ns, merge)?;
             }
             target.step(kernel_half, now_ns, merge)?;
+            if let Some(scheduler) = &mut target.scheduler {
+                scheduler.look(now_ns, merge);
+            }
             if let Some(collection) = &mut target.collection
                 && let Some(at) = collection.look(now_ns, released_ns, merge)
                 && let Some(slot) = kernel_half.targets.slot(target.pid)
@@ -213,6 +218,7 @@ impl TargetRuntime {
             hunt: None,
             proved: self.proved.as_ref().map(told),
             collection: None,
+            scheduler: None,
         }
     }
 
@@ -221,6 +227,7 @@ impl TargetRuntime {
         let Some(found) = &self.found else { return Ok(()) };
         if let TaskIdPlace::OfGo(place) = &found.tasks {
             self.collection = Some(go::Collection::new(self.pid, place));
+            self.scheduler = Some(go::Scheduler::new(self.pid, place));
         }
         if let Some((path, fact)) = &mut self.proved {
             if let Some(slot) = kernel_half.targets.slot(self.pid) {

@@ -9,7 +9,9 @@ mod memory;
 mod offsets;
 mod pclntab;
 mod program;
+mod scheduler;
 
 pub(super) use collection::Collection;
 pub(super) use hunt::Hunt;
 pub(super) use program::{GPlace, GoImage};
+pub(super) use scheduler::Scheduler;

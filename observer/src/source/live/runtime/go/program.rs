@@ -70,6 +70,11 @@ pub(super) struct Globals {
     pub(super) memstats: u64,
     pub(super) controller: u64,
     pub(super) max_procs: u64,
+    pub(super) sched: u64,
+    /// The Ps: places for goroutines to run.
+    pub(super) all_ps: u64,
+    /// The goroutines, with those that have ended.
+    pub(super) all_gs: u64,
 }
 
 /// Where to seek.
@@ -149,6 +154,9 @@ impl Globals {
                 Ok(b"runtime.memstats") => &mut found.memstats,
                 Ok(b"runtime.gcController") => &mut found.controller,
                 Ok(b"runtime.gomaxprocs") => &mut found.max_procs,
+                Ok(b"runtime.sched") => &mut found.sched,
+                Ok(b"runtime.allp") => &mut found.all_ps,
+                Ok(b"runtime.allgs") => &mut found.all_gs,
                 _ => continue,
             };
             *place = symbol.address();
@@ -158,8 +166,11 @@ impl Globals {
             memstats,
             controller,
             max_procs,
+            sched,
+            all_ps,
+            all_gs,
         } = found;
-        let all = [work, memstats, controller, max_procs];
+        let all = [work, memstats, controller, max_procs, sched, all_ps, all_gs];
         (!all.contains(&0)).then_some(found)
     }
 
@@ -170,6 +181,9 @@ impl Globals {
             memstats: self.memstats.wrapping_add(by),
             controller: self.controller.wrapping_add(by),
             max_procs: self.max_procs.wrapping_add(by),
+            sched: self.sched.wrapping_add(by),
+            all_ps: self.all_ps.wrapping_add(by),
+            all_gs: self.all_gs.wrapping_add(by),
         }
     }
 }
