@@ -142,6 +142,10 @@ impl Walk<'_, '_> {
         {
             return self.when_ready(idle.slice.to_ns, |walk, run| walk.went_on(run, idle, why));
         }
+        if let Some(ready_ns) = self.had_no_room_at(run) {
+            let step = self.when_ready(ready_ns, |walk, run| walk.found_room(run));
+            return step.inferred_if(true);
+        }
         if let Some(step) = self.done_elsewhere(run).or_else(|| self.waited_for_its_job(run)) {
             return step;
         }
@@ -285,10 +289,10 @@ impl Walk<'_, '_> {
         let wake_conn = block.wake?.conn;
         if let Some(sent) = self.asked(wake_conn, slice.to_ns) {
             Some(WentOn::Answer(wake_conn, sent))
+        } else if self.turn.was_stalled_at(self.now_ns) {
+            Some(WentOn::Room)
         } else if wake_conn != ConnId::NONE {
             None
-        } else if run.stalled {
-            Some(WentOn::Room)
         } else {
             let expired = block.wait.expired(slice.to_ns - slice.from_ns);
             (expired && self.could_be_for(run, idle)).then_some(WentOn::Timer)
@@ -299,7 +303,7 @@ impl Walk<'_, '_> {
     fn went_on(&self, run: LastRun, idle: &Idle, why: WentOn) -> Move {
         match why {
             WentOn::Timer => self.timer_was_due(run, idle),
-            WentOn::Room => self.resumed(run, Cause::SendBlocked, Reason::Peer(self.turn.id.conn)),
+            WentOn::Room => self.found_room(run),
             WentOn::Answer(conn, sent) => self.peer_answered(run, conn, sent),
         }
     }

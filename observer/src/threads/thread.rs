@@ -103,17 +103,9 @@ impl Thread {
                 owner: self.belief.owner,
             };
         };
-        // A send that found no room was its own request's.
-        let began = match began {
-            Began::Stalled if before.owner != owner => Began::Plain,
-            began => began,
-        };
         let mut closed_began = began;
         if let Some(splits_ns) = before.splits_ns {
-            closed_began = match began {
-                Began::Stalled => Began::Stalled,
-                _ => Began::Plain,
-            };
+            closed_began = Began::Plain;
             let goes_on = State::Running {
                 cpu,
                 owner,
@@ -168,17 +160,12 @@ impl Thread {
             State::Blocked(block) => State::Blocked(block),
             _ => State::Unknown { owner },
         };
-        // A send that found no room is still the last thing that it did for its owner if it was preempted since.
-        let began = match closed {
-            State::Runnable { preempted: true, .. } if self.facts.past.ends_stalled(owner) => Began::Stalled,
-            _ => Began::Plain,
+        let running = State::Running {
+            cpu,
+            owner,
+            began: Began::Plain,
         };
-        self.close(
-            event.header.at_ns,
-            closed,
-            State::Running { cpu, owner, began },
-            None,
-        );
+        self.close(event.header.at_ns, closed, running, None);
     }
 
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
@@ -339,9 +326,6 @@ impl Thread {
                 conn: operation.conn,
                 arrived_ns: operation.arrived_ns,
             },
-            Direction::Out if operation.stalled && !operation.outbound && operation.request.is_some() => {
-                Began::Stalled
-            }
             Direction::Out => Began::Plain,
         };
         let observed = Observation::Operates(operation, self.in_runtime.task(operation.task));
