@@ -136,15 +136,15 @@ impl Walk<'_, '_> {
     /// concerns the request; from then on the request waited for the worker.
     pub(super) fn unqueued(&self) -> Move {
         let run = self.last_run();
+        if let Some(ready_ns) = self.had_no_room_at(run) {
+            let step = self.when_ready(ready_ns, |walk, run| walk.found_room(run));
+            return step.inferred_if(true);
+        }
         let woken = self.last_idle(run.end_ns);
         if let Some(idle) = &woken
             && let Some(why) = self.reason_to_resume(run, idle)
         {
             return self.when_ready(idle.slice.to_ns, |walk, run| walk.went_on(run, idle, why));
-        }
-        if let Some(ready_ns) = self.had_no_room_at(run) {
-            let step = self.when_ready(ready_ns, |walk, run| walk.found_room(run));
-            return step.inferred_if(true);
         }
         if let Some(step) = self.done_elsewhere(run).or_else(|| self.waited_for_its_job(run)) {
             return step;
@@ -236,6 +236,17 @@ impl Walk<'_, '_> {
             ..Move::to(ready.handed_off_by(run.tid))
         };
         Some(step.inferred_if(true))
+    }
+
+    /// The same while its worker waits for a CPU in this slice, which it left in another task or had no task for.
+    pub(super) fn done_while_its_worker_waits(&self, slice: &Slice) -> Option<Move> {
+        if self.at.handed_off.is_some() {
+            return None;
+        }
+        let run = self.last_run();
+        let is_since = run.end_ns > slice.from_ns && run.tid != self.at.tid;
+        let was_elsewhere = || self.last_run_that_is(true).end_ns < slice.from_ns;
+        (is_since && was_elsewhere()).then(|| self.done_elsewhere(run))?
     }
 
     /// Whether a thread is still in a call for the request, or back from it without a CPU.

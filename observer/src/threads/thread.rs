@@ -271,7 +271,13 @@ impl Thread {
 
     /// It woke another thread by what it did.
     pub(super) fn handed_off(&mut self, at_ns: u64, to: Tid) {
-        self.observe(at_ns, Observation::HandsOff, Began::HandedOff(to), None);
+        // Each job of a pool is a task of its own, and to take one out of the queue can wake who waits for that, too.
+        let observed = if self.is_of_pool() && self.belief.task == Task::NONE {
+            Observation::HandsOffBeforeJob
+        } else {
+            Observation::HandsOff
+        };
+        self.observe(at_ns, observed, Began::HandedOff(to), None);
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;
