@@ -137,7 +137,7 @@ impl Walk<'_, '_> {
     pub(super) fn unqueued(&self) -> Move {
         let run = self.last_run();
         if let Some(ready_ns) = self.had_no_room_at(run) {
-            let step = self.when_ready(ready_ns, |walk, run| walk.found_room(run));
+            let step = self.when_ready(ready_ns, Self::found_room);
             return step.inferred_if(true);
         }
         let woken = self.last_idle(run.end_ns);

@@ -14,8 +14,8 @@ impl Walk<'_, '_> {
         self.resumed(run, Cause::SendBlocked, Reason::Peer(self.turn.id.conn))
     }
 
-    /// When it was last certain that there was no room for what the request, which stopped at `run`, had to send: one of
-    /// its threads waited for events, and would have been told.
+    /// When it was last certain that there was no room for what the request, which stopped at `run`, had to send: one
+    /// of its threads waited for events, and would have been told.
     pub(super) fn had_no_room_at(&self, run: LastRun) -> Option<u64> {
         if !self.turn.was_stalled_at(self.now_ns) {
             return None;

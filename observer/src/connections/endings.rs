@@ -53,8 +53,8 @@ impl Connections {
         })
     }
 
-    /// Takes one turn that has probably ended at `now_ns`, but none whose answer found no room: that goes on. It goes on
-    /// being the current one.
+    /// Takes one turn that has probably ended at `now_ns`, but none whose answer found no room. It goes on being the
+    /// current one.
     pub fn take_settled(&mut self, now_ns: u64) -> Option<RequestId> {
         while let Some(&(sent_ns, conn)) = self.settling.front() {
             if sent_ns.saturating_add(SETTLED_NS) > now_ns {

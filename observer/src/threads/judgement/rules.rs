@@ -4,8 +4,7 @@ use super::rows::*;
 use super::*;
 
 use Observation::{
-    BegunFor, Calls, Ends, GoesIdle, HandsOff, HandsOffBeforeJob, InTask, Leaves, Lost, Moved, Readies,
-    StillInTask, TurnsToTask,
+    BegunFor, Calls, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, Readies, StillInTask, TurnsToTask,
 };
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
@@ -232,13 +231,6 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
             HandsOff,
             Some(until_now(WokenFor(A), Task::NONE)),
             believed(Nobody, Task::NONE),
-        ),
-        (
-            "but not before it has begun",
-            believed(WokenFor(A), Task::NONE),
-            HandsOffBeforeJob,
-            Some(until_now(WokenFor(A), Task::NONE)),
-            believed(WokenFor(A), Task::NONE),
         ),
         (
             "a request is not",
