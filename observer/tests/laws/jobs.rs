@@ -84,7 +84,7 @@ impl Script {
     }
 
     /// The worker loses its CPU in this task.
-    fn is_preempted(mut self, at_us: u64, task: u64) -> Self {
+    fn loses_its_cpu(mut self, at_us: u64, task: u64) -> Self {
         self.record(&SwitchOut {
             header: header(Kind::SwitchOut, at_us),
             tgid: PID,
@@ -203,7 +203,7 @@ fn a_thread_of_a_pool_does_the_job_for_which_it_was_woken_also_if_it_wakes_anoth
 fn whose_job_is_done_while_its_worker_has_no_cpu_waits_for_that_from_then_on() -> Law {
     let script = given().pool_gets_a_cpu(65).reads(75, B, TASK_B, 74);
     let script = script
-        .is_preempted(100, TASK_B)
+        .loses_its_cpu(100, TASK_B)
         .pool_sleeps(110, 2_000)
         .gets_a_cpu(3_000);
     let request = script
@@ -220,7 +220,7 @@ fn whose_job_is_done_while_its_worker_has_no_cpu_waits_for_that_from_then_on() -
 fn who_loses_its_cpu_in_its_own_task_waits_for_a_cpu_all_the_time() -> Law {
     let script = given()
         .pool_gets_a_cpu(65)
-        .is_preempted(100, TASK_A)
+        .loses_its_cpu(100, TASK_A)
         .pool_sleeps(110, 2_000);
     let request = script.gets_a_cpu(3_000).sends(3_010, A, TASK_A).request(A)?;
     prop_assert_eq!(charged_us(&request, Cause::RunQueue), 2_900);

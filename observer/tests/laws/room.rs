@@ -3,8 +3,9 @@
 
 use observer::model::cause::Cause;
 use observer::model::request::Confidence;
-use observer_common::conn;
+use observer_common::{conn, task};
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
 
 use super::check::Law;
 use super::script::{A, B, Script, TASK_A, TASK_B, charged_us};
@@ -17,6 +18,32 @@ const FOREVER_MS: u64 = u32::MAX as u64;
 fn stalled() -> Script {
     let script = Script::begin().reads(50, A, TASK_A, 40).sends(60, A, TASK_A);
     script.finds_no_room(70, A, TASK_A).seen(90, TASK_A)
+}
+
+/// Two threads serve both; the second waits for events from 200 us on, and the first is busy with B until it goes on
+/// with A.
+fn while_the_second_waits(task_a: u64, task_b: u64) -> Result<u64, TestCaseError> {
+    let script = Script::begin()
+        .second_reads(45, B, task_b, 40)
+        .second_sends(46, B, task_b);
+    let script = script.reads(50, A, task_a, 40).second_sends(60, A, task_a);
+    let script = script.finds_no_room(70, A, task_a).reads(100, B, task_b, 90);
+    let script = script.second_idles(200, FOREVER_MS).sends(5_000, B, task_b);
+    let request = script.sends(5_010, A, task_a).request(A)?;
+    Ok(charged_us(&request, Cause::SendBlocked))
+}
+
+#[test]
+fn a_worker_that_waits_for_events_shows_that_there_is_no_room_while_another_one_is_busy() -> Law {
+    prop_assert!(while_the_second_waits(TASK_A, TASK_B)? >= 4_800);
+    Ok(())
+}
+
+/// The first can have been told of room long before it was done with B.
+#[test]
+fn threads_of_no_runtime_keep_what_they_were_told_to_themselves() -> Law {
+    prop_assert_eq!(while_the_second_waits(task::UNKNOWN, task::UNKNOWN)?, 0);
+    Ok(())
 }
 
 #[test]

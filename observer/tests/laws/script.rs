@@ -300,6 +300,16 @@ impl Script {
         self
     }
 
+    pub(crate) fn second_reads(mut self, at_us: u64, conn: u64, task: u64, arrived_us: u64) -> Self {
+        self.record(&Receive {
+            header: of_second(Kind::Receive, at_us),
+            arrived_ns: START_NS + arrived_us * 1_000,
+            result: 5,
+            ..receives(at_us, conn, task)
+        });
+        self
+    }
+
     pub(crate) fn second_sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
         self.record(&sends(of_second(Kind::Send, at_us), conn, task));
         self
