@@ -41,21 +41,25 @@ def each_request(take, only=None, at_end=None):
 
     sample_one_in = SAMPLE_ONE_IN
     seen_http_1, waiting = False, defaultdict(list)
+    written = counted = 0
     first_of = {}
 
     def use(number, line):
-        nonlocal sample_one_in, seen_http_1
+        nonlocal sample_one_in, seen_http_1, written, counted
         try:
             if line["v"] != VERSION:
                 tell(number, f"only version {VERSION} of the schema is known here, not ", line["v"])
             elif line["type"] == "header":
                 sample_one_in = int(line["options"]["sample_one_in"])
-            elif line["type"] == "end" and at_end:
-                at_end(line)
+            elif line["type"] == "end":
+                counted = int(line["requests"])
+                if at_end:
+                    at_end(line)
             elif line["type"] == "process":
                 if "parent" in line:
                     first_of[line["pid"]] = first_of.get(line["parent"], line["parent"])
             elif line["type"] == "request":
+                written += 1
                 weight = sample_one_in if line["why"] == "sample" else 1
                 line["target"] = first_of.get(line["pid"], line["pid"])
                 if only not in (None, line["target"]):
@@ -75,6 +79,9 @@ def each_request(take, only=None, at_end=None):
         except (ValueError, RecursionError):
             if raw.strip():
                 tell(number, "not JSON" if raw.endswith(b"\n") else "the last line is cut")
+    if counted and not written:
+        program = os.path.basename(sys.argv[0])
+        print(f"{program}: {count(counted, 'request')} counted, none written: `--requests all` does", file=sys.stderr)
     if waiting and not seen_http_1:
         leading = max(waiting, key=lambda protocol: sum(weight for _, _, weight in waiting[protocol]))
         for number, line, weight in waiting[leading]:

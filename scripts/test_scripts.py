@@ -90,7 +90,7 @@ class Figures(unittest.TestCase):
         def path(name, requests, p99):
             return {"path": name, "requests": requests, "p50_ns": MS, "p99_ns": p99 * MS}
 
-        end = {"v": 1, "type": "end", "targets": [
+        end = {"v": 1, "type": "end", "requests": 100, "targets": [
             {"pid": 7, "protocol": "http/1",
              "paths": [path("/a", 5000, 40), path("/few", 2, 9), path("/none", 300, 9)]},
             {"pid": 9, "protocol": "tls", "requests": 4, "latency_ns": {"p99": 5 * MS}, "paths": []},
@@ -224,6 +224,12 @@ class Input(unittest.TestCase):
                 out, errors = run(program, stdin)
                 self.assertIn(out, ("no requests\n", "0 requests shown, 0 without RSS not shown\n"), program)
                 self.assertEqual(errors, "")
+
+    def test_requests_of_which_no_line_was_written_are_told(self):
+        end = text(HEADER, {"v": 1, "type": "end", "requests": 5, "targets": []})
+        for program in PROGRAMS:
+            errors = run(program, end)[1]
+            self.assertEqual(errors, f"{program}: 5 requests counted, none written: `--requests all` does\n")
 
     def test_what_cannot_be_used_is_named_once_and_left_out(self):
         good = text(HEADER, request("/", ("on_cpu", 1)))

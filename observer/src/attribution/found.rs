@@ -17,6 +17,16 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Nothing is found out yet.
+    pub(super) fn clear(&mut self) {
+        let mut steps = std::mem::take(&mut self.steps);
+        steps.clear();
+        *self = Self {
+            steps,
+            ..Self::default()
+        };
+    }
+
     /// Adds what was found out about the interval before.
     pub(super) fn prepend(&mut self, before: &Self) {
         self.budget.add(&before.budget);

@@ -6,14 +6,18 @@
 use super::Evidence;
 use crate::model::cause::Cause;
 use crate::model::id::Pid;
-use crate::model::request::Span;
+use crate::model::request::{Culprit, Span};
 
 /// Adds what was seen in `span`, whose times count from `arrival_ns`; gives how much time that stands for, ns.
 pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) -> u64 {
     let from_ns = arrival_ns.saturating_add(span.at_ns);
     let to_ns = from_ns.saturating_add(span.dur_ns);
     let most_seen = |pid, tid| evidence.samples.most_seen(pid, tid, from_ns, to_ns);
+    // Who has what goroutines wait for can be on no thread, and then the samples of its thread are another's.
+    let is_goroutine_s =
+        |culprit: &Culprit| culprit.task.is_some() && evidence.threads.go_version(culprit.pid).is_some();
     let (seen, name) = match (&mut span.culprit, span.tid) {
+        (Some(culprit), _) if span.cause == Cause::Lock && is_goroutine_s(culprit) => return 0,
         (Some(culprit), _)
             if matches!(
                 span.cause,

@@ -1,6 +1,7 @@
 //! What one step of a walk says: what to charge, and where to go on.
 
-use super::path::Charge;
+use super::path::{Charge, Path};
+use super::{Evidence, goroutines, lock, run_queue};
 use crate::model::id::{ConnId, RequestId, TaskId, Tid};
 use crate::threads::{LastRun, QueuedPoll, Slice};
 
@@ -81,15 +82,26 @@ pub(super) struct PoolWait {
 pub(super) enum Charged {
     Nothing,
     Since(u64, Charge),
-    /// To whoever had the CPU for which the thread waited in this slice.
-    RunQueue(u64, Slice),
-    /// To whoever had the lock for which the thread waited in this slice.
-    Lock(u64, Slice),
+    /// To whoever had the CPU for which the thread waited in the slice that the step is about.
+    RunQueue(u64),
+    /// To whoever had the lock for which the thread waited in the slice that the step is about.
+    Lock(u64),
     /// To whoever had what the goroutine waited for that was made ready so.
     LetGo(u64, QueuedPoll),
 }
 
 impl Charged {
+    /// Charges it on thread `tid`, by a step that is about `slice`, if about one.
+    pub(super) fn charge(&self, evidence: &Evidence<'_>, tid: Tid, slice: Option<&Slice>, path: &mut Path) {
+        match (self, slice) {
+            (Self::Since(from_ns, charge), _) => path.charge(*from_ns, *charge),
+            (Self::RunQueue(from_ns), Some(slice)) => run_queue::charge(evidence, tid, slice, *from_ns, path),
+            (Self::Lock(from_ns), Some(slice)) => lock::charge(evidence, tid, slice, *from_ns, path),
+            (Self::LetGo(from_ns, made), _) => goroutines::charge(evidence, *made, *from_ns, path),
+            (Self::Nothing | Self::RunQueue(_) | Self::Lock(_), _) => {}
+        }
+    }
+
     /// Whether the request was on no thread, for nothing that an event says.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self, Self::Since(_, charge) if charge.reason.is_idle())

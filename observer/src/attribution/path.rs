@@ -59,23 +59,12 @@ impl Path {
         keep: Keep,
         thefts: impl Iterator<Item = &'a Theft>,
     ) {
-        let mut steps = std::mem::take(&mut self.found.steps);
-        steps.clear();
-        let mut stolen = std::mem::take(&mut self.stolen);
-        stolen.begin(thefts);
-        let mut taken = std::mem::take(&mut self.taken);
-        taken.clear();
-        *self = Self {
-            keep,
-            since_ns,
-            cursor_ns: end_ns,
-            stolen,
-            taken,
-            found: Found {
-                steps,
-                ..Found::default()
-            },
-        };
+        self.keep = keep;
+        self.since_ns = since_ns;
+        self.cursor_ns = end_ns;
+        self.stolen.begin(thefts);
+        self.taken.clear();
+        self.found.clear();
     }
 
     /// What the language's runtime took in the time of the path.
@@ -151,12 +140,18 @@ impl Path {
     }
 
     /// The same for both: what is counted, and what the timeline says.
+    #[inline]
     fn charge_both(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
         let from_ns = from_ns.max(self.since_ns);
-        if from_ns >= self.cursor_ns {
-            return;
+        if from_ns < self.cursor_ns {
+            self.charge_with_what_was_taken(from_ns, charge, reported);
         }
-        while let Some((first_ns, last_ns, instead)) = self.taken.walk(charge, from_ns, self.cursor_ns) {
+    }
+
+    fn charge_with_what_was_taken(&mut self, from_ns: u64, charge: &Charge, reported: &Charge) {
+        while self.taken.is_ahead()
+            && let Some((first_ns, last_ns, instead)) = self.taken.walk(charge, from_ns, self.cursor_ns)
+        {
             self.charge_with_thefts(last_ns, charge, reported);
             self.charge_with_thefts(first_ns, &instead, &instead);
         }
@@ -171,7 +166,7 @@ impl Path {
         }
         // All of it was waited for, also what a hypervisor took of it.
         self.consider(from_ns, self.cursor_ns, charge);
-        if let Some(tid) = charge.tid.filter(|_| charge.runs()) {
+        if let Some(tid) = charge.tid.filter(|_| self.stolen.is_ahead() && charge.runs()) {
             while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
                 self.charge_part(last_ns, reported);
                 let stolen = Charge {

@@ -20,17 +20,20 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
         return;
     };
     let throttled_until_ns = slice.from_ns.saturating_add(throttled_ns).min(slice.to_ns);
-    let mut charge = |until_ns: u64, reason| {
+    let charge = |until_ns: u64, reason, path: &mut Path| {
         let until_ns = until_ns.max(from_ns).max(throttled_until_ns);
         path.charge(until_ns, Charge::on(tid, Some(cpu), Cause::RunQueue, reason));
     };
     let behind_since_ns = slice.to_ns.saturating_sub(behind_ran_ns);
-    charge(behind_since_ns, Reason::Occupied(behind));
-    for before in evidence.threads.occupants(cpu, slice.from_ns, slice.to_ns) {
-        charge(before.to_ns, Reason::Plain);
-        charge(before.from_ns, Reason::Occupied(before.by));
+    charge(behind_since_ns, Reason::Occupied(behind), path);
+    if path.cursor_ns() <= from_ns {
+        return;
     }
-    charge(from_ns, Reason::Plain);
+    for before in evidence.threads.occupants(cpu, slice.from_ns, slice.to_ns) {
+        charge(before.to_ns, Reason::Plain, path);
+        charge(before.from_ns, Reason::Occupied(before.by), path);
+    }
+    charge(from_ns, Reason::Plain, path);
     let throttled = Charge::on(tid, Some(cpu), Cause::Throttled, Reason::Plain);
     path.charge(from_ns, throttled);
 }

@@ -9,7 +9,7 @@
 use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::runs::Runs;
-use super::{Evidence, fed, goroutines, lock, notes, run_queue, waiting};
+use super::{Evidence, fed, notes, waiting};
 use crate::connections::{Role, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, Task, TaskId, Tid};
@@ -50,13 +50,14 @@ pub(super) fn walk(
         if walk.now_ns <= since.end_ns {
             return;
         }
+        let found = walk.found();
         let step = if steps_at_once < MAX_STEPS_AT_ONCE {
-            walk.step()
+            walk.step(found.as_ref())
         } else {
             walk.goes_in_circles()
         };
         let before_ns = walk.now_ns;
-        walk.make(step, path);
+        walk.make(&step, found.as_ref().map(|(_, slice)| slice), path);
         steps_at_once = if walk.now_ns < before_ns {
             0
         } else {
@@ -64,7 +65,7 @@ pub(super) fn walk(
         };
         let received = step.received;
         if let Some(step) = received.and_then(|(conn, arrived_ns)| walk.received(conn, arrived_ns)) {
-            walk.make(step, path);
+            walk.make(&step, None, path);
         }
     }
     path.mark_partial();
@@ -93,7 +94,7 @@ pub(super) struct Walk<'a, 'b> {
 
 impl Walk<'_, '_> {
     /// Makes a step: nothing else charges or moves.
-    fn make(&mut self, step: Move, path: &mut Path) {
+    fn make(&mut self, step: &Move, slice: Option<&Slice>, path: &mut Path) {
         let Self { evidence, turn, .. } = *self;
         let tid = self.at.tid;
         if step.inferred {
@@ -113,13 +114,7 @@ impl Walk<'_, '_> {
             fed::charge(evidence, turn.pid, wait, path);
         }
         self.was_idle |= step.charged.is_idle();
-        match step.charged {
-            Charged::Nothing => {}
-            Charged::Since(from_ns, charge) => path.charge(from_ns, charge),
-            Charged::RunQueue(from_ns, slice) => run_queue::charge(evidence, tid, &slice, from_ns, path),
-            Charged::Lock(from_ns, slice) => lock::charge(evidence, tid, &slice, from_ns, path),
-            Charged::LetGo(from_ns, made) => goroutines::charge(evidence, made, from_ns, path),
-        }
+        step.charged.charge(evidence, tid, slice, path);
         if let Some((from_ns, charge)) = step.before {
             path.charge(from_ns, charge);
         }
@@ -135,8 +130,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn step(&self) -> Move {
-        let Position { tid, handed_off } = self.at;
+    /// What its thread did just before now, and the process of that thread.
+    fn found(&self) -> Option<(Pid, Slice)> {
+        let thread = self.evidence.threads.get(self.at.tid)?;
+        Some((thread.pid, thread.before(self.now_ns)?))
+    }
+
+    fn step(&self, found: Option<&(Pid, Slice)>) -> Move {
+        let handed_off = self.at.handed_off;
         let mut since_ns = self.since.end_ns;
         if let Some(HandedOff { run, .. }) = handed_off {
             if run.end_ns >= self.now_ns {
@@ -147,9 +148,7 @@ impl Walk<'_, '_> {
         if let Some(step) = self.at_the_beginning_of_its_goroutine() {
             return step;
         }
-        let thread = self.evidence.threads.get(tid);
-        let found = thread.and_then(|thread| Some((thread.pid, thread.before(self.now_ns)?)));
-        let Some((pid, slice)) = found else {
+        let Some(&(pid, slice)) = found else {
             return self.before_its_first(handed_off);
         };
         let from_ns = slice.from_ns.max(since_ns);
@@ -164,14 +163,14 @@ impl Walk<'_, '_> {
             State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(slice.task),
             State::Running { cpu, owner, began } => self.ran(from_ns, &slice, cpu, owner, began),
             State::Runnable { .. } => self.done_while_its_worker_waits(&slice).unwrap_or(Move {
-                charged: Charged::RunQueue(from_ns, slice),
+                charged: Charged::RunQueue(from_ns),
                 ..Move::to(self.at)
             }),
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(slice.task),
             State::Blocked(block) if block.wait == Wait::GlobalLock => {
                 let step = Move {
-                    charged: Charged::Lock(from_ns, slice),
+                    charged: Charged::Lock(from_ns),
                     ..Move::to(self.at)
                 };
                 step.inferred_if(true)

@@ -49,6 +49,11 @@ impl Stolen {
             .sort_by_key(|crossed| std::cmp::Reverse(crossed.theft.to_ns));
     }
 
+    /// Whether there may be thefts that the walk has not passed yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.passed < self.thefts.len()
+    }
+
     /// The last theft of a thread that can have begun before `at_ns`, from where the walk only goes back.
     pub(super) fn last_before(&mut self, tid: Tid, at_ns: u64) -> Option<Theft> {
         self.pass(at_ns);

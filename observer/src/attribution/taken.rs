@@ -78,6 +78,11 @@ impl Taken {
         self.parts.sort_by_key(|part| std::cmp::Reverse(part.to_ns));
     }
 
+    /// Whether there may be parts that the walk has not passed yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.passed < self.parts.len()
+    }
+
     /// This is charged from `from_ns` to `to_ns`. Gives the last part of that which the runtime took, and what is
     /// charged there in its place; what is before that is still to be walked.
     pub(super) fn walk(&mut self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Charge)> {

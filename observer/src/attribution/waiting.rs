@@ -7,7 +7,7 @@ use observer_common::limits::NETWORK_MARK_NS;
 
 use super::moves::Charged;
 use super::path::{Call, Charge, Path, Reason};
-use super::{Evidence, goroutines, lock, notes, run_queue};
+use super::{Evidence, notes};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
@@ -84,7 +84,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
             };
             wait.steps += 1;
             let passed = wait.step(thread.pid, &slice, path.cursor_ns());
-            if wait.pass(passed, path) {
+            if wait.pass(&passed, Some(&slice), path) {
                 continue 'thread;
             }
         }
@@ -92,7 +92,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
     }
     if path.cursor_ns() > ready_ns {
         let passed = wait.not_seen(ready_ns, notes::NO_RECORD);
-        wait.pass(passed, path);
+        wait.pass(&passed, None, path);
     }
 }
 
@@ -181,7 +181,7 @@ impl WaitWalk<'_, '_> {
 
     /// Carries out what a slice says: nothing else of this walk charges a single slice, or moves. Tells whether the
     /// walk goes on on another thread.
-    fn pass(&mut self, passed: Passed, path: &mut Path) -> bool {
+    fn pass(&mut self, passed: &Passed, slice: Option<&Slice>, path: &mut Path) -> bool {
         if passed.inferred {
             path.mark_inferred();
         }
@@ -193,16 +193,11 @@ impl WaitWalk<'_, '_> {
             let waking = Charge::on(self.tid, None, Cause::RunQueue, Reason::Note("waking the thread"));
             path.charge(from_ns, waking);
         }
-        match passed.charged {
-            Charged::Nothing => {}
-            Charged::Since(from_ns, charge) => {
-                path.charge_reporting(from_ns, charge, passed.reported.unwrap_or(charge.reason));
+        match (passed.charged, passed.reported) {
+            (Charged::Since(from_ns, charge), Some(reported)) => {
+                path.charge_reporting(from_ns, charge, reported);
             }
-            Charged::RunQueue(from_ns, slice) => {
-                run_queue::charge(self.evidence, self.tid, &slice, from_ns, path);
-            }
-            Charged::Lock(from_ns, slice) => lock::charge(self.evidence, self.tid, &slice, from_ns, path),
-            Charged::LetGo(from_ns, made) => goroutines::charge(self.evidence, made, from_ns, path),
+            (charged, _) => charged.charge(self.evidence, self.tid, slice, path),
         }
         self.none_of_ours_left |= passed.for_another;
         let moves = passed.to != self.tid;
@@ -241,14 +236,14 @@ impl WaitWalk<'_, '_> {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
             State::Running { cpu, owner, .. } => self.ran(from_ns, slice, cpu, owner),
             State::Runnable { .. } => Passed {
-                charged: Charged::RunQueue(from_ns, *slice),
+                charged: Charged::RunQueue(from_ns),
                 ..Passed::to(self.tid)
             },
             State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, now_ns),
             // For whomever it wanted the lock: nothing else kept it from what was ready.
             State::Blocked(block) if block.wait == Wait::GlobalLock && self.ready != Ready::Connection => {
                 Passed {
-                    charged: Charged::Lock(from_ns, *slice),
+                    charged: Charged::Lock(from_ns),
                     inferred: true,
                     ..Passed::to(self.tid)
                 }

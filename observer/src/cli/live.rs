@@ -1,6 +1,8 @@
 //! What `attach` and `record` share: look at the targets, load the kernel half, drain it until something ends
 //! the run.
 
+use std::fs;
+use std::future::pending;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -23,12 +25,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::args::{Print, Watch};
 use super::say::say;
 
+/// SIGHUP, among the signals of a process.
+const HANGUP: u64 = 1;
+
 /// A run that is attached and not yet drained.
 pub(crate) struct Attached {
     source: LiveSource,
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
     duration: Option<Duration>,
     /// What the run is about.
     pub(crate) header: Header,
@@ -80,25 +86,28 @@ pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
     let in_runtime = runtime.enter();
     let interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let hangup = hangup()?;
     drop(in_runtime);
     Ok(Attached {
         source,
         runtime,
         interrupt,
         terminate,
+        hangup,
         duration: watch.duration,
         header,
     })
 }
 
 impl Attached {
-    /// Drains until Ctrl-C, the end of the duration, or that of all targets; then once more.
+    /// Drains until Ctrl-C, a closed terminal, the end of the duration, or that of all targets; then once more.
     pub(crate) fn run(self, mut each: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
         let Self {
             mut source,
             runtime,
             mut interrupt,
             mut terminate,
+            mut hangup,
             duration,
             ..
         } = self;
@@ -109,6 +118,7 @@ impl Attached {
                 tokio::select! {
                     _ = interrupt.recv() => break,
                     _ = terminate.recv() => break,
+                    () = received(&mut hangup) => break,
                     () = reached(deadline) => break,
                     () = sleep(source.drain_interval()) => {
                         source.next(&mut batch)?;
@@ -123,6 +133,28 @@ impl Attached {
         })?;
         source.finish(&mut batch)?;
         each(&batch)
+    }
+}
+
+/// Watches for the end of the terminal, unless that is to be ignored, as under `nohup`.
+fn hangup() -> Result<Option<Signal>> {
+    let is_ignored = ignored_signals().is_some_and(|signals| signals & HANGUP != 0);
+    let hangup = (!is_ignored).then(|| signal(SignalKind::hangup())).transpose();
+    hangup.context("cannot wait for SIGHUP")
+}
+
+/// The signals that this process ignores, SIGHUP the lowest bit.
+fn ignored_signals() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// Waits for a signal, for ever if it is not watched for.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
     }
 }
 

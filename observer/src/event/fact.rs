@@ -15,7 +15,7 @@ pub const TEXT_BYTES: usize = 232;
 /// Numbers of the facts; the kernel half's kinds are below 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-pub(super) enum FactKind {
+pub(crate) enum FactKind {
     Lost = 100,
     ThreadName = 101,
     FdName = 102,
@@ -42,7 +42,7 @@ pub(super) enum FactKind {
 }
 
 impl FactKind {
-    pub(super) const fn from_u16(value: u16) -> Option<Self> {
+    pub(crate) const fn from_u16(value: u16) -> Option<Self> {
         Some(match value {
             100 => Self::Lost,
             101 => Self::ThreadName,

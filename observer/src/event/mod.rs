@@ -13,6 +13,7 @@ mod target;
 use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
 
+pub(crate) use fact::FactKind;
 pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
@@ -157,30 +158,30 @@ impl<'a> Event<'a> {
         let size = size_of_kind(header.kind).ok_or(Malformed::Kind(header.kind))?;
         let event = match common::Kind::from_u16(header.kind) {
             Some(kind) => Self::read_record(kind, bytes)?,
-            None => match fact::FactKind::from_u16(header.kind).ok_or(Malformed::Kind(header.kind))? {
-                fact::FactKind::Lost => Self::Lost(view(bytes)?),
-                fact::FactKind::ThreadName => Self::ThreadName(view(bytes)?),
-                fact::FactKind::FdName => Self::FdName(view(bytes)?),
-                fact::FactKind::Memory => Self::Memory(view(bytes)?),
-                fact::FactKind::Port => Self::Port(view(bytes)?),
-                fact::FactKind::Runtime => Self::Runtime(view(bytes)?),
-                fact::FactKind::Cost => Self::Cost(view(bytes)?),
-                fact::FactKind::Function => Self::Function(view(bytes)?),
-                fact::FactKind::Sample => Self::Sample(view(bytes)?),
-                fact::FactKind::Samples => Self::Samples(view(bytes)?),
-                fact::FactKind::Listener => Self::Listener(view(bytes)?),
-                fact::FactKind::Looked => Self::Looked(view(bytes)?),
-                fact::FactKind::Successor => Self::Successor(view(bytes)?),
-                fact::FactKind::Ended => Self::Ended(view(bytes)?),
-                fact::FactKind::Refused => Self::Refused(view(bytes)?),
-                fact::FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
-                fact::FactKind::TargetGone => Self::TargetGone(view(bytes)?),
-                fact::FactKind::Full => Self::Full(view(bytes)?),
-                fact::FactKind::GoMemory => Self::GoMemory(view(bytes)?),
-                fact::FactKind::GoCycle => Self::GoCycle(view(bytes)?),
-                fact::FactKind::GoHeap => Self::GoHeap(view(bytes)?),
-                fact::FactKind::Tick => Self::Tick(view(bytes)?),
-                fact::FactKind::End => Self::End(view(bytes)?),
+            None => match FactKind::from_u16(header.kind).ok_or(Malformed::Kind(header.kind))? {
+                FactKind::Lost => Self::Lost(view(bytes)?),
+                FactKind::ThreadName => Self::ThreadName(view(bytes)?),
+                FactKind::FdName => Self::FdName(view(bytes)?),
+                FactKind::Memory => Self::Memory(view(bytes)?),
+                FactKind::Port => Self::Port(view(bytes)?),
+                FactKind::Runtime => Self::Runtime(view(bytes)?),
+                FactKind::Cost => Self::Cost(view(bytes)?),
+                FactKind::Function => Self::Function(view(bytes)?),
+                FactKind::Sample => Self::Sample(view(bytes)?),
+                FactKind::Samples => Self::Samples(view(bytes)?),
+                FactKind::Listener => Self::Listener(view(bytes)?),
+                FactKind::Looked => Self::Looked(view(bytes)?),
+                FactKind::Successor => Self::Successor(view(bytes)?),
+                FactKind::Ended => Self::Ended(view(bytes)?),
+                FactKind::Refused => Self::Refused(view(bytes)?),
+                FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
+                FactKind::TargetGone => Self::TargetGone(view(bytes)?),
+                FactKind::Full => Self::Full(view(bytes)?),
+                FactKind::GoMemory => Self::GoMemory(view(bytes)?),
+                FactKind::GoCycle => Self::GoCycle(view(bytes)?),
+                FactKind::GoHeap => Self::GoHeap(view(bytes)?),
+                FactKind::Tick => Self::Tick(view(bytes)?),
+                FactKind::End => Self::End(view(bytes)?),
             },
         };
         Ok((event, size))
@@ -224,7 +225,7 @@ impl<'a> Event<'a> {
 pub fn size_of_kind(kind: u16) -> Option<usize> {
     common::Kind::from_u16(kind)
         .map(common::Kind::size)
-        .or_else(|| fact::FactKind::from_u16(kind).map(fact::FactKind::size))
+        .or_else(|| FactKind::from_u16(kind).map(FactKind::size))
 }
 
 fn view<T: AnyBitPattern + NoUninit>(bytes: &[u8]) -> Result<&T, Malformed> {

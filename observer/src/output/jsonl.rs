@@ -32,6 +32,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct JsonLines<W: Write> {
     writer: BufWriter<W>,
+    /// One line, whose memory the next one uses again.
+    line: Vec<u8>,
     unix_offset_ns: u64,
     with_query: bool,
     names: ProcessNames,
@@ -42,6 +44,7 @@ impl<W: Write> JsonLines<W> {
     pub fn new(writer: W) -> Self {
         Self {
             writer: BufWriter::with_capacity(BUFFER_BYTES, writer),
+            line: Vec::new(),
             unix_offset_ns: 0,
             with_query: false,
             names: ProcessNames::default(),
@@ -49,14 +52,13 @@ impl<W: Write> JsonLines<W> {
     }
 
     fn line<T: Serialize>(&mut self, kind: &'static str, body: &T) -> io::Result<()> {
-        write_line(
-            &mut self.writer,
-            &JsonLine {
-                v: SCHEMA_VERSION,
-                kind,
-                body,
-            },
-        )
+        let line = JsonLine {
+            v: SCHEMA_VERSION,
+            kind,
+            body,
+        };
+        put_line(&mut self.line, &line)?;
+        self.writer.write_all(&self.line)
     }
 }
 
@@ -85,7 +87,8 @@ impl<W: Write> Sink for JsonLines<W> {
     fn request(&mut self, request: &Arc<Request>, why: Why) -> io::Result<()> {
         let comm = self.names.of(request.figures.pid);
         let line = RequestView::new(request, why, comm, self.unix_offset_ns, self.with_query);
-        write_line(&mut self.writer, &line)
+        put_line(&mut self.line, &line)?;
+        self.writer.write_all(&self.line)
     }
 
     fn window(&mut self, window: &Window) -> io::Result<()> {
@@ -130,10 +133,22 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 }
 
-fn write_line<W: Write, T: Serialize>(writer: &mut W, line: &T) -> io::Result<()> {
-    line.serialize(&mut Serializer::with_formatter(&mut *writer, TerminalSafe))?;
-    writer.write_all(b"\n")
+/// Puts a line in place of the last one. Nearly all are ASCII, and to look at a whole line for what is not takes a
+/// tenth of what looking at each of its texts does.
+fn put_line<T: Serialize>(bytes: &mut Vec<u8>, line: &T) -> io::Result<()> {
+    bytes.clear();
+    line.serialize(&mut Serializer::new(&mut *bytes))?;
+    let largest = bytes.iter().fold(0, |largest, &byte| largest.max(byte));
+    if largest >= DELETE {
+        bytes.clear();
+        line.serialize(&mut Serializer::with_formatter(&mut *bytes, TerminalSafe))?;
+    }
+    bytes.push(b'\n');
+    Ok(())
 }
+
+/// The control character of ASCII that JSON does not ask to be escaped. What is above it is no ASCII.
+const DELETE: u8 = 0x7f;
 
 /// Compact JSON that may be shown on a terminal as it is.
 ///
@@ -143,9 +158,6 @@ struct TerminalSafe;
 
 impl Formatter for TerminalSafe {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if fragment.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-            return writer.write_all(fragment.as_bytes());
-        }
         let mut clean_from = 0;
         for (at, c) in fragment.char_indices().filter(|&(_, c)| is_unsafe(c)) {
             writer.write_all(&fragment.as_bytes()[clean_from..at])?;

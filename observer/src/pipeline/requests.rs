@@ -66,7 +66,7 @@ impl Pipeline {
         let wanted = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
         // What TCP held back can make one of the tail of it.
         let settled = settled.filter(|explained| explained.line.is_some() || !wanted.by_any());
-        let Some(explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
+        let Some(mut explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
             return Ok(());
         };
         self.begun.remove(id.conn);
@@ -77,7 +77,7 @@ impl Pipeline {
             self.connections.full.count(Table::RequestThreads, 1);
         }
         let has_details = turn.has_details();
-        let explained = explained.until_the_end(turn);
+        explained.add_what_was_held_back(turn);
         if has_details {
             self.connections.forget_details(id);
         }
@@ -89,7 +89,7 @@ impl Pipeline {
         let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
-        let Some(request) = explained.line else {
+        let Some(request) = explained.line.take() else {
             return Ok(());
         };
         self.selections.wrote(wanted, request.timeline.len());
@@ -103,7 +103,7 @@ impl Pipeline {
     }
 
     /// Explains a turn, with a line of it or only to be counted.
-    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Explained> {
+    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Box<Explained>> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -116,14 +116,14 @@ impl Pipeline {
         let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
-        Some(Explained {
+        Some(Box::new(Explained {
             id,
             sent_ns: turn.sent_ns,
             wanted: None,
             figures,
             longest_wait: self.explainer.longest_wait(evidence),
             line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
-        })
+        }))
     }
 
     /// Whether and why each output would write a turn that took so long.

@@ -39,8 +39,8 @@ pub(super) struct Settled {
 }
 
 impl Explained {
-    /// The same of the whole turn: what TCP held back comes after the last send, and may be known only now.
-    pub(super) fn until_the_end(mut self, turn: &Turn) -> Self {
+    /// Adds what TCP held back, which comes after the last send and may be known only now.
+    pub(super) fn add_what_was_held_back(&mut self, turn: &Turn) {
         let figures = &mut self.figures;
         figures.unsent_bytes = turn.unsent_bytes();
         let span = held_back(turn);
@@ -63,7 +63,6 @@ impl Explained {
             request.figures = self.figures;
             request.timeline.extend(span);
         }
-        self
     }
 
     fn spans(&self) -> usize {
@@ -79,18 +78,18 @@ impl Settled {
         self.lines >= MAX_SETTLED_LINES / share || self.spans >= MAX_SETTLED_SPANS / share
     }
 
-    pub(super) fn keep(&mut self, explained: Explained) {
+    pub(super) fn keep(&mut self, explained: Box<Explained>) {
         let conn = explained.id.conn;
         self.take(conn);
         self.lines += usize::from(explained.line.is_some());
         self.spans += explained.spans();
-        self.turns.insert(conn, Box::new(explained));
+        self.turns.insert(conn, explained);
     }
 
-    pub(super) fn take(&mut self, conn: ConnId) -> Option<Explained> {
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Explained>> {
         let explained = self.turns.remove(&conn)?;
         self.lines -= usize::from(explained.line.is_some());
         self.spans -= explained.spans();
-        Some(*explained)
+        Some(explained)
     }
 }

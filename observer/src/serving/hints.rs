@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Ended, Listener, ListensAt, Serving, Traffic, Watched};
+use crate::model::full::Table;
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
 use crate::model::privilege::Missing;
@@ -57,11 +58,13 @@ impl Serving {
         })
     }
 
-    /// Tables of observer were full in the run.
+    /// Tables of observer were full in the run. Not where it was too many culprits, of which only the largest are shown
+    /// anyway: on a busy machine nearly every run has more, and there is nothing to be done about it.
     pub(crate) fn full_tables(&self, full: &[(&'static str, u64)]) -> Option<Hint> {
         let pid = *self.watched.keys().next()?;
         let counts: Vec<String> = full
             .iter()
+            .filter(|(table, _)| *table != Table::Culprits.name())
             .map(|(table, count)| format!("{table} {count}"))
             .collect();
         (!counts.is_empty()).then(|| Hint {
@@ -279,7 +282,11 @@ impl Watched {
             };
             let why =
                 format!("it listens on {of_port}the Unix {sockets} {paths}, which observer does not follow");
-            let remedy = "attach to the process in front of it, which takes its clients' TCP connections";
+            let remedy = if ports.is_empty() {
+                "attach to the process in front of it, which takes its clients' TCP connections"
+            } else {
+                "send it requests there, or attach to the process in front of the socket"
+            };
             hints.push(self.hint(HintKind::UnixSocket, pid, &why, remedy));
         }
         if self.io_uring {

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use anyhow::{Context as _, Result, bail};
 
 use super::{Batch, Source, Status};
-use crate::event::{self, Event};
+use crate::event::{self, FactKind};
 use crate::model::header::Header;
 
 /// First bytes of every recording.
@@ -73,9 +73,10 @@ impl<W: Write> Writer<W> {
 /// Reads a recording.
 pub struct Reader<R: Read> {
     reader: R,
-    /// Read and not yet given, from `start`.
+    /// Read and not yet given, from `start` to `end`.
     buffer: Vec<u8>,
     start: usize,
+    end: usize,
     file_ended: bool,
     over: bool,
 }
@@ -118,6 +119,7 @@ impl<R: Read> Reader<R> {
                 reader,
                 buffer: Vec::new(),
                 start: 0,
+                end: 0,
                 file_ended: false,
                 over: false,
             },
@@ -127,30 +129,31 @@ impl<R: Read> Reader<R> {
 
     /// Makes sure that a whole event is in the buffer, if there is one.
     fn fill(&mut self) -> Result<()> {
-        self.buffer.drain(..self.start);
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
         self.start = 0;
-        let before = self.buffer.len();
-        self.buffer.resize(before + CHUNK, 0);
+        let room = self.buffer.len().max(self.end + CHUNK);
+        self.buffer.resize(room, 0);
         let read = loop {
-            match self.reader.read(&mut self.buffer[before..]) {
+            match self.reader.read(&mut self.buffer[self.end..]) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 other => break other.context("cannot read the recording")?,
             }
         };
-        self.buffer.truncate(before + read);
+        self.end += read;
         self.file_ended = read == 0;
         Ok(())
     }
 
-    /// Length of the event at the start of the buffer: `None` when it is not all there, zero when damaged.
-    fn whole_event(&self) -> Option<usize> {
-        let rest = &self.buffer[self.start..];
+    /// Kind and length of the event at the start of the buffer: `None` when it is not all there. There is no length where
+    /// it is damaged.
+    fn whole_event(&self) -> Option<(u16, Option<usize>)> {
+        let rest = &self.buffer[self.start..self.end];
         // The kind stands at the same place in every header.
         let kind = rest.get(12..14)?;
-        let Some(size) = event::size_of_kind(u16::from_ne_bytes([kind[0], kind[1]])) else {
-            return Some(0);
-        };
-        (rest.len() >= size).then_some(size)
+        let kind = u16::from_ne_bytes([kind[0], kind[1]]);
+        let size = event::size_of_kind(kind);
+        (rest.len() >= size.unwrap_or_default()).then_some((kind, size))
     }
 }
 
@@ -162,17 +165,16 @@ impl<R: Read> Source for Reader<R> {
         }
         loop {
             match self.whole_event() {
-                Some(0) => {
+                Some((_, None)) => {
                     self.over = true;
                     return Ok(Status::Truncated);
                 }
-                Some(size) => {
-                    let before = batch.bytes().len();
+                Some((kind, Some(size))) => {
                     batch.push(&self.buffer[self.start..self.start + size]);
                     self.start += size;
-                    match Event::read(&batch.bytes()[before..]) {
-                        Ok((Event::Tick(_), _)) => return Ok(Status::More),
-                        Ok((Event::End(_), _)) => {
+                    match FactKind::from_u16(kind) {
+                        Some(FactKind::Tick) => return Ok(Status::More),
+                        Some(FactKind::End) => {
                             self.over = true;
                             return Ok(Status::End);
                         }

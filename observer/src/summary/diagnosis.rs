@@ -12,10 +12,7 @@ const LARGE: f64 = 0.25;
 /// Share of its time from which on a worker is busy all the time.
 const ALWAYS: f64 = 0.9;
 
-/// Share of its time from which on a worker has mostly nothing to do.
-const MOSTLY: f64 = 0.5;
-
-/// Part of the jobs from which on they mostly had to wait for a thread of the pool.
+/// Part from which on it is most of a whole: of a worker's time, of a pool's jobs, of a wait.
 const MOST: f64 = 0.5;
 
 /// What is wrong, judged from the requests at the p99.
@@ -49,14 +46,18 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         ),
         Cause::RunQueue => {
             let taken_by = culprit.filter(|culprit| is_other(culprit, workers))?;
-            let name = taken_by.comm.as_deref()?;
-            let pid = taken_by.pid?;
-            (
-                Trouble::CpuTaken,
+            let behind = format!("behind {} ({})", taken_by.comm.as_deref()?, taken_by.pid?);
+            let part = part_of(p99, taken_by);
+            let text = if part >= MOST {
+                format!("CPUs were taken by others: {of_latency} was waiting for one, mostly {behind}")
+            } else {
                 format!(
-                    "CPUs were taken by others: {of_latency} was waiting for one, mostly behind {name} ({pid})"
-                ),
-            )
+                    "CPUs were short: {of_latency} was waiting for one, at least {:.0} % of that {behind}; who else \
+                     had them is not known",
+                    100.0 * part
+                )
+            };
+            (Trouble::CpuTaken, text)
         }
         Cause::Runtime => {
             let what = culprit?.runtime?;
@@ -100,6 +101,12 @@ fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
     mean_ns.min(p99.budget_ns.get(Cause::AcceptQueue) as f64) / p99.latency_ns.max(1) as f64
 }
 
+/// Part of the time of its cause that was spent behind this, as far as it was the longest wait of each request.
+fn part_of(p99: &BandMeans, waited: &WaitedFor) -> f64 {
+    let waited_ns = waited.requests as f64 * waited.mean_ns as f64 / p99.requests.max(1) as f64;
+    waited_ns / p99.budget_ns.get(waited.cause).max(1) as f64
+}
+
 /// What kept TCP from sending the last bytes, and what can be done where it is the server's doing.
 fn held_back(by: HeldBy, of_latency: &str) -> String {
     let why = match by {
@@ -140,7 +147,7 @@ fn behind_pool(culprit: Option<&WaitedFor>, workers: &[ProcessWorkers]) -> Optio
         // None of the longest waits tells. Where the workers have nothing to do, nobody waits for them.
         || {
             pool.is_some()
-                && process.is_some_and(|process| process.threads.iter().all(|worker| worker.parked >= MOSTLY))
+                && process.is_some_and(|process| process.threads.iter().all(|worker| worker.parked >= MOST))
         },
         |culprit| culprit.pool,
     );
@@ -214,7 +221,7 @@ fn busy(process: &ProcessWorkers, of_latency: &str) -> Option<(Trouble, String)>
         );
         return Some((Trouble::Saturated, text));
     }
-    (most.busy >= ALWAYS && least.parked >= MOSTLY).then(|| {
+    (most.busy >= ALWAYS && least.parked >= MOST).then(|| {
         let text = format!(
             "work was not balanced: worker {} ran {:.0} % of the time while worker {} had nothing to do for {:.0} % of it, \
              and {of_latency} was waiting for a worker",

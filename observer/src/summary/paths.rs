@@ -45,6 +45,8 @@ pub(super) struct Paths {
     paths: Vec<PathCounts>,
     // The standard hasher, because it is keyed: strangers cannot make paths collide. Never iterated over.
     slots: HashMap<Box<str>, usize>,
+    /// Where the last one is: mostly it is the next one too, and need not be hashed.
+    last_slot: usize,
     window_overflow: u64,
     run_overflow: u64,
 }
@@ -52,7 +54,14 @@ pub(super) struct Paths {
 impl Paths {
     /// Counts a request for `path`, which has no query string. So many may be told apart.
     pub(super) fn record(&mut self, path: &str, latency_ns: u64, max_paths: usize) {
-        if let Some(&slot) = self.slots.get(path) {
+        let last = self.paths.get(self.last_slot);
+        let slot = if last.is_some_and(|last| *last.path == *path) {
+            Some(self.last_slot)
+        } else {
+            self.slots.get(path).copied()
+        };
+        if let Some(slot) = slot {
+            self.last_slot = slot;
             self.paths[slot].window.record(latency_ns);
         } else if self.paths.len() < max_paths {
             let mut window = BucketCounts::new();

@@ -37,6 +37,14 @@ pub enum Crossed {
 }
 
 impl Crossed {
+    /// Whether these slices can be a part of it, where the longest wait taken so far took so long, ns.
+    fn includes(self, slices: &SliceGroup, taken_ns: u64) -> bool {
+        match self {
+            Self::Work { longest_ns } => slices.several_ns <= longest_ns.max(taken_ns),
+            Self::ShortRuns { below_ns } => slices.ran_shorter_than(below_ns),
+        }
+    }
+
     /// The same, but only slices in which the thread ran.
     #[must_use]
     pub const fn only_runs(self) -> Self {
@@ -79,22 +87,16 @@ impl<'a> Back<'a> {
         }
         let (mut taken, mut end) = (SliceGroup::default(), self.end);
         while end > 0 {
-            let taken_ns = taken.longest_ns;
-            let wanted = |index: usize, block: &SliceGroup| {
-                past.start_ns(index) >= since_ns
-                    && match crossed {
-                        Crossed::Work { longest_ns } => block.several_ns <= longest_ns.max(taken_ns),
-                        Crossed::ShortRuns { below_ns } => block.ran_shorter_than(below_ns),
-                    }
+            let wanted = |slices: &SliceGroup| {
+                slices.from_ns >= since_ns && crossed.includes(slices, taken.longest_ns)
             };
-            let wanted_block = |number: usize, block: &SliceGroup| wanted(number - past.forgotten, block);
-            if let Some((first, block)) = past.index.before(past.forgotten + end, wanted_block) {
+            if let Some((first, block)) = past.index.before(past.forgotten + end, wanted) {
                 taken.prepend(block);
                 end = first - past.forgotten;
                 continue;
             }
             let mut one = SliceGroup::default();
-            if !past.prepend_to(&mut one, end - 1) || !wanted(end - 1, &one) {
+            if !past.prepend_to(&mut one, end - 1) || !wanted(&one) {
                 break;
             }
             taken.prepend(&one);
@@ -104,7 +106,7 @@ impl<'a> Back<'a> {
             return None;
         }
         self.end = end;
-        self.reached_ns = past.start_ns(end);
+        self.reached_ns = taken.from_ns;
         Some(Interval {
             from_ns: self.reached_ns,
             sums: taken.sums,

@@ -7,8 +7,10 @@ use std::collections::VecDeque;
 
 use super::packed::{Packed, What};
 
-/// Slices in a block of the lowest level, and blocks in one of the next.
-pub(super) const FAN: usize = 8;
+/// Slices in a block of the lowest level, and blocks in one of the next: two to this power.
+const FAN_BITS: u32 = 3;
+
+pub(super) const FAN: usize = 1 << FAN_BITS;
 
 /// Slices in a block of each level. At saturation a request waits behind twice as many slices as there are clients.
 const SIZES: [usize; 3] = [FAN, FAN * FAN, FAN * FAN * FAN];
@@ -47,6 +49,8 @@ impl Sums {
 /// What is known of a run of slices.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SliceGroup {
+    /// Start of the first one, ns.
+    pub(super) from_ns: u64,
     pub(super) sums: Sums,
     /// Number of the slice that can be reported as the longest wait, the last one of those, and how long, ns.
     pub(super) longest: usize,
@@ -62,8 +66,10 @@ pub(super) struct SliceGroup {
 }
 
 impl SliceGroup {
-    /// Adds the slice of this number and length before what is there, if it may be summed up.
-    pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, ns: u64) -> bool {
+    /// Adds the slice of this number and start before what is there, if it may be summed up.
+    #[inline]
+    pub(super) fn prepend_slice(&mut self, number: usize, slice: &Packed, from_ns: u64) -> bool {
+        let ns = slice.to_ns - from_ns;
         let mut reported_ns = ns;
         match slice.what {
             What::Running { .. } => self.sums.ran_ns += ns,
@@ -85,6 +91,7 @@ impl SliceGroup {
             }
             _ => return false,
         }
+        self.from_ns = from_ns;
         self.inferred |= slice.is_inferred();
         self.consider(number, reported_ns);
         true
@@ -92,6 +99,7 @@ impl SliceGroup {
 
     /// Adds a block before what is there.
     pub(super) fn prepend(&mut self, block: &Self) {
+        self.from_ns = block.from_ns;
         self.sums = self.sums.plus(block.sums);
         self.mixed |= block.mixed;
         self.inferred |= block.inferred;
@@ -161,15 +169,16 @@ impl Index {
     pub(super) fn before(
         &self,
         end: usize,
-        wanted: impl Fn(usize, &SliceGroup) -> bool,
+        wanted: impl Fn(&SliceGroup) -> bool,
     ) -> Option<(usize, &SliceGroup)> {
         let mut found = None;
-        for (blocks, size) in self.levels.iter().zip(SIZES) {
+        for (bits, blocks) in (FAN_BITS..).step_by(FAN_BITS as usize).zip(&self.levels) {
+            let size = 1 << bits;
             if !end.is_multiple_of(size) || end < self.first + size {
                 break;
             }
-            match blocks.get(end / size - 1 - self.first / size) {
-                Some(block) if !block.mixed && wanted(end - size, block) => found = Some((end - size, block)),
+            match blocks.get((end >> bits) - 1 - (self.first >> bits)) {
+                Some(block) if !block.mixed && wanted(block) => found = Some((end - size, block)),
                 _ => break,
             }
         }

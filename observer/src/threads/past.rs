@@ -71,10 +71,9 @@ impl Past {
     }
 
     /// Adds a slice to a block that begins with the next one, if it may be summed up.
+    #[inline]
     pub(super) fn prepend_to(&self, block: &mut SliceGroup, index: usize) -> bool {
-        let slice = &self.slices[index];
-        let ns = slice.to_ns - self.start_ns(index);
-        block.prepend_slice(self.forgotten + index, slice, ns)
+        block.prepend_slice(self.forgotten + index, &self.slices[index], self.start_ns(index))
     }
 
     /// Forgets the oldest slices.
@@ -111,9 +110,10 @@ impl Past {
     /// What the thread did before slice `end` since it was idle, but not before slice `first`, and its first slice.
     fn work_before(&self, mut end: usize, first: usize) -> (SliceGroup, usize) {
         let mut work = SliceGroup::default();
+        let first_ns = self.start_ns(first);
+        let wanted = |block: &SliceGroup| block.from_ns >= first_ns;
         while end > first {
-            let wanted = |number: usize, _: &SliceGroup| number >= self.forgotten + first;
-            if let Some((number, block)) = self.index.before(self.forgotten + end, wanted) {
+            if let Some((number, block)) = self.index.before(self.forgotten + end, &wanted) {
                 work.prepend(block);
                 end = number - self.forgotten;
             } else if self.prepend_to(&mut work, end - 1) {
@@ -150,6 +150,7 @@ impl Past {
             .map_or(self.begins_ns, |before| self.slices[before].to_ns)
     }
 
+    #[inline]
     pub(super) fn slice(&self, index: usize) -> Slice {
         self.slices[index].slice(self.start_ns(index))
     }
@@ -245,25 +246,23 @@ impl Past {
         }
         // What is asked for is mostly recent, and what is far apart in memory is slow to look at: looking for the
         // range from the end, in steps that double, was a seventh quicker than halving all of it.
-        let (mut low, mut high, mut step) = (0, self.slices.len(), 4);
+        let (older, newer) = self.slices.as_slices();
+        let (before, among) = match older.last() {
+            Some(last) if last.to_ns < at_ns => (older.len(), newer),
+            _ => (0, older),
+        };
+        let (mut low, mut high, mut step) = (0, among.len(), 4);
         while high > low {
             let at = high.saturating_sub(step);
-            if self.slices[at].to_ns < at_ns {
+            if among[at].to_ns < at_ns {
                 low = at + 1;
                 break;
             }
             high = at;
             step *= 2;
         }
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            if self.slices[middle].to_ns < at_ns {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
+        let over = low + among[low..high].partition_point(|slice| slice.to_ns < at_ns);
         // The next one is not over then, and has begun.
-        (high + 1).min(self.slices.len())
+        (before + over + 1).min(self.slices.len())
     }
 }

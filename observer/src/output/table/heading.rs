@@ -1,6 +1,6 @@
 //! The heading: what is observed, for how long by now, and what this kernel makes less exact.
 
-use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
+use super::line::{FAINT, Line, PLAIN, STRONG};
 use crate::model::header::Header;
 use crate::output::words;
 
@@ -52,8 +52,8 @@ impl Heading {
         if !self.inexact.is_empty() {
             lines.push(
                 Line::new()
-                    .text(ALARM, "less exact here  ")
-                    .text(PLAIN, &self.inexact),
+                    .text(FAINT, "less exact here  ")
+                    .text(FAINT, &self.inexact),
             );
         }
         lines

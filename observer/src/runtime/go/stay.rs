@@ -98,14 +98,21 @@ impl Stay {
         self.reason == before.reason || version.ends_by_timer(self.reason)
     }
 
-    /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into
-    /// so many system calls in between, as far as was seen.
-    pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {
-        let stops = self.stops.wrapping_sub(before.stops);
+    /// How often the goroutine stopped from `before` to now, at most 255 times more often, where it went into so many
+    /// system calls in between, as far as was seen.
+    pub(crate) fn stops_since(self, before: Self, version: Version, calls: u8) -> u8 {
         let of_calls = if version.counts_calls() { calls } else { 0 };
+        self.stops.wrapping_sub(before.stops).wrapping_sub(of_calls)
+    }
+
+    /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into
+    /// so many system calls in between.
+    pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {
         // A suspension for the scan of its stack is not counted. It shows in the reason, unless that was the last one
         // too.
-        stops == of_calls && self.reason == before.reason && self.reason != version.preempted()
+        self.stops_since(before, version, calls) == 0
+            && self.reason == before.reason
+            && self.reason != version.preempted()
     }
 }
 

@@ -13,20 +13,31 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// Fails when the capabilities that loading and attaching need are missing.
+/// What the machine's own PID namespace is called, in which the kernel's records number processes: `PROC_PID_INIT_INO`
+/// of `include/linux/proc_ns.h`, the same since Linux 3.8.
+const PIDS_OF_MACHINE: &str = "pid:[4026531836]";
+
+/// Fails when the capabilities that loading and attaching need are missing, or processes have other numbers here than
+/// in the kernel's records.
 ///
 /// # Errors
 /// Says which, and how to get them.
 pub fn require() -> Result<()> {
     let effective = effective_capabilities().unwrap_or(0);
     let has = |capability| has(effective, capability);
-    if has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON)) {
-        return Ok(());
+    if !has(CAP_SYS_ADMIN) && !(has(CAP_BPF) && has(CAP_PERFMON)) {
+        bail!(
+            "observer needs root, or the capabilities CAP_BPF and CAP_PERFMON, to attach to the kernel; \
+             run it with sudo"
+        );
     }
-    bail!(
-        "observer needs root, or the capabilities CAP_BPF and CAP_PERFMON, to attach to the kernel; \
-         run it with sudo"
-    )
+    if fs::read_link("/proc/self/ns/pid").is_ok_and(|pids| pids.as_os_str() != PIDS_OF_MACHINE) {
+        bail!(
+            "observer runs in a PID namespace of its own, where processes have other numbers than in the kernel; \
+             run it in the machine's, in a container with `--pid host`"
+        );
+    }
+    Ok(())
 }
 
 /// Which capabilities are missing to see what the descriptors of another user's process are: their directory is its

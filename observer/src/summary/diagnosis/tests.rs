@@ -20,7 +20,7 @@ fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
     WaitedFor {
         cause,
         requests: 1,
-        mean_ns: 1,
+        mean_ns: 40,
         syscall: (cause == Cause::WorkerBlocked).then_some("clock_nanosleep"),
         object: None,
         peer: None,
@@ -97,6 +97,30 @@ fn each_trouble_is_told_by_its_evidence() {
     assert!(
         text.contains("for 60 % of the latency") && text.contains("without TCP_NODELAY"),
         "{text}"
+    );
+}
+
+#[test]
+fn who_had_the_cpus_for_a_part_of_the_time_is_not_said_to_have_had_them_for_most() {
+    let waited = |mean_ns| WaitedFor {
+        mean_ns,
+        ..behind(Cause::RunQueue, 99, "hog")
+    };
+    let text = |mean_ns| {
+        let p99 = p99(
+            &[(Cause::RunQueue, 60), (Cause::OnCpu, 40)],
+            vec![waited(mean_ns)],
+        );
+        of(&p99, &workers(&[(0.5, 0.5)])).unwrap().text
+    };
+    assert_eq!(
+        text(30),
+        "CPUs were taken by others: 60 % of the latency at the p99 was waiting for one, mostly behind hog (99)"
+    );
+    assert_eq!(
+        text(6),
+        "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 10 % of that behind hog (99); \
+         who else had them is not known"
     );
 }
 

@@ -107,6 +107,7 @@ impl Packed {
     }
 
     /// The slice, which begins at `from_ns`.
+    #[inline]
     pub(super) fn slice(&self, from_ns: u64) -> Slice {
         let faults = match self.what {
             What::Running { faults, .. } => faults,
