@@ -78,8 +78,8 @@ impl Walk<'_, '_> {
             .is_some_and(|(version, read, sent)| sent.stops_since(read, version, self.turn.calls) > 1)
     }
 
-    /// Its goroutine waited for a timer last. Whatever thread then had nothing to do until that was due, it waited since
-    /// that thread waited, at least; and for what before, nothing recorded says.
+    /// Its goroutine waited for a timer last. Whatever thread then had nothing to do until that was due, it waited
+    /// since that thread waited, at least; and for what before, nothing recorded says.
     fn slept_at_last(&self, run: LastRun, idle: &Idle) -> Move {
         let since_ns = idle.slice.from_ns.max(run.end_ns);
         Move::to(Position::on(run.tid))

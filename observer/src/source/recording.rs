@@ -145,8 +145,8 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// Kind and length of the event at the start of the buffer: `None` when it is not all there. There is no length where
-    /// it is damaged.
+    /// Kind and length of the event at the start of the buffer: `None` when it is not all there. There is no length
+    /// where it is damaged.
     fn whole_event(&self) -> Option<(u16, Option<usize>)> {
         let rest = &self.buffer[self.start..self.end];
         // The kind stands at the same place in every header.

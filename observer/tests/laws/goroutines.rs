@@ -126,7 +126,8 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
     Ok(())
 }
 
-/// It waits for a lock until 5 ms, gets it without anything that is seen, and sleeps: the timer explains what comes then.
+/// It waits for a lock until 5 ms, gets it without anything that is seen, and sleeps: the timer explains what comes
+/// then.
 #[test]
 fn what_a_goroutine_waited_for_before_it_slept_is_no_timer_s() -> Law {
     let script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT))
