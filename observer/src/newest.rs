@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 
 /// The newest of what happened, the oldest first: `MOST` at most.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Newest<T, const MOST: usize>(VecDeque<T>);
 
 impl<T, const MOST: usize> Default for Newest<T, MOST> {

@@ -248,10 +248,9 @@ impl Pipeline {
     fn tick(&mut self, at_ns: u64, sinks: Sinks<'_, '_>) -> io::Result<()> {
         self.now_ns = self.now_ns.max(at_ns);
         self.settle();
-        while let Some(turn) = self
-            .connections
-            .take_quiet(self.now_ns, |tid, fd| self.threads.is_sending(tid, fd))
-        {
+        while let Some(turn) = self.connections.take_quiet(self.now_ns, |turn, fd| {
+            turn.is_stalled() || turn.tids().any(|tid| self.threads.is_sending(tid, fd))
+        }) {
             self.finish_turn(turn, sinks)?;
         }
         self.connections.count_unanswered(self.now_ns);

@@ -152,9 +152,7 @@ impl Explainer {
                 evidence.threads.of_runtime(turn.pid),
             );
         }
-        let mut first = since.unwrap_or(first_run(turn));
-        // What else it may have done since then is not known where that was forgotten.
-        first.stalled &= evidence.threads.remembers_since(first.end_ns);
+        let first = since.unwrap_or(first_run(turn));
         service::walk(&evidence, turn, first, until.tid, &self.runs, path);
         if since.is_none() {
             accepting::walk(&evidence, turn, path);
@@ -168,7 +166,6 @@ fn first_run(turn: &Turn) -> LastRun {
     LastRun {
         end_ns: turn.read_ns,
         tid: turn.read_tid,
-        stalled: false,
     }
 }
 
@@ -177,6 +174,5 @@ fn last_send(turn: &Turn) -> Option<LastRun> {
     Some(LastRun {
         end_ns: turn.sent_ns,
         tid: turn.sent_tid?,
-        stalled: false,
     })
 }

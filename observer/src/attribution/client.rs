@@ -80,11 +80,7 @@ impl Walk<'_, '_> {
                 .back_from(before_ns)
                 .take_while(|slice| slice.to_ns > since_ns);
             let end_ns = self.end_of_work(slices)?.min(before_ns);
-            Some(LastRun {
-                end_ns,
-                tid,
-                stalled: false,
-            })
+            Some(LastRun { end_ns, tid })
         });
         works
             .chain([self.since])

@@ -27,6 +27,7 @@ mod pending;
 mod queued;
 mod resumption;
 mod returned;
+mod room;
 mod run_queue;
 mod runs;
 mod service;

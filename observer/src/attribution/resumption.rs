@@ -136,6 +136,10 @@ impl Walk<'_, '_> {
     /// concerns the request; from then on the request waited for the worker.
     pub(super) fn unqueued(&self) -> Move {
         let run = self.last_run();
+        if let Some(ready_ns) = self.had_no_room_at(run) {
+            let step = self.when_ready(ready_ns, Self::found_room);
+            return step.inferred_if(true);
+        }
         let woken = self.last_idle(run.end_ns);
         if let Some(idle) = &woken
             && let Some(why) = self.reason_to_resume(run, idle)
@@ -234,6 +238,17 @@ impl Walk<'_, '_> {
         Some(step.inferred_if(true))
     }
 
+    /// The same while its worker waits for a CPU in this slice, which it left in another task or had no task for.
+    pub(super) fn done_while_its_worker_waits(&self, slice: &Slice) -> Option<Move> {
+        if self.at.handed_off.is_some() {
+            return None;
+        }
+        let run = self.last_run();
+        let is_since = run.end_ns > slice.from_ns && run.tid != self.at.tid;
+        let was_elsewhere = || self.last_run_that_is(true).end_ns < slice.from_ns;
+        (is_since && was_elsewhere()).then(|| self.done_elsewhere(run))?
+    }
+
     /// Whether a thread is still in a call for the request, or back from it without a CPU.
     fn is_in_a_call(&self, tid: Tid) -> bool {
         let Some(thread) = self.evidence.threads.get(tid) else {
@@ -285,10 +300,10 @@ impl Walk<'_, '_> {
         let wake_conn = block.wake?.conn;
         if let Some(sent) = self.asked(wake_conn, slice.to_ns) {
             Some(WentOn::Answer(wake_conn, sent))
+        } else if self.turn.was_stalled_at(self.now_ns) {
+            Some(WentOn::Room)
         } else if wake_conn != ConnId::NONE {
             None
-        } else if run.stalled {
-            Some(WentOn::Room)
         } else {
             let expired = block.wait.expired(slice.to_ns - slice.from_ns);
             (expired && self.could_be_for(run, idle)).then_some(WentOn::Timer)
@@ -299,7 +314,7 @@ impl Walk<'_, '_> {
     fn went_on(&self, run: LastRun, idle: &Idle, why: WentOn) -> Move {
         match why {
             WentOn::Timer => self.timer_was_due(run, idle),
-            WentOn::Room => self.resumed(run, Cause::SendBlocked, Reason::Peer(self.turn.id.conn)),
+            WentOn::Room => self.found_room(run),
             WentOn::Answer(conn, sent) => self.peer_answered(run, conn, sent),
         }
     }

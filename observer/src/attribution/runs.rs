@@ -29,8 +29,6 @@ struct LastRuns {
 struct Run {
     from_ns: u64,
     to_ns: u64,
-    /// It began with a send that found no room.
-    stalled: bool,
     /// Which of the request's threads it was.
     place: usize,
 }
@@ -57,12 +55,10 @@ impl Runs {
     ) -> Option<LastRun> {
         let scan = |place: usize, since_ns: u64| {
             let thread = evidence.threads.get(turn.tid(place)?)?;
-            let (slice, stalled) = thread.last_ran_for(turn.id, sure, at_ns, since_ns)?;
-            let Slice { from_ns, to_ns, .. } = slice;
+            let Slice { from_ns, to_ns, .. } = thread.last_ran_for(turn.id, sure, at_ns, since_ns)?;
             Some(Run {
                 from_ns,
                 to_ns,
-                stalled,
                 place,
             })
         };
@@ -71,7 +67,6 @@ impl Runs {
         Some(LastRun {
             end_ns: run.to_ns.min(at_ns),
             tid: turn.tid(run.place)?,
-            stalled: run.stalled,
         })
     }
 }
@@ -149,7 +144,6 @@ mod tests {
         let run = Run {
             from_ns: shift_ns + ours * 10,
             to_ns: shift_ns + ours * 10 + 10,
-            stalled: false,
             place,
         };
         (run.to_ns > since_ns).then_some(run)

@@ -162,10 +162,10 @@ impl Walk<'_, '_> {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
             State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(slice.task),
             State::Running { cpu, owner, began } => self.ran(from_ns, &slice, cpu, owner, began),
-            State::Runnable { .. } => Move {
+            State::Runnable { .. } => self.done_while_its_worker_waits(&slice).unwrap_or(Move {
                 charged: Charged::RunQueue(from_ns),
                 ..Move::to(self.at)
-            },
+            }),
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(slice.task),
             State::Blocked(block) if block.wait == Wait::GlobalLock => {

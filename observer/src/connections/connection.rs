@@ -262,11 +262,11 @@ impl Connection {
     }
 
     /// The turn with this place is explained.
-    pub(super) fn forget_extra_tids(&mut self, nth: u64) {
+    pub(super) fn forget_details(&mut self, nth: u64) {
         let turns = [&mut self.turn, &mut self.last].into_iter().flatten();
         turns
             .filter(|turn| turn.id.nth == nth)
-            .for_each(|turn| turn.forget_extra_tids());
+            .for_each(|turn| turn.forget_details());
     }
 
     /// Method and path of one of the last turns, as `GET /path`, where they were HTTP/1.x.

@@ -2,8 +2,8 @@
 //!
 //! It does not know what ends a turn at once, which is the next one.
 
-use super::{Connections, QUIET_NS, SETTLED_NS};
-use crate::model::id::{ConnId, Pid, RequestId, Tid};
+use super::{Connections, QUIET_NS, SETTLED_NS, Turn};
+use crate::model::id::{ConnId, Pid, RequestId};
 
 impl Connections {
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
@@ -53,7 +53,8 @@ impl Connections {
         })
     }
 
-    /// Takes one turn that has probably ended at `now_ns`. It goes on being the current one.
+    /// Takes one turn that has probably ended at `now_ns`, but none whose answer found no room. It goes on being the
+    /// current one.
     pub fn take_settled(&mut self, now_ns: u64) -> Option<RequestId> {
         while let Some(&(sent_ns, conn)) = self.settling.front() {
             if sent_ns.saturating_add(SETTLED_NS) > now_ns {
@@ -64,7 +65,7 @@ impl Connections {
                 .connections
                 .get(&conn)
                 .and_then(|connection| connection.turn.as_ref());
-            if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns) {
+            if let Some(turn) = turn.filter(|turn| turn.sent_ns == sent_ns && !turn.is_stalled()) {
                 return Some(turn.id);
             }
         }
@@ -85,9 +86,9 @@ impl Connections {
         taken
     }
 
-    /// Takes one turn whose end is certain at `now_ns`, because it was quiet since, and no thread is in a call that
-    /// sends on its descriptor.
-    pub fn take_quiet(&mut self, now_ns: u64, is_sending: impl Fn(Tid, i32) -> bool) -> Option<RequestId> {
+    /// Takes one turn whose end is certain at `now_ns`, because it was quiet since, and is not known to go on, with its
+    /// descriptor.
+    pub fn take_quiet(&mut self, now_ns: u64, goes_on: impl Fn(&Turn, i32) -> bool) -> Option<RequestId> {
         while let Some(&(heard_ns, conn)) = self.quiet.front() {
             if heard_ns.saturating_add(QUIET_NS) > now_ns {
                 return None;
@@ -100,7 +101,7 @@ impl Connections {
             let Some(turn) = connection.turn.as_mut().filter(|turn| turn.heard_ns == heard_ns) else {
                 continue;
             };
-            if turn.tids().any(|tid| is_sending(tid, fd)) {
+            if goes_on(turn, fd) {
                 turn.heard_ns = now_ns;
                 self.quiet.push_back((now_ns, conn));
                 continue;

@@ -17,6 +17,7 @@ mod received;
 mod role;
 mod sent;
 mod speech;
+mod stalls;
 mod turn;
 
 use std::collections::VecDeque;
@@ -167,10 +168,19 @@ impl Connections {
         self.extra_tids_at_most < MAX_EXTRA_TIDS
     }
 
+    /// What threads did until then is forgotten, ns: when their requests found no room will not be asked for either.
+    pub fn forget_stalls_until(&mut self, until_ns: u64) {
+        let turns = self
+            .connections
+            .values_mut()
+            .filter_map(|connection| connection.turn.as_mut());
+        turns.for_each(|turn| turn.stalls.forget_until(until_ns));
+    }
+
     /// A request is explained for good: what threads did for it will not be asked for again.
-    pub fn forget_extra_tids(&mut self, id: RequestId) {
+    pub fn forget_details(&mut self, id: RequestId) {
         if let Some(connection) = self.connections.get_mut(&id.conn) {
-            connection.forget_extra_tids(id.nth);
+            connection.forget_details(id.nth);
         }
     }
 

@@ -110,7 +110,11 @@ impl Connection {
         let turn = self.turn.as_mut()?;
         turn.touched_by(tid, true);
         turn.calls = turn.calls.saturating_add(1);
+        if event.result == -libc::EAGAIN {
+            turn.stalls.begins(at_ns);
+        }
         if event.result > 0 {
+            turn.stalls.ends(at_ns);
             turn.status = turn.status.or_else(|| http1::final_status(head));
             if !turn.is_answered() {
                 self.speech.answered(turn);

@@ -253,7 +253,7 @@ fn threads_of_all_requests_together_are_bounded_and_those_that_are_explained_mak
         "{kept}"
     );
     assert!(connections.turn(id(2 * requests)).unwrap().has_more_tids());
-    (1..=requests).for_each(|conn| connections.forget_extra_tids(id(conn)));
+    (1..=requests).for_each(|conn| connections.forget_details(id(conn)));
     assert!(extra(&connections) < MAX_EXTRA_TIDS / 3);
     // Looked for again after a while.
     (2..=MAX_EXTRA_TIDS as u32).for_each(|tid| connections.touched(id(2 * requests), Tid(tid)));
@@ -290,7 +290,7 @@ fn a_turn_does_not_end_while_a_thread_is_in_a_call_that_sends_for_it() {
     let mut connections = Connections::default();
     connections.received(&receive(1, 1, 5), b"");
     connections.sent(&send(1, 2, 5), b"", || None, || None);
-    let sends = |tid, fd| (tid, fd) == (Tid(1), 0);
+    let sends = |turn: &Turn, fd| turn.tids().any(|tid| (tid, fd) == (Tid(1), 0));
     assert_eq!(connections.take_quiet(2 + QUIET_NS, sends), None);
     assert_eq!(connections.take_quiet(1 + 2 * QUIET_NS, |_, _| false), None);
     let ended = connections.take_quiet(2 + 2 * QUIET_NS, |_, _| false);

@@ -5,6 +5,7 @@ use observer_common::{Receive, limits::REQUEST_HEAD_BYTES};
 use super::accepted::Accepted;
 use super::held::Held;
 use super::protocol::http1::RequestLine;
+use super::stalls::Stalls;
 use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::model::protocol::Protocol;
 use crate::runtime::go::Stay;
@@ -51,6 +52,8 @@ pub struct Turn {
     pub(crate) sent_stay: Option<Stay>,
     /// Socket operations on its connection after the first read, up to the last send.
     pub(crate) calls: u8,
+    /// When its answer found no room.
+    pub(super) stalls: Stalls,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -99,6 +102,7 @@ impl Turn {
             sent_task: Task::UNKNOWN,
             sent_stay: None,
             calls: 0,
+            stalls: Stalls::default(),
             bytes_in: 0,
             bytes_out: 0,
             rss_start: event.rss_pages,
@@ -188,9 +192,28 @@ impl Turn {
         self.more_tids.len()
     }
 
+    /// Whether the last send of its answer found no room.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.stalls.go_on()
+    }
+
+    /// Whether its answer had found no room just before this time, ns, and had not found any yet.
+    #[must_use]
+    pub fn was_stalled_at(&self, at_ns: u64) -> bool {
+        self.stalls.were_at(at_ns)
+    }
+
+    /// Whether it has memory of its own beside that of every turn.
+    #[must_use]
+    pub fn has_details(&self) -> bool {
+        self.extra_tids() > 0 || !self.stalls.is_empty()
+    }
+
     /// Gives that memory back.
-    pub(super) fn forget_extra_tids(&mut self) {
+    pub(super) fn forget_details(&mut self) {
         self.more_tids = Vec::new();
+        self.stalls.clear();
     }
 
     /// A thread worked for it. It is remembered among the first few, and beyond these while there is room in memory of

@@ -71,6 +71,7 @@ impl Pipeline {
             }
         }
         self.threads.forget(to_forget.until_ns);
+        self.connections.forget_stalls_until(to_forget.until_ns);
     }
 
     /// Explains a turn that is not over, up to where it ran.

@@ -76,10 +76,10 @@ impl Pipeline {
         if turn.has_more_tids() {
             self.connections.full.count(Table::RequestThreads, 1);
         }
-        let had_many_threads = turn.extra_tids() > 0;
+        let has_details = turn.has_details();
         explained.add_what_was_held_back(turn);
-        if had_many_threads {
-            self.connections.forget_extra_tids(id);
+        if has_details {
+            self.connections.forget_details(id);
         }
         let name = self
             .connections

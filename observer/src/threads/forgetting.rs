@@ -17,8 +17,6 @@ pub struct LastRun {
     pub end_ns: u64,
     /// The thread.
     pub tid: Tid,
-    /// It began with a send that found no room.
-    pub stalled: bool,
 }
 
 /// What is about to be forgotten.
@@ -87,7 +85,6 @@ impl Threads {
                 let run = LastRun {
                     end_ns: run.to_ns.min(at_ns),
                     tid,
-                    stalled: run.stalled,
                 };
                 let last = runs.entry(id).or_insert(run);
                 if last.end_ns < run.end_ns || last.end_ns == run.end_ns && last.tid < run.tid {
@@ -98,15 +95,8 @@ impl Threads {
         runs
     }
 
-    /// Whether all is remembered that threads did since `since_ns`.
-    #[must_use]
-    pub fn remembers_since(&self, since_ns: u64) -> bool {
-        since_ns >= self.forgotten_until_ns
-    }
-
     /// Forgets what had ended by then, of all threads.
     pub fn forget(&mut self, until_ns: u64) {
-        self.forgotten_until_ns = self.forgotten_until_ns.max(until_ns);
         self.locks.forget_until(until_ns);
         let all = self.threads.values_mut().chain(self.ended.iter_mut());
         let mut thinned: Vec<_> = all

@@ -103,23 +103,16 @@ impl Thread {
         }
     }
 
-    /// The last slice that began before `at_ns` and ended after `since_ns` in which the thread ran for `request`, and
-    /// whether that slice began with a send that found no room. With `sure`, not those of which it
-    /// is only known that the thread was woken for the request.
+    /// The last slice that began before `at_ns` and ended after `since_ns` in which the thread ran for `request`. With
+    /// `sure`, not those of which it is only known that the thread was woken for the request.
     #[must_use]
-    pub fn last_ran_for(
-        &self,
-        request: RequestId,
-        sure: bool,
-        at_ns: u64,
-        since_ns: u64,
-    ) -> Option<(Slice, bool)> {
+    pub fn last_ran_for(&self, request: RequestId, sure: bool, at_ns: u64, since_ns: u64) -> Option<Slice> {
         let past = &self.facts.past;
         let is_its =
             |owner: Owner| owner == Owner::Request(request) || !sure && owner.request() == Some(request);
         let mut runs = past.runs_from(at_ns).take_while(|run| run.to_ns > since_ns);
         let run = runs.find(|run| is_its(run.owner))?;
-        Some((past.slice(run.index), run.stalled))
+        Some(past.slice(run.index))
     }
 }
 

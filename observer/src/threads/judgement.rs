@@ -69,7 +69,7 @@ impl Belief {
             Observation::TurnsToTask(task, facts) => self.turns_to_task(task, facts),
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
             Observation::GoesIdle(task) => self.goes_idle(moment, task),
-            Observation::Leaves => self.splits(self.as_believed(), self),
+            Observation::Leaves | Observation::HandsOffBeforeJob => self.splits(self.as_believed(), self),
             Observation::Calls if self.answered => self.splits(
                 self.as_believed(),
                 Self {

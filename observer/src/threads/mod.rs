@@ -135,8 +135,6 @@ pub struct Threads {
     availability: Availabilities,
     /// Slices kept of all threads together, or less.
     slices_at_most: usize,
-    /// Of the time before this, slices were forgotten, ns.
-    forgotten_until_ns: u64,
     /// How many these may be.
     slice_limit: SliceLimit,
     /// Futexes that are no mutex, by process and address.

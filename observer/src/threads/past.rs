@@ -30,8 +30,6 @@ pub(super) struct Run {
     /// Its end, ns.
     pub(super) to_ns: u64,
     pub(super) owner: Owner,
-    /// It began with a send that found no room.
-    pub(super) stalled: bool,
 }
 
 impl Past {
@@ -157,19 +155,6 @@ impl Past {
         self.slices[index].slice(self.start_ns(index))
     }
 
-    /// Whether the last slice was `owner`'s and began with a send that found no room.
-    pub(super) fn ends_stalled(&self, owner: Owner) -> bool {
-        let last = self.slices.back().map(|slice| slice.what);
-        matches!(
-            last,
-            Some(What::Running {
-                began: PackedBegan::Stalled,
-                owner: of,
-                ..
-            }) if Owner::from(of) == owner
-        )
-    }
-
     /// Gives the running slices since the thread was last idle to `owner`, as far as they are nobody's and of no other
     /// task than `task`. What that did before it made another one ready was for that.
     pub(super) fn claim_unowned(&mut self, owner: Owner, task: Task) {
@@ -237,14 +222,13 @@ impl Past {
     pub(super) fn runs_from(&self, at_ns: u64) -> impl Iterator<Item = Run> {
         (0..self.count_before(at_ns)).rev().filter_map(|index| {
             let slice = &self.slices[index];
-            let What::Running { owner, began, .. } = slice.what else {
+            let What::Running { owner, .. } = slice.what else {
                 return None;
             };
             Some(Run {
                 index,
                 to_ns: slice.to_ns,
                 owner: owner.into(),
-                stalled: matches!(began, PackedBegan::Stalled),
             })
         })
     }

@@ -111,8 +111,6 @@ pub enum Began {
         /// Their arrival, ns; 0 when unknown.
         arrived_ns: u64,
     },
-    /// No room in the send buffer of an accepted connection.
-    Stalled,
     /// The thread woke this one by what it did: a job may have ended here.
     HandedOff(Tid),
     /// Its goroutine made this one ready: what it did for that may have ended here.

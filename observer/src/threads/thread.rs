@@ -104,17 +104,9 @@ impl Thread {
                 owner: self.belief.owner,
             };
         };
-        // A send that found no room was its own request's.
-        let began = match began {
-            Began::Stalled if before.owner != owner => Began::Plain,
-            began => began,
-        };
         let mut closed_began = began;
         if let Some(splits_ns) = before.splits_ns {
-            closed_began = match began {
-                Began::Stalled => Began::Stalled,
-                _ => Began::Plain,
-            };
+            closed_began = Began::Plain;
             let goes_on = State::Running {
                 cpu,
                 owner,
@@ -169,17 +161,12 @@ impl Thread {
             State::Blocked(block) => State::Blocked(block),
             _ => State::Unknown { owner },
         };
-        // A send that found no room is still the last thing that it did for its owner if it was preempted since.
-        let began = match closed {
-            State::Runnable { preempted: true, .. } if self.facts.past.ends_stalled(owner) => Began::Stalled,
-            _ => Began::Plain,
+        let running = State::Running {
+            cpu,
+            owner,
+            began: Began::Plain,
         };
-        self.close(
-            event.header.at_ns,
-            closed,
-            State::Running { cpu, owner, began },
-            None,
-        );
+        self.close(event.header.at_ns, closed, running, None);
     }
 
     /// The thread left its CPU, to wait for `wait` unless it was preempted.
@@ -285,7 +272,13 @@ impl Thread {
 
     /// It woke another thread by what it did.
     pub(super) fn handed_off(&mut self, at_ns: u64, to: Tid) {
-        self.observe(at_ns, Observation::HandsOff, Began::HandedOff(to), None);
+        // Each job of a pool is a task of its own, and to take one out of the queue can wake who waits for that, too.
+        let observed = if self.is_of_pool() && self.belief.task == Task::NONE {
+            Observation::HandsOffBeforeJob
+        } else {
+            Observation::HandsOff
+        };
+        self.observe(at_ns, observed, Began::HandedOff(to), None);
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;
@@ -340,9 +333,6 @@ impl Thread {
                 conn: operation.conn,
                 arrived_ns: operation.arrived_ns,
             },
-            Direction::Out if operation.stalled && !operation.outbound && operation.request.is_some() => {
-                Began::Stalled
-            }
             Direction::Out => Began::Plain,
         };
         let observed = Observation::Operates(operation, self.in_runtime.task(operation.task));

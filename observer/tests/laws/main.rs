@@ -19,6 +19,7 @@ mod ownership;
 mod pools;
 mod readied;
 mod returns;
+mod room;
 mod run;
 mod script;
 mod seeds;

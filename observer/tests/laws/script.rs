@@ -22,7 +22,7 @@ use super::stream::Stream;
 pub(crate) const PID: u32 = 100;
 pub(crate) const WORKER: u32 = 101;
 /// A second worker, on a CPU of its own.
-const SECOND: u32 = 102;
+pub(crate) const SECOND: u32 = 102;
 /// A thread that serves nobody.
 const MONITOR: u32 = 103;
 const PORT: u16 = 8080;
@@ -100,6 +100,15 @@ impl Script {
 
     pub(crate) fn sends(mut self, at_us: u64, conn: u64, task: u64) -> Self {
         self.record(&sends(header(Kind::Send, at_us), conn, task));
+        self
+    }
+
+    /// It sends, and there is no room.
+    pub(crate) fn finds_no_room(mut self, at_us: u64, conn: u64, task: u64) -> Self {
+        self.record(&Send {
+            result: -libc::EAGAIN,
+            ..sends(header(Kind::Send, at_us), conn, task)
+        });
         self
     }
 
@@ -295,6 +304,16 @@ impl Script {
             header: of_second(Kind::SwitchIn, at_us + 1),
             tgid: PID,
             ..SwitchIn::zeroed()
+        });
+        self
+    }
+
+    pub(crate) fn second_reads(mut self, at_us: u64, conn: u64, task: u64, arrived_us: u64) -> Self {
+        self.record(&Receive {
+            header: of_second(Kind::Receive, at_us),
+            arrived_ns: START_NS + arrived_us * 1_000,
+            result: 5,
+            ..receives(at_us, conn, task)
         });
         self
     }

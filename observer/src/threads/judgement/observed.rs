@@ -27,6 +27,8 @@ pub(in super::super) enum Observation<'a> {
     WokenFor(RequestId),
     /// It woke another thread by what it did.
     HandsOff,
+    /// The same, before it began with the job for which it was woken.
+    HandsOffBeforeJob,
     /// Its goroutine made another one ready, which serves this request, if one.
     Readies(Option<RequestId>),
     /// A thread that works for this request, if for one, began it; it is in no task, or that is not known.

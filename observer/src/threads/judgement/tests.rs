@@ -10,8 +10,8 @@ use super::*;
 use crate::model::id::{ConnId, Pid, Tid};
 use crate::syscall::Wait;
 
-use Observation::Operates;
-use Owner::{Mixed, Nobody, Others, Request};
+use Observation::{HandsOffBeforeJob, Operates};
+use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
 const PID: Pid = Pid(40);
 const WORKER: Tid = Tid(41);
@@ -325,6 +325,17 @@ fn a_thread_with_a_request_in_hand_is_not_idle_at_another_epoll_than_its_own() {
             "{times} {answered}"
         );
     }
+}
+
+#[test]
+fn a_job_is_not_over_before_it_has_begun() {
+    holds(&[(
+        "the thread of a pool wakes another, such as one that waited for what guards the queue",
+        believed(WokenFor(A), Task::NONE),
+        HandsOffBeforeJob,
+        Some(until_now(WokenFor(A), Task::NONE)),
+        believed(WokenFor(A), Task::NONE),
+    )]);
 }
 
 #[test]

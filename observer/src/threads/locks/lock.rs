@@ -27,7 +27,8 @@ const SIGNS_TO_ONE: u32 = 8;
 /// So often those who gave a lock on must have waited at a pair until another had taken it.
 pub(super) const ENOUGH_ASIDE: u32 = 8;
 
-/// Above this, signs are halved: what a program does now counts more than what it did.
+/// Above this, signs are halved, and of those against it no more are counted: what a program does now counts more than
+/// what it did.
 const MOST_SIGNS: u32 = 4_096;
 
 /// Times at which it was given on that are remembered, at most: some seconds of threads that take turns without rest.
@@ -143,7 +144,12 @@ impl Signs {
     }
 
     fn is_against(&mut self) {
-        self.against = self.against.saturating_add(1);
+        self.against = MOST_SIGNS.min(self.against + 1);
+    }
+
+    /// Whether one more that says it is no lock changes nothing.
+    fn has_all_against(&self) -> bool {
+        self.against == MOST_SIGNS
     }
 }
 
@@ -243,7 +249,9 @@ impl Lock {
             self.signs.is_against();
         }
         if let Some((by, giver)) = by {
-            let computes = wants_for_long && giver.is_some_and(|giver| giver.only_ran(long_ago_ns, at_ns));
+            // Of a queue whose threads are woken thousands of times a second it is known soon.
+            let asks = wants_for_long && !self.signs.has_all_against();
+            let computes = asks && giver.is_some_and(|giver| giver.only_ran(long_ago_ns, at_ns));
             self.gives(by, computes, at_ns);
         }
     }

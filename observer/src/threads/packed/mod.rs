@@ -62,7 +62,6 @@ pub(super) enum What {
 pub(super) enum PackedBegan {
     Plain,
     Received,
-    Stalled,
     HandedOff,
     Readied,
 }
@@ -147,7 +146,6 @@ impl PackedBegan {
         match began {
             Began::Plain => (Self::Plain, ConnId::NONE, 0),
             Began::Received { conn, arrived_ns } => (Self::Received, conn, arrived_ns),
-            Began::Stalled => (Self::Stalled, ConnId::NONE, 0),
             Began::HandedOff(to) => (Self::HandedOff, ConnId::NONE, u64::from(to.0)),
             Began::Readied(to) => (Self::Readied, ConnId::NONE, to.0),
         }
@@ -160,7 +158,6 @@ impl PackedBegan {
                 conn,
                 arrived_ns: detail,
             },
-            Self::Stalled => Began::Stalled,
             Self::HandedOff => Began::HandedOff(Tid(detail as u32)),
             Self::Readied => Began::Readied(TaskId(detail)),
         }
@@ -299,7 +296,6 @@ mod tests {
                 conn: ConnId(7),
                 arrived_ns: 9,
             },
-            Began::Stalled,
             Began::HandedOff(Tid(3)),
             Began::Readied(TaskId(4)),
         ];

@@ -1,0 +1,37 @@
+//! Explains why a request waited whose answer had found no room in its socket, where it did other things since, such as
+//! to read more of a file.
+
+use super::moves::Move;
+use super::path::Reason;
+use super::service::Walk;
+use crate::model::cause::Cause;
+use crate::syscall::Wait;
+use crate::threads::{LastRun, State};
+
+impl Walk<'_, '_> {
+    /// The request stopped at `run`, and went on when there was room for what it had to send.
+    pub(super) fn found_room(&self, run: LastRun) -> Move {
+        self.resumed(run, Cause::SendBlocked, Reason::Peer(self.turn.id.conn))
+    }
+
+    /// When it was last certain that there was no room for what the request, which stopped at `run`, had to send: its
+    /// thread waited for events, and would have been told. Of a runtime with tasks any of its workers would have been,
+    /// and none waits while another has a task that is ready; other threads can keep what they were told to themselves.
+    pub(super) fn had_no_room_at(&self, run: LastRun) -> Option<u64> {
+        if !self.turn.was_stalled_at(self.now_ns) {
+            return None;
+        }
+        let any_worker = self.turn.read_task.is_known();
+        let tids = self.turn.tids().filter(|&tid| any_worker || tid == self.at.tid);
+        let threads = tids.filter_map(|tid| self.evidence.threads.get(tid));
+        let waits = threads.filter(|thread| thread.is_worker()).filter_map(|thread| {
+            let back = thread.back_from(self.now_ns);
+            let mut since = back.take_while(|slice| slice.from_ns >= run.end_ns);
+            since.find(|slice| match slice.state {
+                State::Blocked(block) => matches!(block.wait, Wait::EventLoop { .. }),
+                _ => false,
+            })
+        });
+        waits.map(|slice| slice.to_ns.min(self.now_ns)).max()
+    }
+}

@@ -1,0 +1,87 @@
+//! When the socket of a connection had no room for more of an answer: from a send that found none until the next one
+//! that found some. What its threads did meanwhile was not what the answer waited for.
+
+use crate::newest::Newest;
+
+/// Of one turn the newest are remembered, beside those that are forgotten with what threads did then.
+const MAX_STALLS: usize = 1024;
+
+/// When a turn's answer found no room, the oldest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stalls(Newest<Stall, MAX_STALLS>);
+
+/// From when to when, ns.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    from_ns: u64,
+    to_ns: u64,
+}
+
+impl Stalls {
+    /// A send found no room.
+    pub(super) fn begins(&mut self, at_ns: u64) {
+        if !self.go_on() {
+            self.0.push(Stall {
+                from_ns: at_ns,
+                to_ns: u64::MAX,
+            });
+        }
+    }
+
+    /// A send found room.
+    pub(super) fn ends(&mut self, at_ns: u64) {
+        if let Some(last) = self.0.back_mut() {
+            last.to_ns = last.to_ns.min(at_ns);
+        }
+    }
+
+    /// Whether the last send found no room.
+    pub(super) fn go_on(&self) -> bool {
+        self.0.back().is_some_and(|last| last.to_ns == u64::MAX)
+    }
+
+    /// Whether there was no room just before this time, or nobody had looked yet, ns.
+    pub(super) fn were_at(&self, at_ns: u64) -> bool {
+        let after = self.0.partition_point(|stall| stall.from_ns < at_ns);
+        let last = after.checked_sub(1).and_then(|last| self.0.get(last));
+        last.is_some_and(|stall| stall.to_ns >= at_ns)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets those that were over by then, ns.
+    pub(super) fn forget_until(&mut self, until_ns: u64) {
+        self.0.retain(|stall| stall.to_ns > until_ns);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_room_from_a_send_that_finds_none_until_one_that_finds_some() {
+        let mut stalls = Stalls::default();
+        stalls.ends(5);
+        assert!(!stalls.go_on());
+        stalls.begins(10);
+        stalls.begins(12);
+        stalls.ends(20);
+        stalls.ends(22);
+        stalls.begins(30);
+        assert!(stalls.go_on());
+        let were_at = |stalls: &Stalls, times: &[u64]| -> Vec<bool> {
+            times.iter().map(|&at_ns| stalls.were_at(at_ns)).collect()
+        };
+        assert_eq!(were_at(&stalls, &[5, 10, 11, 20]), [false, false, true, true]);
+        assert_eq!(were_at(&stalls, &[21, 22, 30, 31]), [false, false, false, true]);
+        stalls.forget_until(20);
+        assert_eq!(were_at(&stalls, &[11, 31, 1000]), [false, true, true]);
+    }
+}
