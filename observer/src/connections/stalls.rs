@@ -40,11 +40,12 @@ impl Stalls {
         self.0.back().is_some_and(|last| last.to_ns == u64::MAX)
     }
 
-    /// Whether there was no room just before this time, or nobody had looked yet, ns.
-    pub(super) fn were_at(&self, at_ns: u64) -> bool {
+    /// Since when there was no room just before this time, or nobody had looked yet, ns.
+    pub(super) fn since(&self, at_ns: u64) -> Option<u64> {
         let after = self.0.partition_point(|stall| stall.from_ns < at_ns);
         let last = after.checked_sub(1).and_then(|last| self.0.get(last));
-        last.is_some_and(|stall| stall.to_ns >= at_ns)
+        let stall = last.filter(|stall| stall.to_ns >= at_ns)?;
+        Some(stall.from_ns)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,7 +78,7 @@ mod tests {
         stalls.begins(30);
         assert!(stalls.go_on());
         let were_at = |stalls: &Stalls, times: &[u64]| -> Vec<bool> {
-            times.iter().map(|&at_ns| stalls.were_at(at_ns)).collect()
+            times.iter().map(|&at_ns| stalls.since(at_ns).is_some()).collect()
         };
         assert_eq!(were_at(&stalls, &[5, 10, 11, 20]), [false, false, true, true]);
         assert_eq!(were_at(&stalls, &[21, 22, 30, 31]), [false, false, false, true]);

@@ -198,10 +198,10 @@ impl Turn {
         self.stalls.go_on()
     }
 
-    /// Whether its answer had found no room just before this time, ns, and had not found any yet.
+    /// Since when its answer had found no room just before this time, ns, if it had not found any yet.
     #[must_use]
-    pub fn was_stalled_at(&self, at_ns: u64) -> bool {
-        self.stalls.were_at(at_ns)
+    pub fn stalled_since(&self, at_ns: u64) -> Option<u64> {
+        self.stalls.since(at_ns)
     }
 
     /// Whether it has memory of its own beside that of every turn.
