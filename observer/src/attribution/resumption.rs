@@ -300,7 +300,7 @@ impl Walk<'_, '_> {
         let wake_conn = block.wake?.conn;
         if let Some(sent) = self.asked(wake_conn, slice.to_ns) {
             Some(WentOn::Answer(wake_conn, sent))
-        } else if self.turn.stalled_since(self.now_ns).is_some() {
+        } else if self.turn.stalled_since(slice.to_ns).is_some() {
             Some(WentOn::Room)
         } else if wake_conn != ConnId::NONE {
             None

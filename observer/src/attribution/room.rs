@@ -7,7 +7,7 @@ use super::path::{Charge, Reason};
 use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::syscall::Wait;
-use crate::threads::{LastRun, State};
+use crate::threads::{LastRun, Slice, State};
 
 impl Walk<'_, '_> {
     /// The request stopped at `run`, and went on when there was room for what it had to send.
@@ -29,13 +29,14 @@ impl Walk<'_, '_> {
     /// thread waited for events, and would have been told. Of a runtime with tasks any of its workers would have been,
     /// and none waits while another has a task that is ready; other threads can keep what they were told to themselves.
     pub(super) fn had_no_room_at(&self, run: LastRun) -> Option<u64> {
-        self.turn.stalled_since(self.now_ns)?;
+        let stalled_ns = self.turn.stalled_since(self.now_ns)?;
         let any_worker = self.turn.read_task.is_known();
         let tids = self.turn.tids().filter(|&tid| any_worker || tid == self.at.tid);
         let threads = tids.filter_map(|tid| self.evidence.threads.get(tid));
         let waits = threads.filter(|thread| thread.is_worker()).filter_map(|thread| {
             let back = thread.back_from(self.now_ns);
-            let mut since = back.take_while(|slice| slice.from_ns >= run.end_ns);
+            let is_since = |slice: &Slice| slice.from_ns >= run.end_ns && slice.to_ns > stalled_ns;
+            let mut since = back.take_while(is_since);
             since.find(|slice| match slice.state {
                 State::Blocked(block) => matches!(block.wait, Wait::EventLoop { .. }),
                 _ => false,

@@ -233,10 +233,11 @@ impl WaitWalk<'_, '_> {
         }
     }
 
-    /// Whether the request's task was ready in a slice in which a worker was in none.
+    /// Whether the request's task was ready in a slice in which a worker was in none. What it did before it ran for others
+    /// is charged by sums, where requests are only counted, and to the worker.
     fn is_ready(&self, slice: &Slice) -> bool {
-        self.ready != Ready::Connection
-            && (!self.unread || self.evidence.threads.queued(self.tid, slice.to_ns).is_some())
+        let is_queued = || self.evidence.threads.queued(self.tid, slice.to_ns).is_some();
+        self.ready != Ready::Connection && (!self.unread || !self.none_of_ours_left && is_queued())
     }
 
     /// What a slice says, of which what follows `now_ns` is charged.
