@@ -233,8 +233,8 @@ impl WaitWalk<'_, '_> {
         }
     }
 
-    /// Whether the request's task was ready in a slice in which a worker was in none. What it did before it ran for others
-    /// is charged by sums, where requests are only counted, and to the worker.
+    /// Whether the request's task was ready in a slice in which a worker was in none. What it did before it ran for
+    /// others is charged by sums, where requests are only counted, and to the worker.
     fn is_ready(&self, slice: &Slice) -> bool {
         let is_queued = || self.evidence.threads.queued(self.tid, slice.to_ns).is_some();
         self.ready != Ready::Connection && (!self.unread || !self.none_of_ours_left && is_queued())

@@ -45,8 +45,8 @@ impl Thread {
         its.last().map(|slice| slice.to_ns)
     }
 
-    /// Whether the thread waited like this right before `slice`, in which it was blocked, or waits so right after it: for
-    /// the same thing, at which it had only a look.
+    /// Whether the thread waited like this right before `slice`, in which it was blocked, or waits so right after it:
+    /// for the same thing, at which it had only a look.
     #[must_use]
     pub fn waits_again(&self, slice: &Slice, block: &Block) -> bool {
         is_waited_like(block, self.back_from(slice.from_ns))

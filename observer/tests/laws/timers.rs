@@ -122,8 +122,8 @@ fn of_a_connection_that_several_use_in_turn_a_request_waits_for_the_peer_since_i
     Ok(())
 }
 
-/// A thread with a request in hand waits for a futex, and for so long at most, so often. If its time is over and it waits
-/// for the same again, it waits for something else than the time: Python's threads wait like that for the one lock.
+/// A thread with a request in hand waits for a futex, and for so long at most, so often. If its time is over and it
+/// waits for the same again, it waits for something else than the time: Python's threads wait like that for their lock.
 #[test]
 fn who_waits_again_for_the_same_when_its_time_is_over_waits_for_something_else() -> Law {
     for (times, timer_us) in [(1, 5_000), (3, 0)] {
