@@ -6,9 +6,9 @@ use crate::newest::Newest;
 /// Of one turn the newest are remembered, beside those that are forgotten with what threads did then.
 const MAX_STALLS: usize = 1024;
 
-/// When a turn's answer found no room, the oldest first.
+/// When a turn's answer found no room, the oldest first. Boxed, because few do, and ten thousand turns can be open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stalls(Newest<Stall, MAX_STALLS>);
+pub(super) struct Stalls(Option<Box<Newest<Stall, MAX_STALLS>>>);
 
 /// From when to when, ns.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl Stalls {
     /// A send found no room.
     pub(super) fn begins(&mut self, at_ns: u64) {
         if !self.go_on() {
-            self.0.push(Stall {
+            self.0.get_or_insert_default().push(Stall {
                 from_ns: at_ns,
                 to_ns: u64::MAX,
             });
@@ -30,31 +30,35 @@ impl Stalls {
 
     /// A send found room.
     pub(super) fn ends(&mut self, at_ns: u64) {
-        if let Some(last) = self.0.back_mut() {
+        if let Some(last) = self.0.as_mut().and_then(|stalls| stalls.back_mut()) {
             last.to_ns = last.to_ns.min(at_ns);
         }
     }
 
     /// Whether the last send found no room.
     pub(super) fn go_on(&self) -> bool {
-        self.0.back().is_some_and(|last| last.to_ns == u64::MAX)
+        let last = self.0.as_ref().and_then(|stalls| stalls.back());
+        last.is_some_and(|last| last.to_ns == u64::MAX)
     }
 
     /// Since when there was no room just before this time, or nobody had looked yet, ns.
     pub(super) fn since(&self, at_ns: u64) -> Option<u64> {
-        let after = self.0.partition_point(|stall| stall.from_ns < at_ns);
-        let last = after.checked_sub(1).and_then(|last| self.0.get(last));
+        let stalls = self.0.as_ref()?;
+        let after = stalls.partition_point(|stall| stall.from_ns < at_ns);
+        let last = after.checked_sub(1).and_then(|last| stalls.get(last));
         let stall = last.filter(|stall| stall.to_ns >= at_ns)?;
         Some(stall.from_ns)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Forgets those that were over by then, ns.
     pub(super) fn forget_until(&mut self, until_ns: u64) {
-        self.0.retain(|stall| stall.to_ns > until_ns);
+        if let Some(stalls) = &mut self.0 {
+            stalls.retain(|stall| stall.to_ns > until_ns);
+        }
     }
 
     pub(super) fn clear(&mut self) {

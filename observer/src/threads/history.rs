@@ -46,7 +46,7 @@ impl Thread {
     }
 
     /// Whether the thread waited like this right before `slice`, in which it was blocked, or waits so right after it:
-    /// for the same thing, at which it had only a look.
+    /// for the same request and the same thing, at which it had only a look.
     #[must_use]
     pub fn waits_again(&self, slice: &Slice, block: &Block) -> bool {
         is_waited_like(block, self.back_from(slice.from_ns))
@@ -122,7 +122,8 @@ fn is_waited_like(block: &Block, slices: impl Iterator<Item = Slice>) -> bool {
     for slice in slices {
         match slice.state {
             State::Blocked(other) => {
-                return (other.wait, other.syscall, other.arg0) == (block.wait, block.syscall, block.arg0);
+                let what = |block: &Block| (block.wait, block.syscall, block.arg0, block.owner);
+                return what(&other) == what(block);
             }
             State::Running { .. } => ran_ns += slice.duration_ns(),
             State::Runnable { .. } => {}
