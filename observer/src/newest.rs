@@ -17,6 +17,10 @@ impl<T, const MOST: usize> Newest<T, MOST> {
     /// One more happened. Gives the oldest, if it is forgotten for that.
     pub(crate) fn push(&mut self, newest: T) -> Option<T> {
         let forgotten = self.is_full().then(|| self.0.pop_front()).flatten();
+        if self.0.len() == self.0.capacity() {
+            // Not room for four at once: ten thousand connections have such histories, most of them one thing long.
+            self.0.reserve_exact(self.0.len() / 2 + 1);
+        }
         self.0.push_back(newest);
         forgotten
     }

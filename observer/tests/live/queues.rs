@@ -51,8 +51,11 @@ fn disturb(server: &Server, disturbance: &Disturbance) -> (Lines, Vec<Value>) {
             } else {
                 kept.get(disturbance.path);
             }
-            // Before this one those are answered that waited: the next one disturbs requests of its own.
-            beside.get("/ping");
+            // Before these those are answered that waited, and what their connections had to send meanwhile: the next
+            // one disturbs requests of its own, and is not read together with them.
+            for _ in 0..8 {
+                beside.get("/ping");
+            }
         }
         load.join().unwrap();
     });
