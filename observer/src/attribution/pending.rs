@@ -1,10 +1,8 @@
-//! Since when a request can have waited for the timer that ended an event loop's wait.
-//!
-//! Where no runtime's tasks tell whose timer it was, what the loop did tells.
+//! Since when a request can have waited for the timer that ended an event loop's wait, where no runtime's tasks tell
+//! whose timer it was.
 //!
 //! A loop waits until its next timer is due, and not longer. So one that waited for longer, or for ever, had not set
 //! this one yet. And where it ran for nobody that is known, it may have run for the request, and set the timer then.
-//! A goroutine says what it waited for last, and how often it waited: of more than one wait only the last is known.
 
 use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
@@ -24,9 +22,6 @@ const SLACK_NS: u64 = 2_000_000;
 const MAX_SLICES: usize = 1024;
 
 const RAN_FOR_NOBODY: &str = "suspended: its thread ran, and for whom is not known";
-
-const WAITED_FOR_MORE: &str =
-    "suspended: its goroutine waited for a timer last, and for what before nothing recorded says";
 
 /// Since when a timer can have been waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +47,6 @@ struct Awake {
 impl Walk<'_, '_> {
     /// The request stopped at `run`, and went on with the timer that ended `idle`.
     pub(super) fn timer_was_due(&self, run: LastRun, idle: &Idle) -> Move {
-        if self.waited_for_more() {
-            return self.slept_at_last(run, idle);
-        }
         let since = if self.turn.read_task.is_known() {
             Since::LastRun
         } else {
@@ -70,21 +62,6 @@ impl Walk<'_, '_> {
                 at.charging(to_ns, timer).and_before(from_ns, ran)
             }
         }
-    }
-
-    /// Whether its goroutine waited for something else too, before the timer.
-    pub(super) fn waited_for_more(&self) -> bool {
-        self.stays()
-            .is_some_and(|(version, read, sent)| sent.stops_since(read, version, self.turn.calls) > 1)
-    }
-
-    /// Its goroutine waited for a timer last. Whatever thread then had nothing to do until that was due, it waited
-    /// since that thread waited, at least; and for what before, nothing recorded says.
-    fn slept_at_last(&self, run: LastRun, idle: &Idle) -> Move {
-        let since_ns = idle.slice.from_ns.max(run.end_ns);
-        Move::to(Position::on(run.tid))
-            .charging(since_ns, Charge::of(Cause::Timer, Reason::Plain))
-            .and_before(run.end_ns, Charge::idle(Some(run.tid), WAITED_FOR_MORE))
     }
 
     fn timer_is_pending_since(&self, run: LastRun, idle: &Idle) -> Since {

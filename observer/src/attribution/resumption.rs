@@ -105,7 +105,7 @@ impl Walk<'_, '_> {
             .evidence
             .threads
             .waited_for_timer(self.turn.pid, since_ns, slice.to_ns, slack_ns);
-        let step = if due && self.may_have_set_a_timer() && !self.waited_for_more() {
+        let step = if due && self.may_have_set_a_timer() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
             self.resumed(run, Cause::Unexplained, self.idle_for(NOTHING_RECORDED))
@@ -185,7 +185,7 @@ impl Walk<'_, '_> {
     }
 
     /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
-    pub(super) fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
+    fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
         let version = self.evidence.threads.go_version(self.turn.pid)?;
         let is_one = self.turn.read_task == self.turn.sent_task;
         let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;

@@ -126,21 +126,6 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
     Ok(())
 }
 
-/// It waits for a lock until 5 ms, gets it without anything that is seen, and sleeps: the timer explains what comes
-/// then.
-#[test]
-fn what_a_goroutine_waited_for_before_it_slept_is_no_timer_s() -> Law {
-    let script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT))
-        .idles(60, 5)
-        .woken(5_060, conn::NONE)
-        .idles(5_070, 5)
-        .woken(10_070, conn::NONE);
-    let request = script.sends(10_100, A, stay(TASK_A, 2, SLEEP)).request(A)?;
-    prop_assert_eq!(charged_us(&request, Cause::Timer), 5_000);
-    prop_assert!(charged_us(&request, Cause::Unexplained) >= 5_000);
-    Ok(())
-}
-
 /// net/http has another goroutine look whether the client goes away. Then the request's thread takes up another one,
 /// which sleeps in a call, before it goes on with the request. What that waited for is not told: any thread takes up a
 /// goroutine that is ready.

@@ -103,21 +103,14 @@ impl Stay {
         self.reason == before.reason || version.ends_by_timer(self.reason)
     }
 
-    /// How often the goroutine stopped from `before` to now, at most 255 times more often, where it went into so many
-    /// system calls in between, as far as was seen.
-    pub(crate) fn stops_since(self, before: Self, version: Version, calls: u8) -> u8 {
-        let of_calls = if version.counts_calls() { calls } else { 0 };
-        self.stops.wrapping_sub(before.stops).wrapping_sub(of_calls)
-    }
-
     /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into
-    /// so many system calls in between.
+    /// so many system calls in between, as far as was seen.
     pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {
+        let stops = self.stops.wrapping_sub(before.stops);
+        let of_calls = if version.counts_calls() { calls } else { 0 };
         // A suspension for the scan of its stack is not counted. It shows in the reason, unless that was the last one
         // too.
-        self.stops_since(before, version, calls) == 0
-            && self.reason == before.reason
-            && self.reason != version.preempted()
+        stops == of_calls && self.reason == before.reason && self.reason != version.preempted()
     }
 }
 
