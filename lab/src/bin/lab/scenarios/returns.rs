@@ -115,7 +115,7 @@ fn loop_computes() -> Scenario {
         name: "plain-returns-loop",
         about: "The event loop computes itself for some requests. Others wait for it to read them, or to go on with \
                 them when their job is over: `worker_busy` behind those, and not `syscall` in the job.",
-        known: None,
+        known: Some(Known::unexplained(UNSEEN, 40)),
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
@@ -130,8 +130,9 @@ fn loop_computes() -> Scenario {
             employing(4),
             vec![
                 Load::rate("/burn?us=20000", 1, 20),
-                Load::rate("/ping", 4, 100),
-                Load::rate("/job/blocking?us=3000", 4, 100),
+                // Not in step with the first: each job would begin and end beside the same of its requests, or none.
+                Load::rate("/ping", 4, 103),
+                Load::rate("/job/blocking?us=3000", 4, 97),
             ],
         )))],
     }
