@@ -115,7 +115,7 @@ fn loop_computes() -> Scenario {
         name: "plain-returns-loop",
         about: "The event loop computes itself for some requests. Others wait for it to read them, or to go on with \
                 them when their job is over: `worker_busy` behind those, and not `syscall` in the job.",
-        known: Some(Known::unexplained(UNSEEN, 40)),
+        known: Some(Known::unexplained(UNSEEN, 25)),
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
