@@ -133,8 +133,7 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 }
 
-/// Puts a line in place of the last one. Nearly all are ASCII, and to look at a whole line for what is not takes a
-/// tenth of what looking at each of its texts does.
+/// Puts a line in place of the last one. Nearly all are ASCII, and a whole line is looked at once for what is not.
 fn put_line<T: Serialize>(bytes: &mut Vec<u8>, line: &T) -> io::Result<()> {
     bytes.clear();
     line.serialize(&mut Serializer::new(&mut *bytes))?;

@@ -14,7 +14,7 @@ const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 /// What the machine's own PID namespace is called, in which the kernel's records number processes: `PROC_PID_INIT_INO`
-/// of `include/linux/proc_ns.h`, the same since Linux 3.8.
+/// of `include/linux/proc_ns.h`.
 const PIDS_OF_MACHINE: &str = "pid:[4026531836]";
 
 /// Fails when the capabilities that loading and attaching need are missing, or processes have other numbers here than
