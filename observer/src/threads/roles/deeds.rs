@@ -137,6 +137,8 @@ pub(super) struct Giver {
     pub(super) window: u32,
     /// How often before.
     before: u32,
+    /// How often since the request that the thread had in hand: that one may have waited for this.
+    unsure: u32,
 }
 
 impl Giver {
@@ -153,6 +155,8 @@ pub(in crate::threads) struct Deeds {
     before: Counts,
     givers: Vec<Giver>,
     read_last: Option<RequestId>,
+    /// Others ended its wait since it was seen with this request, answered or not.
+    had_in_hand: Option<RequestId>,
     /// The wait that it is in is for a descriptor or two, by `poll`.
     waits_for_few: bool,
     /// What it is, as far as that was told.
@@ -189,6 +193,9 @@ impl Deeds {
                 self.given(reader, None, 1);
             }
         }
+        if let Some(request) = operation.request.filter(|_| !operation.outbound) {
+            self.goes_on_with(request);
+        }
         let is_read = operation.direction == Direction::In && !operation.outbound;
         if let Some(request) = operation.request.filter(|_| is_read)
             && self.read_last != Some(request)
@@ -197,6 +204,22 @@ impl Deeds {
             let is_move = self.read_last.is_some_and(|last| last.conn != request.conn);
             self.window.moves = self.window.moves.saturating_add(u32::from(is_move));
             self.read_last = Some(request);
+        }
+    }
+
+    /// It has this request in hand. If it had one of another connection, then who ended its waits meanwhile gave it this.
+    fn goes_on_with(&mut self, request: RequestId) {
+        if let Some(had) = self.had_in_hand.take() {
+            self.settle_unsure(request.conn != had.conn);
+        }
+    }
+
+    fn settle_unsure(&mut self, is_given: bool) {
+        for giver in &mut self.givers {
+            let unsure = std::mem::take(&mut giver.unsure);
+            if is_given {
+                giver.window = giver.window.saturating_add(unsure);
+            }
         }
     }
 
@@ -215,6 +238,9 @@ impl Deeds {
             .filter(|by| by.pid == pid && !syscall::exits(wake.syscall));
         let ready = is_connection(wake.conn) && !syscall::is_futex(block.syscall);
         if ready {
+            if self.had_in_hand.take().is_some() {
+                self.settle_unsure(false);
+            }
             self.window.connection_waits = self.window.connection_waits.saturating_add(1);
             if is_loop && !is_epoll && !self.waits_for_few {
                 self.window.event_waits = self.window.event_waits.saturating_add(1);
@@ -225,8 +251,8 @@ impl Deeds {
                 // An event loop can be woken by others for anything.
                 _ => !is_epoll && syscall::receives(block.syscall),
             };
-            if for_work && !matches!(block.owner, Owner::Request(_)) {
-                self.given(by.tid, Some(Place::of(block)), u32::from(!is_mutual));
+            if for_work {
+                self.woken_to_work(by.tid, block, u32::from(!is_mutual));
             }
         } else if wake.conn.0 == conn::LISTENER && !syscall::is_futex(block.syscall) {
             self.window.accept_waits = self.window.accept_waits.saturating_add(1);
@@ -235,10 +261,28 @@ impl Deeds {
         }
     }
 
+    /// Another thread ended its wait. With a request in hand it may have waited for that.
+    fn woken_to_work(&mut self, by: Tid, block: &Block, times: u32) {
+        let place = Some(Place::of(block));
+        let Owner::Request(request) = block.owner else {
+            self.given(by, place, times);
+            return;
+        };
+        self.given(by, place, 0);
+        if let Some(giver) = self.giver(by, place) {
+            giver.unsure = giver.unsure.saturating_add(times);
+            self.had_in_hand = Some(request);
+        }
+    }
+
+    fn giver(&mut self, by: Tid, waited_in: Option<Place>) -> Option<&mut Giver> {
+        let same = |giver: &&mut Giver| (giver.by, giver.waited_in) == (by, waited_in);
+        self.givers.iter_mut().find(same)
+    }
+
     /// Another thread gave it something to do so often: it ended its wait there, or had read what this one answers.
     fn given(&mut self, by: Tid, waited_in: Option<Place>, times: u32) {
-        let same = |giver: &&mut Giver| (giver.by, giver.waited_in) == (by, waited_in);
-        if let Some(known) = self.givers.iter_mut().find(same) {
+        if let Some(known) = self.giver(by, waited_in) {
             known.window = known.window.saturating_add(times);
             return;
         }
@@ -247,6 +291,7 @@ impl Deeds {
             waited_in,
             window: times,
             before: 0,
+            unsure: 0,
         };
         if self.givers.len() < MAX_GIVERS {
             self.givers.push(giver);
@@ -318,3 +363,6 @@ impl Deeds {
 fn is_connection(id: ConnId) -> bool {
     id != ConnId::NONE && id.0 != conn::LISTENER
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Who gave a thread something to do, where its wait is taken for one of the request that it had in hand.
+
+use super::*;
+use crate::model::id::Task;
+use crate::threads::comms::Comm;
+use crate::threads::state::{Occupant, Wake};
+
+const PID: Pid = Pid(40);
+const OWN: Tid = Tid(41);
+const LOOP: Tid = Tid(42);
+
+fn request(conn: u64) -> RequestId {
+    RequestId {
+        conn: ConnId(conn),
+        nth: 1,
+    }
+}
+
+fn reads(conn: u64) -> Operation {
+    Operation {
+        at_ns: 100,
+        direction: Direction::In,
+        conn: ConnId(conn),
+        arrived_ns: 50,
+        request: Some(request(conn)),
+        outbound: false,
+        stalled: false,
+        read_by: None,
+        faults: (0, 0),
+        task: Task::UNKNOWN,
+    }
+}
+
+/// A wait in this call that another thread ended, or the bytes of a connection.
+fn waits(syscall: i64, conn: ConnId) -> Block {
+    Block {
+        wait: Wait::Park { timeout: false },
+        syscall: syscall as i32,
+        arg0: 8,
+        wake: Some(Wake {
+            by: Occupant {
+                tid: LOOP,
+                pid: PID,
+                comm: Comm::default(),
+            },
+            syscall: libc::SYS_futex as i32,
+            conn,
+        }),
+        owner: Owner::Request(request(5)),
+    }
+}
+
+fn given(deeds: &mut Deeds) -> u32 {
+    deeds.settle(&[], &FxHashSet::default(), 0);
+    deeds.window.given
+}
+
+/// It reads a request, waits until the loop ends that, and goes on with a request of this connection.
+fn goes_on_with(conn: u64) -> Deeds {
+    let mut deeds = Deeds::default();
+    deeds.operates(OWN, &reads(5));
+    deeds.waited(PID, 1000, &waits(libc::SYS_futex, ConnId::NONE), false);
+    deeds.operates(OWN, &reads(conn));
+    deeds
+}
+
+#[test]
+fn whose_wait_another_ended_before_it_reads_from_another_connection_was_given_that() {
+    assert_eq!(given(&mut goes_on_with(6)), 1);
+}
+
+#[test]
+fn who_goes_on_with_the_same_connection_waited_for_the_request_in_hand() {
+    assert_eq!(given(&mut goes_on_with(5)), 0);
+}
+
+#[test]
+fn what_the_bytes_of_a_client_ended_after_that_was_not_given_by_another() {
+    let mut deeds = Deeds::default();
+    deeds.operates(OWN, &reads(5));
+    deeds.waited(PID, 1000, &waits(libc::SYS_futex, ConnId::NONE), false);
+    deeds.waited(PID, 1000, &waits(libc::SYS_poll, ConnId(6)), false);
+    deeds.operates(OWN, &reads(6));
+    assert_eq!(given(&mut deeds), 0);
+}
