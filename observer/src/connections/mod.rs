@@ -231,7 +231,8 @@ impl Connections {
             connection.closes(event.header.at_ns);
             connection.closed = true;
             if connection.is_unanswered() {
-                self.leaving.push_back((event.header.at_ns, conn));
+                self.leaves(conn, event.header.at_ns);
+                return None;
             }
             return connection.end_turn();
         }

@@ -50,7 +50,7 @@ impl Connections {
             Role::Inbound => {
                 let (request, ended) = connection.reads(event, head, arrived_ns);
                 if connection.closed {
-                    self.leaving.push_back((at_ns, conn));
+                    self.leaves(conn, at_ns);
                 }
                 (request, ended)
             }

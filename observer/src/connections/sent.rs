@@ -57,8 +57,7 @@ impl Connections {
             self.counts.unknown_direction(pid);
         }
         if !outbound && event.result > 0 && request.is_some() {
-            self.quiet.push_back((at_ns, conn));
-            self.settling.push_back((at_ns, conn));
+            self.is_sent(conn, at_ns);
         }
         if is_new_fd {
             self.fds.add(pid, event.fd, conn, &self.full);
