@@ -73,9 +73,9 @@ impl Pipeline {
         let Some(turn) = self.connections.turn(id) else {
             return Ok(());
         };
-        if turn.has_more_tids() {
-            self.connections.full.count(Table::RequestThreads, 1);
-        }
+        let full = &self.connections.full;
+        full.count(Table::RequestThreads, turn.has_more_tids().into());
+        full.count(Table::Stalls, turn.has_more_stalls().into());
         let has_details = turn.has_details();
         explained.add_what_was_held_back(turn);
         if has_details {
