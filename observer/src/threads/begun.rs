@@ -22,8 +22,7 @@ impl Threads {
         child.comm = Some(comm.into());
         child.observe(by.at_ns, Observation::BegunFor(owner, task), Began::Plain, None);
         self.fed.begins(pid, Tid(by.tid), by.at_ns);
-        self.returns
-            .begins(pid, Tid(by.tid), child_tid, by.at_ns, &self.full);
+        self.returns.begins(pid, Tid(by.tid), child_tid, by.at_ns);
         owner
     }
 }

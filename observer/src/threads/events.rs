@@ -28,7 +28,7 @@ impl Threads {
             if let Some((at_ns, block)) = block {
                 let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
                 self.locks.woken(pid, tid, &block, giver, at_ns);
-                self.returns.woken(pid, tid, (0, &block), at_ns, &self.full);
+                self.returns.woken(pid, tid, (0, &block), at_ns);
             }
         }
     }
@@ -117,7 +117,7 @@ impl Threads {
             count_free(thread, availability, event.header.at_ns);
             if thread.waits_for_events() {
                 self.fed.waits(pid, tid, event.header.at_ns, &self.full);
-                self.returns.loops(pid, tid, &self.full);
+                self.returns.loops(pid, tid);
             } else if thread.rests() {
                 self.returns.rests(pid, tid, event.header.at_ns);
             }
@@ -204,8 +204,8 @@ impl Threads {
     /// A thread waited for so long, until then.
     fn waited(&mut self, pid: Pid, tid: Tid, waited: (u64, &Block), at_ns: u64) {
         let (waited_ns, block) = waited;
-        self.fed.woken(pid, tid, waited_ns, block);
-        self.returns.woken(pid, tid, waited, at_ns, &self.full);
+        self.fed.woken(pid, tid, waited_ns, block, &self.full);
+        self.returns.woken(pid, tid, waited, at_ns);
         let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
         self.locks.woken(pid, tid, block, giver, at_ns);
         self.wait_is_over(pid, tid, waited_ns, block);

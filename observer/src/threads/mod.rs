@@ -218,6 +218,7 @@ impl Threads {
         let full = self.full.take();
         full.add(&self.tasks.full.take());
         full.add(&self.locks.full.take());
+        full.add(&self.returns.full.take());
         full
     }
 
