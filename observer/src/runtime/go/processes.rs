@@ -113,7 +113,7 @@ impl Processes {
 
     /// A thread was seen with what stands in a record's field of a task.
     pub(crate) fn seen(&mut self, pid: Pid, tid: Tid, at_ns: u64, field: u64) {
-        if let Some(since_ns) = self.looks.seen(pid, tid, at_ns, field)
+        if let Some(since_ns) = self.looks.seen(pid, tid, at_ns, field, &self.full)
             && let Some(process) = self.processes.get_mut(&pid)
         {
             process.assists.add(tid, since_ns, at_ns);
@@ -128,6 +128,7 @@ impl Processes {
             && stay.is_marker(version)
         {
             if process.markers.len() == MAX_MARKERS && !process.markers.contains(&task) {
+                self.full.count(Table::Cycles, MAX_MARKERS as u64);
                 process.markers.clear();
             }
             process.markers.insert(task);
@@ -310,6 +311,22 @@ mod tests {
         assert_eq!(news(&mut processes, &[9]), [(2, Some(4))], "it goes on to be one");
         processes.forget(PID);
         assert_eq!(news(&mut processes, &[8, 9, 10]), []);
+    }
+
+    #[test]
+    fn one_more_goroutine_that_marks_than_there_is_room_for_and_all_are_forgotten_and_counted() {
+        let mut processes = Processes::default();
+        processes.found(&found(true));
+        let mut seen = |id: usize| {
+            let waits = task::HAS_STAY | 28 << (task::STAY_SHIFT + 8);
+            processes.seen(PID, Tid(8), 10, waits | id as u64);
+            processes.full.take().counts().collect::<Vec<_>>()
+        };
+        for id in (1..=MAX_MARKERS).chain([1]) {
+            assert_eq!(seen(id), []);
+        }
+        assert_eq!(seen(MAX_MARKERS + 1), [(Table::Cycles, MAX_MARKERS as u64)]);
+        assert!(!processes.marks(PID, TaskId(1)) && processes.marks(PID, TaskId(MAX_MARKERS as u64 + 1)));
     }
 
     #[test]
