@@ -11,6 +11,8 @@ pub mod reason {
     pub const RING_FULL: &str = "ring_full";
     /// Sockets for which the kernel had no memory to keep their state.
     pub const SOCKET_STATE: &str = "socket_state";
+    /// Events for which the kernel did not begin the program that would have recorded them.
+    pub const MISSED: &str = "missed";
     /// Records that came when later ones had been given out already.
     pub const LATE: &str = "late";
     /// Records that were lost for a reason that this version does not know, and records that it does not know.
@@ -24,9 +26,10 @@ pub mod reason {
     /// Processes that were to be watched, beyond the number that is.
     pub const REFUSED_PROCESSES: &str = "refused_processes";
     /// Every reason.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 9] = [
         RING_FULL,
         SOCKET_STATE,
+        MISSED,
         LATE,
         UNKNOWN,
         REFUSED_CONNECTIONS,
@@ -39,8 +42,10 @@ pub mod reason {
 /// The name of a reason that the kernel half gave.
 #[must_use]
 pub fn kernel_reason(number: u32) -> &'static str {
-    if number == event::Lost::LATE {
-        return reason::LATE;
+    match number {
+        event::Lost::LATE => return reason::LATE,
+        event::Lost::MISSED => return reason::MISSED,
+        _ => {}
     }
     match LostReason::from_u32(number) {
         Some(LostReason::RingFull) => reason::RING_FULL,
