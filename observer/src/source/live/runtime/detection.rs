@@ -14,7 +14,7 @@ use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
 use crate::runtime::go;
 
-/// Files of which it is remembered what they say, at most.
+/// Files of which it is remembered what they say, at most. With one more all are read again.
 const MOST_FILES: usize = 1024;
 
 /// Most shared libraries that are looked into.
