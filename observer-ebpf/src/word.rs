@@ -2,8 +2,8 @@
 
 use core::{cell::UnsafeCell, ptr};
 
-/// One of them. Each read and write is of the whole word, happens where it stands, and in the order in which they stand:
-/// this target has no atomic ones. Of two that write at once one wins.
+/// One of them. Each read and write is of the whole word, and they happen in the order in which they stand: this target
+/// has no atomic ones. Of two that write at once one wins.
 #[repr(transparent)]
 pub(crate) struct Word<T>(UnsafeCell<T>);
 
