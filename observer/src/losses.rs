@@ -98,6 +98,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whoever_finds_a_loss_gives_its_reason() {
+        let of_kernel_half = LostReason::ALL.map(|reason| kernel_reason(reason as u32));
+        let expected = [
+            reason::RING_FULL,
+            reason::SOCKET_STATE,
+            reason::REFUSED_PROCESSES,
+        ];
+        assert_eq!(of_kernel_half, expected);
+        let found = [event::Lost::LATE, event::Lost::MISSED, event::Lost::MALFORMED];
+        let expected = [reason::LATE, reason::MISSED, reason::UNKNOWN];
+        assert_eq!(found.map(kernel_reason), expected);
+    }
+
+    #[test]
     fn losses_that_touch_are_one_and_their_ends_count() {
         let mut losses = Losses::default();
         losses.add(10, 20);
