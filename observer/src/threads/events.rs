@@ -269,14 +269,6 @@ impl Threads {
         }
     }
 
-    /// A process has a runtime that switches threads between requests.
-    pub fn switches_threads(&mut self, pid: Pid) {
-        self.hands.switches(pid);
-        self.fed.switches(pid);
-        self.returns.switches(pid);
-        self.casts.switches(pid);
-    }
-
     /// A process became another program, or ended.
     pub fn forget_process(&mut self, pid: Pid) {
         self.hands.forget(pid);
@@ -286,7 +278,7 @@ impl Threads {
         self.stops.forget(pid);
         self.locks.forget(pid);
         self.tasks.forget_process(pid);
-        self.go.remove(&pid);
+        self.runtimes.remove(&pid);
         self.followed.remove(&pid);
         self.queue.forget_process(pid);
         self.acceptors.forget(pid);

@@ -111,7 +111,13 @@ impl Belief {
             (Owner::Nobody | Owner::WokenFor(_), Some(_)) if self.ids_begin_to_be_read() => self.owner,
             // It came back to a goroutine whose request was answered: for the next one, which it has not read yet. Of a
             // task of tokio that is mostly the rest of a large answer.
-            (owner, _) if facts.is_goroutine && facts.has_answered() && owner != self.owner => Owner::Nobody,
+            (owner, _)
+                if facts.runtime.tasks_are_seen_before_they_read()
+                    && facts.has_answered()
+                    && owner != self.owner =>
+            {
+                Owner::Nobody
+            }
             (owner, _) => owner,
         };
         let turned = self.task.differs_from(task);
@@ -125,7 +131,8 @@ impl Belief {
 
     /// What it did before is not touched by that.
     fn turns_to_task(self, task: Task, facts: TaskFacts) -> Verdict {
-        let served = if facts.is_goroutine {
+        let is_of_any_thread = facts.runtime.tasks_move_between_threads();
+        let served = if is_of_any_thread {
             // For whom its thread worked says nothing.
             facts.works_for()
         } else {
@@ -137,7 +144,7 @@ impl Belief {
             (Owner::WokenFor(_), None) if self.task.id().is_some() => Owner::Nobody,
             (owner, _) => owner,
         };
-        let before = if self.was_woken_to_find(owner) && !facts.is_goroutine {
+        let before = if self.was_woken_to_find(owner) && !is_of_any_thread {
             self.claims(owner, task)
         } else {
             self.as_believed()

@@ -10,7 +10,7 @@ use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, W
 use super::tasks::Tasks;
 use super::usage::Metering;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::runtime::ThreadInRuntime;
+use crate::runtime::{Runtime, ThreadInRuntime};
 use crate::syscall::Wait;
 
 /// One thread.
@@ -37,7 +37,7 @@ pub struct Thread {
 
 impl Thread {
     /// A thread of which nothing is known before `lost_until_ns`.
-    pub(super) fn new(pid: Pid, lost_until_ns: u64, runs_goroutines: bool) -> Self {
+    pub(super) fn new(pid: Pid, lost_until_ns: u64, runtime: Runtime) -> Self {
         Self {
             pid,
             comm: None,
@@ -47,11 +47,7 @@ impl Thread {
             event_loop: None,
             facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
-            in_runtime: if runs_goroutines {
-                ThreadInRuntime::GO
-            } else {
-                ThreadInRuntime::default()
-            },
+            in_runtime: ThreadInRuntime::of(runtime),
             metering: Metering::default(),
             deeds: Deeds::default(),
         }
@@ -261,7 +257,7 @@ impl Thread {
         let handed_off = block.handed_off_by().is_some();
         if block.wait.is_idle()
             && handed_off
-            && self.in_runtime.is_woken_for_somebody()
+            && !self.in_runtime.runtime().tasks_move_between_threads()
             && let Some(request) = waker_owner.request()
         {
             self.observe(at_ns, Observation::WokenFor(request), Began::Plain, None);
@@ -309,7 +305,7 @@ impl Thread {
         if task == self.belief.task || !task.is_known() {
             return;
         }
-        let observed = Observation::InTask(task, tasks.facts(self.pid, task, self.in_runtime.ids_rise()));
+        let observed = Observation::InTask(task, tasks.facts(self.pid, task, self.in_runtime.runtime()));
         let request = self.observe(at_ns, observed, Began::Plain, faults);
         tasks.infer(self.pid, task, request);
     }
@@ -319,8 +315,7 @@ impl Thread {
         if task == self.belief.task {
             return;
         }
-        let observed =
-            Observation::TurnsToTask(task, tasks.facts(self.pid, task, self.in_runtime.ids_rise()));
+        let observed = Observation::TurnsToTask(task, tasks.facts(self.pid, task, self.in_runtime.runtime()));
         let request = self.observe(at_ns, observed, Began::Plain, None);
         tasks.infer(self.pid, task, request);
     }

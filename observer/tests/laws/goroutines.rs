@@ -5,7 +5,7 @@ use observer::event;
 use observer::model::cause::Cause;
 use observer::model::id::Pid;
 use observer::model::request::Confidence;
-use observer::runtime::go;
+use observer::runtime::RuntimeName;
 use observer_common::{Kind, Process, ProcessChange, SwitchOut, conn, flags, task};
 use proptest::prelude::*;
 use syscalls::Sysno;
@@ -29,7 +29,7 @@ fn reads(version: &str, read: u64) -> Script {
     let mut script = Script::begin();
     script.record(&event::Runtime {
         task_ids: 1,
-        ..event::Runtime::new(START_NS + 10_000, Pid(PID), go::NAME, version, "")
+        ..event::Runtime::new(START_NS + 10_000, Pid(PID), RuntimeName::Go.name(), version, "")
     });
     script.reads(50, A, read, 40)
 }
@@ -248,7 +248,13 @@ fn who_waits_for_a_goroutine_that_marks_waits_behind_a_gc_worker() -> Law {
     let mut script = Script::begin();
     script.record(&event::Runtime {
         task_ids: 1,
-        ..event::Runtime::new(START_NS + 10_000, Pid(PID), go::NAME, "go1.26.8", "")
+        ..event::Runtime::new(
+            START_NS + 10_000,
+            Pid(PID),
+            RuntimeName::Go.name(),
+            "go1.26.8",
+            "",
+        )
     });
     let marks = stay(TASK_B, 1, MARKS);
     let script = script.seen(20, marks).seen(1_000, marks);

@@ -3,6 +3,7 @@
 use super::super::tasks::{TaskFacts, Work};
 use super::{Before, Belief, Moment, Observation, Owner, Verdict};
 use crate::model::id::{ConnId, RequestId, Task};
+use crate::runtime::Runtime;
 
 pub(super) const A: RequestId = RequestId {
     conn: ConnId(1),
@@ -12,6 +13,7 @@ pub(super) const B: RequestId = RequestId {
     conn: ConnId(2),
     nth: 1,
 };
+pub(super) const GO: Runtime = Runtime::Go { version: None };
 pub(super) const OWN: Task = Task::new(11);
 pub(super) const OTHER: Task = Task::new(12);
 
@@ -56,7 +58,7 @@ pub(super) fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
             answered: false,
         }),
         is_newest: false,
-        is_goroutine: false,
+        runtime: Runtime::Tokio,
     }
 }
 
@@ -67,14 +69,14 @@ pub(super) fn answered_last(request: RequestId) -> TaskFacts {
             ..work
         }),
         is_newest: false,
-        is_goroutine: false,
+        runtime: Runtime::Tokio,
     }
 }
 
 /// The same of a goroutine.
 pub(super) fn goroutine_answered_last(request: RequestId) -> TaskFacts {
     TaskFacts {
-        is_goroutine: true,
+        runtime: GO,
         ..answered_last(request)
     }
 }
@@ -83,7 +85,7 @@ pub(super) fn unknown(is_newest: bool) -> TaskFacts {
     TaskFacts {
         work: None,
         is_newest,
-        is_goroutine: false,
+        runtime: Runtime::Tokio,
     }
 }
 

@@ -363,10 +363,7 @@ fn who_makes_a_goroutine_ready_was_done_with_something_for_its_request() {
 
 #[test]
 fn for_whom_a_thread_worked_says_nothing_of_the_goroutine_that_it_runs_next() {
-    let goroutine = |facts| TaskFacts {
-        is_goroutine: true,
-        ..facts
-    };
+    let goroutine = |facts| TaskFacts { runtime: GO, ..facts };
     let left = Some(until_now(WokenFor(A), OWN));
     holds(&[(
         "of which nothing is known",
