@@ -65,18 +65,6 @@ impl ThreadInRuntime {
         self.tokio().map_or(stamp, |thread| thread.task(stamp))
     }
 
-    /// What it waits in with this stamp: in a task it has something to do.
-    pub(crate) fn wait_in(&self, stamp: Task, wait: Wait) -> Wait {
-        let in_task = self.task(stamp).id().is_some();
-        match wait {
-            // A worker parks between tasks.
-            Wait::Park { timeout } if in_task => Wait::Condition { timeout },
-            // One in a task keeps its worker waiting.
-            Wait::Accept if in_task => Wait::Call,
-            _ => wait,
-        }
-    }
-
     /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of
     /// its stamp this is `known`.
     pub(crate) fn left(

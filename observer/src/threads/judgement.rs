@@ -1,15 +1,19 @@
-//! For whom a thread works: what is believed, what is observed now, and the verdict that follows.
+//! For whom a thread works: what is believed, what is observed now, and the verdict that follows. And what it waits in,
+//! as far as its call does not tell.
 //!
-//! A pure function of the two, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
+//! Pure functions of these, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
 
+mod by_others;
 mod observed;
 mod verdicts;
+mod waits;
 
 use super::state::{Direction, Operation, Owner};
 use super::tasks::TaskFacts;
 use crate::model::id::{RequestId, Task};
 
-pub(super) use self::observed::{Moment, Observation};
+pub(super) use self::observed::{Moment, Observation, Wakeup};
+pub(super) use self::waits::{EventWait, OwnLoop, Waiting};
 
 /// So soon after an answer a thread is done with what it does for it.
 const END_OF_ANSWER_NS: u64 = 50_000;
@@ -56,11 +60,6 @@ impl Belief {
         self.owner.request().filter(|_| !self.answered)
     }
 
-    /// For whom it does something just before it turns to another task.
-    pub(super) fn ends_for(&self) -> Owner {
-        if self.answered { Owner::Others } else { self.owner }
-    }
-
     /// Judges what is observed.
     pub(super) fn judge(self, moment: Moment, observed: Observation<'_>) -> Verdict {
         match observed {
@@ -68,29 +67,13 @@ impl Belief {
             Observation::StillInTask => self.still_in_task(moment),
             Observation::TurnsToTask(task, facts) => self.turns_to_task(task, facts),
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
-            Observation::GoesIdle(task) => self.goes_idle(moment, task),
-            Observation::Leaves | Observation::HandsOffBeforeJob => self.splits(self.as_believed(), self),
-            Observation::Calls if self.answered => self.splits(
-                self.as_believed(),
-                Self {
-                    owner: Owner::Nobody,
-                    answered: false,
-                    ..self
-                },
-            ),
-            Observation::Calls => self.splits(self.as_believed(), self),
+            Observation::Waits(waiting) => self.waits(moment, &waiting),
+            Observation::IsPreempted => self.splits(self.as_believed(), self),
             Observation::Ends => self.splits(self.as_believed(), Self::default()),
-            Observation::HandsOff => self.hands_off(),
+            Observation::HandsOff { of_pool } => self.hands_off(of_pool),
             Observation::Readies(request) => self.readies(request),
-            Observation::WokenFor(request) => self.becomes(Self {
-                owner: Owner::WokenFor(request),
-                ..self
-            }),
-            Observation::BegunFor(request, task) => self.becomes(Self {
-                owner: request.map_or(Owner::Nobody, Owner::WokenFor),
-                task,
-                ..self
-            }),
+            Observation::IsWoken(wakeup) => self.is_woken(wakeup),
+            Observation::IsBegun(by) => self.is_begun(by),
             Observation::Moved => self.becomes(Self {
                 owner: Owner::Nobody,
                 answered: false,
@@ -213,6 +196,24 @@ impl Belief {
         self.splits(before, after)
     }
 
+    fn waits(self, moment: Moment, waiting: &Waiting) -> Verdict {
+        if self.waits_in(waiting).is_idle() {
+            return self.goes_idle(moment, waiting.task);
+        }
+        // What a thread answers that reads none others read, and give it.
+        let may_be_for_anybody = !waiting.serves && !waiting.task.is_known();
+        let after = if self.answered && may_be_for_anybody {
+            Self {
+                owner: Owner::Nobody,
+                answered: false,
+                ..self
+            }
+        } else {
+            self
+        };
+        self.splits(self.as_believed(), after)
+    }
+
     fn goes_idle(self, moment: Moment, task: Task) -> Verdict {
         let before = match moment.running_since_ns {
             Some(_) if !task.is_known() => self.until_it_left(moment),
@@ -225,15 +226,6 @@ impl Belief {
             ..self
         };
         self.splits(before, after)
-    }
-
-    /// A thread that was woken for a request may be done with it now.
-    fn hands_off(self) -> Verdict {
-        let owner = match self.owner {
-            Owner::WokenFor(_) => Owner::Nobody,
-            owner => owner,
-        };
-        self.splits(self.as_believed(), Self { owner, ..self })
     }
 
     /// Whose goroutine goes on now had something done for it, if it was done for no request that is known. What comes

@@ -1,9 +1,10 @@
 //! What the rules of the judgement are written with.
 
 use super::super::tasks::{TaskFacts, Work};
-use super::{Before, Belief, Moment, Observation, Owner, Verdict};
+use super::{Before, Belief, Moment, Observation, Owner, Verdict, Waiting};
 use crate::model::id::{ConnId, RequestId, Task};
 use crate::runtime::Runtime;
+use crate::syscall::Wait;
 
 pub(super) const A: RequestId = RequestId {
     conn: ConnId(1),
@@ -14,6 +15,8 @@ pub(super) const B: RequestId = RequestId {
     nth: 1,
 };
 pub(super) const GO: Runtime = Runtime::Go { version: None };
+pub(super) const PARK: Wait = Wait::Park { timeout: false };
+pub(super) const IDLE: Wait = Wait::EventLoop { timeout_ms: None };
 pub(super) const OWN: Task = Task::new(11);
 pub(super) const OTHER: Task = Task::new(12);
 
@@ -47,6 +50,17 @@ pub(super) fn confirmed(belief: Belief) -> Belief {
     Belief {
         confirmed_ns: CONFIRMED_NS,
         ..belief
+    }
+}
+
+/// How a thread goes to wait in this task that reads requests and has no event loop.
+pub(super) fn waits(wait: Wait, task: Task) -> Waiting {
+    Waiting {
+        wait,
+        task,
+        serves: true,
+        loops: false,
+        keeps: false,
     }
 }
 
