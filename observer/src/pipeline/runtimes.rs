@@ -23,7 +23,7 @@ impl Pipeline {
             go: None,
         };
         let runtime = Runtime::found(&line.name, line.version.as_deref(), line.task_ids);
-        self.threads.has_runtime(line.pid, runtime);
+        self.threads.runs_on(line.pid, runtime);
         match runtime {
             Runtime::Unknown => {}
             Runtime::Tokio => self.tokio.found(&line),

@@ -283,8 +283,8 @@ impl Threads {
             .map(|(&tid, thread)| (thread.pid, tid, thread.comm.as_ref()))
     }
 
-    /// It was found out which runtime process `pid` has.
-    pub fn has_runtime(&mut self, pid: Pid, runtime: Runtime) {
+    /// Process `pid` runs on this runtime, which was found out now.
+    pub fn runs_on(&mut self, pid: Pid, runtime: Runtime) {
         self.runtimes.insert(pid, runtime);
         let threads = self.threads.values_mut();
         threads

@@ -139,7 +139,7 @@ fn what_a_socket_did_not_take_and_what_nobody_asked_for_says_little() {
 /// A thread of the blocking pool that was woken at 150 ns for a request and runs from 200 ns.
 fn woken_for_a_job() -> Threads {
     let mut threads = Threads::default();
-    threads.has_runtime(PID, Runtime::Tokio);
+    threads.runs_on(PID, Runtime::Tokio);
     threads.operated(WORKER, PID, 0, &operates(100, Direction::In, SERVED));
     let futex = libc::SYS_futex as i32;
     threads.switch_out(&SwitchOut {
