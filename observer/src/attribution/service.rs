@@ -297,8 +297,8 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether what waits for a task's turn waits for a thread that does something else in another one. Where any thread
-    /// takes any task up, only the task itself can keep it waiting, with another's job.
+    /// Whether what waits for a task's turn waits for a thread that does something else in another one. Where any
+    /// thread takes any task up, only the task itself can keep it waiting, with another's job.
     fn waits_for_the_thread(&self, task: Option<TaskId>, in_task: Task) -> bool {
         let runtime = self.evidence.threads.runtime(self.turn.pid);
         !runtime.tasks_move_between_threads() || task.is_some() && task == in_task.id()

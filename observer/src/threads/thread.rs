@@ -234,8 +234,8 @@ impl Thread {
         self.apply(at_ns, &verdict, next, faults);
     }
 
-    /// Takes a wakeup by a thread that ran for `waker_owner`; for whom this one runs can be told otherwise than by that.
-    /// Tells whether that thread did it on purpose.
+    /// Takes a wakeup by a thread that ran for `waker_owner`; for whom this one runs can be told otherwise than by
+    /// that. Tells whether that thread did it on purpose.
     pub(super) fn woken(
         &mut self,
         event: &Waking,

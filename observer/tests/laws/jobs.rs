@@ -39,7 +39,13 @@ impl Script {
         self.record(&event::Runtime {
             task_ids: 1,
             schedulers: 1,
-            ..event::Runtime::new(START_NS + 1_500, Pid(PID), RuntimeName::Tokio.name(), "1.48.0", "")
+            ..event::Runtime::new(
+                START_NS + 1_500,
+                Pid(PID),
+                RuntimeName::Tokio.name(),
+                "1.48.0",
+                "",
+            )
         });
         self.record(&SwitchOut {
             header: of_second(Kind::SwitchOut, 2),

@@ -5,8 +5,8 @@ use super::{Belief, Verdict, Wakeup};
 use crate::model::id::Task;
 
 impl Belief {
-    /// For whom a thread wakes another in `task`, of which this was believed just `before` it was seen there. What ended
-    /// just before the task did is still its doing.
+    /// For whom a thread wakes another in `task`, of which this was believed just `before` it was seen there. What
+    /// ended just before the task did is still its doing.
     pub(in super::super) fn wakes_for(self, before: Self, task: Task) -> Owner {
         match task.id() {
             Some(_) => self.owner,
