@@ -205,7 +205,7 @@ fn is_known_by_tasks(turn: &Turn, evidence: Evidence<'_>) -> bool {
         // Its tasks are no goroutines.
         (None, None) => true,
         (Some(read), Some(sent)) => {
-            let version = evidence.threads.go_version(turn.pid);
+            let version = evidence.threads.runtime(turn.pid).go_version();
             turn.read_task == turn.sent_task
                 && turn.sent_tid == Some(turn.read_tid)
                 && version.is_some_and(|version| sent.goes_on(read, version, turn.calls))

@@ -186,7 +186,7 @@ impl Walk<'_, '_> {
 
     /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
     fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
-        let version = self.evidence.threads.go_version(self.turn.pid)?;
+        let version = self.evidence.threads.runtime(self.turn.pid).go_version()?;
         let is_one = self.turn.read_task == self.turn.sent_task;
         let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;
         Some((version, read, sent))
@@ -220,9 +220,15 @@ impl Walk<'_, '_> {
     }
 
     /// Goes to `run`, if that was on a thread that was woken for the request, and is done with it: from then on the
-    /// request waited for its worker. A goroutine has no worker of its own, and does itself what it waits for.
+    /// request waited for its worker. A task that moves between threads has no worker of its own, and
+    /// does itself what it waits for.
     fn done_elsewhere(&self, run: LastRun) -> Option<Move> {
-        if self.evidence.threads.go_version(self.turn.pid).is_some() {
+        if self
+            .evidence
+            .threads
+            .runtime(self.turn.pid)
+            .tasks_move_between_threads()
+        {
             return None;
         }
         let own = self.last_run_that_is(true);

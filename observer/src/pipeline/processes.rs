@@ -13,7 +13,7 @@ use crate::output::{Sinks, each};
 impl Pipeline {
     fn process_ended(&mut self, pid: Pid) {
         self.settle_of(pid);
-        self.runtimes.forget(pid);
+        self.tokio.forget(pid);
         self.count_cycles();
         self.go.forget(pid);
         self.threads.forget_process(pid);

@@ -7,9 +7,6 @@ mod processes;
 mod stay;
 mod version;
 
-/// What it is called.
-pub const NAME: &str = "go";
-
 pub(crate) use assists::Assist;
 pub use cycles::{Cycle, CycleCounts};
 pub(crate) use cycles::{Phase, PhaseKind};

@@ -60,11 +60,10 @@ pub struct Heap {
 }
 
 impl Processes {
-    /// It was found out whether the goroutines of a process are known.
-    pub(crate) fn found(&mut self, line: &RuntimeLine) {
+    /// It was found out whether the goroutines of a process are known: of this version, if they are.
+    pub(crate) fn found(&mut self, line: &RuntimeLine, version: Option<Version>) {
         let process = self.processes.entry(line.pid).or_default();
-        let version = Version::of(line.version.as_deref().unwrap_or_default());
-        process.version = version.filter(|_| line.task_ids);
+        process.version = version;
         process.line = Some(line.clone());
         process.has_news = process.go.is_some();
     }
@@ -267,6 +266,7 @@ mod tests {
     use super::*;
 
     const PID: Pid = Pid(7);
+    const VERSION: Option<Version> = Some(Version::NEWEST);
 
     fn found(task_ids: bool) -> RuntimeLine {
         RuntimeLine {
@@ -302,7 +302,7 @@ mod tests {
             [],
             "of its goroutines nothing is known yet"
         );
-        processes.found(&found(true));
+        processes.found(&found(true), VERSION);
         assert_eq!(news(&mut processes, &[8]), [(1, None)]);
         processes.looked(PID, 4, Heap::default());
         assert_eq!(news(&mut processes, &[8]), [(1, Some(4))]);
@@ -334,7 +334,7 @@ mod tests {
         let stamp = |id: u64, reason: u64| task::HAS_STAY | reason << (task::STAY_SHIFT + 8) | id;
         let marks = |task_ids, reason| {
             let mut processes = Processes::default();
-            processes.found(&found(task_ids));
+            processes.found(&found(task_ids), VERSION.filter(|_| task_ids));
             processes.seen(PID, Tid(8), 10, stamp(31, reason));
             processes.marks(PID, TaskId(31))
         };

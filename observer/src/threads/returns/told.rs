@@ -3,11 +3,10 @@
 use rustc_hash::FxHashSet;
 
 use super::super::Threads;
-use super::super::state::{Direction, Operation, Owner, State};
+use super::super::state::{Direction, Operation, State};
 use super::super::thread::Thread;
 use super::Returns;
-use super::job::JobOf;
-use crate::model::id::{Pid, RequestId, Tid};
+use crate::model::id::{Pid, Tid};
 use crate::syscall::Wait;
 
 /// For so many jobs it must have been told for whom they were before nothing else is believed of the threads.
@@ -96,7 +95,7 @@ impl Threads {
             self.fed.hands_back(pid, job.tid, tid, &self.full);
             if let Some(thread) = self.threads.get_mut(&job.tid) {
                 thread.ends_at(job.to_ns);
-                thread.worked_for(request, job);
+                thread.worked_for(request, job.from_ns, job.to_ns);
             }
         }
         jobs.iter().map(|job| job.tid).collect()
@@ -121,11 +120,5 @@ impl Thread {
         if matches!(self.facts.state, State::Running { .. }) && self.facts.since_ns < at_ns {
             self.close(at_ns, self.facts.state, self.facts.state, None);
         }
-    }
-
-    /// It did this for a request.
-    fn worked_for(&mut self, request: RequestId, job: &JobOf) {
-        let past = &mut self.facts.past;
-        past.give_between(job.from_ns, job.to_ns, Owner::Request(request));
     }
 }
