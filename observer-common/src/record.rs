@@ -260,8 +260,11 @@ records! {
         local_addr: [u8; 16],
         /// Remote address.
         remote_addr: [u8; 16],
+        /// Number of its network namespace; [`crate::limits::ANY_NETWORK`] where there is one at most, 0 in recordings
+        /// from before it was recorded.
+        network: u32,
         /// Zero.
-        reserved: u64,
+        reserved: u32,
     }
 
     /// A watched process or one of its threads began, became another program, or ended; or a process is watched from

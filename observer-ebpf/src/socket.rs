@@ -258,6 +258,7 @@ pub(crate) fn record(
             flags: flags | found | state.opened,
             local_addr,
             remote_addr,
+            network: sock.network(),
             reserved: 0,
         },
     );
