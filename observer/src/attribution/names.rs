@@ -10,7 +10,7 @@ use crate::connections::{Connection, Exactness, Held, Turn};
 use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
 use crate::model::id::{ConnId, Pid, Task, Tid};
-use crate::model::request::{Culprit, Detail, HeldBack, RuntimeWork, Span};
+use crate::model::request::{Answer, Culprit, Detail, HeldBack, RuntimeWork, Span};
 use crate::runtime::jvm;
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
@@ -69,6 +69,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 .connections
                 .get(conn)
                 .and_then(|connection| connection.peer);
+            culprit = answered(evidence, conn, step);
         }
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
         Reason::StoppedBy(by) => {
@@ -87,7 +88,11 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 ..thread(evidence, on, owner, task)
             });
         }
-        Reason::Blocked(call) => detail = call_detail(evidence, &call, step),
+        Reason::Blocked(call) => {
+            detail = call_detail(evidence, &call, step);
+            let on = evidence.connection_of(&call, step.from_ns);
+            culprit = on.and_then(|(conn, _)| answered(evidence, conn, step));
+        }
         Reason::WokenBy(call, by) => {
             detail = call_detail(evidence, &call, step);
             culprit = Some(occupant(evidence, &by, step.to_ns));
@@ -193,6 +198,7 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
         syscall: None,
         object: None,
         function: None,
+        answer: None,
     }
 }
 
@@ -210,7 +216,33 @@ fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culpri
         syscall: None,
         object: None,
         function: None,
+        answer: None,
     }
+}
+
+/// Who answered what was asked on `conn`, where the request waited for that, and the peer is watched, too.
+fn answered(evidence: &Evidence<'_>, conn: ConnId, step: &Step) -> Option<Culprit> {
+    let is_call = step.charge.cause == Cause::Downstream;
+    let find = || evidence.connections.callee(conn, step.from_ns, step.to_ns);
+    let callee = is_call.then(find)??;
+    let known = evidence.threads.get(callee.tid);
+    Some(Culprit {
+        pid: callee.pid,
+        tid: callee.tid,
+        comm: known.and_then(|thread| thread.comm.clone()),
+        task: callee.task.id(),
+        request: callee.name,
+        role: None,
+        syscall: None,
+        object: None,
+        function: None,
+        answer: Some(Box::new(Answer {
+            conn: callee.id.conn,
+            nth: callee.id.nth,
+            latency_ns: callee.latency_ns,
+            mostly: callee.mostly,
+        })),
+    })
 }
 
 /// A thread that had a lock meanwhile, for whom it did most then.

@@ -39,7 +39,10 @@ impl Connections {
         let outbound = connection.role == Role::Outbound;
         let (request, ended) = match connection.role {
             Role::Unknown => (None, None),
-            Role::Outbound => (connection.used_for, None),
+            Role::Outbound => {
+                connection.read_ns = at_ns;
+                (connection.used_for, None)
+            }
             Role::Inbound if connection.is_read_ahead(event) => {
                 connection.ahead.get_or_insert(ByteAhead {
                     arrived_ns,

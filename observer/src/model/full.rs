@@ -74,11 +74,13 @@ pub enum Table {
     MadeCode = 31,
     /// Threads of pools, and event loops.
     PoolThreads = 32,
+    /// Requests that answered calls of watched processes.
+    Calls = 33,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -111,6 +113,7 @@ impl Table {
         Self::Assists,
         Self::MadeCode,
         Self::PoolThreads,
+        Self::Calls,
     ];
 
     /// The table with this number.
@@ -155,14 +158,21 @@ impl Table {
             Self::Assists => "assists",
             Self::MadeCode => "made_code",
             Self::PoolThreads => "pool_threads",
+            Self::Calls => "calls",
         }
     }
 }
 
 /// A count for each table. It counts through a shared reference: that something is not remembered any more shows when
 /// it is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Full([Cell<u64>; Table::ALL.len()]);
+
+impl Default for Full {
+    fn default() -> Self {
+        Self([const { Cell::new(0) }; Table::ALL.len()])
+    }
+}
 
 impl Full {
     /// So many were forgotten or found no place in this table, or were asked for in vain.
