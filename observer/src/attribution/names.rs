@@ -69,7 +69,6 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 .connections
                 .get(conn)
                 .and_then(|connection| connection.peer);
-            culprit = answered(evidence, conn, step);
         }
         Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
         Reason::StoppedBy(by) => {
@@ -88,11 +87,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
                 ..thread(evidence, on, owner, task)
             });
         }
-        Reason::Blocked(call) => {
-            detail = call_detail(evidence, &call, step);
-            let on = evidence.connection_of(&call, step.from_ns);
-            culprit = on.and_then(|(conn, _)| answered(evidence, conn, step));
-        }
+        Reason::Blocked(call) => detail = call_detail(evidence, &call, step),
         Reason::WokenBy(call, by) => {
             detail = call_detail(evidence, &call, step);
             culprit = Some(occupant(evidence, &by, step.to_ns));
@@ -112,7 +107,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         tid,
         cpu,
         detail,
-        culprit,
+        culprit: culprit.or_else(|| answered(evidence, step)),
     }
 }
 
@@ -220,11 +215,15 @@ fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culpri
     }
 }
 
-/// Who answered what was asked on `conn`, where the request waited for that, and the peer is watched, too.
-fn answered(evidence: &Evidence<'_>, conn: ConnId, step: &Step) -> Option<Culprit> {
-    let is_call = step.charge.cause == Cause::Downstream;
-    let find = || evidence.connections.callee(conn, step.from_ns, step.to_ns);
-    let callee = is_call.then(find)??;
+/// Who answered what the request waited for, if that was a peer that is watched, too.
+fn answered(evidence: &Evidence<'_>, step: &Step) -> Option<Culprit> {
+    let conn = match step.charge.reason {
+        _ if step.charge.cause != Cause::Downstream => None,
+        Reason::Peer(conn) => Some(conn),
+        Reason::Blocked(call) => evidence.connection_of(&call, step.from_ns).map(|(conn, _)| conn),
+        _ => None,
+    };
+    let callee = evidence.connections.callee(conn?, step.from_ns, step.to_ns)?;
     let known = evidence.threads.get(callee.tid);
     Some(Culprit {
         pid: callee.pid,

@@ -149,6 +149,8 @@ pub(super) struct Calls {
     finished: Newest<Finished, MAX_FINISHED>,
     /// How many were forgotten, the first.
     forgotten: u64,
+    /// Until when records were lost, ns.
+    lost_ns: u64,
 }
 
 impl Calls {
@@ -247,6 +249,11 @@ impl Connections {
         }
     }
 
+    /// Records were lost until this time, ns.
+    pub fn lost(&mut self, until_ns: u64) {
+        self.calls.lost_ns = self.calls.lost_ns.max(until_ns);
+    }
+
     /// The request of a watched process that answered what was asked on `conn`, where a request waited for the answer
     /// from `from_ns` to `to_ns`. None where another can have, too.
     #[must_use]
@@ -256,7 +263,9 @@ impl Connections {
         let exchange = caller.exchange(from_ns).filter(|_| ends.caller == conn)?;
         let callee = self.only_callee(ends, &exchange)?;
         let overlaps = callee.arrival_ns < to_ns && callee.sent_ns > from_ns;
-        (overlaps && callee.sent_ns <= exchange.next_ns).then_some(callee)
+        // Where an answer was lost, two requests look like one.
+        let is_one = callee.sent_ns <= exchange.next_ns && callee.arrival_ns > self.calls.lost_ns;
+        (overlaps && is_one).then_some(callee)
     }
 
     /// The only request that came to the other end in an exchange, if it was answered.

@@ -157,6 +157,18 @@ fn a_request_that_seems_to_be_answered_after_the_next_question_is_not_named() {
 }
 
 #[test]
+fn a_request_that_came_before_records_were_lost_is_not_named() {
+    let mut both = Both::new();
+    both.call(100, 200);
+    both.all.lost(150);
+    both.call(300, 400);
+    assert_eq!(
+        [both.named(100, 199), both.named(300, 399)],
+        [None, Some((2, None))]
+    );
+}
+
+#[test]
 fn protocols_that_carry_several_requests_at_once_name_none() {
     let mut both = Both::new();
     both.asks(100);

@@ -1,5 +1,5 @@
-//! The client of a `slow-peer`, or of another server of HTTP: a request takes an idle connection or opens one. Unless the number of connections is
-//! bounded, requests never wait for each other here.
+//! The client of a `slow-peer`, or of another server of HTTP: a request takes an idle connection or opens one. Unless
+//! the number of connections is bounded, requests never wait for each other here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
