@@ -144,15 +144,18 @@ impl Explainer {
         let thread = tid.and_then(|tid| evidence.threads.get(tid));
         let waits_for_worker = matches!(cause, Cause::WorkerBusy | Cause::WorkerBlocked);
         Some(LongestWait {
-            behind_pool: thread.is_some_and(|thread| {
-                let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
-                let none_is_free = |tid| {
-                    let threads = evidence.threads;
-                    threads.none_is_free(thread.pid, tid, from_ns, from_ns + dur_ns)
-                };
-                let fed_is_full = |tid| is_fed(tid) && none_is_free(tid);
-                thread.is_of_pool() || waits_for_worker && tid.is_some_and(fed_is_full)
-            }),
+            // The pool of a peer is its own matter.
+            behind_pool: thread
+                .filter(|_| cause != Cause::Downstream)
+                .is_some_and(|thread| {
+                    let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
+                    let none_is_free = |tid| {
+                        let threads = evidence.threads;
+                        threads.none_is_free(thread.pid, tid, from_ns, from_ns + dur_ns)
+                    };
+                    let fed_is_full = |tid| is_fed(tid) && none_is_free(tid);
+                    thread.is_of_pool() || waits_for_worker && tid.is_some_and(fed_is_full)
+                }),
             cause,
             dur_ns,
             detail,

@@ -58,6 +58,7 @@ impl Connections {
         }
         if !outbound && event.result > 0 && request.is_some() {
             self.is_sent(conn, at_ns);
+            self.calls.answers(conn, &self.connections);
         }
         if is_new_fd {
             self.fds.add(pid, event.fd, conn, &self.full);
@@ -99,6 +100,7 @@ impl Connection {
                 at_ns: event.header.at_ns,
                 tid: Tid(event.header.tid),
                 request,
+                read_ns: self.read_ns,
             });
         }
     }

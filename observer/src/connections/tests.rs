@@ -1,6 +1,7 @@
 //! Tests of the bounds, as strangers open as many connections as they like, of who uses a connection to a peer, and of
 //! connections that were there before.
 
+mod calls;
 mod descriptors;
 mod found;
 

@@ -77,6 +77,8 @@ pub enum Table {
     PoolThreads = 32,
     /// When answers found no room in their sockets.
     Stalls = 33,
+    /// Requests that answered calls of watched processes.
+    Calls = 34,
 }
 
 impl Table {
@@ -115,6 +117,7 @@ impl Table {
         Self::MadeCode,
         Self::PoolThreads,
         Self::Stalls,
+        Self::Calls,
     ];
 
     /// The table with this number.
@@ -160,6 +163,7 @@ impl Table {
             Self::MadeCode => "made_code",
             Self::PoolThreads => "pool_threads",
             Self::Stalls => "stalls",
+            Self::Calls => "calls",
         }
     }
 }

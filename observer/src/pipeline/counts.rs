@@ -116,6 +116,7 @@ impl Pipeline {
         }
         self.losses.add(event.from_ns, event.to_ns);
         self.threads.lost(event.to_ns);
+        self.connections.lost(event.to_ns);
         if let Some(polls) = &mut self.polls {
             polls.lost();
         }

@@ -36,6 +36,7 @@ mod tests {
                 syscall: None,
                 object: None,
                 function: None,
+                answer: None,
             }),
             function_seen_ns: 0,
             behind_pool: false,

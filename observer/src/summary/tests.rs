@@ -307,6 +307,7 @@ fn another_target_that_has_the_cpus_is_somebody_else() {
             syscall: None,
             object: None,
             function: None,
+            answer: None,
         }),
         function_seen_ns: 0,
         behind_pool: false,
