@@ -23,8 +23,10 @@ pub mod reason {
     pub const OUTPUT_FULL: &str = "output_full";
     /// Processes that were to be watched, beyond the number that is.
     pub const REFUSED_PROCESSES: &str = "refused_processes";
+    /// Events that are not in the recording, because it is written too slowly or not at all.
+    pub const NOT_RECORDED: &str = "not_recorded";
     /// Every reason.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 9] = [
         RING_FULL,
         SOCKET_STATE,
         LATE,
@@ -33,20 +35,22 @@ pub mod reason {
         REFUSED_THREADS,
         OUTPUT_FULL,
         REFUSED_PROCESSES,
+        NOT_RECORDED,
     ];
 }
 
-/// The name of a reason that the kernel half gave.
+/// The name of a reason that the stream gives.
 #[must_use]
-pub fn kernel_reason(number: u32) -> &'static str {
-    if number == event::Lost::LATE {
-        return reason::LATE;
-    }
+pub fn name_of_reason(number: u32) -> &'static str {
     match LostReason::from_u32(number) {
         Some(LostReason::RingFull) => reason::RING_FULL,
         Some(LostReason::SocketState) => reason::SOCKET_STATE,
         Some(LostReason::TooManyTargets) => reason::REFUSED_PROCESSES,
-        None => reason::UNKNOWN,
+        None => match number {
+            event::Lost::LATE => reason::LATE,
+            event::Lost::NOT_RECORDED => reason::NOT_RECORDED,
+            _ => reason::UNKNOWN,
+        },
     }
 }
 

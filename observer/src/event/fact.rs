@@ -127,7 +127,7 @@ pub struct Lost {
     pub from_ns: u64,
     /// None was lost after this time, ns.
     pub to_ns: u64,
-    /// A [`observer_common::LostReason`], or [`Lost::LATE`] or [`Lost::MALFORMED`].
+    /// A [`observer_common::LostReason`], or one of those below.
     pub reason: u32,
     /// Zero.
     pub reserved: u32,
@@ -138,6 +138,8 @@ impl Lost {
     pub const LATE: u32 = 100;
     /// The record was none that this version knows.
     pub const MALFORMED: u32 = 101;
+    /// It found no room in the queue of the recording.
+    pub const NOT_RECORDED: u32 = 102;
 
     /// A loss of `count` records between `from_ns` and `to_ns`.
     #[must_use]
