@@ -86,7 +86,10 @@ impl Pipeline {
             .get(id.conn)
             .and_then(|connection| connection.name(id.nth));
         // A name is a method and a path.
-        let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
+        let path = name.as_deref().and_then(|name| {
+            let space = name.bytes().position(|byte| byte == b' ')?;
+            name.get(space + 1..)
+        });
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
         let Some(request) = explained.line.take() else {
@@ -128,8 +131,8 @@ impl Pipeline {
 
     /// Whether and why each output would write a turn that took so long.
     fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
-        let threshold_ns = self.summary.tail_threshold_ns(turn.pid, turn.protocol);
-        self.selections.wants(turn.id, latency_ns, threshold_ns)
+        let tail = self.summary.tail(turn.pid, turn.protocol);
+        self.selections.wants(turn.id, latency_ns, tail)
     }
 
     /// Whether no record was lost inside the turn's window.
