@@ -25,8 +25,10 @@ pub mod reason {
     pub const OUTPUT_FULL: &str = "output_full";
     /// Processes that were to be watched, beyond the number that is.
     pub const REFUSED_PROCESSES: &str = "refused_processes";
+    /// Events that are not in the recording, because it is written too slowly or not at all.
+    pub const NOT_RECORDED: &str = "not_recorded";
     /// Every reason.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         RING_FULL,
         SOCKET_STATE,
         MISSED,
@@ -36,22 +38,23 @@ pub mod reason {
         REFUSED_THREADS,
         OUTPUT_FULL,
         REFUSED_PROCESSES,
+        NOT_RECORDED,
     ];
 }
 
-/// The name of a reason that the kernel half gave.
+/// The name of a reason that the stream gives.
 #[must_use]
-pub fn kernel_reason(number: u32) -> &'static str {
-    match number {
-        event::Lost::LATE => return reason::LATE,
-        event::Lost::MISSED => return reason::MISSED,
-        _ => {}
-    }
+pub fn name_of_reason(number: u32) -> &'static str {
     match LostReason::from_u32(number) {
         Some(LostReason::RingFull) => reason::RING_FULL,
         Some(LostReason::SocketState) => reason::SOCKET_STATE,
         Some(LostReason::TooManyTargets) => reason::REFUSED_PROCESSES,
-        None => reason::UNKNOWN,
+        None => match number {
+            event::Lost::LATE => reason::LATE,
+            event::Lost::MISSED => reason::MISSED,
+            event::Lost::NOT_RECORDED => reason::NOT_RECORDED,
+            _ => reason::UNKNOWN,
+        },
     }
 }
 
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn whoever_finds_a_loss_gives_its_reason() {
-        let of_kernel_half = LostReason::ALL.map(|reason| kernel_reason(reason as u32));
+        let of_kernel_half = LostReason::ALL.map(|reason| name_of_reason(reason as u32));
         let expected = [
             reason::RING_FULL,
             reason::SOCKET_STATE,
@@ -108,7 +111,7 @@ mod tests {
         assert_eq!(of_kernel_half, expected);
         let found = [event::Lost::LATE, event::Lost::MISSED, event::Lost::MALFORMED];
         let expected = [reason::LATE, reason::MISSED, reason::UNKNOWN];
-        assert_eq!(found.map(kernel_reason), expected);
+        assert_eq!(found.map(name_of_reason), expected);
     }
 
     #[test]

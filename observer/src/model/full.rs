@@ -83,7 +83,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,

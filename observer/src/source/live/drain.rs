@@ -121,6 +121,12 @@ impl LiveSource {
         clock(libc::CLOCK_MONOTONIC)
     }
 
+    /// What the rings hold, bytes.
+    #[must_use]
+    pub const fn rings_bytes(&self) -> usize {
+        self.kernel_half.rings.bytes
+    }
+
     /// How long to wait before the next drain.
     #[must_use]
     pub const fn drain_interval(&self) -> Duration {
