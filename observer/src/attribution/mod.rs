@@ -34,6 +34,7 @@ mod service;
 mod stolen;
 mod taken;
 mod waiting;
+mod waits_in;
 mod whose;
 
 use crate::connections::{Connections, Turn};
@@ -180,6 +181,7 @@ impl Explainer {
         timeline.shrink_to_fit();
         for span in &mut timeline {
             functions::name(&evidence, turn.arrival_ns, span);
+            waits_in::tell(&evidence, turn, span);
         }
         Request {
             figures,

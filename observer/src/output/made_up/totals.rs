@@ -26,6 +26,7 @@ pub(in crate::output) fn totals(requests: u64) -> Totals {
             rss_bytes: 14_889_779,
             records: 12_300,
             probes: None,
+            looks: None,
             samples: Some(31),
             samples_lost: Some(0),
             ticks_on_others: Some(0),

@@ -9,7 +9,7 @@ use crate::model::cause::Cause;
 use crate::model::id::{Pid, Tid};
 use crate::model::report::WaitedFor;
 use crate::model::request::HeldBy;
-use crate::model::request::{Culprit, Detail, Span};
+use crate::model::request::{Culprit, Detail, Span, WaitsIn};
 use crate::output::words;
 use crate::summary::without_query;
 
@@ -26,6 +26,7 @@ struct Words<'a> {
     function: Option<&'a str>,
     held: Option<String>,
     runtime: Option<String>,
+    waits_in: Option<&'a WaitsIn>,
     note: Option<&'a str>,
 }
 
@@ -54,6 +55,10 @@ impl Words<'_> {
             };
             add(&mut words, link, Some(function));
         }
+        if let Some(WaitsIn { function, called_by }) = self.waits_in {
+            add(&mut words, "waits in", Some(function));
+            add(&mut words, "called by", called_by.as_deref());
+        }
         if let Some(note) = self.note {
             add(&mut words, "", Some(format_args!("({note})")));
         }
@@ -79,6 +84,7 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
         runtime,
         note,
         function,
+        waits_in,
     } = &span.detail;
     let mut words = Words {
         syscall: *syscall,
@@ -96,6 +102,7 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
             None => runtime.what.to_owned(),
         }),
         note: *note,
+        waits_in: waits_in.as_ref(),
         function: function.as_deref(),
         ..Words::default()
     };
@@ -195,6 +202,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
                 runtime.to_owned()
             }
         }),
+        waits_in: None,
         note: pool.then_some("a thread of a pool"),
     };
     words.join()
@@ -243,6 +251,30 @@ mod tests {
             ..Detail::default()
         };
         assert_eq!(of_span(&span, Pid(77), false), "in futex behind tid 77 (made up)");
+    }
+
+    #[test]
+    fn where_a_goroutine_waits_comes_before_the_note() {
+        let mut span = made_up::blocked(1).timeline[1].clone();
+        span.culprit = None;
+        let waits_in = |called_by: Option<&str>| WaitsIn {
+            function: "database/sql.(*DB).conn".into(),
+            called_by: called_by.map(Into::into),
+        };
+        span.detail = Detail {
+            note: Some("made up"),
+            waits_in: Some(waits_in(Some("main.order"))),
+            ..Detail::default()
+        };
+        assert_eq!(
+            of_span(&span, Pid(77), false),
+            "waits in database/sql.(*DB).conn called by main.order (made up)"
+        );
+        span.detail.waits_in = Some(waits_in(None));
+        assert_eq!(
+            of_span(&span, Pid(77), false),
+            "waits in database/sql.(*DB).conn (made up)"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod probes;
 mod processes;
 mod stay;
 mod version;
+mod waits;
 
 /// What it is called.
 pub const NAME: &str = "go";

@@ -6,7 +6,7 @@ use super::{Counts, Object};
 use crate::model::hint::Hint;
 use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, FedBy,
-    GoroutineTotals, LongPoll, LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
+    GoroutineTotals, LongPoll, LongestTask, LookCost, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
     ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, RoleThread,
     RoleTotals, RssMeans, TargetTotals, Totals, WaitedFor, Window, WorkerTotals,
 };
@@ -244,5 +244,13 @@ object!(OwnCost {
     samples_lost: optional,
     ticks_on_others: optional,
     probes: optional,
+    looks: optional,
+});
+object!(LookCost {
+    count,
+    parked,
+    changed,
+    skipped,
+    spent_ns,
 });
 object!(ProbeCost { hits, estimated_ns });
