@@ -186,6 +186,8 @@ fn waited_for() -> Vec<WaitedFor> {
             pool: false,
             function: None,
             held_by: None,
+            waits_in: None,
+            called_by: None,
         },
         WaitedFor {
             cause: Cause::RunQueue,
@@ -201,6 +203,8 @@ fn waited_for() -> Vec<WaitedFor> {
             pool: false,
             function: None,
             held_by: None,
+            waits_in: None,
+            called_by: None,
         },
     ]
 }

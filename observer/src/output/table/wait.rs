@@ -9,7 +9,7 @@ use crate::model::cause::Cause;
 use crate::model::id::{Pid, Tid};
 use crate::model::report::WaitedFor;
 use crate::model::request::HeldBy;
-use crate::model::request::{Culprit, Detail, Span, WaitsIn};
+use crate::model::request::{Culprit, Detail, Span};
 use crate::output::words;
 use crate::summary::without_query;
 
@@ -26,7 +26,8 @@ struct Words<'a> {
     function: Option<&'a str>,
     held: Option<String>,
     runtime: Option<String>,
-    waits_in: Option<&'a WaitsIn>,
+    waits_in: Option<&'a str>,
+    called_by: Option<&'a str>,
     note: Option<&'a str>,
 }
 
@@ -55,10 +56,8 @@ impl Words<'_> {
             };
             add(&mut words, link, Some(function));
         }
-        if let Some(WaitsIn { function, called_by }) = self.waits_in {
-            add(&mut words, "waits in", Some(function));
-            add(&mut words, "called by", called_by.as_deref());
-        }
+        add(&mut words, "waits in", self.waits_in);
+        add(&mut words, "called by", self.called_by);
         if let Some(note) = self.note {
             add(&mut words, "", Some(format_args!("({note})")));
         }
@@ -102,7 +101,8 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
             None => runtime.what.to_owned(),
         }),
         note: *note,
-        waits_in: waits_in.as_ref(),
+        waits_in: waits_in.as_ref().map(|waits| &*waits.function),
+        called_by: waits_in.as_ref().and_then(|waits| waits.called_by.as_deref()),
         function: function.as_deref(),
         ..Words::default()
     };
@@ -178,6 +178,8 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         pool,
         function,
         held_by: by,
+        waits_in,
+        called_by,
     } = waited;
     let behind = match (comm, pid) {
         (_, Some(Pid::NONE)) => Some("an idle CPU".to_owned()),
@@ -202,7 +204,8 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
                 runtime.to_owned()
             }
         }),
-        waits_in: None,
+        waits_in: waits_in.as_deref(),
+        called_by: called_by.as_deref(),
         note: pool.then_some("a thread of a pool"),
     };
     words.join()
@@ -255,6 +258,7 @@ mod tests {
 
     #[test]
     fn where_a_goroutine_waits_comes_before_the_note() {
+        use crate::model::request::WaitsIn;
         let mut span = made_up::blocked(1).timeline[1].clone();
         span.culprit = None;
         let waits_in = |called_by: Option<&str>| WaitsIn {

@@ -36,8 +36,10 @@ impl Waits {
 
     /// Where it was seen most often in this time; of several the first.
     pub(super) fn most(&self, task: TaskId, from_ns: u64, to_ns: u64) -> Option<&WaitsIn> {
-        let in_time = |seen: &&Seen| seen.task == task && (from_ns..to_ns).contains(&seen.at_ns);
-        let seen: Vec<&WaitsIn> = self.0.iter().filter(in_time).map(|seen| &seen.place).collect();
+        let first = self.0.partition_point(|seen| seen.at_ns < from_ns);
+        let in_time = self.0.range(first..).take_while(|seen| seen.at_ns < to_ns);
+        let its = in_time.filter(|seen| seen.task == task);
+        let seen: Vec<&WaitsIn> = its.map(|seen| &seen.place).collect();
         let count = |place: &&&WaitsIn| seen.iter().filter(|other| other == place).count();
         seen.iter().rev().max_by_key(count).copied()
     }

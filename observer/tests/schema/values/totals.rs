@@ -183,6 +183,8 @@ fn waited_for() -> WaitedFor {
         pool: true,
         function: Some("app::report".to_owned()),
         held_by: Some(HeldBy::Nagle),
+        waits_in: Some("database/sql.(*DB).conn".to_owned()),
+        called_by: Some("main.order".to_owned()),
     }
 }
 

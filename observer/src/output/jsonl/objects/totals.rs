@@ -112,6 +112,8 @@ object!(WaitedFor {
     pool: if_true,
     function: optional,
     held_by: optional,
+    waits_in: optional,
+    called_by: optional,
 });
 object!(PathTotals {
     path,
