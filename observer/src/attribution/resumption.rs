@@ -89,8 +89,7 @@ impl Walk<'_, '_> {
         let step = if self.due_ns(run, &idle).is_some() {
             self.timer_was_due(run, &idle)
         } else {
-            let reason = self.idle_for("suspended: what woke the worker was not for it");
-            self.resumed(run, Cause::Unexplained, reason)
+            self.not_told(run, "suspended: what woke the worker was not for it")
         };
         step.inferred_if(true)
     }
@@ -108,7 +107,7 @@ impl Walk<'_, '_> {
         let step = if due && self.may_have_set_a_timer() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
-            self.resumed(run, Cause::Unexplained, self.idle_for(NOTHING_RECORDED))
+            self.not_told(run, NOTHING_RECORDED)
         };
         step.inferred_if(true)
     }
@@ -155,10 +154,31 @@ impl Walk<'_, '_> {
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns).filter(|_| self.in_mark().is_none()) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
-            let reason = self.idle_for(NOTHING_RECORDED);
-            self.resumed(run, Cause::Unexplained, reason)
+            self.not_told(run, NOTHING_RECORDED)
         };
         step.inferred_if(true)
+    }
+
+    /// Goes to `run`, where no event says what was waited for since. Its goroutine may say that it was a mutex.
+    fn not_told(&self, run: LastRun, otherwise: &'static str) -> Move {
+        let cause = if self.waited_for_mutex() {
+            Cause::Lock
+        } else {
+            Cause::Unexplained
+        };
+        self.resumed(run, cause, self.idle_for(otherwise))
+    }
+
+    /// Whether its goroutine has waited for a mutex, and for nothing else: it says so itself, or it was seen, and it has
+    /// stopped to run but once.
+    fn waited_for_mutex(&self) -> bool {
+        let Some((version, read, sent)) = self.stays() else {
+            return false;
+        };
+        let (turn, go) = (self.turn, self.evidence.go);
+        let was_seen = |task| go.waits_for_mutex(turn.pid, task, turn.read_ns, turn.sent_ns);
+        sent.stopped_once(read, version, turn.calls)
+            && (sent.waited_for_mutex(read, version) || turn.read_task.id().is_some_and(was_seen))
     }
 
     /// What its goroutine says that it waited for last, where no event does.

@@ -148,6 +148,12 @@ impl Processes {
         self.processes.get(&pid)?.waits.most(task, from_ns, to_ns)
     }
 
+    /// Whether a goroutine of a process was seen waiting for a mutex in this time.
+    pub(crate) fn waits_for_mutex(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
+        let process = self.processes.get(&pid);
+        process.is_some_and(|process| process.waits.for_mutex(task, from_ns, to_ns))
+    }
+
     /// A process became another program, or ended.
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.processes.remove(&pid);

@@ -11,6 +11,9 @@ const MOST: usize = 4096;
 const WAITING: [&str; 2] = ["runtime", "sync"];
 const INTERNAL: &str = "internal/";
 
+/// What locks, of `sync` and `internal/sync`.
+const MUTEXES: [&str; 2] = ["sync.(*Mutex).", "sync.(*RWMutex)."];
+
 /// Calls the program's own code, and reads requests from sockets, which are another package's.
 const SERVER: &str = "net/http";
 const SOCKETS: &str = "net";
@@ -24,24 +27,39 @@ struct Seen {
     task: TaskId,
     at_ns: u64,
     place: WaitsIn,
+    for_mutex: bool,
 }
 
 impl Waits {
     /// A goroutine waited at this time in these functions, from the innermost out.
     pub(super) fn add(&mut self, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
         if let Some(place) = place(functions) {
-            self.0.push(Seen { task, at_ns, place });
+            let for_mutex = is_for_mutex(functions);
+            self.0.push(Seen {
+                task,
+                at_ns,
+                place,
+                for_mutex,
+            });
         }
     }
 
     /// Where it was seen most often in this time; of several the first.
     pub(super) fn most(&self, task: TaskId, from_ns: u64, to_ns: u64) -> Option<&WaitsIn> {
-        let first = self.0.partition_point(|seen| seen.at_ns < from_ns);
-        let in_time = self.0.range(first..).take_while(|seen| seen.at_ns < to_ns);
-        let its = in_time.filter(|seen| seen.task == task);
-        let seen: Vec<&WaitsIn> = its.map(|seen| &seen.place).collect();
+        let seen: Vec<&WaitsIn> = self.seen(task, from_ns, to_ns).map(|seen| &seen.place).collect();
         let count = |place: &&&WaitsIn| seen.iter().filter(|other| other == place).count();
         seen.iter().rev().max_by_key(count).copied()
+    }
+
+    /// Whether it was seen waiting for a mutex in this time.
+    pub(super) fn for_mutex(&self, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
+        self.seen(task, from_ns, to_ns).any(|seen| seen.for_mutex)
+    }
+
+    fn seen(&self, task: TaskId, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Seen> {
+        let first = self.0.partition_point(|seen| seen.at_ns < from_ns);
+        let in_time = self.0.range(first..).take_while(move |seen| seen.at_ns < to_ns);
+        in_time.filter(move |seen| seen.task == task)
     }
 }
 
@@ -63,6 +81,13 @@ fn place(functions: &[impl AsRef<str>]) -> Option<WaitsIn> {
         function: function.into(),
         called_by: other.or(direct).map(Into::into),
     })
+}
+
+/// Whether what is waited for is a mutex: none of their functions calls the program's.
+fn is_for_mutex(functions: &[impl AsRef<str>]) -> bool {
+    let functions = functions.iter().map(AsRef::as_ref);
+    let mut waiting = functions.take_while(|function| is_about_waiting(function));
+    waiting.any(|function| MUTEXES.iter().any(|of| function.contains(of)))
 }
 
 fn is_about_waiting(function: &str) -> bool {
@@ -143,6 +168,19 @@ mod tests {
         is(&["main.main", "runtime.main"], "main.main", None);
         assert_eq!(told(&["runtime.gopark", "sync.(*Cond).Wait"]), None);
         assert_eq!(told(&[]), None);
+    }
+
+    #[test]
+    fn who_is_in_a_function_of_a_mutex_waits_for_it_and_who_has_come_out_does_not() {
+        let gopark = "runtime.gopark";
+        assert!(is_for_mutex(&[gopark, "internal/sync.(*Mutex).lockSlow", "main.f"]));
+        assert!(is_for_mutex(&[gopark, "sync.(*RWMutex).RLock", "main.f"]));
+        assert!(!is_for_mutex(&[gopark, "sync.(*WaitGroup).Wait", "main.f"]));
+        assert!(!is_for_mutex(&[gopark, "main.f", "sync.(*Mutex).Lock"]));
+        let mut waits = Waits::default();
+        waits.add(TaskId(41), 20, &[gopark, "sync.(*Mutex).lockSlow", "main.f"]);
+        assert!(waits.for_mutex(TaskId(41), 20, 21));
+        assert!(!waits.for_mutex(TaskId(41), 21, 30) && !waits.for_mutex(TaskId(42), 0, 30));
     }
 
     #[test]
