@@ -4,36 +4,35 @@
 //! that anything happens on it the kernel's own clocks of the socket tell when the last byte left: no hook watches it
 //! leave.
 
-use core::sync::atomic::{Ordering, compiler_fence};
-
 use observer_common::{Held, Kind, Left, flags};
 
 use crate::{
     kernel::{Sending, Sock},
     ring,
     socket::{self, SocketState},
+    word::Word,
 };
 
 /// What is remembered of a socket with unsent bytes.
 #[repr(C)]
 pub(crate) struct Mark {
     /// End of the send call that left them; 0 when there are none.
-    sent_ns: u64,
+    sent_ns: Word<u64>,
     /// Sequence number after the last of them.
-    end: u32,
+    end: Word<u32>,
     /// Segments without data that had left then.
-    without_data: u32,
+    without_data: Word<u32>,
     /// Segments that had left again.
-    retransmitted: u32,
+    retransmitted: Word<u32>,
 }
 
 impl SocketState {
     /// A send call has returned, of a thread with this id: marks the socket, and records it, where bytes are unsent.
     #[inline(always)]
-    pub(crate) fn sent(&mut self, sock: Sock, tgid: u32, tid: u32, at_ns: u64) {
+    pub(crate) fn sent(&self, sock: Sock, tgid: u32, tid: u32, at_ns: u64) {
         // An earlier one is no more the last.
         self.held.forget();
-        if self.opened == flags::OUTBOUND {
+        if self.opened.get() == flags::OUTBOUND {
             // What is held of a request to a peer is part of waiting for its answer.
             return;
         }
@@ -51,7 +50,7 @@ impl SocketState {
             at_ns,
             Held {
                 header: ring::header(Kind::Held, tid, at_ns),
-                conn: self.conn,
+                conn: self.conn.get(),
                 sent_ns: at_ns,
                 unsent_bytes,
                 window_bytes: (room_end.wrapping_sub(left) as i32).max(0) as u32,
@@ -73,24 +72,23 @@ impl SocketState {
 
     /// Something happened on the socket: if what it held has left, that is recorded.
     #[inline(always)]
-    pub(crate) fn look_at_held(&mut self, sock: Sock, at_ns: u64) {
-        if self.held.sent_ns == 0 {
+    pub(crate) fn look_at_held(&self, sock: Sock, at_ns: u64) {
+        if self.held.sent_ns.get() == 0 {
             return;
         }
-        compiler_fence(Ordering::Acquire);
         let Some(sending) = sock.sending() else { return };
-        if sending.unsent_before(self.held.end) > 0 {
+        if sending.unsent_before(self.held.end.get()) > 0 {
             return;
         }
         let (left_ns, flags) = self.held.left(sending);
         // The kernel reads its clock when it begins to handle a packet, and keeps microseconds of some times.
-        let left_ns = left_ns.min(at_ns).max(self.held.sent_ns);
+        let left_ns = left_ns.min(at_ns).max(self.held.sent_ns.get());
         ring::write(
             at_ns,
             Left {
                 header: ring::header(Kind::Left, 0, at_ns),
-                conn: self.conn,
-                sent_ns: self.held.sent_ns,
+                conn: self.conn.get(),
+                sent_ns: self.held.sent_ns.get(),
                 left_ns,
                 flags,
                 reserved: 0,
@@ -104,28 +102,26 @@ impl Mark {
     /// Marks what this send left. Something may happen on the socket meanwhile, on another CPU: it is marked when all
     /// of the mark is there.
     #[inline(always)]
-    fn set(&mut self, sent_ns: u64, end: u32, sending: Sending) {
-        self.end = end;
-        self.without_data = sending.segments_without_data();
-        self.retransmitted = sending.total_retrans();
-        compiler_fence(Ordering::Release);
-        self.sent_ns = sent_ns;
+    fn set(&self, sent_ns: u64, end: u32, sending: Sending) {
+        self.end.set(end);
+        self.without_data.set(sending.segments_without_data());
+        self.retransmitted.set(sending.total_retrans());
+        self.sent_ns.set(sent_ns);
     }
 
     #[inline(always)]
-    fn forget(&mut self) {
-        self.sent_ns = 0;
-        compiler_fence(Ordering::Release);
+    fn forget(&self) {
+        self.sent_ns.set(0);
     }
 
     /// When the last byte left, and whether that is only a bound. All of them have.
     #[inline(always)]
     fn left(&self, sending: Sending) -> (u64, u32) {
-        let left_again = sending.total_retrans() != self.retransmitted;
-        let (left_ns, is_bound) = if sending.acknowledged(self.end) {
+        let left_again = sending.total_retrans() != self.retransmitted.get();
+        let (left_ns, is_bound) = if sending.acknowledged(self.end.get()) {
             (sending.last_acknowledged_left_ns(), left_again)
         } else {
-            let other = sending.segments_without_data() != self.without_data;
+            let other = sending.segments_without_data() != self.without_data.get();
             (
                 sending.last_segment_ns(),
                 left_again || other || sending.keeps_a_rate(),

@@ -22,6 +22,7 @@ mod socket;
 mod target;
 mod theft;
 mod user;
+mod word;
 
 /// The kernel's name for "may use helpers that are GPL-only"; without it the loader would have to guess.
 #[unsafe(link_section = "license")]

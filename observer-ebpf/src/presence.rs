@@ -10,14 +10,23 @@ use aya_ebpf::{
 };
 use observer_common::{Presence, limits};
 
-use crate::ring;
+use crate::{ring, word::Word};
+
+/// [`Presence`], which userspace reads.
+#[repr(C)]
+struct Here {
+    visits: Word<u64>,
+    is_here: Word<u64>,
+}
+
+const _: () = assert!(size_of::<Here>() == size_of::<Presence>());
 
 #[btf_map]
-static PRESENCE: PerCpuArray<Presence, 1> = PerCpuArray::new();
+static PRESENCE: PerCpuArray<Here, 1> = PerCpuArray::new();
 
 /// By CPU, whether its clock rests: userspace is to be rung for.
 #[btf_map]
-static RESTS: Array<u32, { limits::MAX_CPUS as usize }> = Array::new();
+static RESTS: Array<Word<u32>, { limits::MAX_CPUS as usize }> = Array::new();
 
 /// CPUs to which a watched thread came while their clock rested.
 #[btf_map]
@@ -25,28 +34,24 @@ static DOORBELL: RingBuf<u64, { limits::DOORBELL_BYTES as usize }> = RingBuf::ne
 
 /// Ticks of this CPU's clock that found a thread that is not watched.
 #[btf_map]
-static TICKS_ON_OTHERS: PerCpuArray<u64, 1> = PerCpuArray::new();
+static TICKS_ON_OTHERS: PerCpuArray<Word<u64>, 1> = PerCpuArray::new();
 
 /// A watched thread gets this CPU.
 #[inline(always)]
 pub(crate) fn came() {
-    if let Some(presence) = PRESENCE.get_ptr_mut(0) {
-        // SAFETY: this CPU's slot; switches do not nest, and the clock's interrupt does not come during one.
-        let presence = unsafe { &mut *presence };
-        presence.is_here = 1;
-        presence.visits += 1;
+    if let Some(here) = PRESENCE.get(0) {
+        here.is_here.set(1);
+        here.visits.set(here.visits.get().wrapping_add(1));
     }
-    let Some(rests) = RESTS.get_ptr_mut(ring::cpu()) else {
+    let Some(rests) = RESTS.get(ring::cpu()) else {
         return;
     };
-    // SAFETY: an aligned word of a map.
-    if unsafe { core::ptr::read_volatile(rests) } == 0 {
+    if rests.get() == 0 {
         return;
     }
     // Each CPU rings once until it was heard, and there is room for all.
     if let Some(mut entry) = DOORBELL.reserve_untyped::<u64>(0) {
-        // SAFETY: as above.
-        unsafe { core::ptr::write_volatile(rests, 0) };
+        rests.set(0);
         entry.write(u64::from(ring::cpu()));
         // The wake-up itself is put off until this CPU's interrupts are on again, when the lock is given up.
         entry.submit(0);
@@ -56,18 +61,16 @@ pub(crate) fn came() {
 /// The watched thread that had this CPU leaves it, and another, which is not watched, gets it.
 #[inline(always)]
 pub(crate) fn left() {
-    if let Some(presence) = PRESENCE.get_ptr_mut(0) {
-        // SAFETY: as above.
-        unsafe { (*presence).is_here = 0 };
+    if let Some(here) = PRESENCE.get(0) {
+        here.is_here.set(0);
     }
 }
 
 /// The clock found a watched thread. It may have been here since before the programs were attached.
 #[inline(always)]
 pub(crate) fn found() {
-    if let Some(presence) = PRESENCE.get_ptr_mut(0) {
-        // SAFETY: as above.
-        unsafe { (*presence).is_here = 1 };
+    if let Some(here) = PRESENCE.get(0) {
+        here.is_here.set(1);
     }
 }
 
@@ -76,8 +79,7 @@ pub(crate) fn found() {
 #[inline(always)]
 pub(crate) fn found_another() {
     left();
-    if let Some(ticks) = TICKS_ON_OTHERS.get_ptr_mut(0) {
-        // SAFETY: this CPU's slot; ticks of one CPU do not nest.
-        unsafe { *ticks += 1 };
+    if let Some(ticks) = TICKS_ON_OTHERS.get(0) {
+        ticks.set(ticks.get().wrapping_add(1));
     }
 }

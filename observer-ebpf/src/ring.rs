@@ -12,14 +12,25 @@ use aya_ebpf::{
 };
 use observer_common::{Header, Kind, Losses, LostReason, limits};
 
+use crate::word::Word;
+
 /// One ring for each CPU; userspace makes them and puts them in.
 #[btf_map]
 static RINGS: ArrayOfMaps<RingBuf<[u8; 8], { limits::RING_BYTES as usize }>, { limits::MAX_CPUS as usize }> =
     ArrayOfMaps::new();
 
+/// [`Losses`], which userspace reads.
+#[repr(C)]
+struct Lost {
+    count: [Word<u64>; { LostReason::ALL.len() }],
+    last_ns: [Word<u64>; { LostReason::ALL.len() }],
+}
+
+const _: () = assert!(size_of::<Lost>() == size_of::<Losses>());
+
 /// What was lost on this CPU. Written on the failure path only.
 #[btf_map]
-static LOSSES: PerCpuArray<Losses, 1> = PerCpuArray::new();
+static LOSSES: PerCpuArray<Lost, 1> = PerCpuArray::new();
 
 /// A header for a record of the running CPU.
 #[inline(always)]
@@ -75,11 +86,10 @@ pub(crate) fn submit<T>(entry: RingBufEntry<T>) {
 #[inline(always)]
 pub(crate) fn lost(reason: LostReason, at_ns: u64) {
     let index = reason as usize - 1;
-    if let Some(losses) = LOSSES.get_ptr_mut(0) {
-        // SAFETY: this CPU's slot. An interrupt that counts here at the same instant can cost one count, never
-        // the time mark, and the time mark is what decides which requests are complete.
-        let losses = unsafe { &mut *losses };
-        losses.count[index] += 1;
-        losses.last_ns[index] = at_ns;
+    if let Some(lost) = LOSSES.get(0) {
+        // An interrupt that counts here at the same instant can cost one count, never the time mark, and the time mark
+        // is what decides which requests are complete.
+        lost.count[index].set(lost.count[index].get() + 1);
+        lost.last_ns[index].set(at_ns);
     }
 }

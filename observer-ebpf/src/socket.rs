@@ -18,29 +18,29 @@ use observer_common::{
     tcp,
 };
 
-use crate::{direction, held::Mark, kernel::Sock, ring};
+use crate::{direction, held::Mark, kernel::Sock, ring, word::Word};
 
 /// State of one socket.
 #[repr(C)]
 pub(crate) struct SocketState {
     /// Socket cookie; 0 until the first event.
-    pub(crate) conn: u64,
+    pub(crate) conn: Word<u64>,
     /// When the oldest unread byte became ready; 0 when nothing is unread, [`NOT_SEEN`].
-    unread_since_ns: u64,
+    unread_since_ns: Word<u64>,
     /// When the first byte at or after `unread_mark` became ready; 0 when there is none.
-    later_since_ns: u64,
+    later_since_ns: Word<u64>,
     /// Sequence number up to which `unread_since_ns` holds.
-    unread_mark: u32,
+    unread_mark: Word<u32>,
     /// Which direction moved last.
-    pub(crate) direction: u32,
+    pub(crate) direction: Word<u32>,
     /// Bytes received since the last send.
-    pub(crate) turn_bytes: u64,
+    pub(crate) turn_bytes: Word<u64>,
     /// What the last send left unsent.
     pub(crate) held: Mark,
     /// Which side opened it, see [`direction::of`].
-    pub(crate) opened: u32,
+    pub(crate) opened: Word<u32>,
     /// The process with which it was found, while its first record is to come, which tells that; else 0.
-    found_with: u32,
+    found_with: Word<u32>,
 }
 
 /// In place of a time: before the socket was tracked.
@@ -61,7 +61,7 @@ static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 /// Local ports on which watched processes listen, and in which network: a socket is known before its process has
 /// touched it. See [`observer_common::names::map::PORTS`].
 #[btf_map]
-static PORTS: Array<u32, 65536> = Array::new();
+static PORTS: Array<Word<u32>, 65536> = Array::new();
 
 /// Whoever begins to listen on one of these ports is watched, see [`observer_common::names::map::AWAITED`].
 #[btf_map]
@@ -71,9 +71,9 @@ static AWAITED: HashMap<u32, u32, { MAX_AWAITED_PORTS as usize }> = HashMap::new
 #[repr(C)]
 struct NetworkMark {
     /// Connection, see [`observer_common::conn`].
-    conn: u64,
+    conn: Word<u64>,
     /// Whoever is woken from then on is woken for something else.
-    until_ns: u64,
+    until_ns: Word<u64>,
 }
 
 #[btf_map]
@@ -82,10 +82,10 @@ static NETWORK_MARK: PerCpuArray<NetworkMark, 1> = PerCpuArray::new();
 /// Something came in on `conn`: whoever this CPU wakes until then is woken for it.
 #[inline(always)]
 pub(crate) fn mark(conn: u64, until_ns: u64) {
-    if let Some(mark) = NETWORK_MARK.get_ptr_mut(0) {
-        // SAFETY: this CPU's slot. A torn pair of words is possible only under a nested interrupt, and then the
-        // newer notification is the right one.
-        unsafe { mark.write(NetworkMark { conn, until_ns }) };
+    if let Some(mark) = NETWORK_MARK.get(0) {
+        // Only an interrupt that comes in between can have another's time with it, and that is as new.
+        mark.conn.set(conn);
+        mark.until_ns.set(until_ns);
     }
 }
 
@@ -93,25 +93,27 @@ pub(crate) fn mark(conn: u64, until_ns: u64) {
 /// none. One notification wakes at most one.
 #[inline(always)]
 pub(crate) fn take_mark(at_ns: u64) -> u64 {
-    let Some(mark) = NETWORK_MARK.get_ptr_mut(0) else {
+    let Some(mark) = NETWORK_MARK.get(0) else {
         return conn::NONE;
     };
-    // SAFETY: as in `mark`.
-    let NetworkMark { conn, until_ns } = unsafe { mark.read() };
+    let conn = mark.conn.get();
     if conn != conn::NONE {
-        // SAFETY: as in `mark`.
-        unsafe { (*mark).conn = conn::NONE };
+        mark.conn.set(conn::NONE);
     }
-    if at_ns < until_ns { conn } else { conn::NONE }
+    if at_ns < mark.until_ns.get() {
+        conn
+    } else {
+        conn::NONE
+    }
 }
 
 /// Whether a watched process listens on the local port of this socket.
 #[inline(always)]
 pub(crate) fn is_watched_port(sock: Sock) -> bool {
-    match PORTS.get(u32::from(sock.local_port())) {
-        Some(&network) => network != 0 && (network == ANY_NETWORK || network == sock.network()),
-        None => false,
-    }
+    PORTS.get(u32::from(sock.local_port())).is_some_and(|watched| {
+        let network = watched.get();
+        network != 0 && (network == ANY_NETWORK || network == sock.network())
+    })
 }
 
 /// Whether an event of this socket may be of interest, in whatever thread it comes.
@@ -133,30 +135,29 @@ pub(crate) fn is_awaited(sock: Sock) -> bool {
 /// From now on, connections to the local port of this socket are tracked from their first byte.
 #[inline(always)]
 pub(crate) fn watch_port(sock: Sock) {
-    if let Some(slot) = PORTS.get_ptr_mut(u32::from(sock.local_port())) {
-        // SAFETY: an aligned word. Of two that set it at once one can win for itself, until the next.
-        let before = unsafe { ptr::read_volatile(slot) };
+    if let Some(watched) = PORTS.get(u32::from(sock.local_port())) {
+        // Of two that set it at once one can win for itself, until the next.
+        let before = watched.get();
         let network = sock.network();
         if before != network && before != ANY_NETWORK {
             let after = if before == 0 { network } else { ANY_NETWORK };
-            // SAFETY: as above.
-            unsafe { ptr::write_volatile(slot, after) };
+            watched.set(after);
         }
     }
 }
 
 #[inline(always)]
-fn storage(sock: Sock, flags: u64) -> Option<&'static mut SocketState> {
+fn storage(sock: Sock, flags: u64) -> Option<&'static SocketState> {
     let map = (&raw const SOCKETS).cast_mut().cast::<c_void>();
     // SAFETY: the map of this type, and a socket that the verifier knows.
     let state = unsafe { bpf_sk_storage_get(map, sock.as_ptr(), ptr::null_mut(), flags) };
-    // SAFETY: null, or the socket's own state, which lives as long as the socket.
-    unsafe { state.cast::<SocketState>().as_mut() }
+    // SAFETY: null, or the socket's own state, which lives as long as the socket and is made of words.
+    unsafe { state.cast::<SocketState>().as_ref() }
 }
 
 /// The state of a socket that is already tracked.
 #[inline(always)]
-pub(crate) fn tracked(sock: Sock) -> Option<&'static mut SocketState> {
+pub(crate) fn tracked(sock: Sock) -> Option<&'static SocketState> {
     if sock.may_have_storage() {
         storage(sock, 0)
     } else {
@@ -173,7 +174,7 @@ pub(crate) fn track(
     tgid: u32,
     at_ns: u64,
     announce: bool,
-) -> Option<&'static mut SocketState> {
+) -> Option<&'static SocketState> {
     // An accept can find the connection in the queue before it is established, on another CPU: of two that create
     // the state at once, one is refused, and finds that of the other.
     let created = storage(sock, u64::from(BPF_SK_STORAGE_GET_F_CREATE));
@@ -181,17 +182,17 @@ pub(crate) fn track(
         ring::lost(LostReason::SocketState, at_ns);
         return None;
     };
-    let mut owed = state.found_with != 0;
-    if state.conn == 0 {
+    let mut owed = state.found_with.get() != 0;
+    if state.conn.get() == 0 {
         state.begin(sock);
         owed = announce;
-        if announce && tgid != 0 && state.opened == flags::INBOUND {
+        if announce && tgid != 0 && state.opened.get() == flags::INBOUND {
             // Accepted from a listener that its process does not hold itself, or was not seen to make.
             watch_port(sock);
         }
-    } else if state.opened == 0 {
+    } else if state.opened.get() == 0 {
         // It did not tell at first, in the middle of a send for example.
-        state.opened = direction::of(sock);
+        state.opened.set(direction::of(sock));
     }
     if owed {
         let now = sock.state();
@@ -208,19 +209,19 @@ pub(crate) fn find(sock: Sock, tgid: u32) {
         ring::lost(LostReason::SocketState, ring::now());
         return;
     };
-    if state.conn != 0 {
+    if state.conn.get() != 0 {
         return;
     }
     state.begin(sock);
-    state.found_with = tgid;
+    state.found_with.set(tgid);
     if let Some(sequence) = sock.receive_sequence()
         && !sequence.drained()
-        && state.unread_since_ns == 0
+        && state.unread_since_ns.get() == 0
     {
-        state.unread_mark = sequence.received;
-        state.unread_since_ns = NOT_SEEN;
+        state.unread_mark.set(sequence.received);
+        state.unread_since_ns.set(NOT_SEEN);
     }
-    if state.opened == flags::INBOUND {
+    if state.opened.get() == flags::INBOUND {
         watch_port(sock);
     }
 }
@@ -230,7 +231,7 @@ pub(crate) fn find(sock: Sock, tgid: u32) {
 #[inline(always)]
 pub(crate) fn record(
     sock: Sock,
-    state: &mut SocketState,
+    state: &SocketState,
     old_state: u8,
     new_state: u8,
     flags: u32,
@@ -238,24 +239,24 @@ pub(crate) fn record(
     tgid: u32,
     at_ns: u64,
 ) {
-    let (found, tgid) = match state.found_with {
+    let (found, tgid) = match state.found_with.get() {
         0 => (0, tgid),
         holder => (flags::FOUND, holder),
     };
-    state.found_with = 0;
+    state.found_with.set(0);
     let (local_addr, remote_addr) = addresses(sock);
     ring::write(
         at_ns,
         Connection {
             header: ring::header(Kind::Connection, tid, at_ns),
-            conn: state.conn,
+            conn: state.conn.get(),
             tgid,
             old_state,
             new_state,
             family: sock.family(),
             local_port: sock.local_port(),
             remote_port: sock.remote_port(),
-            flags: flags | found | state.opened,
+            flags: flags | found | state.opened.get(),
             local_addr,
             remote_addr,
             reserved: 0,
@@ -286,30 +287,30 @@ fn widen(v4: [u8; 4]) -> [u8; 16] {
 impl SocketState {
     /// It is seen for the first time.
     #[inline(always)]
-    fn begin(&mut self, sock: Sock) {
+    fn begin(&self, sock: Sock) {
         // SAFETY: a socket that the verifier knows.
-        self.conn = unsafe { bpf_get_socket_cookie(sock.as_ptr()) };
-        self.opened = direction::of(sock);
+        self.conn.set(unsafe { bpf_get_socket_cookie(sock.as_ptr()) });
+        self.opened.set(direction::of(sock));
     }
 
     /// Data became ready. The oldest unread byte keeps its time, and so does the oldest byte that came after
     /// the segment it came with: a read that takes only the first leaves the second's time known.
     #[inline(always)]
-    pub(crate) fn arrived(&mut self, sock: Sock, at_ns: u64) {
-        if self.unread_since_ns == 0 {
+    pub(crate) fn arrived(&self, sock: Sock, at_ns: u64) {
+        if self.unread_since_ns.get() == 0 {
             if let Some(sequence) = sock.receive_sequence() {
-                self.unread_mark = sequence.received;
+                self.unread_mark.set(sequence.received);
             }
-            self.unread_since_ns = at_ns;
-        } else if self.later_since_ns == 0 {
-            self.later_since_ns = at_ns;
+            self.unread_since_ns.set(at_ns);
+        } else if self.later_since_ns.get() == 0 {
+            self.later_since_ns.set(at_ns);
         }
     }
 
     /// Bytes were taken at `at_ns`. Returns since when the oldest of them was ready (0: not seen).
     #[inline(always)]
-    pub(crate) fn taken(&mut self, sock: Sock, at_ns: u64) -> u64 {
-        let since = match self.unread_since_ns {
+    pub(crate) fn taken(&self, sock: Sock, at_ns: u64) -> u64 {
+        let since = match self.unread_since_ns.get() {
             NOT_SEEN => 0,
             since => since,
         };
@@ -318,26 +319,25 @@ impl SocketState {
         };
         if sequence.drained() {
             // In this order: a segment that another CPU's network interrupt queues now has its time in the first.
-            self.unread_since_ns = 0;
-            compiler_fence(Ordering::Release);
-            self.later_since_ns = 0;
+            self.unread_since_ns.set(0);
+            self.later_since_ns.set(0);
             compiler_fence(Ordering::Release);
             // A segment can be queued between the two reads, by the network interrupt of another CPU: its
             // notification saw the old state, so it is stamped here, late by as long as this took.
-            if sock.receive_sequence().is_some_and(|again| !again.drained()) && self.unread_since_ns == 0 {
-                self.unread_mark = sequence.received.wrapping_add(1);
-                self.unread_since_ns = at_ns;
+            if sock.receive_sequence().is_some_and(|again| !again.drained())
+                && self.unread_since_ns.get() == 0
+            {
+                self.unread_mark.set(sequence.received.wrapping_add(1));
+                self.unread_since_ns.set(at_ns);
             }
             return since;
         }
-        if sequence.passed(self.unread_mark) {
-            self.unread_since_ns = if self.later_since_ns == 0 {
-                at_ns
-            } else {
-                self.later_since_ns
-            };
-            self.later_since_ns = 0;
-            self.unread_mark = sequence.received;
+        if sequence.passed(self.unread_mark.get()) {
+            let later_ns = self.later_since_ns.get();
+            self.unread_since_ns
+                .set(if later_ns == 0 { at_ns } else { later_ns });
+            self.later_since_ns.set(0);
+            self.unread_mark.set(sequence.received);
         }
         since
     }

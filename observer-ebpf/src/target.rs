@@ -3,7 +3,7 @@
 //! A child is put in at its fork, before it runs, and a process is taken out when the last of its threads leaves its
 //! CPU for good: neither waits for userspace, which learns of both from the records.
 
-use core::{cell::UnsafeCell, num::NonZeroU32, ptr};
+use core::{num::NonZeroU32, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_EXIST, BPF_F_NO_PREALLOC},
@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use observer_common::{LostReason, limits};
 
-use crate::ring;
+use crate::{ring, word::Word};
 
 const MAX_TARGETS: usize = limits::MAX_TARGETS as usize;
 
@@ -25,25 +25,17 @@ static TARGETS: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> =
 /// is told by that, where to ask [`TARGETS`] takes 38 ns. It only fills: after some thousand children that came and
 /// went, more and more strangers are told by the map.
 #[btf_map]
-static FAMILIES: Array<u32, { limits::FAMILY_MASK as usize + 1 }> = Array::new();
+static FAMILIES: Array<Word<u32>, { limits::FAMILY_MASK as usize + 1 }> = Array::new();
 
 /// Watched processes whose end is recorded, for as long as their last thread may be on its CPU.
 #[btf_map]
 static ENDED: HashMap<u32, u32, MAX_TARGETS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// The only watched thread-group id, which has the first slot; 0 when there were ever several, and when there is none.
-/// With it a context switch of a stranger costs two comparisons, and no map look-up. Read and written as a volatile
-/// word: this target has no atomic ones.
+/// With it a context switch of a stranger costs two comparisons, and no map look-up.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".data.only_target")]
-static ONLY_TARGET: Word = Word(UnsafeCell::new(0));
-
-/// A word that changes while programs run.
-#[repr(transparent)]
-struct Word(UnsafeCell<u32>);
-
-// SAFETY: it is only ever read and written whole.
-unsafe impl Sync for Word {}
+static ONLY_TARGET: Word<u32> = Word::new(0);
 
 /// Whether children are watched too. A constant at load.
 #[unsafe(no_mangle)]
@@ -58,14 +50,11 @@ impl Target {
     /// This process, when it is watched.
     #[inline(always)]
     pub(crate) fn find(tgid: u32) -> Option<Self> {
-        // SAFETY: a valid, aligned static.
-        let only = unsafe { ptr::read_volatile(ONLY_TARGET.0.get()) };
+        let only = ONLY_TARGET.get();
         if only != 0 {
             return if tgid == only { Self::with_slot(0) } else { None };
         }
-        let family = FAMILIES.get_ptr(tgid & limits::FAMILY_MASK)?;
-        // SAFETY: an aligned word of a map.
-        if unsafe { ptr::read_volatile(family) } == 0 {
+        if FAMILIES.get(tgid & limits::FAMILY_MASK)?.get() == 0 {
             return None;
         }
         let slot = TARGETS.get_ptr(tgid)?;
@@ -99,9 +88,9 @@ impl Target {
     /// Watches process `tgid` with this slot.
     #[inline(always)]
     fn watch(self, tgid: u32, at_ns: u64) -> Option<Self> {
-        if let Some(family) = FAMILIES.get_ptr_mut(tgid & limits::FAMILY_MASK) {
-            // SAFETY: an aligned word, which is never cleared: another of the family may be watched.
-            unsafe { ptr::write_volatile(family, 1) };
+        if let Some(family) = FAMILIES.get(tgid & limits::FAMILY_MASK) {
+            // It is never cleared: another of the family may be watched.
+            family.set(1);
         }
         if TARGETS.insert(tgid, self.slot(), u64::from(BPF_ANY)).is_err() {
             ring::lost(LostReason::TooManyTargets, at_ns);
@@ -156,8 +145,7 @@ impl Target {
 /// There are several targets, or none.
 #[inline(always)]
 fn ask_the_map() {
-    // SAFETY: a valid, aligned static.
-    unsafe { ptr::write_volatile(ONLY_TARGET.0.get(), 0) };
+    ONLY_TARGET.set(0);
 }
 
 /// The current thread, whose process is watched. Two words, as a function has no more than five for its arguments.

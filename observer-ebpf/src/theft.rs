@@ -8,19 +8,19 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use observer_common::{Kind, Stolen};
 
-use crate::{kernel::Task, ring};
+use crate::{kernel::Task, ring, word::Word};
 
 /// What was found when the thread that has this CPU was looked at last.
 #[repr(C)]
 struct Last {
     /// The thread; 0 for none that is watched.
-    tid: u64,
+    tid: Word<u64>,
     /// What had been taken of the CPU by the scheduler's last look, ns.
-    stolen_ns: u64,
+    stolen_ns: Word<u64>,
     /// When that look was, ns.
-    looked_ns: u64,
+    looked_ns: Word<u64>,
     /// What is to be added to the scheduler's clock for `CLOCK_MONOTONIC`, ns; wraps.
-    offset_ns: u64,
+    offset_ns: Word<u64>,
 }
 
 #[btf_map]
@@ -30,16 +30,12 @@ static LAST_THEFT: PerCpuArray<Last, 1> = PerCpuArray::new();
 #[inline(always)]
 pub(crate) fn begin(thread: Task, tid: u32, at_ns: u64) {
     if let Some(clock) = thread.cpu_clock()
-        && let Some(last) = LAST_THEFT.get_ptr_mut(0)
+        && let Some(last) = LAST_THEFT.get(0)
     {
-        let begun = Last {
-            tid: u64::from(tid),
-            stolen_ns: clock.stolen_ns,
-            looked_ns: at_ns,
-            offset_ns: at_ns.wrapping_sub(clock.updated_ns),
-        };
-        // SAFETY: this CPU's slot; no thread that is looked at runs while threads are switched.
-        unsafe { last.write(begun) };
+        last.tid.set(u64::from(tid));
+        last.stolen_ns.set(clock.stolen_ns);
+        last.looked_ns.set(at_ns);
+        last.offset_ns.set(at_ns.wrapping_sub(clock.updated_ns));
     }
 }
 
@@ -49,26 +45,28 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
     let Some(clock) = thread.cpu_clock() else {
         return;
     };
-    let Some(last) = LAST_THEFT.get_ptr_mut(0) else {
+    let Some(last) = LAST_THEFT.get(0) else {
         return;
     };
-    // SAFETY: this CPU's slot. A clock's tick may look in the middle of this; the count only grows, so that what it
-    // found is at most told twice, for the same time, and taken once.
-    let last = unsafe { &mut *last };
-    if last.tid != u64::from(tid) {
+    // A clock's tick may look in the middle of this; the count only grows, so that what it found is at most told twice,
+    // for the same time, and taken once.
+    if last.tid.get() != u64::from(tid) {
         // It had the CPU before it was watched.
         return;
     }
-    let to_ns = clock.updated_ns.wrapping_add(last.offset_ns).min(at_ns);
-    let (from_ns, stolen_ns) = (last.looked_ns, clock.stolen_ns.saturating_sub(last.stolen_ns));
+    let to_ns = clock.updated_ns.wrapping_add(last.offset_ns.get()).min(at_ns);
+    let (from_ns, stolen_ns) = (
+        last.looked_ns.get(),
+        clock.stolen_ns.saturating_sub(last.stolen_ns.get()),
+    );
     if to_ns <= from_ns {
         return;
     }
-    last.looked_ns = to_ns;
+    last.looked_ns.set(to_ns);
     if stolen_ns == 0 {
         return;
     }
-    last.stolen_ns = clock.stolen_ns;
+    last.stolen_ns.set(clock.stolen_ns);
     ring::write(
         at_ns,
         Stolen {

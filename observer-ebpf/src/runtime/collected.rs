@@ -2,8 +2,6 @@
 //! leaves its CPU while a cycle is under way. The runtime keeps the times of the last cycle only; whoever looks less
 //! often than cycles come misses some.
 
-use core::ptr;
-
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
     btf_maps::{Array, PerCpuArray, RingBuf},
@@ -15,11 +13,11 @@ use observer_common::{
     limits,
 };
 
-use crate::target::Target;
+use crate::{target::Target, word::Word};
 
 /// By slot of the target, see [`observer_common::names::map::COLLECTING`].
 #[btf_map]
-static COLLECTING: Array<Collecting, { limits::MAX_TARGETS as usize }> = Array::new();
+static COLLECTING: Array<Slot, { limits::MAX_TARGETS as usize }> = Array::new();
 
 /// What a look finds: too much for the stack of 512 bytes that all functions which call each other share until Linux
 /// 6.13. Most looks find nothing new, so it is not the ring's.
@@ -30,44 +28,32 @@ static LOOKED: PerCpuArray<Collected, 1> = PerCpuArray::new();
 #[btf_map]
 static COLLECTED: RingBuf<Collected, { limits::COLLECTED_BYTES as usize }> = RingBuf::new();
 
-/// A target's slot. Whatever CPU its threads run on looks at it, and userspace writes it, so it is read and written by
-/// volatile words: this target has no atomic ones. Where two CPUs write at once, the times that stay can be of both;
-/// the next look finds others, and tells them again.
-#[derive(Clone, Copy)]
-struct Slot(*mut Collecting);
+/// [`Collecting`], which userspace writes.
+#[repr(C)]
+struct Slot {
+    at: Word<u64>,
+    times_ns: [Word<u64>; TIMES],
+}
 
+const _: () = assert!(size_of::<Slot>() == size_of::<Collecting>());
+
+/// Whatever CPU a target's threads run on looks at its slot. Where two write at once, the times that stay can be of
+/// both; the next look finds others, and tells them again.
 impl Slot {
     /// That of a target, and where to look, if that is known.
     #[inline(always)]
-    fn of(target: Target) -> Option<(Self, u64)> {
-        let slot = COLLECTING.get_ptr_mut(target.slot())?;
-        // SAFETY: of the map's value; nothing is read.
-        let at = unsafe { &raw const (*slot).at };
-        // SAFETY: an aligned word of a map.
-        let at = unsafe { ptr::read_volatile(at) };
-        (at != 0).then_some((Self(slot), at))
-    }
-
-    #[inline(always)]
-    fn time(self, index: usize) -> *mut u64 {
-        // SAFETY: of the map's value; nothing is read.
-        let times = unsafe { &raw mut (*self.0).times_ns };
-        times.cast::<u64>().wrapping_add(index)
-    }
-
-    /// A time that was told last.
-    #[inline(always)]
-    fn time_ns(self, index: usize) -> u64 {
-        // SAFETY: an aligned word of a map.
-        unsafe { ptr::read_volatile(self.time(index)) }
+    fn of(target: Target) -> Option<(&'static Self, u64)> {
+        let slot = COLLECTING.get(target.slot())?;
+        let at = slot.at.get();
+        (at != 0).then_some((slot, at))
     }
 
     /// Whether these were told last.
     #[inline(always)]
-    fn has(self, times_ns: &[u64; TIMES]) -> bool {
+    fn has(&self, times_ns: &[u64; TIMES]) -> bool {
         let (mut apart, mut index) = (0, 0);
         while index < TIMES {
-            apart |= self.time_ns(index) ^ times_ns[index];
+            apart |= self.times_ns[index].get() ^ times_ns[index];
             index += 1;
         }
         apart == 0
@@ -75,11 +61,10 @@ impl Slot {
 
     /// These are told.
     #[inline(always)]
-    fn keep(self, times_ns: &[u64; TIMES]) {
+    fn keep(&self, times_ns: &[u64; TIMES]) {
         let mut index = 0;
         while index < TIMES {
-            // SAFETY: an aligned word of a map.
-            unsafe { ptr::write_volatile(self.time(index), times_ns[index]) };
+            self.times_ns[index].set(times_ns[index]);
             index += 1;
         }
     }
@@ -98,7 +83,7 @@ pub(crate) fn ticked(target: Target, tgid: u32, at_ns: u64) {
 #[inline(always)]
 pub(crate) fn leaves(target: Target, tgid: u32, at_ns: u64) {
     if let Some((slot, at)) = Slot::of(target) {
-        let (begin_ns, end_ns) = (slot.time_ns(0), slot.time_ns(TIMES - 1));
+        let (begin_ns, end_ns) = (slot.times_ns[0].get(), slot.times_ns[TIMES - 1].get());
         if end_ns < begin_ns {
             look(slot, at, tgid, at_ns);
         }
@@ -107,7 +92,7 @@ pub(crate) fn leaves(target: Target, tgid: u32, at_ns: u64) {
 
 /// Looks at the memory of the current thread, and tells what is other than what was told last.
 #[inline(never)]
-fn look(slot: Slot, at: u64, tgid: u32, at_ns: u64) {
+fn look(slot: &Slot, at: u64, tgid: u32, at_ns: u64) {
     let Some(looked) = LOOKED.get_ptr_mut(0) else {
         return;
     };

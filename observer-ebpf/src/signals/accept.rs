@@ -46,7 +46,7 @@ fn accepted(current: Current, child: *const c_void) {
     let at_ns = ring::now();
     if let Some(state) = socket::track(child, tid, tgid, at_ns, false) {
         let now = child.state();
-        state.opened = flags::INBOUND;
+        state.opened.set(flags::INBOUND);
         socket::record(child, state, now, now, flags::ACCEPTED, tid, tgid, at_ns);
     }
 }

@@ -51,6 +51,6 @@ fn arrived(sock: Sock) {
         let at_ns = ring::now();
         state.look_at_held(sock, at_ns);
         state.arrived(sock, at_ns);
-        socket::mark(state.conn, at_ns + limits::NETWORK_MARK_NS);
+        socket::mark(state.conn.get(), at_ns + limits::NETWORK_MARK_NS);
     }
 }

@@ -51,13 +51,13 @@ fn changed(sock: Sock, old_state: u8, new_state: u8) {
         let at_ns = ring::now();
         if new_state == tcp::SYN_SENT {
             // The socket may have been another connection's, or a listener.
-            state.opened = flags::OUTBOUND;
+            state.opened.set(flags::OUTBOUND);
         }
         state.look_at_held(sock, at_ns);
         socket::record(sock, state, old_state, new_state, 0, tid, tgid, at_ns);
         if old_state == tcp::SYN_SENT {
             // The peer has answered, one way or the other: who waits for the connection is woken next.
-            socket::mark(state.conn, at_ns + limits::CONNECTED_MARK_NS);
+            socket::mark(state.conn.get(), at_ns + limits::CONNECTED_MARK_NS);
         }
     }
 }

@@ -52,15 +52,15 @@ fn received(current: Current, sock: *const c_void, result: i32, call_flags: u32)
         return;
     };
     let task = Task::current();
-    if state.opened == flags::INBOUND {
-        seek::received(current.target(), task, state.conn);
+    if state.opened.get() == flags::INBOUND {
+        seek::received(current.target(), task, state.conn.get());
     }
     if result < 0 {
         // A first try on a new connection follows its accept at once; later ones say nothing.
-        if state.direction != DIRECTION_NONE {
+        if state.direction.get() != DIRECTION_NONE {
             return;
         }
-        state.direction = DIRECTION_TRIED;
+        state.direction.set(DIRECTION_TRIED);
     }
     state.look_at_held(sock, at_ns);
     let peek = call_flags & limits::MSG_PEEK != 0;
@@ -78,11 +78,11 @@ fn received(current: Current, sock: *const c_void, result: i32, call_flags: u32)
         } else {
             -1
         },
-        conn: state.conn,
+        conn: state.conn.get(),
         arrived_ns: taken.arrived_ns,
         task: Runtime::of(current.target()).current_task(task),
         result,
-        flags: state.opened | if peek { flags::PEEK } else { 0 },
+        flags: state.opened.get() | if peek { flags::PEEK } else { 0 },
         min_flt: task.min_flt(),
         maj_flt: task.maj_flt(),
         rss_pages: task.rss_pages(),
@@ -111,15 +111,17 @@ impl Taken {
 
 /// So many bytes were taken from the socket now.
 #[inline(always)]
-fn take(state: &mut SocketState, sock: Sock, bytes: i32, at_ns: u64) -> Taken {
+fn take(state: &SocketState, sock: Sock, bytes: i32, at_ns: u64) -> Taken {
     let arrived_ns = state.taken(sock, at_ns);
-    if state.direction != DIRECTION_IN {
-        state.turn_bytes = 0;
+    if state.direction.get() != DIRECTION_IN {
+        state.turn_bytes.set(0);
     }
     // A request can come in pieces: Go reads the first byte of it by itself.
-    let with_head = state.turn_bytes < REQUEST_HEAD_BYTES;
-    state.turn_bytes = state.turn_bytes.saturating_add(bytes as u64);
-    state.direction = DIRECTION_IN;
+    let with_head = state.turn_bytes.get() < REQUEST_HEAD_BYTES;
+    state
+        .turn_bytes
+        .set(state.turn_bytes.get().saturating_add(bytes as u64));
+    state.direction.set(DIRECTION_IN);
     Taken {
         arrived_ns,
         kind: if with_head {

@@ -19,6 +19,7 @@ use crate::{
     presence, ring,
     runtime::{Runtime, collected},
     target, theft,
+    word::Word,
 };
 
 /// Userspace sets its size.
@@ -27,7 +28,7 @@ static STACKS: RingBuf<[u8; 8], 4096> = RingBuf::new();
 
 /// Samples for which there was no room on this CPU.
 #[btf_map]
-static SAMPLES_LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
+static SAMPLES_LOST: PerCpuArray<Word<u64>, 1> = PerCpuArray::new();
 
 /// The last sample on this CPU.
 #[btf_map]
@@ -135,9 +136,8 @@ fn sample(ctx: PerfEventContext) -> u32 {
 #[inline(always)]
 fn copy_stack(mut head: StackHead) {
     let Some(mut entry) = STACKS.reserve_untyped::<Stack>(0) else {
-        if let Some(lost) = SAMPLES_LOST.get_ptr_mut(0) {
-            // SAFETY: this CPU's slot; ticks of one CPU do not nest.
-            unsafe { *lost += 1 };
+        if let Some(lost) = SAMPLES_LOST.get(0) {
+            lost.set(lost.get().wrapping_add(1));
         }
         return;
     };

@@ -17,7 +17,7 @@ use observer_common::{
     seek::{LINKS, Sample, SampleHead, Seek, WINDOW_BYTES, WINDOW_WORDS},
 };
 
-use crate::{kernel::Task, ring, target::Target, user};
+use crate::{kernel::Task, ring, target::Target, user, word::Word};
 
 #[btf_map]
 static SEEKS: Array<Seek, { limits::MAX_TARGETS as usize }> = Array::new();
@@ -28,7 +28,7 @@ static SAMPLES: RingBuf<Sample, { limits::SAMPLES_BYTES as usize }> = RingBuf::n
 
 /// When this CPU took its last sample of each kind.
 #[btf_map]
-static SAMPLED_NS: PerCpuArray<u64, 3> = PerCpuArray::new();
+static SAMPLED_NS: PerCpuArray<Word<u64>, 3> = PerCpuArray::new();
 
 const AT_RECEIVE: u32 = 0;
 /// When it leaves its CPU while it waits for events, which is what is needed.
@@ -74,15 +74,13 @@ fn sample(seek: &Seek, task: Task, kind: u32, conn: u64) {
         return;
     }
     let at_ns = ring::now();
-    let Some(sampled_ns) = SAMPLED_NS.get_ptr_mut(kind) else {
+    let Some(sampled_ns) = SAMPLED_NS.get(kind) else {
         return;
     };
-    // SAFETY: this CPU's slot; no kind interrupts itself.
-    let sampled_ns = unsafe { &mut *sampled_ns };
-    if at_ns.wrapping_sub(*sampled_ns) < u64::from(seek.interval_ns) {
+    if at_ns.wrapping_sub(sampled_ns.get()) < u64::from(seek.interval_ns) {
         return;
     }
-    *sampled_ns = at_ns;
+    sampled_ns.set(at_ns);
     let Some(mut entry) = SAMPLES.reserve_untyped::<Sample>(0) else {
         // A proof takes as many as it needs, from whatever time.
         return;

@@ -57,10 +57,10 @@ fn sent(current: Current, sock: *const c_void, result: i32) {
     let Some(state) = socket::track(sock, tid, tgid, at_ns, true) else {
         return;
     };
-    let before = state.direction;
+    let before = state.direction.get();
     let first = result > 0 && before != DIRECTION_OUT;
     if result > 0 {
-        state.direction = DIRECTION_OUT;
+        state.direction.set(DIRECTION_OUT);
         state.sent(sock, tgid, tid, at_ns);
     }
     let task = Task::current();
@@ -74,10 +74,10 @@ fn sent(current: Current, sock: *const c_void, result: i32) {
         } else {
             -1
         },
-        conn: state.conn,
+        conn: state.conn.get(),
         task: Runtime::of(current.target()).current_task(task),
         result,
-        flags: state.opened,
+        flags: state.opened.get(),
         min_flt: task.min_flt(),
         maj_flt: task.maj_flt(),
         rss_pages: task.rss_pages(),
@@ -96,7 +96,7 @@ fn sent(current: Current, sock: *const c_void, result: i32) {
         // SAFETY: `head` was written just now.
         if http::is_interim(unsafe { &*head }, result as u64) {
             // The answer is still to come, and perhaps more of the request.
-            state.direction = before;
+            state.direction.set(before);
         }
         // SAFETY: `rest` is writable and aligned.
         unsafe { rest.write(record) };

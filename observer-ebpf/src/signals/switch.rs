@@ -17,27 +17,27 @@ use crate::{
     runtime::{Runtime, collected},
     target::Target,
     theft, user,
+    word::Word,
 };
 
 /// Whether a watched thread that was preempted waits for this CPU.
 #[repr(C)]
 struct Contended {
     /// Until when that is believed.
-    until_ns: u64,
+    until_ns: Word<u64>,
     /// Threads that may still be recorded; 0 where nobody waits.
-    left: u32,
+    left: Word<u32>,
     /// Who waits.
-    tid: u32,
+    tid: Word<u32>,
 }
 
 impl Contended {
+    /// This thread waits for it from now on.
     #[inline(always)]
-    fn since(at_ns: u64, tid: u32) -> Self {
-        Self {
-            until_ns: at_ns + limits::LONGEST_CONTENTION_NS,
-            left: limits::MAX_OCCUPANTS,
-            tid,
-        }
+    fn begin(&self, at_ns: u64, tid: u32) {
+        self.until_ns.set(at_ns + limits::LONGEST_CONTENTION_NS);
+        self.left.set(limits::MAX_OCCUPANTS);
+        self.tid.set(tid);
     }
 }
 
@@ -46,11 +46,8 @@ static CONTENDED: PerCpuArray<Contended, 1> = PerCpuArray::new();
 
 /// This CPU's.
 #[inline(always)]
-fn contended() -> Option<&'static mut Contended> {
-    // SAFETY: this CPU's slot; switches do not nest.
-    CONTENDED
-        .get_ptr_mut(0)
-        .map(|contended| unsafe { &mut *contended })
+fn contended() -> Option<&'static Contended> {
+    CONTENDED.get(0)
 }
 
 /// `sched_switch(bool preempt, task_struct *prev, task_struct *next, unsigned int prev_state)`
@@ -60,7 +57,7 @@ fn switch(ctx: BtfTracePointContext) -> i32 {
     let (leaves, enters) = (Target::find(prev.tgid()), Target::find(next.tgid()).is_some());
     if leaves.is_some() || enters {
         watched(ctx, leaves, enters);
-    } else if contended().is_some_and(|contended| contended.left != 0) {
+    } else if contended().is_some_and(|contended| contended.left.get() != 0) {
         strangers(prev);
     }
     0
@@ -83,11 +80,11 @@ fn strangers(prev: Task) {
         return;
     };
     let at_ns = ring::now();
-    if at_ns > contended.until_ns {
-        contended.left = 0;
+    if at_ns > contended.until_ns.get() {
+        contended.left.set(0);
         return;
     }
-    contended.left -= 1;
+    contended.left.set(contended.left.get().wrapping_sub(1));
     ring::write(
         at_ns,
         Occupied {
@@ -112,9 +109,9 @@ fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
         let preempted = ctx.arg::<u8>(0) != 0 || state == 0;
         leaves(target, prev, state, preempted, at_ns);
     } else if let Some(contended) = contended() {
-        if contended.tid == next.tid() {
-            contended.left = 0;
-        } else if contended.left != 0 {
+        if contended.tid.get() == next.tid() {
+            contended.left.set(0);
+        } else if contended.left.get() != 0 {
             // Another thread of the target comes in between, for a moment as a rule.
             strangers(prev);
         }
@@ -130,7 +127,7 @@ fn watched(ctx: BtfTracePointContext, leaving: Option<Target>, entering: bool) {
 #[inline(always)]
 fn leaves(target: Target, prev: Task, state: u32, preempted: bool, at_ns: u64) {
     if preempted && let Some(contended) = contended() {
-        *contended = Contended::since(at_ns, prev.tid());
+        contended.begin(at_ns, prev.tid());
     }
     let tgid = prev.tgid();
     theft::look(prev, prev.tid(), tgid, at_ns);

@@ -149,7 +149,7 @@ fn requests() -> impl TypedValueParser<Value = Requests> {
     let values = [
         (
             "tail",
-            "The slow ones (at or above the p99 so far of their target), and a sample of the others",
+            "The first hundred, then the slow ones (at or above the p99 so far of their target) and a sample of the others",
         ),
         ("all", "Every one"),
         ("none", "None: only totals"),

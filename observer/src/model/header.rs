@@ -110,7 +110,7 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Requests {
-    /// Those at or above the live p99, and a sample of the others.
+    /// The first of each target, those at or above its live p99, and a sample of the others.
     #[default]
     Tail,
     /// Every one.

@@ -92,6 +92,8 @@ pub fn each(sinks: Sinks<'_, '_>, mut write: impl FnMut(&mut dyn Sink) -> io::Re
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
+    /// It was one of the first of its target, of which no p99 is known yet.
+    First,
     /// Its latency was at or above the live p99 of its target.
     Tail,
     /// It was drawn by chance, and was not of the tail.

@@ -1,21 +1,25 @@
 //! Which requests become lines.
 //!
 //! The tail is written, because that is what people look for: whole, up to about [`MAX_TAIL_LINES`] or
-//! [`MAX_TAIL_SPANS`] in a window, because while a server goes under every request is slower than those before. Of the
-//! rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice does
-//! not depend on anything that the request did, and is the same when a recording is replayed. A written request
-//! therefore stands for 1 request when its reason is [`Why::Tail`] or [`Why::All`], and for `sample_one_in` requests
-//! when it is [`Why::Sample`]; sums weighted so are unbiased.
+//! [`MAX_TAIL_SPANS`] in a window, because while a server goes under every request is slower than those before. So are
+//! the first of a target, before its p99 is known: whoever sends a server one request wants to see it.
+//!
+//! Of the rest one in [`SAMPLE_ONE_IN`] is drawn, by a hash of the connection and the request's place on it: the choice
+//! does not depend on anything that the request did, and is the same when a recording is replayed. A written request
+//! therefore stands for `sample_one_in` requests when its reason is [`Why::Sample`], and else for 1; sums weighted so
+//! are unbiased.
 
 use super::Why;
 use crate::model::header::Requests;
 use crate::model::id::RequestId;
+use crate::summary::Tail;
 
 /// One request in this many is drawn below the tail.
 pub const SAMPLE_ONE_IN: u64 = 100;
 
-/// Requests of the tail that a window may write before no more are chosen. The few hundred that were chosen by then,
-/// and have not ended for certain, still come. A line has some 10 KiB where its request waited behind many.
+/// Requests of the tail, or of the first, that a window may write before no more are chosen. The few hundred that were
+/// chosen by then, and have not ended for certain, still come. A line has some 10 KiB where its request waited behind
+/// many.
 pub(super) const MAX_TAIL_LINES: u32 = 1000;
 
 /// Spans that the timelines of these may have together before the next is not written any more: some 16 MiB. One that
@@ -26,7 +30,7 @@ pub(super) const MAX_TAIL_SPANS: usize = 131_072;
 #[derive(Clone, Copy, Debug)]
 struct Selection {
     requests: Requests,
-    /// Requests of the tail that this window may still write.
+    /// Requests of the tail, or of the first, that this window may still write.
     tail_left: u32,
     /// Spans that the timelines of these may still have.
     spans_left: usize,
@@ -46,18 +50,22 @@ impl Selection {
         self.spans_left = MAX_TAIL_SPANS;
     }
 
-    fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Option<Why> {
-        let tail = threshold_ns.is_some_and(|p99| latency_ns >= p99);
+    fn wants(&self, id: RequestId, latency_ns: u64, tail: Tail) -> Option<Why> {
+        let whole = match tail {
+            Tail::NotSought => None,
+            Tail::NotYetKnown => Some(Why::First),
+            Tail::From(p99) => (latency_ns >= p99).then_some(Why::Tail),
+        };
         match self.requests {
             Requests::None => None,
             Requests::All => Some(Why::All),
-            Requests::Tail if tail && self.tail_left > 0 && self.spans_left > 0 => Some(Why::Tail),
+            Requests::Tail if whole.is_some() && self.tail_left > 0 && self.spans_left > 0 => whole,
             Requests::Tail => drawn(id).then_some(Why::Sample),
         }
     }
 
     fn wrote(&mut self, why: Why, spans: usize) {
-        if why == Why::Tail {
+        if matches!(why, Why::First | Why::Tail) {
             self.tail_left = self.tail_left.saturating_sub(1);
             self.spans_left = self.spans_left.saturating_sub(spans);
         }
@@ -106,12 +114,12 @@ impl Selections {
         self.0.iter_mut().for_each(Selection::next_window);
     }
 
-    /// Tells which outputs would write a request, and why. `threshold_ns` is the live p99, where there is one yet.
+    /// Tells which outputs would write a request of a target and protocol with this tail, and why.
     #[must_use]
-    pub fn wants(&self, id: RequestId, latency_ns: u64, threshold_ns: Option<u64>) -> Wanted {
+    pub fn wants(&self, id: RequestId, latency_ns: u64, tail: Tail) -> Wanted {
         let mut wanted = Wanted::default();
         for (wanted, selection) in wanted.0.iter_mut().zip(&self.0) {
-            *wanted = selection.wants(id, latency_ns, threshold_ns);
+            *wanted = selection.wants(id, latency_ns, tail);
         }
         wanted
     }
@@ -146,7 +154,7 @@ mod tests {
 
     /// Asks for one request, and writes it with so many spans if it is wanted.
     fn write(selection: &mut Selection, nth: u64, spans: usize) -> Option<Why> {
-        let why = selection.wants(RequestId { conn: ConnId(1), nth }, 9, Some(5))?;
+        let why = selection.wants(RequestId { conn: ConnId(1), nth }, 9, Tail::From(5))?;
         selection.wrote(why, spans);
         Some(why)
     }
@@ -161,6 +169,26 @@ mod tests {
         assert!((800..1200).contains(&drawn), "{drawn} of 100,000");
         selection.next_window();
         assert_eq!(write(&mut selection, 0, 1), Some(Why::Tail));
+    }
+
+    #[test]
+    fn the_first_of_a_target_are_written_as_far_as_there_is_room() {
+        let mut selection = Selection::new(Requests::Tail);
+        let id = |nth| RequestId { conn: ConnId(1), nth };
+        for nth in 0..100 {
+            assert_eq!(selection.wants(id(nth), 1, Tail::NotYetKnown), Some(Why::First));
+            selection.wrote(Why::First, 1);
+        }
+        // Of what is not the leading protocol, and below the tail, some are drawn.
+        for tail in [Tail::NotSought, Tail::From(2)] {
+            assert!((0..100).any(|nth| selection.wants(id(nth), 1, tail).is_none()));
+        }
+        selection.wrote(Why::First, MAX_TAIL_SPANS);
+        assert!((0..100).any(|nth| selection.wants(id(nth), 1, Tail::NotYetKnown).is_none()));
+        assert_eq!(
+            Selection::new(Requests::None).wants(id(1), 1, Tail::NotYetKnown),
+            None
+        );
     }
 
     #[test]
@@ -188,7 +216,7 @@ mod tests {
                 nth: 1,
             },
             9,
-            Some(5),
+            Tail::From(5),
         );
         let whys = [0, 1, 2, 3, MAX_OUTPUTS].map(|output| wanted.by(output));
         assert_eq!(whys, [None, Some(Why::All), Some(Why::Tail), None, None]);
@@ -200,7 +228,7 @@ mod tests {
                 nth: 1,
             },
             9,
-            Some(5),
+            Tail::From(5),
         );
         assert!(wanted.by_any());
         assert_eq!([1, 2].map(|output| wanted.by(output)), [Some(Why::All), None]);

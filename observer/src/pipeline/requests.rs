@@ -128,8 +128,8 @@ impl Pipeline {
 
     /// Whether and why each output would write a turn that took so long.
     fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
-        let threshold_ns = self.summary.tail_threshold_ns(turn.pid, turn.protocol);
-        self.selections.wants(turn.id, latency_ns, threshold_ns)
+        let tail = self.summary.tail(turn.pid, turn.protocol);
+        self.selections.wants(turn.id, latency_ns, tail)
     }
 
     /// Whether no record was lost inside the turn's window.

@@ -49,6 +49,17 @@ pub const MIN_LATENCY_NS: u64 = 1;
 /// Longest latency that is told apart, ns: an hour. Longer ones are counted as this long, and as clamped.
 pub const MAX_LATENCY_NS: u64 = 3_600_000_000_000;
 
+/// Which turns of a protocol are the tail of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// Another protocol leads in the target, and its tail is looked for.
+    NotSought,
+    /// There were less than a hundred.
+    NotYetKnown,
+    /// Those that take at least this long, the p99 of the run so far, ns.
+    From(u64),
+}
+
 /// The totals of the run and of the current window.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -182,12 +193,12 @@ impl Summary {
         self.window.beside.cost(cost);
     }
 
-    /// The p99 of the run so far of a target's turns of a protocol, ns: of the target of process `pid`, where that
-    /// protocol leads in it. Of the others none is looked for. `None` before the hundredth turn. It follows the run in
-    /// steps of a sixteenth of its turns.
+    /// Which turns of a protocol are the tail of the target of process `pid`, by the run so far. The p99 follows the
+    /// run in steps of a sixteenth of its turns.
     #[must_use]
-    pub fn tail_threshold_ns(&self, pid: Pid, protocol: Protocol) -> Option<u64> {
-        self.targets.get(pid)?.threshold_ns(protocol)
+    pub fn tail(&self, pid: Pid, protocol: Protocol) -> Tail {
+        let target = self.targets.get(pid);
+        target.map_or(Tail::NotYetKnown, |target| target.tail(protocol))
     }
 
     /// Turns of the run so far, of all protocols: those that were answered, and those that were not.

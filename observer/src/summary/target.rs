@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::Tail;
 use super::counts::NoTurns;
 use super::turns::{self, Over, Turns};
 use crate::model::full::Full;
@@ -43,11 +44,21 @@ impl TargetSums {
         self.window += counted;
     }
 
-    /// The live p99 of a protocol's turns, where it leads: of the others none is looked for.
-    pub(super) fn threshold_ns(&self, protocol: Protocol) -> Option<u64> {
-        let turns = self.turns.get(&protocol)?;
+    /// Which of a protocol's turns are the tail.
+    pub(super) fn tail(&self, protocol: Protocol) -> Tail {
+        let Some(turns) = self.turns.get(&protocol) else {
+            return if self.turns.is_empty() {
+                Tail::NotYetKnown
+            } else {
+                Tail::NotSought
+            };
+        };
         let leads = self.turns.len() == 1 || leading(&[self]) == Some(protocol);
-        turns.threshold_ns().filter(|_| leads)
+        match turns.threshold_ns() {
+            _ if !leads => Tail::NotSought,
+            Some(ns) => Tail::From(ns),
+            None => Tail::NotYetKnown,
+        }
     }
 
     /// Turns of the run by now, those that were not answered last.

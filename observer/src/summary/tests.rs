@@ -112,10 +112,11 @@ fn turns_that_were_not_answered_lead_nothing_that_has_others() {
 fn only_turns_of_the_leading_protocol_have_a_tail() {
     let mut summary = Summary::default();
     add(&mut summary, Protocol::Other, 500, 9_000);
-    assert!(summary.tail_threshold_ns(Pid(7), Protocol::Other).is_some());
+    assert_eq!(summary.tail(Pid(7), Protocol::Http1), Tail::NotSought);
+    assert!(matches!(summary.tail(Pid(7), Protocol::Other), Tail::From(_)));
     add(&mut summary, Protocol::Http1, 100, 1_000);
-    assert_eq!(summary.tail_threshold_ns(Pid(7), Protocol::Other), None);
-    assert_eq!(summary.tail_threshold_ns(Pid(7), Protocol::Http1), Some(1_000));
+    assert_eq!(summary.tail(Pid(7), Protocol::Other), Tail::NotSought);
+    assert_eq!(summary.tail(Pid(7), Protocol::Http1), Tail::From(1_000));
 }
 
 #[test]
@@ -160,15 +161,16 @@ fn the_tail_of_a_target_is_what_is_slow_for_it() {
     let mut summary = watching(&[7, 9]);
     slow(&mut summary, 7, 1_000, 1_000);
     slow(&mut summary, 9, 1_000, 9_000_000);
-    assert_eq!(summary.tail_threshold_ns(Pid(7), Protocol::Http1), Some(1_000));
-    let of_slow = summary.tail_threshold_ns(Pid(9), Protocol::Http1).unwrap();
-    assert!(of_slow > 8_900_000, "{of_slow}");
+    assert_eq!(summary.tail(Pid(7), Protocol::Http1), Tail::From(1_000));
+    let of_slow = summary.tail(Pid(9), Protocol::Http1);
+    assert!(matches!(of_slow, Tail::From(8_900_001..)), "{of_slow:?}");
     // And in each it is judged within the protocol that leads there.
-    assert_eq!(summary.tail_threshold_ns(Pid(9), Protocol::Other), None);
+    assert_eq!(summary.tail(Pid(9), Protocol::Other), Tail::NotSought);
     summary.target(Pid(11), None);
+    assert_eq!(summary.tail(Pid(11), Protocol::Other), Tail::NotYetKnown);
     let redis = figures(11, Protocol::Other, Cause::OnCpu, 500);
     (0..100).for_each(|_| summary.request(&redis, None, None));
-    assert_eq!(summary.tail_threshold_ns(Pid(11), Protocol::Other), Some(500));
+    assert_eq!(summary.tail(Pid(11), Protocol::Other), Tail::From(500));
     let totals = summary.end(0, 1).totals;
     assert_eq!(totals.targets[2].figures.protocol, Some(Protocol::Other));
     assert_eq!(
@@ -262,8 +264,9 @@ fn targets_beyond_those_that_are_told_apart_are_in_the_totals_and_counted() {
         assert_eq!(totals.figures.late_sends, 100);
         assert_eq!(totals.figures.paths[0].requests, 200);
     }
-    assert!(
-        summary.tail_threshold_ns(Pid(100), Protocol::Http1).is_none(),
+    assert_eq!(
+        summary.tail(Pid(100), Protocol::Http1),
+        Tail::NotYetKnown,
         "there were too few of them"
     );
 }

@@ -127,7 +127,8 @@ fn every_word_that_a_field_may_hold_is_in_its_row() {
             .map(|word| word.as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    let why = json(&[Why::Tail, Why::Sample, Why::All].map(|why| serde_json::to_value(why).unwrap()));
+    let why =
+        json(&[Why::First, Why::Tail, Why::Sample, Why::All].map(|why| serde_json::to_value(why).unwrap()));
     let requests = [Requests::Tail, Requests::All, Requests::None];
     let requests = json(&requests.map(|requests| serde_json::to_value(requests).unwrap()));
     let events = [

@@ -57,7 +57,7 @@ impl Slowest {
         }
         let mut title = Line::new().text(STRONG, "slowest");
         if chosen != Requests::All {
-            title = title.text(FAINT, " of tail and sample");
+            title = title.text(FAINT, " of those written");
         }
         for cause in Cause::ALL
             .into_iter()
@@ -218,7 +218,7 @@ mod tests {
         slowest.add(&made_up::blocked(1), false, None);
         let text = plain(&slowest.lines(Requests::Tail));
         assert!(
-            text.starts_with("slowest of tail and sample  Q run_queue  B worker_blocked  # on_cpu\n"),
+            text.starts_with("slowest of those written  Q run_queue  B worker_blocked  # on_cpu\n"),
             "{text}"
         );
     }

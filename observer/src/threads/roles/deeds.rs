@@ -207,7 +207,7 @@ impl Deeds {
         }
     }
 
-    /// It has this request in hand. If it had one of another connection, then who ended its waits meanwhile gave it this.
+    /// It has this request in hand. If it had one of another connection, who ended its waits meanwhile gave it this.
     fn goes_on_with(&mut self, request: RequestId) {
         if let Some(had) = self.had_in_hand.take() {
             self.settle_unsure(request.conn != had.conn);
