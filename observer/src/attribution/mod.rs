@@ -30,6 +30,7 @@ mod returned;
 mod room;
 mod run_queue;
 mod runs;
+mod says;
 mod service;
 mod stolen;
 mod taken;

@@ -7,12 +7,7 @@ use crate::model::request::{Span, WaitsIn};
 
 /// Where the goroutine of a request waited in this time, if it was looked at meanwhile. Only where one goroutine has
 /// read the request and answered it: that one is the request's.
-pub(super) fn of<'a>(
-    evidence: &Evidence<'a>,
-    turn: &Turn,
-    from_ns: u64,
-    to_ns: u64,
-) -> Option<&'a WaitsIn> {
+pub(super) fn of<'a>(evidence: &Evidence<'a>, turn: &Turn, from_ns: u64, to_ns: u64) -> Option<&'a WaitsIn> {
     let is_one = turn.read_task == turn.sent_task;
     let goroutine = turn.read_task.id().filter(|_| is_one)?;
     evidence.go.waits_in(turn.pid, goroutine, from_ns, to_ns)

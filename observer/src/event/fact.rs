@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::{
-    Ended, Full, Function, GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoStack, Listener, Looked, Refused,
-    Sample, SampleCounts, Successor, TargetAdded, TargetGone,
+    Ended, Full, Function, GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoStack, Listener,
+    Looked, Refused, Sample, SampleCounts, Successor, TargetAdded, TargetGone,
 };
 use crate::model::id::{Pid, Tid};
 

@@ -241,7 +241,10 @@ mod tests {
             let stack = GoStack::new(7, Pid(9), 41, names.iter());
             stack.functions().map(|name| name.into_owned()).collect()
         };
-        assert_eq!(functions(&["runtime.gopark", "main.f"]), ["runtime.gopark", "main.f"]);
+        assert_eq!(
+            functions(&["runtime.gopark", "main.f"]),
+            ["runtime.gopark", "main.f"]
+        );
         assert_eq!(functions(&[]), [""; 0]);
         let long = "x".repeat(STACK_BYTES - 2);
         assert_eq!(functions(&["a", &long]), ["a"]);

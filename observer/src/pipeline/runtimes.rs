@@ -89,8 +89,7 @@ impl Pipeline {
         };
         let functions = event.functions();
         let functions: Vec<_> = functions.collect();
-        self.go
-            .waited(event.pid(), task, event.header.at_ns, &functions);
+        self.go.waited(event.pid(), task, event.header.at_ns, &functions);
     }
 
     /// So many looks at goroutines there were.

@@ -245,7 +245,10 @@ impl<'a> SpanView<'a> {
             cycle: detail.runtime.and_then(|runtime| runtime.cycle),
             unsent_bytes: detail.held.map(|held| held.unsent_bytes),
             waits_in: detail.waits_in.as_ref().map(|waits| &*waits.function),
-            called_by: detail.waits_in.as_ref().and_then(|waits| waits.called_by.as_deref()),
+            called_by: detail
+                .waits_in
+                .as_ref()
+                .and_then(|waits| waits.called_by.as_deref()),
             note: detail.note,
             culprit: culprit
                 .as_ref()

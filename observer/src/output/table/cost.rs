@@ -39,7 +39,10 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
     }
     if let Some(looks) = looks.filter(|looks| looks.count > 0) {
         let each = words::ns(looks.spent_ns / looks.count);
-        text.push_str(&format!(", looks {} of {each}", words::rate(looks.count, over_ns)));
+        text.push_str(&format!(
+            ", looks {} of {each}",
+            words::rate(looks.count, over_ns)
+        ));
     }
     Some(Line::new().text(STRONG, "own cost ").text(PLAIN, &text))
 }

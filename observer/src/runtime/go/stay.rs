@@ -113,8 +113,8 @@ impl Stay {
             && self.reason != version.preempted()
     }
 
-    /// Whether the goroutine has stopped to run once from `before` to now, as far as is counted. Where it has waited, it
-    /// has for one thing. It went into so many system calls in between, as far as was seen.
+    /// Whether the goroutine has stopped to run once from `before` to now, as far as is counted: it has waited for one
+    /// thing at most. It went into so many system calls in between, as far as was seen.
     pub(crate) fn stopped_once(self, before: Self, version: Version, calls: u8) -> bool {
         self.stops_since(before, version, calls) == 1
     }
@@ -188,10 +188,16 @@ mod tests {
         let (read, locked) = (stay(255, IO_WAIT), stay(0, mutex));
         let once = |sent: Stay, read| sent.stopped_once(read, version, 1);
         assert!(once(locked, read) && locked.waited_for_mutex(read, version));
-        assert!(!once(stay(1, mutex), read), "it waited for something else as well");
+        assert!(
+            !once(stay(1, mutex), read),
+            "it waited for something else as well"
+        );
         assert!(!once(read, read));
         let before = stay(255, mutex);
-        assert!(!locked.waited_for_mutex(before, version), "its stack may have grown");
+        assert!(
+            !locked.waited_for_mutex(before, version),
+            "its stack may have grown"
+        );
         assert!(!stay(0, 18).waited_for_mutex(read, version), "it was in select");
         let older = Version::of("go1.25").unwrap();
         assert!(stay(1, mutex).stopped_once(read, older, 1));

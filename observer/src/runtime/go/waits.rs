@@ -63,8 +63,8 @@ impl Waits {
     }
 }
 
-/// What a stack says: the innermost function that is not about waiting, and the first one of another package that called
-/// it. Where that only calls the program, what called it within the package.
+/// What a stack says: the innermost function that is not about waiting, and the first one of another package that
+/// called it. Where that only calls the program, what called it within the package.
 fn place(functions: &[impl AsRef<str>]) -> Option<WaitsIn> {
     let mut functions = functions.iter().map(AsRef::as_ref);
     let function = functions.find(|function| !is_about_waiting(function))?;
@@ -99,7 +99,9 @@ fn is_about_waiting(function: &str) -> bool {
 fn package(function: &str) -> &str {
     let name = function.split('[').next().unwrap_or(function);
     let directory = name.rfind('/').map_or(0, |at| at + 1);
-    let end = name[directory..].find('.').map_or(name.len(), |at| directory + at);
+    let end = name[directory..]
+        .find('.')
+        .map_or(name.len(), |at| directory + at);
     &name[..end]
 }
 
@@ -164,7 +166,11 @@ mod tests {
             "net/http.(*conn).serve",
         ];
         is(&stack, "net.(*netFD).Read", Some("net/http.(*connReader).Read"));
-        is(&["time.Sleep", "main.main.func3"], "time.Sleep", Some("main.main.func3"));
+        is(
+            &["time.Sleep", "main.main.func3"],
+            "time.Sleep",
+            Some("main.main.func3"),
+        );
         is(&["main.main", "runtime.main"], "main.main", None);
         assert_eq!(told(&["runtime.gopark", "sync.(*Cond).Wait"]), None);
         assert_eq!(told(&[]), None);
@@ -173,7 +179,11 @@ mod tests {
     #[test]
     fn who_is_in_a_function_of_a_mutex_waits_for_it_and_who_has_come_out_does_not() {
         let gopark = "runtime.gopark";
-        assert!(is_for_mutex(&[gopark, "internal/sync.(*Mutex).lockSlow", "main.f"]));
+        assert!(is_for_mutex(&[
+            gopark,
+            "internal/sync.(*Mutex).lockSlow",
+            "main.f"
+        ]));
         assert!(is_for_mutex(&[gopark, "sync.(*RWMutex).RLock", "main.f"]));
         assert!(!is_for_mutex(&[gopark, "sync.(*WaitGroup).Wait", "main.f"]));
         assert!(!is_for_mutex(&[gopark, "main.f", "sync.(*Mutex).Lock"]));

@@ -1,5 +1,5 @@
-//! Which function of a program an address is in, by the table that the program has of them. The table of a large program
-//! takes tens of megabytes: what is asked for is read from the file each time, and remembered.
+//! Which function of a program an address is in, by the table that the program has of them. That of a large program
+//! takes tens of megabytes: what is asked for is read from the file, and remembered.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

@@ -80,8 +80,7 @@ impl Waits {
                 }
             }
             Event::Send(event, _) if event.flags & flags::INBOUND != 0 && event.result > 0 => {
-                self.in_flight
-                    .answered(ConnId(event.conn), event.header.at_ns);
+                self.in_flight.answered(ConnId(event.conn), event.header.at_ns);
             }
             _ => {}
         }

@@ -227,10 +227,7 @@ mod tests {
         }
 
         fn look(&self) -> Result<Parked, Unseen> {
-            look(&offsets(), G, GOID, &mut |places, words| {
-                self.read(places, words)
-            })
-            .unwrap()
+            look(&offsets(), G, GOID, &mut |places, words| self.read(places, words)).unwrap()
         }
 
         /// What is seen where this happens between both reads.
@@ -294,7 +291,13 @@ mod tests {
             made.look().unwrap().frames
         };
         let first = STACK + 50 * WORD;
-        for frame in [0, STACK + 47 * WORD, STACK + 63 * WORD, STACK + 64 * WORD, u64::MAX] {
+        for frame in [
+            0,
+            STACK + 47 * WORD,
+            STACK + 63 * WORD,
+            STACK + 64 * WORD,
+            u64::MAX,
+        ] {
             assert_eq!(inner_frames(frame, 0), [0x1001], "{frame:x}");
         }
         for outer in [0, first, first + WORD, first + 4, STACK + 63 * WORD, u64::MAX - 7] {

@@ -119,7 +119,10 @@ mod tests {
     fn goroutines_are_found_by_their_ids_until_another_is_there() {
         let (mut list, places) = find(&[1, 17, 0, 19], &[17, 19, 23], 4).unwrap();
         let place = |list: &List, id| list.place(TaskId(id));
-        assert_eq!([17, 19].map(|id| place(&list, id)), [Some(places[1]), Some(places[3])]);
+        assert_eq!(
+            [17, 19].map(|id| place(&list, id)),
+            [Some(places[1]), Some(places[3])]
+        );
         assert_eq!([1, 23].map(|id| place(&list, id)), [None; 2]);
         list.forget(TaskId(17));
         assert_eq!(place(&list, 17), None);
