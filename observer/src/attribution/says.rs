@@ -8,10 +8,10 @@ use crate::runtime::go::{self, Stay};
 use crate::threads::LastRun;
 
 impl Walk<'_, '_> {
-    /// Not where its goroutine says that it waited for a lock or a channel.
+    /// Not where its goroutine says that it waited for a lock or a channel, or was seen so.
     pub(super) fn may_have_set_a_timer(&self) -> bool {
-        self.stays()
-            .is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version))
+        let says = self.stays();
+        says.is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version)) && !self.waited_for_mutex()
     }
 
     /// Goes to `run`, where no event says what was waited for since. Its goroutine may say that it was a mutex.

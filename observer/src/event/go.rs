@@ -1,5 +1,7 @@
 //! Facts about processes that run Go: what userspace reads of their memory.
 
+use std::borrow::Cow;
+
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
@@ -190,7 +192,7 @@ impl GoStack {
     }
 
     /// Its functions, from the innermost out.
-    pub fn functions(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+    pub fn functions(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let names = self.functions.split(|&byte| byte == 0);
         names
             .take_while(|name| !name.is_empty())
@@ -239,7 +241,7 @@ mod tests {
     fn a_stack_has_whole_names_from_the_innermost_out() {
         let functions = |names: &[&str]| -> Vec<String> {
             let stack = GoStack::new(7, Pid(9), 41, names.iter());
-            stack.functions().map(|name| name.into_owned()).collect()
+            stack.functions().map(Cow::into_owned).collect()
         };
         assert_eq!(
             functions(&["runtime.gopark", "main.f"]),

@@ -92,6 +92,8 @@ fn a_goroutine_that_waits_for_a_mutex_and_for_nothing_else_is_in_lock() {
     assert_eq!(read.len(), 3 * ROUNDS);
     let waited = read.iter().flat_map(|line| spans(line, "lock"));
     let mut waited = waited.filter(|span| number(&span["dur_ns"]) > 50_000_000);
-    let span = waited.next().unwrap_or_else(|| panic!("nobody waited for it: {read:?}"));
+    let span = waited
+        .next()
+        .unwrap_or_else(|| panic!("nobody waited for it: {read:?}"));
     assert_eq!(span["waits_in"], "main.reads", "{span}");
 }

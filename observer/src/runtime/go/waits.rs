@@ -74,9 +74,9 @@ fn place(functions: &[impl AsRef<str>]) -> Option<WaitsIn> {
         let other = package(caller);
         other != "runtime" && (other != SERVER || own == SERVER || own == SOCKETS)
     };
-    let callers = functions.clone().filter(says);
+    let mut callers = functions.clone().filter(says);
     let direct = functions.next().filter(says);
-    let other = callers.filter(|caller| package(caller) != own).next();
+    let other = callers.find(|caller| package(caller) != own);
     Some(WaitsIn {
         function: function.into(),
         called_by: other.or(direct).map(Into::into),
