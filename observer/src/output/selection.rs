@@ -83,7 +83,7 @@ impl Wanted {
     /// Any output writes it.
     #[must_use]
     pub fn by_any(self) -> bool {
-        self.0.iter().any(Option::is_some)
+        self != Self::default()
     }
 
     /// Why the output at this place writes it, if it does.
@@ -118,6 +118,9 @@ impl Selections {
     #[must_use]
     pub fn wants(&self, id: RequestId, latency_ns: u64, tail: Tail) -> Wanted {
         let mut wanted = Wanted::default();
+        if self.asked_for().all(|requests| requests == Requests::None) {
+            return wanted;
+        }
         for (wanted, selection) in wanted.0.iter_mut().zip(&self.0) {
             *wanted = selection.wants(id, latency_ns, tail);
         }

@@ -86,7 +86,10 @@ impl Pipeline {
             .get(id.conn)
             .and_then(|connection| connection.name(id.nth));
         // A name is a method and a path.
-        let path = name.as_deref().and_then(|name| Some(name.split_once(' ')?.1));
+        let path = name.as_deref().and_then(|name| {
+            let space = name.bytes().position(|byte| byte == b' ')?;
+            name.get(space + 1..)
+        });
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
         let Some(request) = explained.line.take() else {

@@ -19,14 +19,17 @@ pub struct LastRun {
     pub tid: Tid,
 }
 
+/// Where threads have many slices, one of so many is looked at: all those before it are older.
+const STEP: usize = 16;
+
 /// What is about to be forgotten.
 #[derive(Debug)]
 pub struct ToForget {
     /// All that had ended by then, ns.
     pub until_ns: u64,
-    /// When each slice ended, ns, in no order.
+    /// When slices ended, ns, in no order: each one, or of many the last of [`STEP`] of a thread.
     ends_ns: Vec<u64>,
-    /// Slices that are forgotten.
+    /// How many of these are forgotten.
     count: usize,
 }
 
@@ -56,11 +59,14 @@ impl Threads {
             self.slices_at_most = slices;
             return None;
         }
-        let mut ends_ns: Vec<u64> = Vec::with_capacity(slices);
-        all().for_each(|thread| ends_ns.extend(thread.ends()));
         let kept = most / 4 * 3;
         self.slices_at_most = slices.min(kept);
         let count = slices.checked_sub(kept).filter(|&count| count > 0)?;
+        // Of each thread up to a step may be forgotten beside these.
+        let step = if all().count() * STEP < kept / 8 { STEP } else { 1 };
+        let mut ends_ns: Vec<u64> = Vec::with_capacity(slices / step);
+        all().for_each(|thread| ends_ns.extend(thread.ends().skip(step - 1).step_by(step)));
+        let count = count.div_ceil(step);
         Some(ToForget {
             until_ns: *ends_ns.select_nth_unstable(count - 1).1,
             ends_ns,

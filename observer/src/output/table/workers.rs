@@ -49,15 +49,19 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
         pool,
         by_role: _,
     } = process;
-    let busy: Vec<_> = threads
-        .iter()
-        .take(WORKERS_LISTED)
-        .map(|worker| percent(worker.busy))
-        .collect();
-    let more = if *count > WORKERS_LISTED as u64 {
-        ", …"
+    let listed = threads.iter().take(WORKERS_LISTED);
+    let of_each = |share: fn(&WorkerTotals) -> f64| {
+        let mut shares: Vec<_> = listed.clone().map(|worker| percent(share(worker))).collect();
+        if *count > WORKERS_LISTED as u64 {
+            shares.push("…".to_owned());
+        }
+        shares.join(", ")
+    };
+    let busy = of_each(|worker| worker.busy);
+    let blocked = if listed.clone().any(|worker| worker.blocked >= 0.005) {
+        format!("; blocked {}", of_each(|worker| worker.blocked))
     } else {
-        ""
+        String::new()
     };
     let mut line = Line::new()
         .text(STRONG, "workers  ")
@@ -65,7 +69,7 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
             PLAIN,
             &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
         )
-        .text(PLAIN, &format!("  {count} busy {}{more}", busy.join(", ")))
+        .text(PLAIN, &format!("  {count} busy {busy}{blocked}"))
         .text(
             FAINT,
             &format!("; none free for waiting requests {}", words::ns(*none_free_ns)),
@@ -128,7 +132,7 @@ mod tests {
         let text = plain(&lines(&run, |pid| (pid == Pid(4120)).then_some("axum-srv")));
         assert_eq!(
             text,
-            "workers  axum-srv (4120)  2 busy 61 %, 12 %; none free for waiting requests 310 ms; \
+            "workers  axum-srv (4120)  2 busy 61 %, 12 %; blocked 30 %, 30 %; none free for waiting requests 310 ms; \
              pool 3 busy 25 % or more, 2 of 400 jobs queued; longest 30.8 ms task 31 in clock_nanosleep for GET /blocking\n\
              finding  workers were blocked: 77 % of the latency at the p99 was waiting behind clock_nanosleep\n"
         );
