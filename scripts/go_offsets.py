@@ -20,6 +20,7 @@ PROGRAM = "package main\n\nfunc main() { println() }\n"
 MEMBERS = [
     ("g", "m", "g_m"),
     ("g", "sched.pc", "g_goes_on"),
+    ("g", "sched.bp", "g_frame"),
     ("g", "goid", "g_goid"),
     ("g", "waitreason", "g_waitreason"),
     ("g", "trackingSeq", "g_tracking_seq"),

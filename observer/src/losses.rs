@@ -103,11 +103,7 @@ mod tests {
     #[test]
     fn whoever_finds_a_loss_gives_its_reason() {
         let of_kernel_half = LostReason::ALL.map(|reason| name_of_reason(reason as u32));
-        let expected = [
-            reason::RING_FULL,
-            reason::SOCKET_STATE,
-            reason::REFUSED_PROCESSES,
-        ];
+        let expected = [reason::RING_FULL, reason::SOCKET_STATE, reason::REFUSED_PROCESSES];
         assert_eq!(of_kernel_half, expected);
         let found = [event::Lost::LATE, event::Lost::MISSED, event::Lost::MALFORMED];
         let expected = [reason::LATE, reason::MISSED, reason::UNKNOWN];

@@ -239,6 +239,8 @@ impl Pipeline {
             Event::GoHeap(event) => self.go_heap(event),
             Event::GoScheduler(event) => self.go_scheduler(event),
             Event::GoGoroutines(event) => self.go_goroutines(event),
+            Event::GoStack(event) => self.go_stack(event),
+            Event::GoLooks(event) => self.go_looks(event),
             Event::Tick(event) => self.tick(event.header.at_ns, sinks)?,
             Event::End(event) => self.now_ns = self.now_ns.max(event.header.at_ns),
         }

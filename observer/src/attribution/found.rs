@@ -9,6 +9,8 @@ use crate::model::cause::{Budget, Cause};
 pub(super) struct Found {
     pub(super) budget: Budget,
     pub(super) longest_wait: Option<Step>,
+    /// The longest time on no thread, for nothing that an event says.
+    pub(super) longest_idle: Option<Step>,
     /// The last one first.
     pub(super) steps: Vec<Step>,
     pub(super) faults: (u64, u64),
@@ -30,9 +32,14 @@ impl Found {
     /// Adds what was found out about the interval before.
     pub(super) fn prepend(&mut self, before: &Self) {
         self.budget.add(&before.budget);
-        let longest_ns = |found: &Self| found.longest_wait.map_or(0, |longest| longest.dur_ns());
-        if longest_ns(before) > longest_ns(self) {
-            self.longest_wait = before.longest_wait;
+        for (longest, of_before) in [
+            (&mut self.longest_wait, before.longest_wait),
+            (&mut self.longest_idle, before.longest_idle),
+        ] {
+            let longest_ns = |step: &Option<Step>| step.map_or(0, |step| step.dur_ns());
+            if longest_ns(&of_before) > longest_ns(longest) {
+                *longest = of_before;
+            }
         }
         self.steps.extend_from_slice(&before.steps);
         self.faults.0 += before.faults.0;

@@ -30,10 +30,12 @@ mod returned;
 mod room;
 mod run_queue;
 mod runs;
+mod says;
 mod service;
 mod stolen;
 mod taken;
 mod waiting;
+mod waits_in;
 mod whose;
 
 use crate::connections::{Connections, Turn};
@@ -128,11 +130,16 @@ impl Explainer {
 
     /// The longest wait of the turn that was explained last, among those that say what for.
     #[must_use]
-    pub fn longest_wait(&self, evidence: Evidence<'_>) -> Option<LongestWait> {
-        let step = self.path.longest_wait()?;
+    pub fn longest_wait(&self, turn: &Turn, evidence: Evidence<'_>) -> Option<LongestWait> {
+        let seen = self.path.longest_idle().and_then(|idle| {
+            let place = waits_in::of(&evidence, turn, idle.from_ns, idle.to_ns)?;
+            Some((idle, place))
+        });
+        let step = seen.map(|(idle, _)| idle).or_else(|| self.path.longest_wait())?;
         let from_ns = step.from_ns;
         let mut span = names::span(&evidence, from_ns, step);
         let function_seen_ns = functions::name(&evidence, from_ns, &mut span);
+        span.detail.waits_in = seen.map(|(_, place)| place.clone());
         let Span {
             cause,
             dur_ns,
@@ -183,6 +190,7 @@ impl Explainer {
         timeline.shrink_to_fit();
         for span in &mut timeline {
             functions::name(&evidence, turn.arrival_ns, span);
+            waits_in::tell(&evidence, turn, span);
         }
         Request {
             figures,

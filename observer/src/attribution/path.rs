@@ -256,10 +256,13 @@ impl Path {
 
     /// Takes what was waited for from `from_ns` to `to_ns` for the longest wait, if it is and says what for.
     pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
-        let says_nothing =
-            matches!(charge.reason, Reason::Plain | Reason::Note(_)) || charge.reason.is_idle();
-        if !says_nothing && to_ns - from_ns > self.longest_wait_ns() {
-            self.found.longest_wait = Some(Step {
+        let longest = match charge.reason {
+            Reason::Plain | Reason::Note(_) => return,
+            reason if reason.is_idle() => &mut self.found.longest_idle,
+            _ => &mut self.found.longest_wait,
+        };
+        if to_ns - from_ns > longest.map_or(0, |longest| longest.dur_ns()) {
+            *longest = Some(Step {
                 from_ns,
                 to_ns,
                 charge: *charge,
@@ -295,6 +298,12 @@ impl Path {
     /// The longest step that says what was waited for.
     pub(super) fn longest_wait(&self) -> Option<&Step> {
         self.found.longest_wait.as_ref()
+    }
+
+    /// The longest time on no thread of which no event says what for, if nothing was waited for longer.
+    pub(super) fn longest_idle(&self) -> Option<&Step> {
+        let longest = self.found.longest_idle.as_ref();
+        longest.filter(|idle| idle.dur_ns() > self.longest_wait_ns())
     }
 
     /// The steps in the order of time, if they were kept.

@@ -8,7 +8,6 @@ use super::waiting;
 use crate::connections::{OutboundSend, Role};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Tid};
-use crate::runtime::go::{self, Stay};
 use crate::threads::{Block, LastRun, Owner, Slice, State};
 
 /// Hand-offs that are followed to find what woke a row of workers, at most.
@@ -89,8 +88,7 @@ impl Walk<'_, '_> {
         let step = if self.due_ns(run, &idle).is_some() {
             self.timer_was_due(run, &idle)
         } else {
-            let reason = self.idle_for("suspended: what woke the worker was not for it");
-            self.resumed(run, Cause::Unexplained, reason)
+            self.as_its_goroutine_says(run, "suspended: what woke the worker was not for it")
         };
         step.inferred_if(true)
     }
@@ -108,15 +106,9 @@ impl Walk<'_, '_> {
         let step = if due && self.may_have_set_a_timer() {
             self.resumed(run, Cause::Timer, Reason::Plain)
         } else {
-            self.resumed(run, Cause::Unexplained, self.idle_for(NOTHING_RECORDED))
+            self.as_its_goroutine_says(run, NOTHING_RECORDED)
         };
         step.inferred_if(true)
-    }
-
-    /// Not where its goroutine says that it waited for a lock or a channel.
-    fn may_have_set_a_timer(&self) -> bool {
-        self.stays()
-            .is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version))
     }
 
     /// The thread took the request up again after it had worked for others. What is recorded of why its task was queued
@@ -155,41 +147,9 @@ impl Walk<'_, '_> {
         } else if let Some((from_ns, charge)) = self.behind(run.end_ns).filter(|_| self.in_mark().is_none()) {
             Move::to(self.at).charging(from_ns, charge)
         } else {
-            let reason = self.idle_for(NOTHING_RECORDED);
-            self.resumed(run, Cause::Unexplained, reason)
+            self.as_its_goroutine_says(run, NOTHING_RECORDED)
         };
         step.inferred_if(true)
-    }
-
-    /// What its goroutine says that it waited for last, where no event does.
-    fn waited_or(&self, otherwise: &'static str) -> &'static str {
-        let waited = self
-            .stays()
-            .and_then(|(version, read, sent)| sent.waited(read, version));
-        waited.unwrap_or(otherwise)
-    }
-
-    /// The same, where it was on no thread. What it waited for last is told of the last such time alone.
-    fn idle_for(&self, otherwise: &'static str) -> Reason {
-        let note = self.waited_or(otherwise);
-        match self.in_mark() {
-            Some(what) => Reason::IdleInMark(note, what),
-            None => Reason::Idle(note),
-        }
-    }
-
-    /// What the marking of garbage is called that it waited for, where nothing else came after.
-    fn in_mark(&self) -> Option<&'static str> {
-        let (version, read, sent) = self.stays().filter(|_| !self.was_idle)?;
-        sent.waited_in_mark(read, version)
-    }
-
-    /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
-    fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
-        let version = self.evidence.threads.runtime(self.turn.pid).go_version()?;
-        let is_one = self.turn.read_task == self.turn.sent_task;
-        let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;
-        Some((version, read, sent))
     }
 
     /// It goes to and fro between threads that are each to have woken another at the same time, which one of them did

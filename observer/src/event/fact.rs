@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::{
-    Ended, Full, Function, GoCycle, GoGoroutines, GoHeap, GoMemory, GoScheduler, Listener, Looked, Refused,
-    Sample, SampleCounts, Successor, TargetAdded, TargetGone,
+    Ended, Full, Function, GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoStack, Listener,
+    Looked, Refused, Sample, SampleCounts, Successor, TargetAdded, TargetGone,
 };
 use crate::model::id::{Pid, Tid};
 
@@ -41,6 +41,8 @@ pub(crate) enum FactKind {
     GoHeap = 152,
     GoScheduler = 153,
     GoGoroutines = 154,
+    GoStack = 155,
+    GoLooks = 156,
 }
 
 impl FactKind {
@@ -71,6 +73,8 @@ impl FactKind {
             152 => Self::GoHeap,
             153 => Self::GoScheduler,
             154 => Self::GoGoroutines,
+            155 => Self::GoStack,
+            156 => Self::GoLooks,
             _ => return None,
         })
     }
@@ -102,6 +106,8 @@ impl FactKind {
             Self::GoHeap => size_of::<GoHeap>(),
             Self::GoScheduler => size_of::<GoScheduler>(),
             Self::GoGoroutines => size_of::<GoGoroutines>(),
+            Self::GoStack => size_of::<GoStack>(),
+            Self::GoLooks => size_of::<GoLooks>(),
         }
     }
 }

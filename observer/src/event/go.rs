@@ -1,5 +1,7 @@
 //! Facts about processes that run Go: what userspace reads of their memory.
 
+use std::borrow::Cow;
+
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
@@ -148,5 +150,106 @@ impl GoGoroutines {
             count,
             runnable,
         }
+    }
+}
+
+/// A goroutine that serves a request was parked when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoStack {
+    /// `at_ns`: when. `tid`: the process.
+    pub header: Header,
+    /// The goroutine and what it says, as in records: see [`observer_common::task`].
+    pub task: u64,
+    /// Its functions, from the innermost out, with a NUL behind each: as many as there is room for.
+    pub functions: [u8; STACK_BYTES],
+}
+
+/// Of the names of a stack's functions, bytes.
+const STACK_BYTES: usize = 1000;
+
+impl GoStack {
+    /// Of process `pid`.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: Pid, task: u64, functions: impl Iterator<Item = impl AsRef<str>>) -> Self {
+        let mut text = Vec::with_capacity(STACK_BYTES);
+        for function in functions {
+            let name = function.as_ref().as_bytes();
+            if text.len() + name.len() >= STACK_BYTES {
+                break;
+            }
+            text.extend_from_slice(name);
+            text.push(0);
+        }
+        text.resize(STACK_BYTES, 0);
+        let mut fact = Self {
+            header: header(FactKind::GoStack, at_ns, pid.0),
+            task,
+            functions: [0; STACK_BYTES],
+        };
+        fact.functions.copy_from_slice(&text);
+        fact
+    }
+
+    /// Its functions, from the innermost out.
+    pub fn functions(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let names = self.functions.split(|&byte| byte == 0);
+        names
+            .take_while(|name| !name.is_empty())
+            .map(String::from_utf8_lossy)
+    }
+}
+
+/// How often goroutines of a process were looked at since the last such fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GoLooks {
+    /// `tid`: the process.
+    pub header: Header,
+    /// Looks.
+    pub looks: u64,
+    /// Of these, at one that was parked: its stack is told.
+    pub parked: u64,
+    /// And at one that went on meanwhile, or whose stack was moved.
+    pub changed: u64,
+    /// What was not looked at: there would have been too many, or the goroutine was not found.
+    pub skipped: u64,
+    /// How long looking took, ns.
+    pub spent_ns: u64,
+}
+
+impl GoLooks {
+    /// None yet at process `pid`.
+    #[must_use]
+    pub const fn new(at_ns: u64, pid: Pid) -> Self {
+        Self {
+            header: header(FactKind::GoLooks, at_ns, pid.0),
+            looks: 0,
+            parked: 0,
+            changed: 0,
+            skipped: 0,
+            spent_ns: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_has_whole_names_from_the_innermost_out() {
+        let functions = |names: &[&str]| -> Vec<String> {
+            let stack = GoStack::new(7, Pid(9), 41, names.iter());
+            stack.functions().map(Cow::into_owned).collect()
+        };
+        assert_eq!(
+            functions(&["runtime.gopark", "main.f"]),
+            ["runtime.gopark", "main.f"]
+        );
+        assert_eq!(functions(&[]), [""; 0]);
+        let long = "x".repeat(STACK_BYTES - 2);
+        assert_eq!(functions(&["a", &long]), ["a"]);
+        assert_eq!(functions(&["a", &long[1..], "b"]), ["a", &long[1..]]);
     }
 }

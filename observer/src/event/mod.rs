@@ -18,7 +18,7 @@ pub use fact::{
     Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
 };
 pub use full::Full;
-pub use go::{GoCycle, GoGoroutines, GoHeap, GoMemory, GoScheduler};
+pub use go::{GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoStack};
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Refused, Successor};
 pub use target::{TargetAdded, TargetGone};
@@ -48,6 +48,8 @@ of_processes!(
     GoHeap,
     GoScheduler,
     GoGoroutines,
+    GoStack,
+    GoLooks,
     Listener,
     Looked,
     Successor,
@@ -136,6 +138,10 @@ pub enum Event<'a> {
     GoScheduler(&'a GoScheduler),
     /// How many there are.
     GoGoroutines(&'a GoGoroutines),
+    /// The stack of a goroutine that waits.
+    GoStack(&'a GoStack),
+    /// How often goroutines were looked at for that.
+    GoLooks(&'a GoLooks),
     /// Nothing that happened before this time is still to come.
     Tick(&'a Tick),
     /// The stream ends here.
@@ -188,6 +194,8 @@ impl<'a> Event<'a> {
                 FactKind::GoHeap => Self::GoHeap(view(bytes)?),
                 FactKind::GoScheduler => Self::GoScheduler(view(bytes)?),
                 FactKind::GoGoroutines => Self::GoGoroutines(view(bytes)?),
+                FactKind::GoStack => Self::GoStack(view(bytes)?),
+                FactKind::GoLooks => Self::GoLooks(view(bytes)?),
                 FactKind::Tick => Self::Tick(view(bytes)?),
                 FactKind::End => Self::End(view(bytes)?),
             },

@@ -16,7 +16,7 @@ use super::hint::Hint;
 use super::id::Pid;
 use super::protocol::Protocol;
 
-pub use cost::{OwnCost, ProbeCost};
+pub use cost::{LookCost, OwnCost, ProbeCost};
 pub use cycles::CycleTotals;
 pub use diagnosis::{Diagnosis, Trouble};
 pub use goroutines::GoroutineTotals;

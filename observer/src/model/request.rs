@@ -229,6 +229,17 @@ pub struct Detail {
     pub runtime: Option<RuntimeWork>,
     /// A remark for people, where a cause alone would mislead.
     pub note: Option<&'static str>,
+    /// Where in its code the request's goroutine was seen waiting.
+    pub waits_in: Option<WaitsIn>,
+}
+
+/// Where in its code a goroutine waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitsIn {
+    /// The innermost function that is not of Go's runtime.
+    pub function: Arc<str>,
+    /// What called that, from elsewhere in the program.
+    pub called_by: Option<Arc<str>>,
 }
 
 /// What a language's runtime did meanwhile.

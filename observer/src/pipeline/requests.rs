@@ -127,7 +127,7 @@ impl Pipeline {
             sent_ns: turn.sent_ns,
             wanted: None,
             figures,
-            longest_wait: self.explainer.longest_wait(evidence),
+            longest_wait: self.explainer.longest_wait(turn, evidence),
             line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
         });
         if let Some(line) = &mut explained.line {

@@ -4,6 +4,8 @@ use std::io;
 
 use super::Pipeline;
 use crate::event;
+use crate::model::id::Task;
+use crate::model::report::{LookCost, OwnCost};
 use crate::model::runtime::RuntimeLine;
 use crate::output::{Sinks, each};
 use crate::runtime::{Runtime, go};
@@ -74,6 +76,31 @@ impl Pipeline {
 
     pub(super) fn go_goroutines(&mut self, event: &event::GoGoroutines) {
         self.summary.goroutines(event.pid(), event.count, event.runnable);
+    }
+
+    /// A goroutine that serves a request waited when it was looked at.
+    pub(super) fn go_stack(&mut self, event: &event::GoStack) {
+        let Some(task) = Task::new(event.task).id() else {
+            return;
+        };
+        let functions = event.functions();
+        let functions: Vec<_> = functions.collect();
+        self.go.waited(event.pid(), task, event.header.at_ns, &functions);
+    }
+
+    /// So many looks at goroutines there were.
+    pub(super) fn go_looks(&mut self, event: &event::GoLooks) {
+        let looks = LookCost {
+            count: event.looks,
+            parked: event.parked,
+            changed: event.changed,
+            skipped: event.skipped,
+            spent_ns: event.spent_ns,
+        };
+        self.summary.cost(OwnCost {
+            looks: Some(looks),
+            ..OwnCost::default()
+        });
     }
 
     /// Tells what has become known of runtimes.

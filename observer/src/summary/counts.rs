@@ -4,7 +4,7 @@
 use std::ops::{Add, AddAssign};
 
 use crate::model::full::Full;
-use crate::model::report::{ByConfidence, ByStatus, OwnCost};
+use crate::model::report::{ByConfidence, ByStatus, LookCost, OwnCost};
 use crate::model::request::{Confidence, Figures};
 
 /// Counts of turns.
@@ -111,6 +111,10 @@ impl Beside {
             sum.hits = sum.hits.saturating_add(more.hits);
             sum.estimated_ns = sum.estimated_ns.saturating_add(more.estimated_ns);
         }
+        sum.looks = [sum.looks, more.looks]
+            .into_iter()
+            .flatten()
+            .reduce(LookCost::with);
         sum.samples = sum_of_known(sum.samples, more.samples);
         sum.samples_lost = sum_of_known(sum.samples_lost, more.samples_lost);
         sum.ticks_on_others = sum_of_known(sum.ticks_on_others, more.ticks_on_others);

@@ -126,6 +126,40 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
     Ok(())
 }
 
+/// Its worker waits for a timer meanwhile.
+#[test]
+fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() -> Law {
+    const MUTEX: u64 = 22;
+    const SELECT: u64 = 18;
+    let lock = Some(["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"]);
+    let group = Some(["runtime.gopark", "sync.(*WaitGroup).Wait", "main.f"]);
+    for (read, sent, seen_in, lock_us) in [
+        ((0, IO_WAIT), (1, MUTEX), None, 10_000),
+        ((0, IO_WAIT), (2, MUTEX), None, 0),
+        ((0, IO_WAIT), (1, SELECT), None, 0),
+        ((0, MUTEX), (1, MUTEX), None, 0),
+        ((0, MUTEX), (1, MUTEX), lock, 10_000),
+        ((0, MUTEX), (1, MUTEX), group, 0),
+        ((0, MUTEX), (2, MUTEX), lock, 0),
+    ] {
+        let mut script = reads("go1.26.8", stay(TASK_A, read.0, read.1)).idles(60, 10);
+        if let Some(functions) = seen_in {
+            let parked = stay(TASK_A, sent.0, sent.1);
+            let at_ns = START_NS + 5_000_000;
+            script.record(&event::GoStack::new(
+                at_ns,
+                Pid(PID),
+                parked,
+                functions.into_iter(),
+            ));
+        }
+        let script = script.woken(10_060, conn::NONE);
+        let request = script.sends(10_100, A, stay(TASK_A, sent.0, sent.1)).request(A)?;
+        prop_assert_eq!(charged_us(&request, Cause::Lock), lock_us);
+    }
+    Ok(())
+}
+
 /// net/http has another goroutine look whether the client goes away. Then the request's thread takes up another one,
 /// which sleeps in a call, before it goes on with the request. What that waited for is not told: any thread takes up a
 /// goroutine that is ready, also where it is not known which each runs.
@@ -134,7 +168,7 @@ fn a_request_did_not_wait_for_the_thread_of_another_goroutine() -> Law {
     const MUTEX: u64 = 22;
     let (own, other) = (stay(TASK_A, 0, IO_WAIT), stay(TASK_B, 0, IO_WAIT));
     for (version, own, other, own_then) in [
-        ("go1.26.8", own, other, stay(TASK_A, 1, MUTEX)),
+        ("go1.26.8", own, other, stay(TASK_A, 2, MUTEX)),
         ("go1.18", task::UNKNOWN, task::UNKNOWN, task::UNKNOWN),
     ] {
         let mut script = reads(version, own)

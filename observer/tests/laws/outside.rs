@@ -7,7 +7,7 @@ use observer::event::Event;
 use observer::model::cause::Cause;
 use observer::model::id::{Task, TaskId};
 use observer::model::request::{Request, Span};
-use observer_common::{ProcessChange, SwitchOut, flags};
+use observer_common::{ProcessChange, SwitchOut, flags, task};
 use syscalls::Sysno;
 
 use super::machine;
@@ -33,13 +33,21 @@ pub(crate) struct Outside {
     held: HashSet<(u64, u64)>,
     /// When a goroutine was made ready, ns, by which thread, in which goroutine.
     readied: HashMap<u64, (u32, Task)>,
+    /// What goroutines said of themselves when they received or sent: connection, when, and the field.
+    said: Vec<(u64, u64, u64)>,
+    /// When goroutines were seen waiting for a mutex.
+    seen_locking: Vec<(TaskId, u64)>,
 }
+
+/// Numbers of the reasons for which Go's goroutines wait for a mutex, of all versions.
+const MUTEXES: std::ops::RangeInclusive<u8> = 21..=24;
 
 impl Outside {
     /// The next event.
     pub(crate) fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Receive(event, _) => {
+                self.said.push((event.conn, event.header.at_ns, event.task));
                 self.by_thread
                     .entry(event.header.tid)
                     .or_default()
@@ -54,6 +62,12 @@ impl Outside {
             }
             Event::Send(event, _) if event.result <= 0 => {
                 self.stalled.push((event.conn, event.header.at_ns));
+            }
+            Event::Send(event, _) => self.said.push((event.conn, event.header.at_ns, event.task)),
+            Event::GoStack(event) if event.functions().any(|name| name.contains("sync.(*Mutex).")) => {
+                let task = Task::new(event.task).id();
+                self.seen_locking
+                    .extend(task.map(|task| (task, event.header.at_ns)));
             }
             Event::Waking(event) => {
                 if machine::is_outbound(event.conn) {
@@ -99,6 +113,7 @@ impl Outside {
         match span.cause {
             Cause::Client => self.came.contains(&(conn, to_ns)),
             Cause::Downstream => self.peers_ns.contains(&to_ns),
+            Cause::Lock if span.culprit.is_none() => self.waited_for_mutex(request, from_ns, to_ns),
             Cause::Lock => span.culprit.as_ref().is_some_and(|culprit| {
                 let by = (culprit.tid.0, culprit.task);
                 self.readied
@@ -122,6 +137,33 @@ impl Outside {
             Cause::AcceptQueue => true,
             _ => false,
         }
+    }
+}
+
+impl Outside {
+    /// Whether the goroutine of a request says that it has stopped since the read, and for a mutex, or was seen so.
+    fn waited_for_mutex(&self, request: &Request, from_ns: u64, to_ns: u64) -> bool {
+        let arrival_ns = request.figures.arrival_ns;
+        let end_ns = arrival_ns + request.figures.latency_ns;
+        let said = |between: std::ops::RangeInclusive<u64>| {
+            let of_request = move |&(conn, at_ns, _): &(u64, u64, u64)| {
+                conn == request.conn.id.0 && between.contains(&at_ns)
+            };
+            let fields = self.said.iter().copied().filter(of_request);
+            fields.map(|(_, _, field)| field)
+        };
+        let stops = |field: u64| (field >> task::STAY_SHIFT) as u8;
+        let reason = |field: u64| (field >> (task::STAY_SHIFT + task::REASON_SHIFT)) as u8 & 0x7f;
+        let seen = self
+            .seen_locking
+            .iter()
+            .any(|&(task, at_ns)| request.task == Some(task) && (arrival_ns..=end_ns).contains(&at_ns));
+        said(arrival_ns..=from_ns).any(|read| {
+            said(to_ns..=end_ns).any(|sent| {
+                let says = MUTEXES.contains(&reason(sent)) && reason(sent) != reason(read);
+                stops(sent) != stops(read) && (says || seen)
+            })
+        })
     }
 }
 

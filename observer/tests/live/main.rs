@@ -39,6 +39,7 @@ mod names;
 mod observation;
 mod output;
 mod overload;
+mod parked;
 mod polls;
 mod pools;
 mod programs;

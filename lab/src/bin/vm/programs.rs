@@ -20,6 +20,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "their server is in Go, which is not in the virtual machine",
     ),
     (
+        "parked::",
+        "they compile their server with Go, which is not in the virtual machine",
+    ),
+    (
         "scheduled::",
         "they compile their servers with Go, which is not in the virtual machine",
     ),

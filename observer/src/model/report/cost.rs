@@ -19,6 +19,37 @@ pub struct OwnCost {
     pub ticks_on_others: Option<u64>,
     /// Probes on polls and goroutines; absent without them.
     pub probes: Option<ProbeCost>,
+    /// Looks at goroutines that wait; absent without any.
+    pub looks: Option<LookCost>,
+}
+
+/// What looks at goroutines of requests in flight cost observer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LookCost {
+    /// How many.
+    pub count: u64,
+    /// Of these, those that saw where one waits.
+    pub parked: u64,
+    /// Those in which it went on, or its stack was moved.
+    pub changed: u64,
+    /// Looks that were due and not taken: there were too many, or the goroutine was not found.
+    pub skipped: u64,
+    /// How long they took, ns.
+    pub spent_ns: u64,
+}
+
+impl LookCost {
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            count: self.count.saturating_add(other.count),
+            parked: self.parked.saturating_add(other.parked),
+            changed: self.changed.saturating_add(other.changed),
+            skipped: self.skipped.saturating_add(other.skipped),
+            spent_ns: self.spent_ns.saturating_add(other.spent_ns),
+        }
+    }
 }
 
 /// What probes in the code of watched processes cost these.

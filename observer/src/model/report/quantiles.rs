@@ -102,4 +102,8 @@ pub struct WaitedFor {
     pub function: Option<String>,
     /// What kept TCP from sending the last bytes.
     pub held_by: Option<HeldBy>,
+    /// Where in its code the goroutine waited.
+    pub waits_in: Option<String>,
+    /// What called that.
+    pub called_by: Option<String>,
 }

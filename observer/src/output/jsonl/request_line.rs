@@ -99,6 +99,10 @@ struct SpanView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unsent_bytes: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    waits_in: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    called_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     culprit: Option<CulpritView<'a>>,
@@ -242,6 +246,11 @@ impl<'a> SpanView<'a> {
             runtime: detail.runtime.map(|runtime| runtime.what),
             cycle: detail.runtime.and_then(|runtime| runtime.cycle),
             unsent_bytes: detail.held.map(|held| held.unsent_bytes),
+            waits_in: detail.waits_in.as_ref().map(|waits| &*waits.function),
+            called_by: detail
+                .waits_in
+                .as_ref()
+                .and_then(|waits| waits.called_by.as_deref()),
             note: detail.note,
             culprit: culprit
                 .as_ref()

@@ -26,6 +26,7 @@ pub(in crate::output) fn totals(requests: u64) -> Totals {
             rss_bytes: 14_889_779,
             records: 12_300,
             probes: None,
+            looks: None,
             samples: Some(31),
             samples_lost: Some(0),
             ticks_on_others: Some(0),
@@ -185,6 +186,8 @@ fn waited_for() -> Vec<WaitedFor> {
             pool: false,
             function: None,
             held_by: None,
+            waits_in: None,
+            called_by: None,
         },
         WaitedFor {
             cause: Cause::RunQueue,
@@ -200,6 +203,8 @@ fn waited_for() -> Vec<WaitedFor> {
             pool: false,
             function: None,
             held_by: None,
+            waits_in: None,
+            called_by: None,
         },
     ]
 }

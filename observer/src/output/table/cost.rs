@@ -15,6 +15,7 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
         samples,
         samples_lost,
         ticks_on_others,
+        looks,
     } = cost?;
     let of_a_cpu = |ns| format!("{} of a CPU", words::small_share(ns, over_ns));
     let ebpf = ebpf_ns.map_or_else(|| "not known".to_owned(), of_a_cpu);
@@ -36,6 +37,13 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
     if let Some(ticks) = ticks_on_others.filter(|ticks| *ticks > 0) {
         text.push_str(&format!(", ticks on others {}", words::rate(ticks, over_ns)));
     }
+    if let Some(looks) = looks.filter(|looks| looks.count > 0) {
+        let each = words::ns(looks.spent_ns / looks.count);
+        text.push_str(&format!(
+            ", looks {} of {each}",
+            words::rate(looks.count, over_ns)
+        ));
+    }
     Some(Line::new().text(STRONG, "own cost ").text(PLAIN, &text))
 }
 
@@ -43,7 +51,7 @@ pub(super) fn line(cost: Option<OwnCost>, over_ns: u64) -> Option<Line> {
 mod tests {
     use super::super::plain;
     use super::*;
-    use crate::model::report::ProbeCost;
+    use crate::model::report::{LookCost, ProbeCost};
     use crate::output::made_up;
 
     #[test]
@@ -80,6 +88,21 @@ mod tests {
         };
         assert!(plain(&[line(Some(cost), 1).unwrap()]).contains("eBPF not known"));
         assert!(line(None, 1).is_none(), "a replay costs nobody anything");
+    }
+
+    #[test]
+    fn looks_at_goroutines_are_told_with_what_one_takes() {
+        let cost = |count| OwnCost {
+            looks: Some(LookCost {
+                count,
+                spent_ns: 12_000 * count,
+                ..LookCost::default()
+            }),
+            ..OwnCost::default()
+        };
+        let told = |count| plain(&[line(Some(cost(count)), 1_000_000_000).unwrap()]);
+        assert!(told(20).ends_with(", looks 20.0/s of 12.0 µs\n"), "{}", told(20));
+        assert!(!told(0).contains("looks"));
     }
 
     #[test]

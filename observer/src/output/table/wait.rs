@@ -27,6 +27,8 @@ struct Words<'a> {
     answer: Option<String>,
     held: Option<String>,
     runtime: Option<String>,
+    waits_in: Option<&'a str>,
+    called_by: Option<&'a str>,
     note: Option<&'a str>,
 }
 
@@ -56,6 +58,8 @@ impl Words<'_> {
             };
             add(&mut words, link, Some(function));
         }
+        add(&mut words, "waits in", self.waits_in);
+        add(&mut words, "called by", self.called_by);
         if let Some(note) = self.note {
             add(&mut words, "", Some(format_args!("({note})")));
         }
@@ -81,6 +85,7 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
         runtime,
         note,
         function,
+        waits_in,
     } = &span.detail;
     let mut words = Words {
         syscall: *syscall,
@@ -98,6 +103,8 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
             None => runtime.what.to_owned(),
         }),
         note: *note,
+        waits_in: waits_in.as_ref().map(|waits| &*waits.function),
+        called_by: waits_in.as_ref().and_then(|waits| waits.called_by.as_deref()),
         function: function.as_deref(),
         ..Words::default()
     };
@@ -184,6 +191,8 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         pool,
         function,
         held_by: by,
+        waits_in,
+        called_by,
     } = waited;
     let behind = match (comm, pid) {
         (_, Some(Pid::NONE)) => Some("an idle CPU".to_owned()),
@@ -209,6 +218,8 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
                 runtime.to_owned()
             }
         }),
+        waits_in: waits_in.as_deref(),
+        called_by: called_by.as_deref(),
         note: pool.then_some("a thread of a pool"),
     };
     words.join()
@@ -258,6 +269,31 @@ mod tests {
             ..Detail::default()
         };
         assert_eq!(of_span(&span, Pid(77), false), "in futex behind tid 77 (made up)");
+    }
+
+    #[test]
+    fn where_a_goroutine_waits_comes_before_the_note() {
+        use crate::model::request::WaitsIn;
+        let mut span = made_up::blocked(1).timeline[1].clone();
+        span.culprit = None;
+        let waits_in = |called_by: Option<&str>| WaitsIn {
+            function: "database/sql.(*DB).conn".into(),
+            called_by: called_by.map(Into::into),
+        };
+        span.detail = Detail {
+            note: Some("made up"),
+            waits_in: Some(waits_in(Some("main.order"))),
+            ..Detail::default()
+        };
+        assert_eq!(
+            of_span(&span, Pid(77), false),
+            "waits in database/sql.(*DB).conn called by main.order (made up)"
+        );
+        span.detail.waits_in = Some(waits_in(None));
+        assert_eq!(
+            of_span(&span, Pid(77), false),
+            "waits in database/sql.(*DB).conn (made up)"
+        );
     }
 
     #[test]

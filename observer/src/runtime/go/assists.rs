@@ -158,7 +158,11 @@ mod tests {
         let mut seen = |pid, tid, at_ns| looks.seen(pid, tid, at_ns, in_one, &Full::default());
         assert_eq!(seen(PID, TID, 10), None);
         assert_eq!(seen(PID, Tid(9), 20), None);
-        assert_eq!(seen(Pid(6), TID, 30), None, "a thread of that id is another's now");
+        assert_eq!(
+            seen(Pid(6), TID, 30),
+            None,
+            "a thread of that id is another's now"
+        );
         assert_eq!(seen(Pid(6), TID, 31 + MOST_APART_NS), None);
     }
 

@@ -6,6 +6,7 @@ mod probes;
 mod processes;
 mod stay;
 mod version;
+mod waits;
 
 pub(crate) use assists::Assist;
 pub use cycles::{Cycle, CycleCounts};

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::assists::{Assist, Assists, Looks};
 use super::cycles::{Cycle, CycleCounts, Cycles, Phase};
+use super::waits::Waits;
 use super::{Stay, Version};
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Task, TaskId, Tid};
-use crate::model::request::GcOverlap;
+use crate::model::request::{GcOverlap, WaitsIn};
 use crate::model::runtime::{GoProcess, RuntimeAtWork, RuntimeLine, RuntimeThread};
 
 /// Threads that are listed.
@@ -48,6 +49,7 @@ struct Process {
     assists: Assists,
     heap: Option<Heap>,
     markers: BTreeSet<TaskId>,
+    waits: Waits,
 }
 
 /// A heap when it was looked at.
@@ -132,6 +134,24 @@ impl Processes {
             }
             process.markers.insert(task);
         }
+    }
+
+    /// A goroutine of a process waited at this time in these functions, from the innermost out.
+    pub(crate) fn waited(&mut self, pid: Pid, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.waits.add(task, at_ns, functions);
+        }
+    }
+
+    /// Where a goroutine of a process waited most, of the looks at it in this time.
+    pub(crate) fn waits_in(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> Option<&WaitsIn> {
+        self.processes.get(&pid)?.waits.most(task, from_ns, to_ns)
+    }
+
+    /// Whether a goroutine of a process was seen waiting for a mutex in this time.
+    pub(crate) fn waits_for_mutex(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
+        let process = self.processes.get(&pid);
+        process.is_some_and(|process| process.waits.for_mutex(task, from_ns, to_ns))
     }
 
     /// A process became another program, or ended.
@@ -316,7 +336,7 @@ mod tests {
     #[test]
     fn one_more_goroutine_that_marks_than_there_is_room_for_and_all_are_forgotten_and_counted() {
         let mut processes = Processes::default();
-        processes.found(&found(true));
+        processes.found(&found(true), VERSION);
         let mut seen = |id: usize| {
             let waits = task::HAS_STAY | 28 << (task::STAY_SHIFT + 8);
             processes.seen(PID, Tid(8), 10, waits | id as u64);

@@ -106,11 +106,28 @@ impl Stay {
     /// Whether the goroutine has been running all the time from `before` to now, as far as this proves it. It went into
     /// so many system calls in between, as far as was seen.
     pub(crate) fn goes_on(self, before: Self, version: Version, calls: u8) -> bool {
-        let stops = self.stops.wrapping_sub(before.stops);
-        let of_calls = if version.counts_calls() { calls } else { 0 };
         // A suspension for the scan of its stack is not counted. It shows in the reason, unless that was the last one
         // too.
-        stops == of_calls && self.reason == before.reason && self.reason != version.preempted()
+        self.stops_since(before, version, calls) == 0
+            && self.reason == before.reason
+            && self.reason != version.preempted()
+    }
+
+    /// Whether the goroutine has stopped to run once from `before` to now, as far as is counted: it has waited for one
+    /// thing at most. It went into so many system calls in between, as far as was seen.
+    pub(crate) fn stopped_once(self, before: Self, version: Version, calls: u8) -> bool {
+        self.stops_since(before, version, calls) == 1
+    }
+
+    /// Whether the goroutine has waited since `before`, and for a mutex last.
+    pub(crate) fn waited_for_mutex(self, before: Self, version: Version) -> bool {
+        version.is_mutex(self.reason) && self.reason != before.reason
+    }
+
+    /// How often it has stopped since `before`, without system calls.
+    fn stops_since(self, before: Self, version: Version, calls: u8) -> u8 {
+        let of_calls = if version.counts_calls() { calls } else { 0 };
+        self.stops.wrapping_sub(before.stops).wrapping_sub(of_calls)
     }
 }
 
@@ -162,6 +179,29 @@ mod tests {
             (slept.waited(slept, version), read.waited(slept, version)),
             (None, None)
         );
+    }
+
+    #[test]
+    fn one_wait_is_one_stop_and_a_reason_that_stays_says_of_no_wait() {
+        let version = Version::of("go1.26").unwrap();
+        let mutex = 22;
+        let (read, locked) = (stay(255, IO_WAIT), stay(0, mutex));
+        let once = |sent: Stay, read| sent.stopped_once(read, version, 1);
+        assert!(once(locked, read) && locked.waited_for_mutex(read, version));
+        assert!(
+            !once(stay(1, mutex), read),
+            "it waited for something else as well"
+        );
+        assert!(!once(read, read));
+        let before = stay(255, mutex);
+        assert!(
+            !locked.waited_for_mutex(before, version),
+            "its stack may have grown"
+        );
+        assert!(!stay(0, 18).waited_for_mutex(read, version), "it was in select");
+        let older = Version::of("go1.25").unwrap();
+        assert!(stay(1, mutex).stopped_once(read, older, 1));
+        assert!(!locked.stopped_once(read, older, 1), "that was its call");
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl Version {
         )
     }
 
+    /// The same of a mutex, as which nothing else is told.
+    pub(super) fn is_mutex(self, reason: u8) -> bool {
+        matches!(self.waited(reason), Some(MUTEX | READ_LOCK | WRITE_LOCK))
+    }
+
     /// Whether a goroutine counts as a stop that it goes into a system call, too.
     pub(super) const fn counts_calls(self) -> bool {
         self.0 < 26

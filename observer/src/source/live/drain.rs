@@ -171,6 +171,7 @@ impl LiveSource {
             facts,
             serving,
             unsent,
+            runtimes,
             merge,
             records,
             released_ns,
@@ -193,6 +194,7 @@ impl LiveSource {
             facts.on_event(&event, merge);
             serving.on_event(&event);
             unsent.on_event(&event);
+            runtimes.on_event(&event);
             merge.push(record);
         });
         let changes = targets.changes(now_ns);

@@ -188,7 +188,10 @@ mod tests {
             assert_eq!(unsent.full.counts().count(), 0);
             unsent.on_event(&Event::Held(&Held { conn, ..held(1) }));
         }
-        assert_eq!(unsent.full.take().counts().collect::<Vec<_>>(), [(Table::Unsent, 1)]);
+        assert_eq!(
+            unsent.full.take().counts().collect::<Vec<_>>(),
+            [(Table::Unsent, 1)]
+        );
         unsent.on_event(&Event::Held(&held(2)));
         assert_eq!(unsent.full, Full::default(), "it is waited for already");
     }

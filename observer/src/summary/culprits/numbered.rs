@@ -11,7 +11,7 @@ use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
 use crate::model::report::WaitedFor;
-use crate::model::request::{HeldBy, LongestWait};
+use crate::model::request::{Detail, HeldBy, LongestWait};
 
 /// Different things waited for that are told apart in a run, of one protocol of one target.
 pub(super) const MAX_TOLD_APART: usize = 1024;
@@ -123,6 +123,8 @@ pub(super) struct Key<'a> {
     runtime: Option<&'a str>,
     pool: bool,
     held_by: Option<HeldBy>,
+    waits_in: Option<&'a str>,
+    called_by: Option<&'a str>,
 }
 
 impl<'a> Key<'a> {
@@ -146,6 +148,8 @@ impl<'a> Key<'a> {
             runtime: runtime(wait),
             pool: *behind_pool,
             held_by: detail.held.map(|held| held.by),
+            waits_in: detail.waits_in.as_ref().map(|waits| &*waits.function),
+            called_by: called_by(detail),
         }
     }
 }
@@ -163,6 +167,8 @@ impl<'a> From<&'a WaitedFor> for Key<'a> {
             runtime: known.runtime,
             pool: known.pool,
             held_by: known.held_by,
+            waits_in: known.waits_in.as_deref(),
+            called_by: known.called_by.as_deref(),
         }
     }
 }
@@ -193,5 +199,15 @@ fn waited_for(wait: &LongestWait) -> WaitedFor {
         pool: wait.behind_pool,
         function: None,
         held_by: wait.detail.held.map(|held| held.by),
+        waits_in: wait
+            .detail
+            .waits_in
+            .as_ref()
+            .map(|waits| waits.function.to_string()),
+        called_by: called_by(&wait.detail).map(str::to_owned),
     }
+}
+
+fn called_by(detail: &Detail) -> Option<&str> {
+    detail.waits_in.as_ref()?.called_by.as_deref()
 }

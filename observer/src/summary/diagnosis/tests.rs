@@ -31,6 +31,8 @@ fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
         pool: false,
         function: None,
         held_by: (cause == Cause::HeldBack).then_some(HeldBy::Nagle),
+        waits_in: None,
+        called_by: None,
     }
 }
 

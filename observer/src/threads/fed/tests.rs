@@ -113,9 +113,21 @@ fn a_wait_for_a_time_that_is_not_over_is_a_job_s_own_where_the_pool_waits_for_jo
         ..parked(true, None)
     };
     let mut fed = fed();
-    fed.woken(PID, OF_POOL, 2 * FREE_NS, &parked(false, Some(LOOP)), &Full::default());
+    fed.woken(
+        PID,
+        OF_POOL,
+        2 * FREE_NS,
+        &parked(false, Some(LOOP)),
+        &Full::default(),
+    );
     assert!(!fed.0[&PID].is_free(2 * FREE_NS, &lasts));
-    fed.woken(PID, OF_POOL, 2 * FREE_NS, &parked(true, Some(LOOP)), &Full::default());
+    fed.woken(
+        PID,
+        OF_POOL,
+        2 * FREE_NS,
+        &parked(true, Some(LOOP)),
+        &Full::default(),
+    );
     assert!(fed.0[&PID].is_free(2 * FREE_NS, &lasts));
 }
 

@@ -22,7 +22,10 @@ impl Returns {
 
     /// Whether a thread hands its jobs back to event loops.
     pub(in super::super) fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
-        let program = self.programs.get(&pid).filter(|program| program.jobs_told >= ENOUGH);
+        let program = self
+            .programs
+            .get(&pid)
+            .filter(|program| program.jobs_told >= ENOUGH);
         let helper = program.and_then(|program| program.helpers.get(&tid));
         helper.is_some_and(|helper| helper.jobs_told > 0 && !helper.serves)
     }
@@ -39,7 +42,12 @@ impl Threads {
     /// of which none was free. As far as was seen: where jobs never wait, another thread is begun.
     #[must_use]
     pub fn a_job_may_wait(&self, pid: Pid, at_ns: u64) -> bool {
-        let Some(program) = self.returns.programs.get(&pid).filter(|program| program.has_queue) else {
+        let Some(program) = self
+            .returns
+            .programs
+            .get(&pid)
+            .filter(|program| program.has_queue)
+        else {
             return false;
         };
         let mut judged = FxHashSet::default();

@@ -7,7 +7,7 @@ use observer::model::id::{ConnId, Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::request::{
     Answer, Confidence, Conn, Culprit, Detail, Faults, Figures, GcOverlap, HeldBack, HeldBy, Http, Request,
-    Rss, RuntimeWork, Span,
+    Rss, RuntimeWork, Span, WaitsIn,
 };
 
 /// Takes away whatever may be absent.
@@ -135,5 +135,9 @@ fn detail() -> Detail {
             cycle: Some(12),
         }),
         note: Some("sure"),
+        waits_in: Some(WaitsIn {
+            function: "database/sql.(*DB).conn".into(),
+            called_by: Some("main.order".into()),
+        }),
     }
 }

@@ -5,7 +5,7 @@ use observer::model::id::{Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, FaultMeans, FedBy,
-    GoroutineTotals, LongPoll, LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
+    GoroutineTotals, LongPoll, LongestTask, LookCost, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
     ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, Role, RoleThread,
     RoleTotals, RssMeans, TargetTotals, Totals, Trouble, WaitedFor, WorkerTotals,
 };
@@ -73,6 +73,13 @@ pub(super) fn full() -> Totals {
             probes: Some(ProbeCost {
                 hits: 9,
                 estimated_ns: 9_000,
+            }),
+            looks: Some(LookCost {
+                count: 9,
+                parked: 5,
+                changed: 1,
+                skipped: 2,
+                spent_ns: 90_000,
             }),
             samples: Some(1),
             samples_lost: Some(1),
@@ -176,6 +183,8 @@ fn waited_for() -> WaitedFor {
         pool: true,
         function: Some("app::report".to_owned()),
         held_by: Some(HeldBy::Nagle),
+        waits_in: Some("database/sql.(*DB).conn".to_owned()),
+        called_by: Some("main.order".to_owned()),
     }
 }
 

@@ -76,9 +76,7 @@ func main() {
 		fmt.Fprint(w, "done")
 	})
 	http.HandleFunc("/lock", func(w http.ResponseWriter, r *http.Request) {
-		mutex.Lock()
-		compute(milliseconds(r))
-		mutex.Unlock()
+		hold(&mutex, milliseconds(r))
 		fmt.Fprint(w, "done")
 	})
 	http.HandleFunc("/turns", func(w http.ResponseWriter, r *http.Request) {
@@ -95,6 +93,15 @@ func main() {
 func milliseconds(r *http.Request) time.Duration {
 	ms, _ := strconv.Atoi(r.URL.Query().Get("ms"))
 	return time.Duration(ms) * time.Millisecond
+}
+
+// hold has a mutex for so long. That who waits for it is in this function is told by its stack.
+//
+//go:noinline
+func hold(mutex *sync.Mutex, length time.Duration) {
+	mutex.Lock()
+	compute(length)
+	mutex.Unlock()
 }
 
 // compute keeps its thread busy for so long.

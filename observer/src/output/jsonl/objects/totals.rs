@@ -6,7 +6,7 @@ use super::{Counts, Object};
 use crate::model::hint::Hint;
 use crate::model::report::{
     AtQuantiles, BandMeans, ByConfidence, ByStatus, CycleTotals, Diagnosis, End, FaultMeans, FedBy,
-    GoroutineTotals, LongPoll, LongestTask, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
+    GoroutineTotals, LongPoll, LongestTask, LookCost, OwnCost, PathTotals, PollTotals, PoolTotals, ProbeCost,
     ProcessFigures, ProcessMemory, ProcessRoles, ProcessWorkers, ProtocolTotals, Quantiles, RoleThread,
     RoleTotals, RssMeans, TargetTotals, Totals, WaitedFor, Window, WorkerTotals,
 };
@@ -112,6 +112,8 @@ object!(WaitedFor {
     pool: if_true,
     function: optional,
     held_by: optional,
+    waits_in: optional,
+    called_by: optional,
 });
 object!(PathTotals {
     path,
@@ -244,5 +246,13 @@ object!(OwnCost {
     samples_lost: optional,
     ticks_on_others: optional,
     probes: optional,
+    looks: optional,
+});
+object!(LookCost {
+    count,
+    parked,
+    changed,
+    skipped,
+    spent_ns,
 });
 object!(ProbeCost { hits, estimated_ns });

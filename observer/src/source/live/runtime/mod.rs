@@ -22,7 +22,7 @@ use observer_common::TaskPath;
 
 use super::kernel_half::KernelHalf;
 use super::targets::Change;
-use crate::event;
+use crate::event::{self, Event};
 use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::source::Merge;
@@ -62,6 +62,8 @@ struct TargetRuntime {
     collection: Option<go::Collection>,
     /// Its goroutines, as it counts them.
     scheduler: Option<go::Scheduler>,
+    /// Where its requests wait, once its goroutines are known.
+    waits: Option<go::Waits>,
 }
 
 impl RuntimeSearch {
@@ -116,6 +118,19 @@ impl RuntimeSearch {
                 self.targets.remove(&pid);
             }
             Change::Unwatched => {}
+        }
+    }
+
+    /// Follows which requests the goroutines of processes serve.
+    pub(super) fn on_event(&mut self, event: &Event<'_>) {
+        let tgid = match event {
+            Event::Receive(event, _) => event.tgid,
+            Event::Send(event, _) => event.tgid,
+            _ => return,
+        };
+        let target = self.targets.get_mut(&Pid(tgid));
+        if let Some(waits) = target.and_then(|target| target.waits.as_mut()) {
+            waits.on_event(event);
         }
     }
 
@@ -184,6 +199,9 @@ impl RuntimeSearch {
             if let Some(scheduler) = &mut target.scheduler {
                 scheduler.look(now_ns, merge);
             }
+            if let Some(waits) = &mut target.waits {
+                waits.look(now_ns, merge);
+            }
             if let Some(collection) = &mut target.collection
                 && let Some(at) = collection.look(now_ns, released_ns, merge)
                 && let Some(slot) = kernel_half.targets.slot(target.pid)
@@ -219,6 +237,7 @@ impl TargetRuntime {
             proved: self.proved.as_ref().map(told),
             collection: None,
             scheduler: None,
+            waits: None,
         }
     }
 
@@ -234,6 +253,7 @@ impl TargetRuntime {
                 kernel_half.targets.set_path(slot, *path)?;
                 fact.header.at_ns = now_ns;
                 merge.push(bytemuck::bytes_of(fact));
+                self.waits = self.waits();
             }
             return Ok(());
         }
@@ -284,5 +304,14 @@ impl TargetRuntime {
         };
         merge.push(bytemuck::bytes_of(&fact));
         self.proved = proved.map(|path| (path, fact));
+        self.waits = self.waits();
+    }
+
+    /// Where its requests wait, where its goroutines are known.
+    fn waits(&self) -> Option<go::Waits> {
+        match self.found.as_ref()?.tasks {
+            TaskIdPlace::OfGo(ref place) if self.proved.is_some() => go::Waits::new(self.pid, place),
+            _ => None,
+        }
     }
 }

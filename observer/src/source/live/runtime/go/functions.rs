@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, bail};
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, ReadRef};
+use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, ReadRef};
 
 use super::super::elf;
-use super::pclntab;
+use super::pclntab::Table;
 use super::program::{GoImage, TOO_OLD};
 use crate::model::id::Pid;
 
@@ -18,12 +18,6 @@ pub(super) const READY: &str = "runtime.ready";
 
 /// Has the thread run a goroutine, its first argument.
 const EXECUTE: &str = "runtime.execute";
-
-const STACKCHECK: &str = "runtime.stackcheck";
-
-/// Sections that have the table of functions. A program that can be loaded anywhere has it among what is written at its
-/// start.
-const TABLES: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 
 /// `cmp 0x10(%r14),%rsp`: a function begins by looking whether there is room on its stack.
 const LOOKS_FOR_ROOM: [u8; 4] = *b"\x49\x3b\x66\x10";
@@ -77,17 +71,13 @@ fn by_symbols<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -
     found[0].zip(found[1]).map(Into::into)
 }
 
-/// The same by its table of functions. That counts from where its functions begin, which is told by one of which it is
-/// known where it is.
+/// The same by its table of functions.
 fn by_table<'data, R: ReadRef<'data>>(
     elf: &ElfFile64<'data, Endianness, R>,
     image: &GoImage,
 ) -> Option<[u64; 2]> {
-    let section = TABLES.iter().find_map(|name| elf.section_by_name(name))?;
-    let functions = pclntab::Functions::of(section.data().ok()?)?;
-    let known = elf::address_of(elf, image.stackcheck?.at)?;
-    let first = known.checked_sub(functions.begin(STACKCHECK)?)?;
-    let begin = |name| elf::offset_of(elf, first.checked_add(functions.begin(name)?)?);
+    let table = Table::of(elf, &image.stackcheck?)?;
+    let begin = |name| elf::offset_of(elf, table.begin(name)?);
     Some([begin(READY)?, begin(EXECUTE)?])
 }
 

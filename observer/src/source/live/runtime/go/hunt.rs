@@ -207,6 +207,7 @@ mod tests {
             g: -8,
             by_code: true,
             globals: None,
+            stacks: None,
         })
     }
 

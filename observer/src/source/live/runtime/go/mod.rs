@@ -2,16 +2,19 @@
 //! `--goroutines`, its functions found and probed.
 
 mod collection;
+mod function_names;
 mod functions;
 pub mod goroutines;
 mod hunt;
 mod memory;
 mod offsets;
+mod parked;
 mod pclntab;
 mod program;
 mod scheduler;
 
 pub(super) use collection::Collection;
 pub(super) use hunt::Hunt;
+pub(super) use parked::Waits;
 pub(super) use program::{GPlace, GoImage};
 pub(super) use scheduler::Scheduler;

@@ -3,6 +3,12 @@
 //!
 //! Its layout is that of Go 1.18 to 1.27 (`moduledata` and `pcHeader` in `runtime/symtab.go`).
 
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectSection as _, ReadRef};
+
+use super::super::elf;
+use super::program::Stackcheck;
+
 /// First bytes of the table since Go 1.18, and since 1.20.
 const MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
 
@@ -15,13 +21,66 @@ mod at {
 }
 
 /// A row of the table: where a function begins, and where more is said of it.
-const ROW: usize = 8;
+pub(super) const ROW: usize = 8;
 
 /// Behind where it begins, what is said of it first is where its name is.
-const NAME_AT: usize = 4;
+pub(super) const NAME_AT: usize = 4;
 
-/// The table of a program.
-pub(super) struct Functions<'a> {
+/// Sections that have the table. A program that can be loaded anywhere has it among what is written at its start.
+const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
+
+const STACKCHECK: &str = "runtime.stackcheck";
+
+/// The table of a program, with addresses as the file has them.
+pub(super) struct Table<'a> {
+    functions: Functions<'a>,
+    place: TablePlace,
+}
+
+/// Where the parts of the table are in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TablePlace {
+    pub(super) names: u64,
+    pub(super) rows: u64,
+    pub(super) count: u64,
+    /// Where the program's functions begin: the table counts from there. That is told by one of which it is known where
+    /// it is.
+    pub(super) first: u64,
+}
+
+impl<'a> Table<'a> {
+    /// That of a file, in which this function is here.
+    pub(super) fn of<R: ReadRef<'a>>(
+        elf: &ElfFile64<'a, Endianness, R>,
+        stackcheck: &Stackcheck,
+    ) -> Option<Self> {
+        let section = SECTIONS.iter().find_map(|name| elf.section_by_name(name))?;
+        let (bytes, (at, _)) = (section.data().ok()?, section.file_range()?);
+        let functions = Functions::of(bytes)?;
+        let known = elf::address_of(elf, stackcheck.at)?;
+        let first = known.checked_sub(functions.begin(STACKCHECK)?)?;
+        let behind = |part: &[u8]| at + (bytes.len() - part.len()) as u64;
+        let place = TablePlace {
+            names: behind(functions.names),
+            rows: behind(functions.rows),
+            count: functions.count as u64,
+            first,
+        };
+        Some(Self { functions, place })
+    }
+
+    /// Where the function of this name begins.
+    pub(super) fn begin(&self, name: &str) -> Option<u64> {
+        self.place.first.checked_add(self.functions.begin(name)?)
+    }
+
+    pub(super) const fn place(&self) -> TablePlace {
+        self.place
+    }
+}
+
+/// The functions of a program.
+struct Functions<'a> {
     names: &'a [u8],
     /// Rows, and behind them what they point to.
     rows: &'a [u8],
@@ -30,7 +89,7 @@ pub(super) struct Functions<'a> {
 
 impl<'a> Functions<'a> {
     /// In the bytes of the table; `None` where they have another layout.
-    pub(super) fn of(table: &'a [u8]) -> Option<Self> {
+    fn of(table: &'a [u8]) -> Option<Self> {
         let is_known = MAGICS.contains(&half(table, 0)?) && *table.get(at::POINTER_BYTES)? == 8;
         let place = |at| usize::try_from(word(table, at)?).ok();
         let functions = Self {
@@ -43,7 +102,7 @@ impl<'a> Functions<'a> {
 
     /// Where the function of this name begins, bytes from where all of them do. `None` where there is none, or more
     /// than one.
-    pub(super) fn begin(&self, name: &str) -> Option<u64> {
+    fn begin(&self, name: &str) -> Option<u64> {
         let rows = self.rows.chunks_exact(ROW).take(self.count);
         let mut found = rows.filter_map(|row| {
             let more = half(row, size_of::<u32>())? as usize;

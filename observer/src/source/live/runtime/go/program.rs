@@ -9,6 +9,7 @@ use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, Rea
 
 use super::super::detection::{DetectedRuntime, FoundBy, TaskIdPlace};
 use super::super::elf;
+use super::pclntab::{Table, TablePlace};
 use crate::runtime::RuntimeName;
 use crate::runtime::go::Version;
 
@@ -41,6 +42,13 @@ const MOST_LOAD: usize = 11;
 /// Where Go's own linker puts it.
 const USUAL: i64 = -8;
 
+/// Adds a goroutine to the list of them all, and how much of its code is looked through, bytes.
+const ADDS_GOROUTINE: &str = "runtime.allgadd";
+const MOST_CODE: usize = 512;
+
+/// Bytes of an instruction that loads eight bytes from where it is known.
+const LOAD_BYTES: usize = 7;
+
 /// Why nothing is known of the goroutines of an older program.
 pub(super) const TOO_OLD: &str = "goroutines are known from Go 1.19 on";
 
@@ -52,6 +60,7 @@ pub(in super::super) struct GoImage {
     pub(super) stackcheck: Option<Stackcheck>,
     /// Where its variables are, as the file has it.
     globals: Option<Globals>,
+    stacks: Option<StackPlaces>,
     base: u64,
 }
 
@@ -88,6 +97,16 @@ pub(in super::super) struct GPlace {
     pub(super) by_code: bool,
     /// Where the runtime's variables are, if its symbols tell.
     pub(super) globals: Option<Globals>,
+    /// What stacks are found by, if the program tells.
+    pub(super) stacks: Option<StackPlaces>,
+}
+
+/// What the stacks of goroutines are found and named by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StackPlaces {
+    /// The list of goroutines.
+    pub(super) all_gs: u64,
+    pub(super) functions: TablePlace,
 }
 
 impl GoImage {
@@ -108,10 +127,12 @@ impl GoImage {
             std::str::from_utf8(text.get(..usize::from(length))?).ok()
         });
         let version = version.filter(|_| flags & VERSION_INLINE != 0);
+        let (stackcheck, globals) = (Stackcheck::of(file, elf), Globals::of(elf));
         Some(Self {
             version: version.map(str::to_owned),
-            stackcheck: Stackcheck::of(file, elf),
-            globals: Globals::of(elf),
+            stacks: stackcheck.and_then(|known| StackPlaces::of(file, elf, &known, globals)),
+            stackcheck,
+            globals,
             base: elf::base(elf),
         })
     }
@@ -125,6 +146,7 @@ impl GoImage {
     pub(in super::super) fn of_program(self, start: Option<u64>) -> DetectedRuntime {
         let loaded = start.map(|start| start.wrapping_sub(self.base));
         let globals = self.globals.zip(loaded).map(|(globals, by)| globals.moved(by));
+        let stacks = self.stacks.zip(loaded).map(|(stacks, by)| stacks.moved(by));
         let tasks = self.known_version().map_or_else(
             || TaskIdPlace::Nowhere(TOO_OLD.to_owned()),
             |version| {
@@ -133,6 +155,7 @@ impl GoImage {
                     g: self.stackcheck.map_or(USUAL, |stackcheck| stackcheck.g),
                     by_code: self.stackcheck.is_some(),
                     globals,
+                    stacks,
                 })
             },
         );
@@ -187,6 +210,54 @@ impl Globals {
             all_gs: self.all_gs.wrapping_add(by),
         }
     }
+}
+
+impl StackPlaces {
+    /// By the table of functions of a program, and by its symbols, or, where these are gone, by the code of the function
+    /// that adds to the list.
+    fn of<'data, R: ReadRef<'data>>(
+        file: &File,
+        elf: &ElfFile64<'data, Endianness, R>,
+        stackcheck: &Stackcheck,
+        globals: Option<Globals>,
+    ) -> Option<Self> {
+        let table = Table::of(elf, stackcheck)?;
+        let by_code = || {
+            let address = table.begin(ADDS_GOROUTINE)?;
+            let mut code = vec![0; MOST_CODE];
+            let read = file.read_at(&mut code, elf::offset_of(elf, address)?).ok()?;
+            slice_in(&code[..read], address)
+        };
+        Some(Self {
+            all_gs: globals.map(|globals| globals.all_gs).or_else(by_code)?,
+            functions: table.place(),
+        })
+    }
+
+    fn moved(self, by: u64) -> Self {
+        Self {
+            all_gs: self.all_gs.wrapping_add(by),
+            functions: TablePlace {
+                first: self.functions.first.wrapping_add(by),
+                ..self.functions
+            },
+        }
+    }
+}
+
+/// The address of the first slice whose three words this code, which is at `address`, loads.
+fn slice_in(code: &[u8], address: u64) -> Option<u64> {
+    let loaded = code.windows(LOAD_BYTES).enumerate().filter_map(|(at, load)| {
+        // `mov OFFSET(%rip),REGISTER`, of eight bytes.
+        let is_load = matches!(load[0], 0x48 | 0x4c) && load[1] == 0x8b && load[2] & 0xc7 == 5;
+        let offset = i32::from_le_bytes(load[3..].try_into().ok()?);
+        let behind = address.wrapping_add((at + LOAD_BYTES) as u64);
+        is_load.then(|| behind.wrapping_add_signed(offset.into()))
+    });
+    let loaded: Vec<u64> = loaded.collect();
+    let has = |word: u64| loaded.contains(&word);
+    let is_slice = |&&word: &&u64| has(word.wrapping_add(8)) && has(word.wrapping_add(16));
+    loaded.iter().find(is_slice).copied()
 }
 
 impl Stackcheck {
@@ -247,5 +318,26 @@ mod tests {
         let by_pointer = program(b"\x48\x8b\x0d\x11\x22\x33\x00\x64\x48\x8b\x01");
         assert_eq!(found(&by_pointer), None);
         assert_eq!((found(STACKCHECK), found(&[])), (None, None));
+    }
+
+    /// As `runtime.allgadd` begins in Go 1.26.
+    #[test]
+    fn a_list_is_where_code_loads_three_words_from() {
+        let load = |register: &[u8], at: u64, from: u64| {
+            let offset = from.wrapping_sub(at + 7) as u32;
+            [register, &offset.to_le_bytes()].concat()
+        };
+        let code = |of_slice: u64| {
+            [
+                load(b"\x48\x8d\x05", 0x1000, 0x9000),
+                load(b"\x48\x8b\x0d", 0x1007, 0x8010),
+                load(b"\x48\x8b\x1d", 0x100e, of_slice),
+                load(b"\x4c\x8b\x05", 0x1015, 0x8000),
+            ]
+            .concat()
+        };
+        assert_eq!(slice_in(&code(0x8008), 0x1000), Some(0x8000));
+        assert_eq!(slice_in(&code(0x8020), 0x1000), None);
+        assert_eq!(slice_in(&[], 0x1000), None);
     }
 }

@@ -1,0 +1,69 @@
+//! What the goroutine of a request says itself of what it waited for, where no event does.
+
+use super::moves::Move;
+use super::path::Reason;
+use super::service::Walk;
+use crate::model::cause::Cause;
+use crate::runtime::go::{self, Stay};
+use crate::threads::LastRun;
+
+impl Walk<'_, '_> {
+    /// Not where its goroutine says that it waited for a lock or a channel, or was seen so.
+    pub(super) fn may_have_set_a_timer(&self) -> bool {
+        let says = self.stays();
+        says.is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version)) && !self.waited_for_mutex()
+    }
+
+    /// Goes to `run`, where no event says what was waited for since. Its goroutine may say that it was a mutex.
+    pub(super) fn as_its_goroutine_says(&self, run: LastRun, otherwise: &'static str) -> Move {
+        let cause = if self.waited_for_mutex() {
+            Cause::Lock
+        } else {
+            Cause::Unexplained
+        };
+        self.resumed(run, cause, self.idle_for(otherwise))
+    }
+
+    /// Whether its goroutine has waited for a mutex, and for nothing else: it says so itself, or it was seen, and it has
+    /// stopped to run but once.
+    fn waited_for_mutex(&self) -> bool {
+        let Some((version, read, sent)) = self.stays() else {
+            return false;
+        };
+        let (turn, go) = (self.turn, self.evidence.go);
+        let was_seen = |task| go.waits_for_mutex(turn.pid, task, turn.read_ns, turn.sent_ns);
+        sent.stopped_once(read, version, turn.calls)
+            && (sent.waited_for_mutex(read, version) || turn.read_task.id().is_some_and(was_seen))
+    }
+
+    /// What its goroutine says that it waited for last, where no event does.
+    pub(super) fn waited_or(&self, otherwise: &'static str) -> &'static str {
+        let waited = self
+            .stays()
+            .and_then(|(version, read, sent)| sent.waited(read, version));
+        waited.unwrap_or(otherwise)
+    }
+
+    /// The same, where it was on no thread. What it waited for last is told of the last such time alone.
+    fn idle_for(&self, otherwise: &'static str) -> Reason {
+        let note = self.waited_or(otherwise);
+        match self.in_mark() {
+            Some(what) => Reason::IdleInMark(note, what),
+            None => Reason::Idle(note),
+        }
+    }
+
+    /// What the marking of garbage is called that it waited for, where nothing else came after.
+    pub(super) fn in_mark(&self) -> Option<&'static str> {
+        let (version, read, sent) = self.stays().filter(|_| !self.was_idle)?;
+        sent.waited_in_mark(read, version)
+    }
+
+    /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
+    fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
+        let version = self.evidence.threads.runtime(self.turn.pid).go_version()?;
+        let is_one = self.turn.read_task == self.turn.sent_task;
+        let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;
+        Some((version, read, sent))
+    }
+}

@@ -1,0 +1,185 @@
+//! Where requests wait: goroutines of requests that have been in flight for a while are looked at from outside. Of those
+//! that are parked the stack is told, with why they wait.
+//!
+//! The process is neither stopped nor written to, and never waits for it. How many looks there are is bounded.
+
+mod goroutine;
+mod in_flight;
+mod list;
+
+use std::fs::File;
+
+use observer_common::flags;
+use rustc_hash::FxHashSet;
+
+use self::goroutine::{Parked, Unseen};
+use self::in_flight::InFlight;
+use self::list::List;
+use super::function_names::FunctionNames;
+use super::memory;
+use super::offsets::Offsets;
+use super::program::GPlace;
+use crate::event::{self, Event};
+use crate::model::id::{ConnId, Pid, Task, TaskId};
+use crate::source::Merge;
+use crate::source::live::facts::{SECOND_NS, clock};
+
+/// Between two looks, ns, and how many there can be at once after a while without.
+const PAUSE_NS: u64 = SECOND_NS / 200;
+const AT_ONCE: u64 = 32;
+
+/// Going through the list of all goroutines takes one part in so many of the time.
+const WALK_PART: u64 = 100;
+
+/// A process whose threads are known to tell their goroutines.
+pub(in super::super) struct Waits {
+    pid: Pid,
+    offsets: Offsets,
+    in_flight: InFlight,
+    list: List,
+    names: FunctionNames,
+    /// Looks at the list until then would take too much time.
+    walk_ns: u64,
+    /// So many looks would have been possible by now, one each [`PAUSE_NS`].
+    spent_until_ns: u64,
+    /// What is told each second.
+    counts: event::GoLooks,
+}
+
+impl Waits {
+    /// Those of process `pid`, of whose program this was found. `None` where its program does not tell where they are
+    /// and what they do.
+    pub(in super::super) fn new(pid: Pid, place: &GPlace) -> Option<Self> {
+        let stacks = place.stacks?;
+        let file = File::open(format!("/proc/{pid}/exe")).ok()?;
+        Some(Self {
+            pid,
+            offsets: Offsets::of(place.version),
+            in_flight: InFlight::default(),
+            list: List::new(stacks.all_gs),
+            names: FunctionNames::new(file, stacks.functions),
+            walk_ns: 0,
+            spent_until_ns: 0,
+            counts: event::GoLooks::new(0, pid),
+        })
+    }
+
+    /// Follows which requests are in flight.
+    pub(in super::super) fn on_event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Receive(event, head) if event.flags & flags::INBOUND != 0 => {
+                let conn = ConnId(event.conn);
+                match Task::new(event.task).id() {
+                    Some(goroutine) if event.result > 0 => {
+                        let begins = !head.is_empty();
+                        let at_ns = event.header.at_ns;
+                        let has_room = self.in_flight.received(conn, goroutine, at_ns, begins);
+                        self.counts.skipped += u64::from(!has_room);
+                    }
+                    _ => self.in_flight.answered(conn, event.header.at_ns),
+                }
+            }
+            Event::Send(event, _) if event.flags & flags::INBOUND != 0 && event.result > 0 => {
+                self.in_flight.answered(ConnId(event.conn), event.header.at_ns);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at those that are due.
+    pub(in super::super) fn look(&mut self, now_ns: u64, merge: &mut Merge) {
+        let mut due = Vec::new();
+        while let Some(goroutine) = self.in_flight.next(now_ns) {
+            if self.may_look(now_ns) {
+                due.push(goroutine);
+            } else {
+                self.counts.skipped += 1;
+            }
+        }
+        if !due.is_empty() {
+            let begun_ns = clock(libc::CLOCK_MONOTONIC);
+            due.retain(|&goroutine| !self.look_at(goroutine, merge));
+            if !due.is_empty() && now_ns >= self.walk_ns {
+                self.find(&due, now_ns);
+                due.retain(|&goroutine| !self.look_at(goroutine, merge));
+            }
+            self.counts.skipped += due.len() as u64;
+            self.counts.spent_ns += clock(libc::CLOCK_MONOTONIC).saturating_sub(begun_ns);
+        }
+        self.tell_counts(now_ns, merge);
+    }
+
+    /// Whether one more look is within what is allowed.
+    fn may_look(&mut self, now_ns: u64) -> bool {
+        let since_ns = now_ns.saturating_sub(PAUSE_NS * AT_ONCE);
+        let spent_ns = self.spent_until_ns.max(since_ns) + PAUSE_NS;
+        let may = spent_ns <= now_ns;
+        if may {
+            self.spent_until_ns = spent_ns;
+        }
+        may
+    }
+
+    /// Goes through the list of all goroutines to find these.
+    fn find(&mut self, goroutines: &[TaskId], now_ns: u64) {
+        let begun_ns = clock(libc::CLOCK_MONOTONIC);
+        let wanted: FxHashSet<TaskId> = goroutines.iter().copied().collect();
+        let pid = self.pid;
+        // Where it cannot be read, or is not where the program says, none is found.
+        let _ = self.list.find(&wanted, &self.offsets, &mut |places, words| {
+            memory::read(pid, places, words)
+        });
+        let took_ns = clock(libc::CLOCK_MONOTONIC).saturating_sub(begun_ns);
+        self.walk_ns = now_ns + took_ns * WALK_PART;
+    }
+
+    /// Looks at a goroutine. Gives whether it was there.
+    fn look_at(&mut self, goroutine: TaskId, merge: &mut Merge) -> bool {
+        let Some(g) = self.list.place(goroutine) else {
+            return false;
+        };
+        let pid = self.pid;
+        let looked = goroutine::look(&self.offsets, g, goroutine.0, &mut |places, words| {
+            memory::read(pid, places, words)
+        });
+        match looked {
+            Ok(Ok(parked)) => {
+                self.counts.parked += 1;
+                self.tell(&parked, merge);
+            }
+            Ok(Err(Unseen::Changed)) => self.counts.changed += 1,
+            Ok(Err(Unseen::NotParked)) => {}
+            // It has ended, or the process has.
+            Ok(Err(Unseen::Other)) | Err(_) => {
+                self.list.forget(goroutine);
+                return false;
+            }
+        }
+        self.counts.looks += 1;
+        true
+    }
+
+    /// Tells the stack, as far as its functions have names.
+    fn tell(&mut self, parked: &Parked, merge: &mut Merge) {
+        // Each is where a call returns to: what called is before that.
+        let functions = parked
+            .frames
+            .iter()
+            .map_while(|frame| self.names.of(frame.wrapping_sub(1)));
+        let fact = event::GoStack::new(clock(libc::CLOCK_MONOTONIC), self.pid, parked.task, functions);
+        merge.push(bytemuck::bytes_of(&fact));
+    }
+
+    /// Tells how many looks there were, once a second.
+    fn tell_counts(&mut self, now_ns: u64, merge: &mut Merge) {
+        let counts = &mut self.counts;
+        if counts.looks + counts.skipped > 0 && now_ns.saturating_sub(counts.header.at_ns) >= SECOND_NS {
+            let next = event::GoLooks::new(now_ns, self.pid);
+            let told = event::GoLooks {
+                header: next.header,
+                ..std::mem::replace(counts, next)
+            };
+            merge.push(bytemuck::bytes_of(&told));
+        }
+    }
+}
