@@ -15,8 +15,8 @@ use crate::model::id::Pid;
 use crate::model::privilege::Missing;
 use crate::model::process::{ProcessLine, Successor};
 
-/// Processes that are kept at once. Those that ended first make room for others; where none has ended, it is not told of
-/// more than these who took over.
+/// Processes that are kept at once. Those that ended first make room for others; where none has ended, it is not told
+/// of more than these who took over.
 const MAX_WATCHED: usize = 1024;
 
 /// Listeners that are kept of a watched process and those that it started, at most.
