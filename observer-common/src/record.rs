@@ -260,12 +260,13 @@ records! {
         local_addr: [u8; 16],
         /// Remote address.
         remote_addr: [u8; 16],
+        /// Number of its network namespace, or [`crate::limits::ANY_NETWORK`]; 0 in older recordings.
+        network: u32,
         /// Zero.
-        reserved: u64,
+        reserved: u32,
     }
 
-    /// A watched process or one of its threads began, became another program, or ended; or a process is watched from
-    /// now on.
+    /// A watched process or one of its threads began, became another program, or ended; or it is watched from now on.
     Process: 56 {
         /// `tid`: the thread that did it.
         header: Header,
@@ -378,8 +379,7 @@ pub enum LostReason {
     RingFull = 1,
     /// A socket could not be given its state.
     SocketState = 2,
-    /// A child or a process that was waited for is not watched, because there are too many. No record of others is
-    /// missing.
+    /// There are too many to watch a child, or a process that was waited for. No record of others is missing.
     TooManyTargets = 3,
 }
 

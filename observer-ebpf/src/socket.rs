@@ -259,6 +259,7 @@ pub(crate) fn record(
             flags: flags | found | state.opened.get(),
             local_addr,
             remote_addr,
+            network: sock.network(),
             reserved: 0,
         },
     );

@@ -11,6 +11,8 @@ pub mod reason {
     pub const RING_FULL: &str = "ring_full";
     /// Sockets for which the kernel had no memory to keep their state.
     pub const SOCKET_STATE: &str = "socket_state";
+    /// Events for which the kernel did not begin the program that would have recorded them.
+    pub const MISSED: &str = "missed";
     /// Records that came when later ones had been given out already.
     pub const LATE: &str = "late";
     /// Records that were lost for a reason that this version does not know, and records that it does not know.
@@ -23,30 +25,36 @@ pub mod reason {
     pub const OUTPUT_FULL: &str = "output_full";
     /// Processes that were to be watched, beyond the number that is.
     pub const REFUSED_PROCESSES: &str = "refused_processes";
+    /// Events that are not in the recording, because it is written too slowly or not at all.
+    pub const NOT_RECORDED: &str = "not_recorded";
     /// Every reason.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 10] = [
         RING_FULL,
         SOCKET_STATE,
+        MISSED,
         LATE,
         UNKNOWN,
         REFUSED_CONNECTIONS,
         REFUSED_THREADS,
         OUTPUT_FULL,
         REFUSED_PROCESSES,
+        NOT_RECORDED,
     ];
 }
 
-/// The name of a reason that the kernel half gave.
+/// The name of a reason that the stream gives.
 #[must_use]
-pub fn kernel_reason(number: u32) -> &'static str {
-    if number == event::Lost::LATE {
-        return reason::LATE;
-    }
+pub fn name_of_reason(number: u32) -> &'static str {
     match LostReason::from_u32(number) {
         Some(LostReason::RingFull) => reason::RING_FULL,
         Some(LostReason::SocketState) => reason::SOCKET_STATE,
         Some(LostReason::TooManyTargets) => reason::REFUSED_PROCESSES,
-        None => reason::UNKNOWN,
+        None => match number {
+            event::Lost::LATE => reason::LATE,
+            event::Lost::MISSED => reason::MISSED,
+            event::Lost::NOT_RECORDED => reason::NOT_RECORDED,
+            _ => reason::UNKNOWN,
+        },
     }
 }
 
@@ -91,6 +99,16 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_finds_a_loss_gives_its_reason() {
+        let of_kernel_half = LostReason::ALL.map(|reason| name_of_reason(reason as u32));
+        let expected = [reason::RING_FULL, reason::SOCKET_STATE, reason::REFUSED_PROCESSES];
+        assert_eq!(of_kernel_half, expected);
+        let found = [event::Lost::LATE, event::Lost::MISSED, event::Lost::MALFORMED];
+        let expected = [reason::LATE, reason::MISSED, reason::UNKNOWN];
+        assert_eq!(found.map(name_of_reason), expected);
+    }
 
     #[test]
     fn losses_that_touch_are_one_and_their_ends_count() {

@@ -53,7 +53,7 @@ pub struct Pipeline {
     samples: Samples,
     explainer: Explainer,
     losses: Losses,
-    runtimes: Reported,
+    tokio: Reported,
     go: go::Processes,
     serving: Serving,
     /// Hints that were not taken yet.
@@ -86,7 +86,7 @@ impl Pipeline {
             samples: Samples::default(),
             explainer: Explainer::new(header.page_bytes),
             losses: Losses::default(),
-            runtimes: Reported::default(),
+            tokio: Reported::default(),
             go: go::Processes::default(),
             serving: Serving::new(
                 header

@@ -14,10 +14,12 @@ pub(super) fn name(evidence: &Evidence<'_>, arrival_ns: u64, span: &mut Span) ->
     let to_ns = from_ns.saturating_add(span.dur_ns);
     let most_seen = |pid, tid| evidence.samples.most_seen(pid, tid, from_ns, to_ns);
     // Who has what goroutines wait for can be on no thread, and then the samples of its thread are another's.
-    let is_goroutine_s =
-        |culprit: &Culprit| culprit.task.is_some() && evidence.threads.go_version(culprit.pid).is_some();
+    let is_of_no_thread = |culprit: &Culprit| {
+        let runtime = evidence.threads.runtime(culprit.pid);
+        culprit.task.is_some() && runtime.tasks_move_between_threads()
+    };
     let (seen, name) = match (&mut span.culprit, span.tid) {
-        (Some(culprit), _) if span.cause == Cause::Lock && is_goroutine_s(culprit) => return 0,
+        (Some(culprit), _) if span.cause == Cause::Lock && is_of_no_thread(culprit) => return 0,
         (Some(culprit), _)
             if matches!(
                 span.cause,

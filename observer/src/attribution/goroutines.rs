@@ -195,7 +195,9 @@ impl Walk<'_, '_> {
 
     /// What a goroutine says of the wait that was over when it began to run, in a program of this version.
     fn says(&self, began: &QueuedPoll) -> Option<(Stay, Version)> {
-        began.stay.zip(self.evidence.threads.go_version(self.turn.pid))
+        began
+            .stay
+            .zip(self.evidence.threads.runtime(self.turn.pid).go_version())
     }
 
     /// Whether a goroutine waited to help the garbage collection, or for a cycle of it.

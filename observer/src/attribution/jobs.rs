@@ -18,7 +18,7 @@ impl Walk<'_, '_> {
     /// since, that is why it waited; if that was done with what it found, the request could go on.
     pub(super) fn waited_for_its_job(&self, run: LastRun) -> Option<Move> {
         let threads = self.evidence.threads;
-        if threads.go_version(self.turn.pid).is_some() {
+        if !threads.runtime(self.turn.pid).has_blocking_pool() {
             return None;
         }
         let (given_ns, to) = self.last_given(run)?;

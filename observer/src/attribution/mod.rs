@@ -151,15 +151,18 @@ impl Explainer {
         let thread = tid.and_then(|tid| evidence.threads.get(tid));
         let waits_for_worker = matches!(cause, Cause::WorkerBusy | Cause::WorkerBlocked);
         Some(LongestWait {
-            behind_pool: thread.is_some_and(|thread| {
-                let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
-                let none_is_free = |tid| {
-                    let threads = evidence.threads;
-                    threads.none_is_free(thread.pid, tid, from_ns, from_ns + dur_ns)
-                };
-                let fed_is_full = |tid| is_fed(tid) && none_is_free(tid);
-                thread.is_of_pool() || waits_for_worker && tid.is_some_and(fed_is_full)
-            }),
+            // The pool of a peer is its own matter.
+            behind_pool: thread
+                .filter(|_| cause != Cause::Downstream)
+                .is_some_and(|thread| {
+                    let is_fed = |tid| evidence.threads.is_fed(thread.pid, tid);
+                    let none_is_free = |tid| {
+                        let threads = evidence.threads;
+                        threads.none_is_free(thread.pid, tid, from_ns, from_ns + dur_ns)
+                    };
+                    let fed_is_full = |tid| is_fed(tid) && none_is_free(tid);
+                    thread.is_of_pool() || waits_for_worker && tid.is_some_and(fed_is_full)
+                }),
             cause,
             dur_ns,
             detail,
@@ -213,7 +216,7 @@ fn is_known_by_tasks(turn: &Turn, evidence: Evidence<'_>) -> bool {
         // Its tasks are no goroutines.
         (None, None) => true,
         (Some(read), Some(sent)) => {
-            let version = evidence.threads.go_version(turn.pid);
+            let version = evidence.threads.runtime(turn.pid).go_version();
             turn.read_task == turn.sent_task
                 && turn.sent_tid == Some(turn.read_tid)
                 && version.is_some_and(|version| sent.goes_on(read, version, turn.calls))

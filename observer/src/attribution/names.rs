@@ -10,7 +10,7 @@ use crate::connections::{Connection, Exactness, Held, Turn};
 use crate::model::cause::Cause;
 use crate::model::full::{Full, Table};
 use crate::model::id::{ConnId, Pid, Task, Tid};
-use crate::model::request::{Culprit, Detail, HeldBack, RuntimeWork, Span};
+use crate::model::request::{Answer, Culprit, Detail, HeldBack, RuntimeWork, Span};
 use crate::runtime::jvm;
 use crate::syscall;
 use crate::threads::{Occupant, Owner};
@@ -107,7 +107,7 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         tid,
         cpu,
         detail,
-        culprit,
+        culprit: culprit.or_else(|| answered(evidence, step)),
     }
 }
 
@@ -193,6 +193,7 @@ fn occupant(evidence: &Evidence<'_>, occupant: &Occupant, at_ns: u64) -> Culprit
         syscall: None,
         object: None,
         function: None,
+        answer: None,
     }
 }
 
@@ -210,7 +211,37 @@ fn thread(evidence: &Evidence<'_>, tid: Tid, owner: Owner, task: Task) -> Culpri
         syscall: None,
         object: None,
         function: None,
+        answer: None,
     }
+}
+
+/// Who answered what the request waited for, if that was a peer that is watched, too.
+fn answered(evidence: &Evidence<'_>, step: &Step) -> Option<Culprit> {
+    let conn = match step.charge.reason {
+        _ if step.charge.cause != Cause::Downstream => None,
+        Reason::Peer(conn) => Some(conn),
+        Reason::Blocked(call) => evidence.connection_of(&call, step.from_ns).map(|(conn, _)| conn),
+        _ => None,
+    };
+    let callee = evidence.connections.callee(conn?, step.from_ns, step.to_ns)?;
+    let known = evidence.threads.get(callee.tid);
+    Some(Culprit {
+        pid: callee.pid,
+        tid: callee.tid,
+        comm: known.and_then(|thread| thread.comm.clone()),
+        task: callee.task.id(),
+        request: callee.name,
+        role: None,
+        syscall: None,
+        object: None,
+        function: None,
+        answer: Some(Box::new(Answer {
+            conn: callee.id.conn,
+            nth: callee.id.nth,
+            latency_ns: callee.latency_ns,
+            mostly: callee.mostly,
+        })),
+    })
 }
 
 /// A thread that had a lock meanwhile, for whom it did most then.

@@ -180,9 +180,15 @@ impl Walk<'_, '_> {
     }
 
     /// Goes to `run`, if that was on a thread that was woken for the request, and is done with it: from then on the
-    /// request waited for its worker. A goroutine has no worker of its own, and does itself what it waits for.
+    /// request waited for its worker. A task that moves between threads has no worker of its own, and
+    /// does itself what it waits for.
     fn done_elsewhere(&self, run: LastRun) -> Option<Move> {
-        if self.evidence.threads.go_version(self.turn.pid).is_some() {
+        if self
+            .evidence
+            .threads
+            .runtime(self.turn.pid)
+            .tasks_move_between_threads()
+        {
             return None;
         }
         let own = self.last_run_that_is(true);

@@ -61,7 +61,7 @@ impl Walk<'_, '_> {
 
     /// What the goroutine that served it said when it read it and when it answered, in a program of this version.
     fn stays(&self) -> Option<(go::Version, Stay, Stay)> {
-        let version = self.evidence.threads.go_version(self.turn.pid)?;
+        let version = self.evidence.threads.runtime(self.turn.pid).go_version()?;
         let is_one = self.turn.read_task == self.turn.sent_task;
         let (read, sent) = self.turn.read_stay.zip(self.turn.sent_stay).filter(|_| is_one)?;
         Some((version, read, sent))

@@ -297,11 +297,11 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Whether what waits for a task's turn waits for a thread that does something else in another one. Any thread of
-    /// Go's takes any goroutine up, so there only the goroutine itself can keep it waiting, with another's job.
+    /// Whether what waits for a task's turn waits for a thread that does something else in another one. Where any
+    /// thread takes any task up, only the task itself can keep it waiting, with another's job.
     fn waits_for_the_thread(&self, task: Option<TaskId>, in_task: Task) -> bool {
-        let is_go = self.evidence.threads.go_version(self.turn.pid).is_some();
-        !is_go || task.is_some() && task == in_task.id()
+        let runtime = self.evidence.threads.runtime(self.turn.pid);
+        !runtime.tasks_move_between_threads() || task.is_some() && task == in_task.id()
     }
 
     /// On a thread that handed work to where the walk is, and from where the request last ran, leaving out threads of

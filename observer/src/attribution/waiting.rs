@@ -269,9 +269,10 @@ impl WaitWalk<'_, '_> {
         }
     }
 
-    /// Whether what had been read already can be taken up by any thread: a goroutine, also while this one is in a call.
+    /// Whether what had been read already can be taken up by any thread, also while this one is in a call.
     fn could_go_elsewhere(&self, pid: Pid) -> bool {
-        !self.unread && self.ready == Ready::Bytes && self.evidence.threads.go_version(pid).is_some()
+        let runtime = self.evidence.threads.runtime(pid);
+        !self.unread && self.ready == Ready::Bytes && runtime.tasks_move_between_threads()
     }
 
     /// The thread ran: for the request, for nobody while the request's task was ready, or for others.

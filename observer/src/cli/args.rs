@@ -24,8 +24,8 @@ const AFTER_HELP: &str = "Examples:
   sudo observer attach --pid 4120 --duration 10s | jq 'select(.type==\"request\") | .budget_ns'
   sudo observer record --pid 4120 --duration 30s -o slow.rec && observer replay slow.rec
 
-Exit codes: 0 normal end (also when the reader of the output went away), 1 failure, 2 wrong arguments,
-3 the recording breaks off (what it holds was replayed).";
+Exit codes: 0 normal end (also when the reader of the output went away), 1 failure (also where
+--record failed and the rest went on), 2 wrong arguments, 3 the recording breaks off (what it holds was replayed).";
 
 /// Commands.
 #[derive(Debug, Subcommand)]

@@ -1,15 +1,14 @@
 //! `observer attach`: the live run.
 
-use std::io::BufWriter;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use observer::output::Sink;
 use observer::pipeline::Pipeline;
-use observer::source::recording::Writer;
 use observer::threads::SliceLimit;
 
 use super::args::Attach;
 use super::exit::Ending;
+use super::recording::Recording;
+use super::say::say;
 use super::{begun, hints, live, sinks};
 
 /// Runs the command.
@@ -19,30 +18,32 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     }
     let attached = live::attach(&arguments.watch, Some(&arguments.print))?;
     let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
-    let mut recording = match &arguments.record {
-        Some(path) => {
-            let writer = Writer::new(BufWriter::new(sinks::recording(path)?), &attached.header);
-            Some((writer.with_context(|| sinks::cannot_write(path))?, path))
-        }
-        None => None,
-    };
+    let recording = arguments.record.clone();
+    let recording = recording.map(|path| Recording::begin(path, &attached));
+    let mut recording = recording.transpose()?;
     let requests: Vec<_> = outputs.iter().map(|output| output.requests).collect();
     let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
     let mut pipeline = Pipeline::new(&attached.header, &requests, SliceLimit::default());
     pipeline.begin(&attached.header, &mut sinks)?;
     begun::say(&attached.header.targets, &arguments.print);
-    attached.run(|batch| {
-        if let Some((writer, path)) = &mut recording {
-            writer.write(batch).with_context(|| sinks::cannot_write(path))?;
+    let mut ending = Ending::Normal;
+    let mut record = |pipeline: &mut Pipeline, write: &dyn Fn(&mut Recording) -> Result<()>| {
+        if let Some(recording) = &mut recording {
+            if let Err(error) = write(recording) {
+                say(&format!("goes on without the recording: {error:#}"));
+                ending = Ending::NotRecorded;
+            }
+            pipeline.not_recorded(recording.take_not_recorded());
         }
+    };
+    attached.run(|batch| {
+        record(&mut pipeline, &|recording| recording.write(batch));
         pipeline.batch(batch, &mut sinks)?;
         hints::say(&pipeline.take_hints(), &arguments.print);
         Ok(())
     })?;
-    if let Some((writer, path)) = recording {
-        writer.finish().with_context(|| sinks::cannot_write(path))?;
-    }
+    record(&mut pipeline, &Recording::finish);
     let last = pipeline.finish(&mut sinks)?;
     hints::say(&last, &arguments.print);
-    Ok(Ending::Normal)
+    Ok(ending)
 }

@@ -13,6 +13,8 @@ pub(crate) enum Ending {
     Normal,
     /// The recording broke off; what it held was replayed.
     Truncated,
+    /// The recording beside the outputs failed, which was said; they have all that they should.
+    NotRecorded,
 }
 
 /// Turns an ending into the exit code, and an error into words on standard error.
@@ -20,6 +22,7 @@ pub(crate) fn code(result: Result<Ending>) -> ExitCode {
     match result {
         Ok(Ending::Normal) => ExitCode::SUCCESS,
         Ok(Ending::Truncated) => ExitCode::from(3),
+        Ok(Ending::NotRecorded) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error takes nothing there is nobody to tell.

@@ -100,6 +100,11 @@ pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
 }
 
 impl Attached {
+    /// What the rings hold, bytes.
+    pub(crate) const fn rings_bytes(&self) -> usize {
+        self.source.rings_bytes()
+    }
+
     /// Drains until Ctrl-C, a closed terminal, the end of the duration, or that of all targets; then once more.
     pub(crate) fn run(self, mut each: impl FnMut(&Batch) -> Result<()>) -> Result<()> {
         let Self {

@@ -8,6 +8,7 @@ pub(crate) mod exit;
 mod hints;
 mod live;
 pub(crate) mod record;
+mod recording;
 pub(crate) mod replay;
 mod say;
 mod sinks;

@@ -1,9 +1,8 @@
 //! Chooses the outputs that the arguments and the terminal ask for.
 
 use std::env;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -34,13 +33,6 @@ pub(crate) fn is_drawn(print: &Print) -> bool {
 pub(crate) struct Output {
     pub(crate) requests: Requests,
     pub(crate) sink: Box<dyn Sink + Send>,
-}
-
-/// A file for a recording. It has what clients send, such as cookies: nobody else may read it.
-pub(crate) fn recording(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path).with_context(|| cannot_write(path))
 }
 
 /// The outputs for `print`: what was asked for goes to the file, if there is one, and a terminal has its table beside

@@ -33,6 +33,8 @@ pub struct OutboundSend {
     pub tid: Tid,
     /// Request for which it was, where known.
     pub request: Option<RequestId>,
+    /// When the peer's bytes were read last before it, ns; 0 where none were.
+    pub(super) read_ns: u64,
 }
 
 /// What bytes are that were sent while there was no turn.
@@ -74,10 +76,14 @@ pub struct Connection {
     pub local: Option<SocketAddr>,
     /// The other side.
     pub peer: Option<SocketAddr>,
+    /// The number of its network; 0 where that is not recorded.
+    pub(super) network: u32,
     /// Outbound: for whom it was last used.
     pub used_for: Option<RequestId>,
     /// Outbound: the last sends.
     pub(super) sends: Newest<OutboundSend, MAX_SENDS>,
+    /// Outbound: when the peer's bytes were read last, ns; 0 where none were.
+    pub(super) read_ns: u64,
     /// When it was last used, ns.
     pub(super) used_ns: u64,
     /// It is over.
@@ -95,7 +101,7 @@ pub struct Connection {
     /// By which descriptor it was last used, of which process.
     pub(super) used_by: (Pid, i32),
     /// When it was first heard of, ns.
-    heard_ns: u64,
+    pub(super) heard_ns: u64,
     /// When this side closed it, or it was over, ns.
     closed_ns: Option<u64>,
     pub(super) turn: Option<Box<Turn>>,
@@ -118,8 +124,10 @@ impl Connection {
             role: Role::Unknown,
             local: None,
             peer: None,
+            network: 0,
             used_for: None,
             sends: Newest::default(),
+            read_ns: 0,
             used_ns: 0,
             closed: false,
             nth: 0,

@@ -2,10 +2,60 @@
 //!
 //! It does not know what ends a turn at once, which is the next one.
 
-use super::{Connections, QUIET_NS, SETTLED_NS, Turn};
+use std::collections::VecDeque;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{Connection, Connections, QUIET_NS, SETTLED_NS, Turn};
 use crate::model::id::{ConnId, Pid, RequestId};
 
+/// Entries that a queue may have beside two for each connection. With one more, those make room that say nothing any
+/// more, which leaves one for each connection at most.
+pub(super) const MOST_STALE: usize = 1024;
+
+/// Lets those entries of a queue make room that are not `current`, and all of a connection but the first.
+fn bound(
+    queue: &mut VecDeque<(u64, ConnId)>,
+    connections: &FxHashMap<ConnId, Connection>,
+    is_current: impl Fn(&Connection, u64) -> bool,
+) {
+    if queue.len() > 2 * connections.len() + MOST_STALE {
+        let mut known = FxHashSet::default();
+        queue.retain(|&(at_ns, conn)| {
+            let connection = connections.get(&conn);
+            connection.is_some_and(|connection| is_current(connection, at_ns)) && known.insert(conn)
+        });
+    }
+}
+
 impl Connections {
+    /// Something was heard of the end of a connection's turn: it ends when it is quiet from then on.
+    pub(super) fn is_heard_of(&mut self, conn: ConnId, at_ns: u64) {
+        self.quiet.push_back((at_ns, conn));
+        bound(&mut self.quiet, &self.connections, |connection, heard_ns| {
+            let turn = connection.turn.as_ref();
+            turn.is_some_and(|turn| turn.heard_ns == heard_ns)
+        });
+    }
+
+    /// Something of the answer to a connection's turn was sent.
+    pub(super) fn is_sent(&mut self, conn: ConnId, at_ns: u64) {
+        self.is_heard_of(conn, at_ns);
+        self.settling.push_back((at_ns, conn));
+        bound(&mut self.settling, &self.connections, |connection, sent_ns| {
+            let turn = connection.turn.as_ref();
+            turn.is_some_and(|turn| turn.sent_ns == sent_ns)
+        });
+    }
+
+    /// A connection is over, and the turn that it has is not answered.
+    pub(super) fn leaves(&mut self, conn: ConnId, at_ns: u64) {
+        self.leaving.push_back((at_ns, conn));
+        bound(&mut self.leaving, &self.connections, |connection, _| {
+            connection.is_unanswered()
+        });
+    }
+
     /// A connection is over. What is known of it is kept for a while: others may have waited for its requests.
     pub fn closed(&mut self, conn: ConnId) {
         if let Some(oldest) = self.closed.push(conn) {

@@ -122,8 +122,8 @@ impl Connections {
         }
         let at_ns = event.header.at_ns;
         turn.heard_ns = at_ns;
-        self.quiet.push_back((at_ns, conn));
         held.left = left.or(held.left);
+        self.is_heard_of(conn, at_ns);
     }
 }
 

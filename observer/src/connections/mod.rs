@@ -7,6 +7,7 @@
 //! ended: time to explain it, before what threads did is forgotten.
 
 mod accepted;
+mod calls;
 mod connection;
 mod counts;
 mod descriptors;
@@ -27,6 +28,8 @@ use observer_common::{self as common, flags, tcp};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use accepted::Accepted;
+pub use calls::Callee;
+use calls::Calls;
 pub use connection::{Connection, OutboundSend};
 pub use counts::{Counts, NotFollowed};
 use descriptors::Descriptors;
@@ -64,6 +67,7 @@ pub struct Connections {
     connections: FxHashMap<ConnId, Connection>,
     listeners: Listeners,
     fds: Descriptors,
+    calls: Calls,
     /// Those that are over.
     closed: Newest<ConnId, MAX_CLOSED>,
     /// Turns that have an end which is not yet certain, oldest first: (when it was last heard of, connection).
@@ -231,7 +235,8 @@ impl Connections {
             connection.closes(event.header.at_ns);
             connection.closed = true;
             if connection.is_unanswered() {
-                self.leaving.push_back((event.header.at_ns, conn));
+                self.leaves(conn, event.header.at_ns);
+                return None;
             }
             return connection.end_turn();
         }
@@ -252,12 +257,14 @@ impl Connections {
         }
         connection.local = address(event.family, event.local_addr, event.local_port).or(connection.local);
         connection.peer = address(event.family, event.remote_addr, event.remote_port).or(connection.peer);
+        connection.network = event.network;
         if event.new_state == tcp::SYN_SENT && event.flags & flags::FOUND == 0 {
             // What asks for the connection is the first thing that the peer is sent.
             connection.sent_to_peer(OutboundSend {
                 at_ns: event.header.at_ns,
                 tid: Tid(event.header.tid),
                 request: owner,
+                read_ns: connection.read_ns,
             });
         }
         if (event.old_state, event.new_state) == (tcp::SYN_RECV, tcp::ESTABLISHED) {
@@ -271,16 +278,19 @@ impl Connections {
             connection.closes(event.header.at_ns);
         }
         let is_held = connection.turn.as_ref().is_some_and(|turn| turn.is_held());
-        if this_side_closes && !is_held {
+        let ended = if this_side_closes && !is_held {
             connection.end_turn()
         } else {
             None
-        }
+        };
+        self.calls.opened(conn, &self.connections, &self.full);
+        ended
     }
 
     fn forget(&mut self, conn: ConnId) {
         if let Some(connection) = self.connections.remove(&conn) {
             self.fds.forget(connection.used_by, conn);
+            self.calls.forget(conn, &connection);
             self.counts.unanswered(&connection);
         }
     }

@@ -39,7 +39,7 @@ impl Connections {
         let outbound = connection.role == Role::Outbound;
         let (request, ended) = match connection.role {
             Role::Unknown => (None, None),
-            Role::Outbound => (connection.used_for, None),
+            Role::Outbound => (connection.is_answered(at_ns), None),
             Role::Inbound if connection.is_read_ahead(event) => {
                 connection.ahead.get_or_insert(ByteAhead {
                     arrived_ns,
@@ -50,7 +50,7 @@ impl Connections {
             Role::Inbound => {
                 let (request, ended) = connection.reads(event, head, arrived_ns);
                 if connection.closed {
-                    self.leaving.push_back((at_ns, conn));
+                    self.leaves(conn, at_ns);
                 }
                 (request, ended)
             }
@@ -86,6 +86,12 @@ impl Connection {
         let is_another = |turn: &Turn| turn.is_answered() && turn.sent_task.differs_from(task);
         let is_beside = self.turn.as_deref().is_some_and(is_another);
         event.result == 1 && is_beside && Stay::of(event.task).is_some()
+    }
+
+    /// Outbound: bytes of the peer were read. Gives the request that they are for.
+    fn is_answered(&mut self, at_ns: u64) -> Option<RequestId> {
+        self.read_ns = at_ns;
+        self.used_for
     }
 
     /// Inbound: bytes were received that came at `arrived_ns` (0: not seen). Returns the turn to which they belong, and

@@ -57,8 +57,8 @@ impl Connections {
             self.counts.unknown_direction(pid);
         }
         if !outbound && event.result > 0 && request.is_some() {
-            self.quiet.push_back((at_ns, conn));
-            self.settling.push_back((at_ns, conn));
+            self.is_sent(conn, at_ns);
+            self.calls.answers(conn, &self.connections);
         }
         if is_new_fd {
             self.fds.add(pid, event.fd, conn, &self.full);
@@ -100,6 +100,7 @@ impl Connection {
                 at_ns: event.header.at_ns,
                 tid: Tid(event.header.tid),
                 request,
+                read_ns: self.read_ns,
             });
         }
     }

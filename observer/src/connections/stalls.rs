@@ -8,7 +8,11 @@ const MAX_STALLS: usize = 1024;
 
 /// When a turn's answer found no room, the oldest first. Boxed, because few do, and ten thousand turns can be open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stalls(Option<Box<Newest<Stall, MAX_STALLS>>>);
+pub(super) struct Stalls {
+    newest: Option<Box<Newest<Stall, MAX_STALLS>>>,
+    /// There were more of them.
+    has_more: bool,
+}
 
 /// From when to when, ns.
 #[derive(Clone, Copy, Debug)]
@@ -21,29 +25,30 @@ impl Stalls {
     /// A send found no room.
     pub(super) fn begins(&mut self, at_ns: u64) {
         if !self.go_on() {
-            self.0.get_or_insert_default().push(Stall {
+            let stall = Stall {
                 from_ns: at_ns,
                 to_ns: u64::MAX,
-            });
+            };
+            self.has_more |= self.newest.get_or_insert_default().push(stall).is_some();
         }
     }
 
     /// A send found room.
     pub(super) fn ends(&mut self, at_ns: u64) {
-        if let Some(last) = self.0.as_mut().and_then(|stalls| stalls.back_mut()) {
+        if let Some(last) = self.newest.as_mut().and_then(|stalls| stalls.back_mut()) {
             last.to_ns = last.to_ns.min(at_ns);
         }
     }
 
     /// Whether the last send found no room.
     pub(super) fn go_on(&self) -> bool {
-        let last = self.0.as_ref().and_then(|stalls| stalls.back());
+        let last = self.newest.as_ref().and_then(|stalls| stalls.back());
         last.is_some_and(|last| last.to_ns == u64::MAX)
     }
 
     /// Since when there was no room just before this time, or nobody had looked yet, ns.
     pub(super) fn since(&self, at_ns: u64) -> Option<u64> {
-        let stalls = self.0.as_ref()?;
+        let stalls = self.newest.as_ref()?;
         let after = stalls.partition_point(|stall| stall.from_ns < at_ns);
         let last = after.checked_sub(1).and_then(|last| stalls.get(last));
         let stall = last.filter(|stall| stall.to_ns >= at_ns)?;
@@ -51,12 +56,17 @@ impl Stalls {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.newest.is_none()
+    }
+
+    /// Whether there were more than are remembered.
+    pub(super) const fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// Forgets those that were over by then, ns.
     pub(super) fn forget_until(&mut self, until_ns: u64) {
-        if let Some(stalls) = &mut self.0 {
+        if let Some(stalls) = &mut self.newest {
             stalls.retain(|stall| stall.to_ns > until_ns);
         }
     }
@@ -88,5 +98,23 @@ mod tests {
         assert_eq!(were_at(&stalls, &[21, 22, 30, 31]), [false, false, false, true]);
         stalls.forget_until(20);
         assert_eq!(were_at(&stalls, &[11, 31, 1000]), [false, true, true]);
+    }
+
+    #[test]
+    fn it_is_known_whether_there_were_more_than_are_remembered() {
+        let mut stalls = Stalls::default();
+        let found_none = |stalls: &mut Stalls, at_ns| {
+            stalls.begins(at_ns);
+            stalls.ends(at_ns + 5);
+        };
+        // What threads did then is forgotten, too.
+        found_none(&mut stalls, 10);
+        stalls.forget_until(20);
+        (3..MAX_STALLS as u64 + 3).for_each(|stall| found_none(&mut stalls, 10 * stall));
+        assert!(!stalls.has_more());
+        found_none(&mut stalls, 20_000);
+        assert!(stalls.has_more());
+        stalls.clear();
+        assert!(!stalls.has_more());
     }
 }

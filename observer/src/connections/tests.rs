@@ -1,6 +1,7 @@
 //! Tests of the bounds, as strangers open as many connections as they like, of who uses a connection to a peer, and of
 //! connections that were there before.
 
+mod calls;
 mod descriptors;
 mod found;
 
@@ -87,6 +88,47 @@ fn connections_that_are_to_be_counted_do_not_make_room() {
         counted += 1;
     }
     assert_eq!(counted, MAX_CONNECTIONS);
+}
+
+#[test]
+fn an_answer_of_many_sends_is_waited_for_once() {
+    let mut connections = Connections::default();
+    let last_ns = 100_000;
+    for conn in [1, 2] {
+        connections.received(&receive(conn, 1, 5), b"");
+        connections.sent(&send(conn, 2, 5), b"", || None, || None);
+    }
+    for at_ns in 3..=last_ns {
+        connections.sent(&send(2, at_ns, 5), b"", || None, || None);
+    }
+    let most = endings::MOST_STALE + 2 * connections.connections.len();
+    assert!(connections.quiet.len() <= most && connections.settling.len() <= most);
+    let taken = |id: Option<RequestId>| id.map(|id| id.conn.0);
+    for (conn, sent_ns) in [(1, 2), (2, last_ns)] {
+        let before_ns = sent_ns - 1;
+        assert_eq!(connections.take_settled(before_ns + SETTLED_NS), None);
+        assert_eq!(taken(connections.take_settled(sent_ns + SETTLED_NS)), Some(conn));
+        assert_eq!(connections.take_quiet(before_ns + QUIET_NS, |_, _| false), None);
+        assert_eq!(
+            taken(connections.take_quiet(sent_ns + QUIET_NS, |_, _| false)),
+            Some(conn)
+        );
+    }
+}
+
+#[test]
+fn a_request_that_is_read_in_many_parts_after_its_client_left_is_waited_for_once() {
+    let mut connections = Connections::default();
+    connections.received(&receive(1, 1, 5), b"");
+    connections.changed(&becomes(1, 2, tcp::CLOSE), None);
+    for at_ns in 3..=100_000 {
+        connections.received(&receive(1, at_ns, 5), b"");
+    }
+    assert!(connections.leaving.len() <= endings::MOST_STALE + 2);
+    connections.count_unanswered(1 + SETTLED_NS);
+    assert_eq!(unanswered(&connections), 0);
+    connections.count_unanswered(2 + SETTLED_NS);
+    assert_eq!(unanswered(&connections), 1);
 }
 
 #[test]

@@ -160,6 +160,12 @@ impl Turn {
         self.has_more_tids
     }
 
+    /// Whether its answer found no room more often than is remembered.
+    #[must_use]
+    pub const fn has_more_stalls(&self) -> bool {
+        self.stalls.has_more()
+    }
+
     /// Threads that touched it, the first few.
     pub fn tids(&self) -> impl Iterator<Item = Tid> + '_ {
         let few = self.tids.iter().copied().map_while(|tid| tid);

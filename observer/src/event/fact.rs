@@ -133,7 +133,7 @@ pub struct Lost {
     pub from_ns: u64,
     /// None was lost after this time, ns.
     pub to_ns: u64,
-    /// A [`observer_common::LostReason`], or [`Lost::LATE`] or [`Lost::MALFORMED`].
+    /// A [`observer_common::LostReason`], or one of those below.
     pub reason: u32,
     /// Zero.
     pub reserved: u32,
@@ -144,6 +144,10 @@ impl Lost {
     pub const LATE: u32 = 100;
     /// The record was none that this version knows.
     pub const MALFORMED: u32 = 101;
+    /// The kernel did not begin the program that would have written it.
+    pub const MISSED: u32 = 102;
+    /// It found no room in the queue of the recording.
+    pub const NOT_RECORDED: u32 = 103;
 
     /// A loss of `count` records between `from_ns` and `to_ns`.
     #[must_use]

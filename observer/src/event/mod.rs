@@ -244,6 +244,15 @@ pub fn size_of_kind(kind: u16) -> Option<usize> {
         .or_else(|| FactKind::from_u16(kind).map(FactKind::size))
 }
 
+/// Whether an event of this kind says something that holds for longer than its moment, such as a name or which
+/// processes there are. What is rare belongs to it as well: there are thousands of the others in a second.
+pub(crate) fn lasts(kind: u16) -> bool {
+    match FactKind::from_u16(kind) {
+        Some(fact) => fact != FactKind::Sample,
+        None => kind == common::Kind::Process as u16,
+    }
+}
+
 fn view<T: AnyBitPattern + NoUninit>(bytes: &[u8]) -> Result<&T, Malformed> {
     let bytes = bytes.get(..size_of::<T>()).ok_or(Malformed::Short)?;
     bytemuck::try_from_bytes(bytes).map_err(|_| Malformed::Short)

@@ -119,6 +119,13 @@ impl Budget {
         self.0.iter().sum()
     }
 
+    /// The cause that was charged most, if any was.
+    #[must_use]
+    pub fn largest(&self) -> Option<Cause> {
+        let largest = self.charged().max_by_key(|&(_, ns)| ns);
+        largest.map(|(cause, _)| cause)
+    }
+
     /// The causes that were charged anything, with their ns, in the order of [`Cause::ALL`].
     pub fn charged(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
         Cause::ALL

@@ -3,6 +3,7 @@
 //! Every table is bounded. One whose bound can change what is reported holds a [`Full`], or belongs to a part that
 //! does, and counts there. `docs/schema.md` says of each what is missing then.
 
+use std::array;
 use std::cell::Cell;
 use std::iter;
 
@@ -74,11 +75,15 @@ pub enum Table {
     MadeCode = 31,
     /// Threads of pools, and event loops.
     PoolThreads = 32,
+    /// When answers found no room in their sockets.
+    Stalls = 33,
+    /// Requests that answered calls of watched processes.
+    Calls = 34,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -111,6 +116,8 @@ impl Table {
         Self::Assists,
         Self::MadeCode,
         Self::PoolThreads,
+        Self::Stalls,
+        Self::Calls,
     ];
 
     /// The table with this number.
@@ -155,14 +162,22 @@ impl Table {
             Self::Assists => "assists",
             Self::MadeCode => "made_code",
             Self::PoolThreads => "pool_threads",
+            Self::Stalls => "stalls",
+            Self::Calls => "calls",
         }
     }
 }
 
 /// A count for each table. It counts through a shared reference: that something is not remembered any more shows when
 /// it is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Full([Cell<u64>; Table::ALL.len()]);
+
+impl Default for Full {
+    fn default() -> Self {
+        Self(array::from_fn(|_| Cell::default()))
+    }
+}
 
 impl Full {
     /// So many were forgotten or found no place in this table, or were asked for in vain.

@@ -13,6 +13,9 @@ pub(crate) const PROGRAMS: &str = "observer-elf";
 /// Writes an output.
 pub(crate) const OUTPUT: &str = "observer-output";
 
+/// Writes a recording.
+pub(crate) const RECORDING: &str = "observer-record";
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -25,7 +28,7 @@ mod tests {
 
     #[test]
     fn the_kernel_keeps_the_whole_of_each_name() {
-        let names = [CLOCKS, NAMES, PROGRAMS, OUTPUT];
+        let names = [CLOCKS, NAMES, PROGRAMS, OUTPUT, RECORDING];
         assert_eq!(BTreeSet::from(names).len(), names.len());
         for name in names {
             assert!(name.starts_with("observer-") && name.len() < COMM_BYTES, "{name}");

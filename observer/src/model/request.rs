@@ -313,6 +313,21 @@ pub struct Culprit {
     pub object: Option<Arc<str>>,
     /// The function that it was seen running most meanwhile, where it ran.
     pub function: Option<Arc<str>>,
+    /// Its answer, where that was waited for. Boxed, because few waits are such.
+    pub answer: Option<Box<Answer>>,
+}
+
+/// How a request of a watched process was answered, for which another waited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its place on that.
+    pub nth: u64,
+    /// From its arrival to its last byte, as far as it was answered when the other was explained, ns.
+    pub latency_ns: u64,
+    /// What most of that was spent on, where that is known.
+    pub mostly: Option<Cause>,
 }
 
 impl Culprit {
@@ -330,10 +345,11 @@ impl Culprit {
             syscall,
             object,
             function,
+            answer,
         } = self;
         (pid, tid, role, syscall) == (&other.pid, &other.tid, &other.role, &other.syscall)
             && (task == &other.task || request.is_some())
             && (comm, request, object) == (&other.comm, &other.request, &other.object)
-            && function == &other.function
+            && (function, answer) == (&other.function, &other.answer)
     }
 }

@@ -107,15 +107,21 @@ impl Pipeline {
         self.lost(&lost);
     }
 
+    /// So many events are not in the recording that is written meanwhile. Of what is told here nothing is missing.
+    pub fn not_recorded(&mut self, events: u64) {
+        self.summary.lost(losses::reason::NOT_RECORDED, events);
+    }
+
     pub(super) fn lost(&mut self, event: &event::Lost) {
         self.summary
-            .lost(losses::kernel_reason(event.reason), event.count);
+            .lost(losses::name_of_reason(event.reason), event.count);
         if event.reason == LostReason::TooManyTargets as u32 {
             // Of those that are watched nothing is missing.
             return;
         }
         self.losses.add(event.from_ns, event.to_ns);
         self.threads.lost(event.to_ns);
+        self.connections.lost(event.to_ns);
         if let Some(polls) = &mut self.polls {
             polls.lost();
         }

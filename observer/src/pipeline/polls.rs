@@ -20,7 +20,7 @@ impl Pipeline {
 
     pub(super) fn poll_started(&mut self, event: &PollStart) {
         let pid = Pid(event.tgid);
-        if self.threads.go_version(pid).is_some() {
+        if self.threads.runtime(pid).go_version().is_some() {
             self.probes_of_go.hit();
             if let Some(request) = self.threads.runs_goroutine(event) {
                 self.connections.touched(request, Tid(event.header.tid));

@@ -13,7 +13,7 @@ use crate::output::{Sinks, each};
 impl Pipeline {
     fn process_ended(&mut self, pid: Pid) {
         self.settle_of(pid);
-        self.runtimes.forget(pid);
+        self.tokio.forget(pid);
         self.count_cycles();
         self.go.forget(pid);
         self.threads.forget_process(pid);
@@ -51,12 +51,12 @@ impl Pipeline {
                 Ok(())
             }
             Some(ProcessChange::Fork) => {
-                self.summary.forked(pid, child);
                 let watched = event.flags & flags::WATCHED != 0;
                 if watched {
                     self.watch(header, child, None, sinks)?;
                     self.started(event, &comm);
                 }
+                self.summary.forked(pid, child);
                 let line = ProcessLine {
                     parent: Some(pid),
                     watched: Some(watched),
@@ -107,10 +107,10 @@ impl Pipeline {
         let pid = event.pid();
         let parent = Some(Pid(event.parent)).filter(|parent| *parent != Pid::NONE);
         let first = parent.is_none().then_some(&*comm);
+        self.watch(header, pid, first, sinks)?;
         if let Some(parent) = parent {
             self.summary.forked(parent, pid);
         }
-        self.watch(header, pid, first, sinks)?;
         let line = ProcessLine {
             parent,
             ..self.line(header, ProcessEvent::Start, pid, Some(comm.clone()))
@@ -153,6 +153,7 @@ impl Pipeline {
         }
         self.process_ended(pid);
         self.threads.all_ended(pid, header.at_ns);
+        self.summary.ended(pid);
         let line = self.line(header, ProcessEvent::Exit, pid, comm);
         // Of the first of a family it is looked for who took over.
         match self.serving.leaves(line) {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use super::settled::Explained;
-use crate::attribution::{Evidence, Keep};
+use crate::attribution::{Evidence, Keep, held_back};
 use crate::connections::Turn;
+use crate::model::cause::Cause;
 use crate::model::full::Table;
 use crate::model::id::{Pid, RequestId};
+use crate::model::request::Span;
 use crate::output::{Sinks, Wanted};
 
 /// Turns that are explained at one tick because they have probably ended, at most; the others at the next. Ten
@@ -73,9 +75,9 @@ impl Pipeline {
         let Some(turn) = self.connections.turn(id) else {
             return Ok(());
         };
-        if turn.has_more_tids() {
-            self.connections.full.count(Table::RequestThreads, 1);
-        }
+        let full = &self.connections.full;
+        full.count(Table::RequestThreads, turn.has_more_tids().into());
+        full.count(Table::Stalls, turn.has_more_stalls().into());
         let has_details = turn.has_details();
         explained.add_what_was_held_back(turn);
         if has_details {
@@ -92,6 +94,7 @@ impl Pipeline {
         });
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_ref());
+        self.connections.finished(id, explained.figures.budget.largest());
         let Some(request) = explained.line.take() else {
             return Ok(());
         };
@@ -119,14 +122,46 @@ impl Pipeline {
         let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
-        Some(Box::new(Explained {
+        let mut explained = Box::new(Explained {
             id,
             sent_ns: turn.sent_ns,
             wanted: None,
             figures,
             longest_wait: self.explainer.longest_wait(turn, evidence),
             line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
-        }))
+        });
+        if let Some(line) = &mut explained.line {
+            self.explain_answers(&mut line.timeline);
+        }
+        Some(explained)
+    }
+
+    /// Adds what the answers of other requests that are not finished were mostly spent on.
+    fn explain_answers(&mut self, timeline: &mut [Span]) {
+        let culprits = timeline.iter_mut().filter_map(|span| span.culprit.as_mut());
+        let answers = culprits.filter_map(|culprit| culprit.answer.as_deref_mut());
+        // Of one request there can be several spans in a row.
+        let mut last: Option<(RequestId, Option<Cause>)> = None;
+        for answer in answers.filter(|answer| answer.mostly.is_none()) {
+            let id = RequestId {
+                conn: answer.conn,
+                nth: answer.nth,
+            };
+            if last.is_none_or(|(of, _)| of != id) {
+                last = Some((id, self.mostly(id)));
+            }
+            answer.mostly = last.and_then(|(_, mostly)| mostly);
+        }
+    }
+
+    /// What most of an answered turn was spent on, as far as that is known by now.
+    fn mostly(&mut self, id: RequestId) -> Option<Cause> {
+        let settled = self.settled.get(id).map(|explained| explained.figures.budget);
+        let mut budget = settled.or_else(|| Some(self.explain(id, false)?.figures.budget))?;
+        if let Some(span) = held_back(self.connections.turn(id)?) {
+            budget.charge(span.cause, span.dur_ns);
+        }
+        budget.largest()
     }
 
     /// Whether and why each output would write a turn that took so long.

@@ -8,7 +8,7 @@ use crate::model::id::Task;
 use crate::model::report::{LookCost, OwnCost};
 use crate::model::runtime::RuntimeLine;
 use crate::output::{Sinks, each};
-use crate::runtime::go;
+use crate::runtime::{Runtime, go};
 
 impl Pipeline {
     /// It was found out which runtime a process has.
@@ -24,16 +24,12 @@ impl Pipeline {
             pool_threads: (event.schedulers != 0).then_some(0),
             go: None,
         };
-        self.threads.switches_threads(line.pid);
-        if line.name == go::NAME {
-            if line.task_ids
-                && let Some(version) = go::Version::of(line.version.as_deref().unwrap_or_default())
-            {
-                self.threads.run_goroutines(line.pid, version);
-            }
-            self.go.found(&line);
-        } else {
-            self.runtimes.found(&line);
+        let runtime = Runtime::found(&line.name, line.version.as_deref(), line.task_ids);
+        self.threads.runs_on(line.pid, runtime);
+        match runtime {
+            Runtime::Unknown => {}
+            Runtime::Tokio => self.tokio.found(&line),
+            Runtime::Go { version } => self.go.found(&line, version),
         }
         each(sinks, |sink| sink.runtime(&line))
     }
@@ -111,8 +107,8 @@ impl Pipeline {
     pub(super) fn tell_runtimes(&mut self, sinks: Sinks<'_, '_>) -> io::Result<()> {
         let unix_ns = self.unix_ns(self.now_ns);
         let mut news = Vec::new();
-        if !self.runtimes.is_empty() {
-            news = self.runtimes.news(unix_ns, &self.threads.roles());
+        if !self.tokio.is_empty() {
+            news = self.tokio.news(unix_ns, &self.threads.roles());
         }
         news.extend(self.go.news(unix_ns, self.threads.in_goroutines()));
         news.iter()

@@ -86,6 +86,11 @@ impl Settled {
         self.turns.insert(conn, explained);
     }
 
+    pub(super) fn get(&self, id: RequestId) -> Option<&Explained> {
+        let explained = self.turns.get(&id.conn)?;
+        (explained.id == id).then_some(explained)
+    }
+
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Explained>> {
         let explained = self.turns.remove(&conn)?;
         self.lines -= usize::from(explained.line.is_some());

@@ -2,75 +2,67 @@
 
 use observer_common::SwitchOut;
 
+use super::Runtime;
+use super::go::Version;
 use super::tokio::{JobCounts, KnownTask, ThreadOfTokio};
 use crate::model::id::Task;
 use crate::syscall::Wait;
 
-/// What is known of a thread of a runtime.
-#[derive(Debug)]
+/// What is known of a thread in the runtime of its process.
+#[derive(Debug, Default)]
 pub(crate) enum ThreadInRuntime {
-    /// What it runs is taken for tasks of tokio.
+    /// That is not known. Where a record has a task, the thread was in that.
+    #[default]
+    Unknown,
+    /// It runs tasks of tokio, or jobs of its blocking pool.
     Tokio(ThreadOfTokio),
-    /// It runs goroutines, where it was seen to. The task of a record is the one that it runs, and there is no more to
-    /// it.
-    Go { seen: bool },
-}
-
-impl Default for ThreadInRuntime {
-    fn default() -> Self {
-        Self::Tokio(ThreadOfTokio::default())
-    }
+    /// It runs goroutines, where it was `seen` to. The task of a record is the one that it runs, and there is no more
+    /// to it.
+    Go { version: Option<Version>, seen: bool },
 }
 
 impl ThreadInRuntime {
-    /// Of Go, and not seen yet.
-    pub(crate) const GO: Self = Self::Go { seen: false };
+    /// In this one, and not seen yet.
+    pub(crate) fn of(runtime: Runtime) -> Self {
+        match runtime {
+            Runtime::Unknown => Self::Unknown,
+            Runtime::Tokio => Self::Tokio(ThreadOfTokio::default()),
+            Runtime::Go { version } => Self::Go { version, seen: false },
+        }
+    }
 
-    /// It, where it is not known to run goroutines.
+    /// The runtime.
+    pub(crate) const fn runtime(&self) -> Runtime {
+        match *self {
+            Self::Unknown => Runtime::Unknown,
+            Self::Tokio(_) => Runtime::Tokio,
+            Self::Go { version, .. } => Runtime::Go { version },
+        }
+    }
+
+    /// What it is to tokio, if that is its runtime.
     pub(crate) const fn tokio(&self) -> Option<&ThreadOfTokio> {
         match self {
             Self::Tokio(thread) => Some(thread),
-            Self::Go { .. } => None,
+            Self::Unknown | Self::Go { .. } => None,
         }
     }
 
     const fn tokio_mut(&mut self) -> Option<&mut ThreadOfTokio> {
         match self {
             Self::Tokio(thread) => Some(thread),
-            Self::Go { .. } => None,
+            Self::Unknown | Self::Go { .. } => None,
         }
     }
 
     /// Whether it was seen in a goroutine.
     pub(crate) const fn ran_goroutine(&self) -> bool {
-        matches!(self, Self::Go { seen: true })
-    }
-
-    /// Whether it is woken for what its waker does. One of Go's looks for whatever goroutine there is.
-    pub(crate) const fn is_woken_for_somebody(&self) -> bool {
-        self.tokio().is_some()
-    }
-
-    /// Whether the larger one of two ids of tasks is that of the younger one.
-    pub(crate) const fn ids_rise(&self) -> bool {
-        self.tokio().is_some()
+        matches!(self, Self::Go { seen: true, .. })
     }
 
     /// The task that it is in with this stamp; none where it is between tasks.
     pub(crate) fn task(&self, stamp: Task) -> Task {
         self.tokio().map_or(stamp, |thread| thread.task(stamp))
-    }
-
-    /// What it waits in with this stamp: in a task it has something to do.
-    pub(crate) fn wait_in(&self, stamp: Task, wait: Wait) -> Wait {
-        let in_task = self.task(stamp).id().is_some();
-        match wait {
-            // A worker parks between tasks.
-            Wait::Park { timeout } if in_task => Wait::Condition { timeout },
-            // One in a task keeps its worker waiting.
-            Wait::Accept if in_task => Wait::Call,
-            _ => wait,
-        }
     }
 
     /// It left its CPU, to wait for `wait` unless it was preempted. It was seen in `before` last, and of the task of
@@ -84,7 +76,8 @@ impl ThreadInRuntime {
     ) {
         match self {
             Self::Tokio(thread) => thread.left(event, wait, before, known),
-            Self::Go { seen } => *seen |= before.id().is_some(),
+            Self::Go { seen, .. } => *seen |= before.id().is_some(),
+            Self::Unknown => {}
         }
     }
 

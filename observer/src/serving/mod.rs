@@ -5,7 +5,7 @@
 mod hints;
 mod refused;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::refused::Refused;
 use crate::event;
@@ -15,7 +15,8 @@ use crate::model::id::Pid;
 use crate::model::privilege::Missing;
 use crate::model::process::{ProcessLine, Successor};
 
-/// Processes that are kept at once; of more than these it is not told who took over.
+/// Processes that are kept at once. Those that ended first make room for others; where none has ended, it is not told
+/// of more than these who took over.
 const MAX_WATCHED: usize = 1024;
 
 /// Listeners that are kept of a watched process and those that it started, at most.
@@ -29,6 +30,8 @@ const MAX_SUCCESSORS: usize = 64;
 pub(crate) struct Serving {
     /// By watched process, of each family the first; those that ended stay.
     watched: BTreeMap<Pid, Watched>,
+    /// Those that ended and of which nothing more comes, the first of them first.
+    over: VecDeque<Pid>,
     /// Children are watched too, as far as there is room.
     follow: bool,
     /// Of the ports that are to be watched, those on which nobody listened yet.
@@ -144,16 +147,27 @@ impl Serving {
 
     /// Another process is watched from now on, the first of its family.
     pub(crate) fn watch(&mut self, pid: Pid, comm: &str) {
-        if self.watched.len() < MAX_WATCHED {
-            // Whoever is watched later than from the start has begun to listen on a port of `--port`.
-            let watched = Watched {
-                comm: comm.to_owned(),
-                listened: true,
-                ..Watched::default()
-            };
-            self.watched.insert(pid, watched);
-        } else {
+        // It may have the number of one that ended.
+        self.forget(pid);
+        if self.watched.len() == MAX_WATCHED {
             self.full.count(Table::Serving, 1);
+            let Some(&first) = self.over.front() else { return };
+            self.forget(first);
+        }
+        // Whoever is watched later than from the start has begun to listen on a port of `--port`.
+        let watched = Watched {
+            comm: comm.to_owned(),
+            listened: true,
+            ..Watched::default()
+        };
+        self.watched.insert(pid, watched);
+    }
+
+    /// Forgets a process, and which hints were given of it.
+    fn forget(&mut self, pid: Pid) {
+        if self.watched.remove(&pid).is_some() {
+            self.over.retain(|over| *over != pid);
+            self.told.retain(|(_, of)| *of != Some(pid));
         }
     }
 
@@ -241,6 +255,7 @@ impl Serving {
             left: event.left > 0,
             waited_ns: event.waited_ns,
         });
+        self.over.push_back(event.pid());
         self.has_news = true;
         Some(line)
     }

@@ -1,6 +1,8 @@
 //! A run of events as aligned bytes.
 
-use crate::event::{ALIGN, Event, Malformed};
+use observer_common::Header;
+
+use crate::event::{self, ALIGN, Event, Malformed};
 
 /// Events, one behind the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,11 @@ impl Batch {
         );
     }
 
+    /// Appends the events of another.
+    pub fn append(&mut self, other: &Self) {
+        self.words.extend_from_slice(&other.words);
+    }
+
     /// The events as bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -56,6 +63,17 @@ impl Batch {
                     Err(malformed)
                 }
             })
+        })
+    }
+
+    /// The header and the bytes of each event. Ends before the first that is malformed.
+    pub fn raw(&self) -> impl Iterator<Item = (&Header, &[u8])> {
+        let mut rest = self.bytes();
+        std::iter::from_fn(move || {
+            let header: &Header = bytemuck::from_bytes(rest.get(..size_of::<Header>())?);
+            let (event, after) = rest.split_at_checked(event::size_of_kind(header.kind)?)?;
+            rest = after;
+            Some((header, event))
         })
     }
 }

@@ -4,6 +4,8 @@
 //! (`u32`), the header as JSON padded with spaces to a multiple of eight bytes, then the events as they stand in
 //! memory, in the order of their time. The last is an end event; a file without one was cut off.
 
+mod queued;
+
 use std::io::{Read, Write};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,6 +13,8 @@ use anyhow::{Context as _, Result, bail};
 use super::{Batch, Source, Status};
 use crate::event::{self, FactKind};
 use crate::model::header::Header;
+
+pub use queued::QueuedWriter;
 
 /// First bytes of every recording.
 pub const MAGIC: &[u8; 8] = b"observer";
@@ -198,7 +202,7 @@ mod tests {
     use crate::model::header::Options;
     use crate::model::id::Pid;
 
-    fn header() -> Header {
+    pub(super) fn header() -> Header {
         Header {
             observer_version: String::new(),
             kernel: String::new(),

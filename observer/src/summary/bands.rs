@@ -57,9 +57,9 @@ struct SumsOfBucket {
 }
 
 impl SumsOfBucket {
-    fn add(&mut self, other: &Self, full: &Full) {
+    fn add(&mut self, other: &Self, number: impl Fn(u16) -> Option<u16>, full: &Full) {
         self.add_all_but_waits(other);
-        self.waits.add(&other.waits, full);
+        self.waits.add(&other.waits, number, full);
     }
 
     /// Waits have numbers, which others may number otherwise.
@@ -113,10 +113,12 @@ impl BucketSums {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self, full: &Full) {
+    /// Adds those of another, in which what was waited for may have other numbers: `number` gives its own, if there is
+    /// one.
+    pub(super) fn add(&mut self, other: &Self, number: impl Fn(u16) -> Option<u16>, full: &Full) {
         for (sums, more) in self.0.iter_mut().zip(&other.0) {
             if let Some(more) = more.as_ref().filter(|more| more.requests > 0) {
-                sums.get_or_insert_default().add(more, full);
+                sums.get_or_insert_default().add(more, &number, full);
             }
         }
     }

@@ -36,6 +36,7 @@ mod tests {
                 syscall: None,
                 object: None,
                 function: None,
+                answer: None,
             }),
             function_seen_ns: 0,
             behind_pool: false,
@@ -154,11 +155,11 @@ mod tests {
             [(Table::Culprits, not_listed)]
         );
         let mut run = Waits::default();
-        run.add(&waits, &full);
+        run.add(&waits, Some, &full);
         assert_eq!(full, Full::default());
         let mut another = Waits::default();
         (0..3).for_each(|_| another.record(MAX_IN_BUCKET as u16, 1, &full));
-        run.add(&another, &full);
+        run.add(&another, Some, &full);
         assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::Culprits, 3)]);
         assert_eq!(listed(&known, &waits).len(), 5);
     }

@@ -1,25 +1,22 @@
 //! Cycles of garbage collection, by process.
 
-use std::collections::BTreeMap;
-
-use crate::model::full::{Full, Table};
+use super::by_process::ByProcess;
+use crate::model::full::Full;
 use crate::model::id::Pid;
 use crate::model::report::CycleTotals;
 use crate::runtime::go::{CycleCounts, Heap};
 
-/// Processes that are told apart.
-const MAX_PROCESSES: usize = 256;
-
 /// The sums of each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CycleSums(BTreeMap<Pid, CycleTotals>);
+pub(super) struct CycleSums {
+    pub(super) of_processes: ByProcess<CycleTotals>,
+}
 
 impl CycleSums {
     pub(super) fn add(&mut self, pid: Pid, counts: &CycleCounts, heap: Heap, full: &Full) {
-        if self.0.len() >= MAX_PROCESSES && !self.0.contains_key(&pid) {
-            full.count(Table::Processes, 1);
+        let Some(sums) = self.of_processes.of(pid, full) else {
             return;
-        }
+        };
         let CycleCounts {
             cycles,
             missed,
@@ -28,7 +25,6 @@ impl CycleSums {
             longest_stop_ns,
             assist_ns,
         } = *counts;
-        let sums = self.0.entry(pid).or_default();
         *sums = CycleTotals {
             pid,
             cycles: sums.cycles + cycles,
@@ -43,10 +39,10 @@ impl CycleSums {
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.of_processes.clear();
     }
 
     pub(super) fn totals(&self) -> Vec<CycleTotals> {
-        self.0.values().copied().collect()
+        self.of_processes.all().copied().collect()
     }
 }

@@ -92,6 +92,14 @@ impl MemoryLooks {
         });
     }
 
+    /// Makes room of the process that had this number before.
+    pub(super) fn forget(&mut self, pid: Pid) {
+        if let Some(place) = self.processes.iter().position(|process| process.pid == pid) {
+            self.processes.swap_remove(place);
+            self.full.count(Table::Memory, 1);
+        }
+    }
+
     /// The processes that were looked at in this window.
     pub(super) fn window(&self) -> Vec<ProcessMemory> {
         self.list(

@@ -8,6 +8,7 @@
 
 mod bands;
 mod buckets;
+mod by_process;
 mod counts;
 mod culprits;
 mod cycles;
@@ -83,12 +84,33 @@ struct BesideSums {
 impl Summary {
     /// Process `pid` is watched, as a target of its own.
     pub fn target(&mut self, pid: Pid, comm: Option<&str>) {
+        self.is_new(pid);
         self.targets.begin(pid, comm);
     }
 
     /// A watched process forked another. What that does is counted with what its parent does, if not [`Self::apart`].
     pub fn forked(&mut self, parent: Pid, child: Pid) {
+        self.is_new(child);
         self.targets.forked(parent, child);
+    }
+
+    /// A watched process has ended. What it did may still be told.
+    pub fn ended(&mut self, pid: Pid) {
+        self.targets.ended(pid);
+        for sums in [&mut self.window, &mut self.run] {
+            sums.cycles.of_processes.ended(pid);
+            sums.goroutines.of_processes.ended(pid);
+        }
+    }
+
+    /// Process `pid` is another than the one that had its number before: the figures of that are not its own.
+    fn is_new(&mut self, pid: Pid) {
+        self.memory.forget(pid);
+        self.workers.forget(pid);
+        for sums in [&mut self.window, &mut self.run] {
+            sums.cycles.of_processes.forget(pid, &self.memory.full);
+            sums.goroutines.of_processes.forget(pid, &self.memory.full);
+        }
     }
 
     /// Counts what each process does by itself, also what is forked.

@@ -92,6 +92,24 @@ impl Paths {
         }
     }
 
+    /// Adds those of another, as far as there is room.
+    pub(super) fn absorb(&mut self, other: Self, max_paths: usize) {
+        self.window_overflow += other.window_overflow;
+        self.run_overflow += other.run_overflow;
+        for path in other.paths {
+            if let Some(&slot) = self.slots.get(&path.path) {
+                self.paths[slot].window.add(&path.window);
+                self.paths[slot].run.add(&path.run);
+            } else if self.paths.len() < max_paths {
+                self.slots.insert(path.path.clone(), self.paths.len());
+                self.paths.push(path);
+            } else {
+                self.window_overflow += path.window.total();
+                self.run_overflow += path.run.total();
+            }
+        }
+    }
+
     fn forget_idle(&mut self) {
         let run_overflow = &mut self.run_overflow;
         self.paths.retain(|path| {

@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::Tail;
 use super::counts::NoTurns;
@@ -87,6 +88,18 @@ impl TargetSums {
         let full = Full::default();
         self.turns.values().for_each(|turns| full.add(&turns.full.take()));
         full
+    }
+
+    /// Adds what another target did, of which nothing more comes. So many paths may be told apart.
+    pub(super) fn absorb(&mut self, ended: Self, max_paths: usize) {
+        for (protocol, turns) in ended.turns {
+            match self.turns.entry(protocol) {
+                Entry::Vacant(place) => drop(place.insert(turns)),
+                Entry::Occupied(mut sums) => sums.get_mut().absorb(turns, max_paths),
+            }
+        }
+        self.window += ended.window;
+        self.run += ended.run;
     }
 
     /// Adds the window to the run, and starts the next.

@@ -3,7 +3,10 @@
 //! A target is a process that is watched, with all that were forked from it while it was watched, and theirs; if that
 //! is asked for, each process by itself. Of a process of which nobody has said whose child it is, it is taken that it
 //! stands for itself. Targets that are told apart, and processes that are remembered, are bounded; what is beyond is
-//! counted together.
+//! counted together. Those that have ended make room for those that come: their figures are added to what is counted
+//! together, and a process with the number of one that ended has nothing of it.
+
+use std::cmp::Reverse;
 
 use rustc_hash::FxHashMap;
 
@@ -20,6 +23,9 @@ const MAX_TOLD_APART: usize = 64;
 /// Processes that are remembered. Beyond, half of them are forgotten: those that were not seen for longest.
 const MAX_PROCESSES: usize = 16_384;
 
+/// Windows for which a process that ended is remembered though it did nothing: what it did can be told later.
+const KEPT_WINDOWS: u64 = 4;
+
 /// Processes of a target that are listed.
 const LISTED: usize = 64;
 
@@ -31,6 +37,8 @@ pub(super) struct AllTargets {
     told_apart: Vec<NamedTarget>,
     /// All that found no place there.
     others: TargetSums,
+    /// Places whose targets have ended, the last of which is used again next.
+    ended: Vec<usize>,
     processes: FxHashMap<Pid, ProcessOfTarget>,
     /// Number of the window.
     window: u64,
@@ -41,6 +49,10 @@ pub(super) struct AllTargets {
 #[derive(Clone, Debug)]
 struct NamedTarget {
     pid: Pid,
+    /// Window in which it came.
+    since: u64,
+    /// That process has ended. Others of it may be there.
+    has_ended: bool,
     comm: Option<String>,
     /// Its processes that did something in the run.
     processes: u64,
@@ -52,10 +64,11 @@ struct NamedTarget {
 struct ProcessOfTarget {
     /// Place of its target among those that are told apart; `None` for the others.
     place: Option<usize>,
-    /// Window in which it was forked, or did something last.
+    /// Window in which it was forked, did something last, or ended.
     last: u64,
     /// It did something.
     is_seen: bool,
+    has_ended: bool,
 }
 
 impl AllTargets {
@@ -74,6 +87,16 @@ impl AllTargets {
             None => self.place_of_its_own(parent, None),
         };
         self.remember(child, place, false);
+    }
+
+    /// A watched process has ended.
+    pub(super) fn ended(&mut self, pid: Pid) {
+        if let Some(process) = self.processes.get_mut(&pid) {
+            (process.has_ended, process.last) = (true, self.window);
+        }
+        if let Some(named) = self.told_apart.iter_mut().find(|named| named.is_of(pid)) {
+            named.has_ended = true;
+        }
     }
 
     /// The name of the target of a process, where it is known.
@@ -129,19 +152,54 @@ impl AllTargets {
 
     /// Where a process belongs that is nobody's child, as far as is known.
     fn place_of_its_own(&mut self, pid: Pid, comm: Option<&str>) -> Option<usize> {
-        if let Some(place) = self.told_apart.iter().position(|named| named.pid == pid) {
+        if let Some(place) = self.told_apart.iter().position(|named| named.is_of(pid)) {
             return Some(place);
         }
-        if self.told_apart.len() == MAX_TOLD_APART {
-            return None;
-        }
-        self.told_apart.push(NamedTarget {
+        let named = NamedTarget {
             pid,
+            since: self.window,
+            has_ended: false,
             comm: comm.map(str::to_owned),
             processes: 0,
             target: TargetSums::default(),
-        });
-        Some(self.told_apart.len() - 1)
+        };
+        if self.told_apart.len() < MAX_TOLD_APART {
+            self.told_apart.push(named);
+            return Some(self.told_apart.len() - 1);
+        }
+        let place = self.ended.pop()?;
+        let max_paths = self.max_paths();
+        let ended = std::mem::replace(&mut self.told_apart[place], named);
+        self.others.absorb(ended.target, max_paths);
+        let of_ended = |process: &&mut ProcessOfTarget| process.place == Some(place);
+        let processes = self.processes.values_mut().filter(of_ended);
+        processes.for_each(|process| process.place = None);
+        Some(place)
+    }
+
+    /// Forgets processes that ended long ago and had done nothing, and looks which places can be used again: where all
+    /// are taken, those whose processes have all ended. First those that did nothing, then those that came first.
+    fn free(&mut self) {
+        let window = self.window;
+        let is_over = |process: &ProcessOfTarget| process.has_ended && process.last + KEPT_WINDOWS < window;
+        self.processes
+            .retain(|_, process| process.is_seen || !is_over(process));
+        self.ended.clear();
+        if self.told_apart.len() == MAX_TOLD_APART {
+            let mut is_free = [true; MAX_TOLD_APART];
+            for process in self.processes.values().filter(|process| !is_over(process)) {
+                if let Some(is_free) = process.place.and_then(|place| is_free.get_mut(place)) {
+                    *is_free = false;
+                }
+            }
+            self.ended
+                .extend((0..MAX_TOLD_APART).filter(|&place| is_free[place]));
+            let age = |&place: &usize| {
+                let named = &self.told_apart[place];
+                (!named.target.is_empty(), named.since, place)
+            };
+            self.ended.sort_by_key(|place| Reverse(age(place)));
+        }
     }
 
     fn remember(&mut self, pid: Pid, place: Option<usize>, is_seen: bool) {
@@ -161,6 +219,7 @@ impl AllTargets {
             place,
             last: self.window,
             is_seen,
+            has_ended: false,
         };
         self.processes.insert(pid, process);
     }
@@ -233,5 +292,13 @@ impl AllTargets {
         }
         self.others.close_window(max_paths);
         self.window += 1;
+        self.free();
+    }
+}
+
+impl NamedTarget {
+    /// Whether it is named after process `pid`, which has not ended.
+    fn is_of(&self, pid: Pid) -> bool {
+        self.pid == pid && !self.has_ended
     }
 }

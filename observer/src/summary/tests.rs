@@ -1,5 +1,7 @@
 //! Which turns the totals are of, and which those of a target.
 
+mod ended;
+
 use super::*;
 use crate::model::cause::{Budget, Cause};
 use crate::model::id::Tid;
@@ -41,6 +43,29 @@ fn figures(pid: u32, protocol: Protocol, cause: Cause, latency_ns: u64) -> Figur
         rss: Rss::default(),
         faults: Faults::default(),
         budget,
+    }
+}
+
+/// A wait behind process 9, which is called `hog`.
+fn behind_hog() -> LongestWait {
+    LongestWait {
+        cause: Cause::RunQueue,
+        dur_ns: 1_000,
+        detail: Detail::default(),
+        culprit: Some(Culprit {
+            pid: Pid(9),
+            tid: Tid(9),
+            comm: Some("hog".into()),
+            task: None,
+            request: None,
+            role: None,
+            syscall: None,
+            object: None,
+            function: None,
+            answer: None,
+        }),
+        function_seen_ns: 0,
+        behind_pool: false,
     }
 }
 
@@ -293,24 +318,7 @@ fn more_processes_than_are_remembered_leave_those_that_work_where_they_belong() 
 #[test]
 fn another_target_that_has_the_cpus_is_somebody_else() {
     let mut summary = watching(&[7, 9]);
-    let hog = LongestWait {
-        cause: Cause::RunQueue,
-        dur_ns: 1_000,
-        detail: Detail::default(),
-        culprit: Some(Culprit {
-            pid: Pid(9),
-            tid: Tid(9),
-            comm: Some("hog".into()),
-            task: None,
-            request: None,
-            role: None,
-            syscall: None,
-            object: None,
-            function: None,
-        }),
-        function_seen_ns: 0,
-        behind_pool: false,
-    };
+    let hog = behind_hog();
     let usage = Usage {
         ran_ns: 1,
         ..Usage::default()

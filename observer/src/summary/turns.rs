@@ -97,12 +97,26 @@ impl Turns {
 
     /// Adds the window to the run, and starts the next.
     pub(super) fn close_window(&mut self, max_paths: usize) {
-        self.run.bands.add(&self.window.bands, &self.full);
+        self.run.bands.add(&self.window.bands, Some, &self.full);
         self.run.counted.add(&self.window.counted);
         self.window.latency.clear();
         self.window.bands.clear();
         self.window.counted = Counted::default();
         self.paths.close_window(max_paths);
+    }
+
+    /// Adds those of another, of which nothing more comes.
+    pub(super) fn absorb(&mut self, other: Self, max_paths: usize) {
+        let numbers = self.culprits.absorb(&other.culprits, &self.full);
+        let number = |theirs: u16| *numbers.get(usize::from(theirs))?;
+        for (sums, more) in [(&mut self.window, &other.window), (&mut self.run, &other.run)] {
+            sums.latency.add(&more.latency);
+            sums.bands.add(&more.bands, number, &self.full);
+            sums.counted.add(&more.counted);
+        }
+        self.threshold.follow(&self.run.latency);
+        self.paths.absorb(other.paths, max_paths);
+        self.full.add(&other.full);
     }
 
     const fn part(&self, over: Over) -> &TurnSums {

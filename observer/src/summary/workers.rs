@@ -204,6 +204,15 @@ impl Workers {
         self.processes.len() - 1
     }
 
+    /// Makes room of the process that had this number before, with its workers.
+    pub(super) fn forget(&mut self, pid: Pid) {
+        let before = self.workers.len() + self.processes.len();
+        self.workers.retain(|worker| worker.pid != pid);
+        self.processes.retain(|process| process.pid != pid);
+        let left = self.workers.len() + self.processes.len();
+        self.full.count(Table::Workers, (before - left) as u64);
+    }
+
     pub(super) fn window(&self) -> Vec<ProcessWorkers> {
         let of_process = |process: &ProcessWaits| (process.window_ns, process.window_roles.clone());
         self.list(|worker| &worker.window, of_process)

@@ -5,26 +5,23 @@ use observer_common::Header;
 use super::judgement::Observation;
 use super::state::{Began, State};
 use super::{Thread, Threads};
-use crate::model::id::{Pid, RequestId, Task, Tid};
+use crate::model::id::{Pid, RequestId, Tid};
 
 impl Threads {
     /// A thread started another, of its process or of a child, which works for whom it ran, until it says otherwise.
     /// Returns the request, if that is one.
     pub fn started(&mut self, by: &Header, pid: Pid, child_tid: Tid, comm: &str) -> Option<RequestId> {
         let parent = self.get(Tid(by.tid)).map(|thread| thread.belief);
-        let owner = parent.and_then(|belief| belief.owner.request());
-        // Where the program has no tasks that are known, the thread is not known to be in none.
-        let has_tasks = parent.is_some_and(|belief| belief.task.is_known());
-        let task = if has_tasks { Task::NONE } else { Task::UNKNOWN };
         self.used_again(child_tid, by.at_ns);
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, Tid(by.tid));
         child.comm = Some(comm.into());
-        child.observe(by.at_ns, Observation::BegunFor(owner, task), Began::Plain, None);
+        let begun = Observation::IsBegun(parent.unwrap_or_default());
+        child.observe(by.at_ns, begun, Began::Plain, None);
+        let works_for = child.belief.owner.request();
         self.fed.begins(pid, Tid(by.tid), by.at_ns);
-        self.returns
-            .begins(pid, Tid(by.tid), child_tid, by.at_ns, &self.full);
-        owner
+        self.returns.begins(pid, Tid(by.tid), child_tid, by.at_ns);
+        works_for
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::id::{Pid, Tid};
 /// that was not seen.
 const KEPT_NS: u64 = 2_000_000_000;
 
-/// Threads of which that is known, the newest.
+/// Threads of which that is known, the newest, and of those that end at a time.
 const MAX_ENDED: usize = 4_096;
 
 /// By id, with when each ended, ns.
@@ -78,21 +78,22 @@ impl Threads {
         };
         thread.exits_ns = Some(at_ns);
         self.exiting.push_back((at_ns, tid));
-        if self.exiting.len() > MAX_ENDED {
-            self.end_first_exiting();
+        if self.exiting.len() > MAX_ENDED && self.end_first_exiting() {
+            self.full.count(Table::EndedThreads, 1);
         }
     }
 
-    /// Of a thread that is still ending, the last switch was lost.
-    fn end_first_exiting(&mut self) {
-        if let Some((at_ns, tid)) = self.exiting.pop_front()
-            && self
-                .threads
-                .get(&tid)
-                .is_some_and(|thread| thread.exits_ns == Some(at_ns))
-        {
+    /// Of a thread that is still ending, the last switch was lost. Tells whether the first to begin to end was one.
+    fn end_first_exiting(&mut self) -> bool {
+        let Some((at_ns, tid)) = self.exiting.pop_front() else {
+            return false;
+        };
+        let thread = self.threads.get(&tid);
+        let is_ending = thread.is_some_and(|thread| thread.exits_ns == Some(at_ns));
+        if is_ending {
             self.ended(tid, at_ns);
         }
+        is_ending
     }
 
     /// A thread left its CPU for the last time.
@@ -293,6 +294,24 @@ mod tests {
         assert_eq!(threads.acceptors(PID), [TID]);
         threads.forget_ended(201 + KEPT_NS);
         assert!(threads.acceptors(PID).is_empty());
+    }
+
+    #[test]
+    fn of_more_threads_that_are_still_ending_the_first_counts_as_ended() {
+        let mut threads = Threads::default();
+        for tid in (1..=MAX_ENDED as u32 + 1).map(Tid) {
+            assert_eq!(threads.take_full().counts().count(), 0);
+            serves(&mut threads, tid, 100);
+            threads.exits(tid, 200);
+        }
+        assert_eq!((threads.owner(Tid(1)), threads.owner(Tid(2))), (None, Some(ID)));
+        let counts: Vec<_> = threads.take_full().counts().collect();
+        assert_eq!(counts, [(Table::EndedThreads, 1)]);
+        // One that has left its CPU for good makes room for another.
+        threads.ended(Tid(2), 300);
+        serves(&mut threads, Tid(1), 300);
+        threads.exits(Tid(1), 300);
+        assert_eq!(threads.take_full().counts().count(), 0);
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Where a thread waits for its events, and whether it waits elsewhere in the middle of its work.
+//! Where a thread waits for its events.
 
 use observer_common::{SwitchOut, flags};
 
+use super::judgement::{EventWait, OwnLoop};
 use super::thread::Thread;
 use crate::model::id::Task;
 use crate::syscall;
@@ -18,35 +19,46 @@ pub(super) struct EventLoop {
     waits: u8,
 }
 
+impl EventLoop {
+    /// It, beside a wait for events at `fd`.
+    fn beside(self, fd: u32) -> OwnLoop {
+        match self {
+            Self { fd: own, .. } if own == fd => OwnLoop::Here,
+            Self {
+                waits: KNOWN_WAITS.., ..
+            } => OwnLoop::KnownElsewhere,
+            Self { .. } => OwnLoop::Elsewhere,
+        }
+    }
+}
+
 impl Thread {
-    /// Whether it waits at another `epoll` than its own with a request in hand: for what a call of that one's handler
-    /// does, such as Node's `execSync`, in a loop of its own.
-    pub(super) fn waits_in_another_loop(&mut self, event: &SwitchOut) -> bool {
-        if !syscall::waits_for_events(event.syscall) {
+    /// Whether it waits for events in the middle of its work. Otherwise it is where its event loop is, if it has one.
+    pub(super) fn waits_at_work(&mut self, event: &SwitchOut) -> bool {
+        let polls_few = event.flags & flags::POLLS_FEW != 0;
+        let loops = syscall::waits_for_events(event.syscall);
+        if !polls_few && !loops {
             return false;
         }
         let fd = event.args[0] as u32;
-        match &mut self.event_loop {
-            Some(own) if own.fd == fd => {
-                own.waits = own.waits.saturating_add(1);
-                false
-            }
-            Some(own) if own.waits >= KNOWN_WAITS && self.belief.works_for().is_some() => true,
-            other => {
-                *other = Some(EventLoop { fd, waits: 1 });
-                false
-            }
+        let at_work = self.belief.waits_at_work(EventWait {
+            polls_few,
+            in_task: self.in_runtime.task(Task::new(event.task)).id().is_some(),
+            own: self.event_loop.map_or(OwnLoop::Here, |own| own.beside(fd)),
+        });
+        if loops && !at_work {
+            self.loops_at(fd);
         }
+        at_work
     }
 
-    /// Whether it waits in poll(2) for a descriptor or two in the middle of its work: in a task, or where it waits for
-    /// its events with `epoll` otherwise. Without either, `poll` is its event loop's own wait.
-    pub(super) fn polls_instead(&self, event: &SwitchOut) -> bool {
-        let in_task = || self.in_runtime.task(Task::new(event.task)).id().is_some();
-        let loops_elsewhere = || {
-            self.event_loop
-                .is_some_and(|own| u64::from(own.fd) != event.args[0])
-        };
-        event.flags & flags::POLLS_FEW != 0 && (in_task() || loops_elsewhere())
+    /// It waits at this `epoll` for its events.
+    fn loops_at(&mut self, fd: u32) {
+        let before = self.event_loop.filter(|own| own.fd == fd);
+        let waits = before.map_or(0, |own| own.waits);
+        self.event_loop = Some(EventLoop {
+            fd,
+            waits: waits.saturating_add(1),
+        });
     }
 }

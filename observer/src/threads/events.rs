@@ -28,7 +28,7 @@ impl Threads {
             if let Some((at_ns, block)) = block {
                 let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
                 self.locks.woken(pid, tid, &block, giver, at_ns);
-                self.returns.woken(pid, tid, (0, &block), at_ns, &self.full);
+                self.returns.woken(pid, tid, (0, &block), at_ns);
             }
         }
     }
@@ -88,20 +88,6 @@ impl Threads {
         }
     }
 
-    /// What a thread waits in: whoever parks with a request in hand has something to do.
-    fn in_hand(&self, event: &SwitchOut, wait: Wait) -> Wait {
-        let works = |thread: &Thread| thread.belief.works_for().is_some() && !thread.belief.task.is_known();
-        match wait {
-            Wait::Park { timeout }
-                if self.hands.are_kept(Pid(event.tgid))
-                    && self.threads.get(&Tid(event.header.tid)).is_some_and(works) =>
-            {
-                Wait::Condition { timeout }
-            }
-            _ => wait,
-        }
-    }
-
     /// A thread left its CPU.
     pub fn switch_out(&mut self, event: &SwitchOut) {
         if event.state & thread_state::DEAD != 0 {
@@ -110,14 +96,14 @@ impl Threads {
         }
         let wait = self.wait(event);
         let wait = self.for_lock(event, wait);
-        let wait = self.in_hand(event, wait);
         let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
+        let keeps = self.hands.are_kept(pid);
         if let Some((thread, tasks, availability)) = self.known(tid, pid) {
-            thread.switch_out(event, wait, tasks);
+            thread.switch_out(event, wait, keeps, tasks);
             count_free(thread, availability, event.header.at_ns);
             if thread.waits_for_events() {
                 self.fed.waits(pid, tid, event.header.at_ns, &self.full);
-                self.returns.loops(pid, tid, &self.full);
+                self.returns.loops(pid, tid);
             } else if thread.rests() {
                 self.returns.rests(pid, tid, event.header.at_ns);
             }
@@ -132,17 +118,12 @@ impl Threads {
                 let at_ns = event.header.at_ns;
                 let task = waker.in_runtime.task(Task::new(event.waker_task));
                 waker.seen_running(at_ns, event.header.cpu, None);
-                let before = waker.belief.ends_for();
+                let before = waker.belief;
                 if task == waker.belief.task && task.id().is_some() {
                     waker.observe(at_ns, Observation::StillInTask, Began::Plain, None);
                 }
                 waker.seen_in(at_ns, task, None, &mut self.tasks);
-                // What ended just before the task did is still its doing.
-                if task.id().is_some() {
-                    waker.belief.owner
-                } else {
-                    before
-                }
+                waker.belief.wakes_for(before, task)
             }
             _ => Owner::Nobody,
         }
@@ -164,15 +145,10 @@ impl Threads {
         let is_told_later = self.returns.hands_back(pid, tid);
         // Which thread runs a goroutine says nothing, where it is recorded which goroutine made which ready.
         let is_told_apart = self.follows_goroutines(pid);
-        let waker_owner = if is_told_later || is_told_apart {
-            Owner::Nobody
-        } else {
-            waker_owner
-        };
         let (thread, ..) = self.known(tid, pid)?;
         let waited = thread.waiting(event.header.at_ns);
         let is_unknown = matches!(thread.facts.state, State::Unknown { .. }) || !thread.facts.is_known();
-        let handed_off = thread.woken(event, by, waker_owner);
+        let handed_off = thread.woken(event, by, waker_owner, is_told_later || is_told_apart);
         let woken_for = match thread.belief.owner {
             Owner::WokenFor(id) => Some(id),
             _ => None,
@@ -204,8 +180,8 @@ impl Threads {
     /// A thread waited for so long, until then.
     fn waited(&mut self, pid: Pid, tid: Tid, waited: (u64, &Block), at_ns: u64) {
         let (waited_ns, block) = waited;
-        self.fed.woken(pid, tid, waited_ns, block);
-        self.returns.woken(pid, tid, waited, at_ns, &self.full);
+        self.fed.woken(pid, tid, waited_ns, block, &self.full);
+        self.returns.woken(pid, tid, waited, at_ns);
         let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
         self.locks.woken(pid, tid, block, giver, at_ns);
         self.wait_is_over(pid, tid, waited_ns, block);
@@ -269,14 +245,6 @@ impl Threads {
         }
     }
 
-    /// A process has a runtime that switches threads between requests.
-    pub fn switches_threads(&mut self, pid: Pid) {
-        self.hands.switches(pid);
-        self.fed.switches(pid);
-        self.returns.switches(pid);
-        self.casts.switches(pid);
-    }
-
     /// A process became another program, or ended.
     pub fn forget_process(&mut self, pid: Pid) {
         self.hands.forget(pid);
@@ -286,7 +254,7 @@ impl Threads {
         self.stops.forget(pid);
         self.locks.forget(pid);
         self.tasks.forget_process(pid);
-        self.go.remove(&pid);
+        self.runtimes.remove(&pid);
         self.followed.remove(&pid);
         self.queue.forget_process(pid);
         self.acceptors.forget(pid);

@@ -136,7 +136,7 @@ impl Fed {
     }
 
     /// A thread was woken that had waited for so long.
-    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block) {
+    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block, full: &Full) {
         let Some(pools) = self.0.get_mut(&pid) else {
             return;
         };
@@ -151,7 +151,7 @@ impl Fed {
         {
             pools.waits.for_ever |= !timeout;
             pools.waits.for_a_time |= timeout;
-            pools.queues.waited(tid, block.arg0);
+            pools.queues.waited(tid, block.arg0, full);
         }
     }
 
@@ -240,7 +240,10 @@ impl Threads {
             match before.checked_sub(1) {
                 Some(last) => own.otherwise_ns[last].max(from_ns),
                 // What was before is forgotten.
-                None if own.otherwise_ns.is_full() => to_ns,
+                None if own.otherwise_ns.is_full() => {
+                    self.full.count(Table::PoolThreads, 1);
+                    to_ns
+                }
                 None => from_ns,
             }
         })

@@ -1,15 +1,19 @@
-//! For whom a thread works: what is believed, what is observed now, and the verdict that follows.
+//! For whom a thread works: what is believed, what is observed now, and the verdict that follows. And what it waits in,
+//! as far as its call does not tell.
 //!
-//! A pure function of the two, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
+//! Pure functions of these, in which every rule has a name. [`Thread::apply`](super::Thread) carries verdicts out.
 
+mod by_others;
 mod observed;
 mod verdicts;
+mod waits;
 
 use super::state::{Direction, Operation, Owner};
 use super::tasks::TaskFacts;
 use crate::model::id::{RequestId, Task};
 
-pub(super) use self::observed::{Moment, Observation};
+pub(super) use self::observed::{Moment, Observation, Wakeup};
+pub(super) use self::waits::{EventWait, OwnLoop, Waiting};
 
 /// So soon after an answer a thread is done with what it does for it.
 const END_OF_ANSWER_NS: u64 = 50_000;
@@ -56,11 +60,6 @@ impl Belief {
         self.owner.request().filter(|_| !self.answered)
     }
 
-    /// For whom it does something just before it turns to another task.
-    pub(super) fn ends_for(&self) -> Owner {
-        if self.answered { Owner::Others } else { self.owner }
-    }
-
     /// Judges what is observed.
     pub(super) fn judge(self, moment: Moment, observed: Observation<'_>) -> Verdict {
         match observed {
@@ -68,29 +67,13 @@ impl Belief {
             Observation::StillInTask => self.still_in_task(moment),
             Observation::TurnsToTask(task, facts) => self.turns_to_task(task, facts),
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
-            Observation::GoesIdle(task) => self.goes_idle(moment, task),
-            Observation::Leaves | Observation::HandsOffBeforeJob => self.splits(self.as_believed(), self),
-            Observation::Calls if self.answered => self.splits(
-                self.as_believed(),
-                Self {
-                    owner: Owner::Nobody,
-                    answered: false,
-                    ..self
-                },
-            ),
-            Observation::Calls => self.splits(self.as_believed(), self),
+            Observation::Waits(waiting) => self.waits(moment, &waiting),
+            Observation::IsPreempted => self.splits(self.as_believed(), self),
             Observation::Ends => self.splits(self.as_believed(), Self::default()),
-            Observation::HandsOff => self.hands_off(),
+            Observation::HandsOff { of_pool } => self.hands_off(of_pool),
             Observation::Readies(request) => self.readies(request),
-            Observation::WokenFor(request) => self.becomes(Self {
-                owner: Owner::WokenFor(request),
-                ..self
-            }),
-            Observation::BegunFor(request, task) => self.becomes(Self {
-                owner: request.map_or(Owner::Nobody, Owner::WokenFor),
-                task,
-                ..self
-            }),
+            Observation::IsWoken(wakeup) => self.is_woken(wakeup),
+            Observation::IsBegun(by) => self.is_begun(by),
             Observation::Moved => self.becomes(Self {
                 owner: Owner::Nobody,
                 answered: false,
@@ -111,7 +94,13 @@ impl Belief {
             (Owner::Nobody | Owner::WokenFor(_), Some(_)) if self.ids_begin_to_be_read() => self.owner,
             // It came back to a goroutine whose request was answered: for the next one, which it has not read yet. Of a
             // task of tokio that is mostly the rest of a large answer.
-            (owner, _) if facts.is_goroutine && facts.has_answered() && owner != self.owner => Owner::Nobody,
+            (owner, _)
+                if facts.runtime.tasks_are_seen_before_they_read()
+                    && facts.has_answered()
+                    && owner != self.owner =>
+            {
+                Owner::Nobody
+            }
             (owner, _) => owner,
         };
         let turned = self.task.differs_from(task);
@@ -125,7 +114,8 @@ impl Belief {
 
     /// What it did before is not touched by that.
     fn turns_to_task(self, task: Task, facts: TaskFacts) -> Verdict {
-        let served = if facts.is_goroutine {
+        let is_of_any_thread = facts.runtime.tasks_move_between_threads();
+        let served = if is_of_any_thread {
             // For whom its thread worked says nothing.
             facts.works_for()
         } else {
@@ -137,7 +127,7 @@ impl Belief {
             (Owner::WokenFor(_), None) if self.task.id().is_some() => Owner::Nobody,
             (owner, _) => owner,
         };
-        let before = if self.was_woken_to_find(owner) && !facts.is_goroutine {
+        let before = if self.was_woken_to_find(owner) && !is_of_any_thread {
             self.claims(owner, task)
         } else {
             self.as_believed()
@@ -206,6 +196,24 @@ impl Belief {
         self.splits(before, after)
     }
 
+    fn waits(self, moment: Moment, waiting: &Waiting) -> Verdict {
+        if self.waits_in(waiting).is_idle() {
+            return self.goes_idle(moment, waiting.task);
+        }
+        // What a thread answers that reads none others read, and give it.
+        let may_be_for_anybody = !waiting.serves && !waiting.task.is_known();
+        let after = if self.answered && may_be_for_anybody {
+            Self {
+                owner: Owner::Nobody,
+                answered: false,
+                ..self
+            }
+        } else {
+            self
+        };
+        self.splits(self.as_believed(), after)
+    }
+
     fn goes_idle(self, moment: Moment, task: Task) -> Verdict {
         let before = match moment.running_since_ns {
             Some(_) if !task.is_known() => self.until_it_left(moment),
@@ -218,15 +226,6 @@ impl Belief {
             ..self
         };
         self.splits(before, after)
-    }
-
-    /// A thread that was woken for a request may be done with it now.
-    fn hands_off(self) -> Verdict {
-        let owner = match self.owner {
-            Owner::WokenFor(_) => Owner::Nobody,
-            owner => owner,
-        };
-        self.splits(self.as_believed(), Self { owner, ..self })
     }
 
     /// Whose goroutine goes on now had something done for it, if it was done for no request that is known. What comes

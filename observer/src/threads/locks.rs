@@ -10,6 +10,7 @@
 //! Who had it: as long as a thread waits for a lock, each that lets go of it wakes one that waits. So between two such
 //! wakeups one thread had it, the one that made the second, whether it had waited for it or not.
 
+mod aside;
 mod lock;
 
 use rustc_hash::FxHashMap;
@@ -54,7 +55,7 @@ impl Locks {
             let mut is_aside = false;
             for lock in self.pairs.get_mut(&thread.pid).into_iter().flatten() {
                 lock.waits_without_time(word);
-                is_aside |= lock.signs.given > 0 && lock.waits_aside(tid, thread, word, at_ns);
+                is_aside |= lock.signs.given > 0 && lock.waits_aside(tid, thread, word, at_ns, &self.full);
             }
             return is_aside;
         }

@@ -75,7 +75,7 @@ use self::thefts::Thefts;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::runtime::tokio::{self, Roles, ThreadRole};
-use crate::runtime::{ThreadInRuntime, go};
+use crate::runtime::{Runtime, ThreadInRuntime};
 
 /// Threads kept at once. More than this many at a time are counted and not followed.
 pub const MAX_THREADS: usize = 16_384;
@@ -139,8 +139,8 @@ pub struct Threads {
     slice_limit: SliceLimit,
     /// Futexes that are no mutex, by process and address.
     no_mutexes: FxHashSet<(Pid, u64)>,
-    /// Processes whose threads run goroutines.
-    go: FxHashMap<Pid, go::Version>,
+    /// Those that are known, by process.
+    runtimes: FxHashMap<Pid, Runtime>,
     /// Those of which it is recorded which goroutine makes which ready.
     followed: FxHashSet<Pid>,
     /// What is not remembered any more.
@@ -208,7 +208,8 @@ impl Threads {
         let lost_until_ns = self.lost_until_ns;
         let thread = self.threads.entry(tid).or_insert_with(|| {
             self.of_processes.insert((pid, tid));
-            Thread::new(pid, lost_until_ns, self.go.contains_key(&pid))
+            let runtime = self.runtimes.get(&pid).copied().unwrap_or_default();
+            Thread::new(pid, lost_until_ns, runtime)
         });
         Some((thread, &mut self.tasks, &mut self.availability))
     }
@@ -218,6 +219,7 @@ impl Threads {
         let full = self.full.take();
         full.add(&self.tasks.full.take());
         full.add(&self.locks.full.take());
+        full.add(&self.returns.full.take());
         full
     }
 
@@ -242,18 +244,19 @@ impl Threads {
         }))
     }
 
-    /// The version of Go in process `pid`, where its goroutines are known.
+    /// The runtime of process `pid`, as far as it is known.
     #[must_use]
-    pub fn go_version(&self, pid: Pid) -> Option<go::Version> {
-        self.go.get(&pid).copied()
+    pub fn runtime(&self, pid: Pid) -> Runtime {
+        self.runtimes.get(&pid).copied().unwrap_or_default()
     }
 
     /// Whether a thread of a program in Go was not seen in a goroutine: above all, the one by which the runtime watches
     /// itself.
     #[must_use]
     pub fn is_in_no_goroutine(&self, tid: Tid) -> bool {
-        self.get(tid)
-            .is_some_and(|thread| self.go.contains_key(&thread.pid) && !thread.in_runtime.ran_goroutine())
+        self.get(tid).is_some_and(|thread| {
+            self.runtime(thread.pid).go_version().is_some() && !thread.in_runtime.ran_goroutine()
+        })
     }
 
     /// Whether a thread of process `pid` waited for a timer that was due at `at_ns`, or up to so long before or after,
@@ -281,13 +284,19 @@ impl Threads {
             .map(|(&tid, thread)| (thread.pid, tid, thread.comm.as_ref()))
     }
 
-    /// The threads of process `pid` run goroutines, of this version.
-    pub fn run_goroutines(&mut self, pid: Pid, version: go::Version) {
-        self.go.insert(pid, version);
+    /// Process `pid` runs on this runtime, which was found out now.
+    pub fn runs_on(&mut self, pid: Pid, runtime: Runtime) {
+        self.runtimes.insert(pid, runtime);
         let threads = self.threads.values_mut();
         threads
             .filter(|thread| thread.pid == pid)
-            .for_each(|thread| thread.in_runtime = ThreadInRuntime::GO);
+            .for_each(|thread| thread.in_runtime = ThreadInRuntime::of(runtime));
+        if runtime.switches_threads() {
+            self.hands.switches(pid);
+            self.fed.switches(pid);
+            self.returns.switches(pid);
+            self.casts.switches(pid);
+        }
     }
 
     /// Process `pid` became another program, or ended.

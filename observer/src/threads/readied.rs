@@ -30,7 +30,7 @@ impl Threads {
             self.tasks.works_for(pid, task, None);
         }
         let stay = Stay::of(event.task);
-        let version = self.go.get(&pid).copied();
+        let version = self.runtime(pid).go_version();
         let was_suspended = version.is_none_or(|version| stay.is_none_or(|stay| stay.was_suspended(version)));
         let forgotten = self.queue.runs(event, pid, task, stay, was_suspended);
         self.full.count(Table::QueuedPolls, forgotten);

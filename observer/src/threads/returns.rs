@@ -35,7 +35,11 @@ const TIMER_SLACK_NS: u64 = 1_000_000;
 
 /// What is known of the jobs of all processes.
 #[derive(Debug, Default)]
-pub(super) struct Returns(FxHashMap<Pid, Program>);
+pub(super) struct Returns {
+    programs: FxHashMap<Pid, Program>,
+    /// What was not remembered.
+    pub(super) full: Full,
+}
 
 /// The loops of a process, and the threads that work for them.
 #[derive(Debug, Default)]
@@ -44,6 +48,8 @@ struct Program {
     helpers: BTreeMap<Tid, Helper>,
     /// Jobs that ended while a loop was awake.
     ended: Newest<Arc<Job>, MAX_ENDED>,
+    /// When the last of those ended that are forgotten, ns.
+    forgotten_ns: u64,
     /// Of so many jobs it was told for whom they were.
     jobs_told: u32,
     /// A job was of a request that its loop had left before: it had waited for a thread.
@@ -103,6 +109,7 @@ impl Program {
             by,
             in_hand: own.in_hand.iter().copied().collect(),
             after: own.woken_by.clone(),
+            is_cut: own.in_hand.is_full(),
         };
         if self.helpers.len() == MAX_HELPERS && !self.helpers.contains_key(&tid) {
             full.count(Table::PoolThreads, 1);
@@ -149,6 +156,7 @@ impl Program {
         read_ns: Option<u64>,
         ran_last_ns: impl Fn(Tid, u64) -> Option<u64>,
         at_ns: u64,
+        full: &Full,
     ) -> Option<Vec<JobOf>> {
         let own = self.loops.get_mut(&tid).filter(|own| own.awake_ns > 0)?;
         let (awake_ns, woken_by) = (own.awake_ns, own.woken_by.clone());
@@ -163,12 +171,14 @@ impl Program {
             job.interval.to_ns >= awake_ns && job.given.as_ref().is_some_and(is_its)
         });
         let over: Vec<_> = woken_by.into_iter().chain(since.cloned()).collect();
+        let is_cut = self.forgotten_ns >= awake_ns || over.iter().any(|job| job.is_cut());
+        let any_other = over.iter().any(|job| job.may_be_of_forgotten(request, read_ns));
         let mut told = over
             .iter()
             .filter_map(|job| Some((job.clone(), job.of(request)?)));
         let found = match (told.next(), told.next()) {
-            (Some(first), None) => Some(first),
-            (Some(_), Some(_)) => None,
+            (Some(first), None) if !any_other => Some(first),
+            (Some(_), _) => None,
             (None, _) => {
                 let over = if over.is_empty() {
                     self.may_be_over(awake_ns, &ran_last_ns)
@@ -183,6 +193,9 @@ impl Program {
             }
         };
         let Some((job, jobs)) = found else {
+            if is_cut && self.jobs_told >= told::ENOUGH {
+                full.count(Table::PoolThreads, 1);
+            }
             if went_on {
                 self.cut(awake_ns, &ran_last_ns);
             }
@@ -247,16 +260,14 @@ impl Program {
 }
 
 impl Returns {
-    fn of(&mut self, pid: Pid) -> Option<&mut Program> {
-        let program = self.0.entry(pid).or_default();
-        (!program.is_told_otherwise).then_some(program)
-    }
-
     /// A thread waits for its events with `epoll`.
-    pub(super) fn loops(&mut self, pid: Pid, tid: Tid, full: &Full) {
-        let Some(program) = self.of(pid) else { return };
+    pub(super) fn loops(&mut self, pid: Pid, tid: Tid) {
+        let program = self.programs.entry(pid).or_default();
+        if program.is_told_otherwise {
+            return;
+        }
         if program.loops.len() == MAX_LOOPS && !program.loops.contains_key(&tid) {
-            full.count(Table::PoolThreads, 1);
+            self.full.count(Table::PoolThreads, 1);
             return;
         }
         program.loops.insert(tid, Loop::default());
@@ -265,25 +276,20 @@ impl Returns {
 
     /// A thread waits, and not for a time or a lock: if it works for a loop, it has nothing to do.
     pub(super) fn rests(&mut self, pid: Pid, tid: Tid, at_ns: u64) {
-        let Some(program) = self.0.get_mut(&pid) else {
+        let Some(program) = self.programs.get_mut(&pid) else {
             return;
         };
         let Some(job) = program.ends(tid, at_ns) else {
             return;
         };
-        program.ended.push(job);
+        if let Some(forgotten) = program.ended.push(job) {
+            program.forgotten_ns = forgotten.interval.to_ns;
+        }
     }
 
     /// A thread was woken from this wait.
-    pub(super) fn woken(
-        &mut self,
-        pid: Pid,
-        tid: Tid,
-        (waited_ns, block): (u64, &Block),
-        at_ns: u64,
-        full: &Full,
-    ) {
-        let Some(program) = self.0.get_mut(&pid) else {
+    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, (waited_ns, block): (u64, &Block), at_ns: u64) {
+        let Some(program) = self.programs.get_mut(&pid) else {
             return;
         };
         let by = block.handed_off_by().filter(|by| by.pid == pid).map(|by| by.tid);
@@ -302,20 +308,20 @@ impl Returns {
             }
         } else if let (Wait::Park { timeout: false }, Some(by)) = (block.wait, by) {
             program.goes_on(tid, at_ns);
-            program.gives(by, tid, at_ns, full);
+            program.gives(by, tid, at_ns, &self.full);
         }
     }
 
     /// Thread `by` began another.
-    pub(super) fn begins(&mut self, pid: Pid, by: Tid, tid: Tid, at_ns: u64, full: &Full) {
-        if let Some(program) = self.0.get_mut(&pid) {
-            program.gives(by, tid, at_ns, full);
+    pub(super) fn begins(&mut self, pid: Pid, by: Tid, tid: Tid, at_ns: u64) {
+        if let Some(program) = self.programs.get_mut(&pid) {
+            program.gives(by, tid, at_ns, &self.full);
         }
     }
 
     /// A thread read a request.
     pub(super) fn reads(&mut self, pid: Pid, tid: Tid, request: RequestId) {
-        let Some(program) = self.0.get_mut(&pid) else {
+        let Some(program) = self.programs.get_mut(&pid) else {
             return;
         };
         if let Some(own) = program.loops.get_mut(&tid) {
@@ -336,16 +342,16 @@ impl Returns {
         ran_last_ns: impl Fn(Tid, u64) -> Option<u64>,
         at_ns: u64,
     ) -> Option<Vec<JobOf>> {
-        let program = self.0.get_mut(&pid)?;
+        let program = self.programs.get_mut(&pid)?;
         if let Some(helper) = program.helpers.get_mut(&tid) {
             helper.serves = true;
         }
-        program.answers(tid, request, read_ns, ran_last_ns, at_ns)
+        program.answers(tid, request, read_ns, ran_last_ns, at_ns, &self.full)
     }
 
     /// A thread received something from a peer.
     pub(super) fn hears(&mut self, pid: Pid, tid: Tid) {
-        let program = self.0.get_mut(&pid);
+        let program = self.programs.get_mut(&pid);
         if let Some(own) = program.and_then(|program| program.loops.get_mut(&tid)) {
             own.is_otherwise = true;
         }
@@ -353,7 +359,7 @@ impl Returns {
 
     /// A thread ended.
     pub(super) fn ended(&mut self, pid: Pid, tid: Tid) {
-        if let Some(program) = self.0.get_mut(&pid) {
+        if let Some(program) = self.programs.get_mut(&pid) {
             program.loops.remove(&tid);
             program.helpers.remove(&tid);
         }
@@ -361,7 +367,7 @@ impl Returns {
 
     /// Events were lost: which job a thread has is not known.
     pub(super) fn lost(&mut self) {
-        for program in self.0.values_mut() {
+        for program in self.programs.values_mut() {
             program.loops.values_mut().for_each(|own| *own = Loop::default());
             program.helpers.values_mut().for_each(|helper| helper.job = None);
             program.ended.clear();
@@ -374,11 +380,14 @@ impl Returns {
             is_told_otherwise: true,
             ..Program::default()
         };
-        self.0.insert(pid, program);
+        self.programs.insert(pid, program);
     }
 
     /// The process became another program, or ended.
     pub(super) fn forget(&mut self, pid: Pid) {
-        self.0.remove(&pid);
+        self.programs.remove(&pid);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use super::state::Owner;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Task, TaskId};
+use crate::runtime::Runtime;
 use crate::runtime::tokio::{Ids, KnownTask};
 
 /// Tasks that are remembered; of those not seen for longest, up to half are forgotten for others. A connection is one.
@@ -27,8 +28,8 @@ pub(super) struct TaskFacts {
     pub(super) work: Option<Work>,
     /// No newer task of its process was seen before, where the order of ids tells.
     pub(super) is_newest: bool,
-    /// It is a goroutine: it reads what comes next only after it was seen, where a task of tokio is seen as it reads.
-    pub(super) is_goroutine: bool,
+    /// The runtime that runs it; of no task, none.
+    pub(super) runtime: Runtime,
 }
 
 impl TaskFacts {
@@ -99,11 +100,11 @@ impl Tasks {
         self.remember(pid, id, work);
     }
 
-    /// What is known of a task in which a thread is seen now. `ids_rise`: the larger one of two was begun later.
-    pub(super) fn facts(&mut self, pid: Pid, task: Task, ids_rise: bool) -> TaskFacts {
+    /// What is known of a task in which a thread of this runtime is seen now.
+    pub(super) fn facts(&mut self, pid: Pid, task: Task, runtime: Runtime) -> TaskFacts {
         task.id().map_or_else(TaskFacts::default, |id| TaskFacts {
-            is_newest: ids_rise && self.ids.entry(pid).or_default().saw_newest(id),
-            is_goroutine: !ids_rise,
+            is_newest: runtime.ids_rise() && self.ids.entry(pid).or_default().saw_newest(id),
+            runtime,
             work: self.get(pid, id),
         })
     }

@@ -4,13 +4,13 @@ use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::event_loop::EventLoop;
 use super::facts::ThreadFacts;
-use super::judgement::{Before, Belief, Moment, Observation, Verdict};
+use super::judgement::{Before, Belief, Moment, Observation, Verdict, Waiting, Wakeup};
 use super::roles::Deeds;
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::Metering;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
-use crate::runtime::ThreadInRuntime;
+use crate::runtime::{Runtime, ThreadInRuntime};
 use crate::syscall::Wait;
 
 /// One thread.
@@ -37,7 +37,7 @@ pub struct Thread {
 
 impl Thread {
     /// A thread of which nothing is known before `lost_until_ns`.
-    pub(super) fn new(pid: Pid, lost_until_ns: u64, runs_goroutines: bool) -> Self {
+    pub(super) fn new(pid: Pid, lost_until_ns: u64, runtime: Runtime) -> Self {
         Self {
             pid,
             comm: None,
@@ -47,11 +47,7 @@ impl Thread {
             event_loop: None,
             facts: ThreadFacts::new(lost_until_ns),
             belief: Belief::default(),
-            in_runtime: if runs_goroutines {
-                ThreadInRuntime::GO
-            } else {
-                ThreadInRuntime::default()
-            },
+            in_runtime: ThreadInRuntime::of(runtime),
             metering: Metering::default(),
             deeds: Deeds::default(),
         }
@@ -87,8 +83,8 @@ impl Thread {
         self.belief.judge(moment, observed)
     }
 
-    /// Carries a verdict out: nothing else changes for whom the thread works. For whom it worked is told later where
-    /// that shows only then, as with jobs that were handed back.
+    /// Carries a verdict out: nothing else changes for whom the thread works. For whom it worked can be told later
+    /// (`worked_for`).
     fn apply(&mut self, at_ns: u64, verdict: &Verdict, next: State, faults: Option<(u32, u32)>) {
         if let Some(before) = verdict.before {
             let closed = self.closed(before);
@@ -126,6 +122,12 @@ impl Thread {
             owner: before.owner,
             began: closed_began,
         }
+    }
+
+    /// What it did between two times was for this request, which is told only when a job was handed back.
+    pub(super) fn worked_for(&mut self, request: RequestId, from_ns: u64, to_ns: u64) {
+        let past = &mut self.facts.past;
+        past.give_between(from_ns, to_ns, Owner::Request(request));
     }
 
     /// It was `state` until `at_ns`, and is `next` from then on.
@@ -169,15 +171,16 @@ impl Thread {
         self.close(event.header.at_ns, closed, running, None);
     }
 
-    /// The thread left its CPU, to wait for `wait` unless it was preempted.
-    pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait, tasks: &mut Tasks) {
+    /// The thread left its CPU, to wait for `wait` unless it was preempted. Where threads of its process do, it `keeps`
+    /// what it has read until it has answered it.
+    pub(super) fn switch_out(&mut self, event: &SwitchOut, wait: Wait, keeps: bool, tasks: &mut Tasks) {
         let (at_ns, stamp) = (event.header.at_ns, Task::new(event.task));
         let faults = Some((event.min_flt, event.maj_flt));
         let preempted = event.flags & flags::PREEMPTED != 0;
         let was_of_pool = self.is_of_pool();
         self.deeds
             .leaves(event.syscall, event.flags & flags::POLLS_FEW != 0);
-        let wait = if self.polls_instead(event) || self.waits_in_another_loop(event) {
+        let wait = if self.waits_at_work(event) {
             Wait::Call
         } else {
             wait
@@ -195,30 +198,28 @@ impl Thread {
             self.facts.early_wake = None;
             self.leaves(
                 at_ns,
-                Observation::Leaves,
+                Observation::IsPreempted,
                 State::runnable(event.header.cpu, true),
                 faults,
             );
             return;
         }
-        let wait = self.in_runtime.wait_in(stamp, wait);
-        let blocked = State::Blocked(Block {
+        let waiting = Waiting {
             wait,
+            task,
+            serves: self.serves,
+            loops: self.event_loop.is_some(),
+            keeps,
+        };
+        let block = Block {
+            wait: self.belief.waits_in(&waiting),
             syscall: event.syscall,
             arg0: event.args[0] as u32,
             wake: None,
-            owner: self.makes_calls_for(),
-        });
-        let observed = if wait.is_idle() {
-            Observation::GoesIdle(task)
-        } else if !self.serves && !task.is_known() {
-            // What it answers others read, and give it.
-            Observation::Calls
-        } else {
-            Observation::Leaves
+            owner: self.belief.calls_for(&waiting),
         };
-        self.leaves(at_ns, observed, blocked, faults);
-        self.metering.free = wait.is_idle();
+        self.leaves(at_ns, Observation::Waits(waiting), State::Blocked(block), faults);
+        self.metering.free = block.wait.is_idle();
     }
 
     /// It became another program.
@@ -228,24 +229,20 @@ impl Thread {
         self.deeds = Deeds::default();
     }
 
-    /// For whom it makes a call. After an answer an event loop may have gone on with any other request that it has
-    /// read, and a thread that reads none with any that it was given.
-    fn makes_calls_for(&self) -> Owner {
-        let goes_on = (self.event_loop.is_some() || !self.serves) && !self.belief.task.is_known();
-        if self.belief.answered && goes_on {
-            Owner::Nobody
-        } else {
-            self.belief.owner
-        }
-    }
-
     fn leaves(&mut self, at_ns: u64, observed: Observation<'_>, next: State, faults: Option<(u32, u32)>) {
         let verdict = self.judge(at_ns, observed);
         self.apply(at_ns, &verdict, next, faults);
     }
 
-    /// Takes a wakeup by a thread that ran for `waker_owner`. Tells whether that thread did it on purpose.
-    pub(super) fn woken(&mut self, event: &Waking, by: Occupant, waker_owner: Owner) -> bool {
+    /// Takes a wakeup by a thread that ran for `waker_owner`; for whom this one runs can be told otherwise than by
+    /// that. Tells whether that thread did it on purpose.
+    pub(super) fn woken(
+        &mut self,
+        event: &Waking,
+        by: Occupant,
+        waker_owner: Owner,
+        is_told_otherwise: bool,
+    ) -> bool {
         let wake = Wake {
             by,
             syscall: event.waker_syscall,
@@ -258,27 +255,28 @@ impl Thread {
         self.facts.early_wake = None;
         self.facts.throttled_ns = event.throttled_ns;
         let (at_ns, block) = (event.header.at_ns, block.ended_by(wake));
-        let handed_off = block.handed_off_by().is_some();
-        if block.wait.is_idle()
-            && handed_off
-            && self.in_runtime.is_woken_for_somebody()
-            && let Some(request) = waker_owner.request()
-        {
-            self.observe(at_ns, Observation::WokenFor(request), Began::Plain, None);
-        }
+        let is_handed_off = block.handed_off_by().is_some();
+        let wakeup = Wakeup {
+            was_idle: block.wait.is_idle(),
+            by: waker_owner,
+            is_handed_off,
+            // Where its tasks move, it looks for whatever there is to do.
+            is_told_otherwise: is_told_otherwise || self.in_runtime.runtime().tasks_move_between_threads(),
+        };
+        self.observe(at_ns, Observation::IsWoken(wakeup), Began::Plain, None);
         self.end_block(at_ns, block, event.header.cpu);
-        handed_off
+        is_handed_off
     }
 
     /// It woke another thread by what it did.
     pub(super) fn handed_off(&mut self, at_ns: u64, to: Tid) {
-        // Each job of a pool is a task of its own, and to take one out of the queue can wake who waits for that, too.
-        let observed = if self.is_of_pool() && self.belief.task == Task::NONE {
-            Observation::HandsOffBeforeJob
-        } else {
-            Observation::HandsOff
-        };
-        self.observe(at_ns, observed, Began::HandedOff(to), None);
+        let of_pool = self.is_of_pool();
+        self.observe(
+            at_ns,
+            Observation::HandsOff { of_pool },
+            Began::HandedOff(to),
+            None,
+        );
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;
@@ -309,7 +307,7 @@ impl Thread {
         if task == self.belief.task || !task.is_known() {
             return;
         }
-        let observed = Observation::InTask(task, tasks.facts(self.pid, task, self.in_runtime.ids_rise()));
+        let observed = Observation::InTask(task, tasks.facts(self.pid, task, self.in_runtime.runtime()));
         let request = self.observe(at_ns, observed, Began::Plain, faults);
         tasks.infer(self.pid, task, request);
     }
@@ -319,8 +317,7 @@ impl Thread {
         if task == self.belief.task {
             return;
         }
-        let observed =
-            Observation::TurnsToTask(task, tasks.facts(self.pid, task, self.in_runtime.ids_rise()));
+        let observed = Observation::TurnsToTask(task, tasks.facts(self.pid, task, self.in_runtime.runtime()));
         let request = self.observe(at_ns, observed, Began::Plain, None);
         tasks.infer(self.pid, task, request);
     }

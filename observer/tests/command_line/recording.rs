@@ -124,6 +124,7 @@ fn accepted(at_ns: u64) -> common::Connection {
         flags: flags::ACCEPTED,
         local_addr: address,
         remote_addr: address,
+        network: 0,
         reserved: 0,
     }
 }

@@ -15,6 +15,7 @@ use observer_common::{flags, tcp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
+use super::calls::answers_overlap;
 use super::machine;
 use super::run::Explained;
 use super::stream::Stream;
@@ -45,6 +46,7 @@ impl Explained {
                 "lost records inside a complete request: {request:?}"
             );
         }
+        answers_overlap(&self.requests)?;
         prop_assert_eq!(self.ends.len(), 1);
         let totals = self.totals();
         let figures = &totals.figures;

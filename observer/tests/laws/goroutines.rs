@@ -5,7 +5,7 @@ use observer::event;
 use observer::model::cause::Cause;
 use observer::model::id::Pid;
 use observer::model::request::Confidence;
-use observer::runtime::go;
+use observer::runtime::RuntimeName;
 use observer_common::{Kind, Process, ProcessChange, SwitchOut, conn, flags, task};
 use proptest::prelude::*;
 use syscalls::Sysno;
@@ -29,7 +29,7 @@ fn reads(version: &str, read: u64) -> Script {
     let mut script = Script::begin();
     script.record(&event::Runtime {
         task_ids: 1,
-        ..event::Runtime::new(START_NS + 10_000, Pid(PID), go::NAME, version, "")
+        ..event::Runtime::new(START_NS + 10_000, Pid(PID), RuntimeName::Go.name(), version, "")
     });
     script.reads(50, A, read, 40)
 }
@@ -162,31 +162,36 @@ fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() 
 
 /// net/http has another goroutine look whether the client goes away. Then the request's thread takes up another one,
 /// which sleeps in a call, before it goes on with the request. What that waited for is not told: any thread takes up a
-/// goroutine that is ready.
+/// goroutine that is ready, also where it is not known which each runs.
 #[test]
 fn a_request_did_not_wait_for_the_thread_of_another_goroutine() -> Law {
     const MUTEX: u64 = 22;
     let (own, other) = (stay(TASK_A, 0, IO_WAIT), stay(TASK_B, 0, IO_WAIT));
-    let mut script = reads("go1.26.8", own)
-        .second_idles(51, 1_000)
-        .second_is_woken(55, Some(own))
-        .second_idles(60, 1_000)
-        .reads(70, B, other, 65);
-    script.record(&SwitchOut {
-        header: header(Kind::SwitchOut, 80),
-        tgid: PID,
-        state: 1,
-        syscall: Sysno::nanosleep as i32,
-        task: other,
-        ..SwitchOut::zeroed()
-    });
-    let script = script.woken(10_080, conn::NONE).sends(10_090, B, other);
-    let request = script.sends(10_200, A, stay(TASK_A, 2, MUTEX)).request(A)?;
-    prop_assert!(
-        charged_us(&request, Cause::Unexplained) > 9_900,
-        "{:?}",
-        request.figures.budget
-    );
+    for (version, own, other, own_then) in [
+        ("go1.26.8", own, other, stay(TASK_A, 2, MUTEX)),
+        ("go1.18", task::UNKNOWN, task::UNKNOWN, task::UNKNOWN),
+    ] {
+        let mut script = reads(version, own)
+            .second_idles(51, 1_000)
+            .second_is_woken(55, Some(own))
+            .second_idles(60, 1_000)
+            .reads(70, B, other, 65);
+        script.record(&SwitchOut {
+            header: header(Kind::SwitchOut, 80),
+            tgid: PID,
+            state: 1,
+            syscall: Sysno::nanosleep as i32,
+            task: other,
+            ..SwitchOut::zeroed()
+        });
+        let script = script.woken(10_080, conn::NONE).sends(10_090, B, other);
+        let request = script.sends(10_200, A, own_then).request(A)?;
+        prop_assert!(
+            charged_us(&request, Cause::Unexplained) > 9_900,
+            "{version} {:?}",
+            request.figures.budget
+        );
+    }
     Ok(())
 }
 
@@ -282,7 +287,13 @@ fn who_waits_for_a_goroutine_that_marks_waits_behind_a_gc_worker() -> Law {
     let mut script = Script::begin();
     script.record(&event::Runtime {
         task_ids: 1,
-        ..event::Runtime::new(START_NS + 10_000, Pid(PID), go::NAME, "go1.26.8", "")
+        ..event::Runtime::new(
+            START_NS + 10_000,
+            Pid(PID),
+            RuntimeName::Go.name(),
+            "go1.26.8",
+            "",
+        )
     });
     let marks = stay(TASK_B, 1, MARKS);
     let script = script.seen(20, marks).seen(1_000, marks);

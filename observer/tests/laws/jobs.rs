@@ -2,14 +2,18 @@
 //! with the one answer that its events support.
 
 use bytemuck::Zeroable as _;
+use observer::event;
 use observer::model::cause::Cause;
+use observer::model::id::Pid;
 use observer::model::request::{Confidence, Request};
+use observer::runtime::RuntimeName;
 use observer_common::{Header, Kind, SwitchIn, SwitchOut, Waking, conn, flags, task};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use syscalls::Sysno;
 
 use super::check::Law;
+use super::machine::START_NS;
 use super::script::{A, B, PID, SECOND, Script, TASK_A, TASK_B, WORKER, charged_us, header, of_second};
 
 /// Another thread of it.
@@ -30,8 +34,19 @@ fn of_third(kind: Kind, at_us: u64) -> Header {
 }
 
 impl Script {
-    /// The second thread blocks for a moment in a job, as those of the pool do.
+    /// The program has tokio, and the second thread blocks for a moment in a job, as those of its pool do.
     fn with_a_pool(mut self) -> Self {
+        self.record(&event::Runtime {
+            task_ids: 1,
+            schedulers: 1,
+            ..event::Runtime::new(
+                START_NS + 1_500,
+                Pid(PID),
+                RuntimeName::Tokio.name(),
+                "1.48.0",
+                "",
+            )
+        });
         self.record(&SwitchOut {
             header: of_second(Kind::SwitchOut, 2),
             tgid: PID,

@@ -267,6 +267,46 @@ fn whoever_listens_on_a_port_is_watched_from_then_on_and_who_comes_after_it_too(
 }
 
 #[test]
+fn of_more_servers_than_there_is_room_for_each_that_comes_after_the_end_of_others_has_its_own_figures() {
+    // Targets that are told apart, which the library keeps to itself.
+    const ROOM: usize = 64;
+    let Some(_turn) = kernel::turn() else { return };
+    let port = free_port();
+    let arguments = ["--requests", "all", "--port", &port.to_string()];
+    let mut observation = Observation::with(&arguments);
+    let serve = |observation: &mut Observation| {
+        let mut server = Server::faulty(&["--port", &port.to_string()]);
+        assert_eq!(load(&server.url("/ping"), &["--requests", "2"]), 2);
+        let pid = server.pid();
+        server.kill();
+        observation.wait_for_line("exit", |line| line["event"] == "exit" && line["pid"] == pid);
+        pid
+    };
+    let mut pids: Vec<u32> = (0..ROOM).map(|_| serve(&mut observation)).collect();
+    // The last of what they did is told by then.
+    for _ in 0..6 {
+        observation.wait_for_line("window", |line| line["type"] == "window");
+    }
+    let others: Vec<u32> = (0..6).map(|_| serve(&mut observation)).collect();
+    pids.extend(&others);
+    let lines = observation.finish();
+    let sent = 2 * pids.len() as u64;
+    assert_eq!(lines.without_loss().count(), sent);
+    assert_eq!(lines.end["full"], json!({}), "{}", lines.end);
+    assert_eq!(
+        by_process(&lines),
+        BTreeMap::from_iter(pids.iter().map(|&pid| (pid, 2)))
+    );
+    let targets = lines.end["targets"].as_array().unwrap();
+    assert_eq!(targets.len(), ROOM);
+    for pid in others {
+        let own = targets.iter().find(|target| target["pid"] == pid);
+        assert_eq!(own.map(|own| &own["requests"]), Some(&json!(2)), "{pid}");
+    }
+    assert_eq!(lines.end["targets_other"], sent - 2 * ROOM as u64);
+}
+
+#[test]
 fn whoever_listens_on_a_port_already_is_watched_with_its_children() {
     let Some(_turn) = kernel::turn() else { return };
     if !kernel::has_program("python3") {

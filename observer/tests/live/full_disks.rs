@@ -1,4 +1,4 @@
-//! Outputs that take no more: observer says which, fails, and the server does not notice.
+//! Outputs and recordings that take no more: observer says which, and the server does not notice.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::kernel;
-use crate::observation::OBSERVER;
+use crate::observation::{OBSERVER, Observation};
 use crate::run::{DEADLINE, Running, read_all, run};
 use crate::server::{Loading, Server, load};
+use crate::{kernel, laws};
 
 /// Runs observer under load until it fails. Gives what it said, in one line, and that the server answered all.
 fn fails(server: &Server, command: &mut Command) -> String {
@@ -92,26 +92,49 @@ fn replay(recording: &Path) -> Output {
 fn a_recording_that_finds_no_room_ends_the_run_and_can_be_replayed() {
     let Some(_turn) = kernel::turn() else { return };
     let server = Server::faulty(&[]);
-    for command in ["record", "attach"] {
-        let Some(disk) = SmallDisk::mount(4096) else {
-            return;
-        };
-        let recording = disk.path().join("live.rec");
-        let mut observer = Command::new(OBSERVER);
-        observer.arg(command).stdout(Stdio::null());
-        observer.arg(if command == "record" { "-o" } else { "--record" });
-        let said = fails(&server, observer.arg(&recording));
-        let expected = format!("observer: cannot write to {}: No space left", recording.display());
-        let last = said.lines().last().unwrap_or_default();
-        assert!(last.starts_with(&expected), "{said}");
+    let Some(disk) = SmallDisk::mount(2048) else {
+        return;
+    };
+    let recording = disk.path().join("live.rec");
+    let mut observer = Command::new(OBSERVER);
+    let said = fails(&server, observer.args(["record", "-o"]).arg(&recording));
+    let expected = format!("observer: cannot write to {}: No space left", recording.display());
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with(&expected), "{said}");
 
-        assert!(fs::metadata(&recording).unwrap().len() > 500_000);
-        let replayed = replay(&recording);
-        assert_eq!(replayed.status.code(), Some(3));
-        let requests = String::from_utf8_lossy(&replayed.stdout)
-            .matches(r#""type":"request""#)
-            .count();
-        // The first part is what threads did while observer was still attaching to their sockets.
-        assert!(requests > 100, "{requests} requests in 4 MiB");
-    }
+    assert!(fs::metadata(&recording).unwrap().len() > 500_000);
+    let replayed = replay(&recording);
+    assert_eq!(replayed.status.code(), Some(3));
+    let requests = String::from_utf8_lossy(&replayed.stdout)
+        .matches(r#""type":"request""#)
+        .count();
+    // The first part is what threads did while observer was still attaching to their sockets.
+    assert!(requests > 100, "{requests} requests in 2 MiB");
+}
+
+#[test]
+fn a_recording_beside_outputs_that_finds_no_room_ends_none_of_them() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let mut observation = Observation::of(server.pid(), &["--record", "/dev/full"]);
+    assert_eq!(load(&server.url("/ping"), &["--requests", "200"]), 200);
+    observation.wait_for_line("what is not recorded", |line| {
+        line["type"] == "window" && line["lost"]["not_recorded"].is_u64()
+    });
+    assert_eq!(load(&server.url("/ping"), &["--requests", "200"]), 200);
+    observation.signal(libc::SIGINT);
+    let (code, said, lines) = observation.outcome();
+    assert_eq!((code, said.len()), (Some(1), 1), "{said:?}");
+    let expected = "observer: goes on without the recording: cannot write to /dev/full: No space left";
+    assert!(said[0].starts_with(expected), "{said:?}");
+    // A request is two records and more.
+    let missing = laws::number(&lines.end["lost"]["not_recorded"]);
+    assert!(missing > 800, "{missing}");
+    assert_eq!(
+        lines.end["lost"].as_object().unwrap().len(),
+        1,
+        "{}",
+        lines.end["lost"]
+    );
+    assert_eq!((lines.count(), laws::number(&lines.end["incomplete"])), (400, 0));
 }

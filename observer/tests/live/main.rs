@@ -12,6 +12,7 @@
 
 mod accepting;
 mod attach;
+mod calls;
 mod client;
 mod clocks;
 mod counts;

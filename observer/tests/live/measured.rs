@@ -99,6 +99,9 @@ const US: &str = "us";
 // In any test that looks at each of a few dozen requests.
 pub(crate) const HIDDEN_IN_A_TEST: Measured = Measured::new(HIDDEN, "requests", 0..=1, 2);
 
+// Calls between watched processes (`calls`). Where a send returns after the caller has asked again, none is named.
+pub(crate) const CALLS: Measured = Measured::new("named no request of the peer", PERCENT, 0..=0, 10);
+
 // Requests that each wait for 100 ms (`waits`).
 pub(crate) const LATE: Measured = Measured::new("late into their wait", OF_20, 0..=0, 4);
 pub(crate) const PEER: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 2);

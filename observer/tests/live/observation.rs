@@ -151,7 +151,22 @@ impl Observation {
 
     /// Waits until it has ended by itself, and checks what it wrote: the end is a normal one, every request
     /// line keeps the laws, and the counts fit each other.
-    pub(crate) fn ended(mut self) -> Lines {
+    pub(crate) fn ended(self) -> Lines {
+        let (code, said, lines) = self.outcome();
+        // With --polls and --goroutines it tells the price, and with --port for whom it waits.
+        let expected = [
+            "observer: --polls probes ",
+            "observer: --goroutines probes ",
+            "observer: nobody listens on port ",
+        ];
+        let is_expected = |line: &String| expected.iter().any(|expected| line.starts_with(expected));
+        let complaint = said.into_iter().find(|line| !is_expected(line));
+        assert_eq!((code, complaint), (Some(0), None));
+        lines
+    }
+
+    /// The same however it ends: its exit code, and what it said on standard error beside hints.
+    pub(crate) fn outcome(mut self) -> (Option<i32>, Vec<String>, Lines) {
         let code = loop {
             match self.lines.recv_timeout(DEADLINE) {
                 Ok(line) => self.written.push(line),
@@ -160,22 +175,13 @@ impl Observation {
             }
         };
         let stderr = String::from_utf8(self.stderr.recv_timeout(DEADLINE).unwrap()).unwrap();
-        let (hints, others): (Vec<_>, Vec<_>) = stderr
+        let (hints, others) = stderr
             .lines()
+            .map(str::to_owned)
             .partition(|line| line.starts_with("observer: hint: "));
-        // With --polls and --goroutines it tells the price, and with --port for whom it waits.
-        let expected = [
-            "observer: --polls probes ",
-            "observer: --goroutines probes ",
-            "observer: nobody listens on port ",
-        ];
-        let complaint = others
-            .into_iter()
-            .find(|line| !expected.iter().any(|expected| line.starts_with(expected)));
-        assert_eq!((code, complaint), (Some(0), None));
         let mut lines = Lines::new(std::mem::take(&mut self.written));
-        lines.hints = hints.into_iter().map(str::to_owned).collect();
-        lines
+        lines.hints = hints;
+        (code, others, lines)
     }
 
     /// Kills it, so that it can clean nothing up.

@@ -1,12 +1,17 @@
 //! What was recorded live gives the same offline.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::kernel;
+use serde_json::Value;
+
 use crate::observation::{Lines, OBSERVER, Observation};
-use crate::run::{Running, run, wait_for};
+use crate::run::{DEADLINE, Running, read_all, run, wait_for};
 use crate::server::{Server, load};
+use crate::{kernel, laws};
 
 fn replay(path: &str) -> Output {
     let output = run(Command::new(OBSERVER).args(["replay", "--requests", "all", path]));
@@ -102,4 +107,68 @@ fn a_recording_of_an_observer_that_was_killed_is_replayed_up_to_there() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(lines(&output.stdout).count() > 100);
+}
+
+/// Requests by connection and time, with their latency, and whether anything of them was lost.
+fn by_time(lines: &Lines) -> BTreeMap<(u64, u64), (u64, bool)> {
+    let one = |line: &Value| {
+        let key = (&line["conn"]["id"], &line["start_unix_ns"]);
+        let told = (&line["latency_ns"], &line["complete"]);
+        (
+            (laws::number(key.0), laws::number(key.1)),
+            (laws::number(told.0), told.1 == true),
+        )
+    };
+    lines.requests.iter().map(one).collect()
+}
+
+#[test]
+fn a_recording_that_is_read_slowly_tells_its_gaps_and_the_lines_have_none() {
+    let Some(_turn) = kernel::turn() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(run(Command::new("mkfifo").arg(&fifo)).status.success());
+    let server = Server::faulty(&[]);
+    let path = fifo.to_str().unwrap().to_owned();
+    // Who writes into it waits until somebody reads.
+    let reader = thread::spawn(move || File::open(fifo).unwrap());
+    let mut observation = Observation::of(server.pid(), &["--record", &path, "--ring-kib", "256"]);
+    let reader = reader.join().unwrap();
+    let some = |requests| {
+        let arguments = ["--requests", requests, "--connections", "4", "--rate", "1000"];
+        load(&server.url("/ping"), &arguments)
+    };
+    let (mut sent, until) = (0, Instant::now() + 3 * DEADLINE);
+    let has_gap = |line: &Value| line["type"] == "window" && line["lost"]["not_recorded"].is_u64();
+    loop {
+        sent += some("1000");
+        let window = Instant::now() + Duration::from_secs(2);
+        if observation.line_before(window, "window", has_gap).is_some() {
+            break;
+        }
+        assert!(Instant::now() < until, "{sent} requests were all recorded");
+    }
+    let recording = read_all(Some(reader));
+    // What was told since the reader went on has room again.
+    observation.wait_for_line("window", |line| line["type"] == "window" && !has_gap(line));
+    sent += some("200");
+    let live = observation.finish();
+    let missing = laws::number(&live.end["lost"]["not_recorded"]);
+    assert_eq!(live.without_loss_but(&[("not_recorded", missing)]).count(), sent);
+
+    let path = directory.path().join("live.rec");
+    fs::write(&path, recording.recv_timeout(DEADLINE).unwrap()).unwrap();
+    let replayed = lines(&replay(path.to_str().unwrap()).stdout);
+    assert_eq!(replayed.end["lost"], live.end["lost"]);
+    let (live, replayed) = (by_time(&live), by_time(&replayed));
+    assert!(replayed.len() < live.len());
+    let whole: Vec<_> = replayed.iter().filter(|(_, (_, complete))| *complete).collect();
+    for (request, (latency_ns, _)) in &whole {
+        assert_eq!(
+            live.get(request).map(|live| live.0),
+            Some(*latency_ns),
+            "{request:?}"
+        );
+    }
+    assert!(whole.len() >= 200, "{} are whole", whole.len());
 }

@@ -112,6 +112,7 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         "counts::two_servers_with_one_path_have_their_own_p99_budget_and_diagnosis",
         LOAD,
     ),
+    ("calls::", "it was not tried on an emulated CPU"),
     ("crowds::", LOAD),
     (
         "families::of_a_pre_forking_server_each_child_s_requests_are_counted_and_those_of_its_next_children",

@@ -11,7 +11,7 @@ use crate::model::id::{ConnId, TaskId, Tid};
 use crate::model::process::{ProcessEvent, ProcessLine, Successor};
 use crate::model::protocol::Protocol;
 use crate::model::report::{Role, Trouble};
-use crate::model::request::{Confidence, Conn, Faults, GcOverlap, HeldBy, Rss};
+use crate::model::request::{Answer, Confidence, Conn, Faults, GcOverlap, HeldBy, Rss};
 use crate::model::runtime::{Flavour, GoProcess, RuntimeAtWork, RuntimeLine, RuntimeThread};
 
 /// A value with fields, which can be a part of a larger object too.
@@ -135,6 +135,12 @@ object!(Conn {
 });
 object!(Rss { start, end });
 object!(Faults { minor, major });
+object!(Answer {
+    conn,
+    nth,
+    latency_ns,
+    mostly: optional,
+});
 object!(GcOverlap {
     first: "first_cycle",
     last: "last_cycle",

@@ -10,7 +10,7 @@ use crate::model::cause::{Budget, Cause};
 use crate::model::id::{Pid, TaskId, Tid};
 use crate::model::protocol::Protocol;
 use crate::model::request::{
-    Confidence, Conn, Culprit, Faults, Figures, GcOverlap, HeldBy, Http, Request, Rss, Span,
+    Answer, Confidence, Conn, Culprit, Faults, Figures, GcOverlap, HeldBy, Http, Request, Rss, Span,
 };
 use crate::output::{SCHEMA_VERSION, Why};
 use crate::summary::without_query;
@@ -126,6 +126,8 @@ struct CulpritView<'a> {
     object: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<&'a Answer>,
 }
 
 impl<'a> RequestView<'a> {
@@ -269,6 +271,7 @@ impl<'a> CulpritView<'a> {
             syscall,
             object,
             function,
+            answer,
         } = culprit;
         Self {
             pid: *pid,
@@ -282,6 +285,7 @@ impl<'a> CulpritView<'a> {
             syscall: *syscall,
             object: object.as_deref(),
             function: function.as_deref(),
+            answer: answer.as_deref(),
         }
     }
 }

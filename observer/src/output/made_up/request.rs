@@ -80,6 +80,7 @@ fn blocking() -> Culprit {
         syscall: Some("clock_nanosleep"),
         object: None,
         function: None,
+        answer: None,
     }
 }
 
@@ -94,5 +95,6 @@ fn hog() -> Culprit {
         syscall: None,
         object: None,
         function: None,
+        answer: None,
     }
 }

@@ -8,7 +8,7 @@ use crate::model::report::GoroutineTotals;
 use crate::model::runtime::Flavour;
 use crate::model::runtime::RuntimeLine;
 use crate::output::words;
-use crate::runtime::go;
+use crate::runtime::RuntimeName;
 
 /// Most processes that get a line.
 const LISTED: usize = 3;
@@ -40,7 +40,7 @@ impl RuntimeLines {
         counted: &[GoroutineTotals],
         name: impl Fn(Pid) -> Option<&'a str>,
     ) -> Vec<Line> {
-        let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || line.name == go::NAME;
+        let is_told = |line: &&RuntimeLine| !line.runtimes.is_empty() || is_go(line);
         let mut seen = self.remembered.values().filter(is_told);
         let mut lines: Vec<_> = seen
             .by_ref()
@@ -60,6 +60,10 @@ impl RuntimeLines {
     }
 }
 
+fn is_go(runtime: &RuntimeLine) -> bool {
+    RuntimeName::of(&runtime.name) == Some(RuntimeName::Go)
+}
+
 fn line(runtime: &RuntimeLine, counted: Option<&GoroutineTotals>, name: Option<&str>) -> Line {
     let pid = runtime.pid;
     let version = runtime.version.as_deref().unwrap_or_default();
@@ -70,7 +74,7 @@ fn line(runtime: &RuntimeLine, counted: Option<&GoroutineTotals>, name: Option<&
             &name.map_or_else(|| format!("pid {pid}"), |name| format!("{name} ({pid})")),
         )
         .text(FAINT, &format!("  {} {version}  ", runtime.name));
-    if runtime.name == go::NAME {
+    if is_go(runtime) {
         let line = line.text(PLAIN, &goroutines(runtime));
         return counted.map_or(line.clone(), |counted| line.text(PLAIN, &how_many(counted)));
     }

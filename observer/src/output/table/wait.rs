@@ -9,7 +9,7 @@ use crate::model::cause::Cause;
 use crate::model::id::{Pid, Tid};
 use crate::model::report::WaitedFor;
 use crate::model::request::HeldBy;
-use crate::model::request::{Culprit, Detail, Span};
+use crate::model::request::{Answer, Culprit, Detail, Span};
 use crate::output::words;
 use crate::summary::without_query;
 
@@ -24,6 +24,7 @@ struct Words<'a> {
     holds: bool,
     request: Option<&'a str>,
     function: Option<&'a str>,
+    answer: Option<String>,
     held: Option<String>,
     runtime: Option<String>,
     waits_in: Option<&'a str>,
@@ -45,6 +46,7 @@ impl Words<'_> {
             call + &behind
         };
         add(&mut words, "for", self.request);
+        add(&mut words, "", self.answer.as_deref());
         add(&mut words, "", self.held.as_deref());
         add(&mut words, "", self.runtime.as_deref());
         if let Some(function) = self.function {
@@ -117,11 +119,13 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
             syscall,
             object,
             function,
+            answer,
         } = culprit;
         let what = role.or(runtime.map(|runtime| runtime.what));
         words.runtime = what.map(in_brackets);
         words.behind = Some(who(culprit, pid));
         words.function = function.as_deref();
+        words.answer = answer.as_deref().map(answered);
         words.request = request
             .as_deref()
             .map(|text| if with_query { text } else { without_query(text) });
@@ -131,6 +135,15 @@ pub(super) fn of_span(span: &Span, pid: Pid, with_query: bool) -> String {
         }
     }
     words.join()
+}
+
+/// How long the other request took, and for what.
+fn answered(answer: &Answer) -> String {
+    let took = words::ns(answer.latency_ns);
+    match answer.mostly {
+        Some(cause) => format!("({took}, mostly {})", cause.name()),
+        None => format!("({took})"),
+    }
 }
 
 /// What the runtime has a task for.
@@ -196,6 +209,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
         holds: matches!(cause, Cause::AcceptQueue | Cause::WorkerBlocked),
         request: request.as_deref(),
         function: function.as_deref(),
+        answer: None,
         held: (*cause == Cause::HeldBack).then(|| held_by(by.unwrap_or(HeldBy::Unknown)).to_owned()),
         runtime: runtime.map(|runtime| {
             if behind_thread {
@@ -214,6 +228,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::ConnId;
     use crate::model::request::{HeldBack, RuntimeWork};
     use crate::output::made_up;
 
@@ -295,6 +310,27 @@ mod tests {
         assert_eq!(
             of_span(&span, Pid(7), false),
             "200 B unsent, Nagle's algorithm, no TCP_NODELAY"
+        );
+    }
+
+    #[test]
+    fn a_peer_that_is_watched_is_told_with_its_request_and_what_that_took() {
+        let mut span = made_up::blocked(1).timeline[0].clone();
+        span.detail = Detail {
+            peer: "127.0.0.1:8081".parse().ok(),
+            ..Detail::default()
+        };
+        let culprit = span.culprit.as_mut().unwrap();
+        culprit.syscall = None;
+        culprit.answer = Some(Box::new(Answer {
+            conn: ConnId(18),
+            nth: 2,
+            latency_ns: 30_000_000,
+            mostly: Some(Cause::Timer),
+        }));
+        assert_eq!(
+            of_span(&span, Pid(7), false),
+            "on 127.0.0.1:8081 behind tid 4124 (axum-srv) for GET /blocking (30.0 ms, mostly timer)"
         );
     }
 

@@ -8,6 +8,7 @@
 use rustc_hash::FxHashMap;
 
 use super::Stay;
+use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
 use crate::newest::Newest;
 
@@ -16,7 +17,7 @@ const MAX_ASSISTS: usize = 4096;
 
 const _: () = assert!(MAX_ASSISTS * size_of::<Assist>() <= 128 << 10);
 
-/// Threads that are in one. One more, and all of them are found anew.
+/// Threads that are in one. One more, and all of them are found anew, where those that are too long ago make no room.
 const MAX_THREADS: usize = 4096;
 
 /// Two looks that are further apart say nothing, ns: a goroutine stops 256 times before its count is the same again.
@@ -50,8 +51,8 @@ pub(super) struct Assists {
 
 impl Looks {
     /// A thread was seen with what stands in a record's field of a task. Tells since when it has been in the same
-    /// assist.
-    pub(super) fn seen(&mut self, pid: Pid, tid: Tid, at_ns: u64, field: u64) -> Option<u64> {
+    /// assist. What is found anew is counted in `full`.
+    pub(super) fn seen(&mut self, pid: Pid, tid: Tid, at_ns: u64, field: u64, full: &Full) -> Option<u64> {
         if !Stay::of(field).is_some_and(Stay::assists) {
             if !self.0.is_empty() {
                 self.0.remove(&tid);
@@ -59,11 +60,21 @@ impl Looks {
             return None;
         }
         if self.0.len() == MAX_THREADS && !self.0.contains_key(&tid) {
-            self.0.clear();
+            self.make_room(at_ns, full);
         }
         let (of, since_ns, before) = self.0.insert(tid, (pid, at_ns, field))?;
         let is_same = of == pid && before == field;
         (is_same && since_ns < at_ns && at_ns - since_ns <= MOST_APART_NS).then_some(since_ns)
+    }
+
+    /// Looks that are too long ago say nothing any more.
+    fn make_room(&mut self, at_ns: u64, full: &Full) {
+        let says = |seen_ns: u64| seen_ns.saturating_add(MOST_APART_NS) >= at_ns;
+        self.0.retain(|_, (_, seen_ns, _)| says(*seen_ns));
+        if self.0.len() == MAX_THREADS {
+            full.count(Table::Assists, self.0.len() as u64);
+            self.0.clear();
+        }
     }
 }
 
@@ -121,7 +132,7 @@ mod tests {
         let at_ns = |index: u64| (index + 1) * 1_000_000;
         let told = (0..)
             .zip(looks)
-            .map(|(index, &field)| seen.seen(PID, TID, at_ns(index), field));
+            .map(|(index, &field)| seen.seen(PID, TID, at_ns(index), field, &Full::default()));
         told.last().flatten()
     }
 
@@ -144,14 +155,33 @@ mod tests {
     fn looks_at_another_thread_or_long_ago_say_nothing() {
         let in_one = field(ASSISTS, 3, true);
         let mut looks = Looks::default();
-        assert_eq!(looks.seen(PID, TID, 10, in_one), None);
-        assert_eq!(looks.seen(PID, Tid(9), 20, in_one), None);
+        let mut seen = |pid, tid, at_ns| looks.seen(pid, tid, at_ns, in_one, &Full::default());
+        assert_eq!(seen(PID, TID, 10), None);
+        assert_eq!(seen(PID, Tid(9), 20), None);
         assert_eq!(
-            looks.seen(Pid(6), TID, 30, in_one),
+            seen(Pid(6), TID, 30),
             None,
             "a thread of that id is another's now"
         );
-        assert_eq!(looks.seen(Pid(6), TID, 31 + MOST_APART_NS, in_one), None);
+        assert_eq!(seen(Pid(6), TID, 31 + MOST_APART_NS), None);
+    }
+
+    #[test]
+    fn looks_that_say_nothing_any_more_make_room_and_where_there_are_none_all_are_forgotten_and_counted() {
+        let in_one = field(ASSISTS, 3, true);
+        let (mut looks, full) = (Looks::default(), Full::default());
+        let mut seen = |tid, at_ns| looks.seen(PID, Tid(tid), at_ns, in_one, &full);
+        (1..=MAX_THREADS as u32).for_each(|tid| assert_eq!(seen(tid, 10), None));
+        let later_ns = 11 + MOST_APART_NS;
+        (1..=MAX_THREADS as u32).for_each(|tid| assert_eq!(seen(10_000 + tid, later_ns), None));
+        assert_eq!(full, Full::default());
+        assert_eq!(seen(10_001, later_ns + 1), Some(later_ns));
+        assert_eq!(seen(1, later_ns + 1), None);
+        assert_eq!(
+            full.counts().collect::<Vec<_>>(),
+            [(Table::Assists, MAX_THREADS as u64)]
+        );
+        assert_eq!(seen(10_002, later_ns + 1), None);
     }
 
     #[test]

@@ -8,9 +8,6 @@ mod stay;
 mod version;
 mod waits;
 
-/// What it is called.
-pub const NAME: &str = "go";
-
 pub(crate) use assists::Assist;
 pub use cycles::{Cycle, CycleCounts};
 pub(crate) use cycles::{Phase, PhaseKind};

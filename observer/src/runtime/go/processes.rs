@@ -62,11 +62,10 @@ pub struct Heap {
 }
 
 impl Processes {
-    /// It was found out whether the goroutines of a process are known.
-    pub(crate) fn found(&mut self, line: &RuntimeLine) {
+    /// It was found out whether the goroutines of a process are known: of this version, if they are.
+    pub(crate) fn found(&mut self, line: &RuntimeLine, version: Option<Version>) {
         let process = self.processes.entry(line.pid).or_default();
-        let version = Version::of(line.version.as_deref().unwrap_or_default());
-        process.version = version.filter(|_| line.task_ids);
+        process.version = version;
         process.line = Some(line.clone());
         process.has_news = process.go.is_some();
     }
@@ -115,7 +114,7 @@ impl Processes {
 
     /// A thread was seen with what stands in a record's field of a task.
     pub(crate) fn seen(&mut self, pid: Pid, tid: Tid, at_ns: u64, field: u64) {
-        if let Some(since_ns) = self.looks.seen(pid, tid, at_ns, field)
+        if let Some(since_ns) = self.looks.seen(pid, tid, at_ns, field, &self.full)
             && let Some(process) = self.processes.get_mut(&pid)
         {
             process.assists.add(tid, since_ns, at_ns);
@@ -130,6 +129,7 @@ impl Processes {
             && stay.is_marker(version)
         {
             if process.markers.len() == MAX_MARKERS && !process.markers.contains(&task) {
+                self.full.count(Table::Cycles, MAX_MARKERS as u64);
                 process.markers.clear();
             }
             process.markers.insert(task);
@@ -286,6 +286,7 @@ mod tests {
     use super::*;
 
     const PID: Pid = Pid(7);
+    const VERSION: Option<Version> = Some(Version::NEWEST);
 
     fn found(task_ids: bool) -> RuntimeLine {
         RuntimeLine {
@@ -321,7 +322,7 @@ mod tests {
             [],
             "of its goroutines nothing is known yet"
         );
-        processes.found(&found(true));
+        processes.found(&found(true), VERSION);
         assert_eq!(news(&mut processes, &[8]), [(1, None)]);
         processes.looked(PID, 4, Heap::default());
         assert_eq!(news(&mut processes, &[8]), [(1, Some(4))]);
@@ -333,11 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn one_more_goroutine_that_marks_than_there_is_room_for_and_all_are_forgotten_and_counted() {
+        let mut processes = Processes::default();
+        processes.found(&found(true), VERSION);
+        let mut seen = |id: usize| {
+            let waits = task::HAS_STAY | 28 << (task::STAY_SHIFT + 8);
+            processes.seen(PID, Tid(8), 10, waits | id as u64);
+            processes.full.take().counts().collect::<Vec<_>>()
+        };
+        for id in (1..=MAX_MARKERS).chain([1]) {
+            assert_eq!(seen(id), []);
+        }
+        assert_eq!(seen(MAX_MARKERS + 1), [(Table::Cycles, MAX_MARKERS as u64)]);
+        assert!(!processes.marks(PID, TaskId(1)) && processes.marks(PID, TaskId(MAX_MARKERS as u64 + 1)));
+    }
+
+    #[test]
     fn who_marks_is_told_by_what_it_waits_for_between_cycles() {
         let stamp = |id: u64, reason: u64| task::HAS_STAY | reason << (task::STAY_SHIFT + 8) | id;
         let marks = |task_ids, reason| {
             let mut processes = Processes::default();
-            processes.found(&found(task_ids));
+            processes.found(&found(task_ids), VERSION.filter(|_| task_ids));
             processes.seen(PID, Tid(8), 10, stamp(31, reason));
             processes.marks(PID, TaskId(31))
         };

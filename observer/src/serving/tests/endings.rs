@@ -77,3 +77,36 @@ fn of_a_process_that_served_nothing_and_ended_that_is_told() {
         "{silent:?}"
     );
 }
+
+#[test]
+fn those_that_ended_make_room_for_others_of_which_all_is_told() {
+    let mut serving = Serving::default();
+    let last_line_of = |serving: &mut Serving, pid| {
+        serving.watch(pid, "server");
+        assert_eq!(serving.leaves(ProcessLine { pid, ..exit() }), None, "{pid}");
+        serving.successor(&SuccessorFact::new(2, pid, Pid(9), "next", 8080, false));
+        serving.ended(&EndedFact::new(2, pid, 8080, 5)).unwrap()
+    };
+    let most = MAX_WATCHED as u32;
+    for pid in 100..100 + 2 * most {
+        assert_eq!(last_line_of(&mut serving, Pid(pid)).successors.len(), 1);
+        assert!(serving.watched.len() <= MAX_WATCHED);
+    }
+    assert!(serving.watched.contains_key(&Pid(100 + most)));
+    assert!(!serving.watched.contains_key(&Pid(99 + most)));
+    // A number that is used again is that of a new one, which nothing was told of.
+    let hint = (HintKind::Successor, Some(Pid(100 + most)));
+    serving.told.push(hint);
+    serving.watch(Pid(100 + most), "server");
+    assert!(serving.watched[&Pid(100 + most)].ended.is_none() && !serving.told.contains(&hint));
+    // Of more that are there than there is room for, the next is left out.
+    for pid in 10_000..10_000 + most {
+        serving.watch(Pid(pid), "server");
+    }
+    assert!(!serving.watched.contains_key(&Pid(9_999 + most)));
+    assert!(serving.watched.contains_key(&Pid(9_998 + most)));
+    assert_eq!(
+        serving.full.counts().collect::<Vec<_>>(),
+        [(Table::Serving, 2 * u64::from(most))]
+    );
+}

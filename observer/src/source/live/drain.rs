@@ -34,7 +34,7 @@ const MANY_RECORDS: u64 = 1000;
 /// released. Programs run for less than a microsecond; the rest is for a virtual CPU that the hypervisor takes away
 /// meanwhile. One that emulates CPUs in turn (QEMU, with one thread) leaves each waiting for up to 100 ms. A saturated
 /// CPU writes 1.5 MiB in that time.
-const SLACK_NS: u64 = 150_000_000;
+pub(super) const SLACK_NS: u64 = 150_000_000;
 
 /// A record that was lost was counted at most this long after its time stamp.
 const LOST_SLACK_NS: u64 = 20_000_000;
@@ -121,6 +121,12 @@ impl LiveSource {
         clock(libc::CLOCK_MONOTONIC)
     }
 
+    /// What the rings hold, bytes.
+    #[must_use]
+    pub const fn rings_bytes(&self) -> usize {
+        self.kernel_half.rings.bytes
+    }
+
     /// How long to wait before the next drain.
     #[must_use]
     pub const fn drain_interval(&self) -> Duration {
@@ -143,6 +149,7 @@ impl LiveSource {
     /// When the counters cannot be read.
     pub fn finish(&mut self, batch: &mut Batch) -> Result<()> {
         let now_ns = self.drain()?;
+        self.count_missed();
         self.program_time.end(self.kernel_half.ebpf(), now_ns);
         batch.clear();
         self.each_second();
@@ -284,7 +291,18 @@ impl LiveSource {
             }
         }
         self.losses = losses;
+        if self.kernel_half.misses.is_due(now_ns) {
+            self.count_missed();
+        }
         Ok(())
+    }
+
+    /// What did not come to the kernel half's programs since the last look.
+    fn count_missed(&mut self) {
+        if let Some(missed) = self.kernel_half.misses.look() {
+            self.targets.doubt();
+            self.merge.push(bytemuck::bytes_of(&missed));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use observer_common::{Losses, Offsets, limits, names};
 
 use super::facts::clock;
 use super::map_value::MapValue;
+use super::misses::Misses;
 use super::rings::Rings;
 use super::runtime::go::goroutines;
 use super::runtime::tokio::polls;
@@ -54,6 +55,7 @@ pub struct KernelHalf {
     /// Of programs that aya did not attach.
     _links: Vec<OwnedFd>,
     losses: PerCpuArray<MapData, MapValue<Losses>>,
+    pub(super) misses: Misses,
     /// Finds the sockets that processes hold, where the kernel allows that.
     finder: Option<OwnedFd>,
     pub(super) targets: InKernel,
@@ -108,6 +110,7 @@ impl KernelHalf {
             outcomes.push(signals::without_held(&error));
         }
         let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
+        let misses = Misses::begin(attacher.programs);
         if let Some(programs) = for_probes {
             outcomes.extend(probe(&programs, options, &mut links));
         }
@@ -120,6 +123,7 @@ impl KernelHalf {
             ebpf,
             _links: links,
             losses,
+            misses,
             finder,
             targets,
             rings,

@@ -8,6 +8,7 @@ mod facts;
 mod found;
 mod kernel_half;
 mod map_value;
+mod misses;
 mod named_fds;
 pub mod offsets;
 pub mod privilege;

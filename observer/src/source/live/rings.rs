@@ -11,6 +11,8 @@ const RING_BUFFER: u32 = 27;
 /// The rings, by CPU.
 pub(super) struct Rings {
     rings: Vec<RingBuf<MapData>>,
+    /// What all of them hold, bytes.
+    pub(super) bytes: usize,
 }
 
 impl Rings {
@@ -34,7 +36,8 @@ impl Rings {
                 .with_context(|| format!("cannot map CPU {cpu}'s ring buffer"))?;
             rings.push(ring);
         }
-        Ok(Self { rings })
+        let bytes = rings.len() * bytes as usize;
+        Ok(Self { rings, bytes })
     }
 
     /// Calls `each` with every record that is ready.

@@ -50,6 +50,8 @@ pub(super) struct Attacher<'a> {
     pub(super) finder: Option<OwnedFd>,
     /// What keeps programs attached that aya did not attach.
     pub(super) links: Vec<OwnedFd>,
+    /// Those of its programs that are attached, of which the kernel counts what it kept from them.
+    pub(super) programs: Vec<OwnedFd>,
 }
 
 impl<'a> Attacher<'a> {
@@ -71,6 +73,7 @@ impl<'a> Attacher<'a> {
             clocks: None,
             finder: None,
             links: Vec::new(),
+            programs: Vec::new(),
         }
     }
 }
@@ -174,25 +177,31 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
                 found::run(program.as_fd(), attacher.pids)?;
                 attacher.finder = Some(program);
             }
-            _ => attacher.links.push(direct::attach(&program)?),
+            _ => {
+                attacher.links.push(direct::attach(&program)?);
+                attacher.programs.push(program);
+            }
         }
         return Ok(());
     }
-    match load_by_aya(attacher.ebpf, btf, alternative)? {
+    let program = load_by_aya(attacher.ebpf, btf, alternative)?;
+    let descriptor = program.fd()?.as_fd().try_clone_to_owned()?;
+    match program {
         Program::BtfTracePoint(program) => program.attach().map(|_| ())?,
         Program::FEntry(program) => program.attach().map(|_| ())?,
         Program::FExit(program) => program.attach().map(|_| ())?,
-        Program::Iter(program) => {
-            let program = program.fd()?.as_fd().try_clone_to_owned()?;
-            found::run(program.as_fd(), attacher.pids)?;
-            attacher.finder = Some(program);
+        Program::Iter(_) => {
+            found::run(descriptor.as_fd(), attacher.pids)?;
+            attacher.finder = Some(descriptor);
+            return Ok(());
         }
-        Program::PerfEvent(program) => {
-            let clocks = Clocks::new(program.fd()?.as_fd(), attacher.sample_hz)?;
-            attacher.clocks = Some(clocks);
+        Program::PerfEvent(_) => {
+            attacher.clocks = Some(Clocks::new(descriptor.as_fd(), attacher.sample_hz)?);
+            return Ok(());
         }
         _ => bail!("program {} is of another type", alternative.program),
     }
+    attacher.programs.push(descriptor);
     Ok(())
 }
 

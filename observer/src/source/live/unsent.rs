@@ -182,6 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn connections_without_room_are_counted() {
+        let mut unsent = Unsent::default();
+        for conn in 0..=MAX_WAITING as u64 {
+            assert_eq!(unsent.full.counts().count(), 0);
+            unsent.on_event(&Event::Held(&Held { conn, ..held(1) }));
+        }
+        assert_eq!(
+            unsent.full.take().counts().collect::<Vec<_>>(),
+            [(Table::Unsent, 1)]
+        );
+        unsent.on_event(&Event::Held(&held(2)));
+        assert_eq!(unsent.full, Full::default(), "it is waited for already");
+    }
+
+    #[test]
     fn what_left_or_was_followed_by_a_send_or_closed_is_not_waited_for() {
         let held = held(2);
         let held = Event::Held(&held);

@@ -32,22 +32,43 @@ pub(in crate::summary) struct Culprits {
 impl Culprits {
     /// The number of what `wait` waited for; `None` when there are too many.
     pub(in crate::summary) fn number(&mut self, wait: &LongestWait, full: &Full) -> Option<u16> {
-        let key = match self.find(&Key::of(wait)) {
-            Ok(number) => {
-                self.seen_running(number, wait, full);
-                return Some(number);
-            }
-            Err(free) => free,
+        let number = match self.find(&Key::of(wait)) {
+            Ok(number) => number,
+            Err(free) => self.add(free, || Rc::new(waited_for(wait)), full)?,
         };
+        let culprit = wait.culprit.as_ref();
+        if let Some(function) = culprit.and_then(|culprit| culprit.function.as_ref()) {
+            self.seen_running(number, function, wait.function_seen_ns, full);
+        }
+        Some(number)
+    }
+
+    /// Adds what another knows. Gives the numbers that it has here, in the order of those there.
+    pub(in crate::summary) fn absorb(&mut self, other: &Self, full: &Full) -> Vec<Option<u16>> {
+        let both = other.waited_for.iter().zip(&other.functions);
+        let absorbed = both.map(|(what, functions)| {
+            let number = match self.find(&Key::from(&**what)) {
+                Ok(number) => number,
+                Err(free) => self.add(free, || Rc::clone(what), full)?,
+            };
+            for (function, seen_ns) in functions {
+                self.seen_running(number, function, *seen_ns, full);
+            }
+            Some(number)
+        });
+        absorbed.collect()
+    }
+
+    /// Gives a new thing its number, with this place in `numbers`.
+    fn add(&mut self, place: u64, what: impl FnOnce() -> Rc<WaitedFor>, full: &Full) -> Option<u16> {
         let next = u16::try_from(self.waited_for.len()).ok();
         let Some(number) = next.filter(|&number| usize::from(number) < MAX_TOLD_APART) else {
             full.count(Table::Culprits, 1);
             return None;
         };
-        self.waited_for.push(Rc::new(waited_for(wait)));
+        self.waited_for.push(what());
         self.functions.push(Vec::new());
-        self.numbers.insert(key, number);
-        self.seen_running(number, wait, full);
+        self.numbers.insert(place, number);
         Some(number)
     }
 
@@ -64,16 +85,10 @@ impl Culprits {
     }
 
     /// A thread that was waited behind may do one thing now and another then: that does not make it two.
-    fn seen_running(&mut self, number: u16, wait: &LongestWait, full: &Full) {
-        let function = wait
-            .culprit
-            .as_ref()
-            .and_then(|culprit| culprit.function.as_ref());
-        let (Some(function), Some(functions)) = (function, self.functions.get_mut(usize::from(number)))
-        else {
+    fn seen_running(&mut self, number: u16, function: &Arc<str>, seen_ns: u64, full: &Full) {
+        let Some(functions) = self.functions.get_mut(usize::from(number)) else {
             return;
         };
-        let seen_ns = wait.function_seen_ns;
         if let Some((_, sum_ns)) = functions.iter_mut().find(|(known, _)| known == function) {
             *sum_ns = sum_ns.saturating_add(seen_ns);
         } else if functions.len() < MAX_FUNCTIONS {

@@ -36,9 +36,13 @@ impl Waits {
         self.sum(wait, full);
     }
 
-    pub(in crate::summary) fn add(&mut self, other: &Self, full: &Full) {
+    /// Adds those of another, each of which has the number here that `number` gives.
+    pub(in crate::summary) fn add(&mut self, other: &Self, number: impl Fn(u16) -> Option<u16>, full: &Full) {
         for sum in &other.0 {
-            self.sum(*sum, full);
+            match number(sum.number) {
+                Some(number) => self.sum(Sum { number, ..*sum }, full),
+                None => full.count(Table::Culprits, sum.requests),
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Tid;
+use crate::model::full::{Full, Table};
 
 /// Words that are remembered of the threads of a process.
 const MAX_WORDS: usize = 1024;
@@ -19,12 +20,13 @@ pub(super) struct Queues {
 
 impl Queues {
     /// A loop ended the wait of thread `tid` at a word.
-    pub(super) fn waited(&mut self, tid: Tid, word: u32) {
+    pub(super) fn waited(&mut self, tid: Tid, word: u32, full: &Full) {
         let at = (tid, word & !7);
         if self.waited.len() < MAX_WORDS {
             self.waited.insert(at);
-        } else {
-            self.has_more |= !self.waited.contains(&at);
+        } else if !self.waited.contains(&at) {
+            self.has_more = true;
+            full.count(Table::PoolThreads, 1);
         }
     }
 
@@ -79,7 +81,9 @@ mod tests {
     /// Threads that wait at these words.
     fn waiting(at: &[(u32, u32)]) -> Queues {
         let mut queues = Queues::default();
-        at.iter().for_each(|&(tid, word)| queues.waited(Tid(tid), word));
+        for &(tid, word) in at {
+            queues.waited(Tid(tid), word, &Full::default());
+        }
         queues
     }
 
@@ -119,8 +123,10 @@ mod tests {
 
     #[test]
     fn where_more_words_were_seen_than_are_remembered_all_can_be_of_one_pool() {
-        let mut queues = waiting(&[(1, 0x100), (2, 0x100), (3, 0x200)]);
-        (0..MAX_WORDS as u32).for_each(|number| queues.waited(Tid(9), 8 * number));
+        let (mut queues, full) = (waiting(&[(1, 0x100), (2, 0x100), (3, 0x200)]), Full::default());
+        (3..=MAX_WORDS as u32).for_each(|number| queues.waited(Tid(9), 8 * number, &full));
+        queues.waited(Tid(9), 8 * 3, &full);
+        assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::PoolThreads, 1)]);
         assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
     }
 }

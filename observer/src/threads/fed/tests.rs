@@ -113,9 +113,21 @@ fn a_wait_for_a_time_that_is_not_over_is_a_job_s_own_where_the_pool_waits_for_jo
         ..parked(true, None)
     };
     let mut fed = fed();
-    fed.woken(PID, OF_POOL, 2 * FREE_NS, &parked(false, Some(LOOP)));
+    fed.woken(
+        PID,
+        OF_POOL,
+        2 * FREE_NS,
+        &parked(false, Some(LOOP)),
+        &Full::default(),
+    );
     assert!(!fed.0[&PID].is_free(2 * FREE_NS, &lasts));
-    fed.woken(PID, OF_POOL, 2 * FREE_NS, &parked(true, Some(LOOP)));
+    fed.woken(
+        PID,
+        OF_POOL,
+        2 * FREE_NS,
+        &parked(true, Some(LOOP)),
+        &Full::default(),
+    );
     assert!(fed.0[&PID].is_free(2 * FREE_NS, &lasts));
 }
 
@@ -127,10 +139,10 @@ fn a_loop_that_was_awake_without_reading_a_request_may_have_gone_on_with_one() {
         syscall: libc::SYS_epoll_wait as i32,
         ..parked(false, None)
     };
-    fed.woken(PID, LOOP, 10, &woken);
+    fed.woken(PID, LOOP, 10, &woken, &Full::default());
     fed.reads(PID, LOOP);
     fed.waits(PID, LOOP, 100, &Full::default());
-    fed.woken(PID, LOOP, 10, &woken);
+    fed.woken(PID, LOOP, 10, &woken, &Full::default());
     fed.waits(PID, LOOP, 200, &Full::default());
     let threads = threads(fed);
     for (from_ns, to_ns, since_ns) in [(50, 150, 50), (50, 300, 200), (250, 300, 250)] {
@@ -151,4 +163,24 @@ fn of_a_pool_that_is_not_known_or_grew_meanwhile_nobody_can_say_that_it_was_full
     assert!(!threads.none_is_free(PID, OF_POOL, 10, 20));
     threads.fed.ended(PID, OF_POOL);
     assert!(!threads.none_is_free(PID, OF_POOL, 10, 20));
+}
+
+#[test]
+fn what_a_loop_did_too_long_ago_is_not_known_and_counted() {
+    let mut fed = fed();
+    let woken = Block {
+        wait: Wait::EventLoop { timeout_ms: None },
+        syscall: libc::SYS_epoll_wait as i32,
+        ..parked(false, None)
+    };
+    for at_ns in 1..=MAX_OTHERWISE as u64 + 1 {
+        fed.woken(PID, LOOP, 10, &woken, &Full::default());
+        fed.waits(PID, LOOP, 100 * at_ns, &Full::default());
+    }
+    let threads = threads(fed);
+    assert_eq!(threads.only_read_since(PID, LOOP, 150, 250), 200);
+    assert_eq!(threads.take_full().counts().count(), 0);
+    assert_eq!(threads.only_read_since(PID, LOOP, 50, 150), 150);
+    let counts: Vec<_> = threads.take_full().counts().collect();
+    assert_eq!(counts, [(Table::PoolThreads, 1)]);
 }

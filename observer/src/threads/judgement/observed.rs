@@ -1,7 +1,8 @@
 //! What is observed of a thread that tells for whom it works.
 
-use super::super::state::Operation;
+use super::super::state::{Operation, Owner};
 use super::super::tasks::TaskFacts;
+use super::{Belief, Waiting};
 use crate::model::id::{RequestId, Task};
 
 /// Something that tells for whom a thread works.
@@ -15,28 +16,37 @@ pub(in super::super) enum Observation<'a> {
     TurnsToTask(Task, TaskFacts),
     /// It finished a socket operation in this task.
     Operates(&'a Operation, Task),
-    /// It goes to wait for work, in this task.
-    GoesIdle(Task),
-    /// It leaves its CPU otherwise.
-    Leaves,
-    /// It leaves its CPU otherwise, in a call that it can make for anybody if the last request was answered.
-    Calls,
+    /// It goes to wait.
+    Waits(Waiting),
+    /// It loses its CPU.
+    IsPreempted,
     /// It leaves its CPU for the last time.
     Ends,
-    /// It had nothing to do, and a thread that works for this request woke it by what it did.
-    WokenFor(RequestId),
-    /// It woke another thread by what it did.
-    HandsOff,
-    /// The same, before it began with the job for which it was woken.
-    HandsOffBeforeJob,
+    /// It waited, and was woken.
+    IsWoken(Wakeup),
+    /// It woke another thread by what it did, and it is of a blocking pool, or not.
+    HandsOff { of_pool: bool },
     /// Its goroutine made another one ready, which serves this request, if one.
     Readies(Option<RequestId>),
-    /// A thread that works for this request, if for one, began it; it is in no task, or that is not known.
-    BegunFor(Option<RequestId>, Task),
+    /// A thread of which this is believed began it.
+    IsBegun(Belief),
     /// It runs on another CPU than before: it left that one unseen, and may have been idle since.
     Moved,
     /// Events were lost.
     Lost,
+}
+
+/// How a thread was woken.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Wakeup {
+    /// It had nothing to do.
+    pub(in super::super) was_idle: bool,
+    /// For whom the thread ran that woke it.
+    pub(in super::super) by: Owner,
+    /// That one did so by what it did, and was not only interrupted.
+    pub(in super::super) is_handed_off: bool,
+    /// For whom this one runs is told otherwise: by its task, or when its job is over.
+    pub(in super::super) is_told_otherwise: bool,
 }
 
 /// When something is observed.

@@ -1,8 +1,10 @@
 //! What the rules of the judgement are written with.
 
 use super::super::tasks::{TaskFacts, Work};
-use super::{Before, Belief, Moment, Observation, Owner, Verdict};
+use super::{Before, Belief, Moment, Observation, Owner, Verdict, Waiting};
 use crate::model::id::{ConnId, RequestId, Task};
+use crate::runtime::Runtime;
+use crate::syscall::Wait;
 
 pub(super) const A: RequestId = RequestId {
     conn: ConnId(1),
@@ -12,6 +14,9 @@ pub(super) const B: RequestId = RequestId {
     conn: ConnId(2),
     nth: 1,
 };
+pub(super) const GO: Runtime = Runtime::Go { version: None };
+pub(super) const PARK: Wait = Wait::Park { timeout: false };
+pub(super) const IDLE: Wait = Wait::EventLoop { timeout_ms: None };
 pub(super) const OWN: Task = Task::new(11);
 pub(super) const OTHER: Task = Task::new(12);
 
@@ -48,6 +53,17 @@ pub(super) fn confirmed(belief: Belief) -> Belief {
     }
 }
 
+/// How a thread goes to wait in this task that reads requests and has no event loop.
+pub(super) fn waits(wait: Wait, task: Task) -> Waiting {
+    Waiting {
+        wait,
+        task,
+        serves: true,
+        loops: false,
+        keeps: false,
+    }
+}
+
 pub(super) fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
     TaskFacts {
         work: Some(Work {
@@ -56,7 +72,7 @@ pub(super) fn works_for(request: RequestId, by_identity: bool) -> TaskFacts {
             answered: false,
         }),
         is_newest: false,
-        is_goroutine: false,
+        runtime: Runtime::Tokio,
     }
 }
 
@@ -67,14 +83,14 @@ pub(super) fn answered_last(request: RequestId) -> TaskFacts {
             ..work
         }),
         is_newest: false,
-        is_goroutine: false,
+        runtime: Runtime::Tokio,
     }
 }
 
 /// The same of a goroutine.
 pub(super) fn goroutine_answered_last(request: RequestId) -> TaskFacts {
     TaskFacts {
-        is_goroutine: true,
+        runtime: GO,
         ..answered_last(request)
     }
 }
@@ -83,7 +99,7 @@ pub(super) fn unknown(is_newest: bool) -> TaskFacts {
     TaskFacts {
         work: None,
         is_newest,
-        is_goroutine: false,
+        runtime: Runtime::Tokio,
     }
 }
 

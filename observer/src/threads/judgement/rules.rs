@@ -2,10 +2,9 @@
 
 use super::rows::*;
 use super::*;
+use crate::syscall::Wait;
 
-use Observation::{
-    BegunFor, Calls, Ends, GoesIdle, HandsOff, InTask, Leaves, Lost, Moved, Readies, StillInTask, TurnsToTask,
-};
+use Observation::{Ends, InTask, IsPreempted, Lost, Moved, Readies, StillInTask, TurnsToTask, Waits};
 use Owner::{Mixed, Nobody, Others, Request, WokenFor};
 
 #[test]
@@ -194,21 +193,35 @@ fn a_thread_that_leaves_its_cpu_works_for_nobody_only_if_it_has_nothing_to_do() 
         (
             "idle, it works for nobody",
             answered(Request(A), OWN),
-            GoesIdle(OWN),
+            Waits(waits(IDLE, OWN)),
             Some(until_now(Request(A), OWN)),
             believed(Nobody, OWN),
         ),
         (
             "idle long after an answer, it did something else in between",
             confirmed(answered(Request(A), OWN)),
-            GoesIdle(Task::UNKNOWN),
+            Waits(waits(IDLE, Task::UNKNOWN)),
             Some(since_seen(until_now(Others, Task::NONE))),
             confirmed(believed(Nobody, Task::NONE)),
         ),
         (
-            "preempted or blocked, it goes on with the same",
+            "preempted, it goes on with the same",
             answered(Request(A), OWN),
-            Leaves,
+            IsPreempted,
+            Some(until_now(Request(A), OWN)),
+            answered(Request(A), OWN),
+        ),
+        (
+            "and so it does in a call",
+            answered(Request(A), OWN),
+            Waits(waits(Wait::Call, OWN)),
+            Some(until_now(Request(A), OWN)),
+            answered(Request(A), OWN),
+        ),
+        (
+            "or parked in its task",
+            answered(Request(A), OWN),
+            Waits(waits(PARK, OWN)),
             Some(until_now(Request(A), OWN)),
             answered(Request(A), OWN),
         ),
@@ -216,43 +229,8 @@ fn a_thread_that_leaves_its_cpu_works_for_nobody_only_if_it_has_nothing_to_do() 
 }
 
 #[test]
-fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
+fn what_was_not_seen_leaves_nothing_to_believe() {
     holds(&[
-        (
-            "woken from nothing to do, it works for the waker's request",
-            believed(Nobody, Task::NONE),
-            Observation::WokenFor(A),
-            None,
-            believed(WokenFor(A), Task::NONE),
-        ),
-        (
-            "the job for which it was woken may be over when it wakes another",
-            believed(WokenFor(A), Task::NONE),
-            HandsOff,
-            Some(until_now(WokenFor(A), Task::NONE)),
-            believed(Nobody, Task::NONE),
-        ),
-        (
-            "a request is not",
-            believed(Request(A), OWN),
-            HandsOff,
-            Some(until_now(Request(A), OWN)),
-            believed(Request(A), OWN),
-        ),
-        (
-            "begun by a request, it works for that",
-            Belief::default(),
-            BegunFor(Some(A), Task::NONE),
-            None,
-            believed(WokenFor(A), Task::NONE),
-        ),
-        (
-            "where no tasks are known its own is not either",
-            believed(Nobody, Task::NONE),
-            BegunFor(Some(A), Task::UNKNOWN),
-            None,
-            believed(WokenFor(A), Task::UNKNOWN),
-        ),
         (
             "when it has ended it works for nobody",
             answered(Request(A), OWN),
@@ -279,18 +257,22 @@ fn what_becomes_of_a_thread_by_others_tells_for_whom_it_runs() {
 
 #[test]
 fn of_a_thread_that_reads_nothing_a_call_after_an_answer_is_for_whom_it_does_something_next() {
+    let reads_none = Waiting {
+        serves: false,
+        ..waits(Wait::Call, Task::UNKNOWN)
+    };
     holds(&[
         (
             "after an answer it makes its next call for whom it does something next",
             answered(Request(A), Task::UNKNOWN),
-            Calls,
+            Waits(reads_none),
             Some(until_now(Request(A), Task::UNKNOWN)),
             believed(Nobody, Task::UNKNOWN),
         ),
         (
             "before the answer a call is for the request",
             believed(Request(A), Task::UNKNOWN),
-            Calls,
+            Waits(reads_none),
             Some(until_now(Request(A), Task::UNKNOWN)),
             believed(Request(A), Task::UNKNOWN),
         ),
@@ -304,7 +286,7 @@ fn soon_after_an_answer_a_thread_is_still_at_it() {
         ..MOMENT
     };
     let belief = confirmed(answered(Request(A), OWN));
-    let verdict = belief.judge(moment, GoesIdle(Task::UNKNOWN));
+    let verdict = belief.judge(moment, Waits(waits(IDLE, Task::UNKNOWN)));
     assert_eq!(verdict.before, Some(until_now(Request(A), OWN)));
 }
 
@@ -363,10 +345,7 @@ fn who_makes_a_goroutine_ready_was_done_with_something_for_its_request() {
 
 #[test]
 fn for_whom_a_thread_worked_says_nothing_of_the_goroutine_that_it_runs_next() {
-    let goroutine = |facts| TaskFacts {
-        is_goroutine: true,
-        ..facts
-    };
+    let goroutine = |facts| TaskFacts { runtime: GO, ..facts };
     let left = Some(until_now(WokenFor(A), OWN));
     holds(&[(
         "of which nothing is known",

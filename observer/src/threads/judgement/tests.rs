@@ -8,10 +8,11 @@ use super::super::state::{Block, State};
 use super::rows::{A, B, MOMENT, OTHER, OWN, answered, believed, holds, since_idle, until_now};
 use super::*;
 use crate::model::id::{ConnId, Pid, Tid};
+use crate::runtime::Runtime;
 use crate::syscall::Wait;
 
-use Observation::{HandsOffBeforeJob, Operates};
-use Owner::{Mixed, Nobody, Others, Request, WokenFor};
+use Observation::Operates;
+use Owner::{Mixed, Nobody, Others, Request};
 
 const PID: Pid = Pid(40);
 const WORKER: Tid = Tid(41);
@@ -138,6 +139,7 @@ fn what_a_socket_did_not_take_and_what_nobody_asked_for_says_little() {
 /// A thread of the blocking pool that was woken at 150 ns for a request and runs from 200 ns.
 fn woken_for_a_job() -> Threads {
     let mut threads = Threads::default();
+    threads.runs_on(PID, Runtime::Tokio);
     threads.operated(WORKER, PID, 0, &operates(100, Direction::In, SERVED));
     let futex = libc::SYS_futex as i32;
     threads.switch_out(&SwitchOut {
@@ -325,17 +327,6 @@ fn a_thread_with_a_request_in_hand_is_not_idle_at_another_epoll_than_its_own() {
             "{times} {answered}"
         );
     }
-}
-
-#[test]
-fn a_job_is_not_over_before_it_has_begun() {
-    holds(&[(
-        "the thread of a pool wakes another, such as one that waited for what guards the queue",
-        believed(WokenFor(A), Task::NONE),
-        HandsOffBeforeJob,
-        Some(until_now(WokenFor(A), Task::NONE)),
-        believed(WokenFor(A), Task::NONE),
-    )]);
 }
 
 #[test]

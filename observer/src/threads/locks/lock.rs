@@ -8,13 +8,15 @@ use rustc_hash::FxHashMap;
 use super::super::state::Block;
 use super::super::thread::Thread;
 use super::WORK_NS;
+use super::aside::Aside;
+use crate::model::full::{Full, Table};
 use crate::model::id::Tid;
 
 /// Threads that are remembered to use a lock, at most.
 pub(super) const MAX_USERS: usize = 1_024;
 
 /// Places at which threads may wait that have given a lock on.
-const MAX_ASIDE: usize = 8;
+pub(super) const MAX_ASIDE: usize = 8;
 
 /// A pair is believed to be a lock when it was given on so many times by threads that had waited for it,
 pub(super) const ENOUGH_GIVEN: u32 = 16;
@@ -22,10 +24,7 @@ pub(super) const ENOUGH_GIVEN: u32 = 16;
 const ENOUGH_AGAIN: u32 = 4;
 /// and when of so many signs at most one says otherwise: a timer can interrupt a thread in a call for a futex, which
 /// looks as if that had woken another.
-const SIGNS_TO_ONE: u32 = 8;
-
-/// So often those who gave a lock on must have waited at a pair until another had taken it.
-pub(super) const ENOUGH_ASIDE: u32 = 8;
+pub(super) const SIGNS_TO_ONE: u32 = 8;
 
 /// Above this, signs are halved, and of those against it no more are counted: what a program does now counts more than
 /// what it did.
@@ -90,18 +89,6 @@ pub(super) struct Signs {
     pub(super) refuted: bool,
 }
 
-/// Where a thread waited that had just given a lock on.
-#[derive(Clone, Copy, Debug)]
-struct Aside {
-    place: u32,
-    /// Which one waits there.
-    waits: Option<Tid>,
-    /// How often one that uses the lock ended such a wait.
-    seen: u32,
-    /// How often one waited there while nobody wanted the lock, or several at once.
-    against: u32,
-}
-
 /// The pair of words, aligned as one, that has a word.
 pub(super) fn pair_of(word: u32) -> u32 {
     word & !7
@@ -110,12 +97,6 @@ pub(super) fn pair_of(word: u32) -> u32 {
 /// Which of a pair's words it is.
 fn bit_of(word: u32) -> u8 {
     if word & 4 == 0 { 1 } else { 2 }
-}
-
-impl Aside {
-    fn is_believed(&self) -> bool {
-        self.seen >= ENOUGH_ASIDE && self.against.saturating_mul(SIGNS_TO_ONE) <= self.seen
-    }
 }
 
 /// A lock was given on.
@@ -234,7 +215,9 @@ impl Lock {
     /// The wait of thread `tid` is over, and if another thread ended it, by that, of which this is known.
     pub(super) fn woken(&mut self, tid: Tid, block: &Block, by: Option<(Tid, Option<&Thread>)>, at_ns: u64) {
         let users = self.users.len();
-        let Some(user) = self.user(tid) else { return };
+        let Some(user) = self.user(tid) else {
+            return self.forgets_until(at_ns);
+        };
         let Some(since_ns) = user.waits_since_ns.take() else {
             return;
         };
@@ -258,7 +241,9 @@ impl Lock {
 
     /// Thread `by` gives it on, which has computed all the time while it was wanted for long, or not.
     fn gives(&mut self, by: Tid, computes: bool, at_ns: u64) {
-        let Some(user) = self.user(by) else { return };
+        let Some(user) = self.user(by) else {
+            return self.forgets_until(at_ns);
+        };
         let (turn_ns, has_waited) = (user.turn_ns, user.has_waited);
         user.turn_ns = None;
         user.given_ns = None;
@@ -299,8 +284,22 @@ impl Lock {
         self.known_since_ns = self.known_since_ns.max(at_ns);
     }
 
-    /// Thread `tid` waits without a time elsewhere. Whether it does so until another has taken the lock.
-    pub(super) fn waits_aside(&mut self, tid: Tid, thread: &Thread, word: u32, at_ns: u64) -> bool {
+    /// A thread that found no room was given it, or gave it on: nobody knows who had it before.
+    fn forgets_until(&mut self, at_ns: u64) {
+        self.knows_since(at_ns);
+        self.forgotten_until_ns = self.known_since_ns;
+    }
+
+    /// Thread `tid` waits without a time elsewhere. Whether it does so until another has taken the lock. A place that
+    /// makes room is counted in `full`, if there were signs that they do that there.
+    pub(super) fn waits_aside(
+        &mut self,
+        tid: Tid,
+        thread: &Thread,
+        word: u32,
+        at_ns: u64,
+        full: &Full,
+    ) -> bool {
         let place = self.beside(word);
         let user = self.users.get_mut(&tid);
         let gave_ns = user.as_ref().and_then(|user| user.gave_ns);
@@ -326,14 +325,10 @@ impl Lock {
         if gave {
             if self.aside.len() == MAX_ASIDE {
                 let least = (0..MAX_ASIDE).min_by_key(|&place| self.aside[place].seen);
-                self.aside.remove(least.unwrap_or_default());
+                let forgotten = self.aside.remove(least.unwrap_or_default());
+                full.count(Table::Locks, u64::from(forgotten.seen > 0));
             }
-            self.aside.push(Aside {
-                place,
-                waits: Some(tid),
-                seen: 0,
-                against: 0,
-            });
+            self.aside.push(Aside::new(place, tid));
         }
         false
     }

@@ -3,7 +3,8 @@
 use bytemuck::Zeroable as _;
 use observer_common::{Header, SwitchIn, SwitchOut, Waking};
 
-use super::lock::{ENOUGH_ASIDE, ENOUGH_GIVEN, MAX_GIVEN, MAX_USERS};
+use super::aside::ENOUGH_ASIDE;
+use super::lock::ENOUGH_GIVEN;
 use super::*;
 
 const PID: Pid = Pid(7);
@@ -338,44 +339,4 @@ fn after_a_loss_nobody_knows_who_had_it() {
     );
 }
 
-#[test]
-fn pairs_and_users_that_find_no_room_are_counted() {
-    let mut program = Program::with_a_lock();
-    for futex in 0..MAX_PAIRS as u64 {
-        program.woken(1, None);
-        program.waits_at(1, 0x1_0000 + 8 * futex, 1);
-    }
-    assert!(
-        program.threads.locks.pairs[&PID]
-            .iter()
-            .any(|lock| lock.pair == LOCK as u32),
-        "the one with signs stays"
-    );
-    assert_eq!(program.threads.take_full().counts().count(), 0);
-    for tid in 4..=MAX_USERS as u32 + 1 {
-        program.woken(tid, None);
-        program.wants(tid);
-    }
-    let counts: Vec<_> = program.threads.take_full().counts().collect();
-    assert_eq!(counts, [(Table::Locks, 1)]);
-}
-
-#[test]
-fn who_had_it_too_long_ago_is_not_known_and_counted() {
-    let mut program = Program::with_a_lock();
-    program.passes(2 * POLL_NS);
-    let given_ns = program.woken(2, Some(1));
-    assert_eq!(program.holder(2, given_ns).map(|(holder, _)| holder), Some(1));
-    program.wants(1);
-    for turn in 1..=MAX_GIVEN as u32 {
-        let [has, next] = [turn, turn + 1].map(|turn| 1 + turn % 3);
-        program.woken(next, Some(has));
-        program.wants(has);
-    }
-    assert_eq!(program.threads.take_full().counts().count(), 0);
-    let lock = &program.threads.locks.pairs[&PID][0];
-    assert!(lock.given_after(given_ns).is_none() && lock.was_forgotten(given_ns));
-    assert_eq!(program.holder(2, given_ns), None);
-    let counts: Vec<_> = program.threads.take_full().counts().collect();
-    assert_eq!(counts, [(Table::Locks, 1)]);
-}
+mod full;

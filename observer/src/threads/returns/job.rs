@@ -23,6 +23,8 @@ pub(super) struct Given {
     pub(super) in_hand: Vec<RequestId>,
     /// The job that had woken it.
     pub(super) after: Option<Arc<Job>>,
+    /// It had more in hand, or there were more jobs before, than is remembered.
+    pub(super) is_cut: bool,
 }
 
 /// A job that is over.
@@ -60,17 +62,33 @@ impl Job {
         read_ns <= self.interval.from_ns
     }
 
+    /// Whether it can have been given for a request that its loop had in hand and is not remembered to have had.
+    pub(super) fn may_be_of_forgotten(&self, request: RequestId, read_ns: Option<u64>) -> bool {
+        self.is_cut() && read_ns.is_none_or(|read_ns| self.may_be_of(read_ns)) && self.of(request).is_none()
+    }
+
     /// The same, without what came before: a row of jobs has an end.
     pub(super) fn without_row(&self) -> Self {
         let given = self.given.as_ref().map(|given| Given {
             after: None,
+            is_cut: true,
             ..given.clone()
         });
         Self { given, ..*self }
     }
 
     pub(super) fn row(&self) -> usize {
-        let after = self.given.as_ref().and_then(|given| given.after.as_deref());
-        1 + after.map_or(0, Self::row)
+        1 + self.before().map_or(0, Self::row)
+    }
+
+    /// Whether it can be one of a request that is not remembered.
+    pub(super) fn is_cut(&self) -> bool {
+        let is_cut = self.given.as_ref().is_some_and(|given| given.is_cut);
+        is_cut || self.before().is_some_and(Self::is_cut)
+    }
+
+    /// The job that had woken the loop that gave it.
+    fn before(&self) -> Option<&Self> {
+        self.given.as_ref()?.after.as_deref()
     }
 }

@@ -3,27 +3,29 @@
 use rustc_hash::FxHashSet;
 
 use super::super::Threads;
-use super::super::state::{Direction, Operation, Owner, State};
+use super::super::state::{Direction, Operation, State};
 use super::super::thread::Thread;
 use super::Returns;
-use super::job::JobOf;
-use crate::model::id::{Pid, RequestId, Tid};
+use crate::model::id::{Pid, Tid};
 use crate::syscall::Wait;
 
 /// For so many jobs it must have been told for whom they were before nothing else is believed of the threads.
-const ENOUGH: u32 = 16;
+pub(super) const ENOUGH: u32 = 16;
 
 impl Returns {
     /// Whether threads of a process hand their jobs back to its event loops.
     fn are_handed_back(&self, pid: Pid) -> bool {
-        self.0
+        self.programs
             .get(&pid)
             .is_some_and(|program| program.jobs_told >= ENOUGH)
     }
 
     /// Whether a thread hands its jobs back to event loops.
     pub(in super::super) fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
-        let program = self.0.get(&pid).filter(|program| program.jobs_told >= ENOUGH);
+        let program = self
+            .programs
+            .get(&pid)
+            .filter(|program| program.jobs_told >= ENOUGH);
         let helper = program.and_then(|program| program.helpers.get(&tid));
         helper.is_some_and(|helper| helper.jobs_told > 0 && !helper.serves)
     }
@@ -40,7 +42,12 @@ impl Threads {
     /// of which none was free. As far as was seen: where jobs never wait, another thread is begun.
     #[must_use]
     pub fn a_job_may_wait(&self, pid: Pid, at_ns: u64) -> bool {
-        let Some(program) = self.returns.0.get(&pid).filter(|program| program.has_queue) else {
+        let Some(program) = self
+            .returns
+            .programs
+            .get(&pid)
+            .filter(|program| program.has_queue)
+        else {
             return false;
         };
         let mut judged = FxHashSet::default();
@@ -56,7 +63,7 @@ impl Threads {
     /// Whether one of these threads ran between two times.
     #[must_use]
     pub fn may_have_handed_back(&self, pid: Pid, from_ns: u64, to_ns: u64) -> bool {
-        let program = self.returns.0.get(&pid);
+        let program = self.returns.programs.get(&pid);
         let mut helpers = program.into_iter().flat_map(|program| program.helpers.keys());
         helpers.any(|&tid| {
             let ran = self.get(tid).map(|thread| thread.ran_last_ns(from_ns, to_ns));
@@ -96,7 +103,7 @@ impl Threads {
             self.fed.hands_back(pid, job.tid, tid, &self.full);
             if let Some(thread) = self.threads.get_mut(&job.tid) {
                 thread.ends_at(job.to_ns);
-                thread.worked_for(request, job);
+                thread.worked_for(request, job.from_ns, job.to_ns);
             }
         }
         jobs.iter().map(|job| job.tid).collect()
@@ -121,11 +128,5 @@ impl Thread {
         if matches!(self.facts.state, State::Running { .. }) && self.facts.since_ns < at_ns {
             self.close(at_ns, self.facts.state, self.facts.state, None);
         }
-    }
-
-    /// It did this for a request.
-    fn worked_for(&mut self, request: RequestId, job: &JobOf) {
-        let past = &mut self.facts.past;
-        past.give_between(job.from_ns, job.to_ns, Owner::Request(request));
     }
 }

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::deeds::{Counts, Deeds, Giver};
 use super::pools::{self, fed_by};
 use super::rule::{self, ENOUGH};
+use crate::model::full::Table;
 use crate::model::id::{Pid, Tid};
 use crate::model::report::{ProcessRoles, Role, RoleThread, RoleTotals};
 use crate::threads::Threads;
@@ -157,8 +158,13 @@ impl Threads {
             }
         }
         for thread in self.threads.values_mut() {
-            thread.deeds.close_window();
+            let by_forgotten = thread.deeds.close_window();
             thread.metering.close_window();
+            // Of others it is not told who gave them something to do.
+            let is_told = || told.binary_search_by_key(&thread.pid, |(pid, ..)| *pid).is_ok();
+            if by_forgotten > 0 && thread.deeds.role == Some(Role::Pool) && is_told() {
+                self.full.count(Table::PoolThreads, by_forgotten);
+            }
         }
         for cast in self.casts.0.values_mut() {
             cast.before = cast.before.plus(&std::mem::take(&mut cast.window));

@@ -8,8 +8,8 @@ use crate::model::report::Role;
 use crate::syscall::{self, Wait};
 use crate::threads::state::{Block, Direction, Operation, Owner};
 
-/// Those who gave a thread something to do that are remembered of it, each with where it waited then. Of others it is
-/// only counted how often they did.
+/// Those who gave a thread something to do that are remembered of it, each with where it waited then. One that did so
+/// in this window stays. Of others it is only counted how often they did.
 const MAX_GIVERS: usize = 8;
 
 /// How often a thread did what tells what it is.
@@ -154,6 +154,8 @@ pub(in crate::threads) struct Deeds {
     pub(super) window: Counts,
     before: Counts,
     givers: Vec<Giver>,
+    /// How often in this window others gave it something to do, or how often those did that are forgotten for them.
+    by_forgotten: u64,
     read_last: Option<RequestId>,
     /// Others ended its wait since it was seen with this request, answered or not.
     had_in_hand: Option<RequestId>,
@@ -299,8 +301,12 @@ impl Deeds {
         }
         let stale = self.givers.iter_mut().filter(|giver| giver.window == 0);
         if let Some(stalest) = stale.min_by_key(|giver| giver.before) {
+            self.by_forgotten += u64::from(stalest.before);
             *stalest = giver;
-        } else if waited_in.is_some() {
+            return;
+        }
+        self.by_forgotten += u64::from(times);
+        if waited_in.is_some() {
             self.window.given = self.window.given.saturating_add(times);
         }
     }
@@ -348,14 +354,15 @@ impl Deeds {
         self.before.plus(self.window)
     }
 
-    /// The window is over.
-    pub(super) fn close_window(&mut self) {
+    /// The window is over. Gives how often those gave it something to do who are not remembered.
+    pub(super) fn close_window(&mut self) -> u64 {
         self.before = self.run();
         self.window = Counts::default();
         for giver in &mut self.givers {
             giver.before = giver.times();
             giver.window = 0;
         }
+        std::mem::take(&mut self.by_forgotten)
     }
 }
 

@@ -91,6 +91,7 @@ impl Machine {
             flags: flags | opened(socket.cookie),
             local_addr: [127; 16],
             remote_addr: [1; 16],
+            network: 0,
             reserved: 0,
         }
     }

@@ -6,8 +6,8 @@ use observer::model::cause::{Budget, Cause};
 use observer::model::id::{ConnId, Pid, TaskId, Tid};
 use observer::model::protocol::Protocol;
 use observer::model::request::{
-    Confidence, Conn, Culprit, Detail, Faults, Figures, GcOverlap, HeldBack, HeldBy, Http, Request, Rss,
-    RuntimeWork, Span, WaitsIn,
+    Answer, Confidence, Conn, Culprit, Detail, Faults, Figures, GcOverlap, HeldBack, HeldBy, Http, Request,
+    Rss, RuntimeWork, Span, WaitsIn,
 };
 
 /// Takes away whatever may be absent.
@@ -111,6 +111,12 @@ fn culprit() -> Culprit {
         syscall: Some("read"),
         object: Some("/srv/data".into()),
         function: Some("app::report".into()),
+        answer: Some(Box::new(Answer {
+            conn: ConnId(2),
+            nth: 1,
+            latency_ns: 1,
+            mostly: Some(Cause::Timer),
+        })),
     }
 }
 

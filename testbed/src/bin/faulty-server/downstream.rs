@@ -1,12 +1,12 @@
-//! The client of a `slow-peer`: a request takes an idle connection or opens one. Unless the number of connections is
-//! bounded, requests never wait for each other here.
+//! The client of a `slow-peer`, or of another server of HTTP: a request takes an idle connection or opens one. Unless
+//! the number of connections is bounded, requests never wait for each other here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use testbed::peer::{self, Answer, question};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -80,6 +80,12 @@ impl Connection<'_> {
         asked.with_context(|| format!("{} does not answer", self.downstream.address))
     }
 
+    /// Has another server answer a request of HTTP; gives the body.
+    pub(crate) async fn get(&mut self, target: &str) -> Result<Vec<u8>> {
+        let answered = got(&mut self.stream, target).await;
+        answered.with_context(|| format!("{} does not answer", self.downstream.address))
+    }
+
     pub(crate) fn give_back(self) {
         let Self {
             downstream, stream, ..
@@ -97,4 +103,21 @@ async fn exchange(stream: &mut Stream, sleep: Duration) -> Result<Answer> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
     Answer::read(line)
+}
+
+async fn got(stream: &mut Stream, target: &str) -> Result<Vec<u8>> {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: peer\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let (mut bytes, mut line) = (0, String::new());
+    while line != "\r\n" {
+        line.clear();
+        ensure!(stream.read_line(&mut line).await? > 0, "it closed the connection");
+        let field = line.to_ascii_lowercase();
+        if let Some(length) = field.strip_prefix("content-length:") {
+            bytes = length.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; bytes];
+    stream.read_exact(&mut body).await?;
+    Ok(body)
 }

@@ -50,7 +50,7 @@ struct Arguments {
     /// Leave Nagle's algorithm on: no TCP_NODELAY
     #[arg(long)]
     nagle: bool,
-    /// The peer that /downstream and /ask ask: a `slow-peer`
+    /// The peer that /downstream and /ask ask: a `slow-peer`. Or the server of HTTP that /forward/PATH asks for /PATH
     #[arg(long, value_name = "HOST:PORT")]
     downstream: Option<String>,
     /// Connections to the peer, which requests then wait for; 0 for as many as they want

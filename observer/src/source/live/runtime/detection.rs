@@ -12,22 +12,13 @@ use super::go::GPlace;
 use super::tokio::SearchPlace;
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
-use crate::runtime::go;
+use crate::runtime::RuntimeName;
 
-/// Files of which it is remembered what they say, at most.
+/// Files of which it is remembered what they say, at most. With one more all are read again.
 const MOST_FILES: usize = 1024;
 
 /// Most shared libraries that are looked into.
 const MOST_LIBRARIES: usize = 64;
-
-/// A runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuntimeName {
-    /// Of Rust.
-    Tokio,
-    /// Of Go.
-    Go,
-}
 
 /// How a runtime was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +53,6 @@ pub(super) enum TaskIdPlace {
     OfGo(GPlace),
     /// Nowhere, for this reason.
     Nowhere(String),
-}
-
-impl RuntimeName {
-    /// As users see it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tokio => "tokio",
-            Self::Go => go::NAME,
-        }
-    }
 }
 
 impl FoundBy {

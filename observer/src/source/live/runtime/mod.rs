@@ -29,7 +29,7 @@ use crate::source::Merge;
 
 pub(super) use collection_maps::CollectionMaps;
 use detection::TaskIdPlace;
-pub use detection::{DetectedRuntime, FoundBy, RuntimeName, look_at};
+pub use detection::{DetectedRuntime, FoundBy, look_at};
 use hunt::{Seeks, Stage};
 use program_reader::{Answer, ProgramReader, Question};
 pub(super) use seek_maps::SeekMaps;

@@ -4,6 +4,7 @@
 //! none is one of whom nothing is known.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
@@ -27,7 +28,9 @@ pub(in super::super) struct InKernel {
     paths: Array<MapData, MapValue<TaskPath>>,
     /// By process.
     slots: BTreeMap<Pid, u32>,
-    /// The one that was free for longest comes first: a child can have been given its parent's just before that ended.
+    /// Those that nobody has had yet.
+    unused: Range<u32>,
+    /// Those that were given back. The one that was free for longest comes first.
     free: VecDeque<u32>,
 }
 
@@ -40,10 +43,11 @@ impl InKernel {
             only_target: map(ebpf, names::variable::ONLY_TARGET_MAP)?,
             paths: map(ebpf, names::map::TASK_PATHS)?,
             slots: BTreeMap::new(),
-            free: (0..limits::MAX_TARGETS).collect(),
+            unused: 0..limits::MAX_TARGETS,
+            free: VecDeque::new(),
         };
         for &pid in roots {
-            let slot = list.free.pop_front().unwrap_or(limits::NO_SLOT);
+            let slot = list.unused.next().unwrap_or(limits::NO_SLOT);
             list.know_family(pid)?;
             list.targets.insert(pid.0, slot, ONLY_NEW).with_context(|| {
                 format!(
@@ -96,7 +100,7 @@ impl InKernel {
     pub(in super::super) fn slot(&mut self, pid: Pid) -> Option<u32> {
         let slot = match self.slots.get(&pid) {
             Some(&slot) => slot,
-            None => self.free.pop_front()?,
+            None => self.free_slot()?,
         };
         self.slots.insert(pid, slot);
         // Another program of it has none at first.
@@ -105,6 +109,29 @@ impl InKernel {
             return None;
         }
         Some(slot)
+    }
+
+    /// A slot that nobody has.
+    fn free_slot(&mut self) -> Option<u32> {
+        if let Some(slot) = self.unused.next() {
+            return Some(slot);
+        }
+        let slot = self.free.pop_front()?;
+        // A child of whoever gave it back can have it still. What such a one forks meanwhile has it as well.
+        loop {
+            let entries = self.targets.iter().flatten();
+            let children: Vec<u32> = entries
+                .filter(|(_, of)| *of == slot)
+                .map(|(pid, _)| pid)
+                .collect();
+            if children.is_empty() {
+                return Some(slot);
+            }
+            for pid in children {
+                // Where it has ended meanwhile, it has none.
+                let _ = self.targets.insert(pid, limits::NO_SLOT, ONLY_THERE);
+            }
+        }
     }
 
     /// What was known of process `pid` holds no more. Gives the slot that it had.

@@ -1,7 +1,9 @@
 //! Who gave a thread something to do, where its wait is taken for one of the request that it had in hand.
 
 use super::*;
+use crate::model::full::Table;
 use crate::model::id::Task;
+use crate::threads::Threads;
 use crate::threads::comms::Comm;
 use crate::threads::state::{Occupant, Wake};
 
@@ -82,4 +84,50 @@ fn what_the_bytes_of_a_client_ended_after_that_was_not_given_by_another() {
     deeds.waited(PID, 1000, &waits(libc::SYS_poll, ConnId(6)), false);
     deeds.operates(OWN, &reads(6));
     assert_eq!(given(&mut deeds), 0);
+}
+
+/// It answers what this thread has read.
+fn answers(reader: Tid) -> Operation {
+    Operation {
+        direction: Direction::Out,
+        read_by: Some((reader, 60)),
+        ..reads(5)
+    }
+}
+
+#[test]
+fn one_that_gave_it_something_in_an_earlier_window_makes_room_and_what_is_forgotten_for_it_is_told() {
+    let mut deeds = Deeds::default();
+    let readers: Vec<Tid> = (100..=100 + MAX_GIVERS as u32).map(Tid).collect();
+    let (last, first) = readers.split_last().unwrap();
+    for &reader in [first, first].concat().iter().chain([last, last]) {
+        deeds.operates(OWN, &answers(reader));
+    }
+    assert_eq!(deeds.close_window(), 2, "all have done so in this window");
+    deeds.operates(OWN, &answers(*last));
+    assert_eq!(deeds.close_window(), 2, "the first did so twice before");
+    let known: Vec<Tid> = deeds.givers(&[]).map(|giver| giver.by).collect();
+    assert!(known.contains(last) && !known.contains(&readers[0]));
+    deeds.operates(OWN, &answers(*last));
+    assert_eq!(deeds.close_window(), 0);
+}
+
+#[test]
+fn what_is_forgotten_is_counted_of_threads_of_a_pool() {
+    let mut threads = Threads::default();
+    let counted = |threads: &mut Threads, readers: u32| {
+        threads.operated(Tid(100), PID, 0, &reads(5));
+        for reader in 100..100 + readers {
+            threads.operated(OWN, PID, 0, &answers(Tid(reader)));
+        }
+        let told = threads.take_roles(1_000, 1_000);
+        let roles = told.iter().flat_map(|(_, window, _)| &window.roles);
+        assert!(roles.into_iter().any(|totals| totals.role == Role::Pool));
+        threads.take_full().counts().collect::<Vec<_>>()
+    };
+    assert_eq!(counted(&mut threads, MAX_GIVERS as u32), []);
+    assert_eq!(
+        counted(&mut threads, MAX_GIVERS as u32 + 2),
+        [(Table::PoolThreads, 2)]
+    );
 }

@@ -151,7 +151,10 @@ async fn fault(visit: &mut Visit, shared: &Shared, path: &str, query: &str) -> R
         "/direct" => disk::direct(visit, shared, &read(query)?)?.into(),
         "/touch" => memory::touch(visit, &read(query)?).into(),
         "/cold" => memory::cold(visit, shared, &read(query)?)?.into(),
-        _ => return Err(Failure::new(404, "there is no such endpoint")),
+        _ => match path.strip_prefix("/forward") {
+            Some(path) => waiting::forward(shared, path, query).await?.into(),
+            None => return Err(Failure::new(404, "there is no such endpoint")),
+        },
     })
 }
 

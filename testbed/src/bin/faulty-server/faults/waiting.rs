@@ -74,6 +74,18 @@ pub(super) async fn downstream(visit: &mut Visit, shared: &Shared, time: &Time) 
     Ok(answer.line)
 }
 
+/// Has another server of HTTP answer, without the worker.
+pub(super) async fn forward(shared: &Shared, path: &str, query: &str) -> Result<Vec<u8>, Failure> {
+    let downstream = shared.downstream()?;
+    let mut connection = downstream.connection().await.map_err(unavailable)?;
+    let answer = connection
+        .get(&format!("{path}?{query}"))
+        .await
+        .map_err(unavailable)?;
+    connection.give_back();
+    Ok(answer)
+}
+
 /// Waits for another server, on the worker.
 pub(super) fn ask(visit: &mut Visit, shared: &Shared, time: &Time) -> Result<String, Failure> {
     let downstream = shared.downstream()?;

@@ -7,9 +7,10 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, ReadRef};
 
-use super::super::detection::{DetectedRuntime, FoundBy, RuntimeName, TaskIdPlace};
+use super::super::detection::{DetectedRuntime, FoundBy, TaskIdPlace};
 use super::super::elf;
 use super::pclntab::{Table, TablePlace};
+use crate::runtime::RuntimeName;
 use crate::runtime::go::Version;
 
 /// Opens the build information of a Go program (`debug/buildinfo`); the version follows at [`VERSION_AT`] where the

@@ -14,10 +14,11 @@ use memchr::memmem;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadRef, SymbolKind};
 
-use super::super::detection::{DetectedRuntime, FoundBy, RuntimeName, TaskIdPlace};
+use super::super::detection::{DetectedRuntime, FoundBy, TaskIdPlace};
 use super::super::elf;
 use super::hunt::SearchPlace;
 use crate::model::full::{Full, Table};
+use crate::runtime::RuntimeName;
 use crate::runtime::tokio::names;
 
 /// What is scanned for text at once, bytes.

@@ -12,7 +12,8 @@
 
 use crate::model::id::{ConnId, Tid};
 
-/// Connections, and threads, that are told apart.
+/// Connections, and threads, that are told apart. Of more threads nothing is taken in; a connection that was seen once
+/// makes room for another, as what it contradicts is known.
 const MOST_CONNECTIONS: usize = 256;
 const MOST_THREADS: usize = 256;
 
@@ -185,7 +186,10 @@ impl WordSearch {
     fn receive(&mut self, conn: ConnId, moment: &Variables<'_>) {
         let known = self.connections.iter().position(|known| known.conn == conn);
         if known.is_none() && self.connections.len() >= MOST_CONNECTIONS {
-            return;
+            let Some(once) = self.connections.iter().position(|known| known.receives == 1) else {
+                return;
+            };
+            self.connections.remove(once);
         }
         self.receives += 1;
         self.counted &= moment.issued != 0;

@@ -38,7 +38,7 @@ pub(super) const SECTIONS: [SectionId; 8] = [
 /// Ranges of code of units that are kept: 6 MiB. Those of a server of ten thousand functions are some thousand.
 const MAX_RANGES: usize = 1 << 18;
 
-/// Functions of units that are kept, all together: 3 MiB.
+/// Functions of units that are kept, all together: 3 MiB. Of these and what follows all are read again with one more.
 const MAX_FUNCTIONS: usize = 1 << 17;
 
 /// What was inlined in functions and is kept, all together: 2 MiB.

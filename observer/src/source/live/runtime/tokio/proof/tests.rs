@@ -78,6 +78,32 @@ fn two_connections_that_each_repeat_prove_the_word() {
 }
 
 #[test]
+fn connections_that_are_seen_once_make_room_for_those_that_repeat() {
+    let mut runtime = MadeUpRuntime::new(false);
+    let many = 2 * MOST_CONNECTIONS as u64;
+    for conn in 0..many {
+        runtime.receives(1, 100 + conn, 11 + conn);
+    }
+    assert_eq!(runtime.search.connections.len(), MOST_CONNECTIONS);
+    for (conn, id) in [(70, 11 + many), (71, 12 + many)] {
+        runtime.receives(1, conn, id);
+        runtime.waits(1);
+        runtime.receives(1, conn, id);
+    }
+    assert_eq!(runtime.proved(), Some(ID));
+}
+
+#[test]
+fn of_connections_that_are_all_seen_once_nothing_is_known_in_the_end() {
+    let mut runtime = MadeUpRuntime::new(false);
+    for conn in 0..u64::from(MOST_RECEIVES) {
+        assert_eq!(runtime.search.verdict(), WordVerdict::Open);
+        runtime.receives(1, 100 + conn, 11 + conn);
+    }
+    assert!(matches!(runtime.search.verdict(), WordVerdict::Refuted(_)));
+}
+
+#[test]
 fn without_a_wait_for_events_nothing_is_proved() {
     let mut runtime = MadeUpRuntime::new(true);
     for (conn, id) in [(70, 11), (71, 12), (72, 13)] {
