@@ -24,8 +24,8 @@ impl Walk<'_, '_> {
         self.resumed(run, cause, self.idle_for(otherwise))
     }
 
-    /// Whether its goroutine has waited for a mutex, and for nothing else: it says so itself, or it was seen, and it has
-    /// stopped to run but once.
+    /// Whether its goroutine has waited for a mutex, and for nothing else: it says so itself, or it was seen, and it
+    /// has stopped to run but once.
     fn waited_for_mutex(&self) -> bool {
         let Some((version, read, sent)) = self.stays() else {
             return false;

@@ -1,5 +1,5 @@
-//! Where requests wait: goroutines of requests that have been in flight for a while are looked at from outside. Of those
-//! that are parked the stack is told, with why they wait.
+//! Where requests wait: goroutines of requests that have been in flight for a while are looked at from outside. Of
+//! those that are parked the stack is told, with why they wait.
 //!
 //! The process is neither stopped nor written to, and never waits for it. How many looks there are is bounded.
 

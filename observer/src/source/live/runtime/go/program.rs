@@ -213,8 +213,8 @@ impl Globals {
 }
 
 impl StackPlaces {
-    /// By the table of functions of a program, and by its symbols, or, where these are gone, by the code of the function
-    /// that adds to the list.
+    /// By the table of functions of a program, and by its symbols, or, where these are gone, by the code of the
+    /// function that adds to the list.
     fn of<'data, R: ReadRef<'data>>(
         file: &File,
         elf: &ElfFile64<'data, Endianness, R>,

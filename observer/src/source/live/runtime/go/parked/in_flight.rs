@@ -32,8 +32,8 @@ struct Turn {
 }
 
 impl InFlight {
-    /// This goroutine read on a connection. `begins` tells whether that can be the beginning of a request. Gives whether
-    /// there is room for it.
+    /// This goroutine read on a connection. `begins` tells whether that can be the beginning of a request. Gives
+    /// whether there is room for it.
     pub(super) fn received(&mut self, conn: ConnId, goroutine: TaskId, at_ns: u64, begins: bool) -> bool {
         if let Some(turn) = self.turns.get_mut(&conn).filter(|_| !begins) {
             turn.goroutine = goroutine;
