@@ -6,6 +6,7 @@
 mod fact;
 mod full;
 mod go;
+mod runtime;
 mod sample;
 mod serving;
 mod target;
@@ -14,11 +15,10 @@ use bytemuck::{AnyBitPattern, NoUninit};
 use observer_common as common;
 
 pub(crate) use fact::FactKind;
-pub use fact::{
-    Cost, End, FdName, Lost, Memory, Port, Runtime, TEXT_BYTES, ThreadName, Tick, text, text_field,
-};
+pub use fact::{Cost, End, FdName, Lost, Memory, Port, TEXT_BYTES, ThreadName, Tick, text, text_field};
 pub use full::Full;
 pub use go::{GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoStack};
+pub use runtime::Runtime;
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Refused, Successor};
 pub use target::{TargetAdded, TargetGone};
