@@ -37,7 +37,7 @@ pub(super) fn walk(evidence: &Evidence<'_>, turn: &Turn, path: &mut Path) {
 /// By when, and by whom, a connection was accepted of which another sign was seen first.
 fn first_sign(evidence: &Evidence<'_>, turn: &Turn, seen: Accepted, path: &mut Path) -> Accepted {
     let first = evidence.threads.get(seen.tid);
-    let began = first.and_then(Thread::begun_by);
+    let began = first.and_then(Thread::started_by);
     let began = began.filter(|&(_, at_ns)| (seen.established_ns..seen.at_ns).contains(&at_ns));
     let mut accepted = began.map_or(seen, |(tid, at_ns)| Accepted { at_ns, tid, ..seen });
     for &tid in evidence.threads.acceptors(turn.pid) {

@@ -3,7 +3,7 @@
 use super::moves::Move;
 use super::path::{Charge, Reason};
 use super::service::Walk;
-use crate::connections::Role;
+use crate::connections::Opened;
 use crate::model::cause::Cause;
 use crate::model::id::ConnId;
 
@@ -23,7 +23,7 @@ impl Walk<'_, '_> {
     /// waited for this thread; before, the request waited for the peer.
     fn answered(&self, conn: ConnId, arrived_ns: u64) -> Option<Move> {
         let connection = self.evidence.connections.get(conn)?;
-        if connection.role != Role::Outbound {
+        if connection.opened != Opened::Outbound {
             return None;
         }
         if let Some(step) = self.goroutine_was_answered(conn, arrived_ns) {

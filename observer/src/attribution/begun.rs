@@ -5,7 +5,7 @@
 //! ahead of it. Only where the request's end is before that it is another walk: what comes after a send is kept apart
 //! until there is another send.
 
-use super::found::Found;
+use super::account::Account;
 use super::path::Keep;
 use super::{Evidence, Explainer, accepting, service};
 use crate::connections::Turn;
@@ -15,54 +15,54 @@ use crate::threads::LastRun;
 #[derive(Debug, Default)]
 pub struct Begun {
     /// Up to its last send at most, or where nothing was sent yet.
-    certain: Option<Box<Part>>,
+    certain: Option<Box<Interval>>,
     /// What comes after that.
-    beyond: Option<Box<Part>>,
+    beyond: Option<Box<Interval>>,
 }
 
 /// An explained interval of a request, which begins where the one before it ended, or at the arrival.
 #[derive(Debug)]
-struct Part {
+struct Interval {
     until: LastRun,
-    found: Found,
+    account: Account,
 }
 
 impl Begun {
     /// Steps that are kept.
     #[must_use]
     pub fn steps(&self) -> usize {
-        let parts = self.certain.iter().chain(&self.beyond);
-        parts.map(|part| part.found.steps.len()).sum()
+        let intervals = self.certain.iter().chain(&self.beyond);
+        intervals.map(|interval| interval.account.steps.len()).sum()
     }
 
     /// Keeps few steps: sums, by what they are charged to.
     pub fn sum_up(&mut self) {
-        let parts = self.certain.iter_mut().chain(&mut self.beyond);
-        parts.for_each(|part| part.found.sum_up());
+        let intervals = self.certain.iter_mut().chain(&mut self.beyond);
+        intervals.for_each(|interval| interval.account.sum_up());
     }
 
-    /// What is explained of a request that sent last at `sent_ns`, the last part first.
-    fn parts(&self, sent_ns: u64) -> impl Iterator<Item = &Part> {
-        let parts = [&self.beyond, &self.certain]
+    /// What is explained of a request that sent last at `sent_ns`, the last interval first.
+    fn intervals(&self, sent_ns: u64) -> impl Iterator<Item = &Interval> {
+        let intervals = [&self.beyond, &self.certain]
             .into_iter()
             .flatten()
             .map(Box::as_ref);
-        parts.filter(move |part| part.until.end_ns <= sent_ns)
+        intervals.filter(move |interval| interval.until.end_ns <= sent_ns)
     }
 
     /// How far it is explained.
     fn until(&self) -> Option<LastRun> {
         let last = self.beyond.as_ref().or(self.certain.as_ref());
-        last.map(|part| part.until)
+        last.map(|interval| interval.until)
     }
 }
 
-/// Appends a part.
-fn append(parts: &mut Option<Box<Part>>, mut part: Box<Part>) {
-    if let Some(before) = parts {
-        part.found.prepend(&before.found);
+/// Appends an interval.
+fn append(intervals: &mut Option<Box<Interval>>, mut interval: Box<Interval>) {
+    if let Some(before) = intervals {
+        interval.account.prepend(&before.account);
     }
-    *parts = Some(part);
+    *intervals = Some(interval);
 }
 
 impl Explainer {
@@ -94,21 +94,21 @@ impl Explainer {
         }
     }
 
-    /// Appends what comes after a part, or else after `before`, and is not after `until`.
+    /// Appends what comes after an interval, or else after `before`, and is not after `until`.
     fn append_until(
         &mut self,
-        parts: &mut Option<Box<Part>>,
+        intervals: &mut Option<Box<Interval>>,
         before: Option<LastRun>,
         turn: &Turn,
         evidence: Evidence<'_>,
         until: LastRun,
         keep: Keep,
     ) {
-        let since = parts.as_ref().map(|part| part.until).or(before);
+        let since = intervals.as_ref().map(|interval| interval.until).or(before);
         if since.is_none_or(|since| since.end_ns < until.end_ns) {
             self.walk(turn, evidence, since, until, keep);
-            let found = self.path.found().clone();
-            append(parts, Box::new(Part { until, found }));
+            let account = self.path.account().clone();
+            append(intervals, Box::new(Interval { until, account }));
         }
     }
 
@@ -120,14 +120,14 @@ impl Explainer {
         begun: Option<&Begun>,
         keep: Keep,
     ) {
-        let parts = || begun.into_iter().flat_map(|begun| begun.parts(turn.sent_ns));
-        let since = parts().next().map(|part| part.until);
+        let intervals = || begun.into_iter().flat_map(|begun| begun.intervals(turn.sent_ns));
+        let since = intervals().next().map(|interval| interval.until);
         let until = last_send(turn).unwrap_or(LastRun {
             end_ns: since.map_or(turn.arrival_ns, |since| since.end_ns),
             ..first_run(turn)
         });
         self.walk(turn, evidence, since, until, keep);
-        parts().for_each(|part| self.path.found().prepend(&part.found));
+        intervals().for_each(|interval| self.path.account().prepend(&interval.account));
     }
 
     /// Explains a turn from `since`, or else from its arrival, until it ran.

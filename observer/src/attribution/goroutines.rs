@@ -91,9 +91,9 @@ impl Walk<'_, '_> {
             Maker::Goroutine(task, None) => to_goroutine(began.by, task, run, handed_off.busy_for),
             Maker::Goroutine(..) if self.wanted_a_lock(began) => behind_goroutine(began, run),
             // What another request gave it is not what ours waited for.
-            Maker::Goroutine(..) => then.not_told_of_goroutine(run),
+            Maker::Goroutine(..) => then.waker_not_known(run),
             Maker::Runtime => then.ended_by_runtime(began, run),
-            Maker::NotSeen => then.not_told_of_goroutine(run),
+            Maker::NotSeen => then.waker_not_known(run),
         };
         Move {
             queued_ns: Some(began.at_ns),
@@ -117,7 +117,7 @@ impl Walk<'_, '_> {
                     ..Move::to(Position::on(run.tid)).inferred_if(true)
                 }
             } else {
-                self.not_told_of_goroutine(run)
+                self.waker_not_known(run)
             });
         };
         if left_ns == self.now_ns && tid == self.at.tid {
@@ -206,7 +206,7 @@ impl Walk<'_, '_> {
         says.is_some_and(|(stay, version)| stay.waits_in_mark(version).is_some())
     }
 
-    fn not_told_of_goroutine(&self, run: LastRun) -> Move {
+    fn waker_not_known(&self, run: LastRun) -> Move {
         let charge = Charge::of(Cause::Unexplained, Reason::Idle(NOT_TOLD));
         self.since_run(run, charge).inferred_if(true)
     }

@@ -9,12 +9,12 @@
 //! are written.
 
 mod accepting;
+mod account;
 mod answered;
 mod begun;
 mod charge;
 mod client;
 mod fed;
-mod found;
 mod functions;
 mod goroutines;
 mod jobs;

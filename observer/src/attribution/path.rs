@@ -4,8 +4,8 @@
 //! and no overlap whatever the walk does, and what the walk leaves over is unexplained. A step holds what its
 //! evidence *is*; names for people are looked up by [`super::names`], where somebody reads them.
 
+use super::account::Account;
 pub(super) use super::charge::{Call, Charge, Reason};
-use super::found::Found;
 use super::notes;
 use super::stolen::Stolen;
 use super::taken::Taken;
@@ -46,7 +46,7 @@ pub(super) struct Path {
     cursor_ns: u64,
     stolen: Stolen,
     taken: Taken,
-    found: Found,
+    account: Account,
 }
 
 impl Path {
@@ -64,7 +64,7 @@ impl Path {
         self.cursor_ns = end_ns;
         self.stolen.begin(thefts);
         self.taken.clear();
-        self.found.clear();
+        self.account.clear();
     }
 
     /// What the language's runtime took in the time of the path.
@@ -78,8 +78,8 @@ impl Path {
     }
 
     /// What was found out.
-    pub(super) fn found(&mut self) -> &mut Found {
-        &mut self.found
+    pub(super) fn account(&mut self) -> &mut Account {
+        &mut self.account
     }
 
     /// Nothing before this is charged, ns.
@@ -99,30 +99,30 @@ impl Path {
 
     /// Something needed was not seen.
     pub(super) fn mark_partial(&mut self) {
-        self.found.partial = true;
+        self.account.partial = true;
     }
 
     pub(super) fn is_partial(&self) -> bool {
-        self.found.partial
+        self.account.partial
     }
 
     /// For whom a thread worked is inferred from the order of events.
     pub(super) fn mark_inferred(&mut self) {
-        self.found.inferred = true;
+        self.account.inferred = true;
     }
 
     pub(super) fn is_inferred(&self) -> bool {
-        self.found.inferred
+        self.account.inferred
     }
 
     /// Adds page faults that happened on the path.
     pub(super) fn add_faults(&mut self, faults: (u32, u32)) {
-        self.found.faults.0 += u64::from(faults.0);
-        self.found.faults.1 += u64::from(faults.1);
+        self.account.faults.0 += u64::from(faults.0);
+        self.account.faults.1 += u64::from(faults.1);
     }
 
     pub(super) fn faults(&self) -> (u64, u64) {
-        self.found.faults
+        self.account.faults
     }
 
     /// Charges from `from_ns` (not before the path's start) to the cursor, and moves the cursor there.
@@ -168,25 +168,25 @@ impl Path {
         self.consider(from_ns, self.cursor_ns, charge);
         if let Some(tid) = charge.tid.filter(|_| self.stolen.is_ahead() && charge.runs()) {
             while let Some((first_ns, last_ns)) = self.stolen.walk(tid, from_ns, self.cursor_ns) {
-                self.charge_part(last_ns, reported);
+                self.charge_piece(last_ns, reported);
                 let stolen = Charge {
                     cause: Cause::Stolen,
                     reason: Reason::Plain,
                     ..*charge
                 };
-                self.charge_part(first_ns, &stolen);
+                self.charge_piece(first_ns, &stolen);
             }
         }
-        self.charge_part(from_ns, reported);
+        self.charge_piece(from_ns, reported);
     }
 
-    fn charge_part(&mut self, from_ns: u64, charge: &Charge) {
+    fn charge_piece(&mut self, from_ns: u64, charge: &Charge) {
         if from_ns >= self.cursor_ns {
             return;
         }
         let to_ns = self.cursor_ns;
         self.cursor_ns = from_ns;
-        self.found.budget.charge(charge.cause, to_ns - from_ns);
+        self.account.budget.charge(charge.cause, to_ns - from_ns);
         if self.keep == Keep::Steps {
             self.keep_step(Step {
                 from_ns,
@@ -225,10 +225,10 @@ impl Path {
             (blocked, blocked_ns),
         ] {
             let ns = ns.min(left_ns);
-            self.found.budget.charge(cause, ns);
+            self.account.budget.charge(cause, ns);
             left_ns -= ns;
         }
-        self.found.budget.charge(Cause::Unexplained, left_ns);
+        self.account.budget.charge(Cause::Unexplained, left_ns);
     }
 
     /// Charges from `from_ns` to the cursor what worker `tid` did, of which only sums are known, and not when: what it
@@ -247,7 +247,7 @@ impl Path {
             (busy, ran_ns),
         ] {
             let since_ns = self.cursor_ns.saturating_sub(ns).max(from_ns).max(self.since_ns);
-            self.charge_part(
+            self.charge_piece(
                 since_ns,
                 &Charge::on(tid, None, cause, Reason::Note(notes::SUMMED_UP)),
             );
@@ -258,8 +258,8 @@ impl Path {
     pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
         let longest = match charge.reason {
             Reason::Plain | Reason::Note(_) => return,
-            reason if reason.is_idle() => &mut self.found.longest_idle,
-            _ => &mut self.found.longest_wait,
+            reason if reason.is_idle() => &mut self.account.longest_idle,
+            _ => &mut self.account.longest_wait,
         };
         if to_ns - from_ns > longest.map_or(0, |longest| longest.dur_ns()) {
             *longest = Some(Step {
@@ -272,15 +272,15 @@ impl Path {
 
     /// Length of the longest step so far that says what was waited for, ns.
     pub(super) fn longest_wait_ns(&self) -> u64 {
-        self.found.longest_wait.map_or(0, |longest| longest.dur_ns())
+        self.account.longest_wait.map_or(0, |longest| longest.dur_ns())
     }
 
     fn keep_step(&mut self, step: Step) {
-        match self.found.steps.last_mut() {
+        match self.account.steps.last_mut() {
             Some(later) if later.charge == step.charge && later.from_ns == step.to_ns => {
                 later.from_ns = step.from_ns;
             }
-            _ => self.found.steps.push(step),
+            _ => self.account.steps.push(step),
         }
     }
 
@@ -292,22 +292,22 @@ impl Path {
 
     /// The sum of the steps by cause.
     pub(super) fn budget(&self) -> Budget {
-        self.found.budget
+        self.account.budget
     }
 
     /// The longest step that says what was waited for.
     pub(super) fn longest_wait(&self) -> Option<&Step> {
-        self.found.longest_wait.as_ref()
+        self.account.longest_wait.as_ref()
     }
 
     /// The longest time on no thread of which no event says what for, if nothing was waited for longer.
     pub(super) fn longest_idle(&self) -> Option<&Step> {
-        let longest = self.found.longest_idle.as_ref();
+        let longest = self.account.longest_idle.as_ref();
         longest.filter(|idle| idle.dur_ns() > self.longest_wait_ns())
     }
 
     /// The steps in the order of time, if they were kept.
     pub(super) fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.found.steps.iter().rev()
+        self.account.steps.iter().rev()
     }
 }

@@ -5,7 +5,7 @@ use super::moves::{Move, Position};
 use super::path::{Charge, Reason};
 use super::service::Walk;
 use super::waiting;
-use crate::connections::{OutboundSend, Role};
+use crate::connections::{Opened, OutboundSend};
 use crate::model::cause::Cause;
 use crate::model::id::{ConnId, Tid};
 use crate::threads::{Block, LastRun, Owner, Slice, State};
@@ -348,7 +348,7 @@ impl Walk<'_, '_> {
     /// many use a connection in turn, and it is known to be the request's.
     fn asked(&self, conn: ConnId, at_ns: u64) -> Option<OutboundSend> {
         let connections = self.evidence.connections;
-        let is_outbound = connections.get(conn)?.role == Role::Outbound;
+        let is_outbound = connections.get(conn)?.opened == Opened::Outbound;
         let sent = connections.last_send_for(conn, self.turn.id, self.turn.read_ns, at_ns)?;
         let is_known = sent.request == Some(self.turn.id) || self.turn.read_task.is_known();
         (is_outbound && is_known).then_some(sent)

@@ -97,7 +97,7 @@ impl Walk<'_, '_> {
     }
 
     /// The thread was in a job of which it is not told that it was the request's.
-    pub(super) fn not_told(&self) -> Move {
+    pub(super) fn job_not_known(&self) -> Move {
         let step = self.resumed(self.last_run(), Cause::Unexplained, Reason::Idle(NOT_TOLD));
         step.inferred_if(true)
     }

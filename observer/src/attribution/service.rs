@@ -10,7 +10,7 @@ use super::moves::{Charged, HandedOff, Move, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::runs::Runs;
 use super::{Evidence, fed, notes, waiting};
-use crate::connections::{Role, Turn};
+use crate::connections::{Opened, Turn};
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, Task, TaskId, Tid};
 use crate::syscall::{self, Wait};
@@ -50,7 +50,7 @@ pub(super) fn walk(
         if walk.now_ns <= since.end_ns {
             return;
         }
-        let found = walk.found();
+        let found = walk.slice_before_now();
         let step = if steps_at_once < MAX_STEPS_AT_ONCE {
             walk.step(found.as_ref())
         } else {
@@ -131,7 +131,7 @@ impl Walk<'_, '_> {
     }
 
     /// What its thread did just before now, and the process of that thread.
-    fn found(&self) -> Option<(Pid, Slice)> {
+    fn slice_before_now(&self) -> Option<(Pid, Slice)> {
         let thread = self.evidence.threads.get(self.at.tid)?;
         Some((thread.pid, thread.before(self.now_ns)?))
     }
@@ -215,7 +215,7 @@ impl Walk<'_, '_> {
     /// The thread ran for the request.
     fn ran(&self, from_ns: u64, slice: &Slice, cpu: u16, owner: Owner, began: Began) -> Move {
         let tid = self.at.tid;
-        if self.is_begun_by_it(slice.task) {
+        if self.is_spawned_by_it(slice.task) {
             // Whether the request waited for it to be done, no event tells.
             let reason = Reason::RanFor(owner, slice.task);
             let charge = Charge::on(tid, Some(cpu), Cause::WorkerBusy, reason);
@@ -280,7 +280,7 @@ impl Walk<'_, '_> {
     /// The thread ran or was blocked for somebody else, in this task.
     fn not_ours(&self, in_task: Task) -> Move {
         if self.is_handed_back() {
-            return self.waited_for_pool().unwrap_or_else(|| self.not_told());
+            return self.waited_for_pool().unwrap_or_else(|| self.job_not_known());
         }
         match self.at.handed_off {
             // It took the request up when it was done with that, and until then the request waited for it.
@@ -341,7 +341,9 @@ impl Walk<'_, '_> {
                     Cause::Timer
                 }
             }
-            (_, Some((_, connection))) if receives && connection.role == Role::Outbound => Cause::Downstream,
+            (_, Some((_, connection))) if receives && connection.opened == Opened::Outbound => {
+                Cause::Downstream
+            }
             _ if self.waits_for_client(slice, block) => Cause::Client,
             _ => Cause::Syscall,
         };

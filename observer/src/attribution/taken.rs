@@ -20,16 +20,16 @@ const STOP: &str = "stop of the world";
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// The last to end first.
-    parts: Vec<Part>,
+    times: Vec<TakenTime>,
     /// So many of them are behind the walk.
     passed: usize,
     /// Threads of a Java virtual machine that work for it, in the order of their ids.
     of_runtime: Vec<Tid>,
 }
 
-/// A part of that time.
+/// One time that it took.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct TakenTime {
     from_ns: u64,
     to_ns: u64,
     work: Work,
@@ -50,10 +50,10 @@ impl Taken {
     pub(super) fn clear(&mut self) {
         self.passed = 0;
         self.of_runtime.clear();
-        self.parts.clear();
+        self.times.clear();
     }
 
-    /// Starts anew, with these parts; `of_runtime` are threads of a Java virtual machine that work for it.
+    /// Starts anew, with these times; `of_runtime` are threads of a Java virtual machine that work for it.
     pub(super) fn begin<'a>(
         &mut self,
         phases: impl Iterator<Item = Phase>,
@@ -61,40 +61,40 @@ impl Taken {
         stops: impl Iterator<Item = &'a Stop>,
         of_runtime: impl Iterator<Item = Tid>,
     ) {
-        let part = |from_ns, to_ns, work| Part { from_ns, to_ns, work };
+        let time = |from_ns, to_ns, work| TakenTime { from_ns, to_ns, work };
         self.clear();
-        self.parts
-            .extend(stops.map(|stop| part(stop.from_ns, stop.to_ns, Work::Stop(stop.by))));
-        if !self.parts.is_empty() {
+        self.times
+            .extend(stops.map(|stop| time(stop.from_ns, stop.to_ns, Work::Stop(stop.by))));
+        if !self.times.is_empty() {
             self.of_runtime.extend(of_runtime);
             self.of_runtime.sort_unstable();
         }
         let of_phase = |phase: Phase| Work::Phase(phase.kind, phase.cycle);
-        self.parts
-            .extend(phases.map(|phase| part(phase.from_ns, phase.to_ns, of_phase(phase))));
+        self.times
+            .extend(phases.map(|phase| time(phase.from_ns, phase.to_ns, of_phase(phase))));
         let of_assist = |assist: Assist| Work::Assist(assist.tid, assist.cycle);
-        self.parts
-            .extend(assists.map(|assist| part(assist.from_ns, assist.to_ns, of_assist(assist))));
-        self.parts.sort_by_key(|part| std::cmp::Reverse(part.to_ns));
+        self.times
+            .extend(assists.map(|assist| time(assist.from_ns, assist.to_ns, of_assist(assist))));
+        self.times.sort_by_key(|time| std::cmp::Reverse(time.to_ns));
     }
 
-    /// Whether there may be parts that the walk has not passed yet.
+    /// Whether there may be times that the walk has not passed yet.
     pub(super) fn is_ahead(&self) -> bool {
-        self.passed < self.parts.len()
+        self.passed < self.times.len()
     }
 
-    /// This is charged from `from_ns` to `to_ns`. Gives the last part of that which the runtime took, and what is
+    /// This is charged from `from_ns` to `to_ns`. Gives the last time of that which the runtime took, and what is
     /// charged there in its place; what is before that is still to be walked.
     pub(super) fn walk(&mut self, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<(u64, u64, Charge)> {
-        let ahead = self.parts[self.passed..].iter();
-        self.passed += ahead.take_while(|part| part.from_ns >= to_ns).count();
-        let ahead = self.parts[self.passed..].iter();
-        let mut within = ahead.take_while(|part| part.to_ns > from_ns);
-        within.find_map(|part| {
-            let (first_ns, last_ns) = (part.from_ns.max(from_ns), part.to_ns.min(to_ns));
+        let ahead = self.times[self.passed..].iter();
+        self.passed += ahead.take_while(|time| time.from_ns >= to_ns).count();
+        let ahead = self.times[self.passed..].iter();
+        let mut within = ahead.take_while(|time| time.to_ns > from_ns);
+        within.find_map(|time| {
+            let (first_ns, last_ns) = (time.from_ns.max(from_ns), time.to_ns.min(to_ns));
             // In a recording they can stand in any order.
             let is_met = first_ns < last_ns;
-            let instead = is_met.then(|| self.instead(part, charge, from_ns, to_ns))??;
+            let instead = is_met.then(|| self.instead(time, charge, from_ns, to_ns))??;
             Some((first_ns, last_ns, instead))
         })
     }
@@ -102,17 +102,17 @@ impl Taken {
     /// Where the time in which no Java virtual machine had stopped its program begins that ends at `at_ns`, ns. `None`
     /// if one had then.
     pub(super) fn free_since_ns(&self, at_ns: u64) -> Option<u64> {
-        let is_stop = |part: &&Part| matches!(part.work, Work::Stop(_)) && part.from_ns < at_ns;
-        let last_ns = self.parts[self.passed..]
+        let is_stop = |time: &&TakenTime| matches!(time.work, Work::Stop(_)) && time.from_ns < at_ns;
+        let last_ns = self.times[self.passed..]
             .iter()
             .find(is_stop)
             .map_or(0, |stop| stop.to_ns);
         (last_ns < at_ns).then_some(last_ns)
     }
 
-    /// What is charged where this part meets a charge from `from_ns` to `to_ns`, if it is the runtime's.
-    fn instead(&self, part: &Part, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<Charge> {
-        let (what, cycle) = match (part.work, charge.reason) {
+    /// What is charged where this time meets a charge from `from_ns` to `to_ns`, if it is the runtime's.
+    fn instead(&self, time: &TakenTime, charge: &Charge, from_ns: u64, to_ns: u64) -> Option<Charge> {
+        let (what, cycle) = match (time.work, charge.reason) {
             (Work::Stop(by), _) => {
                 return self.waits_for_stop(by, charge).then_some(Charge {
                     cause: Cause::Runtime,
@@ -126,7 +126,7 @@ impl Taken {
             }
             // Who stops the world waits for the others to stop.
             (Work::Phase(PhaseKind::Stop, cycle), Reason::Blocked(call))
-                if syscall::is_futex(call.syscall) && part.from_ns <= from_ns && to_ns <= part.to_ns =>
+                if syscall::is_futex(call.syscall) && time.from_ns <= from_ns && to_ns <= time.to_ns =>
             {
                 (STOP, Some(cycle))
             }

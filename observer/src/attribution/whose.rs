@@ -41,7 +41,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether a worker ran a task that the request had begun, and not the request's own.
-    pub(super) fn is_begun_by_it(&self, task: Task) -> bool {
+    pub(super) fn is_spawned_by_it(&self, task: Task) -> bool {
         let other = |own: Task| own.id().is_some() && own != task;
         let Turn {
             read_task, sent_task, ..

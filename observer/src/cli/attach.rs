@@ -9,7 +9,7 @@ use super::args::Attach;
 use super::exit::Ending;
 use super::recording::Recording;
 use super::say::say;
-use super::{begun, hints, live, sinks};
+use super::{hints, live, sinks, watching};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
     let mut pipeline = Pipeline::new(&attached.header, &requests, SliceLimit::default());
     pipeline.begin(&attached.header, &mut sinks)?;
-    begun::say(&attached.header.targets, &arguments.print);
+    watching::say(&attached.header.targets, &arguments.print);
     let mut ending = Ending::Normal;
     let mut record = |pipeline: &mut Pipeline, write: &dyn Fn(&mut Recording) -> Result<()>| {
         if let Some(recording) = &mut recording {

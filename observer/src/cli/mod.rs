@@ -2,7 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod attach;
-mod begun;
+
 pub(crate) mod doctor;
 pub(crate) mod exit;
 mod hints;
@@ -12,6 +12,7 @@ mod recording;
 pub(crate) mod replay;
 mod say;
 mod sinks;
+mod watching;
 
 /// Blocks of memory of this size and more go back to the kernel when they are freed, bytes.
 ///

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::connection::Connection;
-use super::role::Role;
+use super::opened::Opened;
 use super::turn::Turn;
 use super::{Connections, MAX_CONNECTIONS};
 use crate::model::cause::Cause;
@@ -91,10 +91,10 @@ impl Pair {
     /// The pair of a connection, if both of its addresses are known, and who opened it.
     fn of(connection: &Connection) -> Option<Self> {
         let (local, peer) = connection.local.zip(connection.peer)?;
-        let (caller, callee) = match connection.role {
-            Role::Outbound => (local, peer),
-            Role::Inbound => (peer, local),
-            Role::Unknown => return None,
+        let (caller, callee) = match connection.opened {
+            Opened::Outbound => (local, peer),
+            Opened::Inbound => (peer, local),
+            Opened::Unknown => return None,
         };
         // One that connects has its port a moment later.
         (caller.port() != 0).then(|| Self {
@@ -156,7 +156,7 @@ pub(super) struct Calls {
 impl Calls {
     /// The addresses of a connection are known.
     pub(super) fn opened(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Connection>, full: &Full) {
-        let is_call = |connection: &&Connection| connection.role == Role::Outbound;
+        let is_call = |connection: &&Connection| connection.opened == Opened::Outbound;
         let Some(pair) = all.get(&conn).filter(is_call).and_then(Pair::of) else {
             return;
         };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::QUIET_NS;
 use super::accepted::Accepted;
 use super::held::Held;
+use super::opened::{self, Opened};
 use super::protocol::http1::RequestLine;
-use super::role::{self, Role};
 use super::speech::Speech;
 use super::turn::Turn;
 use crate::model::id::{Pid, RequestId, Tid};
@@ -71,7 +71,7 @@ struct TurnsName {
 #[derive(Debug)]
 pub struct Connection {
     /// Who opened it.
-    pub role: Role,
+    pub opened: Opened,
     /// This side.
     pub local: Option<SocketAddr>,
     /// The other side.
@@ -121,7 +121,7 @@ impl Connection {
     /// One that is first heard of at `heard_ns`.
     pub(super) fn new(heard_ns: u64) -> Self {
         Self {
-            role: Role::Unknown,
+            opened: Opened::Unknown,
             local: None,
             peer: None,
             network: 0,
@@ -214,7 +214,7 @@ impl Connection {
 
     /// It is used, and nobody can tell who opened it. Tells whether that is so for the first time.
     pub(super) fn is_used_unknown(&mut self) -> bool {
-        self.role == Role::Unknown && !std::mem::replace(&mut self.used_unknown, true)
+        self.opened == Opened::Unknown && !std::mem::replace(&mut self.used_unknown, true)
     }
 
     /// Inbound: bytes were sent, and there is no turn.
@@ -232,7 +232,7 @@ impl Connection {
     /// Whether a turn that begins with `head` can be the rest of one that had begun before the connection was first
     /// seen.
     pub(super) fn may_have_begun_before(&self, head: &[u8]) -> bool {
-        self.found && self.nth == 1 && self.answered_unread_ns.is_none() && !role::begins_request(head)
+        self.found && self.nth == 1 && self.answered_unread_ns.is_none() && !opened::begins_request(head)
     }
 
     /// Outbound: bytes were sent.

@@ -13,9 +13,9 @@ mod counts;
 mod descriptors;
 mod endings;
 mod held;
+mod opened;
 pub mod protocol;
 mod received;
-mod role;
 mod sent;
 mod speech;
 mod stalls;
@@ -34,8 +34,8 @@ pub use connection::{Connection, OutboundSend};
 pub use counts::{Counts, NotFollowed};
 use descriptors::Descriptors;
 pub use held::{Exactness, Held};
-use role::Listeners;
-pub use role::Role;
+use opened::Listeners;
+pub use opened::Opened;
 pub use turn::Turn;
 
 use crate::model::full::{Full, Table};
@@ -202,11 +202,11 @@ impl Connections {
 
     /// Who opened a connection that process `pid` uses: by the flags of a record, by what was known, by a listener on
     /// its port, or else by `bytes`.
-    fn role(&self, conn: ConnId, pid: Pid, flags: u32, bytes: impl FnOnce() -> Role) -> Role {
+    fn opened(&self, conn: ConnId, pid: Pid, flags: u32, bytes: impl FnOnce() -> Opened) -> Opened {
         let known = || self.connections.get(&conn);
-        Role::of(flags)
-            .or_else(|| known().map_or(Role::Unknown, |known| known.role))
-            .or_else(|| self.listeners.role(pid, known().and_then(|known| known.local)))
+        Opened::of(flags)
+            .or_else(|| known().map_or(Opened::Unknown, |known| known.opened))
+            .or_else(|| self.listeners.opened(pid, known().and_then(|known| known.local)))
             .or_else(bytes)
     }
 
@@ -216,7 +216,7 @@ impl Connections {
         let connection = self
             .connections
             .get(&conn)
-            .filter(|connection| connection.role == Role::Outbound)?;
+            .filter(|connection| connection.opened == Opened::Outbound)?;
         let user = connection.used_for?;
         self.turn(user)
             .filter(|turn| !turn.is_answered())
@@ -240,13 +240,13 @@ impl Connections {
             }
             return connection.end_turn();
         }
-        let role = match (event.old_state, event.new_state) {
-            (tcp::SYN_RECV, tcp::ESTABLISHED) => Role::Inbound,
-            (tcp::CLOSE, tcp::SYN_SENT) => Role::Outbound,
-            _ => self.role(conn, pid, event.flags, || Role::Unknown),
+        let opened = match (event.old_state, event.new_state) {
+            (tcp::SYN_RECV, tcp::ESTABLISHED) => Opened::Inbound,
+            (tcp::CLOSE, tcp::SYN_SENT) => Opened::Outbound,
+            _ => self.opened(conn, pid, event.flags, || Opened::Unknown),
         };
         let is_whole = event.header.at_ns >= self.whole_since_ns;
-        let connection = self.known(conn, role, event.header.at_ns)?;
+        let connection = self.known(conn, opened, event.header.at_ns)?;
         if event.flags & flags::FOUND != 0 {
             connection.found = true;
             // Found with its process it had been accepted, else it may be in its listener's queue. Before all is
@@ -297,14 +297,14 @@ impl Connections {
 
     /// The connection of an operation. One that failed makes none known: the connection may be over and forgotten,
     /// and nothing would ever tell of its end again.
-    fn used(&mut self, conn: ConnId, role: Role, at_ns: u64, result: i32) -> Option<&mut Connection> {
+    fn used(&mut self, conn: ConnId, opened: Opened, at_ns: u64, result: i32) -> Option<&mut Connection> {
         if result <= 0 && !self.connections.contains_key(&conn) {
             return None;
         }
-        self.known(conn, role, at_ns)
+        self.known(conn, opened, at_ns)
     }
 
-    fn known(&mut self, conn: ConnId, role: Role, at_ns: u64) -> Option<&mut Connection> {
+    fn known(&mut self, conn: ConnId, opened: Opened, at_ns: u64) -> Option<&mut Connection> {
         if self.connections.len() >= MAX_CONNECTIONS
             && !self.connections.contains_key(&conn)
             && !self.make_room()
@@ -317,7 +317,7 @@ impl Connections {
             .entry(conn)
             .or_insert_with(|| Connection::new(at_ns));
         connection.used_ns = at_ns;
-        connection.role = connection.role.or_else(|| role);
+        connection.opened = connection.opened.or_else(|| opened);
         Some(connection)
     }
 

@@ -4,7 +4,7 @@ use observer_common::{Receive, flags};
 
 use super::Connections;
 use super::connection::{ByteAhead, Connection};
-use super::role::Role;
+use super::opened::Opened;
 use super::turn::Turn;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::go::Stay;
@@ -15,7 +15,7 @@ impl Connections {
     pub fn received(&mut self, event: &Receive, head: &[u8]) -> (Option<Operation>, Option<RequestId>) {
         let at_ns = event.header.at_ns;
         let (conn, pid) = (ConnId(event.conn), Pid(event.tgid));
-        let role = self.role(conn, pid, event.flags, || Role::of_received(head));
+        let opened = self.opened(conn, pid, event.flags, || Opened::of_received(head));
         let is_whole = at_ns >= self.whole_since_ns;
         // What came before can have been read before, unseen.
         let arrived_ns = if event.arrived_ns < self.whole_since_ns {
@@ -23,7 +23,7 @@ impl Connections {
         } else {
             event.arrived_ns
         };
-        let Some(connection) = self.used(conn, role, at_ns, event.result) else {
+        let Some(connection) = self.used(conn, opened, at_ns, event.result) else {
             return (None, None);
         };
         if !is_whole {
@@ -36,18 +36,18 @@ impl Connections {
         }
         let is_new_fd = connection.uses(pid, event.fd);
         let is_unknown = connection.is_used_unknown();
-        let outbound = connection.role == Role::Outbound;
-        let (request, ended) = match connection.role {
-            Role::Unknown => (None, None),
-            Role::Outbound => (connection.is_answered(at_ns), None),
-            Role::Inbound if connection.is_read_ahead(event) => {
+        let outbound = connection.opened == Opened::Outbound;
+        let (request, ended) = match connection.opened {
+            Opened::Unknown => (None, None),
+            Opened::Outbound => (connection.is_answered(at_ns), None),
+            Opened::Inbound if connection.is_read_ahead(event) => {
                 connection.ahead.get_or_insert(ByteAhead {
                     arrived_ns,
                     head: head.first().copied(),
                 });
                 return (None, None);
             }
-            Role::Inbound => {
+            Opened::Inbound => {
                 let (request, ended) = connection.reads(event, head, arrived_ns);
                 if connection.closed {
                     self.leaves(conn, at_ns);

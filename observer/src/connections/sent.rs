@@ -4,8 +4,8 @@ use observer_common::Send;
 
 use super::Connections;
 use super::connection::{Connection, OutboundSend, Stray};
+use super::opened::Opened;
 use super::protocol::http1;
-use super::role::Role;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::go::Stay;
 use crate::threads::{Direction, Operation};
@@ -22,15 +22,15 @@ impl Connections {
     ) -> Option<Operation> {
         let at_ns = event.header.at_ns;
         let (conn, pid) = (ConnId(event.conn), Pid(event.tgid));
-        let role = self.role(conn, pid, event.flags, || Role::of_sent(head));
-        let owner = if role == Role::Inbound {
+        let opened = self.opened(conn, pid, event.flags, || Opened::of_sent(head));
+        let owner = if opened == Opened::Inbound {
             None
         } else {
             // One that has its answer can have given the connection to another before it answers itself.
             served().or_else(|| self.open_user(conn)).or_else(owner)
         };
         let is_whole = at_ns >= self.whole_since_ns;
-        let connection = self.used(conn, role, at_ns, event.result)?;
+        let connection = self.used(conn, opened, at_ns, event.result)?;
         if !is_whole {
             connection.found = true;
             return None;
@@ -38,7 +38,7 @@ impl Connections {
         if connection.took_interim(event, head) {
             return None;
         }
-        let outbound = connection.role == Role::Outbound;
+        let outbound = connection.opened == Opened::Outbound;
         let is_unknown = event.result > 0 && connection.is_used_unknown();
         let read_by = connection.reader().filter(|_| event.result > 0);
         let (request, stray) = if outbound {
@@ -84,7 +84,7 @@ impl Connection {
     fn took_interim(&mut self, event: &Send, head: &[u8]) -> bool {
         let bytes = bytes(event);
         match &mut self.turn {
-            Some(turn) if self.role != Role::Outbound && http1::is_interim(head, bytes) => {
+            Some(turn) if self.opened != Opened::Outbound && http1::is_interim(head, bytes) => {
                 turn.bytes_out += bytes;
                 turn.touched_by(Tid(event.header.tid), true);
                 true
@@ -134,7 +134,8 @@ impl Connection {
 
     /// Bytes were sent while there was no turn: gives what they are, where that is to be counted.
     fn stray(&mut self, event: &Send, head: &[u8]) -> Option<Stray> {
-        let counts = self.role == Role::Inbound && event.result > 0 && !http1::is_interim(head, bytes(event));
+        let counts =
+            self.opened == Opened::Inbound && event.result > 0 && !http1::is_interim(head, bytes(event));
         counts.then(|| self.sent_without_turn(event.header.at_ns))
     }
 }

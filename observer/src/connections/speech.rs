@@ -1,6 +1,6 @@
 //! What a connection speaks, as its turns tell it one after the other.
 
-use super::protocol::told_by;
+use super::protocol::shown_by;
 use super::turn::Turn;
 use crate::model::protocol::Protocol;
 
@@ -15,7 +15,7 @@ impl Speech {
     /// HTTP/1 tells it too.
     pub(super) fn of(self, turn: &Turn) -> Option<Protocol> {
         self.0
-            .or_else(|| told_by(turn.head()))
+            .or_else(|| shown_by(turn.head()))
             .or_else(|| turn.status.map(|_| Protocol::Http1))
     }
 

@@ -37,7 +37,7 @@ impl Pipeline {
     /// It was found out whether the memory of a process tells of its cycles of garbage collection.
     pub(super) fn go_memory(&mut self, event: &event::GoMemory) {
         self.go
-            .told(event.pid(), event.cycles != 0, event::text(&event.evidence));
+            .cycles_known(event.pid(), event.cycles != 0, event::text(&event.evidence));
     }
 
     pub(super) fn go_cycle(&mut self, event: &event::GoCycle) {
@@ -71,7 +71,7 @@ impl Pipeline {
     pub(super) fn go_scheduler(&mut self, event: &event::GoScheduler) {
         let evidence = event::text(&event.evidence);
         self.go
-            .told_goroutines(event.pid(), event.goroutines != 0, evidence);
+            .counting_known(event.pid(), event.goroutines != 0, evidence);
     }
 
     pub(super) fn go_goroutines(&mut self, event: &event::GoGoroutines) {

@@ -277,11 +277,11 @@ mod tests {
         threads.ended(TID, 400);
         // Its forerunner's end is long ago, its own is not.
         threads.forget_ended(201 + KEPT_NS);
-        assert_eq!(threads.get(TID).unwrap().begun_by(), Some((Tid(1), 300)));
+        assert_eq!(threads.get(TID).unwrap().started_by(), Some((Tid(1), 300)));
         // The end of this one is lost.
         threads.started(&by(500), PID, TID, "a third");
         threads.started(&by(600), PID, TID, "a fourth");
-        assert_eq!(threads.get(TID).unwrap().begun_by(), Some((Tid(1), 600)));
+        assert_eq!(threads.get(TID).unwrap().started_by(), Some((Tid(1), 600)));
         assert!(threads.get(TID).unwrap().before(550).is_none());
     }
 

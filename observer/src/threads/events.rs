@@ -201,7 +201,7 @@ impl Threads {
         let told = if tells_by_itself {
             Vec::new()
         } else {
-            self.told_by(tid, pid, operation)
+            self.jobs_known_by(tid, pid, operation)
         };
         let Some((thread, tasks, availability)) = self.known(tid, pid) else {
             return told;

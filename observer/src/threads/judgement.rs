@@ -73,7 +73,7 @@ impl Belief {
             Observation::HandsOff { of_pool } => self.hands_off(of_pool),
             Observation::Readies(request) => self.readies(request),
             Observation::IsWoken(wakeup) => self.is_woken(wakeup),
-            Observation::IsBegun(by) => self.is_begun(by),
+            Observation::IsStarted(by) => self.is_started(by),
             Observation::Moved => self.becomes(Self {
                 owner: Owner::Nobody,
                 answered: false,

@@ -8,7 +8,6 @@
 mod acceptors;
 mod availability;
 mod back;
-mod begun;
 mod comms;
 mod ended;
 mod event_loop;
@@ -29,6 +28,7 @@ mod readied;
 mod returns;
 mod roles;
 mod samples;
+mod started;
 mod state;
 mod stops;
 mod tasks;

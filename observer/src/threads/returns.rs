@@ -6,7 +6,7 @@
 //! the loop gave the job, or had a job that was handed back right then, and it was answered when the job was over.
 
 mod job;
-mod told;
+mod known;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -193,7 +193,7 @@ impl Program {
             }
         };
         let Some((job, jobs)) = found else {
-            if is_cut && self.jobs_told >= told::ENOUGH {
+            if is_cut && self.jobs_told >= known::ENOUGH {
                 full.count(Table::PoolThreads, 1);
             }
             if went_on {

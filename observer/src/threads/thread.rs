@@ -21,7 +21,7 @@ pub struct Thread {
     /// Its name, where known.
     pub comm: Option<std::sync::Arc<str>>,
     /// Thread that began it, and when, ns.
-    pub(super) begun_by: Option<(Tid, u64)>,
+    pub(super) started_by: Option<(Tid, u64)>,
     /// When it began to end, ns.
     pub(super) exits_ns: Option<u64>,
     /// It received from clients: it is a worker, of whatever runtime.
@@ -41,7 +41,7 @@ impl Thread {
         Self {
             pid,
             comm: None,
-            begun_by: None,
+            started_by: None,
             exits_ns: None,
             serves: false,
             event_loop: None,

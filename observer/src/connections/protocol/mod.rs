@@ -16,7 +16,7 @@ const PREFACE_TELLS: usize = 4;
 /// What the first inbound bytes of a turn are for certain; `None` where they are of no protocol that is known, as the
 /// rest of a body is, which was being read when its response had been sent.
 #[must_use]
-pub(super) fn told_by(head: &[u8]) -> Option<Protocol> {
+pub(super) fn shown_by(head: &[u8]) -> Option<Protocol> {
     if PREFACE.starts_with(&head[..head.len().min(PREFACE.len())]) && head.len() >= PREFACE_TELLS {
         Some(Protocol::Http2)
     } else if is_record(head) {
@@ -118,12 +118,12 @@ mod tests {
     #[track_caller]
     fn all_are(protocol: Option<Protocol>, heads: &[(&str, &[u8])]) {
         for (what, head) in heads {
-            assert_eq!(told_by(head), protocol, "{what}");
+            assert_eq!(shown_by(head), protocol, "{what}");
         }
     }
 
     #[test]
-    fn http_1_is_told_by_its_request_line() {
+    fn http_1_is_shown_by_its_request_line() {
         all_are(
             Some(Protocol::Http1),
             &[
@@ -198,7 +198,7 @@ mod tests {
                 [frame(6, 0, 0, &[0; 8]), vec![0xff; 9]].concat(),
             ),
         ] {
-            assert_eq!(told_by(&bytes), None, "{what}");
+            assert_eq!(shown_by(&bytes), None, "{what}");
         }
     }
 }

@@ -100,7 +100,7 @@ fn a_process_that_ends_leaves_no_descriptor_to_the_next_with_its_number_nor_keep
     connections.forget_process(SERVER);
     assert_eq!(of_fd(&connections, 25), None);
     let local = Some(SocketAddr::from(([127, 0, 0, 1], 80)));
-    assert_eq!(connections.listeners.role(SERVER, local), Role::Unknown);
+    assert_eq!(connections.listeners.opened(SERVER, local), Opened::Unknown);
     // What it left open is used on under the same number.
     asks(&mut connections, 1, 30);
     assert_eq!(of_fd(&connections, 35), Some(1));

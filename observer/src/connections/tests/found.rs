@@ -45,8 +45,8 @@ impl Connections {
         self.sent(&event, head, || None, || None)?.request
     }
 
-    fn role_of_it(&self) -> Role {
-        self.get(CONN).unwrap().role
+    fn opened_of_it(&self) -> Opened {
+        self.get(CONN).unwrap().opened
     }
 }
 
@@ -149,17 +149,17 @@ fn a_peer_that_answers_what_was_asked_before_is_no_client() {
         connections.gets(flags::OUTBOUND, 10, b"GET /x HTTP/1.1\r\n"),
         None
     );
-    assert_eq!(connections.role_of_it(), Role::Outbound);
+    assert_eq!(connections.opened_of_it(), Opened::Outbound);
 }
 
 #[test]
 fn every_record_tells_who_opened_a_connection_whose_own_was_lost() {
     let mut connections = Connections::default();
     assert_eq!(connections.gets(flags::OUTBOUND, 10, b""), None);
-    assert_eq!(connections.role_of_it(), Role::Outbound);
+    assert_eq!(connections.opened_of_it(), Opened::Outbound);
     let mut connections = Connections::default();
     assert_eq!(connections.gives(flags::INBOUND, 10, b""), None);
-    assert_eq!(connections.role_of_it(), Role::Inbound);
+    assert_eq!(connections.opened_of_it(), Opened::Inbound);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn to_be_the_first_to_speak_is_no_evidence() {
     let mut connections = with_found(0);
     assert_eq!(connections.gives(0, 10, b"+PONG"), None);
     assert_eq!(connections.gets(0, 20, b"PING"), None);
-    assert_eq!(connections.role_of_it(), Role::Unknown);
+    assert_eq!(connections.opened_of_it(), Opened::Unknown);
     assert_eq!(connections.counts.sum().unknown_direction, 1, "once");
     assert_eq!(connections.counts.sum().late_sends, 0);
 }
@@ -179,12 +179,12 @@ fn the_first_bytes_that_are_http_are_evidence() {
     let after = |use_it: fn(&mut Connections) -> Option<RequestId>| {
         let mut connections = with_found(0);
         use_it(&mut connections);
-        connections.role_of_it()
+        connections.opened_of_it()
     };
-    assert_eq!(after(|it| it.gets(0, 10, REQUEST)), Role::Inbound);
-    assert_eq!(after(|it| it.gets(0, 10, ANSWER)), Role::Outbound);
-    assert_eq!(after(|it| it.gives(0, 10, ANSWER)), Role::Inbound);
-    assert_eq!(after(|it| it.gives(0, 10, REQUEST)), Role::Outbound);
+    assert_eq!(after(|it| it.gets(0, 10, REQUEST)), Opened::Inbound);
+    assert_eq!(after(|it| it.gets(0, 10, ANSWER)), Opened::Outbound);
+    assert_eq!(after(|it| it.gives(0, 10, ANSWER)), Opened::Inbound);
+    assert_eq!(after(|it| it.gives(0, 10, REQUEST)), Opened::Outbound);
 }
 
 #[test]

@@ -71,14 +71,14 @@ impl Processes {
     }
 
     /// It was found out whether the memory of a process tells of its cycles.
-    pub(crate) fn told(&mut self, pid: Pid, cycles: bool, evidence: String) {
+    pub(crate) fn cycles_known(&mut self, pid: Pid, cycles: bool, evidence: String) {
         let go = self.memory_of(pid);
         go.cycles = Some(cycles);
         go.evidence = Some(evidence);
     }
 
     /// It was found out whether the memory of a process tells how many goroutines it has.
-    pub(crate) fn told_goroutines(&mut self, pid: Pid, goroutines: bool, evidence: String) {
+    pub(crate) fn counting_known(&mut self, pid: Pid, goroutines: bool, evidence: String) {
         let go = self.memory_of(pid);
         go.goroutines = Some(goroutines);
         go.goroutines_evidence = Some(evidence);
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_line_comes_each_time_that_more_is_known_and_only_then() {
         let mut processes = Processes::default();
-        processes.told(PID, true, String::new());
+        processes.cycles_known(PID, true, String::new());
         assert_eq!(
             news(&mut processes, &[]),
             [],

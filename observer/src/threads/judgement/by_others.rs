@@ -38,7 +38,7 @@ impl Belief {
 
     /// A thread works for whom the other did that began it. Where the program has no tasks that are known, it is not
     /// known to be in none.
-    pub(super) fn is_begun(self, by: Self) -> Verdict {
+    pub(super) fn is_started(self, by: Self) -> Verdict {
         self.becomes(Self {
             owner: by.owner.request().map_or(Owner::Nobody, Owner::WokenFor),
             task: if by.task.is_known() {
@@ -53,7 +53,7 @@ impl Belief {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Observation::{HandsOff, IsBegun, IsWoken};
+    use super::super::Observation::{HandsOff, IsStarted, IsWoken};
     use super::super::rows::*;
     use super::*;
 
@@ -168,21 +168,21 @@ mod tests {
             (
                 "for its request, and in no task",
                 Belief::default(),
-                IsBegun(believed(Request(A), OWN)),
+                IsStarted(believed(Request(A), OWN)),
                 None,
                 believed(WokenFor(A), Task::NONE),
             ),
             (
                 "where no tasks are known its own is not either",
                 believed(Nobody, Task::NONE),
-                IsBegun(believed(WokenFor(A), Task::UNKNOWN)),
+                IsStarted(believed(WokenFor(A), Task::UNKNOWN)),
                 None,
                 believed(WokenFor(A), Task::UNKNOWN),
             ),
             (
                 "for nobody if that did",
                 Belief::default(),
-                IsBegun(believed(Others, Task::UNKNOWN)),
+                IsStarted(believed(Others, Task::UNKNOWN)),
                 None,
                 believed(Nobody, Task::UNKNOWN),
             ),

@@ -29,7 +29,7 @@ pub(in super::super) enum Observation<'a> {
     /// Its goroutine made another one ready, which serves this request, if one.
     Readies(Option<RequestId>),
     /// A thread of which this is believed began it.
-    IsBegun(Belief),
+    IsStarted(Belief),
     /// It runs on another CPU than before: it left that one unseen, and may have been idle since.
     Moved,
     /// Events were lost.

@@ -47,7 +47,7 @@ impl Served {
     /// One that is known to have such threads.
     fn known() -> Self {
         let mut served = Self::default();
-        for _ in 0..told::ENOUGH {
+        for _ in 0..known::ENOUGH {
             served.reads(1);
             served.gives(HELPER);
             served.returns.loops(PID, LOOP);

@@ -74,7 +74,7 @@ impl Casts {
         thread.deeds.settle(locks, &FxHashSet::default(), 0);
         let ended = &mut self.0.entry(thread.pid).or_default().window;
         ended.served |= thread.serves;
-        match found(&thread.deeds, thread.begun_by.is_some()) {
+        match found(&thread.deeds, thread.started_by.is_some()) {
             Some(role) => {
                 let gone = &mut ended.by_role[role as usize];
                 gone.threads += 1;
@@ -203,7 +203,7 @@ impl Threads {
                 .filter(|&(stopper, _)| stopper == tid)
                 .map_or(0, |(_, stops)| stops);
             thread.deeds.settle(&known.locks, &known.of_runtime, stops);
-            thread.deeds.role = found(&thread.deeds, thread.begun_by.is_some());
+            thread.deeds.role = found(&thread.deeds, thread.started_by.is_some());
         }
     }
 

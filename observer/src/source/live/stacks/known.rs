@@ -185,7 +185,7 @@ impl Known {
         let made = watched.made.get_or_insert_default();
         let room = made::MAX_PIECES.saturating_sub(together);
         let gone = made.add(news, now_ns, room, &self.full);
-        if news.is_other || !news.told.is_empty() {
+        if news.is_other || !news.entries.is_empty() {
             watched.answers.clear();
         }
         match (gone, self.code.files.get_mut(&FileId::made_by(pid))) {

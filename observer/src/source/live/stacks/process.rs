@@ -167,7 +167,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::model::full::Full;
-    use crate::source::live::stacks::made::{Code, News, Told};
+    use crate::source::live::stacks::made::{Code, Entry, News};
     use crate::source::live::stacks::maps::executable;
 
     /// What a sample of this thread would have, here.
@@ -308,9 +308,9 @@ pub(super) mod tests {
             was_moved: false,
             at: 0,
         };
-        let loaded = |start, code| Told::Loaded { start, code };
+        let loaded = |start, code| Entry::Loaded { start, code };
         let news = News {
-            told: vec![loaded(0x1000, code(64, false)), loaded(0x2000, code(11, true))],
+            entries: vec![loaded(0x1000, code(64, false)), loaded(0x2000, code(11, true))],
             is_whole: true,
             ..News::default()
         };

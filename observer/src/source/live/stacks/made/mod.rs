@@ -19,7 +19,7 @@ const PART: usize = 1024;
 
 /// What a file tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Entry {
     /// This code is there.
     Loaded { start: u64, code: Code },
     /// Code is elsewhere.
@@ -43,7 +43,7 @@ pub(super) struct Code {
 pub(super) struct News {
     /// Whether the file is not the one any more of which was told before.
     pub(super) is_other: bool,
-    pub(super) told: Vec<Told>,
+    pub(super) entries: Vec<Entry>,
     /// Whether all was read that is there.
     pub(super) is_whole: bool,
 }
@@ -51,17 +51,17 @@ pub(super) struct News {
 impl News {
     /// The same in parts, each of which takes a moment to add.
     pub(super) fn in_parts(self) -> impl Iterator<Item = Self> {
-        let parts = self.told.len().div_ceil(PART).max(1);
+        let parts = self.entries.len().div_ceil(PART).max(1);
         let Self {
             is_other,
-            told,
+            entries,
             is_whole,
         } = self;
         (0..parts).map(move |part| {
-            let told = &told[part * PART..];
+            let entries = &entries[part * PART..];
             Self {
                 is_other: is_other && part == 0,
-                told: told[..told.len().min(PART)].to_vec(),
+                entries: entries[..entries.len().min(PART)].to_vec(),
                 is_whole: is_whole && part + 1 == parts,
             }
         })
@@ -117,10 +117,10 @@ impl Made {
         }
         self.is_whole = news.is_whole;
         let mut gone = Vec::new();
-        for told in &news.told {
-            let (start, code) = match *told {
-                Told::Loaded { start, code } => (start, code),
-                Told::Moved { from, to, bytes } => match self.pieces.remove(&from) {
+        for entries in &news.entries {
+            let (start, code) = match *entries {
+                Entry::Loaded { start, code } => (start, code),
+                Entry::Moved { from, to, bytes } => match self.pieces.remove(&from) {
                     Some(Piece { code, .. }) if code.bytes == bytes => {
                         gone.push(from);
                         (
@@ -167,20 +167,20 @@ impl Made {
 mod tests {
     use super::*;
 
-    fn loaded(start: u64, bytes: u32, at: u64) -> Told {
+    fn loaded(start: u64, bytes: u32, at: u64) -> Entry {
         let code = Code {
             bytes,
             is_trampoline: false,
             was_moved: false,
             at,
         };
-        Told::Loaded { start, code }
+        Entry::Loaded { start, code }
     }
 
-    fn news(told: &[Told]) -> News {
+    fn news(entries: &[Entry]) -> News {
         News {
             is_other: false,
-            told: told.to_vec(),
+            entries: entries.to_vec(),
             is_whole: true,
         }
     }
@@ -220,7 +220,7 @@ mod tests {
     fn code_that_moves_takes_its_name_along() {
         let (mut made, full) = (Made::default(), Full::default());
         made.add(&news(&[loaded(100, 50, 1), loaded(400, 50, 2)]), 1000, 10, &full);
-        let moved = |from, to| Told::Moved { from, to, bytes: 50 };
+        let moved = |from, to| Entry::Moved { from, to, bytes: 50 };
         made.add(&news(&[moved(100, 420), moved(777, 100)]), 2000, 10, &full);
         assert_eq!(
             [100, 410, 430].map(|address| at(&made, address, 2000)),
@@ -249,16 +249,16 @@ mod tests {
 
     #[test]
     fn in_parts_it_says_the_same() {
-        let told: Vec<Told> = (0..2 * PART as u64 + 1)
+        let entries: Vec<Entry> = (0..2 * PART as u64 + 1)
             .map(|at| loaded(100 * at, 50, at))
             .collect();
-        for count in [0, 1, PART, PART + 1, told.len()] {
+        for count in [0, 1, PART, PART + 1, entries.len()] {
             let all = News {
                 is_other: true,
-                ..news(&told[..count])
+                ..news(&entries[..count])
             };
             let parts: Vec<News> = all.in_parts().collect();
-            assert_eq!(parts.iter().flat_map(|part| &part.told).count(), count);
+            assert_eq!(parts.iter().flat_map(|part| &part.entries).count(), count);
             assert!(parts[0].is_other && parts.iter().filter(|part| part.is_other).count() == 1);
             assert!(parts.last().unwrap().is_whole && parts.iter().filter(|part| part.is_whole).count() == 1);
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use procfs::process::MemoryMap;
 
 use super::files;
-use super::{Code, News, Told};
+use super::{Code, Entry, News};
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
 use crate::source::code::jitdump::{self, Record};
@@ -154,7 +154,7 @@ impl Source {
                 return Ok(end.map_or(piece.len(), |end| end + 1) as u64);
             }
             Format::PerfMap => perf_map::read(piece, |at, line| {
-                news.told
+                news.entries
                     .push(loaded(line.start, line.bytes, line.name, offset + at as u64));
             }),
             Format::JitDump if offset == 0 => Parsed {
@@ -165,9 +165,9 @@ impl Source {
                 unusable: 0,
             },
             Format::JitDump => jitdump::read(piece, size.saturating_sub(offset), |at, record| {
-                news.told.push(match record {
+                news.entries.push(match record {
                     Record::Load { start, bytes, name } => loaded(start, bytes, name, offset + at as u64),
-                    Record::Move { from, to, bytes } => Told::Moved { from, to, bytes },
+                    Record::Move { from, to, bytes } => Entry::Moved { from, to, bytes },
                 });
             })
             .ok_or(io::ErrorKind::InvalidData)?,
@@ -211,8 +211,8 @@ impl Source {
     }
 }
 
-fn loaded(start: u64, bytes: u32, name: &[u8], at: u64) -> Told {
-    Told::Loaded {
+fn loaded(start: u64, bytes: u32, name: &[u8], at: u64) -> Entry {
+    Entry::Loaded {
         start,
         code: Code {
             bytes,
@@ -237,10 +237,10 @@ mod tests {
 
     /// The names of what is new.
     fn names(source: &mut Source, full: &Full) -> Vec<String> {
-        let told = source.read_on(full).told;
-        let loaded = told.iter().filter_map(|told| match *told {
-            Told::Loaded { start, code } => Some(source.function(start, code)?.name),
-            Told::Moved { .. } => None,
+        let entries = source.read_on(full).entries;
+        let loaded = entries.iter().filter_map(|entries| match *entries {
+            Entry::Loaded { start, code } => Some(source.function(start, code)?.name),
+            Entry::Moved { .. } => None,
         });
         loaded.collect()
     }
@@ -269,10 +269,10 @@ mod tests {
             file.write_all_at(text.as_bytes(), 0).unwrap();
             let news = source.read_on(&full);
             assert!(news.is_other && news.is_whole, "{text}");
-            assert_eq!(news.told.len(), expected.len());
-            for (told, expected) in news.told.iter().zip(expected) {
-                let Told::Loaded { start, code } = *told else {
-                    panic!("{told:?}")
+            assert_eq!(news.entries.len(), expected.len());
+            for (entries, expected) in news.entries.iter().zip(expected) {
+                let Entry::Loaded { start, code } = *entries else {
+                    panic!("{entries:?}")
                 };
                 assert_eq!(source.function(start, code).unwrap().name, expected);
             }
@@ -283,10 +283,10 @@ mod tests {
     fn a_name_that_is_not_there_any_more_is_none() {
         let ((file, mut source), full) = (map(), Full::default());
         file.write_all_at(b"10 8 first\n", 0).unwrap();
-        let told = source.read_on(&full).told;
+        let entries = source.read_on(&full).entries;
         file.write_all_at(b"18 8 other\n", 0).unwrap();
-        let Told::Loaded { start, code } = told[0] else {
-            panic!("{told:?}")
+        let Entry::Loaded { start, code } = entries[0] else {
+            panic!("{entries:?}")
         };
         assert_eq!(source.function(start, code), None);
     }
@@ -305,7 +305,7 @@ mod tests {
         let mut turns = 0;
         loop {
             let news = source.read_on(&full);
-            assert!(news.told.len() <= WINDOWS_A_TURN as usize * WINDOW_BYTES / 11);
+            assert!(news.entries.len() <= WINDOWS_A_TURN as usize * WINDOW_BYTES / 11);
             if news.is_whole {
                 break;
             }
@@ -322,7 +322,7 @@ mod tests {
         let mut source = Source::of(file, Format::JitDump);
         for _ in 0..2 {
             let news = source.read_on(&full);
-            assert!(news.told.is_empty() && !news.is_whole);
+            assert!(news.entries.is_empty() && !news.is_whole);
         }
         assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::MadeCode, 1)]);
     }

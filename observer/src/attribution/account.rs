@@ -6,7 +6,7 @@ use crate::model::cause::{Budget, Cause};
 
 /// What was found out about an interval of a request.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Account {
     pub(super) budget: Budget,
     pub(super) longest_wait: Option<Step>,
     /// The longest time on no thread, for nothing that an event says.
@@ -18,7 +18,7 @@ pub(super) struct Found {
     pub(super) inferred: bool,
 }
 
-impl Found {
+impl Account {
     /// Nothing is found out yet.
     pub(super) fn clear(&mut self) {
         let mut steps = std::mem::take(&mut self.steps);
@@ -86,27 +86,27 @@ mod tests {
 
     #[test]
     fn what_is_summed_up_has_the_same_sums_without_gap_and_is_a_step_of_each_cause() {
-        let mut found = Found::default();
+        let mut account = Account::default();
         for number in (0..100).rev() {
             let at_ns = 1_000 + 10 * number;
-            found.steps.push(step(at_ns + 7, at_ns + 10, Cause::OnCpu));
-            found.steps.push(step(at_ns, at_ns + 7, Cause::RunQueue));
+            account.steps.push(step(at_ns + 7, at_ns + 10, Cause::OnCpu));
+            account.steps.push(step(at_ns, at_ns + 7, Cause::RunQueue));
         }
-        found.sum_up();
+        account.sum_up();
         let note = Reason::Note(notes::SUMMED_UP);
         let expected = [(1_700, 2_000, Cause::OnCpu), (1_000, 1_700, Cause::RunQueue)];
-        let steps = found.steps.iter();
+        let steps = account.steps.iter();
         let steps: Vec<_> = steps
             .map(|step| (step.from_ns, step.to_ns, step.charge.cause))
             .collect();
         assert_eq!(steps, expected);
-        assert!(found.steps.iter().all(|step| step.charge.reason == note));
-        let later = Found {
+        assert!(account.steps.iter().all(|step| step.charge.reason == note));
+        let later = Account {
             steps: vec![step(2_000, 2_010, Cause::OnCpu)],
-            ..Found::default()
+            ..Account::default()
         };
         let mut both = later;
-        both.prepend(&found);
+        both.prepend(&account);
         both.sum_up();
         assert_eq!(both.steps.len(), 2);
         assert_eq!(both.steps[1].from_ns, 1_000);

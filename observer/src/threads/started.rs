@@ -16,7 +16,7 @@ impl Threads {
         let (child, ..) = self.known(child_tid, pid)?;
         child.begins(by.at_ns, by.cpu, Tid(by.tid));
         child.comm = Some(comm.into());
-        let begun = Observation::IsBegun(parent.unwrap_or_default());
+        let begun = Observation::IsStarted(parent.unwrap_or_default());
         child.observe(by.at_ns, begun, Began::Plain, None);
         let works_for = child.belief.owner.request();
         self.fed.begins(pid, Tid(by.tid), by.at_ns);
@@ -28,13 +28,13 @@ impl Threads {
 impl Thread {
     /// The thread that began it, and when, ns, where that was seen.
     #[must_use]
-    pub fn begun_by(&self) -> Option<(Tid, u64)> {
-        self.begun_by
+    pub fn started_by(&self) -> Option<(Tid, u64)> {
+        self.started_by
     }
 
     /// Thread `by` began it on `cpu`: from then on it can run.
     pub(super) fn begins(&mut self, at_ns: u64, cpu: u16, by: Tid) {
-        self.begun_by = Some((by, at_ns));
+        self.started_by = Some((by, at_ns));
         // What its quota had kept waiting by then is not recorded: none of its first wait is charged to that.
         self.facts.throttled_ns = u64::MAX;
         self.close(at_ns, self.facts.state, State::runnable(cpu, false), None);
@@ -64,7 +64,7 @@ mod tests {
             ..SwitchIn::zeroed()
         });
         let child = threads.get(Tid(2)).unwrap();
-        assert_eq!(child.begun_by(), Some((Tid(1), 100)));
+        assert_eq!(child.started_by(), Some((Tid(1), 100)));
         let waited = child.before(150).unwrap();
         assert_eq!((waited.from_ns, waited.to_ns), (100, 150));
         assert!(

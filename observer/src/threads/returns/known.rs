@@ -80,7 +80,7 @@ impl Threads {
 
     /// What a socket operation tells of jobs. Gives the threads of which it is known by that that they worked for its
     /// request: what they did is that one's from then on.
-    pub(in super::super) fn told_by(&mut self, tid: Tid, pid: Pid, operation: &Operation) -> Vec<Tid> {
+    pub(in super::super) fn jobs_known_by(&mut self, tid: Tid, pid: Pid, operation: &Operation) -> Vec<Tid> {
         if operation.outbound && operation.direction == Direction::In {
             self.returns.hears(pid, tid);
         }

@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 
 use observer_common::flags;
 
-use super::protocol::{http1, told_by};
+use super::protocol::{http1, shown_by};
 use crate::model::full::{Full, Table};
 use crate::model::id::Pid;
 use crate::model::protocol::Protocol;
 
 /// Who opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum Opened {
     /// Not known yet.
     Unknown,
     /// A client; the process accepted it.
@@ -24,7 +24,7 @@ pub enum Role {
     Outbound,
 }
 
-impl Role {
+impl Opened {
     /// What the flags of a record tell.
     pub(super) fn of(record_flags: u32) -> Self {
         if record_flags & (flags::INBOUND | flags::ACCEPTED) != 0 {
@@ -84,15 +84,15 @@ impl Listeners {
     }
 
     /// What they tell of a connection of process `pid` with this local address.
-    pub(super) fn role(&self, pid: Pid, local: Option<SocketAddr>) -> Role {
+    pub(super) fn opened(&self, pid: Pid, local: Option<SocketAddr>) -> Opened {
         match local {
-            Some(local) if self.0.contains(&(pid, local.port())) => Role::Inbound,
-            _ => Role::Unknown,
+            Some(local) if self.0.contains(&(pid, local.port())) => Opened::Inbound,
+            _ => Opened::Unknown,
         }
     }
 }
 
 /// Whether these bytes are the beginning of an HTTP/1.x request.
 pub(super) fn begins_request(head: &[u8]) -> bool {
-    told_by(head) == Some(Protocol::Http1)
+    shown_by(head) == Some(Protocol::Http1)
 }
