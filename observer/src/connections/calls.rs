@@ -155,9 +155,9 @@ pub(super) struct Calls {
 
 impl Calls {
     /// The addresses of a connection are known.
-    pub(super) fn opened(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Connection>, full: &Full) {
+    pub(super) fn opened(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Box<Connection>>, full: &Full) {
         let is_call = |connection: &&Connection| connection.opened == Opened::Outbound;
-        let Some(pair) = all.get(&conn).filter(is_call).and_then(Pair::of) else {
+        let Some(pair) = all.get(&conn).map(Box::as_ref).filter(is_call).and_then(Pair::of) else {
             return;
         };
         let ends = Ends {
@@ -186,10 +186,10 @@ impl Calls {
     }
 
     /// Something was answered on a connection that was accepted.
-    pub(super) fn answers(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Connection>) {
+    pub(super) fn answers(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Box<Connection>>) {
         // Most that are watched call nobody.
         if !self.pairs.is_empty()
-            && let Some(pair) = all.get(&conn).and_then(Pair::of)
+            && let Some(pair) = all.get(&conn).map(Box::as_ref).and_then(Pair::of)
             && let Some(ends) = self.pairs.get_mut(&pair)
         {
             ends.callee = conn;

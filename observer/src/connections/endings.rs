@@ -16,7 +16,7 @@ pub(super) const MOST_STALE: usize = 1024;
 /// Lets those entries of a queue make room that are not `current`, and all of a connection but the first.
 fn bound(
     queue: &mut VecDeque<(u64, ConnId)>,
-    connections: &FxHashMap<ConnId, Connection>,
+    connections: &FxHashMap<ConnId, Box<Connection>>,
     is_current: impl Fn(&Connection, u64) -> bool,
 ) {
     if queue.len() > 2 * connections.len() + MOST_STALE {

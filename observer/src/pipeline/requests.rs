@@ -93,7 +93,7 @@ impl Pipeline {
             name.get(space + 1..)
         });
         self.summary
-            .request(&explained.figures, path, explained.longest_wait.as_ref());
+            .request(&explained.figures, path, explained.longest_wait.as_deref());
         self.connections.finished(id, explained.figures.budget.largest());
         let Some(request) = explained.line.take() else {
             return Ok(());
@@ -127,7 +127,7 @@ impl Pipeline {
             sent_ns: turn.sent_ns,
             wanted: None,
             figures,
-            longest_wait: self.explainer.longest_wait(turn, evidence),
+            longest_wait: self.explainer.longest_wait(turn, evidence).map(Box::new),
             line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
         });
         if let Some(line) = &mut explained.line {

@@ -22,7 +22,8 @@ pub(super) struct Explained {
     /// Whether and why it is written, once that was judged: not before it is known how long it took.
     pub(super) wanted: Option<Wanted>,
     pub(super) figures: Figures,
-    pub(super) longest_wait: Option<LongestWait>,
+    /// Boxed, because many waited for nothing.
+    pub(super) longest_wait: Option<Box<LongestWait>>,
     /// What is written of it, if it is. Boxed, because few are and thousands can be settled at once.
     pub(super) line: Option<Box<Request>>,
 }
@@ -49,14 +50,14 @@ impl Explained {
             figures.budget.charge(span.cause, span.dur_ns);
             let longest_ns = self.longest_wait.as_ref().map_or(0, |longest| longest.dur_ns);
             if longest_ns < span.dur_ns {
-                self.longest_wait = Some(LongestWait {
+                self.longest_wait = Some(Box::new(LongestWait {
                     cause: span.cause,
                     dur_ns: span.dur_ns,
                     detail: span.detail.clone(),
                     culprit: None,
                     function_seen_ns: 0,
                     behind_pool: false,
-                });
+                }));
             }
         }
         if let Some(request) = &mut self.line {
