@@ -137,8 +137,6 @@ pub(super) struct Giver {
     pub(super) window: u32,
     /// How often before.
     before: u32,
-    /// How often since the request that the thread had in hand: that one may have waited for this.
-    unsure: u32,
 }
 
 impl Giver {
@@ -159,6 +157,8 @@ pub(in crate::threads) struct Deeds {
     read_last: Option<RequestId>,
     /// Others ended its wait since it was seen with this request, answered or not.
     had_in_hand: Option<RequestId>,
+    /// Who that was, where, and whether it counts: the request may have waited for this. Of many the first are kept.
+    unsure: Vec<(Tid, Place, u32)>,
     /// The wait that it is in is for a descriptor or two, by `poll`.
     waits_for_few: bool,
     /// What it is, as far as that was told.
@@ -217,12 +217,13 @@ impl Deeds {
     }
 
     fn settle_unsure(&mut self, is_given: bool) {
-        for giver in &mut self.givers {
-            let unsure = std::mem::take(&mut giver.unsure);
+        let mut unsure = std::mem::take(&mut self.unsure);
+        for (by, place, times) in unsure.drain(..) {
             if is_given {
-                giver.window = giver.window.saturating_add(unsure);
+                self.given(by, Some(place), times);
             }
         }
+        self.unsure = unsure;
     }
 
     /// A wait of a thread of process `pid` is over, which took this long. Who ended it waits there itself, at times:
@@ -265,26 +266,21 @@ impl Deeds {
 
     /// Another thread ended its wait. With a request in hand it may have waited for that.
     fn woken_to_work(&mut self, by: Tid, block: &Block, times: u32) {
-        let place = Some(Place::of(block));
+        let place = Place::of(block);
         let Owner::Request(request) = block.owner else {
-            self.given(by, place, times);
+            self.given(by, Some(place), times);
             return;
         };
-        self.given(by, place, 0);
-        if let Some(giver) = self.giver(by, place) {
-            giver.unsure = giver.unsure.saturating_add(times);
-            self.had_in_hand = Some(request);
+        self.had_in_hand = Some(request);
+        if self.unsure.len() < MAX_GIVERS {
+            self.unsure.push((by, place, times));
         }
-    }
-
-    fn giver(&mut self, by: Tid, waited_in: Option<Place>) -> Option<&mut Giver> {
-        let same = |giver: &&mut Giver| (giver.by, giver.waited_in) == (by, waited_in);
-        self.givers.iter_mut().find(same)
     }
 
     /// Another thread gave it something to do so often: it ended its wait there, or had read what this one answers.
     fn given(&mut self, by: Tid, waited_in: Option<Place>, times: u32) {
-        if let Some(known) = self.giver(by, waited_in) {
+        let same = |giver: &&mut Giver| (giver.by, giver.waited_in) == (by, waited_in);
+        if let Some(known) = self.givers.iter_mut().find(same) {
             known.window = known.window.saturating_add(times);
             return;
         }
@@ -293,7 +289,6 @@ impl Deeds {
             waited_in,
             window: times,
             before: 0,
-            unsure: 0,
         };
         if self.givers.len() < MAX_GIVERS {
             self.givers.push(giver);
