@@ -22,8 +22,8 @@ static RINGS: ArrayOfMaps<RingBuf<[u8; 8], { limits::RING_BYTES as usize }>, { l
 /// [`Losses`], which userspace reads.
 #[repr(C)]
 struct Lost {
-    count: [Word<u64>; { LostReason::ALL.len() }],
-    last_ns: [Word<u64>; { LostReason::ALL.len() }],
+    count: [Word<u64>; LostReason::ALL.len()],
+    last_ns: [Word<u64>; LostReason::ALL.len()],
 }
 
 const _: () = assert!(size_of::<Lost>() == size_of::<Losses>());
