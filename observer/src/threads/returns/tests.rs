@@ -110,7 +110,7 @@ impl Served {
 #[test]
 fn a_job_of_a_loop_that_had_more_in_hand_than_is_remembered_is_counted_where_it_is_not_told() {
     let mut served = Served::known();
-    served.reads(MAX_IN_HAND - 1);
+    served.reads(MAX_IN_HAND);
     served.gives(HELPER);
     served.hands_back(HELPER);
     assert!(served.answers(0));
@@ -137,6 +137,21 @@ fn a_job_is_not_told_where_another_can_have_been_for_the_same_request() {
         assert_eq!(served.answers(conn), is_told, "{conn}");
         assert_eq!(served.counted().is_empty(), is_told, "{conn}");
     }
+}
+
+#[test]
+fn a_job_that_one_that_was_answered_before_needs_is_nobody_else_s() {
+    let mut served = Served::known();
+    served.reads(2);
+    served.gives(HELPER);
+    served.returns.reads(PID, LOOP, request(2));
+    served.gives(OTHER);
+    served.both_are_over();
+    // Either can have been its.
+    assert!(!served.answers(0));
+    // Only the second can have been this one's, so that the first was that of the one before.
+    assert!(served.answers(2));
+    assert!(!served.answers(1));
 }
 
 #[test]
