@@ -123,7 +123,8 @@ impl Program {
     /// For which jobs the loop can have answered a request that it had read at `read_ns`. If just one of those that are
     /// over since it was woken was given for that request, it is that one's, with those before it, the last first. If
     /// that is not seen, because the thread went on from one job to the next, and nothing else can have made the
-    /// request go on, it is the only one that is over. And neither, if one that was answered before needs that job.
+    /// request go on, it is the only one that is over. And neither, if one that was answered before needs that job, or
+    /// if a timer is due for which the request may have waited, and the job may be another's.
     fn answers(
         &mut self,
         tid: Tid,
@@ -150,9 +151,15 @@ impl Program {
         let may_be = over.iter().filter(|job| is_its(job) || is_forgotten(job));
         let may_be: Vec<_> = may_be.cloned().collect();
         let found = if may_be.iter().any(is_its) {
-            let only = <[_; 1]>::try_from(may_be);
-            let only = only.map_err(|several| own.claims.push(several)).ok();
-            only.and_then(|[job]| Some((job.of(request)?, job)))
+            match &may_be[..] {
+                [job] if !is_due || job.can_be_of_no_other() => {
+                    job.of(request).map(|jobs| (jobs, job.clone()))
+                }
+                _ => {
+                    own.claims.push(may_be);
+                    None
+                }
+            }
         } else {
             let only = nothing_else.then(|| self.only_one_over(over, awake_ns, read_ns, &ran_last_ns));
             only.flatten().map(|job| (vec![job.interval], job))
