@@ -66,6 +66,8 @@ struct Helper {
     job: Option<Open>,
     /// Of so many of its jobs it was told for whom they were.
     jobs_told: u32,
+    /// It has woken its loop when one was over.
+    has_woken: bool,
     /// It reads or answers requests itself.
     serves: bool,
 }
@@ -195,8 +197,7 @@ impl Program {
         Some(own.woken_by.iter().chain(since).cloned().collect())
     }
 
-    /// The only job that is over, as far as is known, if nothing contradicts that it was one of a request that had been
-    /// read at `read_ns`.
+    /// The only job that is over, as far as is known, if it can be that of a request that had been read at `read_ns`.
     fn only_one_over(
         &self,
         over: Vec<Arc<Job>>,
@@ -300,6 +301,9 @@ impl Returns {
             let job = by.and_then(|by| program.ends(by, at_ns));
             if let Some((by, _)) = by.zip(job.as_ref()) {
                 program.goes_on(by, at_ns);
+                if let Some(helper) = program.helpers.get_mut(&by) {
+                    helper.has_woken = true;
+                }
             }
             if let Some(own) = program.loops.get_mut(&tid) {
                 *own = Loop {
