@@ -197,7 +197,7 @@ impl Calls {
     }
 
     /// A turn is explained for good, most of which was spent on a cause.
-    fn finish(&mut self, turn: &Turn, connection: &Connection, mostly: Option<Cause>) {
+    fn finish(&mut self, turn: &Turn, connection: &Connection, mostly: impl FnOnce() -> Option<Cause>) {
         if self.pairs.is_empty() {
             return;
         }
@@ -207,7 +207,7 @@ impl Calls {
         };
         let ends = Pair::of(connection).and_then(|pair| self.pairs.get_mut(&pair));
         if let Some(ends) = ends.filter(|ends| ends.callee == turn.id.conn)
-            && let Some(callee) = Callee::of(turn, connection, mostly)
+            && let Some(callee) = Callee::of(turn, connection, mostly())
         {
             let before = ends.last.replace(place);
             let oldest = self.finished.push(Finished { callee, before });
@@ -241,7 +241,7 @@ impl Connection {
 
 impl Connections {
     /// A request is explained for good, most of which was spent on a cause: its caller may ask for it.
-    pub fn finished(&mut self, id: RequestId, mostly: Option<Cause>) {
+    pub fn finished(&mut self, id: RequestId, mostly: impl FnOnce() -> Option<Cause>) {
         if let Some(connection) = self.connections.get(&id.conn)
             && let Some(turn) = connection.turn(id.nth)
         {

@@ -93,7 +93,8 @@ impl Pipeline {
         });
         self.summary
             .request(&explained.figures, path, explained.longest_wait.as_deref());
-        self.connections.finished(id, explained.figures.budget.largest());
+        self.connections
+            .finished(id, || explained.figures.budget.largest());
         let Some(request) = explained.line.take() else {
             return Ok(());
         };

@@ -89,7 +89,7 @@ impl Both {
         };
         let (_, ended) = self.all.received(&read, head);
         if let Some(ended) = ended {
-            self.all.finished(ended, Some(Cause::Timer));
+            self.all.finished(ended, || Some(Cause::Timer));
         }
     }
 
