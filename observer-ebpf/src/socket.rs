@@ -358,7 +358,8 @@ impl SocketState {
             self.later_since_ns.set(0);
             compiler_fence(Ordering::Release);
             // A segment can be queued between the two reads, by the network interrupt of another CPU: its
-            // notification saw the old state, so it is stamped here, late by as long as this took.
+            // notification saw the old state, so it is stamped here, late by as long as this took. Where this CPU reads
+            // before the other sees what it has written, that is not noticed: the segment has no time then.
             if sock.receive_sequence().is_some_and(|again| !again.drained())
                 && self.unread_since_ns.get() == 0
             {
