@@ -139,9 +139,9 @@ impl Waits {
             return false;
         };
         let pid = self.pid;
-        let looked = goroutine::look(&self.offsets, g, goroutine.0, &mut |places, words| {
-            memory::read(pid, places, words)
-        });
+        let mut read = |places: &[_], words: &mut [_]| memory::read(pid, places, words);
+        let now = || clock(libc::CLOCK_MONOTONIC);
+        let looked = goroutine::look(&self.offsets, g, goroutine.0, &mut read, &now);
         match looked {
             Ok(Ok(parked)) => {
                 self.counts.parked += 1;
@@ -166,7 +166,7 @@ impl Waits {
             .frames
             .iter()
             .map_while(|frame| self.names.of(frame.wrapping_sub(1)));
-        let fact = event::GoStack::new(clock(libc::CLOCK_MONOTONIC), self.pid, parked.task, functions);
+        let fact = event::GoStack::new(parked.at_ns, self.pid, parked.task, functions);
         merge.push(bytemuck::bytes_of(&fact));
     }
 
