@@ -31,8 +31,8 @@ const AT_ONCE: u64 = 32;
 /// Going through the list of all goroutines takes one part in so many of the time.
 const WALK_PART: u64 = 100;
 
-/// A process whose threads are known to tell their goroutines.
-pub(in super::super) struct Waits {
+/// Whose requests are looked at: a process whose threads are known to tell their goroutines.
+pub(in super::super) struct Looks {
     pid: Pid,
     offsets: Offsets,
     in_flight: InFlight,
@@ -46,7 +46,7 @@ pub(in super::super) struct Waits {
     counts: event::GoLooks,
 }
 
-impl Waits {
+impl Looks {
     /// Those of process `pid`, of whose program this was found. `None` where its program does not tell where they are
     /// and what they do.
     pub(in super::super) fn new(pid: Pid, place: &GPlace) -> Option<Self> {
@@ -106,7 +106,9 @@ impl Waits {
             self.counts.skipped += due.len() as u64;
             self.counts.spent_ns += clock(libc::CLOCK_MONOTONIC).saturating_sub(begun_ns);
         }
-        self.tell_counts(now_ns, merge);
+        if now_ns.saturating_sub(self.counts.header.at_ns) >= SECOND_NS {
+            self.tell_counts(now_ns, merge);
+        }
     }
 
     /// Whether one more look is within what is allowed.
@@ -170,10 +172,10 @@ impl Waits {
         merge.push(bytemuck::bytes_of(&fact));
     }
 
-    /// Tells how many looks there were, once a second.
-    fn tell_counts(&mut self, now_ns: u64, merge: &mut Merge) {
+    /// Tells how many looks there were since that was told last.
+    pub(in super::super) fn tell_counts(&mut self, now_ns: u64, merge: &mut Merge) {
         let counts = &mut self.counts;
-        if counts.looks + counts.skipped > 0 && now_ns.saturating_sub(counts.header.at_ns) >= SECOND_NS {
+        if counts.looks + counts.skipped > 0 {
             let next = event::GoLooks::new(now_ns, self.pid);
             let told = event::GoLooks {
                 header: next.header,
@@ -181,5 +183,27 @@ impl Waits {
             };
             merge.push(bytemuck::bytes_of(&told));
         }
+    }
+}
+
+#[cfg(test)]
+impl Looks {
+    /// At process `pid`, which has no list of goroutines where it is sought.
+    pub(in super::super) fn in_vain(pid: Pid) -> Self {
+        let functions = super::pclntab::TablePlace {
+            names: 0,
+            rows: 0,
+            count: 0,
+            first: 0,
+        };
+        let stacks = super::program::StackPlaces { all_gs: 0, functions };
+        let place = GPlace {
+            version: crate::runtime::go::Version::NEWEST,
+            g: 0,
+            by_code: false,
+            globals: None,
+            stacks: Some(stacks),
+        };
+        Self::new(pid, &place).unwrap()
     }
 }
