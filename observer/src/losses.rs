@@ -105,8 +105,18 @@ mod tests {
         let of_kernel_half = LostReason::ALL.map(|reason| name_of_reason(reason as u32));
         let expected = [reason::RING_FULL, reason::SOCKET_STATE, reason::REFUSED_PROCESSES];
         assert_eq!(of_kernel_half, expected);
-        let found = [event::Lost::LATE, event::Lost::MISSED, event::Lost::MALFORMED];
-        let expected = [reason::LATE, reason::MISSED, reason::UNKNOWN];
+        let found = [
+            event::Lost::LATE,
+            event::Lost::MISSED,
+            event::Lost::NOT_RECORDED,
+            event::Lost::MALFORMED,
+        ];
+        let expected = [
+            reason::LATE,
+            reason::MISSED,
+            reason::NOT_RECORDED,
+            reason::UNKNOWN,
+        ];
         assert_eq!(found.map(name_of_reason), expected);
     }
 

@@ -42,8 +42,8 @@ impl<T, const MOST: usize> Newest<T, MOST> {
         self.0.remove(place)
     }
 
-    pub(crate) fn retain(&mut self, is_kept: impl FnMut(&T) -> bool) {
-        self.0.retain(is_kept);
+    pub(crate) fn retain(&mut self, is_kept: impl FnMut(&mut T) -> bool) {
+        self.0.retain_mut(is_kept);
     }
 
     pub(crate) fn clear(&mut self) {

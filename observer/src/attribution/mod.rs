@@ -47,7 +47,7 @@ use crate::threads::{Samples, Threads};
 pub use begun::Begun;
 pub use names::{FdNames, held_back};
 pub use path::Keep;
-use path::Path;
+use path::{Path, Step};
 use runs::Runs;
 
 /// What an explanation may look at.
@@ -131,15 +131,14 @@ impl Explainer {
     /// The longest wait of the turn that was explained last, among those that say what for.
     #[must_use]
     pub fn longest_wait(&self, turn: &Turn, evidence: Evidence<'_>) -> Option<LongestWait> {
-        let seen = self.path.longest_idle().and_then(|idle| {
-            let place = waits_in::of(&evidence, turn, idle.from_ns, idle.to_ns)?;
-            Some((idle, place))
-        });
-        let step = seen.map(|(idle, _)| idle).or_else(|| self.path.longest_wait())?;
+        let waits_in =
+            |step: &Step| waits_in::of(&evidence, turn, step.charge.cause, step.from_ns, step.to_ns);
+        let seen = self.path.longest_idle().filter(|idle| waits_in(idle).is_some());
+        let step = seen.or_else(|| self.path.longest_wait())?;
         let from_ns = step.from_ns;
         let mut span = names::span(&evidence, from_ns, step);
         let function_seen_ns = functions::name(&evidence, from_ns, &mut span);
-        span.detail.waits_in = seen.map(|(_, place)| place.clone());
+        span.detail.waits_in = waits_in(step).cloned();
         let Span {
             cause,
             dur_ns,
@@ -219,7 +218,7 @@ fn is_known_by_tasks(turn: &Turn, evidence: Evidence<'_>) -> bool {
             let version = evidence.threads.runtime(turn.pid).go_version();
             turn.read_task == turn.sent_task
                 && turn.sent_tid == Some(turn.read_tid)
-                && version.is_some_and(|version| sent.goes_on(read, version, turn.calls))
+                && version.is_some_and(|version| sent.goes_on(read, version, turn.operations))
         }
         _ => false,
     };

@@ -258,7 +258,9 @@ impl Path {
     pub(super) fn consider(&mut self, from_ns: u64, to_ns: u64, charge: &Charge) {
         let longest = match charge.reason {
             Reason::Plain | Reason::Note(_) => return,
-            reason if reason.is_idle() => &mut self.account.longest_idle,
+            reason if reason.is_idle() && charge.cause == Cause::Unexplained => {
+                &mut self.account.longest_idle
+            }
             _ => &mut self.account.longest_wait,
         };
         if to_ns - from_ns > longest.map_or(0, |longest| longest.dur_ns()) {

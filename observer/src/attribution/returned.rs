@@ -89,7 +89,7 @@ impl Walk<'_, '_> {
                 State::Running {
                     began: Began::HandedOff(to),
                     ..
-                } => gave |= self.hands_back(to),
+                } => gave |= self.evidence.threads.may_hand_back(self.turn.pid, to),
                 _ => {}
             }
         }

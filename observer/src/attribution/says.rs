@@ -5,7 +5,7 @@ use super::path::Reason;
 use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::runtime::go::{self, Stay};
-use crate::threads::LastRun;
+use crate::threads::{LastRun, State};
 
 impl Walk<'_, '_> {
     /// Not where its goroutine says that it waited for a lock or a channel, or was seen so.
@@ -16,7 +16,7 @@ impl Walk<'_, '_> {
 
     /// Goes to `run`, where no event says what was waited for since. Its goroutine may say that it was a mutex.
     pub(super) fn as_its_goroutine_says(&self, run: LastRun, otherwise: &'static str) -> Move {
-        let cause = if self.waited_for_mutex() {
+        let cause = if self.waited_for_mutex() && self.is_its_only_wait(run) {
             Cause::Lock
         } else {
             Cause::Unexplained
@@ -32,8 +32,30 @@ impl Walk<'_, '_> {
         };
         let (turn, go) = (self.turn, self.evidence.go);
         let was_seen = |task| go.waits_for_mutex(turn.pid, task, turn.read_ns, turn.sent_ns);
-        sent.stopped_once(read, version, turn.calls)
+        sent.stopped_once(read, version, turn.operations)
             && (sent.waited_for_mutex(read, version) || turn.read_task.id().is_some_and(was_seen))
+    }
+
+    /// Whether the wait since `run` is the only one of which its goroutine says that it had it: it was seen in that, or
+    /// that is the last, and does not follow a system call, in which a goroutine can lose its place among those that
+    /// run. Waiting for another is none of those that it tells.
+    fn is_its_only_wait(&self, run: LastRun) -> bool {
+        let (pid, go) = (self.turn.pid, self.evidence.go);
+        let was_seen = |task| go.waits_for_mutex(pid, task, run.end_ns, self.now_ns);
+        self.turn.read_task.id().is_some_and(was_seen) || !self.was_idle && !self.came_from_a_call(run)
+    }
+
+    /// Whether a thread on which the request ran last had been in a call for it just before.
+    fn came_from_a_call(&self, run: LastRun) -> bool {
+        let thread = self.evidence.threads.get(run.tid);
+        let blocked = thread.and_then(|thread| {
+            let mut back = thread.back_from(run.end_ns);
+            back.find_map(|slice| match slice.state {
+                State::Blocked(block) => Some(block),
+                _ => None,
+            })
+        });
+        blocked.is_some_and(|block| !block.wait.is_idle() && block.owner.request() == Some(self.turn.id))
     }
 
     /// What its goroutine says that it waited for last, where no event does.

@@ -5,8 +5,8 @@ use observer::output::Sink;
 use observer::pipeline::Pipeline;
 use observer::threads::SliceLimit;
 
-use super::args::Attach;
-use super::exit::Ending;
+use super::args::{Attach, Print};
+use super::exit::{Ending, is_broken_pipe};
 use super::recording::Recording;
 use super::say::say;
 use super::{hints, live, sinks, watching};
@@ -26,24 +26,43 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     let mut pipeline = Pipeline::new(&attached.header, &requests, SliceLimit::default());
     pipeline.begin(&attached.header, &mut sinks)?;
     watching::say(&attached.header.targets, &arguments.print);
-    let mut ending = Ending::Normal;
+    let mut failure = None;
     let mut record = |pipeline: &mut Pipeline, write: &dyn Fn(&mut Recording) -> Result<()>| {
         if let Some(recording) = &mut recording {
             if let Err(error) = write(recording) {
-                say(&format!("goes on without the recording: {error:#}"));
-                ending = Ending::NotRecorded;
+                failure = Some(not_recorded(&error, &arguments.print));
             }
             pipeline.not_recorded(recording.take_not_recorded());
         }
     };
-    attached.run(|batch| {
+    let ran = attached.run(|batch| {
         record(&mut pipeline, &|recording| recording.write(batch));
         pipeline.batch(batch, &mut sinks)?;
         hints::say(&pipeline.take_hints(), &arguments.print);
         Ok(())
-    })?;
+    });
+    // Also where an output failed, or its reader went away: what was taken is written.
     record(&mut pipeline, &Recording::finish);
-    let last = pipeline.finish(&mut sinks)?;
-    hints::say(&last, &arguments.print);
-    Ok(ending)
+    let ran = ran.and_then(|()| {
+        let last = pipeline.finish(&mut sinks)?;
+        hints::say(&last, &arguments.print);
+        Ok(())
+    });
+    match (ran, failure) {
+        (Err(error), Some(_)) if !is_broken_pipe(&error) => Err(error),
+        (_, Some(unsaid)) => {
+            unsaid.iter().for_each(|sentence| say(sentence));
+            Ok(Ending::NotRecorded)
+        }
+        (ran, None) => ran.map(|()| Ending::Normal),
+    }
+}
+
+/// Says that the recording has failed. Where a table is drawn over that, gives back what is to be said behind it.
+fn not_recorded(error: &anyhow::Error, print: &Print) -> Option<String> {
+    if sinks::draw_over(print) {
+        return Some(format!("the recording broke off: {error:#}"));
+    }
+    say(&format!("goes on without the recording: {error:#}"));
+    None
 }

@@ -40,7 +40,7 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 /// The reader of the output went away, which is how `| head` ends.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())

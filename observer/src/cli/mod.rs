@@ -2,7 +2,6 @@
 
 pub(crate) mod args;
 pub(crate) mod attach;
-
 pub(crate) mod doctor;
 pub(crate) mod exit;
 mod hints;

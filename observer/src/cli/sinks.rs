@@ -24,9 +24,11 @@ pub(crate) fn cannot_write(path: &Path) -> String {
     format!("cannot write to {}", path.display())
 }
 
-/// Whether there is a table on the terminal.
-pub(crate) fn is_drawn(print: &Print) -> bool {
-    io::stdout().is_terminal() && (print.output.is_some() || print.format != Some(Format::Jsonl))
+/// Whether there is a table on the terminal, the next picture of which would be drawn over what standard error says.
+pub(crate) fn draw_over(print: &Print) -> bool {
+    let is_drawn =
+        io::stdout().is_terminal() && (print.output.is_some() || print.format != Some(Format::Jsonl));
+    is_drawn && io::stderr().is_terminal()
 }
 
 /// An output, and which requests it gets.

@@ -83,7 +83,7 @@ struct Pair {
     caller: Ipv6Addr,
     callee: Ipv6Addr,
     ports: (u16, u16),
-    /// Loopback addresses are others in each network.
+    /// Loopback addresses are others in each network, and what is sent to an own address stays in it.
     network: u32,
 }
 
@@ -101,7 +101,7 @@ impl Pair {
             caller: widened(caller),
             callee: widened(callee),
             ports: (caller.port(), callee.port()),
-            network: if callee.ip().is_loopback() {
+            network: if callee.ip().is_loopback() || caller.ip() == callee.ip() {
                 connection.network
             } else {
                 0
@@ -124,18 +124,18 @@ struct Ends {
     /// The other end, once it has answered something.
     callee: ConnId,
     /// The last request that was finished on it.
-    last: Place,
+    last: Option<Place>,
 }
 
 /// A finished request, in the row of those of its connection.
 #[derive(Debug)]
 struct Finished {
     callee: Callee,
-    before: Place,
+    before: Option<Place>,
 }
 
-/// Where a finished request is, if it is not forgotten, and when it had come, ns; the default is before all of them.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where a finished request is, if it is not forgotten, and when it had come, ns.
+#[derive(Clone, Copy, Debug)]
 struct Place {
     /// How many were finished before it on any connection.
     nth: u64,
@@ -155,7 +155,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// The addresses of a connection are known.
-    pub(super) fn opened(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Box<Connection>>, full: &Full) {
+    pub(super) fn add(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Box<Connection>>, full: &Full) {
         let is_call = |connection: &&Connection| connection.opened == Opened::Outbound;
         let Some(pair) = all.get(&conn).map(Box::as_ref).filter(is_call).and_then(Pair::of) else {
             return;
@@ -163,7 +163,7 @@ impl Calls {
         let ends = Ends {
             caller: conn,
             callee: ConnId::NONE,
-            last: Place::default(),
+            last: None,
         };
         if let Some(known) = self.pairs.get_mut(&pair) {
             if known.caller != conn {
@@ -186,7 +186,7 @@ impl Calls {
     }
 
     /// Something was answered on a connection that was accepted.
-    pub(super) fn answers(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Box<Connection>>) {
+    pub(super) fn has_other_end(&mut self, conn: ConnId, all: &FxHashMap<ConnId, Box<Connection>>) {
         // Most that are watched call nobody.
         if !self.pairs.is_empty()
             && let Some(pair) = all.get(&conn).map(Box::as_ref).and_then(Pair::of)
@@ -209,7 +209,7 @@ impl Calls {
         if let Some(ends) = ends.filter(|ends| ends.callee == turn.id.conn)
             && let Some(callee) = Callee::of(turn, connection, mostly)
         {
-            let before = std::mem::replace(&mut ends.last, place);
+            let before = ends.last.replace(place);
             let oldest = self.finished.push(Finished { callee, before });
             self.forgotten += u64::from(oldest.is_some());
         }
@@ -260,7 +260,11 @@ impl Connections {
     pub fn callee(&self, conn: ConnId, from_ns: u64, to_ns: u64) -> Option<Callee> {
         let caller = self.connections.get(&conn)?;
         let ends = self.calls.pairs.get(&Pair::of(caller)?)?;
-        let exchange = caller.exchange(from_ns).filter(|_| ends.caller == conn)?;
+        let Some(exchange) = caller.exchange(from_ns).filter(|_| ends.caller == conn) else {
+            let is_forgotten = caller.has_forgotten_sends_before(from_ns.saturating_add(1));
+            self.full.count(Table::PeerSends, u64::from(is_forgotten));
+            return None;
+        };
         let callee = self.only_callee(ends, &exchange)?;
         let overlaps = callee.arrival_ns < to_ns && callee.sent_ns > from_ns;
         // Where an answer was lost, two requests look like one.
@@ -277,8 +281,8 @@ impl Connections {
             Some((turn, callee)) => Some(Callee::of(turn, callee, None)?),
             None => None,
         };
-        let mut place = ends.last;
-        while place.arrival_ns > exchange.after_ns {
+        let mut next = ends.last;
+        while let Some(place) = next.filter(|place| place.arrival_ns > exchange.after_ns) {
             let Some(finished) = self.calls.at(place) else {
                 self.full.count(Table::Calls, 1);
                 return None;
@@ -286,7 +290,7 @@ impl Connections {
             if is_in(place.arrival_ns) && only.replace(finished.callee.clone()).is_some() {
                 return None;
             }
-            place = finished.before;
+            next = finished.before;
         }
         only
     }

@@ -19,7 +19,7 @@ const MAX_NAMES: usize = 8;
 
 /// Sends that are remembered of an outbound connection: a request that used it is explained when its own
 /// connection goes on, and others may have used this one since.
-const MAX_SENDS: usize = 64;
+pub(super) const MAX_SENDS: usize = 64;
 
 /// In place of a descriptor.
 const NOBODY: (Pid, i32) = (Pid::NONE, -1);

@@ -284,7 +284,7 @@ impl Connections {
         } else {
             None
         };
-        self.calls.opened(conn, &self.connections, &self.full);
+        self.calls.add(conn, &self.connections, &self.full);
         ended
     }
 

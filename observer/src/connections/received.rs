@@ -117,8 +117,8 @@ impl Connection {
             self.begin_turn(turn);
         }
         let turn = self.turn.as_mut().map(|turn| {
-            turn.calls = turn
-                .calls
+            turn.operations = turn
+                .operations
                 .saturating_add((event.header.at_ns > turn.read_ns).into());
             turn.bytes_in += u64::from(event.result.unsigned_abs());
             turn.touched_by(Tid(event.header.tid), true);

@@ -58,7 +58,7 @@ impl Connections {
         }
         if !outbound && event.result > 0 && request.is_some() {
             self.is_sent(conn, at_ns);
-            self.calls.answers(conn, &self.connections);
+            self.calls.has_other_end(conn, &self.connections);
         }
         if is_new_fd {
             self.fds.add(pid, event.fd, conn, &self.full);
@@ -110,7 +110,7 @@ impl Connection {
         let (at_ns, tid) = (event.header.at_ns, Tid(event.header.tid));
         let turn = self.turn.as_mut()?;
         turn.touched_by(tid, true);
-        turn.calls = turn.calls.saturating_add(1);
+        turn.operations = turn.operations.saturating_add(1);
         if event.result == -libc::EAGAIN {
             turn.stalls.begins(at_ns);
         }

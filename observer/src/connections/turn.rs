@@ -51,7 +51,7 @@ pub struct Turn {
     /// Of the goroutine that sent last: its stay on its thread then.
     pub(crate) sent_stay: Option<Stay>,
     /// Socket operations on its connection after the first read, up to the last send.
-    pub(crate) calls: u8,
+    pub(crate) operations: u8,
     /// When its answer found no room.
     pub(super) stalls: Stalls,
     /// Bytes received.
@@ -101,7 +101,7 @@ impl Turn {
             sent_tid: None,
             sent_task: Task::UNKNOWN,
             sent_stay: None,
-            calls: 0,
+            operations: 0,
             stalls: Stalls::default(),
             bytes_in: 0,
             bytes_out: 0,

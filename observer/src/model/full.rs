@@ -79,11 +79,13 @@ pub enum Table {
     Stalls = 33,
     /// Requests that answered calls of watched processes.
     Calls = 34,
+    /// Where goroutines were seen waiting.
+    Looks = 35,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::FdNames,
         Self::Descriptors,
         Self::Listeners,
@@ -118,6 +120,7 @@ impl Table {
         Self::PoolThreads,
         Self::Stalls,
         Self::Calls,
+        Self::Looks,
     ];
 
     /// The table with this number.
@@ -164,6 +167,7 @@ impl Table {
             Self::PoolThreads => "pool_threads",
             Self::Stalls => "stalls",
             Self::Calls => "calls",
+            Self::Looks => "looks",
         }
     }
 }

@@ -53,10 +53,9 @@ impl Pipeline {
             Some(ProcessChange::Fork) => {
                 let watched = event.flags & flags::WATCHED != 0;
                 if watched {
-                    self.watch(header, child, None, sinks)?;
+                    self.watch(header, child, Some(pid), &comm, sinks)?;
                     self.started(event, &comm);
                 }
-                self.summary.forked(pid, child);
                 let line = ProcessLine {
                     parent: Some(pid),
                     watched: Some(watched),
@@ -81,7 +80,7 @@ impl Pipeline {
                 self.gone(header, pid, Some(comm), sinks)
             }
             Some(ProcessChange::Listens) => {
-                self.watch(header, pid, Some(&comm), sinks)?;
+                self.watch(header, pid, None, &comm, sinks)?;
                 let line = self.line(header, ProcessEvent::Start, pid, Some(comm));
                 each(sinks, |sink| sink.process(&line))
             }
@@ -106,11 +105,7 @@ impl Pipeline {
         let (header, comm) = (&event.header, event::text(&event.comm));
         let pid = event.pid();
         let parent = Some(Pid(event.parent)).filter(|parent| *parent != Pid::NONE);
-        let first = parent.is_none().then_some(&*comm);
-        self.watch(header, pid, first, sinks)?;
-        if let Some(parent) = parent {
-            self.summary.forked(parent, pid);
-        }
+        self.watch(header, pid, parent, &comm, sinks)?;
         let line = ProcessLine {
             parent,
             ..self.line(header, ProcessEvent::Start, pid, Some(comm.clone()))
@@ -123,22 +118,27 @@ impl Pipeline {
         self.gone(&event.header, event.pid(), None, sinks)
     }
 
-    /// Process `pid` is watched from now on, as the child of another, or as the first of its family with its name.
+    /// Process `pid` is watched from now on, as the child of another, or as the first of its family.
     fn watch(
         &mut self,
         header: &Header,
         pid: Pid,
-        first: Option<&str>,
+        parent: Option<Pid>,
+        comm: &str,
         sinks: Sinks<'_, '_>,
     ) -> io::Result<()> {
-        // Where its end was lost, the number is another's now.
+        // Where its end was lost, the number is another's now: what is counted of that one ends first.
         self.gone(header, pid, None, sinks)?;
         self.targets.insert(pid);
-        if let Some(comm) = first {
-            self.serving.watch(pid, comm);
-            self.summary.target(pid, Some(comm));
+        if let Some(parent) = parent {
+            self.summary.forked(parent, pid);
+            return Ok(());
         }
-        Ok(())
+        self.summary.target(pid, Some(comm));
+        match self.serving.watch(pid, comm) {
+            Some(last) => each(sinks, |sink| sink.process(&last)),
+            None => Ok(()),
+        }
     }
 
     fn gone(

@@ -61,9 +61,8 @@ impl Pipeline {
             return Ok(());
         };
         let complete = self.is_complete(turn);
-        let settled = self.settled.take(id.conn).filter(|explained| {
-            explained.id == id && explained.sent_ns == turn.sent_ns && explained.figures.complete == complete
-        });
+        let settled = self.settled.take(id.conn);
+        let settled = settled.filter(|explained| explained.is_all_of(turn, complete));
         let judged = settled.as_ref().and_then(|explained| explained.wanted);
         let wanted = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
         // What TCP held back can make one of the tail of it.
@@ -156,7 +155,11 @@ impl Pipeline {
 
     /// What most of an answered turn was spent on, as far as that is known by now.
     fn mostly(&mut self, id: RequestId) -> Option<Cause> {
-        let settled = self.settled.get(id).map(|explained| explained.figures.budget);
+        let turn = self.connections.turn(id)?;
+        let complete = self.is_complete(turn);
+        let settled = self.settled.get(id.conn);
+        let settled = settled.filter(|explained| explained.is_all_of(turn, complete));
+        let settled = settled.map(|explained| explained.figures.budget);
         let mut budget = settled.or_else(|| Some(self.explain(id, false)?.figures.budget))?;
         if let Some(span) = held_back(self.connections.turn(id)?) {
             budget.charge(span.cause, span.dur_ns);

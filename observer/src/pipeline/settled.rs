@@ -40,6 +40,11 @@ pub(super) struct Settled {
 }
 
 impl Explained {
+    /// Whether this is all that is known of a turn by now, with records lost in it or none.
+    pub(super) fn is_all_of(&self, turn: &Turn, complete: bool) -> bool {
+        self.id == turn.id && self.sent_ns == turn.sent_ns && self.figures.complete == complete
+    }
+
     /// Adds what TCP held back, which comes after the last send and may be known only now.
     pub(super) fn add_what_was_held_back(&mut self, turn: &Turn) {
         let figures = &mut self.figures;
@@ -87,9 +92,8 @@ impl Settled {
         self.turns.insert(conn, explained);
     }
 
-    pub(super) fn get(&self, id: RequestId) -> Option<&Explained> {
-        let explained = self.turns.get(&id.conn)?;
-        (explained.id == id).then_some(explained)
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Explained> {
+        self.turns.get(&conn).map(Box::as_ref)
     }
 
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Explained>> {

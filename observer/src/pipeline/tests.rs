@@ -162,21 +162,44 @@ fn a_turn_that_goes_on_after_it_was_explained_takes_the_place_of_one_in_the_tail
     assert_eq!(tail.lines, SLOW as usize);
 }
 
+fn fork(parent: u32, child: u32, flags: u32) -> Process {
+    Process {
+        header: record(Kind::Process, MS),
+        tgid: parent,
+        change: ProcessChange::Fork as u32,
+        flags,
+        child_tid: child,
+        child_tgid: child,
+        ..Process::zeroed()
+    }
+}
+
+#[test]
+fn a_child_that_is_not_watched_is_no_target() {
+    let mut apart = header();
+    apart.options.apart = true;
+    let mut pipeline = pipeline(&apart);
+    let mut batch = Batch::default();
+    receives(&mut batch, 7, 2 * MS, 100);
+    for (child, flags) in [(70, flags::WATCHED), (71, 0)] {
+        batch.push(bytes_of(&fork(1, child, flags)));
+    }
+    sends(&mut batch, 7, 3 * MS);
+    let mut tail = Tail::default();
+    pipeline.batch(&batch, &mut [&mut tail]).unwrap();
+    pipeline.finish(&mut [&mut tail]).unwrap();
+    let targets = tail.end.unwrap().totals.targets;
+    let pids: Vec<_> = targets.iter().map(|target| target.pid).collect();
+    assert_eq!(pids, [Pid(1), Pid(70)]);
+}
+
 #[test]
 fn what_a_forked_child_answers_is_of_its_parents_target() {
     const CHILD: u32 = 70;
     const OTHER: u32 = 9;
     let mut pipeline = pipeline(&header());
     let mut batch = Batch::default();
-    let fork = |parent, child| Process {
-        header: record(Kind::Process, MS),
-        tgid: parent,
-        change: ProcessChange::Fork as u32,
-        child_tid: child,
-        child_tgid: child,
-        ..Process::zeroed()
-    };
-    batch.push(bytes_of(&fork(1, CHILD)));
+    batch.push(bytes_of(&fork(1, CHILD, flags::WATCHED)));
     for (pid, conn) in [(CHILD, 2), (OTHER, 3), (1, 4)] {
         let at_ns = 2 * MS + conn * 1_000;
         receives_in(&mut batch, pid, conn, at_ns, 100);

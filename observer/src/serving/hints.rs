@@ -71,7 +71,10 @@ impl Serving {
             kind: HintKind::FullTables,
             pid: Some(pid),
             pids: Vec::new(),
-            text: format!("tables of observer were full: {}", counts.join(", ")),
+            text: format!(
+                "tables of observer were full, or what ended made room: {}",
+                counts.join(", ")
+            ),
             remedy: "\"Bounds\" in docs/schema.md says what was forgotten, and what is missing for it"
                 .to_owned(),
         })

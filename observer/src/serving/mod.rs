@@ -145,13 +145,16 @@ impl Serving {
         self.unheard.remove(&port);
     }
 
-    /// Another process is watched from now on, the first of its family.
-    pub(crate) fn watch(&mut self, pid: Pid, comm: &str) {
-        // It may have the number of one that ended.
+    /// Another process is watched from now on, the first of its family. It may have the number of one that ended: gives
+    /// the last line of that one, if it was not known yet who took over.
+    pub(crate) fn watch(&mut self, pid: Pid, comm: &str) -> Option<ProcessLine> {
+        let last = self.watched.get_mut(&pid).and_then(Watched::last_line);
         self.forget(pid);
         if self.watched.len() == MAX_WATCHED {
             self.full.count(Table::Serving, 1);
-            let Some(&first) = self.over.front() else { return };
+            let Some(&first) = self.over.front() else {
+                return last;
+            };
             self.forget(first);
         }
         // Whoever is watched later than from the start has begun to listen on a port of `--port`.
@@ -161,6 +164,7 @@ impl Serving {
             ..Watched::default()
         };
         self.watched.insert(pid, watched);
+        last
     }
 
     /// Forgets a process, and which hints were given of it.

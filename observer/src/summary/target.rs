@@ -48,7 +48,8 @@ impl TargetSums {
     /// Which of a protocol's turns are the tail.
     pub(super) fn tail(&self, protocol: Protocol) -> Tail {
         let Some(turns) = self.turns.get(&protocol) else {
-            return if self.turns.is_empty() {
+            // HTTP/1 leads as soon as there is one.
+            return if self.turns.is_empty() || protocol == Protocol::Http1 {
                 Tail::NotYetKnown
             } else {
                 Tail::NotSought

@@ -20,7 +20,8 @@ use crate::model::report::{ProcessMemory, ProcessWorkers, TargetTotals};
 /// Targets that are told apart.
 const MAX_TOLD_APART: usize = 64;
 
-/// Processes that are remembered. Beyond, half of them are forgotten: those that were not seen for longest.
+/// Processes that are remembered. Beyond, half of them are forgotten: first those that ended, then those that were not
+/// seen for longest.
 const MAX_PROCESSES: usize = 16_384;
 
 /// Windows for which a process that ended is remembered though it did nothing: what it did can be told later.
@@ -181,7 +182,7 @@ impl AllTargets {
     /// are taken, those whose processes have all ended. First those that did nothing, then those that came first.
     fn free(&mut self) {
         let window = self.window;
-        let is_over = |process: &ProcessOfTarget| process.has_ended && process.last + KEPT_WINDOWS < window;
+        let is_over = |process: &ProcessOfTarget| process.is_over(window);
         self.processes
             .retain(|_, process| process.is_seen || !is_over(process));
         self.ended.clear();
@@ -204,15 +205,15 @@ impl AllTargets {
 
     fn remember(&mut self, pid: Pid, place: Option<usize>, is_seen: bool) {
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
-            let mut by_age: Vec<_> = self
-                .processes
-                .iter()
-                .map(|(&pid, process)| (process.last, pid))
-                .collect();
+            let age = |(&pid, process): (&Pid, &ProcessOfTarget)| {
+                (!process.is_over(self.window), process.last, pid)
+            };
+            let mut by_age: Vec<_> = self.processes.iter().map(age).collect();
             by_age.sort_unstable();
-            self.full.count(Table::Processes, MAX_PROCESSES as u64 / 2);
-            for (_, pid) in &by_age[..MAX_PROCESSES / 2] {
+            for (is_there, _, pid) in &by_age[..MAX_PROCESSES / 2] {
                 self.processes.remove(pid);
+                // Of one that has ended nothing more is asked.
+                self.full.count(Table::Processes, u64::from(*is_there));
             }
         }
         let process = ProcessOfTarget {
@@ -293,6 +294,13 @@ impl AllTargets {
         self.others.close_window(max_paths);
         self.window += 1;
         self.free();
+    }
+}
+
+impl ProcessOfTarget {
+    /// Whether nothing more comes of it.
+    const fn is_over(&self, window: u64) -> bool {
+        self.has_ended && self.last + KEPT_WINDOWS < window
     }
 }
 

@@ -137,7 +137,8 @@ fn turns_that_were_not_answered_lead_nothing_that_has_others() {
 fn only_turns_of_the_leading_protocol_have_a_tail() {
     let mut summary = Summary::default();
     add(&mut summary, Protocol::Other, 500, 9_000);
-    assert_eq!(summary.tail(Pid(7), Protocol::Http1), Tail::NotSought);
+    assert_eq!(summary.tail(Pid(7), Protocol::Http1), Tail::NotYetKnown);
+    assert_eq!(summary.tail(Pid(7), Protocol::Tls), Tail::NotSought);
     assert!(matches!(summary.tail(Pid(7), Protocol::Other), Tail::From(_)));
     add(&mut summary, Protocol::Http1, 100, 1_000);
     assert_eq!(summary.tail(Pid(7), Protocol::Other), Tail::NotSought);

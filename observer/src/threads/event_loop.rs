@@ -23,7 +23,7 @@ impl EventLoop {
     /// It, beside a wait for events at `fd`.
     fn beside(self, fd: u32) -> OwnLoop {
         match self {
-            Self { fd: own, .. } if own == fd => OwnLoop::Here,
+            Self { fd: own, .. } if own == fd => OwnLoop::NotElsewhere,
             Self {
                 waits: KNOWN_WAITS.., ..
             } => OwnLoop::KnownElsewhere,
@@ -44,7 +44,9 @@ impl Thread {
         let at_work = self.belief.waits_at_work(EventWait {
             polls_few,
             in_task: self.in_runtime.task(Task::new(event.task)).id().is_some(),
-            own: self.event_loop.map_or(OwnLoop::Here, |own| own.beside(fd)),
+            own: self
+                .event_loop
+                .map_or(OwnLoop::NotElsewhere, |own| own.beside(fd)),
         });
         if loops && !at_work {
             self.loops_at(fd);

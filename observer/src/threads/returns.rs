@@ -5,6 +5,7 @@
 //! serves the first, and when it is awake other threads may be done, too. Both together do: the request was read when
 //! the loop gave the job, or had a job that was handed back right then, and it was answered when the job was over.
 
+mod event_loop;
 mod job;
 mod known;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use self::event_loop::Loop;
 use self::job::{Given, Job, JobOf, MAX_IN_ROW, Open};
 use super::fed::MAX_LOOPS;
 use super::state::Block;
@@ -58,41 +60,16 @@ struct Program {
     is_told_otherwise: bool,
 }
 
-/// What an event loop did since it was woken.
-#[derive(Debug, Default)]
-struct Loop {
-    /// When that was, ns; 0 while it waits.
-    awake_ns: u64,
-    /// The job that ended then, and woke it.
-    woken_by: Option<Arc<Job>>,
-    /// Of what it has read something since, or answered.
-    in_hand: Newest<RequestId, MAX_IN_HAND>,
-    /// It did something since that can have made another request go on: it gave a job, a peer answered, or a request
-    /// went on.
-    is_otherwise: bool,
-    /// When the first timer is due for which it waited, if it waited for one, ns.
-    due_ns: Option<u64>,
-}
-
 /// A thread that a loop gave something to do.
 #[derive(Debug, Default)]
 struct Helper {
     job: Option<Open>,
     /// Of so many of its jobs it was told for whom they were.
     jobs_told: u32,
+    /// It has woken its loop when one was over.
+    has_woken: bool,
     /// It reads or answers requests itself.
     serves: bool,
-}
-
-impl Loop {
-    /// It has something of this request in hand. Tells whether it had so before.
-    fn has(&mut self, request: RequestId) -> bool {
-        let had = self.in_hand.contains(&request);
-        if !had {
-            self.in_hand.push(request);
-        }
-        had
-    }
 }
 
 impl Program {
@@ -109,7 +86,7 @@ impl Program {
             by,
             in_hand: own.in_hand.iter().copied().collect(),
             after: own.woken_by.clone(),
-            is_cut: own.in_hand.is_full(),
+            is_cut: own.is_cut,
         };
         if self.helpers.len() == MAX_HELPERS && !self.helpers.contains_key(&tid) {
             full.count(Table::PoolThreads, 1);
@@ -148,7 +125,8 @@ impl Program {
     /// For which jobs the loop can have answered a request that it had read at `read_ns`. If just one of those that are
     /// over since it was woken was given for that request, it is that one's, with those before it, the last first. If
     /// that is not seen, because the thread went on from one job to the next, and nothing else can have made the
-    /// request go on, it is the only one that is over.
+    /// request go on, it is the only one that is over. And neither, if one that was answered before needs that job, or
+    /// if a timer is due for which the request may have waited, and the job may be another's.
     fn answers(
         &mut self,
         tid: Tid,
@@ -158,42 +136,39 @@ impl Program {
         at_ns: u64,
         full: &Full,
     ) -> Option<Vec<JobOf>> {
-        let own = self.loops.get_mut(&tid).filter(|own| own.awake_ns > 0)?;
-        let (awake_ns, woken_by) = (own.awake_ns, own.woken_by.clone());
+        let over = self.over(tid)?;
+        let own = self.loops.get_mut(&tid)?;
+        let awake_ns = own.awake_ns;
         let is_due = own
             .due_ns
             .is_some_and(|due_ns| due_ns <= at_ns.saturating_add(TIMER_SLACK_NS));
         let went_on = !own.has(request);
-        let is_otherwise = own.is_otherwise;
+        let nothing_else = went_on && !own.is_otherwise && !is_due;
         own.is_otherwise |= went_on;
-        let since = self.ended.iter().filter(|job| {
-            let is_its = |given: &Given| given.by == tid;
-            job.interval.to_ns >= awake_ns && job.given.as_ref().is_some_and(is_its)
-        });
-        let over: Vec<_> = woken_by.into_iter().chain(since.cloned()).collect();
-        let is_cut = self.forgotten_ns >= awake_ns || over.iter().any(|job| job.is_cut());
-        let any_other = over.iter().any(|job| job.may_be_of_forgotten(request, read_ns));
-        let mut told = over
-            .iter()
-            .filter_map(|job| Some((job.clone(), job.of(request)?)));
-        let found = match (told.next(), told.next()) {
-            (Some(first), None) if !any_other => Some(first),
-            (Some(_), _) => None,
-            (None, _) => {
-                let over = if over.is_empty() {
-                    self.may_be_over(awake_ns, &ran_last_ns)
-                } else {
-                    over
-                };
-                let nothing_else = went_on && !is_otherwise && !is_due;
-                let only = <[Arc<Job>; 1]>::try_from(over).ok().filter(|_| nothing_else);
-                let its = only.filter(|[job]| read_ns.is_some_and(|read_ns| job.may_be_of(read_ns)));
-                self.has_queue |= its.is_some();
-                its.map(|[job]| (job.clone(), vec![job.interval]))
+        let is_cut =
+            self.forgotten_ns >= awake_ns || own.claims.is_cut() || over.iter().any(|job| job.is_cut());
+        let is_its = |job: &Arc<Job>| job.of(request).is_some();
+        let is_forgotten = |job: &Arc<Job>| job.may_be_of_forgotten(request, read_ns);
+        let may_need = went_on || over.iter().any(is_forgotten);
+        let may_be = over.iter().filter(|job| is_its(job) || is_forgotten(job));
+        let may_be: Vec<_> = may_be.cloned().collect();
+        let found = if may_be.iter().any(is_its) {
+            match &may_be[..] {
+                [job] if !is_due || job.can_be_of_no_other() => {
+                    job.of(request).map(|jobs| (jobs, job.clone()))
+                }
+                _ => {
+                    own.claims.push(may_be);
+                    None
+                }
             }
+        } else {
+            let only = nothing_else.then(|| self.only_one_over(over, awake_ns, read_ns, &ran_last_ns));
+            only.flatten().map(|job| (vec![job.interval], job))
         };
-        let Some((job, jobs)) = found else {
-            if is_cut && self.jobs_told >= known::ENOUGH {
+        let own = self.loops.get(&tid)?;
+        let Some((jobs, job)) = found.filter(|(_, job)| !own.claims.need(job)) else {
+            if is_cut && may_need && self.jobs_told >= known::ENOUGH {
                 full.count(Table::PoolThreads, 1);
             }
             if went_on {
@@ -201,6 +176,7 @@ impl Program {
             }
             return None;
         };
+        self.has_queue |= !is_its(&job);
         self.forget_job(tid, &job);
         self.jobs_told = self.jobs_told.saturating_add(1);
         for job in &jobs {
@@ -209,6 +185,33 @@ impl Program {
             }
         }
         Some(jobs)
+    }
+
+    /// The jobs that a loop had given and that are over since it was woken.
+    fn over(&self, tid: Tid) -> Option<Vec<Arc<Job>>> {
+        let own = self.loops.get(&tid).filter(|own| own.awake_ns > 0)?;
+        let since = self.ended.iter().filter(|job| {
+            let is_its = |given: &Given| given.by == tid;
+            job.interval.to_ns >= own.awake_ns && job.given.as_ref().is_some_and(is_its)
+        });
+        Some(own.woken_by.iter().chain(since).cloned().collect())
+    }
+
+    /// The only job that is over, as far as is known, if it can be that of a request that had been read at `read_ns`.
+    fn only_one_over(
+        &self,
+        over: Vec<Arc<Job>>,
+        awake_ns: u64,
+        read_ns: Option<u64>,
+        ran_last_ns: &impl Fn(Tid, u64) -> Option<u64>,
+    ) -> Option<Arc<Job>> {
+        let over = if over.is_empty() {
+            self.may_be_over(awake_ns, ran_last_ns)
+        } else {
+            over
+        };
+        let [job] = <[_; 1]>::try_from(over).ok()?;
+        job.may_be_of(read_ns?).then_some(job)
     }
 
     /// Jobs that may have ended since the loop was woken, as far as it is not known whether: their threads ran since,
@@ -244,6 +247,7 @@ impl Program {
     fn forget_job(&mut self, by: Tid, job: &Arc<Job>) {
         if let Some(own) = self.loops.get_mut(&by) {
             own.woken_by.take_if(|woken_by| Arc::ptr_eq(woken_by, job));
+            own.claims.told(job);
         }
         self.ended.retain(|ended| !Arc::ptr_eq(ended, job));
         let JobOf { tid, to_ns, .. } = job.interval;
@@ -297,6 +301,9 @@ impl Returns {
             let job = by.and_then(|by| program.ends(by, at_ns));
             if let Some((by, _)) = by.zip(job.as_ref()) {
                 program.goes_on(by, at_ns);
+                if let Some(helper) = program.helpers.get_mut(&by) {
+                    helper.has_woken = true;
+                }
             }
             if let Some(own) = program.loops.get_mut(&tid) {
                 *own = Loop {

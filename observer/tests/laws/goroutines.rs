@@ -160,6 +160,46 @@ fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() 
     Ok(())
 }
 
+/// After the mutex it sleeps in a call, in which it loses its place among the goroutines that run. That it waits for
+/// another is no stop.
+#[test]
+fn who_waits_to_run_again_after_a_call_does_not_wait_for_the_mutex_before_it() -> Law {
+    const MUTEX: u64 = 22;
+    let read = stay(TASK_A, 0, IO_WAIT);
+    let functions = ["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"];
+    for (is_seen, lock_us) in [(false, 0), (true, 1_000)] {
+        let mut script = reads("go1.26.8", read).idles(60, 1_000);
+        if is_seen {
+            let (at_ns, parked) = (START_NS + 500_000, stay(TASK_A, 1, MUTEX));
+            script.record(&event::GoStack::new(
+                at_ns,
+                Pid(PID),
+                parked,
+                functions.into_iter(),
+            ));
+        }
+        let mut script = script.woken(1_060, conn::NONE);
+        script.record(&SwitchOut {
+            header: header(Kind::SwitchOut, 1_080),
+            tgid: PID,
+            state: 1,
+            syscall: Sysno::nanosleep as i32,
+            task: stay(TASK_A, 1, MUTEX),
+            ..SwitchOut::zeroed()
+        });
+        let script = script.woken(2_000, conn::NONE).idles(2_010, 1_000);
+        let script = script.woken(10_060, conn::NONE);
+        let request = script.sends(10_100, A, stay(TASK_A, 1, MUTEX)).request(A)?;
+        prop_assert_eq!(
+            charged_us(&request, Cause::Lock),
+            lock_us,
+            "{:?}",
+            request.timeline
+        );
+    }
+    Ok(())
+}
+
 /// net/http has another goroutine look whether the client goes away. Then the request's thread takes up another one,
 /// which sleeps in a call, before it goes on with the request. What that waited for is not told: any thread takes up a
 /// goroutine that is ready, also where it is not known which each runs.

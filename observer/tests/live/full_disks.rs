@@ -11,7 +11,8 @@ use crate::run::{DEADLINE, Running, read_all, run};
 use crate::server::{Loading, Server, load};
 use crate::{kernel, laws};
 
-/// Runs observer under load until it fails. Gives what it said, in one line, and that the server answered all.
+/// Runs observer under load until it fails, and reads nothing of its output. Gives what it said, in one line, and that
+/// the server answered all.
 fn fails(server: &Server, command: &mut Command) -> String {
     let loading = Loading::start(&server.url("/ping"), &["--connections", "4", "--duration", "6s"]);
     let child = command
@@ -20,6 +21,7 @@ fn fails(server: &Server, command: &mut Command) -> String {
         .stderr(Stdio::piped())
         .spawn();
     let mut running = Running(child.unwrap());
+    drop(running.0.stdout.take());
     let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE);
     let stderr = String::from_utf8(stderr.expect("observer ends")).unwrap();
     assert_eq!(running.status(DEADLINE).code(), Some(1), "{stderr}");
@@ -110,6 +112,17 @@ fn a_recording_that_finds_no_room_ends_the_run_and_can_be_replayed() {
         .count();
     // The first part is what threads did while observer was still attaching to their sockets.
     assert!(requests > 100, "{requests} requests in 2 MiB");
+}
+
+#[test]
+fn a_recording_that_fails_is_told_also_where_the_reader_of_the_output_went_away() {
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let mut command = Command::new(OBSERVER);
+    command.args(["attach", "--record", "/dev/full"]);
+    let said = fails(&server, command.stdout(Stdio::piped()));
+    let expected = "observer: goes on without the recording: cannot write to /dev/full: No space left";
+    assert!(said.starts_with(expected) && said.lines().count() == 1, "{said}");
 }
 
 #[test]

@@ -51,13 +51,11 @@ fn ask(listener: &TcpListener) -> TcpStream {
 fn stay_on_one_cpu() {
     let mask: u64 = 1;
     // SAFETY: the kernel reads as many bytes as it is told from the mask, which lives until the call returns.
-    assert_eq!(
-        unsafe { libc::sched_setaffinity(0, size_of_val(&mask), (&raw const mask).cast()) },
-        0
-    );
+    let status = unsafe { libc::sched_setaffinity(0, size_of_val(&mask), (&raw const mask).cast()) };
+    assert_eq!(status, 0);
 }
 
-/// Wakes a thread again and again, and computes in between, until the connection that was asked for is refused and twice
+/// Wakes a thread again and again, and computes in between, until a connection that is asked for is refused, and once
 /// more.
 fn wake_others((listener, waiting): (TcpListener, TcpStream)) {
     stay_on_one_cpu();

@@ -113,6 +113,9 @@ pub(crate) const TWO_IN_THE_POOL: Measured = Measured::new(UNEXPLAINED, OF_20, 0
 pub(crate) const BLOCKING: Measured = Measured::new(UNEXPLAINED, OF_20, 0..=0, 0);
 pub(crate) const UPLOAD: Measured = Measured::new(UNEXPLAINED_US, US, 0..=94, 999);
 
+/// Goroutines that wait for a mutex for 100 ms and for nothing else (`parked`).
+pub(crate) const MUTEX: Measured = Measured::new(OTHERWISE, "of 15 requests", 0..=0, 5);
+
 // Requests that wait behind others (`queues`). Others have the CPU as well.
 pub(crate) const BEHIND_BLOCKED: Measured = Measured::new(OTHERWISE, PERCENT, 0..=11, 40);
 pub(crate) const OF_ANOTHER_IN_A_FED_POOL: Measured = Measured::new("told as another's", PERCENT, 0..=1, 5);

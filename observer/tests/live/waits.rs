@@ -47,9 +47,10 @@ fn waited_100_ms_for<'a>(lines: &'a Lines, cause: &str, unexplained: &Measured) 
         .into_iter()
         .partition(|request| took_most(request, &[cause, "on_cpu", "run_queue", "stolen"]));
     measured::LATE.holds_of(&late);
+    let others = seen(others);
     let wrong = others.iter().find(|request| largest(request).0 != "unexplained");
     assert!(wrong.is_none(), "{wrong:?}");
-    unexplained.holds_of(&seen(others));
+    unexplained.holds_of(&others);
     let longest = |request| {
         spans(request, cause)
             .max_by_key(|span| number(&span["dur_ns"]))

@@ -15,6 +15,8 @@ const RIGHT_OVER_ALL: u64 = 99;
 const WELL_EXPLAINED: u64 = 99;
 /// One wrong answer may be the machine's fault, however few there are to judge.
 const FORGIVEN: u64 = 1;
+/// Of so many requests one may be hidden by the machine, and no fault of observer's. 4 of 800 were seen.
+const HIDDEN_ONE_OF: u64 = 200;
 
 /// A scenario's results.
 pub(super) struct Result {
@@ -46,12 +48,12 @@ impl Result {
         let score = self.total();
         let few =
             |right: u64, others: u64| right * 100 < (right + others) * RIGHT_IN_EACH && others > FORGIVEN;
-        let others = score.affected - score.right;
+        let hidden = score.hidden.min(score.requests / HIDDEN_ONE_OF);
+        let others = score.affected - score.right - hidden;
         let are_few = match self.known {
             Some(known) => {
-                let unexplained = score
-                    .unexplained()
-                    .min(score.affected * known.most_unexplained / 100);
+                let unexplained =
+                    (score.unexplained() - score.hidden).min(score.affected * known.most_unexplained / 100);
                 others.saturating_sub(unexplained) * 100 > score.requests * known.most_wrong
             }
             None => few(score.right, others),
@@ -117,6 +119,14 @@ pub(super) fn text(results: &[Result]) -> String {
     for result in results {
         if let Some(known) = result.known {
             let _ = write!(text, "\n{} is known to fail: {}", result.scenario, known.why);
+        }
+        let hidden = result.total().hidden;
+        if hidden > 0 {
+            let _ = write!(
+                text,
+                "\n{}: of {hidden} judged requests the machine hid what their thread did",
+                result.scenario
+            );
         }
         for cause in result.never_judged() {
             let _ = write!(
@@ -317,6 +327,19 @@ mod tests {
         assert!(result(named(94, 0, 6), None).under_the_floor().is_some());
         assert!(result(named(98, 2, 0), None).under_the_floor().is_some());
         assert!(result(named(98, 2, 0), KNOWN).under_the_floor().is_some());
+    }
+
+    #[test]
+    fn what_the_machine_hid_is_forgiven_of_one_request_in_200() {
+        let hidden = |requests, hidden| Score {
+            requests,
+            hidden,
+            named: [("nothing".to_owned(), [("unexplained".to_owned(), hidden)].into())].into(),
+            ..judged(hidden, 0)
+        };
+        assert!(result(hidden(800, 4), None).under_the_floor().is_none());
+        assert!(result(hidden(800, 6), None).under_the_floor().is_some());
+        assert!(result(hidden(800, 4), KNOWN).under_the_floor().is_none());
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Score {
     pub(super) affected: u64,
     /// Of these, with a right top cause.
     pub(super) right: u64,
+    /// Of these, without one because the machine hid what its thread did: see [`Explained::is_hidden`].
+    pub(super) hidden: u64,
     /// Judged requests by expected and by named top cause.
     pub(super) named: BTreeMap<String, BTreeMap<String, u64>>,
     /// Injected parts of judged requests, by their first cause.
@@ -184,6 +186,7 @@ impl Judge<'_> {
         let right = causes.contains(&named);
         self.score.affected += 1;
         self.score.right += u64::from(right);
+        self.score.hidden += u64::from(!right && explained.is_hidden());
         match explained.confidence() {
             "exact" => self.score.exact += 1,
             "inferred" => self.score.inferred += 1,
@@ -281,6 +284,7 @@ impl Score {
             lost,
             affected,
             right,
+            hidden,
             named,
             parts,
             errors_ns,
@@ -306,6 +310,7 @@ impl Score {
             (&mut self.lost, lost),
             (&mut self.affected, affected),
             (&mut self.right, right),
+            (&mut self.hidden, hidden),
             (&mut self.within, within),
             (&mut self.culprits_right, culprits_right),
             (&mut self.culprits_wrong, culprits_wrong),

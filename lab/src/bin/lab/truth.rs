@@ -11,6 +11,9 @@ use testbed::lines;
 use testbed::truth::Stretch;
 use testbed::truth::{Sent, Served, id};
 
+/// What observer notes of time in which a thread went on that was not seen to get a CPU.
+const NOT_SEEN: &str = "what the thread did was not seen";
+
 /// A request as observer explains it.
 #[derive(Clone, Debug)]
 pub(super) struct Explained {
@@ -59,6 +62,15 @@ impl Explained {
     pub(super) fn top_cause(&self) -> &str {
         let top = self.budget_ns.iter().max_by_key(|(_, ns)| **ns);
         top.map_or("nothing", |(cause, _)| cause)
+    }
+
+    /// Whether most of its time is that of a thread which went on without having been seen to get a CPU. There are
+    /// machines whose own agent is hidden: while a thread of it has a CPU, nothing tells what happens there.
+    pub(super) fn is_hidden(&self) -> bool {
+        let spans = self.line["timeline"].as_array().into_iter().flatten();
+        let hidden = spans.filter(|span| span["note"] == NOT_SEEN);
+        let hidden_ns: u64 = hidden.filter_map(|span| span["dur_ns"].as_u64()).sum();
+        hidden_ns * 2 > self.latency_ns
     }
 }
 

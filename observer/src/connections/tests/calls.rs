@@ -1,6 +1,7 @@
 //! Calls of watched processes to each other: the request that answered is named where no other can have.
 
 use super::super::calls::MAX_FINISHED;
+use super::super::connection::MAX_SENDS;
 use super::*;
 use crate::model::cause::Cause;
 
@@ -47,12 +48,21 @@ impl Both {
     }
 
     /// Another connection is opened, from this port, and used from now on.
-    fn open(&mut self, port: u16, [caller, callee]: [u32; 2]) {
+    fn open(&mut self, port: u16, networks: [u32; 2]) {
+        self.open_between([[127, 0, 0, 1]; 2], port, networks);
+    }
+
+    fn open_between(&mut self, [from, to]: [[u8; 4]; 2], port: u16, [caller, callee]: [u32; 2]) {
         (self.caller, self.callee) = (u64::from(port), u64::from(port) + 1);
+        let at = |mut end: common::Connection, local: [u8; 4], remote: [u8; 4]| {
+            end.local_addr[..4].copy_from_slice(&local);
+            end.remote_addr[..4].copy_from_slice(&remote);
+            end
+        };
         let opened = opens(self.caller, caller, [port, 80], flags::OUTBOUND);
-        self.all.changed(&opened, None);
+        self.all.changed(&at(opened, from, to), None);
         let accepted = opens(self.callee, callee, [80, port], flags::INBOUND);
-        self.all.changed(&accepted, None);
+        self.all.changed(&at(accepted, to, from), None);
     }
 
     fn asks(&mut self, at_ns: u64) {
@@ -117,6 +127,31 @@ fn each_call_names_its_own_request_also_when_others_came_after_it() {
     assert_eq!(callee.name.as_deref(), Some("GET /a"));
     assert_eq!(callee.latency_ns, 98);
     assert_eq!(both.named(400, 499), None, "nothing was asked meanwhile");
+}
+
+#[test]
+fn between_networks_the_ends_of_routable_addresses_meet_and_those_of_an_own_address_do_not() {
+    const FIRST: [u8; 4] = [10, 0, 0, 1];
+    const SECOND: [u8; 4] = [10, 0, 0, 2];
+    for (addresses, is_named) in [([FIRST, SECOND], true), ([FIRST, FIRST], false)] {
+        let mut both = Both::new();
+        both.open_between(addresses, 50_000, [NETWORK, NETWORK + 1]);
+        both.call(100, 200);
+        assert_eq!(both.named(100, 199).is_some(), is_named, "{addresses:?}");
+    }
+}
+
+#[test]
+fn a_call_before_all_that_are_remembered_is_counted() {
+    let mut both = Both::new();
+    let calls = MAX_SENDS as u64 + 1;
+    for nth in 1..=calls {
+        both.call(nth * 100, nth * 100 + 50);
+    }
+    assert!(both.named(200, 249).is_some());
+    assert_eq!(full_tables(&both.all.full), []);
+    assert_eq!(both.named(100, 149), None);
+    assert_eq!(full_tables(&both.all.full), [(Table::PeerSends, 1)]);
 }
 
 #[test]

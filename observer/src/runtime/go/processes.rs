@@ -145,7 +145,11 @@ impl Processes {
 
     /// Where a goroutine of a process waited most, of the looks at it in this time.
     pub(crate) fn waits_in(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> Option<&WaitsIn> {
-        self.processes.get(&pid)?.seen_waiting.most(task, from_ns, to_ns)
+        let waits = &self.processes.get(&pid)?.seen_waiting;
+        if waits.forgotten_until_ns > from_ns {
+            self.full.count(Table::Looks, 1);
+        }
+        waits.most(task, from_ns, to_ns)
     }
 
     /// Whether a goroutine of a process was seen waiting for a mutex in this time.

@@ -20,7 +20,11 @@ const SOCKETS: &str = "net";
 
 /// What was seen of one process.
 #[derive(Debug, Default)]
-pub(super) struct SeenWaiting(Newest<Seen, MOST>);
+pub(super) struct SeenWaiting {
+    newest: Newest<Seen, MOST>,
+    /// When the last of the looks was that are forgotten, ns.
+    pub(super) forgotten_until_ns: u64,
+}
 
 #[derive(Debug)]
 struct Seen {
@@ -35,12 +39,15 @@ impl SeenWaiting {
     pub(super) fn add(&mut self, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
         if let Some(place) = place(functions) {
             let for_mutex = is_for_mutex(functions);
-            self.0.push(Seen {
+            let seen = Seen {
                 task,
                 at_ns,
                 place,
                 for_mutex,
-            });
+            };
+            if let Some(forgotten) = self.newest.push(seen) {
+                self.forgotten_until_ns = forgotten.at_ns;
+            }
         }
     }
 
@@ -57,8 +64,11 @@ impl SeenWaiting {
     }
 
     fn seen(&self, task: TaskId, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Seen> {
-        let first = self.0.partition_point(|seen| seen.at_ns < from_ns);
-        let in_time = self.0.range(first..).take_while(move |seen| seen.at_ns < to_ns);
+        let first = self.newest.partition_point(|seen| seen.at_ns < from_ns);
+        let in_time = self
+            .newest
+            .range(first..)
+            .take_while(move |seen| seen.at_ns < to_ns);
         in_time.filter(move |seen| seen.task == task)
     }
 }
@@ -228,5 +238,16 @@ mod tests {
         assert_eq!(most(0, 21).as_deref(), Some("main.a"), "the first");
         assert_eq!(most(40, 50).as_deref(), Some("main.c"));
         assert_eq!(most(41, 50), None);
+    }
+
+    #[test]
+    fn until_when_looks_are_forgotten_is_known() {
+        let mut waits = SeenWaiting::default();
+        for at_ns in 0..MOST as u64 {
+            waits.add(TaskId(41), at_ns, &["main.a"]);
+        }
+        assert_eq!(waits.forgotten_until_ns, 0);
+        (1..=2).for_each(|more| waits.add(TaskId(41), MOST as u64 + more, &["main.a"]));
+        assert_eq!(waits.forgotten_until_ns, 1);
     }
 }

@@ -28,6 +28,14 @@ fn who_took_over_is_in_the_last_line_of_the_process_and_in_a_hint() {
 }
 
 #[test]
+fn of_a_process_whose_number_is_another_s_by_then_the_last_line_is_kept() {
+    let mut serving = looked(&[own(7, 8080)], 0, false);
+    assert_eq!(serving.leaves(exit()), None);
+    assert_eq!(serving.watch(PID, "another"), Some(exit()));
+    assert_eq!(serving.watch(PID, "third"), None);
+}
+
+#[test]
 fn that_nobody_took_over_is_told_of_what_listened_and_of_nothing_else() {
     for (port, expected) in [(8080, 1), (0, 0)] {
         let mut serving = looked(&[], 0, false);

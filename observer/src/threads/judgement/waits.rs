@@ -9,7 +9,7 @@ use crate::syscall::Wait;
 /// How a thread goes to wait.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Waiting {
-    /// What its call alone says.
+    /// What it waits in, by its call and by what others do where it waits.
     pub(in super::super) wait: Wait,
     /// In this runtime task.
     pub(in super::super) task: Task,
@@ -28,7 +28,7 @@ pub(in super::super) struct EventWait {
     pub(in super::super) polls_few: bool,
     /// In a runtime task.
     pub(in super::super) in_task: bool,
-    /// It has an event loop, and that is another.
+    /// Its own event loop, beside that.
     pub(in super::super) own: OwnLoop,
 }
 
@@ -36,7 +36,7 @@ pub(in super::super) struct EventWait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum OwnLoop {
     /// It has none, or that is where it waits.
-    Here,
+    NotElsewhere,
     /// It has waited elsewhere before.
     Elsewhere,
     /// It has waited elsewhere so often that this is its own.
@@ -48,7 +48,7 @@ impl Belief {
     /// `execSync` in a loop of its own. Without a task or a loop, `poll` is its event loop's own wait.
     pub(in super::super) fn waits_at_work(self, at: EventWait) -> bool {
         if at.polls_few {
-            at.in_task || at.own != OwnLoop::Here
+            at.in_task || at.own != OwnLoop::NotElsewhere
         } else {
             at.own == OwnLoop::KnownElsewhere && self.works_for().is_some()
         }
@@ -151,17 +151,22 @@ mod tests {
             (
                 "poll can be an event loop's own wait",
                 busy,
-                at(true, false, OwnLoop::Here),
+                at(true, false, OwnLoop::NotElsewhere),
                 false,
             ),
-            ("not in a task", free, at(true, true, OwnLoop::Here), true),
+            ("not in a task", free, at(true, true, OwnLoop::NotElsewhere), true),
             (
                 "nor where it loops elsewhere",
                 free,
                 at(true, false, OwnLoop::Elsewhere),
                 true,
             ),
-            ("at its own epoll", busy, at(false, true, OwnLoop::Here), false),
+            (
+                "at its own epoll",
+                busy,
+                at(false, true, OwnLoop::NotElsewhere),
+                false,
+            ),
             (
                 "one at which it waited before may be its own no more",
                 busy,

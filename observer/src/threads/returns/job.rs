@@ -56,6 +56,12 @@ impl Job {
         }
     }
 
+    /// Whether its loop had but one request in hand when it gave it.
+    pub(super) fn can_be_of_no_other(&self) -> bool {
+        let is_only = |given: &Given| given.in_hand.len() == 1 && given.after.is_none() && !given.is_cut;
+        self.given.as_ref().is_some_and(is_only)
+    }
+
     /// Whether nothing contradicts that it was a request's that was read before `awake_ns`: the loop had read that by
     /// the time at which the thread began.
     pub(super) fn may_be_of(&self, read_ns: u64) -> bool {

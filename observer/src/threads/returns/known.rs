@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 use super::super::Threads;
 use super::super::state::{Direction, Operation, State};
 use super::super::thread::Thread;
-use super::Returns;
+use super::{Helper, Returns};
 use crate::model::id::{Pid, Tid};
 use crate::syscall::Wait;
 
@@ -22,12 +22,14 @@ impl Returns {
 
     /// Whether a thread hands its jobs back to event loops.
     pub(in super::super) fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
-        let program = self
-            .programs
-            .get(&pid)
-            .filter(|program| program.jobs_told >= ENOUGH);
-        let helper = program.and_then(|program| program.helpers.get(&tid));
-        helper.is_some_and(|helper| helper.jobs_told > 0 && !helper.serves)
+        self.helper(pid, tid).is_some_and(|helper| helper.jobs_told > 0)
+    }
+
+    /// A thread that may hand jobs back, in a process whose threads do.
+    fn helper(&self, pid: Pid, tid: Tid) -> Option<&Helper> {
+        let program = self.programs.get(&pid)?;
+        let helper = program.helpers.get(&tid).filter(|helper| !helper.serves);
+        helper.filter(|_| program.jobs_told >= ENOUGH)
     }
 }
 
@@ -76,6 +78,14 @@ impl Threads {
     #[must_use]
     pub fn hands_back(&self, pid: Pid, tid: Tid) -> bool {
         self.returns.hands_back(pid, tid)
+    }
+
+    /// Whether what an event loop of process `pid` gave a thread may have been a job that is handed back, though that
+    /// may not be told of any.
+    #[must_use]
+    pub fn may_hand_back(&self, pid: Pid, tid: Tid) -> bool {
+        let helper = self.returns.helper(pid, tid);
+        helper.is_some_and(|helper| helper.jobs_told > 0 || helper.has_woken)
     }
 
     /// What a socket operation tells of jobs. Gives the threads of which it is known by that that they worked for its

@@ -64,9 +64,14 @@ impl Served {
 
     /// The loop is woken by a thread.
     fn woken_by(&mut self, by: Tid) {
+        self.woken_within(None, by);
+    }
+
+    /// The same where it would have waited for so long at most.
+    fn woken_within(&mut self, timeout_ms: Option<u32>, by: Tid) {
         let at_ns = self.passes();
         self.returns.loops(PID, LOOP);
-        let events = wait(Wait::EventLoop { timeout_ms: None }, libc::SYS_epoll_wait, by);
+        let events = wait(Wait::EventLoop { timeout_ms }, libc::SYS_epoll_wait, by);
         self.returns.woken(PID, LOOP, (1, &events), at_ns);
     }
 
@@ -110,7 +115,7 @@ impl Served {
 #[test]
 fn a_job_of_a_loop_that_had_more_in_hand_than_is_remembered_is_counted_where_it_is_not_told() {
     let mut served = Served::known();
-    served.reads(MAX_IN_HAND - 1);
+    served.reads(MAX_IN_HAND);
     served.gives(HELPER);
     served.hands_back(HELPER);
     assert!(served.answers(0));
@@ -136,6 +141,33 @@ fn a_job_is_not_told_where_another_can_have_been_for_the_same_request() {
         served.both_are_over();
         assert_eq!(served.answers(conn), is_told, "{conn}");
         assert_eq!(served.counted().is_empty(), is_told, "{conn}");
+    }
+}
+
+#[test]
+fn a_job_that_one_that_was_answered_before_needs_is_nobody_else_s() {
+    let mut served = Served::known();
+    served.reads(2);
+    served.gives(HELPER);
+    served.returns.reads(PID, LOOP, request(2));
+    served.gives(OTHER);
+    served.both_are_over();
+    // Either can have been its.
+    assert!(!served.answers(0));
+    // Only the second can have been this one's, so that the first was that of the one before.
+    assert!(served.answers(2));
+    assert!(!served.answers(1));
+}
+
+#[test]
+fn where_a_timer_is_due_a_job_that_can_be_another_s_is_not_told() {
+    for (in_hand, timeout_ms, is_told) in [(2, None, true), (2, Some(0), false), (1, Some(0), true)] {
+        let mut served = Served::known();
+        served.reads(in_hand);
+        served.gives(HELPER);
+        served.woken_within(timeout_ms, HELPER);
+        assert_eq!(served.answers(0), is_told, "{in_hand} {timeout_ms:?}");
+        assert!(!served.answers(1), "whosever it was");
     }
 }
 

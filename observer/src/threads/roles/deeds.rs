@@ -157,8 +157,10 @@ pub(in crate::threads) struct Deeds {
     read_last: Option<RequestId>,
     /// Others ended its wait since it was seen with this request, answered or not.
     had_in_hand: Option<RequestId>,
-    /// Who that was, where, and whether it counts: the request may have waited for this. Of many the first are kept.
+    /// Who that was, where, and how often it counts: the request may have waited for this. Of many the last are kept.
     unsure: Vec<(Tid, Place, u32)>,
+    /// How often those did that are not kept.
+    unsure_forgotten: u32,
     /// The wait that it is in is for a descriptor or two, by `poll`.
     waits_for_few: bool,
     /// What it is, as far as that was told.
@@ -224,6 +226,10 @@ impl Deeds {
             }
         }
         self.unsure = unsure;
+        let forgotten = std::mem::take(&mut self.unsure_forgotten);
+        if is_given {
+            self.given_by_forgotten(forgotten);
+        }
     }
 
     /// A wait of a thread of process `pid` is over, which took this long. Who ended it waits there itself, at times:
@@ -272,9 +278,16 @@ impl Deeds {
             return;
         };
         self.had_in_hand = Some(request);
-        if self.unsure.len() < MAX_GIVERS {
-            self.unsure.push((by, place, times));
+        let same = |(of, at, _): &&mut (Tid, Place, u32)| (*of, *at) == (by, place);
+        if let Some((.., known)) = self.unsure.iter_mut().find(same) {
+            *known = known.saturating_add(times);
+            return;
         }
+        if self.unsure.len() == MAX_GIVERS {
+            let (.., oldest) = self.unsure.remove(0);
+            self.unsure_forgotten = self.unsure_forgotten.saturating_add(oldest);
+        }
+        self.unsure.push((by, place, times));
     }
 
     /// Another thread gave it something to do so often: it ended its wait there, or had read what this one answers.
@@ -300,10 +313,17 @@ impl Deeds {
             *stalest = giver;
             return;
         }
-        self.by_forgotten += u64::from(times);
         if waited_in.is_some() {
-            self.window.given = self.window.given.saturating_add(times);
+            self.given_by_forgotten(times);
+        } else {
+            self.by_forgotten += u64::from(times);
         }
+    }
+
+    /// Threads that are not remembered ended its waits so often, and gave it something to do.
+    fn given_by_forgotten(&mut self, times: u32) {
+        self.by_forgotten += u64::from(times);
+        self.window.given = self.window.given.saturating_add(times);
     }
 
     /// Counts what the thread was given in this window. Who let go of a lock at one of these places gave it nothing to

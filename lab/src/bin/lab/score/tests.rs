@@ -88,6 +88,23 @@ fn another_cause_is_wrong_and_its_time_is_an_error() {
 }
 
 #[test]
+fn what_the_machine_hid_is_counted_and_not_right() {
+    let of_note = |note: &str| {
+        let mut hidden = explained(1, &[("unexplained", 10), ("on_cpu", 2)]);
+        hidden.line["timeline"][0]["note"] = json!(note);
+        let score = score(&Observed {
+            served: vec![asleep(1, 10)],
+            sent: vec![sent(1, 12)],
+            explained: vec![hidden],
+            ..Observed::default()
+        });
+        (score.affected, score.right, score.hidden)
+    };
+    assert_eq!(of_note("what the thread did was not seen"), (1, 0, 1));
+    assert_eq!(of_note("no record of the thread"), (1, 0, 0));
+}
+
+#[test]
 fn a_request_that_mostly_did_something_else_is_not_judged() {
     let score = score(&Observed {
         served: vec![asleep(1, 10)],

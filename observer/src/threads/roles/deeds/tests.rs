@@ -35,13 +35,17 @@ fn reads(conn: u64) -> Operation {
 
 /// A wait in this call that another thread ended, or the bytes of a connection.
 fn waits(syscall: i64, conn: ConnId) -> Block {
+    waits_for(LOOP, syscall, conn)
+}
+
+fn waits_for(by: Tid, syscall: i64, conn: ConnId) -> Block {
     Block {
         wait: Wait::Park { timeout: false },
         syscall: syscall as i32,
         arg0: 8,
         wake: Some(Wake {
             by: Occupant {
-                tid: LOOP,
+                tid: by,
                 pid: PID,
                 comm: Comm::default(),
             },
@@ -84,6 +88,38 @@ fn what_the_bytes_of_a_client_ended_after_that_was_not_given_by_another() {
     deeds.waited(PID, 1000, &waits(libc::SYS_poll, ConnId(6)), false);
     deeds.operates(OWN, &reads(6));
     assert_eq!(given(&mut deeds), 0);
+}
+
+#[test]
+fn where_a_thread_waits_for_work_is_known_when_it_goes_on_with_another_request() {
+    let mut deeds = Deeds::default();
+    deeds.operates(OWN, &reads(5));
+    deeds.waited(PID, 1000, &waits(libc::SYS_read, ConnId::NONE), false);
+    assert!(
+        !deeds.waits_for_work_at(8),
+        "the request may have waited for that"
+    );
+    deeds.operates(OWN, &reads(6));
+    assert!(deeds.waits_for_work_at(8));
+}
+
+#[test]
+fn of_many_that_ended_its_waits_the_last_are_known_and_all_are_counted() {
+    let mut deeds = Deeds::default();
+    deeds.operates(OWN, &reads(5));
+    let by: Vec<Tid> = (100..=100 + MAX_GIVERS as u32).map(Tid).collect();
+    for by in [&by[..1], &by[..]].concat() {
+        deeds.waited(PID, 1000, &waits_for(by, libc::SYS_futex, ConnId::NONE), false);
+    }
+    deeds.operates(OWN, &reads(6));
+    assert!(
+        deeds
+            .givers(&[])
+            .map(|giver| giver.by)
+            .eq(by[1..].iter().copied())
+    );
+    assert_eq!(given(&mut deeds), 2 + MAX_GIVERS as u32);
+    assert_eq!(deeds.close_window(), 2, "the first did so twice");
 }
 
 /// It answers what this thread has read.
