@@ -40,9 +40,10 @@ pub const ANY_NETWORK: u32 = 1;
 /// `sk_data_ready` runs just before the wakeup that it causes; what comes later has another cause.
 pub const NETWORK_MARK_NS: u64 = 20_000;
 
-/// The same of a connection that its peer has accepted or refused: the kernel sets the socket up before it wakes who
-/// waits for it, which took 6 to 14 us in 90 measurements on CPUs that had been idle for a second. Where a hypervisor
-/// takes the CPU in between it can be more than 100 us.
+/// The same of a connection that its peer has accepted or refused, while the CPU is at the same thread in the same
+/// system call: the kernel sets the socket up before it wakes who waits for it, which took 6 to 14 us in 90
+/// measurements on CPUs that had been idle for a second. Where a hypervisor takes the CPU in between it can be more
+/// than 100 us.
 pub const CONNECTED_MARK_NS: u64 = 1_000_000;
 
 /// `MSG_PEEK` of `recv(2)`: the bytes stay in the queue.

@@ -87,9 +87,11 @@ pub(crate) fn submit<T>(entry: RingBufEntry<T>) {
 pub(crate) fn lost(reason: LostReason, at_ns: u64) {
     let index = reason as usize - 1;
     if let Some(lost) = LOSSES.get(0) {
-        // An interrupt that counts here at the same instant can cost one count, never the time mark, and the time mark
-        // is what decides which requests are complete.
+        // An interrupt can count here too. Between a read and its write that costs one count, or sets its time back to
+        // this one's. Where it came before, since this program looked at the clock, its time is the later one.
         lost.count[index].set(lost.count[index].get() + 1);
-        lost.last_ns[index].set(at_ns);
+        if lost.last_ns[index].get() < at_ns {
+            lost.last_ns[index].set(at_ns);
+        }
     }
 }

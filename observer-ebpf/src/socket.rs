@@ -14,11 +14,17 @@ use aya_ebpf::{
 };
 use observer_common::{
     Connection, Kind, LostReason, conn, flags,
-    limits::{ANY_NETWORK, MAX_AWAITED_PORTS},
+    limits::{ANY_NETWORK, CONNECTED_MARK_NS, MAX_AWAITED_PORTS, NETWORK_MARK_NS},
     tcp,
 };
 
-use crate::{direction, held::Mark, kernel::Sock, ring, word::Word};
+use crate::{
+    direction,
+    held::Mark,
+    kernel::{Sock, Task},
+    ring,
+    word::Word,
+};
 
 /// State of one socket.
 #[repr(C)]
@@ -74,25 +80,51 @@ struct NetworkMark {
     conn: Word<u64>,
     /// Whoever is woken from then on is woken for something else.
     until_ns: Word<u64>,
+    /// See [`whereabouts`]; [`ANYWHERE`].
+    whereabouts: Word<u64>,
 }
 
 #[btf_map]
 static NETWORK_MARK: PerCpuArray<NetworkMark, 1> = PerCpuArray::new();
 
-/// Something came in on `conn`: whoever this CPU wakes until then is woken for it.
+/// Which thread a CPU is at, and in which system call that is. An interrupt changes neither, so what it wakes has those
+/// that it came with; what the thread itself wakes later has another call, as a rule.
 #[inline(always)]
-pub(crate) fn mark(conn: u64, until_ns: u64) {
+fn whereabouts(tid: u32, syscall: i32) -> u64 {
+    u64::from(tid) << 32 | u64::from(syscall as u32)
+}
+
+/// In their place: whoever is woken within so short a time is woken for the mark.
+const ANYWHERE: u64 = 0;
+
+/// Bytes or a connection came in on `conn`: whoever this CPU wakes next is woken for it.
+#[inline(always)]
+pub(crate) fn mark_arrival(conn: u64, at_ns: u64) {
+    mark(conn, at_ns + NETWORK_MARK_NS, ANYWHERE);
+}
+
+/// The peer of `conn` has answered, one way or the other: whoever this CPU wakes from where it is now is woken for it.
+#[inline(always)]
+pub(crate) fn mark_connected(conn: u64, at_ns: u64) {
+    let current = Task::current();
+    let here = whereabouts(current.tid(), current.registers().syscall());
+    mark(conn, at_ns + CONNECTED_MARK_NS, here);
+}
+
+#[inline(always)]
+fn mark(conn: u64, until_ns: u64, whereabouts: u64) {
     if let Some(mark) = NETWORK_MARK.get(0) {
-        // Only an interrupt that comes in between can have another's time with it, and that is as new.
+        // Only an interrupt that comes in between can have some of another's with it.
         mark.conn.set(conn);
         mark.until_ns.set(until_ns);
+        mark.whereabouts.set(whereabouts);
     }
 }
 
-/// The connection for which this CPU wakes a thread of a watched process now, [`observer_common::conn::NONE`] if for
-/// none. One notification wakes at most one.
+/// The connection for which this CPU, which is at this thread in this system call, wakes a thread of a watched process
+/// now, [`observer_common::conn::NONE`] if for none. One notification wakes at most one.
 #[inline(always)]
-pub(crate) fn take_mark(at_ns: u64) -> u64 {
+pub(crate) fn take_mark(at_ns: u64, tid: u32, syscall: i32) -> u64 {
     let Some(mark) = NETWORK_MARK.get(0) else {
         return conn::NONE;
     };
@@ -100,7 +132,9 @@ pub(crate) fn take_mark(at_ns: u64) -> u64 {
     if conn != conn::NONE {
         mark.conn.set(conn::NONE);
     }
-    if at_ns < mark.until_ns.get() {
+    let whereabouts_then = mark.whereabouts.get();
+    let is_there = whereabouts_then == ANYWHERE || whereabouts_then == whereabouts(tid, syscall);
+    if is_there && at_ns < mark.until_ns.get() {
         conn
     } else {
         conn::NONE
@@ -324,7 +358,8 @@ impl SocketState {
             self.later_since_ns.set(0);
             compiler_fence(Ordering::Release);
             // A segment can be queued between the two reads, by the network interrupt of another CPU: its
-            // notification saw the old state, so it is stamped here, late by as long as this took.
+            // notification saw the old state, so it is stamped here, late by as long as this took. Where this CPU reads
+            // before the other sees what it has written, that is not noticed: the segment has no time then.
             if sock.receive_sequence().is_some_and(|again| !again.drained())
                 && self.unread_since_ns.get() == 0
             {

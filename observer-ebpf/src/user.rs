@@ -17,7 +17,6 @@ mod syscall {
     pub(super) const RECVFROM: i32 = 45;
     pub(super) const SENDMSG: i32 = 46;
     pub(super) const RECVMSG: i32 = 47;
-    pub(super) const CONNECT: i32 = 42;
     pub(super) const EPOLL_WAIT: i32 = 232;
     pub(super) const PPOLL: i32 = 271;
     pub(super) const EPOLL_PWAIT: i32 = 281;
@@ -50,12 +49,6 @@ pub(crate) fn waits_for_events(number: i32) -> bool {
         number,
         syscall::EPOLL_WAIT | syscall::EPOLL_PWAIT | syscall::EPOLL_PWAIT2
     )
-}
-
-/// Whether a thread in this system call opens a connection.
-#[inline(always)]
-pub(crate) fn connects(number: i32) -> bool {
-    number == syscall::CONNECT
 }
 
 /// The first of one or two descriptors for whose bytes the current thread waits in `poll` or `ppoll`. With more than

@@ -2,8 +2,9 @@
 
 use core::{cell::UnsafeCell, ptr};
 
-/// One of them. Each read and write is of the whole word, and they happen in the order in which they stand: this target
-/// has no atomic ones. Of two that write at once one wins.
+/// One of them, of eight bytes at most. Each read and write is of the whole word, and the compiler leaves them in the
+/// order in which they stand: this target has no atomic ones. A CPU may still do a later read before an earlier write.
+/// Of two that write at once one wins.
 #[repr(transparent)]
 pub(crate) struct Word<T>(UnsafeCell<T>);
 
@@ -17,12 +18,14 @@ impl<T: Copy> Word<T> {
 
     #[inline(always)]
     pub(crate) fn get(&self) -> T {
+        const { assert!(size_of::<T>() <= size_of::<u64>()) };
         // SAFETY: an aligned word that lives as long as this reference.
         unsafe { ptr::read_volatile(self.0.get()) }
     }
 
     #[inline(always)]
     pub(crate) fn set(&self, value: T) {
+        const { assert!(size_of::<T>() <= size_of::<u64>()) };
         // SAFETY: as above.
         unsafe { ptr::write_volatile(self.0.get(), value) };
     }

@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::{btf_tracepoint, fentry},
     programs::{BtfTracePointContext, FEntryContext},
 };
-use observer_common::{conn, limits, tcp};
+use observer_common::{conn, tcp};
 
 use crate::{kernel::Sock, ring, socket};
 
@@ -40,7 +40,7 @@ fn arrived(sock: Sock) {
         Some(state) => Some(state),
         None if sock.is_tcp() && socket::is_watched_port(sock) => {
             if sock.state() == tcp::LISTEN {
-                socket::mark(conn::LISTENER, ring::now() + limits::NETWORK_MARK_NS);
+                socket::mark_arrival(conn::LISTENER, ring::now());
                 return;
             }
             socket::track(sock, 0, 0, ring::now(), true)
@@ -51,6 +51,6 @@ fn arrived(sock: Sock) {
         let at_ns = ring::now();
         state.look_at_held(sock, at_ns);
         state.arrived(sock, at_ns);
-        socket::mark(state.conn.get(), at_ns + limits::NETWORK_MARK_NS);
+        socket::mark_arrival(state.conn.get(), at_ns);
     }
 }

@@ -4,13 +4,10 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use observer_common::{flags, limits, tcp};
+use observer_common::{flags, tcp};
 
 use super::process;
-use crate::{
-    kernel::{Sock, Task},
-    ring, socket, target, user,
-};
+use crate::{kernel::Sock, ring, socket, target};
 
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -58,10 +55,10 @@ fn changed(sock: Sock, old_state: u8, new_state: u8) {
         }
         state.look_at_held(sock, at_ns);
         socket::record(sock, state, old_state, new_state, 0, tid, tgid, at_ns);
-        // A peer on this machine can answer before `connect` returns: then nobody waits for it.
-        if old_state == tcp::SYN_SENT && !user::connects(Task::current().registers().syscall()) {
-            // The peer has answered, one way or the other: who waits for the connection is woken next.
-            socket::mark(state.conn.get(), at_ns + limits::CONNECTED_MARK_NS);
+        if old_state == tcp::SYN_SENT {
+            // Who waits for the connection is woken next. Where nobody does, as after an answer that comes before
+            // `connect` returns, the mark lapses.
+            socket::mark_connected(state.conn.get(), at_ns);
         }
     }
 }

@@ -22,9 +22,10 @@ fn wakeup(ctx: BtfTracePointContext) -> i32 {
 fn waking(target: Target, woken: Task) {
     let tgid = woken.tgid();
     let at_ns = ring::now();
-    let conn = socket::take_mark(at_ns);
     let waker = Task::current();
-    let waker_tgid = waker.tgid();
+    let (waker_tid, waker_tgid) = (waker.tid(), waker.tgid());
+    let waker_syscall = waker.registers().syscall();
+    let conn = socket::take_mark(at_ns, waker_tid, waker_syscall);
     // Mostly it is a thread of the same process.
     let waker_target = if waker_tgid == tgid {
         Some(target)
@@ -36,9 +37,9 @@ fn waking(target: Target, woken: Task) {
         Waking {
             header: ring::header(Kind::Waking, woken.tid(), at_ns),
             tgid,
-            waker_tid: waker.tid(),
+            waker_tid,
             waker_tgid,
-            waker_syscall: waker.registers().syscall(),
+            waker_syscall,
             conn,
             throttled_ns: woken.throttled_ns(),
             waker_task: waker_target.map_or(task::UNKNOWN, |target| Runtime::of(target).current_task(waker)),

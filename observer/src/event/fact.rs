@@ -125,7 +125,8 @@ pub(super) const fn header(kind: FactKind, at_ns: u64, tid: u32) -> Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Lost {
-    /// `at_ns`: when this was found out.
+    /// `at_ns`: its place in the stream, no later than what is missing; or when this was found out, where that is later
+    /// than what was given out by then.
     pub header: Header,
     /// How many.
     pub count: u64,

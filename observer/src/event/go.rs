@@ -212,7 +212,8 @@ pub struct GoLooks {
     pub parked: u64,
     /// And at one that went on meanwhile, or whose stack was moved.
     pub changed: u64,
-    /// What was not looked at: there would have been too many, or the goroutine was not found.
+    /// What was not looked at: there would have been too many, it would have taken too long, or the goroutine was not
+    /// found.
     pub skipped: u64,
     /// How long looking took, ns.
     pub spent_ns: u64,

@@ -245,10 +245,10 @@ pub fn size_of_kind(kind: u16) -> Option<usize> {
 }
 
 /// Whether an event of this kind says something that holds for longer than its moment, such as a name or which
-/// processes there are. What is rare belongs to it as well: there are thousands of the others in a second.
+/// processes there are. What is rare belongs to it as well: of the others there are hundreds in a second, or thousands.
 pub(crate) fn lasts(kind: u16) -> bool {
     match FactKind::from_u16(kind) {
-        Some(fact) => fact != FactKind::Sample,
+        Some(fact) => !matches!(fact, FactKind::Sample | FactKind::GoStack),
         None => kind == common::Kind::Process as u16,
     }
 }
@@ -256,4 +256,26 @@ pub(crate) fn lasts(kind: u16) -> bool {
 fn view<T: AnyBitPattern + NoUninit>(bytes: &[u8]) -> Result<&T, Malformed> {
     let bytes = bytes.get(..size_of::<T>()).ok_or(Malformed::Short)?;
     bytemuck::try_from_bytes(bytes).map_err(|_| Malformed::Short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_processes_last_and_what_is_seen_for_a_moment_does_not() {
+        for fact in [
+            FactKind::ThreadName,
+            FactKind::Runtime,
+            FactKind::Lost,
+            FactKind::End,
+        ] {
+            assert!(lasts(fact as u16), "{fact:?}");
+        }
+        assert!(lasts(common::Kind::Process as u16));
+        for fact in [FactKind::Sample, FactKind::GoStack] {
+            assert!(!lasts(fact as u16), "{fact:?}");
+        }
+        assert!(!lasts(common::Kind::Waking as u16));
+    }
 }

@@ -33,6 +33,7 @@ mod laws;
 mod lifecycle;
 mod long;
 mod made;
+mod marks;
 mod measured;
 mod memory;
 mod names;

@@ -145,7 +145,7 @@ fn a_client_that_does_not_read_blocks_the_send() {
 
 /// A peer whose queue of connections is full: the kernel drops what asks for another, which asks again a second
 /// later.
-fn full_peer() -> (TcpListener, TcpStream) {
+pub(crate) fn full_peer() -> (TcpListener, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // SAFETY: listen reads and writes no memory of this process; the descriptor is open.
     assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::assists::{Assist, Assists, Looks};
 use super::cycles::{Cycle, CycleCounts, Cycles, Phase};
-use super::waits::Waits;
+use super::waits::SeenWaiting;
 use super::{Stay, Version};
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Task, TaskId, Tid};
@@ -49,7 +49,7 @@ struct Process {
     assists: Assists,
     heap: Option<Heap>,
     markers: BTreeSet<TaskId>,
-    waits: Waits,
+    seen_waiting: SeenWaiting,
 }
 
 /// A heap when it was looked at.
@@ -139,13 +139,13 @@ impl Processes {
     /// A goroutine of a process waited at this time in these functions, from the innermost out.
     pub(crate) fn waited(&mut self, pid: Pid, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
         if let Some(process) = self.processes.get_mut(&pid) {
-            process.waits.add(task, at_ns, functions);
+            process.seen_waiting.add(task, at_ns, functions);
         }
     }
 
     /// Where a goroutine of a process waited most, of the looks at it in this time.
     pub(crate) fn waits_in(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> Option<&WaitsIn> {
-        let waits = &self.processes.get(&pid)?.waits;
+        let waits = &self.processes.get(&pid)?.seen_waiting;
         if waits.forgotten_until_ns > from_ns {
             self.full.count(Table::Looks, 1);
         }
@@ -155,7 +155,7 @@ impl Processes {
     /// Whether a goroutine of a process was seen waiting for a mutex in this time.
     pub(crate) fn waits_for_mutex(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
         let process = self.processes.get(&pid);
-        process.is_some_and(|process| process.waits.for_mutex(task, from_ns, to_ns))
+        process.is_some_and(|process| process.seen_waiting.for_mutex(task, from_ns, to_ns))
     }
 
     /// A process became another program, or ended.

@@ -7,7 +7,7 @@ use crate::newest::Newest;
 /// Looks at goroutines of a process that are remembered.
 const MOST: usize = 4096;
 
-/// Packages that say how something is waited for, not what, and what begins the others of these.
+/// Packages that say how something is waited for, not what; and how the names of Go's other internal ones begin.
 const WAITING: [&str; 2] = ["runtime", "sync"];
 const INTERNAL: &str = "internal/";
 
@@ -20,7 +20,7 @@ const SOCKETS: &str = "net";
 
 /// What was seen of one process.
 #[derive(Debug, Default)]
-pub(super) struct Waits {
+pub(super) struct SeenWaiting {
     newest: Newest<Seen, MOST>,
     /// When the last of the looks was that are forgotten, ns.
     pub(super) forgotten_until_ns: u64,
@@ -34,7 +34,7 @@ struct Seen {
     for_mutex: bool,
 }
 
-impl Waits {
+impl SeenWaiting {
     /// A goroutine waited at this time in these functions, from the innermost out.
     pub(super) fn add(&mut self, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
         if let Some(place) = place(functions) {
@@ -197,7 +197,7 @@ mod tests {
         assert!(is_for_mutex(&[gopark, "sync.(*RWMutex).RLock", "main.f"]));
         assert!(!is_for_mutex(&[gopark, "sync.(*WaitGroup).Wait", "main.f"]));
         assert!(!is_for_mutex(&[gopark, "main.f", "sync.(*Mutex).Lock"]));
-        let mut waits = Waits::default();
+        let mut waits = SeenWaiting::default();
         waits.add(TaskId(41), 20, &[gopark, "sync.(*Mutex).lockSlow", "main.f"]);
         assert!(waits.for_mutex(TaskId(41), 20, 21));
         assert!(!waits.for_mutex(TaskId(41), 21, 30) && !waits.for_mutex(TaskId(42), 0, 30));
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn of_several_places_the_one_that_was_seen_most_is_told_and_only_of_its_time() {
-        let mut waits = Waits::default();
+        let mut waits = SeenWaiting::default();
         for (task, at_ns, function) in [
             (41, 10, "main.a"),
             (41, 20, "main.b"),
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn until_when_looks_are_forgotten_is_known() {
-        let mut waits = Waits::default();
+        let mut waits = SeenWaiting::default();
         for at_ns in 0..MOST as u64 {
             waits.add(TaskId(41), at_ns, &["main.a"]);
         }

@@ -156,6 +156,7 @@ impl LiveSource {
         self.serving
             .look(now_ns, &self.kernel_half.targets, &mut self.merge);
         self.search(now_ns, true);
+        self.runtimes.finish(self.drained_ns, &mut self.merge);
         self.merge.release(u64::MAX, batch);
         batch.push(bytemuck::bytes_of(&Tick::new(self.drained_ns)));
         batch.push(bytemuck::bytes_of(&event::End::new(self.drained_ns)));

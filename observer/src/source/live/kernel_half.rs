@@ -110,7 +110,7 @@ impl KernelHalf {
             outcomes.push(signals::without_held(&error));
         }
         let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
-        let misses = Misses::begin(attacher.programs);
+        let misses = Misses::begin(attacher.programs)?;
         if let Some(programs) = for_probes {
             outcomes.extend(probe(&programs, options, &mut links));
         }

@@ -2,9 +2,11 @@
 //! not ended: a thread was preempted in it there, or was interrupted, and the next comes to the same hook. It counts
 //! what it kept from the program so (`recursion_misses`, Linux 5.12), which itself knows nothing of it.
 
+use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
+use anyhow::{Context as _, Result};
 use aya_obj::generated::{bpf_cmd, bpf_prog_info};
 
 use super::drain::SLACK_NS;
@@ -33,14 +35,18 @@ pub(super) struct Misses {
 
 impl Misses {
     /// What is kept from these programs from now on.
-    pub(super) fn begin(programs: Vec<OwnedFd>) -> Self {
-        let mut misses = Self {
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub(super) fn begin(programs: Vec<OwnedFd>) -> Result<Self> {
+        let looked_ns = clock(libc::CLOCK_MONOTONIC);
+        let counted = counted_of_all(&programs);
+        let call = "the kernel does not tell which events it kept from programs: bpf(BPF_OBJ_GET_INFO_BY_FD)";
+        Ok(Self {
+            counted: counted.context(call)?,
             programs,
-            counted: 0,
-            looked_ns: 0,
-        };
-        misses.look();
-        misses
+            looked_ns,
+        })
     }
 
     /// Whether it is time to look again.
@@ -51,8 +57,9 @@ impl Misses {
     /// What was kept from them since the last look, if anything was.
     pub(super) fn look(&mut self) -> Option<event::Lost> {
         let looked_ns = clock(libc::CLOCK_MONOTONIC);
-        let counted = self.programs.iter().map(counted_of).sum();
-        self.counts(counted, looked_ns, clock(libc::CLOCK_MONOTONIC))
+        let counted = counted_of_all(&self.programs);
+        // Where it is not told this time, what there is is found at the next look, since the last that was.
+        self.counts(counted.ok()?, looked_ns, clock(libc::CLOCK_MONOTONIC))
     }
 
     /// So much was counted by now, in a look that was begun at `looked_ns`.
@@ -71,26 +78,41 @@ struct InfoQuestion {
     info: u64,
 }
 
-/// How often the kernel did not begin a program since it was loaded. An older kernel tells less, and not this.
-fn counted_of(program: &OwnedFd) -> u64 {
+/// How often the kernel did not begin these programs.
+///
+/// # Errors
+/// When it is not told of one.
+fn counted_of_all(programs: &[OwnedFd]) -> io::Result<u64> {
+    programs.iter().map(counted_of).sum()
+}
+
+/// How often the kernel did not begin a program since it was loaded.
+///
+/// # Errors
+/// When it is not told.
+fn counted_of(program: &OwnedFd) -> io::Result<u64> {
     let mut info = [0_u64; INFO_WORDS];
-    let question = InfoQuestion {
+    let mut question = InfoQuestion {
         program: program.as_raw_fd().cast_unsigned(),
         bytes: size_of_val(&info) as u32,
         info: info.as_mut_ptr() as u64,
     };
     // SAFETY: the kernel reads the question, which lives on the stack, and writes as many bytes as that says into
-    // `info`, which does too.
-    unsafe {
+    // `info`, which does too. It writes into the question how many that were.
+    let status = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             bpf_cmd::BPF_OBJ_GET_INFO_BY_FD as libc::c_long,
-            &raw const question,
+            &raw mut question,
             size_of_val(&question),
         )
     };
-    // Where it was refused, nothing was written.
-    info[MISSES]
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // An older kernel tells less.
+    let told = info[..question.bytes as usize / size_of::<u64>()].get(MISSES);
+    told.copied().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -98,8 +120,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_kernel_does_not_tell_is_no_zero_and_leaves_what_was_counted_before() {
+        let no_program = || vec![std::fs::File::open("/dev/null").unwrap().into()];
+        assert!(Misses::begin(no_program()).is_err());
+        let mut misses = Misses::begin(Vec::new()).unwrap();
+        misses.counts(7, 20, 21);
+        misses.programs = no_program();
+        assert!(misses.look().is_none());
+        let lost = misses.counts(8, 40, 41).unwrap();
+        assert_eq!((lost.count, lost.from_ns), (1, 20));
+    }
+
+    #[test]
     fn what_is_counted_since_the_last_look_was_lost_between_the_two() {
-        let mut misses = Misses::begin(Vec::new());
+        let mut misses = Misses::begin(Vec::new()).unwrap();
         assert!(misses.counts(0, 10, 11).is_none());
         let lost = |misses: &mut Misses, counted, looked_ns| {
             let lost = misses.counts(counted, looked_ns, looked_ns + 1)?;

@@ -2,9 +2,10 @@
 //!
 //! So a slow disk delays neither the drain nor the outputs, and one that takes nothing any more does not end them. What
 //! finds no room in the queue is not recorded. That is counted, and the recording says when, as it does of what the
-//! kernel half lost: a replay marks the requests of that time. Facts have more room than records of which there are
-//! thousands in a second, because what comes after a gap cannot be understood without them.
+//! kernel half lost: a replay marks the requests of that time. Facts that hold for longer than their moment have more
+//! room than all else, because what comes after a gap cannot be understood without them.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use std::{io, mem};
 use anyhow::anyhow;
 
 use super::Writer;
-use crate::event::{self, FactKind};
+use crate::event::{self, Event, FactKind};
 use crate::model::header::Header;
 use crate::model::own_threads;
 use crate::source::Batch;
@@ -49,10 +50,15 @@ struct Broken {
     queue: Receiver<Batch>,
 }
 
-/// What is missing, and is not told in the recording yet.
+/// What is missing, and is not told in the recording yet: what found no room, and with it what was told to be lost
+/// before, each by its reason.
 #[derive(Debug, Default)]
-struct Gap {
-    events: u64,
+struct Gap(BTreeMap<u32, Missing>);
+
+/// So many events, all of them in this time.
+#[derive(Debug)]
+struct Missing {
+    count: u64,
     from_ns: u64,
     to_ns: u64,
 }
@@ -117,15 +123,18 @@ impl QueuedWriter {
         let is = |kind: u16, fact| FactKind::from_u16(kind) == Some(fact);
         let is_last = || batch.raw().any(|(header, _)| is(header.kind, FactKind::End));
         let has_room = self.waiting.load(Ordering::Relaxed) < self.room + self.room / 4 || is_last();
-        let (mut facts, before) = (Batch::default(), self.gap.events);
+        let (mut facts, mut left_out) = (Batch::default(), 0);
         for (header, event) in batch.raw() {
             if has_room && event::lasts(header.kind) {
                 facts.push(event);
+            } else if let Ok((Event::Lost(lost), _)) = Event::read(event) {
+                self.gap.add(lost.reason, lost.count, lost.from_ns, lost.to_ns);
             } else if !is(header.kind, FactKind::Tick) {
-                self.gap.add(header.at_ns);
+                left_out += 1;
+                let reason = event::Lost::NOT_RECORDED;
+                self.gap.add(reason, 1, header.at_ns, header.at_ns);
             }
         }
-        let left_out = self.gap.events - before;
         if has_room {
             self.tell_gap();
             self.take(&facts);
@@ -135,18 +144,17 @@ impl QueuedWriter {
 
     /// Says what is missing, before whatever comes after it: a request of that time can end there.
     fn tell_gap(&mut self) {
-        let Gap {
-            events,
-            from_ns,
-            to_ns,
-        } = mem::take(&mut self.gap);
-        if events > 0 {
-            let mut told = Batch::default();
-            let reason = event::Lost::NOT_RECORDED;
-            let lost = event::Lost::new(from_ns, events, from_ns, to_ns, reason);
+        let mut told = Batch::default();
+        for (reason, missing) in mem::take(&mut self.gap).0 {
+            let Missing {
+                count,
+                from_ns,
+                to_ns,
+            } = missing;
+            let lost = event::Lost::new(from_ns, count, from_ns, to_ns, reason);
             told.push(bytemuck::bytes_of(&lost));
-            self.take(&told);
         }
+        self.take(&told);
     }
 
     /// Takes all of this, room or not.
@@ -192,13 +200,15 @@ impl Drop for QueuedWriter {
 }
 
 impl Gap {
-    fn add(&mut self, at_ns: u64) {
-        if self.events == 0 {
-            (self.from_ns, self.to_ns) = (at_ns, at_ns);
-        }
-        self.events += 1;
-        self.from_ns = self.from_ns.min(at_ns);
-        self.to_ns = self.to_ns.max(at_ns);
+    fn add(&mut self, reason: u32, count: u64, from_ns: u64, to_ns: u64) {
+        let missing = self.0.entry(reason).or_insert(Missing {
+            count: 0,
+            from_ns,
+            to_ns,
+        });
+        missing.count += count;
+        missing.from_ns = missing.from_ns.min(from_ns);
+        missing.to_ns = missing.to_ns.max(to_ns);
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct RuntimeSearch {
     targets: BTreeMap<Pid, TargetRuntime>,
     /// Of these processes nothing holds any more that was known.
     over: Vec<Pid>,
+    /// And looks at goroutines of such, of which not all were told.
+    looks_over: Vec<go::Looks>,
     /// What was not read of programs' files.
     pub(super) full: Full,
 }
@@ -62,8 +64,8 @@ struct TargetRuntime {
     collection: Option<go::Collection>,
     /// Its goroutines, as it counts them.
     scheduler: Option<go::Scheduler>,
-    /// Where its requests wait, once its goroutines are known.
-    waits: Option<go::Waits>,
+    /// Looks at where its requests wait, once its goroutines are known.
+    looks: Option<go::Looks>,
 }
 
 impl RuntimeSearch {
@@ -85,6 +87,7 @@ impl RuntimeSearch {
             program_reader: ProgramReader::begin()?,
             targets: found.collect(),
             over: Vec::new(),
+            looks_over: Vec::new(),
             full,
         })
     }
@@ -110,15 +113,19 @@ impl RuntimeSearch {
                 self.targets.insert(pid, unknown(pid));
             }
             Change::Exec { pid } => {
-                self.over.push(pid);
+                self.is_over(pid);
                 self.targets.insert(pid, unknown(pid));
             }
-            Change::Gone { pid, .. } => {
-                self.over.push(pid);
-                self.targets.remove(&pid);
-            }
+            Change::Gone { pid, .. } => self.is_over(pid),
             Change::Unwatched => {}
         }
+    }
+
+    /// Nothing holds any more that was known of a process.
+    fn is_over(&mut self, pid: Pid) {
+        self.over.push(pid);
+        let target = self.targets.remove(&pid);
+        self.looks_over.extend(target.and_then(|target| target.looks));
     }
 
     /// Follows which requests the goroutines of processes serve.
@@ -129,8 +136,8 @@ impl RuntimeSearch {
             _ => return,
         };
         let target = self.targets.get_mut(&Pid(tgid));
-        if let Some(waits) = target.and_then(|target| target.waits.as_mut()) {
-            waits.on_event(event);
+        if let Some(looks) = target.and_then(|target| target.looks.as_mut()) {
+            looks.on_event(event);
         }
     }
 
@@ -190,6 +197,9 @@ impl RuntimeSearch {
                 kernel_half.collecting.look_at(slot, 0)?;
             }
         }
+        for mut looks in self.looks_over.drain(..) {
+            looks.tell_counts(now_ns, merge);
+        }
         self.look();
         for target in self.targets.values_mut() {
             if std::mem::take(&mut target.is_new) {
@@ -199,8 +209,8 @@ impl RuntimeSearch {
             if let Some(scheduler) = &mut target.scheduler {
                 scheduler.look(now_ns, merge);
             }
-            if let Some(waits) = &mut target.waits {
-                waits.look(now_ns, merge);
+            if let Some(looks) = &mut target.looks {
+                looks.look(now_ns, merge);
             }
             if let Some(collection) = &mut target.collection
                 && let Some(at) = collection.look(now_ns, released_ns, merge)
@@ -210,6 +220,17 @@ impl RuntimeSearch {
             }
         }
         Ok(())
+    }
+
+    /// Tells what was not told yet, when nothing more is wanted.
+    pub(super) fn finish(&mut self, now_ns: u64, merge: &mut Merge) {
+        let looks = self
+            .targets
+            .values_mut()
+            .filter_map(|target| target.looks.as_mut());
+        for looks in looks.chain(&mut self.looks_over) {
+            looks.tell_counts(now_ns, merge);
+        }
     }
 }
 
@@ -237,7 +258,7 @@ impl TargetRuntime {
             proved: self.proved.as_ref().map(told),
             collection: None,
             scheduler: None,
-            waits: None,
+            looks: None,
         }
     }
 
@@ -253,7 +274,7 @@ impl TargetRuntime {
                 kernel_half.targets.set_path(slot, *path)?;
                 fact.header.at_ns = now_ns;
                 merge.push(bytemuck::bytes_of(fact));
-                self.waits = self.waits();
+                self.looks = self.looks();
             }
             return Ok(());
         }
@@ -304,14 +325,17 @@ impl TargetRuntime {
         };
         merge.push(bytemuck::bytes_of(&fact));
         self.proved = proved.map(|path| (path, fact));
-        self.waits = self.waits();
+        self.looks = self.looks();
     }
 
-    /// Where its requests wait, where its goroutines are known.
-    fn waits(&self) -> Option<go::Waits> {
+    /// Looks at where its requests wait, where its goroutines are known.
+    fn looks(&self) -> Option<go::Looks> {
         match self.found.as_ref()?.tasks {
-            TaskIdPlace::OfGo(ref place) if self.proved.is_some() => go::Waits::new(self.pid, place),
+            TaskIdPlace::OfGo(ref place) if self.proved.is_some() => go::Looks::new(self.pid, place),
             _ => None,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

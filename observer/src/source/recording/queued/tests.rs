@@ -140,6 +140,41 @@ fn a_slow_disk_holds_nobody_up_and_the_recording_says_what_is_missing_and_when()
 }
 
 #[test]
+fn what_tells_of_a_loss_and_finds_no_room_is_told_with_its_time_and_its_reason_later() {
+    const RING_FULL: u32 = 1;
+    let Recorded {
+        mut writer,
+        pause,
+        written,
+    } = recorded(usize::MAX);
+    let mut nth = 0;
+    while writer.waiting.load(Ordering::Relaxed) < ROOM + ROOM / 4 {
+        writer.write(&drain(nth * 10..nth * 10 + 10));
+        nth += 1;
+    }
+    let at_ns = nth * 10;
+    let lost = |from_ns, count| Lost::new(at_ns, count, from_ns, from_ns + 50, RING_FULL);
+    let mut batch = Batch::default();
+    batch.push(bytemuck::bytes_of(&lost(at_ns, 5000)));
+    batch.push(bytemuck::bytes_of(&lost(at_ns - 5, 7)));
+    assert_eq!(writer.write(&batch), 0, "it was counted");
+    assert_eq!(writer.write(&drain(at_ns..at_ns + 1)), 2);
+    writer.write(&last(at_ns + 100));
+    drop(pause);
+    writer.finish();
+
+    let (_, _, gaps, status) = replayed(&written);
+    assert_eq!(status, Status::End);
+    let told = |gap: &&Lost| gap.reason == RING_FULL;
+    let told: Vec<_> = gaps.iter().filter(told).collect();
+    let [lost] = told[..] else { panic!("{gaps:?}") };
+    assert_eq!(
+        (lost.count, lost.from_ns, lost.to_ns),
+        (5007, at_ns - 5, at_ns + 50)
+    );
+}
+
+#[test]
 fn what_a_full_disk_does_not_take_is_counted_and_its_error_told_once() {
     let Recorded {
         mut writer,

@@ -108,7 +108,7 @@ fn of_many_that_ended_its_waits_the_last_are_known_and_all_are_counted() {
     let mut deeds = Deeds::default();
     deeds.operates(OWN, &reads(5));
     let by: Vec<Tid> = (100..=100 + MAX_GIVERS as u32).map(Tid).collect();
-    for &by in [&by[..1], &by[..]].concat().iter() {
+    for by in [&by[..1], &by[..]].concat() {
         deeds.waited(PID, 1000, &waits_for(by, libc::SYS_futex, ConnId::NONE), false);
     }
     deeds.operates(OWN, &reads(6));

@@ -32,20 +32,30 @@ impl FunctionNames {
         }
     }
 
-    /// The function that an address is in.
-    pub(super) fn of(&mut self, address: u64) -> Option<Arc<str>> {
+    /// The function that an address is in, if one is. `None` where there was no time to find out.
+    pub(super) fn of(&mut self, address: u64, in_time: &dyn Fn() -> bool) -> Option<Option<Arc<str>>> {
+        if let Some(known) = self.known.get(&address) {
+            return Some(known.clone());
+        }
+        let name = read(&self.file, &self.table, address, in_time);
+        if name.is_none() && !in_time() {
+            return None;
+        }
         if self.known.len() >= MOST_KNOWN {
             self.known.clear();
         }
-        let (file, table) = (&self.file, &self.table);
-        let read = || read(file, table, address);
-        self.known.entry(address).or_insert_with(read).clone()
+        self.known.insert(address, name.clone());
+        Some(name)
     }
 }
 
-fn read(file: &File, table: &TablePlace, address: u64) -> Option<Arc<str>> {
+/// Reads it from the file, which can be far away, while there is time for one read more.
+fn read(file: &File, table: &TablePlace, address: u64, in_time: &dyn Fn() -> bool) -> Option<Arc<str>> {
     let offset = u32::try_from(address.checked_sub(table.first)?).ok()?;
     let half = |at: u64| {
+        if !in_time() {
+            return None;
+        }
         let mut bytes = [0; size_of::<u32>()];
         file.read_exact_at(&mut bytes, at).ok()?;
         Some(u32::from_le_bytes(bytes))
@@ -77,6 +87,7 @@ fn read(file: &File, table: &TablePlace, address: u64) -> Option<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::io::Write as _;
 
     use super::*;
@@ -106,7 +117,7 @@ mod tests {
     #[test]
     fn an_address_is_in_the_last_function_that_begins_before_it() {
         let mut names = names(&[("runtime.a", 16), ("main.b", 32), ("main.(*c).d", 64)], 80);
-        let mut of = |address| names.of(address).map(|name| name.to_string());
+        let mut of = |address| names.of(address, &|| true).unwrap().map(|name| name.to_string());
         for _ in 0..2 {
             assert_eq!(of(0x1010).as_deref(), Some("runtime.a"));
             assert_eq!(of(0x101f).as_deref(), Some("runtime.a"));
@@ -126,7 +137,28 @@ mod tests {
                 ..names.table
             };
             names.known.clear();
-            assert_eq!(names.of(0x1004), None);
+            assert_eq!(names.of(0x1004, &|| true), Some(None));
         }
+    }
+
+    #[test]
+    fn what_there_is_no_time_for_is_read_another_time() {
+        let mut names = names(&[("main.a", 0), ("main.b", 8), ("main.c", 16)], 24);
+        let reads = Cell::new(0);
+        let in_time_for = |most: u32| {
+            reads.set(0);
+            let reads = &reads;
+            move || {
+                reads.set(reads.get() + 1);
+                reads.get() <= most
+            }
+        };
+        for most in 0..4 {
+            assert_eq!(names.of(0x1009, &in_time_for(most)), None);
+            assert_eq!(reads.get(), most + 2, "it goes on without time");
+        }
+        let read = names.of(0x1009, &in_time_for(100)).unwrap();
+        assert_eq!(read.as_deref(), Some("main.b"));
+        assert_eq!(names.of(0x1009, &|| false), Some(read), "it is known");
     }
 }

@@ -15,6 +15,6 @@ mod scheduler;
 
 pub(super) use collection::Collection;
 pub(super) use hunt::Hunt;
-pub(super) use parked::Waits;
+pub(super) use parked::Looks;
 pub(super) use program::{GPlace, GoImage};
 pub(super) use scheduler::Scheduler;

@@ -1,13 +1,15 @@
 //! Where requests wait: goroutines of requests that have been in flight for a while are looked at from outside. Of
 //! those that are parked the stack is told, with why they wait.
 //!
-//! The process is neither stopped nor written to, and never waits for it. How many looks there are is bounded.
+//! The process is neither stopped nor written to. It waits only where it changes its map of memory while that is read,
+//! as the kernel holds that still meanwhile. How many looks there are is bounded, and how long they take.
 
 mod goroutine;
 mod in_flight;
 mod list;
 
 use std::fs::File;
+use std::io;
 
 use observer_common::flags;
 use rustc_hash::FxHashSet;
@@ -28,11 +30,16 @@ use crate::source::live::facts::{SECOND_NS, clock};
 const PAUSE_NS: u64 = SECOND_NS / 200;
 const AT_ONCE: u64 = 32;
 
-/// Going through the list of all goroutines takes one part in so many of the time.
+/// Between two drains, looks take so long, ns, and one read of a file or of memory more: where a program's file is far
+/// away or its memory on disk, the rings would fill meanwhile.
+const LOOKS_NS: u64 = 5_000_000;
+
+/// Going through the list of all goroutines takes so long at most, ns, and one part in so many of the time.
+const WALK_NS: u64 = 100_000_000;
 const WALK_PART: u64 = 100;
 
-/// A process whose threads are known to tell their goroutines.
-pub(in super::super) struct Waits {
+/// Whose requests are looked at: a process whose threads are known to tell their goroutines.
+pub(in super::super) struct Looks {
     pid: Pid,
     offsets: Offsets,
     in_flight: InFlight,
@@ -46,7 +53,7 @@ pub(in super::super) struct Waits {
     counts: event::GoLooks,
 }
 
-impl Waits {
+impl Looks {
     /// Those of process `pid`, of whose program this was found. `None` where its program does not tell where they are
     /// and what they do.
     pub(in super::super) fn new(pid: Pid, place: &GPlace) -> Option<Self> {
@@ -86,7 +93,7 @@ impl Waits {
         }
     }
 
-    /// Looks at those that are due.
+    /// Looks at those that are due, as long as there is time.
     pub(in super::super) fn look(&mut self, now_ns: u64, merge: &mut Merge) {
         let mut due = Vec::new();
         while let Some(goroutine) = self.in_flight.next(now_ns) {
@@ -97,16 +104,20 @@ impl Waits {
             }
         }
         if !due.is_empty() {
-            let begun_ns = clock(libc::CLOCK_MONOTONIC);
-            due.retain(|&goroutine| !self.look_at(goroutine, merge));
-            if !due.is_empty() && now_ns >= self.walk_ns {
+            let begun_ns = now();
+            let until_ns = begun_ns + LOOKS_NS;
+            due.retain(|&goroutine| !self.look_at(goroutine, until_ns, merge));
+            if !due.is_empty() && now_ns >= self.walk_ns && now() < until_ns {
                 self.find(&due, now_ns);
-                due.retain(|&goroutine| !self.look_at(goroutine, merge));
+                let until_ns = now() + LOOKS_NS;
+                due.retain(|&goroutine| !self.look_at(goroutine, until_ns, merge));
             }
             self.counts.skipped += due.len() as u64;
-            self.counts.spent_ns += clock(libc::CLOCK_MONOTONIC).saturating_sub(begun_ns);
+            self.counts.spent_ns += now().saturating_sub(begun_ns);
         }
-        self.tell_counts(now_ns, merge);
+        if now_ns.saturating_sub(self.counts.header.at_ns) >= SECOND_NS {
+            self.tell_counts(now_ns, merge);
+        }
     }
 
     /// Whether one more look is within what is allowed.
@@ -122,30 +133,37 @@ impl Waits {
 
     /// Goes through the list of all goroutines to find these.
     fn find(&mut self, goroutines: &[TaskId], now_ns: u64) {
-        let begun_ns = clock(libc::CLOCK_MONOTONIC);
+        let begun_ns = now();
         let wanted: FxHashSet<TaskId> = goroutines.iter().copied().collect();
         let pid = self.pid;
-        // Where it cannot be read, or is not where the program says, none is found.
+        // Where it cannot be read, or is not where the program says, none is found, and those that come later in it
+        // are not where that takes too long.
         let _ = self.list.find(&wanted, &self.offsets, &mut |places, words| {
+            if now() >= begun_ns + WALK_NS {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             memory::read(pid, places, words)
         });
-        let took_ns = clock(libc::CLOCK_MONOTONIC).saturating_sub(begun_ns);
+        let took_ns = now().saturating_sub(begun_ns);
         self.walk_ns = now_ns + took_ns * WALK_PART;
     }
 
-    /// Looks at a goroutine. Gives whether it was there.
-    fn look_at(&mut self, goroutine: TaskId, merge: &mut Merge) -> bool {
-        let Some(g) = self.list.place(goroutine) else {
+    /// Looks at a goroutine. Gives whether it was there, and there was time for it.
+    fn look_at(&mut self, goroutine: TaskId, until_ns: u64, merge: &mut Merge) -> bool {
+        let in_time = || now() < until_ns;
+        let Some(g) = self.list.place(goroutine).filter(|_| in_time()) else {
             return false;
         };
         let pid = self.pid;
-        let looked = goroutine::look(&self.offsets, g, goroutine.0, &mut |places, words| {
-            memory::read(pid, places, words)
-        });
+        let mut read = |places: &[_], words: &mut [_]| memory::read(pid, places, words);
+        let looked = goroutine::look(&self.offsets, g, goroutine.0, &mut read, &now);
         match looked {
             Ok(Ok(parked)) => {
+                let Some(stack) = self.named(&parked, &in_time) else {
+                    return false;
+                };
+                merge.push(bytemuck::bytes_of(&stack));
                 self.counts.parked += 1;
-                self.tell(&parked, merge);
             }
             Ok(Err(Unseen::Changed)) => self.counts.changed += 1,
             Ok(Err(Unseen::NotParked)) => {}
@@ -159,21 +177,30 @@ impl Waits {
         true
     }
 
-    /// Tells the stack, as far as its functions have names.
-    fn tell(&mut self, parked: &Parked, merge: &mut Merge) {
-        // Each is where a call returns to: what called is before that.
-        let functions = parked
-            .frames
-            .iter()
-            .map_while(|frame| self.names.of(frame.wrapping_sub(1)));
-        let fact = event::GoStack::new(clock(libc::CLOCK_MONOTONIC), self.pid, parked.task, functions);
-        merge.push(bytemuck::bytes_of(&fact));
+    /// The stack, as far as its functions have names. `None` where there was no time to read them all: the innermost
+    /// alone would say something else. Those that were read are known the next time.
+    fn named(&mut self, parked: &Parked, in_time: &dyn Fn() -> bool) -> Option<event::GoStack> {
+        let mut functions = Vec::new();
+        for frame in &parked.frames {
+            // It is where a call returns to: what called is before that.
+            let Some(function) = self.names.of(frame.wrapping_sub(1), in_time)? else {
+                break;
+            };
+            functions.push(function);
+        }
+        let functions = functions.iter();
+        Some(event::GoStack::new(
+            parked.at_ns,
+            self.pid,
+            parked.task,
+            functions,
+        ))
     }
 
-    /// Tells how many looks there were, once a second.
-    fn tell_counts(&mut self, now_ns: u64, merge: &mut Merge) {
+    /// Tells how many looks there were since that was told last.
+    pub(in super::super) fn tell_counts(&mut self, now_ns: u64, merge: &mut Merge) {
         let counts = &mut self.counts;
-        if counts.looks + counts.skipped > 0 && now_ns.saturating_sub(counts.header.at_ns) >= SECOND_NS {
+        if counts.looks + counts.skipped > 0 {
             let next = event::GoLooks::new(now_ns, self.pid);
             let told = event::GoLooks {
                 header: next.header,
@@ -181,5 +208,31 @@ impl Waits {
             };
             merge.push(bytemuck::bytes_of(&told));
         }
+    }
+}
+
+fn now() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+#[cfg(test)]
+impl Looks {
+    /// At process `pid`, which has no list of goroutines where it is sought.
+    pub(in super::super) fn in_vain(pid: Pid) -> Self {
+        let functions = super::pclntab::TablePlace {
+            names: 0,
+            rows: 0,
+            count: 0,
+            first: 0,
+        };
+        let stacks = super::program::StackPlaces { all_gs: 0, functions };
+        let place = GPlace {
+            version: crate::runtime::go::Version::NEWEST,
+            g: 0,
+            by_code: false,
+            globals: None,
+            stacks: Some(stacks),
+        };
+        Self::new(pid, &place).unwrap()
     }
 }

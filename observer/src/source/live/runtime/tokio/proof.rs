@@ -13,7 +13,7 @@
 use crate::model::id::{ConnId, Tid};
 
 /// Connections, and threads, that are told apart. Of more threads nothing is taken in; a connection that was seen once
-/// makes room for another, as what it contradicts is known.
+/// makes room for another. What it contradicted stays so; what would contradict it later is not seen.
 const MOST_CONNECTIONS: usize = 256;
 const MOST_THREADS: usize = 256;
 
@@ -186,9 +186,7 @@ impl WordSearch {
     fn receive(&mut self, conn: ConnId, moment: &Variables<'_>) {
         let known = self.connections.iter().position(|known| known.conn == conn);
         if known.is_none() && self.connections.len() >= MOST_CONNECTIONS {
-            let Some(once) = self.connections.iter().position(|known| known.receives == 1) else {
-                return;
-            };
+            let Some(once) = self.which_goes() else { return };
             self.connections.remove(once);
         }
         self.receives += 1;
@@ -223,6 +221,17 @@ impl WordSearch {
                 receives: 1,
             }),
         }
+    }
+
+    /// A connection that was seen once makes room, now an old one and now a new one: of more than there is room for,
+    /// which come in turn, the oldest has gone each time before it comes again.
+    fn which_goes(&self) -> Option<usize> {
+        let once = || {
+            let all = self.connections.iter().enumerate();
+            all.filter(|(_, known)| known.receives == 1)
+        };
+        let nth = (self.receives as usize).checked_rem(once().count())?;
+        once().nth(nth).map(|(index, _)| index)
     }
 
     /// What has been seen, judged.

@@ -117,8 +117,8 @@ impl Made {
         }
         self.is_whole = news.is_whole;
         let mut gone = Vec::new();
-        for entries in &news.entries {
-            let (start, code) = match *entries {
+        for entry in &news.entries {
+            let (start, code) = match *entry {
                 Entry::Loaded { start, code } => (start, code),
                 Entry::Moved { from, to, bytes } => match self.pieces.remove(&from) {
                     Some(Piece { code, .. }) if code.bytes == bytes => {

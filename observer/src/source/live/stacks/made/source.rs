@@ -238,7 +238,7 @@ mod tests {
     /// The names of what is new.
     fn names(source: &mut Source, full: &Full) -> Vec<String> {
         let entries = source.read_on(full).entries;
-        let loaded = entries.iter().filter_map(|entries| match *entries {
+        let loaded = entries.iter().filter_map(|entry| match *entry {
             Entry::Loaded { start, code } => Some(source.function(start, code)?.name),
             Entry::Moved { .. } => None,
         });
@@ -270,9 +270,9 @@ mod tests {
             let news = source.read_on(&full);
             assert!(news.is_other && news.is_whole, "{text}");
             assert_eq!(news.entries.len(), expected.len());
-            for (entries, expected) in news.entries.iter().zip(expected) {
-                let Entry::Loaded { start, code } = *entries else {
-                    panic!("{entries:?}")
+            for (entry, expected) in news.entries.iter().zip(expected) {
+                let Entry::Loaded { start, code } = *entry else {
+                    panic!("{entry:?}")
                 };
                 assert_eq!(source.function(start, code).unwrap().name, expected);
             }

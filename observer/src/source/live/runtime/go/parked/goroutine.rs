@@ -30,6 +30,8 @@ pub(super) type Read<'a> = dyn FnMut(&[Place], &mut [u64]) -> io::Result<()> + '
 /// A goroutine that was parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parked {
+    /// Then it was, by the clock.
+    pub(super) at_ns: u64,
     /// What it says, as a record's field of a task has it.
     pub(super) task: u64,
     /// Where in the code it goes on, and where each function returns to, from the innermost out.
@@ -128,6 +130,7 @@ pub(super) fn look(
     g: u64,
     goid: u64,
     read: &mut Read<'_>,
+    clock: &dyn Fn() -> u64,
 ) -> io::Result<Result<Parked, Unseen>> {
     let mut words = vec![0; State::words(offsets)];
     let itself = Place {
@@ -145,12 +148,16 @@ pub(super) fn look(
     let Some(place) = state.stack() else {
         return Ok(Err(Unseen::Changed));
     };
+    // Between the two reads it was parked all the time.
+    let at_ns = clock();
     let stack_words = place.bytes / WORD as usize;
     let mut both = vec![0; stack_words + words.len()];
+    // In this order: what it says itself comes last.
     read(&[place, itself], &mut both)?;
     let (stack, after) = both.split_at(stack_words);
     Ok(if State::of(offsets, after) == state {
         Ok(Parked {
+            at_ns,
             task: state.task(),
             frames: state.frames(stack),
         })
@@ -161,6 +168,8 @@ pub(super) fn look(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::runtime::go::Version;
 
@@ -216,10 +225,8 @@ mod tests {
             of_stack.or_else(|| self.g.get(at(G)?)).copied()
         }
 
-        fn read(&self, places: &[Place], words: &mut [u64]) -> io::Result<()> {
-            let addresses = places
-                .iter()
-                .flat_map(|place| (place.address..place.address + place.bytes as u64).step_by(8));
+        fn read(&self, place: Place, words: &mut [u64]) -> io::Result<()> {
+            let addresses = (place.address..place.address + place.bytes as u64).step_by(8);
             for (address, word) in addresses.zip(words) {
                 *word = self.word(address).ok_or(io::ErrorKind::UnexpectedEof)?;
             }
@@ -227,18 +234,25 @@ mod tests {
         }
 
         fn look(&self) -> Result<Parked, Unseen> {
-            look(&offsets(), G, GOID, &mut |places, words| self.read(places, words)).unwrap()
+            self.look_while(0, |_| {})
         }
 
-        /// What is seen where this happens between both reads.
-        fn look_while(&self, happens: impl Fn(&mut Self)) -> Result<Parked, Unseen> {
-            let mut made = self.clone();
-            look(&offsets(), G, GOID, &mut |places, words| {
-                let done = made.read(places, words);
-                happens(&mut made);
-                done
-            })
-            .unwrap()
+        /// What is seen where this happens once so many places were read. The clock says how many there were.
+        fn look_while(&self, after: u64, happens: impl Fn(&mut Self)) -> Result<Parked, Unseen> {
+            let (mut made, count) = (self.clone(), Cell::new(0));
+            let mut read = |places: &[Place], mut words: &mut [u64]| {
+                for &place in places {
+                    if count.get() == after {
+                        happens(&mut made);
+                    }
+                    count.set(count.get() + 1);
+                    let (into, rest) = words.split_at_mut(place.bytes / 8);
+                    made.read(place, into)?;
+                    words = rest;
+                }
+                Ok(())
+            };
+            look(&offsets(), G, GOID, &mut read, &|| count.get()).unwrap()
         }
     }
 
@@ -255,20 +269,29 @@ mod tests {
     #[test]
     fn one_that_goes_on_ends_or_is_moved_while_it_is_read_is_not_seen() {
         let made = Made::parked();
-        assert!(made.look_while(|_| {}).is_ok());
-        let goes_on_and_parks = made.look_while(|made| made.stops(8));
-        assert_eq!(goes_on_and_parks, Err(Unseen::Changed));
-        let goes_on = made.look_while(|made| made.set(offsets().g_goid - 8, 2));
-        assert_eq!(goes_on, Err(Unseen::Changed));
-        let number_is_of_another = made.look_while(|made| made.set(offsets().g_goid, 42));
-        assert_eq!(number_is_of_another, Err(Unseen::Changed));
-        let stack_is_moved = made.look_while(|made| {
-            made.g[0] += 1 << 20;
-            made.g[1] += 1 << 20;
-        });
-        assert_eq!(stack_is_moved, Err(Unseen::Changed));
-        let waits_elsewhere = made.look_while(|made| made.set(offsets().g_goes_on, 0x2001));
-        assert_eq!(waits_elsewhere, Err(Unseen::Changed));
+        let changes: [fn(&mut Made); 5] = [
+            // It goes on and parks again; runs; ends, and another has its place; is moved; waits elsewhere.
+            |made| made.stops(8),
+            |made| made.set(offsets().g_goid - 8, 2),
+            |made| made.set(offsets().g_goid, 42),
+            |made| {
+                made.g[0] += 1 << 20;
+                made.g[1] += 1 << 20;
+            },
+            |made| made.set(offsets().g_goes_on, 0x2001),
+        ];
+        for change in changes {
+            // Before its stack is read, and between that and what it says last.
+            for after in [1, 2] {
+                assert_eq!(made.look_while(after, change), Err(Unseen::Changed), "{after}");
+            }
+            assert!(made.look_while(3, change).is_ok());
+        }
+    }
+
+    #[test]
+    fn it_was_parked_at_a_time_after_what_it_says_first_and_before_its_stack_is_read() {
+        assert_eq!(Made::parked().look().unwrap().at_ns, 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::model::id::{ConnId, TaskId};
 
 /// For so long a request is left alone, ns. After that its goroutine is looked at, and again each time that it has been
-/// in flight for twice as long.
+/// in flight for twice as long as at the last look.
 pub(super) const PATIENCE_NS: u64 = 10_000_000;
 
 /// Who has been in flight for longer is not looked at any more, ns: a stream, or a client that is never answered.

@@ -94,6 +94,22 @@ fn connections_that_are_seen_once_make_room_for_those_that_repeat() {
 }
 
 #[test]
+fn more_connections_than_have_room_are_seen_again_also_where_they_come_in_turn() {
+    for many in [300, 1000] {
+        let mut runtime = MadeUpRuntime::new(false);
+        let mut receives = 0;
+        while runtime.proved().is_none() {
+            assert!(receives < 3 * many, "{many}");
+            let conn = receives % many;
+            runtime.receives(1, 100 + conn, 11 + conn);
+            runtime.waits(1);
+            receives += 1;
+        }
+        assert_eq!(runtime.proved(), Some(ID));
+    }
+}
+
+#[test]
 fn of_connections_that_are_all_seen_once_nothing_is_known_in_the_end() {
     let mut runtime = MadeUpRuntime::new(false);
     for conn in 0..u64::from(MOST_RECEIVES) {
