@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "Examples:
-  sudo observer attach --pid $(pgrep -n my-server)
+  sudo observer attach --pid $(pgrep -o my-server)
   sudo observer attach --pid 4120 --duration 10s | jq 'select(.type==\"request\") | .budget_ns'
   sudo observer record --pid 4120 --duration 30s -o slow.rec && observer replay slow.rec
 
@@ -45,7 +45,7 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   sudo observer attach --pid 4120
   sudo observer attach --port 8080 --duration 1m
-  sudo observer attach --pid $(pgrep -o nginx) --no-follow
+  sudo observer attach --pid $(pgrep -o nginx) --duration 10s
   sudo observer attach --pid 4120 --duration 10s --requests all -o slow.jsonl
   sudo observer attach --pid 4120 | scripts/where_p99_goes.py")]
 pub(crate) struct Attach {
