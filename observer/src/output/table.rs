@@ -94,6 +94,8 @@ struct TableFigures<'a> {
     cost_over_ns: u64,
     /// Requests without an answer, at the end of the run.
     under_way: u64,
+    /// The recording broke off.
+    truncated: bool,
     /// Targets that get a line, at most.
     most_targets: usize,
 }
@@ -157,7 +159,7 @@ impl<W: Write> TableSink<W> {
                 ),
             ),
             Section::new(2, protocols::lines(all)),
-            Section::new(2, vec![losses::line(run, figures.under_way)]),
+            Section::new(2, vec![losses::line(run, figures.under_way, figures.truncated)]),
             Section::new(2, hints::lines(figures.hints)),
             Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
             Section::new(3, worst.map(targets::title).into_iter().collect()),
@@ -227,6 +229,7 @@ impl<W: Write> Sink for TableSink<W> {
             cost: window.totals.cost,
             cost_over_ns: window.duration_ns,
             under_way: 0,
+            truncated: false,
             most_targets: self.style.size.height / TARGETS_OF_ROWS,
         });
         self.screen
@@ -253,6 +256,7 @@ impl<W: Write> Sink for TableSink<W> {
             cost: end.totals.cost,
             cost_over_ns: end.duration_ns,
             under_way: end.under_way,
+            truncated: end.truncated,
             most_targets: usize::MAX,
         });
         self.ask_size();

@@ -70,6 +70,7 @@ pub(crate) fn full() -> Lines {
             start_unix_ns: 2,
             duration_ns: 1,
             under_way: 1,
+            truncated: true,
             totals,
             hints: vec![hint()],
         },
