@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::names::ProcessNames;
 use super::{Sink, Why};
 use crate::model::header::Header;
 use crate::model::hint::Hint;
@@ -76,6 +77,7 @@ pub struct TableSink<W: Write> {
     size_now: fn() -> Option<Size>,
     header: Option<Header>,
     heading: Heading,
+    names: ProcessNames,
     /// By protocol: which of them leads is known later.
     slowest: BTreeMap<Protocol, Slowest>,
     runtimes: RuntimeLines,
@@ -112,6 +114,7 @@ impl<W: Write> TableSink<W> {
             size_now: || None,
             header: None,
             heading: Heading::default(),
+            names: ProcessNames::default(),
             slowest: BTreeMap::new(),
             runtimes: RuntimeLines::default(),
             events: Events::default(),
@@ -128,13 +131,7 @@ impl<W: Write> TableSink<W> {
     }
 
     fn sections(&self, figures: &TableFigures<'_>) -> Vec<Section> {
-        let name = |pid: Pid| {
-            let targets = &self.header.as_ref()?.targets;
-            targets
-                .iter()
-                .find(|target| target.pid == pid)
-                .map(|target| target.comm.as_str())
-        };
+        let name = |pid: Pid| self.names.known(pid);
         let (all, run) = (&figures.run.figures, figures.run);
         let worst = targets::worst(run);
         let of = worst.map_or(all, |target| &target.figures);
@@ -198,6 +195,7 @@ impl<W: Write> TableSink<W> {
 impl<W: Write> Sink for TableSink<W> {
     fn header(&mut self, header: &Header) -> io::Result<()> {
         self.heading = Heading::new(header);
+        self.names.begin(header);
         self.header = Some(header.clone());
         Ok(())
     }
@@ -238,6 +236,7 @@ impl<W: Write> Sink for TableSink<W> {
     }
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
+        self.names.learn(line);
         self.events.add(line);
         Ok(())
     }
