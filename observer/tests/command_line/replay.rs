@@ -158,7 +158,10 @@ fn a_directory_is_no_recording() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().to_str().unwrap();
     observer(["replay", path])
-        .expect(exit::FAILURE, &[path, "Is a directory"])
+        .expect(
+            exit::FAILURE,
+            &[path, "no recording of observer: it is a directory"],
+        )
         .one_line();
 }
 
