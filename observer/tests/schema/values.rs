@@ -188,6 +188,7 @@ pub(crate) fn bare() -> Lines {
     lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     lines.process.watched = None;
+    lines.end.truncated = false;
     (lines.window.hints[0].pid, lines.end.hints[0].pid) = (None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         totals::strip(totals);
