@@ -31,8 +31,8 @@ impl Walk<'_, '_> {
         self.since_seen_at_mutex(run, cause, self.idle_for(otherwise))
     }
 
-    /// Goes to `run`, with this cause since its goroutine was seen at a mutex last. Before that it waited for the mutex,
-    /// if it had stopped but once by then.
+    /// Goes to `run`, with this cause since its goroutine was seen at a mutex last. Before that it waited for it, if it
+    /// had stopped but once by then.
     fn since_seen_at_mutex(&self, run: LastRun, cause: Cause, reason: Reason) -> Move {
         let (turn, go) = (self.turn, self.evidence.go);
         let seen = |task| go.last_for_mutex(turn.pid, task, run.end_ns, self.now_ns);
