@@ -8,7 +8,7 @@ use super::judgement::{Before, Belief, Moment, Observation, Verdict, Waiting, Wa
 use super::roles::Deeds;
 use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
 use super::tasks::Tasks;
-use super::usage::Metering;
+use super::usage::{AtWork, Metering};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::runtime::{Runtime, ThreadInRuntime};
 use crate::syscall::Wait;
@@ -137,8 +137,12 @@ impl Thread {
 
     fn close_in(&mut self, task: Task, at_ns: u64, state: State, next: State, faults: Option<(u32, u32)>) {
         if let Some(slice) = self.facts.close(at_ns, state, task, next, faults) {
-            let at_work = !task.is_known() && self.is_at_work(&slice.state);
-            self.metering.add(&slice, at_work);
+            let at_work = if task.is_known() {
+                AtWork::No
+            } else {
+                self.at_work(&slice.state)
+            };
+            self.metering.add(&slice, at_work, self.deeds.role);
             self.facts.past.push(&slice);
         }
     }
@@ -218,6 +222,7 @@ impl Thread {
             wake: None,
             owner: self.belief.calls_for(&waiting),
         };
+        self.metering.keeps_request = keeps && self.metering.has_read;
         self.leaves(at_ns, Observation::Waits(waiting), State::Blocked(block), faults);
         self.metering.free = block.wait.is_idle();
     }
@@ -338,12 +343,16 @@ impl Thread {
         if receives && !operation.outbound {
             self.serves = true;
             self.metering.end_run();
+            self.metering.has_read = true;
+        } else if operation.read_by.is_some() {
+            self.metering.has_read = false;
         }
     }
 
     /// Events up to `to_ns` were lost.
     pub(super) fn lost(&mut self, to_ns: u64) {
         self.facts.lost(to_ns);
+        self.metering.has_read = false;
         self.observe(to_ns, Observation::Lost, Began::Plain, None);
         self.in_runtime.lost();
     }

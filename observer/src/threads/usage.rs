@@ -1,8 +1,9 @@
 //! What a worker did over an interval of time, and what kept it longest.
 
-use super::state::{Owner, Slice, State};
+use super::state::{Block, Owner, Slice, State};
 use super::thread::Thread;
 use crate::model::id::Task;
+use crate::model::report::Role;
 use crate::runtime::tokio::JobCounts;
 use crate::syscall::{self, Wait};
 
@@ -43,27 +44,65 @@ pub struct Longest {
 pub(super) struct Times {
     /// It ran, ns.
     pub(super) ran_ns: u64,
-    /// It had something to do, ns.
-    pub(super) work_ns: u64,
+    /// It had something to do, whatever it is to its program, ns.
+    work_ns: u64,
+    /// It had if it is one of a pool, ns.
+    work_of_pool_ns: u64,
     /// All of it, ns.
     pub(super) known_ns: u64,
 }
 
+/// Whether a thread has something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtWork {
+    No,
+    /// If it is one of a pool: such a thread is given what it does, and does not wait here for more.
+    IfOfPool,
+    Yes,
+}
+
+impl AtWork {
+    /// Whether one has that is this to its program.
+    fn holds(self, role: Option<Role>) -> bool {
+        match self {
+            Self::No => false,
+            Self::IfOfPool => role == Some(Role::Pool),
+            Self::Yes => true,
+        }
+    }
+}
+
+impl From<bool> for AtWork {
+    fn from(is_at_work: bool) -> Self {
+        if is_at_work { Self::Yes } else { Self::No }
+    }
+}
+
 impl Times {
+    /// It had something to do, as a thread that is this to its program, ns.
+    pub(super) fn work_ns(&self, role: Role) -> u64 {
+        match role {
+            Role::Pool => self.work_ns.saturating_add(self.work_of_pool_ns),
+            _ => self.work_ns,
+        }
+    }
+
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             ran_ns: self.ran_ns.saturating_add(other.ran_ns),
             work_ns: self.work_ns.saturating_add(other.work_ns),
+            work_of_pool_ns: self.work_of_pool_ns.saturating_add(other.work_of_pool_ns),
             known_ns: self.known_ns.saturating_add(other.known_ns),
         }
     }
 
     /// Spent this much time so; whether it had something to do meanwhile.
-    fn spend(&mut self, ns: u64, state: &State, at_work: bool) {
+    fn spend(&mut self, ns: u64, state: &State, at_work: AtWork) {
         let only = |spent: bool| if spent { ns } else { 0 };
         *self = self.plus(Self {
             ran_ns: only(matches!(state, State::Running { .. })),
-            work_ns: only(at_work),
+            work_ns: only(at_work == AtWork::Yes),
+            work_of_pool_ns: only(at_work == AtWork::IfOfPool),
             known_ns: only(!matches!(state, State::Unknown { .. })),
         });
     }
@@ -82,13 +121,17 @@ pub(super) struct Metering {
     run: (Task, u64),
     /// It had nothing to do, and did nothing since that was recorded.
     pub(super) free: bool,
+    /// It has read a request, and not begun to answer since.
+    pub(super) has_read: bool,
+    /// It went to wait so, where threads keep what they have read until they have answered it.
+    pub(super) keeps_request: bool,
     /// Whether it was free when that was counted.
     pub(super) counted_free: Option<bool>,
 }
 
 impl Metering {
-    /// The thread did this; whether it had something to do meanwhile.
-    pub(super) fn add(&mut self, slice: &Slice, at_work: bool) {
+    /// The thread did this; whether it had something to do meanwhile, and what it is to its program.
+    pub(super) fn add(&mut self, slice: &Slice, at_work: AtWork, role: Option<Role>) {
         let task = slice.task;
         let ns = slice.to_ns.saturating_sub(slice.from_ns.max(self.from_ns));
         // Of threads whose runtime tells what they do, nothing asks.
@@ -109,7 +152,7 @@ impl Metering {
                 self.consider(self.run.1, task, owner, None);
             }
             State::Runnable { .. } => self.usage.runnable_ns = self.usage.runnable_ns.saturating_add(ns),
-            State::Blocked(block) if block.wait.is_idle() => {
+            State::Blocked(block) if block.wait.is_idle() && !at_work.holds(role) => {
                 self.usage.parked_ns = self.usage.parked_ns.saturating_add(ns);
                 self.end_run();
             }
@@ -159,7 +202,8 @@ impl Thread {
     pub(super) fn meter(&mut self, now_ns: u64) {
         if self.facts.is_known() {
             let open = self.facts.open(now_ns, self.belief.task);
-            self.metering.add(&open, self.is_at_work(&open.state));
+            let at_work = self.at_work(&open.state);
+            self.metering.add(&open, at_work, self.deeds.role);
         }
         self.metering.added_until(now_ns);
     }
@@ -176,20 +220,39 @@ impl Thread {
 
     /// Whether it has something to do in this state. One that reads requests and has none in hand waits for the next in
     /// whatever call takes bytes in, and others where they were given something to do before.
-    pub(super) fn is_at_work(&self, state: &State) -> bool {
+    pub(super) fn at_work(&self, state: &State) -> AtWork {
         match state {
-            State::Unknown { .. } => false,
-            State::Running { .. } | State::Runnable { .. } => true,
-            State::Blocked(block) if block.wait.is_idle() => false,
+            State::Unknown { .. } => AtWork::No,
+            State::Running { .. } | State::Runnable { .. } => AtWork::Yes,
+            // An event loop can wait so for few clients.
+            State::Blocked(block) if block.wait.is_idle() && self.deeds.waits_for_few() => {
+                if self.waits_for_work(block, self.metering.keeps_request) {
+                    AtWork::No
+                } else {
+                    AtWork::IfOfPool
+                }
+            }
+            State::Blocked(block) if block.wait.is_idle() => AtWork::No,
             // What looks like a mutex can be where it waits for work.
-            State::Blocked(block) if block.wait == Wait::Mutex || syscall::sleeps(block.syscall) => {
-                block.owner.request().is_some()
-            }
+            State::Blocked(block) if block.wait == Wait::Mutex => block.owner.request().is_some().into(),
+            // Nobody can give it anything there. For whom it sleeps is not known where others let go of an
+            // interpreter's lock for it before.
+            State::Blocked(block) if syscall::sleeps(block.syscall) => match block.owner.request() {
+                Some(_) => AtWork::Yes,
+                None => AtWork::IfOfPool,
+            },
             State::Blocked(block) if syscall::receives(block.syscall) => {
-                let has_none = self.serves && !matches!(block.owner, Owner::Request(_));
-                !has_none && !self.deeds.waits_for_work_at(block.arg0)
+                (!self.waits_for_work(block, matches!(block.owner, Owner::Request(_)))).into()
             }
-            State::Blocked(_) => true,
+            State::Blocked(_) => AtWork::Yes,
         }
     }
+
+    /// Whether it takes in its next request here, or is given something to do.
+    fn waits_for_work(&self, block: &Block, has_request: bool) -> bool {
+        self.serves && !has_request || self.deeds.waits_for_work_at(block.arg0)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,28 @@ fn who_accepts_and_a_thread_for_each_connection_are_told_by_what_they_do() {
     );
     assert_eq!(sum(&keepers, "count") + sum(&keepers, "ended"), 12, "{told}");
 }
+
+#[test]
+fn of_a_pool_whose_threads_sleep_it_is_told_how_many_are_at_work() {
+    const REQUESTS: f64 = 100.0;
+    /// As long as `GET /hold` sleeps at least, ns.
+    const SLEEP_NS: f64 = 50e6;
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = serving::server(&["fed"]);
+    let observation = Observation::counting(server.pid());
+    let arguments = ["--connections", "6", "--requests", &REQUESTS.to_string()];
+    load(&server.url("/hold"), &arguments);
+    let lines = observation.finish();
+    let pools = with_role(&lines.end, "pool");
+    let at_work: f64 = pools.iter().map(|pool| pool["at_work"].as_f64().unwrap()).sum();
+    let slept = REQUESTS * SLEEP_NS / lines.end["duration_ns"].as_f64().unwrap();
+    // No more than four threads are in the pool.
+    assert!(
+        (0.9 * slept..=4.0).contains(&at_work),
+        "{slept}: {}",
+        lines.end["workers"]
+    );
+}

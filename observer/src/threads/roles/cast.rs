@@ -307,7 +307,7 @@ impl Told<'_> {
             // Of which pool one was that ended is not known any more.
             if let Some(first) = groups.first_mut() {
                 first.ended = gone.threads;
-                first.at_work += self.number(gone.times.work_ns);
+                first.at_work += self.number(gone.times.work_ns(role));
             }
             roles.append(&mut groups);
         }
@@ -337,10 +337,10 @@ impl Told<'_> {
             .map(|member| (self.over.times(member.thread), *member))
             .collect();
         for (times, member) in &busiest {
-            work_ns = work_ns.saturating_add(times.work_ns);
+            work_ns = work_ns.saturating_add(times.work_ns(role));
             epolls.extend(member.thread.event_loop.map(|own| own.fd));
         }
-        busiest.sort_by_key(|(times, member)| (std::cmp::Reverse(times.work_ns), member.tid));
+        busiest.sort_by_key(|(times, member)| (std::cmp::Reverse(times.work_ns(role)), member.tid));
         busiest.truncate(LISTED);
         RoleTotals {
             role,
@@ -367,7 +367,7 @@ impl Told<'_> {
             tid: member.tid,
             comm: member.thread.comm.as_deref().map(str::to_owned),
             busy: share(times.ran_ns),
-            at_work: share(times.work_ns),
+            at_work: share(times.work_ns(role)),
             epoll: member
                 .thread
                 .event_loop

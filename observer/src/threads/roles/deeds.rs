@@ -164,7 +164,7 @@ pub(in crate::threads) struct Deeds {
     /// The wait that it is in is for a descriptor or two, by `poll`.
     waits_for_few: bool,
     /// What it is, as far as that was told.
-    pub(super) role: Option<Role>,
+    pub(in crate::threads) role: Option<Role>,
 }
 
 impl Deeds {
@@ -185,6 +185,11 @@ impl Deeds {
             self.window.event_waits = self.window.event_waits.saturating_add(1);
         }
         self.waits_for_few = waits_for_few;
+    }
+
+    /// Whether it waits, if it does, for a descriptor or two by `poll`.
+    pub(in crate::threads) fn waits_for_few(&self) -> bool {
+        self.waits_for_few
     }
 
     /// It finished a socket operation.
