@@ -8,15 +8,7 @@ use crate::output::words;
 /// Of a run at whose end so many requests had no answer; or the recording of it breaks off.
 pub(super) fn line(run: &Totals, under_way: u64, truncated: bool) -> Line {
     let figures = &run.figures;
-    let requests = (figures.incomplete, "request incomplete", "requests incomplete");
-    let reasons = run.lost.iter().map(|&(reason, count)| (count, reason, reason));
-    let mut losses = joined(std::iter::once(requests).chain(reasons));
-    if truncated {
-        if !losses.is_empty() {
-            losses.push_str(", ");
-        }
-        losses.push_str("the rest of the recording, which breaks off");
-    }
+    let losses = losses(run, truncated);
     let line = if losses.is_empty() {
         Line::new().text(FAINT, "lost     ").text(FAINT, "nothing")
     } else {
@@ -71,6 +63,23 @@ pub(super) fn line(run: &Totals, under_way: u64, truncated: bool) -> Line {
         line.text(FAINT, &format!("; {doubts}"))
     };
     line.wrapping()
+}
+
+fn losses(run: &Totals, truncated: bool) -> String {
+    let requests = (
+        run.figures.incomplete,
+        "request incomplete",
+        "requests incomplete",
+    );
+    let reasons = run.lost.iter().map(|&(reason, count)| (count, reason, reason));
+    let mut losses = joined(std::iter::once(requests).chain(reasons));
+    if truncated {
+        if !losses.is_empty() {
+            losses.push_str(", ");
+        }
+        losses.push_str("the rest of the recording, which breaks off");
+    }
+    losses
 }
 
 /// Counts, each with what it is of: of one, and of several.
