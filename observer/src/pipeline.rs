@@ -66,6 +66,7 @@ pub struct Pipeline {
     selections: Selections,
     window_start_ns: u64,
     now_ns: u64,
+    truncated: bool,
 }
 
 impl Pipeline {
@@ -103,6 +104,7 @@ impl Pipeline {
             selections: Selections::new(requests),
             window_start_ns: started_ns,
             now_ns: started_ns,
+            truncated: false,
         }
     }
 
@@ -149,6 +151,11 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The recording breaks off here: what follows was lost, and the end says so.
+    pub const fn breaks_off(&mut self) {
+        self.truncated = true;
+    }
+
     /// Explains what has an end, and closes the output. Gives the hints that were not taken before.
     ///
     /// # Errors
@@ -171,6 +178,7 @@ impl Pipeline {
         let (_, under_way) = self.connections.open_turns();
         let mut end = self.summary.end(start_unix_ns, duration_ns);
         end.under_way = under_way;
+        end.truncated = self.truncated;
         end.hints = hints;
         end.hints.extend(self.serving.unheard());
         let no_room = end

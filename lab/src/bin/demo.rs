@@ -104,7 +104,11 @@ observer now attaches for {WATCHED}. The server is not rebuilt, restarted or tol
 fn conclude(seen_by_client: &str, observer: &Path) {
     if !seen_by_client.trim().is_empty() {
         eprintln!(
-            "\nThe same seconds as the client of /ping saw them:\n{}",
+            "
+The client of /ping, of all {LOADED} that it ran, of which observer watched {WATCHED}. It counts each request from
+when that was due, and observer from when its first byte had arrived: while all 16 connections wait for
+answers, what is due next waits in the client, and that is in the client's quantiles only.
+{}",
             seen_by_client.trim_end()
         );
     }

@@ -55,7 +55,7 @@ impl Walk<'_, '_> {
         let timer = Charge::of(Cause::Timer, Reason::Plain);
         let at = Move::to(Position::on(idle.tid));
         match since {
-            Since::LastRun => self.resumed(run, Cause::Timer, Reason::Plain),
+            Since::LastRun => self.waited_for_timer(run),
             Since::NotSet(since_ns) => at.charging(since_ns, timer),
             Since::Ran(from_ns, to_ns) => {
                 let ran = Charge::unexplained(Some(idle.tid), RAN_FOR_NOBODY);

@@ -104,7 +104,7 @@ impl Walk<'_, '_> {
             .threads
             .waited_for_timer(self.turn.pid, since_ns, slice.to_ns, slack_ns);
         let step = if due && self.may_have_set_a_timer() {
-            self.resumed(run, Cause::Timer, Reason::Plain)
+            self.waited_for_timer(run)
         } else {
             self.as_its_goroutine_says(run, NOTHING_RECORDED)
         };

@@ -1,17 +1,24 @@
 //! What the goroutine of a request says itself of what it waited for, where no event does.
 
-use super::moves::Move;
-use super::path::Reason;
+use super::moves::{Move, Position};
+use super::path::{Charge, Reason};
 use super::service::Walk;
 use crate::model::cause::Cause;
 use crate::runtime::go::{self, Stay};
 use crate::threads::{LastRun, State};
+
+const SEEN_AT_MUTEX: &str = "suspended: its goroutine was seen waiting for a mutex";
 
 impl Walk<'_, '_> {
     /// Not where its goroutine says that it waited for a lock or a channel, or was seen so.
     pub(super) fn may_have_set_a_timer(&self) -> bool {
         let says = self.stays();
         says.is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version)) && !self.waited_for_mutex()
+    }
+
+    /// Goes to `run`, with a timer that was due now: its goroutine can have set that since it was seen at a mutex last.
+    pub(super) fn waited_for_timer(&self, run: LastRun) -> Move {
+        self.since_seen_at_mutex(run, Cause::Timer, Reason::Plain)
     }
 
     /// Goes to `run`, where no event says what was waited for since. Its goroutine may say that it was a mutex.
@@ -21,7 +28,27 @@ impl Walk<'_, '_> {
         } else {
             Cause::Unexplained
         };
-        self.resumed(run, cause, self.idle_for(otherwise))
+        self.since_seen_at_mutex(run, cause, self.idle_for(otherwise))
+    }
+
+    /// Goes to `run`, with this cause since its goroutine was seen at a mutex last. Before that it waited for it, if it
+    /// had stopped but once by then.
+    fn since_seen_at_mutex(&self, run: LastRun, cause: Cause, reason: Reason) -> Move {
+        let (turn, go) = (self.turn, self.evidence.go);
+        let seen = |task| go.last_for_mutex(turn.pid, task, run.end_ns, self.now_ns);
+        let seen = turn
+            .read_task
+            .id()
+            .filter(|_| cause != Cause::Lock)
+            .and_then(seen);
+        let Some(((seen_ns, then), (version, read, _))) = seen.zip(self.stays()) else {
+            return self.resumed(run, cause, reason);
+        };
+        // Calls in between would only make these more.
+        let is_mutex = then.is_some_and(|then| then.stopped_once(read, version, 0));
+        let before = if is_mutex { Cause::Lock } else { Cause::Unexplained };
+        let step = Move::to(Position::on(run.tid)).charging(seen_ns + 1, Charge::of(cause, reason));
+        step.and_before(run.end_ns, Charge::of(before, Reason::Idle(SEEN_AT_MUTEX)))
     }
 
     /// Whether its goroutine has waited for a mutex, and for nothing else: it says so itself, or it was seen, and it

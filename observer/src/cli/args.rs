@@ -1,5 +1,6 @@
 //! What was typed. Nothing here asks the system anything.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "Examples:
-  sudo observer attach --pid $(pgrep -n my-server)
+  sudo observer attach --pid $(pgrep -o my-server)
   sudo observer attach --pid 4120 --duration 10s | jq 'select(.type==\"request\") | .budget_ns'
   sudo observer record --pid 4120 --duration 30s -o slow.rec && observer replay slow.rec
 
@@ -45,7 +46,7 @@ pub(crate) enum Command {
 #[command(after_help = "Examples:
   sudo observer attach --pid 4120
   sudo observer attach --port 8080 --duration 1m
-  sudo observer attach --pid $(pgrep -o nginx) --no-follow
+  sudo observer attach --pid $(pgrep -o nginx) --duration 10s
   sudo observer attach --pid 4120 --duration 10s --requests all -o slow.jsonl
   sudo observer attach --pid 4120 | scripts/where_p99_goes.py")]
 pub(crate) struct Attach {
@@ -87,7 +88,7 @@ pub(crate) struct Replay {
 #[command(group(ArgGroup::new("targets").args(["pids", "ports"]).required(true).multiple(true)))]
 pub(crate) struct Watch {
     /// Process to watch, with all its threads, its children and theirs; several: --pid 17,42
-    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long = "pid", value_name = "PID", value_delimiter = ',', value_parser = pid)]
     pub(crate) pids: Vec<u32>,
     /// Watch whoever listens on this TCP port in observer's network namespace, now or later; several: --port 80,443
     #[arg(long = "port", value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
@@ -175,6 +176,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}` is longer than a year"));
     }
     Ok(duration)
+}
+
+fn pid(text: &str) -> Result<u32, String> {
+    let number: NonZeroU32 = text.parse().map_err(|_| {
+        "a process is given by its number, from 1 on; `pgrep -o NAME` finds that of a name".to_owned()
+    })?;
+    Ok(number.get())
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {

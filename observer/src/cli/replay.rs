@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &Replay) -> Result<Ending> {
             Status::End => break Ending::Normal,
             Status::Truncated => {
                 say(&format!("{path} breaks off; what it holds up to there follows"));
+                pipeline.breaks_off();
                 break Ending::Truncated;
             }
         }

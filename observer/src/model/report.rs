@@ -49,6 +49,8 @@ pub struct End {
     pub duration_ns: u64,
     /// Requests that had been read and had no answer when the run ended. None of the totals counts them.
     pub under_way: u64,
+    /// The recording breaks off, and what came after that is in nothing here.
+    pub truncated: bool,
     /// What happened in the run.
     pub totals: Totals,
     /// What is missing from the run, and what to do.

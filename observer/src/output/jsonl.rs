@@ -3,7 +3,6 @@
 //! Lines are handed on at the end of each window and when the caller asks. Writing a request borrows from
 //! it and allocates nothing. It does not know which requests to write, nor who reads.
 
-mod names;
 mod objects;
 mod request_line;
 
@@ -14,13 +13,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use self::names::ProcessNames;
 use self::request_line::RequestView;
 use super::escape::is_unsafe;
+use super::names::ProcessNames;
 use super::{SCHEMA_VERSION, Sink, Why};
 use crate::model::full::Table;
 use crate::model::header::Header;
-use crate::model::process::{ProcessEvent, ProcessLine};
+use crate::model::process::ProcessLine;
 use crate::model::report::{End, Window};
 use crate::model::request::Request;
 use crate::model::runtime::RuntimeLine;
@@ -76,9 +75,7 @@ impl<W: Write> Sink for JsonLines<W> {
     fn header(&mut self, header: &Header) -> io::Result<()> {
         self.unix_offset_ns = header.unix_offset_ns;
         self.with_query = header.options.with_query;
-        for target in &header.targets {
-            self.names.add(target.pid, &target.comm);
-        }
+        self.names.begin(header);
         self.line("header", header)?;
         // A reader learns at once that it is connected to something.
         self.flush()
@@ -103,13 +100,7 @@ impl<W: Write> Sink for JsonLines<W> {
     }
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
-        if let Some(comm) = &line.comm {
-            self.names.add(line.pid, comm);
-        }
-        // Of one that is not watched there are no requests.
-        if line.event == ProcessEvent::Exit || line.watched == Some(false) {
-            self.names.may_go(line.pid);
-        }
+        self.names.learn(line);
         self.line("process", line)
     }
 

@@ -86,6 +86,7 @@ pub(super) fn end() -> End {
         start_unix_ns: STARTED_UNIX_NS,
         duration_ns: 12 * SECOND_NS,
         under_way: 3,
+        truncated: false,
         totals: totals(12_345),
         hints: vec![Hint {
             kind: HintKind::Children,

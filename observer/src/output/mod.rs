@@ -19,6 +19,7 @@ pub mod escape;
 mod jsonl;
 #[cfg(test)]
 mod made_up;
+mod names;
 mod queued;
 mod selection;
 pub mod table;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use super::names::ProcessNames;
 use super::{Sink, Why};
 use crate::model::header::Header;
 use crate::model::hint::Hint;
@@ -76,6 +77,7 @@ pub struct TableSink<W: Write> {
     size_now: fn() -> Option<Size>,
     header: Option<Header>,
     heading: Heading,
+    names: ProcessNames,
     /// By protocol: which of them leads is known later.
     slowest: BTreeMap<Protocol, Slowest>,
     runtimes: RuntimeLines,
@@ -94,6 +96,8 @@ struct TableFigures<'a> {
     cost_over_ns: u64,
     /// Requests without an answer, at the end of the run.
     under_way: u64,
+    /// The recording broke off.
+    truncated: bool,
     /// Targets that get a line, at most.
     most_targets: usize,
 }
@@ -110,6 +114,7 @@ impl<W: Write> TableSink<W> {
             size_now: || None,
             header: None,
             heading: Heading::default(),
+            names: ProcessNames::default(),
             slowest: BTreeMap::new(),
             runtimes: RuntimeLines::default(),
             events: Events::default(),
@@ -126,13 +131,7 @@ impl<W: Write> TableSink<W> {
     }
 
     fn sections(&self, figures: &TableFigures<'_>) -> Vec<Section> {
-        let name = |pid: Pid| {
-            let targets = &self.header.as_ref()?.targets;
-            targets
-                .iter()
-                .find(|target| target.pid == pid)
-                .map(|target| target.comm.as_str())
-        };
+        let name = |pid: Pid| self.names.known(pid);
         let (all, run) = (&figures.run.figures, figures.run);
         let worst = targets::worst(run);
         let of = worst.map_or(all, |target| &target.figures);
@@ -157,7 +156,7 @@ impl<W: Write> TableSink<W> {
                 ),
             ),
             Section::new(2, protocols::lines(all)),
-            Section::new(2, vec![losses::line(run, figures.under_way)]),
+            Section::new(2, vec![losses::line(run, figures.under_way, figures.truncated)]),
             Section::new(2, hints::lines(figures.hints)),
             Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
             Section::new(3, worst.map(targets::title).into_iter().collect()),
@@ -196,6 +195,7 @@ impl<W: Write> TableSink<W> {
 impl<W: Write> Sink for TableSink<W> {
     fn header(&mut self, header: &Header) -> io::Result<()> {
         self.heading = Heading::new(header);
+        self.names.begin(header);
         self.header = Some(header.clone());
         Ok(())
     }
@@ -227,6 +227,7 @@ impl<W: Write> Sink for TableSink<W> {
             cost: window.totals.cost,
             cost_over_ns: window.duration_ns,
             under_way: 0,
+            truncated: false,
             most_targets: self.style.size.height / TARGETS_OF_ROWS,
         });
         self.screen
@@ -235,6 +236,7 @@ impl<W: Write> Sink for TableSink<W> {
     }
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
+        self.names.learn(line);
         self.events.add(line);
         Ok(())
     }
@@ -253,6 +255,7 @@ impl<W: Write> Sink for TableSink<W> {
             cost: end.totals.cost,
             cost_over_ns: end.duration_ns,
             under_way: end.under_way,
+            truncated: end.truncated,
             most_targets: usize::MAX,
         });
         self.ask_size();

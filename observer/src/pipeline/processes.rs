@@ -55,6 +55,8 @@ impl Pipeline {
                 if watched {
                     self.watch(header, child, Some(pid), &comm, sinks)?;
                     self.started(event, &comm);
+                } else {
+                    self.serving.forked(pid);
                 }
                 let line = ProcessLine {
                     parent: Some(pid),

@@ -85,7 +85,9 @@ impl Pipeline {
         };
         let functions = event.functions();
         let functions: Vec<_> = functions.collect();
-        self.go.waited(event.pid(), task, event.header.at_ns, &functions);
+        let stay = go::Stay::of(event.task);
+        self.go
+            .waited(event.pid(), task, stay, event.header.at_ns, &functions);
     }
 
     /// So many looks at goroutines there were.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ended, Listener, ListensAt, Serving, Traffic, Watched};
+use super::{Ended, Listener, Serving, Traffic, Watched};
 use crate::model::full::Table;
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
@@ -322,6 +322,15 @@ impl Watched {
 
     /// Nobody asks it, or not where it is seen.
     fn unused(&self, pid: Pid) -> Hint {
+        if self.forked {
+            let why = "what it forked meanwhile is not watched";
+            return self.hint(
+                HintKind::Children,
+                pid,
+                why,
+                "without --no-follow it is watched too",
+            );
+        }
         let ports = self.ports(pid);
         if let Some(missing) = self.unseen.filter(|_| ports.is_empty()) {
             return self.unseen(pid, missing);
@@ -350,22 +359,6 @@ impl Watched {
     pub(super) fn own(&self, pid: Pid) -> impl Iterator<Item = &Listener> {
         let is_own = move |listener: &&Listener| listener.pid == pid || listener.followed;
         self.listeners.iter().filter(is_own)
-    }
-}
-
-impl Listener {
-    fn path(&self) -> Option<&str> {
-        match &self.on {
-            ListensAt::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
-            ListensAt::Port(_) => None,
-        }
-    }
-
-    pub(super) const fn port(&self) -> Option<u16> {
-        match self.on {
-            ListensAt::Port(port) => Some(port),
-            ListensAt::Path(_) => None,
-        }
     }
 }
 

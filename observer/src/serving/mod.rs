@@ -71,6 +71,8 @@ struct Watched {
     /// TCP connections at the last look.
     connections: u32,
     io_uring: bool,
+    /// It forked others, and nobody asked for those.
+    forked: bool,
     /// What its descriptors are could not be seen, for want of these capabilities.
     unseen: Option<Missing>,
     listeners: Vec<Listener>,
@@ -217,6 +219,16 @@ impl Serving {
         }
     }
 
+    /// A watched process forked another, which is not watched.
+    pub(crate) fn forked(&mut self, pid: Pid) {
+        // With its children one is not watched for want of room only, and that is counted.
+        if let Some(watched) = self.watched.get_mut(&pid)
+            && !self.follow
+        {
+            watched.forked = true;
+        }
+    }
+
     /// A process ended, and this is to be written of it once it is known who took over. Gives it back where that is not
     /// looked for.
     pub(crate) fn leaves(&mut self, line: ProcessLine) -> Option<ProcessLine> {
@@ -295,6 +307,22 @@ impl Watched {
             successors: self.successors.clone(),
             ..line
         })
+    }
+}
+
+impl Listener {
+    fn path(&self) -> Option<&str> {
+        match &self.on {
+            ListensAt::Path(path) => Some(if path.is_empty() { "without a name" } else { path }),
+            ListensAt::Port(_) => None,
+        }
+    }
+
+    const fn port(&self) -> Option<u16> {
+        match self.on {
+            ListensAt::Port(port) => Some(port),
+            ListensAt::Path(_) => None,
+        }
     }
 }
 

@@ -234,6 +234,26 @@ fn a_server_that_nobody_asks_and_one_that_is_none_are_told_apart() {
 }
 
 #[test]
+fn who_forks_for_each_connection_and_is_watched_alone_is_told_of_those() {
+    for (follow, kind, words) in [
+        (
+            false,
+            HintKind::Children,
+            "what it forked meanwhile is not watched: without --no-follow",
+        ),
+        (true, HintKind::NoTraffic, "has no TCP connection"),
+    ] {
+        let mut serving = looked(&[own(7, 8080)], 0, false);
+        serving.follow = follow;
+        serving.forked(PID);
+        let silent = told(&serving, SILENCE);
+        assert_eq!((silent.len(), silent[0].0), (1, kind), "{silent:?}");
+        assert!(silent[0].1.contains(words), "{silent:?}");
+        assert_eq!(told(&serving, REQUESTS), []);
+    }
+}
+
+#[test]
 fn traffic_without_a_turn_is_told_by_what_it_was() {
     let traffic = Traffic {
         under_way: 1,

@@ -6,9 +6,9 @@
 
 mod queued;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 
 use super::{Batch, Source, Status};
 use crate::event::{self, FactKind};
@@ -95,7 +95,11 @@ impl<R: Read> Reader<R> {
         let mut fixed = [0; 16];
         reader
             .read_exact(&mut fixed)
-            .context("this is no recording of observer: it is too short")?;
+            .map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => anyhow!("this is no recording of observer: it is too short"),
+                ErrorKind::IsADirectory => anyhow!("this is no recording of observer: it is a directory"),
+                _ => Error::new(error).context("it cannot be read"),
+            })?;
         if fixed[..8] != *MAGIC {
             bail!("this is no recording of observer: it does not begin with `observer`");
         }

@@ -12,6 +12,9 @@ const LARGE: f64 = 0.25;
 /// Share of its time from which on a worker is busy all the time.
 const ALWAYS: f64 = 0.9;
 
+/// Part of the wait for CPUs from which on it is told who had them for that long.
+const TELLING: f64 = 0.1;
+
 /// Part from which on it is most of a whole: of a worker's time, of a pool's jobs, of a wait.
 const MOST: f64 = 0.5;
 
@@ -46,18 +49,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         ),
         Cause::RunQueue => {
             let taken_by = culprit.filter(|culprit| is_other(culprit, workers))?;
-            let behind = format!("behind {} ({})", taken_by.comm.as_deref()?, taken_by.pid?);
-            let part = part_of(p99, taken_by);
-            let text = if part >= MOST {
-                format!("CPUs were taken by others: {of_latency} was waiting for one, mostly {behind}")
-            } else {
-                format!(
-                    "CPUs were short: {of_latency} was waiting for one, at least {:.0} % of that {behind}; who else \
-                     had them is not known",
-                    100.0 * part
-                )
-            };
-            (Trouble::CpuTaken, text)
+            (Trouble::CpuTaken, cpu_taken(p99, taken_by, &of_latency)?)
         }
         Cause::Runtime => {
             let what = culprit?.runtime?;
@@ -105,6 +97,23 @@ fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
 fn part_of(p99: &BandMeans, waited: &WaitedFor) -> f64 {
     let waited_ns = waited.requests as f64 * waited.mean_ns as f64 / p99.requests.max(1) as f64;
     waited_ns / p99.budget_ns.get(waited.cause).max(1) as f64
+}
+
+/// How much of the wait for CPUs others are known to have had them.
+fn cpu_taken(p99: &BandMeans, by: &WaitedFor, of_latency: &str) -> Option<String> {
+    let behind = format!("behind {} ({})", by.comm.as_deref()?, by.pid?);
+    let part = part_of(p99, by);
+    Some(if part >= MOST {
+        format!("CPUs were taken by others: {of_latency} was waiting for one, mostly {behind}")
+    } else if part >= TELLING {
+        format!(
+            "CPUs were short: {of_latency} was waiting for one, at least {:.0} % of that {behind}; who else had them \
+             is not known",
+            100.0 * part
+        )
+    } else {
+        format!("CPUs were short: {of_latency} was waiting for one; who had them most is not known")
+    })
 }
 
 /// What kept TCP from sending the last bytes, and what can be done where it is the server's doing.

@@ -272,6 +272,7 @@ impl Summary {
             start_unix_ns,
             duration_ns,
             under_way: 0,
+            truncated: false,
             totals,
             hints: Vec::new(),
         }

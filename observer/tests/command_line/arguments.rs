@@ -23,10 +23,15 @@ fn what_is_needed_and_missing_is_named() {
 
 #[test]
 fn a_pid_is_a_number_above_zero() {
-    for pid in ["0", "-1", "abc", "", "4294967296", "1.5"] {
+    observer(["attach", "--pid="]).expect(exit::ARGUMENTS, &["--pid <PID>", "value"]);
+    for pid in ["0", "-1", "abc", "4294967296", "1.5"] {
         observer(["attach", &format!("--pid={pid}")]).expect(
             exit::ARGUMENTS,
-            &["--pid <PID>", &format!("'{pid}'").replace("''", "value")],
+            &[
+                "--pid <PID>",
+                &format!("'{pid}'"),
+                "by its number, from 1 on; `pgrep -o NAME`",
+            ],
         );
     }
 }

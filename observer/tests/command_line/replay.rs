@@ -35,6 +35,7 @@ fn a_recording_gives_the_same_bytes_each_time() {
     assert_eq!(first.lines_of("request").len(), 200);
     let end = end_of(&first);
     assert_eq!(end["requests"], 200);
+    assert_eq!(end.get("truncated"), None);
     assert_eq!(end["status"]["2xx"], 200);
     let header: serde_json::Value = serde_json::from_str(first.lines()[0]).unwrap();
     assert_eq!(header["replay"], true);
@@ -87,6 +88,7 @@ fn a_recording_cut_off_anywhere_is_replayed_up_to_there() {
                 .one_line();
         } else {
             ended.expect(exit::TRUNCATED, &["breaks off"]);
+            assert_eq!(end_of(&ended)["truncated"], true, "cut at {cut}");
             let held = ended.lines_of("request");
             assert_eq!(held, requests[..held.len()], "cut at {cut}");
             assert_eq!(end_of(&ended)["requests"], held.len(), "cut at {cut}");
@@ -104,7 +106,11 @@ fn a_recording_damaged_in_the_middle_is_replayed_up_to_there() {
     recording[end + 12..end + 14].copy_from_slice(&u16::MAX.to_ne_bytes());
     let ended = replay(&recording);
     ended.expect(exit::TRUNCATED, &["breaks off"]);
-    assert_eq!(end_of(&ended)["requests"], REQUESTS);
+    let end = end_of(&ended);
+    assert_eq!(
+        (&end["requests"], &end["truncated"]),
+        (&REQUESTS.into(), &true.into())
+    );
 }
 
 #[test]
@@ -152,7 +158,10 @@ fn a_directory_is_no_recording() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().to_str().unwrap();
     observer(["replay", path])
-        .expect(exit::FAILURE, &[path, "Is a directory"])
+        .expect(
+            exit::FAILURE,
+            &[path, "no recording of observer: it is a directory"],
+        )
         .one_line();
 }
 

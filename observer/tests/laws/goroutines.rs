@@ -160,6 +160,29 @@ fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() 
     Ok(())
 }
 
+/// It waits for a mutex and then sleeps: of both there is no event but the timer's.
+#[test]
+fn a_timer_is_waited_for_since_its_goroutine_was_seen_at_a_mutex_at_the_earliest() -> Law {
+    const MUTEX: u64 = 22;
+    let functions = ["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"];
+    for (stops, lock_us, unexplained_us) in [(1, 3_940, 0), (2, 0, 3_940)] {
+        let mut script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT)).idles(60, 10);
+        let (at_ns, parked) = (START_NS + 4_000_000, stay(TASK_A, stops, MUTEX));
+        script.record(&event::GoStack::new(
+            at_ns,
+            Pid(PID),
+            parked,
+            functions.into_iter(),
+        ));
+        let script = script.woken(10_060, conn::NONE);
+        let sent = stay(TASK_A, stops + 1, SLEEP);
+        let request = script.sends(10_100, A, sent).request(A)?;
+        let budget = [Cause::Lock, Cause::Unexplained, Cause::Timer].map(|cause| charged_us(&request, cause));
+        prop_assert_eq!(budget, [lock_us, unexplained_us, 6_059], "{:?}", request.timeline);
+    }
+    Ok(())
+}
+
 /// After the mutex it sleeps in a call, in which it loses its place among the goroutines that run. That it waits for
 /// another is no stop.
 #[test]

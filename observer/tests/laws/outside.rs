@@ -36,7 +36,7 @@ pub(crate) struct Outside {
     /// What goroutines said of themselves when they received or sent: connection, when, and the field.
     said: Vec<(u64, u64, u64)>,
     /// When goroutines were seen waiting for a mutex.
-    seen_locking: Vec<(TaskId, u64)>,
+    seen_locking: Vec<(TaskId, u64, u64)>,
 }
 
 /// Numbers of the reasons for which Go's goroutines wait for a mutex, of all versions.
@@ -67,7 +67,7 @@ impl Outside {
             Event::GoStack(event) if event.functions().any(|name| name.contains("sync.(*Mutex).")) => {
                 let task = Task::new(event.task).id();
                 self.seen_locking
-                    .extend(task.map(|task| (task, event.header.at_ns)));
+                    .extend(task.map(|task| (task, event.header.at_ns, event.task)));
             }
             Event::Waking(event) => {
                 if machine::is_outbound(event.conn) {
@@ -154,17 +154,22 @@ impl Outside {
         };
         let stops = |field: u64| (field >> task::STAY_SHIFT) as u8;
         let reason = |field: u64| (field >> (task::STAY_SHIFT + task::REASON_SHIFT)) as u8 & 0x7f;
-        let seen = self
-            .seen_locking
-            .iter()
-            .any(|&(task, at_ns)| request.task == Some(task) && (arrival_ns..=end_ns).contains(&at_ns));
+        let looks = self.seen_locking.iter();
+        let of_request = looks
+            .filter(|(task, at_ns, _)| request.task == Some(*task) && (arrival_ns..=end_ns).contains(at_ns));
+        let of_request: Vec<_> = of_request.collect();
+        let seen = !of_request.is_empty();
         // Before Go 1.26 each operation is a stop, too.
         let operations = said(arrival_ns..=end_ns).count() as u64;
         said(arrival_ns..=from_ns).any(|read| {
             said(to_ns..=end_ns).any(|sent| {
                 let says = MUTEXES.contains(&reason(sent)) && reason(sent) != reason(read);
                 let stopped = u64::from(stops(sent).wrapping_sub(stops(read)));
+                let in_its_first_stop = |&&(_, at_ns, then): &&(TaskId, u64, u64)| {
+                    to_ns <= at_ns + 1 && stops(then).wrapping_sub(stops(read)) == 1
+                };
                 (1..=1 + operations).contains(&stopped) && (says || seen)
+                    || of_request.iter().any(in_its_first_stop)
             })
         })
     }

@@ -70,6 +70,7 @@ pub(crate) fn full() -> Lines {
             start_unix_ns: 2,
             duration_ns: 1,
             under_way: 1,
+            truncated: true,
             totals,
             hints: vec![hint()],
         },
@@ -187,6 +188,7 @@ pub(crate) fn bare() -> Lines {
     lines.runtime.runtimes[0].threads[0].comm = None;
     (lines.process.comm, lines.process.parent, lines.process.exe) = (None, None, None);
     lines.process.watched = None;
+    lines.end.truncated = false;
     (lines.window.hints[0].pid, lines.end.hints[0].pid) = (None, None);
     for totals in [&mut lines.window.totals, &mut lines.end.totals] {
         totals::strip(totals);

@@ -5,12 +5,18 @@ use super::line::{ALARM, FAINT, Line, PLAIN};
 use crate::model::report::Totals;
 use crate::output::words;
 
-/// Of a run at whose end so many requests had no answer.
-pub(super) fn line(run: &Totals, under_way: u64) -> Line {
+/// Of a run at whose end so many requests had no answer; or the recording of it breaks off.
+pub(super) fn line(run: &Totals, under_way: u64, truncated: bool) -> Line {
     let figures = &run.figures;
     let requests = (figures.incomplete, "request incomplete", "requests incomplete");
     let reasons = run.lost.iter().map(|&(reason, count)| (count, reason, reason));
-    let losses = joined(std::iter::once(requests).chain(reasons));
+    let mut losses = joined(std::iter::once(requests).chain(reasons));
+    if truncated {
+        if !losses.is_empty() {
+            losses.push_str(", ");
+        }
+        losses.push_str("the rest of the recording, which breaks off");
+    }
     let line = if losses.is_empty() {
         Line::new().text(FAINT, "lost     ").text(FAINT, "nothing")
     } else {
@@ -94,8 +100,23 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(
-            plain(&[line(&run, 0)]),
+            plain(&[line(&run, 0, false)]),
             "LOST     12 requests incomplete, 1,200 ring_full\n"
+        );
+    }
+
+    #[test]
+    fn that_the_recording_breaks_off_is_a_loss() {
+        let mut run = Totals::default();
+        assert_eq!(
+            plain(&[line(&run, 0, true)]),
+            "LOST     the rest of the recording, which breaks off\n"
+        );
+        run.lost = vec![("ring_full", 2)];
+        assert_eq!(
+            plain(&[line(&run, 1, true)]),
+            "LOST     2 ring_full, the rest of the recording, which breaks off; \
+             1 request without an answer at the end, not counted\n"
         );
     }
 
@@ -114,7 +135,7 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(
-            plain(&[line(&run, 2)]),
+            plain(&[line(&run, 2, false)]),
             "lost     nothing; 3 requests with gaps in the evidence, 2 requests without an answer at the end, not counted\n"
         );
     }
@@ -138,7 +159,7 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(
-            plain(&[line(&run, 1)]),
+            plain(&[line(&run, 1, false)]),
             "LOST     1 request incomplete; 1 request with gaps in the evidence, \
              1 request of which it was not seen when TCP sent the last bytes, 1 latency outside 1 ns to 1 h, \
              1 request begun before it was watched, not counted, 1 connection of unknown direction, not followed, \
@@ -157,7 +178,7 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(
-            plain(&[line(&run, 0)]),
+            plain(&[line(&run, 0, false)]),
             "lost     nothing; 3 requests without an answer when their connection closed, not counted\n"
         );
     }
@@ -169,13 +190,13 @@ mod tests {
             ..Totals::default()
         };
         assert_eq!(
-            plain(&[line(&run, 0)]),
+            plain(&[line(&run, 0, false)]),
             "lost     nothing; full tables: 65,536 futexes, 3 workers\n"
         );
     }
 
     #[test]
     fn that_nothing_was_lost_is_told_too() {
-        assert_eq!(plain(&[line(&Totals::default(), 0)]), "lost     nothing\n");
+        assert_eq!(plain(&[line(&Totals::default(), 0, false)]), "lost     nothing\n");
     }
 }

@@ -6,6 +6,7 @@ use super::super::escape::{columns, is_unsafe};
 use super::super::made_up;
 use super::*;
 use crate::model::cause::Cause;
+use crate::model::process::ProcessEvent;
 
 const SIZE: Size = Size {
     width: 80,
@@ -151,6 +152,27 @@ fn without_colour_a_terminal_is_steered_but_not_coloured() {
         )
         .contains("\u{1b}[1m")
     );
+}
+
+#[test]
+fn a_child_is_called_by_its_name_too() {
+    let text = written(FILE, |table| {
+        table.header(&made_up::header()).unwrap();
+        let child = ProcessLine {
+            event: ProcessEvent::Fork,
+            pid: Pid(4121),
+            comm: Some("axum-child".to_owned()),
+            ..made_up::process()
+        };
+        table.process(&child).unwrap();
+        let mut end = made_up::end();
+        let figures = &mut end.totals.figures;
+        (figures.workers[0].pid, figures.memory[0].pid) = (child.pid, child.pid);
+        table.end(&end).unwrap();
+    });
+    for row in ["workers  axum-child (4121)", "memory   axum-child (4121)"] {
+        assert!(text.contains(row), "no {row} in\n{text}");
+    }
 }
 
 #[test]

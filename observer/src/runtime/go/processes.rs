@@ -137,9 +137,16 @@ impl Processes {
     }
 
     /// A goroutine of a process waited at this time in these functions, from the innermost out.
-    pub(crate) fn waited(&mut self, pid: Pid, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
+    pub(crate) fn waited(
+        &mut self,
+        pid: Pid,
+        task: TaskId,
+        stay: Option<Stay>,
+        at_ns: u64,
+        functions: &[impl AsRef<str>],
+    ) {
         if let Some(process) = self.processes.get_mut(&pid) {
-            process.seen_waiting.add(task, at_ns, functions);
+            process.seen_waiting.add(task, stay, at_ns, functions);
         }
     }
 
@@ -156,6 +163,18 @@ impl Processes {
     pub(crate) fn waits_for_mutex(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
         let process = self.processes.get(&pid);
         process.is_some_and(|process| process.seen_waiting.for_mutex(task, from_ns, to_ns))
+    }
+
+    /// When a goroutine of a process was seen waiting for a mutex last in this time, ns, and what it said then.
+    pub(crate) fn last_for_mutex(
+        &self,
+        pid: Pid,
+        task: TaskId,
+        from_ns: u64,
+        to_ns: u64,
+    ) -> Option<(u64, Option<Stay>)> {
+        let process = self.processes.get(&pid)?;
+        process.seen_waiting.last_for_mutex(task, from_ns, to_ns)
     }
 
     /// A process became another program, or ended.

@@ -1,5 +1,6 @@
 //! Where goroutines that serve requests were seen waiting: which of a stack's functions says it.
 
+use super::Stay;
 use crate::model::id::TaskId;
 use crate::model::request::WaitsIn;
 use crate::newest::Newest;
@@ -32,11 +33,18 @@ struct Seen {
     at_ns: u64,
     place: WaitsIn,
     for_mutex: bool,
+    stay: Option<Stay>,
 }
 
 impl SeenWaiting {
     /// A goroutine waited at this time in these functions, from the innermost out.
-    pub(super) fn add(&mut self, task: TaskId, at_ns: u64, functions: &[impl AsRef<str>]) {
+    pub(super) fn add(
+        &mut self,
+        task: TaskId,
+        stay: Option<Stay>,
+        at_ns: u64,
+        functions: &[impl AsRef<str>],
+    ) {
         if let Some(place) = place(functions) {
             let for_mutex = is_for_mutex(functions);
             let seen = Seen {
@@ -44,6 +52,7 @@ impl SeenWaiting {
                 at_ns,
                 place,
                 for_mutex,
+                stay,
             };
             if let Some(forgotten) = self.newest.push(seen) {
                 self.forgotten_until_ns = forgotten.at_ns;
@@ -61,6 +70,20 @@ impl SeenWaiting {
     /// Whether it was seen waiting for a mutex in this time.
     pub(super) fn for_mutex(&self, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
         self.seen(task, from_ns, to_ns).any(|seen| seen.for_mutex)
+    }
+
+    /// When it was seen waiting for a mutex last in this time, ns, and what it said then.
+    pub(super) fn last_for_mutex(
+        &self,
+        task: TaskId,
+        from_ns: u64,
+        to_ns: u64,
+    ) -> Option<(u64, Option<Stay>)> {
+        let last = self
+            .seen(task, from_ns, to_ns)
+            .filter(|seen| seen.for_mutex)
+            .last()?;
+        Some((last.at_ns, last.stay))
     }
 
     fn seen(&self, task: TaskId, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Seen> {
@@ -198,9 +221,22 @@ mod tests {
         assert!(!is_for_mutex(&[gopark, "sync.(*WaitGroup).Wait", "main.f"]));
         assert!(!is_for_mutex(&[gopark, "main.f", "sync.(*Mutex).Lock"]));
         let mut waits = SeenWaiting::default();
-        waits.add(TaskId(41), 20, &[gopark, "sync.(*Mutex).lockSlow", "main.f"]);
+        waits.add(
+            TaskId(41),
+            None,
+            20,
+            &[gopark, "sync.(*Mutex).lockSlow", "main.f"],
+        );
         assert!(waits.for_mutex(TaskId(41), 20, 21));
         assert!(!waits.for_mutex(TaskId(41), 21, 30) && !waits.for_mutex(TaskId(42), 0, 30));
+        waits.add(
+            TaskId(41),
+            None,
+            25,
+            &[gopark, "sync.(*Mutex).lockSlow", "main.f"],
+        );
+        waits.add(TaskId(41), None, 28, &[gopark, "time.Sleep", "main.f"]);
+        assert_eq!(waits.last_for_mutex(TaskId(41), 20, 30), Some((25, None)));
     }
 
     #[test]
@@ -228,7 +264,7 @@ mod tests {
             (41, 30, "main.b"),
             (41, 40, "main.c"),
         ] {
-            waits.add(TaskId(task), at_ns, &["runtime.gopark", function]);
+            waits.add(TaskId(task), None, at_ns, &["runtime.gopark", function]);
         }
         let most = |from_ns, to_ns| {
             let most = waits.most(TaskId(41), from_ns, to_ns);
@@ -244,10 +280,10 @@ mod tests {
     fn until_when_looks_are_forgotten_is_known() {
         let mut waits = SeenWaiting::default();
         for at_ns in 0..MOST as u64 {
-            waits.add(TaskId(41), at_ns, &["main.a"]);
+            waits.add(TaskId(41), None, at_ns, &["main.a"]);
         }
         assert_eq!(waits.forgotten_until_ns, 0);
-        (1..=2).for_each(|more| waits.add(TaskId(41), MOST as u64 + more, &["main.a"]));
+        (1..=2).for_each(|more| waits.add(TaskId(41), None, MOST as u64 + more, &["main.a"]));
         assert_eq!(waits.forgotten_until_ns, 1);
     }
 }

@@ -28,14 +28,14 @@ pub fn require() -> Result<()> {
     let can_attach = has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON);
     if !can_attach {
         bail!(
-            "observer needs root, or the capabilities CAP_BPF and CAP_PERFMON, to attach to the kernel; \
-             run it with sudo"
+            "attaching to the kernel needs root, or the capabilities CAP_BPF and CAP_PERFMON; \
+             run observer with sudo"
         );
     }
     if fs::read_link("/proc/self/ns/pid").is_ok_and(|pids| pids.as_os_str() != PIDS_OF_MACHINE) {
         bail!(
-            "observer runs in a PID namespace of its own, where processes have other numbers than in the kernel; \
-             run it in the machine's, in a container with `--pid host`"
+            "processes have other numbers in this PID namespace than in the kernel; \
+             run observer in the machine's, in a container with `--pid host`"
         );
     }
     Ok(())

@@ -124,6 +124,12 @@ fn who_had_the_cpus_for_a_part_of_the_time_is_not_said_to_have_had_them_for_most
         "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 10 % of that behind hog (99); \
          who else had them is not known"
     );
+    for little in [0, 1, 5] {
+        assert_eq!(
+            text(little),
+            "CPUs were short: 60 % of the latency at the p99 was waiting for one; who had them most is not known"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ object!(End {
     start_unix_ns,
     duration_ns,
     under_way,
+    truncated: if_true,
     totals: inlined,
     hints,
 });

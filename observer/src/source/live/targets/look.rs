@@ -63,7 +63,7 @@ pub fn require(pid: Pid) -> Result<()> {
 }
 
 fn running(pid: Pid) -> Result<(Process, Status)> {
-    let gone = || format!("no process has pid {pid}; `pgrep -n NAME` finds one by name");
+    let gone = || format!("no process has pid {pid}; `pgrep -o NAME` finds one by name");
     let process = Process::new(i32::try_from(pid.0).ok().with_context(gone)?).with_context(gone)?;
     let status = process.status().with_context(gone)?;
     let comm = status.name.clone();

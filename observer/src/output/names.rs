@@ -1,8 +1,10 @@
-//! What processes are called, for the request lines: a request has the number of its process only.
+//! What processes are called: a request, and what is counted of a process, has its number only.
 
 use std::collections::BTreeMap;
 
+use crate::model::header::Header;
 use crate::model::id::Pid;
+use crate::model::process::{ProcessEvent, ProcessLine};
 
 /// Names that are remembered. There are as many processes at once as are watched, which is fewer, and those that ended.
 const MAX_NAMES: usize = 4096;
@@ -28,8 +30,26 @@ struct ProcessName {
 }
 
 impl ProcessNames {
+    /// Those that are watched from the start.
+    pub(super) fn begin(&mut self, header: &Header) {
+        for target in &header.targets {
+            self.add(target.pid, &target.comm);
+        }
+    }
+
+    /// What happened to a process tells what it is called, and whether more of it can come.
+    pub(super) fn learn(&mut self, line: &ProcessLine) {
+        if let Some(comm) = &line.comm {
+            self.add(line.pid, comm);
+        }
+        // Of one that is not watched there are no requests.
+        if line.event == ProcessEvent::Exit || line.watched == Some(false) {
+            self.may_go(line.pid);
+        }
+    }
+
     /// Process `pid` is called so from now on. Where there is no room, the one that ended first makes some.
-    pub(super) fn add(&mut self, pid: Pid, comm: &str) {
+    fn add(&mut self, pid: Pid, comm: &str) {
         if self.names.len() >= MAX_NAMES && !self.names.contains_key(&pid) {
             self.was_full = true;
             let Some((_, ended)) = self.may_go.pop_first() else {
@@ -48,7 +68,7 @@ impl ProcessNames {
     }
 
     /// The name of process `pid` may make room: it ended.
-    pub(super) fn may_go(&mut self, pid: Pid) {
+    fn may_go(&mut self, pid: Pid) {
         if let Some(name) = self.names.get_mut(&pid)
             && name.may_go.is_none()
         {
@@ -60,12 +80,16 @@ impl ProcessNames {
 
     /// The name of a request's process. Counts where it may be one that made room.
     pub(super) fn of(&mut self, pid: Pid) -> Option<&str> {
-        let name = self.names.get(&pid);
-        if name.is_none() && self.was_full {
+        if self.was_full && !self.names.contains_key(&pid) {
             self.nameless_in_window += 1;
             self.nameless_in_run += 1;
         }
-        name.map(|name| name.comm.as_str())
+        self.known(pid)
+    }
+
+    /// The name of a process, where it is known.
+    pub(super) fn known(&self, pid: Pid) -> Option<&str> {
+        self.names.get(&pid).map(|name| name.comm.as_str())
     }
 
     /// Requests that found no name since the last call, though there may have been one.
