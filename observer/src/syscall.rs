@@ -41,6 +41,8 @@ pub enum Wait {
     Send,
     /// Memory being brought in, outside any system call.
     PageFault,
+    /// Nothing: a signal or a debugger stopped it, in whatever call it was.
+    Stopped,
     /// Any other system call.
     Call,
     /// Not in a system call and not a fault.
@@ -51,6 +53,9 @@ impl Wait {
     /// Judges a wait from the saved registers and the thread's state.
     #[must_use]
     pub fn of(syscall: i32, args: &[u64; 4], state: u32) -> Self {
+        if state & (thread_state::STOPPED | thread_state::TRACED) != 0 {
+            return Self::Stopped;
+        }
         match number(syscall) {
             Some(Sysno::epoll_wait | Sysno::epoll_pwait) => Self::event_loop(args[3]),
             Some(Sysno::poll) => Self::event_loop(args[2]),
@@ -275,6 +280,12 @@ mod tests {
         assert!(!for_ever.expired(u64::MAX));
         let five = Wait::of(232, &[4, 0, 1024, 5], 1);
         assert!(!five.expired(3_000_000) && five.expired(4_990_000) && five.expired(9_000_000));
+    }
+
+    #[test]
+    fn who_is_stopped_waits_in_no_call() {
+        assert_eq!(Wait::of(232, &[4, 0, 1024, 5], 1 << 2), Wait::Stopped);
+        assert_eq!(Wait::of(FUTEX, &[0x7000, 128, 2, 0], 1 << 3), Wait::Stopped);
     }
 
     #[test]

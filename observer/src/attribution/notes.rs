@@ -9,6 +9,9 @@ pub const NOT_SEEN: &str = "what the thread did was not seen";
 /// Either of these, of the thread that was to accept a connection. That it had not done so is known.
 pub const ACCEPTER_NOT_SEEN: &str = "who accepts is not known";
 
+/// It did nothing, and would have done nothing whatever came.
+pub const STOPPED: &str = "the thread was stopped by a signal or a debugger";
+
 /// The walk has made so many steps that it is given up.
 pub const TOO_MANY_STEPS: &str = "too many intervals";
 

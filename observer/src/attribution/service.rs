@@ -166,6 +166,10 @@ impl Walk<'_, '_> {
                 charged: Charged::RunQueue(from_ns),
                 ..Move::to(self.at)
             }),
+            State::Blocked(block) if block.wait == Wait::Stopped => {
+                let charge = Charge::unexplained(Some(self.at.tid), notes::STOPPED);
+                Move::to(self.at).charging(from_ns, charge)
+            }
             State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
             State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(slice.task),
             State::Blocked(block) if block.wait == Wait::GlobalLock => {

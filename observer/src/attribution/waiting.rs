@@ -250,6 +250,9 @@ impl WaitWalk<'_, '_> {
                 charged: Charged::RunQueue(from_ns),
                 ..Passed::to(self.tid)
             },
+            State::Blocked(block) if block.wait == Wait::Stopped => {
+                Passed::to(self.tid).charging(from_ns, self.stopped())
+            }
             State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, now_ns),
             // For whomever it wanted the lock: nothing else kept it from what was ready.
             State::Blocked(block) if block.wait == Wait::GlobalLock && self.ready != Ready::Connection => {
@@ -266,6 +269,14 @@ impl WaitWalk<'_, '_> {
                 inferred: !slice.task.is_known(),
                 ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))
             },
+        }
+    }
+
+    /// The thread was stopped. That a connection was not accepted meanwhile is known.
+    fn stopped(&self) -> Charge {
+        match self.ready {
+            Ready::Connection => Charge::of(Cause::AcceptQueue, Reason::Note(notes::STOPPED)),
+            Ready::Bytes | Ready::Task => Charge::unexplained(Some(self.tid), notes::STOPPED),
         }
     }
 

@@ -184,7 +184,7 @@ impl Thread {
         let was_of_pool = self.is_of_pool();
         self.deeds
             .leaves(event.syscall, event.flags & flags::POLLS_FEW != 0);
-        let wait = if self.waits_at_work(event) {
+        let wait = if wait != Wait::Stopped && self.waits_at_work(event) {
             Wait::Call
         } else {
             wait

@@ -152,6 +152,11 @@ impl Metering {
                 self.consider(self.run.1, task, owner, None);
             }
             State::Runnable { .. } => self.usage.runnable_ns = self.usage.runnable_ns.saturating_add(ns),
+            // Of one that is stopped its call says nothing.
+            State::Unknown { .. }
+            | State::Blocked(Block {
+                wait: Wait::Stopped, ..
+            }) => self.end_run(),
             State::Blocked(block) if block.wait.is_idle() && !at_work.holds(role) => {
                 self.usage.parked_ns = self.usage.parked_ns.saturating_add(ns);
                 self.end_run();
@@ -161,7 +166,6 @@ impl Metering {
                 self.run.1 = 0;
                 self.consider(ns, task, block.owner, Some(block.syscall));
             }
-            State::Unknown { .. } => self.end_run(),
         }
     }
 
@@ -222,7 +226,10 @@ impl Thread {
     /// whatever call takes bytes in, and others where they were given something to do before.
     pub(super) fn at_work(&self, state: &State) -> AtWork {
         match state {
-            State::Unknown { .. } => AtWork::No,
+            State::Unknown { .. }
+            | State::Blocked(Block {
+                wait: Wait::Stopped, ..
+            }) => AtWork::No,
             State::Running { .. } | State::Runnable { .. } => AtWork::Yes,
             // An event loop can wait so for few clients.
             State::Blocked(block) if block.wait.is_idle() && self.deeds.waits_for_few() => {

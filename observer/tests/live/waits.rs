@@ -1,11 +1,13 @@
 //! Requests that wait for something of their own: a peer, a timer, the blocking pool, a slow client.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::Duration;
 
+use observer::attribution::notes::STOPPED;
 use serde_json::Value;
 
 use crate::laws::{largest, number, seen, spans, waited};
@@ -207,4 +209,29 @@ fn waiting_for_a_connection_to_a_peer_is_downstream_with_its_address() {
         "{request}"
     );
     assert!(ns > 500 * MS, "{request}");
+}
+
+#[test]
+fn while_a_signal_has_stopped_its_process_a_request_says_so() {
+    const STOP: Duration = Duration::from_millis(100);
+    let Some(_turn) = kernel::turn() else { return };
+    let server = Server::faulty(&[]);
+    let observation = Observation::of(server.pid(), &[]);
+    let mut connection = client::Connection::open(server.address);
+    connection.get("/ping");
+    server.signal(libc::SIGSTOP);
+    wait_for("a stopped process", DEADLINE, || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        let mut states = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+        states.all(|stat| stat.contains(") T ")).then_some(())
+    });
+    connection.send(&client::request("/ping"));
+    thread::sleep(STOP);
+    server.signal(libc::SIGCONT);
+    connection.answer();
+    let lines = observation.finish();
+    let request = lines.without_loss().requests.last().expect("it was answered");
+    let stopped = spans(request, "unexplained").filter(|span| span["note"] == STOPPED);
+    let stopped_ns: u64 = stopped.map(|span| number(&span["dur_ns"])).sum();
+    assert!(u128::from(stopped_ns) >= STOP.as_nanos(), "{request}");
 }

@@ -311,6 +311,7 @@ mod tests {
             Wait::GlobalLock,
             Wait::Send,
             Wait::PageFault,
+            Wait::Stopped,
             Wait::Call,
             Wait::Unknown,
         ];

@@ -15,6 +15,7 @@ pub(in super::super) enum PackedWait {
     GlobalLock,
     Send,
     PageFault,
+    Stopped,
     Call,
     Unknown,
 }
@@ -36,6 +37,7 @@ impl PackedWait {
             Wait::GlobalLock => (Self::GlobalLock, arg0),
             Wait::Send => (Self::Send, arg0),
             Wait::PageFault => (Self::PageFault, arg0),
+            Wait::Stopped => (Self::Stopped, arg0),
             Wait::Call => (Self::Call, arg0),
             Wait::Unknown => (Self::Unknown, arg0),
         }
@@ -57,6 +59,7 @@ impl PackedWait {
             Self::GlobalLock => Wait::GlobalLock,
             Self::Send => Wait::Send,
             Self::PageFault => Wait::PageFault,
+            Self::Stopped => Wait::Stopped,
             Self::Call => Wait::Call,
             Self::Unknown => Wait::Unknown,
         };
@@ -72,9 +75,9 @@ impl PackedWait {
         }
     }
 
-    /// Whether sums say enough of it: who had a global lock, each wait for it tells.
+    /// Whether sums say enough of it: who had a global lock, and that a thread was stopped, each tells.
     pub(in super::super) const fn is_summed_up(self) -> bool {
-        !self.is_idle() && !matches!(self, Self::GlobalLock)
+        !self.is_idle() && !matches!(self, Self::GlobalLock | Self::Stopped)
     }
 
     /// As [`Wait::is_idle`].

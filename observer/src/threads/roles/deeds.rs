@@ -240,8 +240,11 @@ impl Deeds {
     /// A wait of a thread of process `pid` is over, which took this long. Who ended it waits there itself, at times:
     /// that is how a lock is handed on.
     pub(in crate::threads) fn waited(&mut self, pid: Pid, waited_ns: u64, block: &Block, is_mutual: bool) {
-        let is_for_lock = matches!(block.wait, Wait::Mutex | Wait::GlobalLock | Wait::PageFault);
-        let Some(wake) = block.wake.filter(|_| !is_for_lock) else {
+        let says_nothing = matches!(
+            block.wait,
+            Wait::Mutex | Wait::GlobalLock | Wait::PageFault | Wait::Stopped
+        );
+        let Some(wake) = block.wake.filter(|_| !says_nothing) else {
             return;
         };
         self.window.waits = self.window.waits.saturating_add(1);
