@@ -24,6 +24,7 @@ pub mod seek;
 mod stack;
 pub mod task;
 pub mod tcp;
+pub mod thread_state;
 
 pub use held::{Held, Left};
 pub use kind::Kind;
@@ -32,7 +33,7 @@ pub use presence::Presence;
 pub use readied::{GOES_ON_AT, Readied};
 pub use record::{
     Connection, Header, Losses, LostReason, Occupied, PollEnd, PollStart, Process, ProcessChange, Receive,
-    ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags, thread_state,
+    ReceiveHead, Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking, conn, flags,
 };
 pub use stack::{Stack, StackHead};
 pub use task::TaskPath;

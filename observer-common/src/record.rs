@@ -36,18 +36,6 @@ pub mod flags {
     pub const POLLS_FEW: u32 = 1 << 14;
 }
 
-/// Bits of [`SwitchOut`]'s `state`, which is that of `task->__state`.
-pub mod thread_state {
-    /// `TASK_UNINTERRUPTIBLE`.
-    pub const UNINTERRUPTIBLE: u32 = 1 << 1;
-    /// `__TASK_STOPPED`: by a signal.
-    pub const STOPPED: u32 = 1 << 2;
-    /// `__TASK_TRACED`: by a debugger.
-    pub const TRACED: u32 = 1 << 3;
-    /// `TASK_DEAD`: the thread leaves its CPU for the last time.
-    pub const DEAD: u32 = 1 << 7;
-}
-
 /// Values of `conn` fields that are not a connection.
 pub mod conn {
     /// No connection.
