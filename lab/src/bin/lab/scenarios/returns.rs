@@ -164,7 +164,7 @@ fn beside_timers() -> Scenario {
         name: "plain-returns-timers",
         about: "Some requests wait for a timer of the event loop's and others for a job, equally long: timers are due \
                 as jobs end. `timer` for the ones, `syscall` for the others.",
-        known: Some(Known::unexplained(AT_ONCE, 65)),
+        known: Some(Known::unexplained(AT_ONCE, 85)),
         expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"]), own_sleep()]),
         cases: vec![short(known(case(
             "20ms",

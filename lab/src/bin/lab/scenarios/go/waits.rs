@@ -106,7 +106,7 @@ fn lock() -> Scenario {
                 `syscall` for the holder.",
         known: Some(Known::unexplained(
             "no event tells that a goroutine waits for a mutex, nor who had it",
-            100,
+            50,
         )),
         expected: Expected::Parts(vec![
             own_sleep(),
@@ -143,7 +143,7 @@ fn rw_lock() -> Scenario {
                 `syscall` for those.",
         known: Some(Known::unexplained(
             "no event tells that a goroutine waits for a lock, nor who had it",
-            100,
+            40,
         )),
         expected: Expected::Parts(vec![
             own_sleep(),
