@@ -106,7 +106,7 @@ fn lock() -> Scenario {
                 `syscall` for the holder.",
         known: Some(Known::unexplained(
             "no event tells that a goroutine waits for a mutex, nor who had it",
-            50,
+            75,
         )),
         expected: Expected::Parts(vec![
             own_sleep(),
