@@ -82,7 +82,11 @@ fn a_request_that_waits_for_another_watched_server_names_the_request_that_answer
         .flat_map(|request| spans(request, "downstream"));
     let long: Vec<_> = waits.filter(|span| number(&span["dur_ns"]) > 75 * MS).collect();
     assert_eq!(long.len(), 20);
-    for span in long {
+    let (hidden, told): (Vec<_>, Vec<_>) = long
+        .into_iter()
+        .partition(|span| span["culprit"]["answer"]["mostly"] == "unexplained");
+    measured::HIDDEN_IN_A_TEST.holds_of(&hidden);
+    for span in told {
         assert!(
             number(&span["culprit"]["answer"]["latency_ns"]) > 99 * MS,
             "{span}"
