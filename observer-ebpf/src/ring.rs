@@ -87,8 +87,8 @@ pub(crate) fn submit<T>(entry: RingBufEntry<T>) {
 pub(crate) fn lost(reason: LostReason, at_ns: u64) {
     let index = reason as usize - 1;
     if let Some(lost) = LOSSES.get(0) {
-        // An interrupt can count here too. Between a read and its write that costs one count, or sets its time back to
-        // this one's. Where it came before, since this program looked at the clock, its time is the later one.
+        // An interrupt can count here too. What it does between a read and its write here is lost: one count, or its
+        // later time. If it came before them, its time is the later one and stays.
         lost.count[index].set(lost.count[index].get() + 1);
         if lost.last_ns[index].get() < at_ns {
             lost.last_ns[index].set(at_ns);

@@ -58,18 +58,19 @@ impl Walk<'_, '_> {
             return false;
         };
         let (turn, go) = (self.turn, self.evidence.go);
-        let was_seen = |task| go.waits_for_mutex(turn.pid, task, turn.read_ns, turn.sent_ns);
+        let seen = |task| go.last_for_mutex(turn.pid, task, turn.read_ns, turn.sent_ns);
         sent.stopped_once(read, version, turn.operations)
-            && (sent.waited_for_mutex(read, version) || turn.read_task.id().is_some_and(was_seen))
+            && (sent.waited_for_mutex(read, version) || turn.read_task.id().and_then(seen).is_some())
     }
 
-    /// Whether the wait since `run` is the only one of which its goroutine says that it had it: it was seen in that, or
-    /// that is the last, and does not follow a system call, in which a goroutine can lose its place among those that
-    /// run. Waiting for another is none of those that it tells.
+    /// Whether the one stop that its goroutine counts is the suspension since `run`: it was seen at the mutex then, or
+    /// this is the last suspension. Not after a system call: who lost its P in that waits for another, which is
+    /// no stop.
     fn is_its_only_wait(&self, run: LastRun) -> bool {
         let (pid, go) = (self.turn.pid, self.evidence.go);
-        let was_seen = |task| go.waits_for_mutex(pid, task, run.end_ns, self.now_ns);
-        self.turn.read_task.id().is_some_and(was_seen) || !self.was_idle && !self.came_from_a_call(run)
+        let seen = |task| go.last_for_mutex(pid, task, run.end_ns, self.now_ns);
+        let was_seen = self.turn.read_task.id().and_then(seen).is_some();
+        was_seen || !self.was_idle && !self.came_from_a_call(run)
     }
 
     /// Whether a thread on which the request ran last had been in a call for it just before.

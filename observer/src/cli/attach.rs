@@ -48,19 +48,19 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         hints::say(&last, &arguments.print);
         Ok(())
     });
-    match (ran, failure) {
-        (Err(error), Some(_)) if !is_broken_pipe(&error) => Err(error),
-        (_, Some(unsaid)) => {
-            unsaid.iter().for_each(|sentence| say(sentence));
-            Ok(Ending::NotRecorded)
-        }
-        (ran, None) => ran.map(|()| Ending::Normal),
+    let Some(unsaid) = failure else {
+        return ran.map(|()| Ending::Normal);
+    };
+    unsaid.iter().for_each(|sentence| say(sentence));
+    match ran {
+        Err(error) if !is_broken_pipe(&error) => Err(error),
+        _ => Ok(Ending::NotRecorded),
     }
 }
 
 /// Says that the recording has failed. Where a table is drawn over that, gives back what is to be said behind it.
 fn not_recorded(error: &anyhow::Error, print: &Print) -> Option<String> {
-    if sinks::draw_over(print) {
+    if sinks::hides_stderr(print) {
         return Some(format!("the recording broke off: {error:#}"));
     }
     say(&format!("goes on without the recording: {error:#}"));

@@ -7,7 +7,7 @@ use super::{say, sinks};
 
 /// Says these, unless a table has them on the same terminal.
 pub(crate) fn say(hints: &[Hint], print: &Print) {
-    if sinks::draw_over(print) {
+    if sinks::hides_stderr(print) {
         return;
     }
     for hint in hints {

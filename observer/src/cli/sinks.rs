@@ -25,7 +25,7 @@ pub(crate) fn cannot_write(path: &Path) -> String {
 }
 
 /// Whether there is a table on the terminal, the next picture of which would be drawn over what standard error says.
-pub(crate) fn draw_over(print: &Print) -> bool {
+pub(crate) fn hides_stderr(print: &Print) -> bool {
     let is_drawn =
         io::stdout().is_terminal() && (print.output.is_some() || print.format != Some(Format::Jsonl));
     is_drawn && io::stderr().is_terminal()

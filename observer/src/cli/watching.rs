@@ -13,7 +13,7 @@ const NAMED: usize = 4;
 /// Says that these are watched: to a terminal only, and not where a table is drawn. What programs read stays as it is.
 pub(crate) fn say(targets: &[TargetInfo], print: &Print) {
     if io::stderr().is_terminal()
-        && !sinks::draw_over(print)
+        && !sinks::hides_stderr(print)
         && let Some(sentence) = sentence(targets)
     {
         say::say(&sentence);

@@ -17,11 +17,20 @@ use super::script::{A, B, PID, Script, TASK_A, TASK_B, charged_us, header};
 /// Numbers of wait reasons that are the same in all versions, or in those since 1.26.
 const IO_WAIT: u64 = 2;
 const SLEEP: u64 = 14;
+const MUTEX: u64 = 22;
 const ASSISTS: u64 = 1;
 
 /// A goroutine that stopped so often, and waited last for this.
 fn stay(id: u64, stops: u64, reason: u64) -> u64 {
     task::HAS_STAY | (reason << task::REASON_SHIFT | stops) << task::STAY_SHIFT | id
+}
+
+/// The stack of a goroutine that waits for a mutex, from the innermost function out.
+const AT_MUTEX: [&str; 3] = ["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"];
+
+/// A goroutine is seen so after so many microseconds.
+fn seen(at_us: u64, parked: u64, functions: [&str; 3]) -> event::GoStack {
+    event::GoStack::new(START_NS + at_us * 1_000, Pid(PID), parked, functions.into_iter())
 }
 
 /// A program of this version reads a request.
@@ -116,7 +125,6 @@ fn what_its_process_was_is_known_of_a_request_that_was_answered_just_before_the_
 /// Its worker waits for a timer meanwhile, which is another's where the goroutine waited for a lock.
 #[test]
 fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
-    const MUTEX: u64 = 22;
     let read = stay(TASK_A, 0, IO_WAIT);
     for (reason, timer_us) in [(SLEEP, 10_000), (MUTEX, 0)] {
         let script = reads("go1.26.8", read).idles(60, 10).woken(10_060, conn::NONE);
@@ -129,9 +137,8 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
 /// Its worker waits for a timer meanwhile.
 #[test]
 fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() -> Law {
-    const MUTEX: u64 = 22;
     const SELECT: u64 = 18;
-    let lock = Some(["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"]);
+    let lock = Some(AT_MUTEX);
     let group = Some(["runtime.gopark", "sync.(*WaitGroup).Wait", "main.f"]);
     for (read, sent, seen_in, lock_us) in [
         ((0, IO_WAIT), (1, MUTEX), None, 10_000),
@@ -144,14 +151,7 @@ fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() 
     ] {
         let mut script = reads("go1.26.8", stay(TASK_A, read.0, read.1)).idles(60, 10);
         if let Some(functions) = seen_in {
-            let parked = stay(TASK_A, sent.0, sent.1);
-            let at_ns = START_NS + 5_000_000;
-            script.record(&event::GoStack::new(
-                at_ns,
-                Pid(PID),
-                parked,
-                functions.into_iter(),
-            ));
+            script.record(&seen(5_000, stay(TASK_A, sent.0, sent.1), functions));
         }
         let script = script.woken(10_060, conn::NONE);
         let request = script.sends(10_100, A, stay(TASK_A, sent.0, sent.1)).request(A)?;
@@ -163,17 +163,9 @@ fn a_request_waited_for_a_mutex_only_if_its_goroutine_waited_for_nothing_else() 
 /// It waits for a mutex and then sleeps: of both there is no event but the timer's.
 #[test]
 fn a_timer_is_waited_for_since_its_goroutine_was_seen_at_a_mutex_at_the_earliest() -> Law {
-    const MUTEX: u64 = 22;
-    let functions = ["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"];
     for (stops, lock_us, unexplained_us) in [(1, 3_940, 0), (2, 0, 3_940)] {
         let mut script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT)).idles(60, 10);
-        let (at_ns, parked) = (START_NS + 4_000_000, stay(TASK_A, stops, MUTEX));
-        script.record(&event::GoStack::new(
-            at_ns,
-            Pid(PID),
-            parked,
-            functions.into_iter(),
-        ));
+        script.record(&seen(4_000, stay(TASK_A, stops, MUTEX), AT_MUTEX));
         let script = script.woken(10_060, conn::NONE);
         let sent = stay(TASK_A, stops + 1, SLEEP);
         let request = script.sends(10_100, A, sent).request(A)?;
@@ -187,19 +179,11 @@ fn a_timer_is_waited_for_since_its_goroutine_was_seen_at_a_mutex_at_the_earliest
 /// another is no stop.
 #[test]
 fn who_waits_to_run_again_after_a_call_does_not_wait_for_the_mutex_before_it() -> Law {
-    const MUTEX: u64 = 22;
     let read = stay(TASK_A, 0, IO_WAIT);
-    let functions = ["runtime.gopark", "internal/sync.(*Mutex).lockSlow", "main.f"];
     for (is_seen, lock_us) in [(false, 0), (true, 1_000)] {
         let mut script = reads("go1.26.8", read).idles(60, 1_000);
         if is_seen {
-            let (at_ns, parked) = (START_NS + 500_000, stay(TASK_A, 1, MUTEX));
-            script.record(&event::GoStack::new(
-                at_ns,
-                Pid(PID),
-                parked,
-                functions.into_iter(),
-            ));
+            script.record(&seen(500, stay(TASK_A, 1, MUTEX), AT_MUTEX));
         }
         let mut script = script.woken(1_060, conn::NONE);
         script.record(&SwitchOut {
@@ -228,7 +212,6 @@ fn who_waits_to_run_again_after_a_call_does_not_wait_for_the_mutex_before_it() -
 /// goroutine that is ready, also where it is not known which each runs.
 #[test]
 fn a_request_did_not_wait_for_the_thread_of_another_goroutine() -> Law {
-    const MUTEX: u64 = 22;
     let (own, other) = (stay(TASK_A, 0, IO_WAIT), stay(TASK_B, 0, IO_WAIT));
     for (version, own, other, own_then) in [
         ("go1.26.8", own, other, stay(TASK_A, 2, MUTEX)),
@@ -262,7 +245,6 @@ fn a_request_did_not_wait_for_the_thread_of_another_goroutine() -> Law {
 /// which a third waits.
 #[test]
 fn who_is_woken_by_the_monitor_waited_for_a_timer_only_where_one_was_due() -> Law {
-    const MUTEX: u64 = 22;
     for (due_ms, reason, is_timer) in [(10, SLEEP, true), (30, SLEEP, false), (10, MUTEX, false)] {
         let script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT))
             .second_idles(55, 1_000)
@@ -287,7 +269,6 @@ fn cycle() -> event::GoCycle {
 /// Its worker has nothing to do from 60 us to 10,060 us.
 #[test]
 fn a_request_waited_through_stops_of_the_world_and_through_marking_only_if_it_was_to_help() -> Law {
-    const MUTEX: u64 = 22;
     const ASSIST: u64 = 7;
     let read = stay(TASK_A, 0, IO_WAIT);
     for (reason, runtime_us) in [(MUTEX, 200), (ASSIST, 9_000), (SLEEP, 0)] {

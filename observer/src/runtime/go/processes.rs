@@ -159,12 +159,6 @@ impl Processes {
         waits.most(task, from_ns, to_ns)
     }
 
-    /// Whether a goroutine of a process was seen waiting for a mutex in this time.
-    pub(crate) fn waits_for_mutex(&self, pid: Pid, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
-        let process = self.processes.get(&pid);
-        process.is_some_and(|process| process.seen_waiting.for_mutex(task, from_ns, to_ns))
-    }
-
     /// When a goroutine of a process was seen waiting for a mutex last in this time, ns, and what it said then.
     pub(crate) fn last_for_mutex(
         &self,

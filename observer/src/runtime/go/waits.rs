@@ -67,11 +67,6 @@ impl SeenWaiting {
         seen.iter().rev().max_by_key(count).copied()
     }
 
-    /// Whether it was seen waiting for a mutex in this time.
-    pub(super) fn for_mutex(&self, task: TaskId, from_ns: u64, to_ns: u64) -> bool {
-        self.seen(task, from_ns, to_ns).any(|seen| seen.for_mutex)
-    }
-
     /// When it was seen waiting for a mutex last in this time, ns, and what it said then.
     pub(super) fn last_for_mutex(
         &self,
@@ -227,8 +222,9 @@ mod tests {
             20,
             &[gopark, "sync.(*Mutex).lockSlow", "main.f"],
         );
-        assert!(waits.for_mutex(TaskId(41), 20, 21));
-        assert!(!waits.for_mutex(TaskId(41), 21, 30) && !waits.for_mutex(TaskId(42), 0, 30));
+        assert_eq!(waits.last_for_mutex(TaskId(41), 20, 21), Some((20, None)));
+        assert_eq!(waits.last_for_mutex(TaskId(41), 21, 30), None);
+        assert_eq!(waits.last_for_mutex(TaskId(42), 0, 30), None);
         waits.add(
             TaskId(41),
             None,

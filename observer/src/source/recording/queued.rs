@@ -194,7 +194,7 @@ impl QueuedWriter {
 impl Drop for QueuedWriter {
     /// What is in the queue is written also where an output failed.
     fn drop(&mut self) {
-        // Who asks for the end of the run has an error already.
+        // Whoever wants to know what was not written has asked before.
         self.finish();
     }
 }
