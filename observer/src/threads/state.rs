@@ -1,7 +1,7 @@
 //! What a thread can be doing, and for whom.
 
 use super::comms::Comm;
-use crate::model::id::{ConnId, Pid, RequestId, Task, TaskId, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::syscall::{self, Wait};
 
 /// For whom a thread ran.
@@ -113,8 +113,9 @@ pub enum Began {
     },
     /// The thread woke this one by what it did: a job may have ended here.
     HandedOff(Tid),
-    /// Its goroutine made this one ready: what it did for that may have ended here.
-    Readied(TaskId),
+    /// A goroutine was made ready, by this one or, where it is none, by the runtime itself: what was done for it may
+    /// have ended here.
+    Readied(Task),
 }
 
 /// What a thread did in a slice.
