@@ -1,12 +1,10 @@
 //! `observer doctor`: what this kernel allows and what will be used.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 
 use anyhow::{Context as _, Result, bail};
 use observer::model::id::Pid;
-use observer::source::live::runtime::go::goroutines;
-use observer::source::live::runtime::tokio::polls;
 use observer::source::live::{KernelHalf, LoadOptions, offsets, privilege, signals};
 use observer_common::{limits, rss};
 
@@ -29,13 +27,6 @@ pub(crate) fn run() -> Result<Ending> {
         bail!("the signals can be tried only with privileges");
     }
     writeln!(out, "privilege enough")?;
-    for (what, option, required) in [
-        ("polls", "--polls", polls::require()),
-        ("goroutine", "--goroutines", goroutines::require()),
-    ] {
-        let told = required.map_or_else(|why| why.to_string(), |()| format!("on demand, with {option}"));
-        writeln!(out, "{what:<9} {told}")?;
-    }
     let offsets = btf.context("this kernel cannot be used")?;
     if offsets.mm_rss_access == rss::NONE {
         writeln!(
@@ -52,31 +43,35 @@ pub(crate) fn run() -> Result<Ending> {
         ports: Vec::new(),
         listeners: Vec::new(),
         ring_bytes: limits::RING_BYTES,
-        polls: Vec::new(),
-        goroutines: Vec::new(),
+        probes: Vec::new(),
         sample_hz: limits::SAMPLE_HZ,
     };
     let kernel_half = KernelHalf::load(&options)?;
-    writeln!(out, "\n{:<11} {:<34} remarks", "signal", "hook")?;
+    writeln!(out)?;
+    row(&mut out, "signal", "hook", "remarks")?;
     for outcome in &kernel_half.outcomes {
-        let hook = outcome
-            .hook
-            .as_deref()
-            .unwrap_or(if outcome.usable { "none allowed" } else { "MISSING" });
-        writeln!(
-            out,
-            "{:<11} {:<34} {}",
-            outcome.signal,
-            hook,
-            outcome.note.unwrap_or("exact")
-        )?;
+        let none = if outcome.usable { "none allowed" } else { "MISSING" };
+        let hook = outcome.hook.as_deref().unwrap_or(none);
+        row(&mut out, outcome.signal, hook, outcome.note.unwrap_or("exact"))?;
         for (hook, reason) in &outcome.refused {
-            writeln!(out, "{:<11} {:<34} {reason}", "", format!("refused: {hook}"))?;
+            row(&mut out, "", &format!("refused: {hook}"), reason)?;
+        }
+    }
+    // Those are in the code of processes.
+    for (option, signal, hook) in signals::on_demand() {
+        match signals::require_probes(option) {
+            Ok(()) => row(&mut out, signal, &hook, &format!("on demand, with {option}"))?,
+            Err(why) => row(&mut out, signal, "none allowed", &format!("{why:#}"))?,
         }
     }
     out.flush()?;
     signals::require(&kernel_half.outcomes)?;
     Ok(Ending::Normal)
+}
+
+/// A line of the table.
+fn row(out: &mut impl Write, signal: &str, hook: &str, remarks: &str) -> Result<()> {
+    Ok(writeln!(out, "{signal:<11} {hook:<38} {remarks}")?)
 }
 
 fn lockdown() -> String {

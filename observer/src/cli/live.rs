@@ -12,11 +12,10 @@ use observer::model::id::Pid;
 use observer::output::SAMPLE_ONE_IN;
 use observer::runtime::go::PROBE_NS as GOROUTINE_PROBE_NS;
 use observer::runtime::tokio::polls::PROBE_NS;
-use observer::source::live::runtime::go::goroutines;
-use observer::source::live::runtime::tokio::polls::{self, Functions};
+use observer::source::live::signals::{self, Probes};
 use observer::source::live::targets::choice::{self, Choice, Unwatched, Vacant};
 use observer::source::live::targets::look::{self, Target};
-use observer::source::live::{self, KernelHalf, LiveSource, privilege, signals};
+use observer::source::live::{self, KernelHalf, LiveSource, privilege};
 use observer::source::{Batch, Source as _};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -54,9 +53,7 @@ pub(crate) fn attach(watch: &Watch, print: Option<&Print>) -> Result<Attached> {
     let load = load_options(watch, choice, &targets)?;
     let kernel_half = KernelHalf::load(&load)?;
     signals::require(&kernel_half.outcomes)?;
-    for (option, (hook, reason)) in kernel_half.refused_probes() {
-        say(&format!("goes on without {option}: {hook}: {reason}"));
-    }
+    kernel_half.outcomes.iter().for_each(say_refused);
     // The end of one that died while this attached was recorded by nobody: it would be waited for for ever.
     for target in &targets {
         look::require(target.pid).with_context(|| format!("{} ended before it was watched", target.comm))?;
@@ -165,14 +162,25 @@ async fn received(signal: &mut Option<Signal>) {
 
 /// What the kernel half is loaded with.
 fn load_options(watch: &Watch, choice: Choice, targets: &[Target]) -> Result<live::LoadOptions> {
-    let (mut polls, mut goroutines) = (Vec::new(), Vec::new());
+    let mut probes = Vec::new();
     if watch.polls {
-        polls::require()?;
-        polls = functions(targets);
+        let price = format!("{PROBE_NS} ns each time that one is called: three times a poll");
+        probes.extend(find_probes(
+            "polls",
+            live::runtime::tokio::functions::find,
+            &price,
+            targets,
+        )?);
     }
     if watch.goroutines {
-        goroutines::require()?;
-        goroutines = goroutine_functions(targets);
+        let price =
+            format!("{GOROUTINE_PROBE_NS} ns each time that one is called: twice a wait of a goroutine");
+        probes.extend(find_probes(
+            "goroutines",
+            live::runtime::go::functions::find,
+            &price,
+            targets,
+        )?);
     }
     Ok(live::LoadOptions {
         pids: targets.iter().map(|target| target.pid).collect(),
@@ -187,8 +195,7 @@ fn load_options(watch: &Watch, choice: Choice, targets: &[Target]) -> Result<liv
             .flat_map(|target| target.listeners.iter().map(|&port| (target.pid, port)))
             .collect(),
         ring_bytes: watch.ring_kib * 1024,
-        polls,
-        goroutines,
+        probes,
         sample_hz: watch.sample_hz,
     })
 }
@@ -229,57 +236,36 @@ fn say_vacant(vacant: Vacant) {
     say(&format!("{who}: waits for the next who does"));
 }
 
-/// The functions that are to be probed. Says what that will cost, and where there is nothing to be probed.
-fn functions(targets: &[Target]) -> Vec<Functions> {
-    let find = |target: &Target| match Functions::find(target.pid) {
-        Ok(functions) => {
-            let of_how_many = if functions.count() == 1 {
-                "function"
-            } else {
-                "functions"
-            };
-            say(&format!(
-                "--polls probes {} {of_how_many} of {} ({}), at about {} ns each time that one is called: \
-                 three times a poll",
-                functions.count(),
-                target.comm,
-                target.pid,
-                PROBE_NS
-            ));
-            Some(functions)
-        }
-        Err(error) => {
-            say(&format!(
-                "goes on without the polls of {} ({}): {error:#}",
-                target.comm, target.pid
-            ));
-            None
-        }
+/// What is to be probed where this was asked for. Says what that will cost, and where there is nothing to be probed.
+fn find_probes(
+    what: &str,
+    find: fn(Pid) -> Result<Probes>,
+    price: &str,
+    targets: &[Target],
+) -> Result<Vec<Probes>> {
+    signals::require_probes(&format!("--{what}"))?;
+    let find = |target: &Target| {
+        let process = format!("{} ({})", target.comm, target.pid);
+        let found = find(target.pid);
+        say(&match &found {
+            Ok(probes) => {
+                let count = probes.functions();
+                let functions = if count == 1 { "function" } else { "functions" };
+                format!("--{what} probes {count} {functions} of {process}, at about {price}")
+            }
+            Err(error) => format!("goes on without the {what} of {process}: {error:#}"),
+        });
+        found.ok()
     };
-    targets.iter().filter_map(find).collect()
+    Ok(targets.iter().filter_map(find).collect())
 }
 
-/// The functions of Go's runtime that are to be probed. Says what that will cost, and where there is nothing to be
-/// probed.
-fn goroutine_functions(targets: &[Target]) -> Vec<goroutines::Functions> {
-    let find = |target: &Target| match goroutines::Functions::find(target.pid) {
-        Ok(functions) => {
-            say(&format!(
-                "--goroutines probes 2 functions of {} ({}), at about {GOROUTINE_PROBE_NS} ns each time that one is \
-                 called: twice a wait of a goroutine",
-                target.comm, target.pid
-            ));
-            Some(functions)
-        }
-        Err(error) => {
-            say(&format!(
-                "goes on without the goroutines of {} ({}): {error:#}",
-                target.comm, target.pid
-            ));
-            None
-        }
-    };
-    targets.iter().filter_map(find).collect()
+/// Says what was asked for and the kernel refused.
+fn say_refused(outcome: &signals::Outcome) {
+    let Some(option) = outcome.option else { return };
+    for (hook, reason) in &outcome.refused {
+        say(&format!("goes on without {option}: {hook}: {reason}"));
+    }
 }
 
 async fn reached(deadline: Option<Instant>) {

@@ -77,7 +77,7 @@ impl Report {
     }
 
     fn doctor(&mut self, step: &Step<'_>) {
-        let mut polls = step.lines.iter().filter(|line| line.starts_with("polls "));
+        let mut polls = step.lines.iter().filter(|line| line.starts_with("poll "));
         self.refuses_polls = polls.any(|line| line.contains("needs Linux"));
     }
 
@@ -210,7 +210,7 @@ none [integrity] confidentiality
 
 @end kernel 0
 @begin doctor
-polls     needs Linux 6.10
+poll        none allowed  --polls needs Linux 6.10
 @end doctor 0
 @begin load
 {"requests":1000,"errors":0,"latency_ns":{"p50":1}}

@@ -11,9 +11,9 @@ use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use anyhow::{Context as _, Result, bail};
 use aya::maps::Map;
 use aya::{Btf, Ebpf};
-use aya_obj::Object;
 use aya_obj::btf::BtfKind;
 use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_prog_type};
+use aya_obj::{Object, ProgramSection};
 
 use super::signals::Hook;
 
@@ -47,59 +47,51 @@ impl Programs {
         Ok(Self(object))
     }
 
-    /// Loads a program for a hook, to be attached with [`attach`], or for a clock.
+    /// Loads a program for a hook: to be attached with [`attach`], to hang on a clock, or for many places in user code
+    /// at once.
     pub(super) fn load(&self, name: &str, hook: Hook, btf: &Btf) -> Result<OwnedFd> {
         let program = self
             .0
             .programs
             .get(name)
             .with_context(|| format!("program {name} is not in the compiled object"))?;
-        let instructions = &self.0.functions[&program.function_key()].instructions;
-        let (attach_type, type_name, kind) = match hook {
-            Hook::Tracepoint(name) => (
+        let tracing = |attach_type, type_name: String, kind| -> Result<_> {
+            let id = btf.id_by_type_name_kind(&type_name, kind)?;
+            Ok((bpf_prog_type::BPF_PROG_TYPE_TRACING, attach_type as u32, id))
+        };
+        let (kind, attach_type, attach_type_id) = match hook {
+            Hook::Tracepoint(_, name) => tracing(
                 bpf_attach_type::BPF_TRACE_RAW_TP,
                 format!("btf_trace_{name}"),
                 BtfKind::Typedef,
-            ),
-            Hook::Entry(name) => (bpf_attach_type::BPF_TRACE_FENTRY, name.to_owned(), BtfKind::Func),
-            Hook::Exit(name, _) => (bpf_attach_type::BPF_TRACE_FEXIT, name.to_owned(), BtfKind::Func),
-            Hook::Iterator(name) => (
+            )?,
+            Hook::Entry(_, name) => {
+                tracing(bpf_attach_type::BPF_TRACE_FENTRY, name.to_owned(), BtfKind::Func)?
+            }
+            Hook::Exit(_, name, _) => {
+                tracing(bpf_attach_type::BPF_TRACE_FEXIT, name.to_owned(), BtfKind::Func)?
+            }
+            Hook::Iterator(_, name) => tracing(
                 bpf_attach_type::BPF_TRACE_ITER,
                 format!("bpf_iter_{name}"),
                 BtfKind::Func,
+            )?,
+            Hook::Clock(_) => (bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT, 0, 0),
+            Hook::Probe { .. } => (
+                bpf_prog_type::BPF_PROG_TYPE_KPROBE,
+                bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
+                0,
             ),
-            Hook::Clock => {
-                let kind = bpf_prog_type::BPF_PROG_TYPE_PERF_EVENT;
-                return load(instructions, &program.license, kind, 0, 0)
-                    .context("the BPF_PROG_LOAD syscall failed");
-            }
         };
-        load(
-            instructions,
-            &program.license,
-            bpf_prog_type::BPF_PROG_TYPE_TRACING,
-            attach_type as u32,
-            btf.id_by_type_name_kind(&type_name, kind)?,
-        )
-        .context("the BPF_PROG_LOAD syscall failed")
+        let instructions = &self.0.functions[&program.function_key()].instructions;
+        load(instructions, &program.license, kind, attach_type, attach_type_id)
+            .context("the BPF_PROG_LOAD syscall failed")
     }
 
-    /// Loads a program that is for many places in user code at once.
-    pub(super) fn load_uprobe(&self, name: &str) -> Result<OwnedFd> {
-        let program = self
-            .0
-            .programs
-            .get(name)
-            .with_context(|| format!("program {name} is not in the compiled object"))?;
-        let instructions = &self.0.functions[&program.function_key()].instructions;
-        load(
-            instructions,
-            &program.license,
-            bpf_prog_type::BPF_PROG_TYPE_KPROBE,
-            bpf_attach_type::BPF_TRACE_UPROBE_MULTI as u32,
-            0,
-        )
-        .context("the BPF_PROG_LOAD syscall failed")
+    /// Whether a program for user code is to run when a function returns, and not when it begins.
+    pub(super) fn is_at_return(&self, name: &str) -> bool {
+        let program = self.0.programs.get(name);
+        program.is_some_and(|program| matches!(program.section, ProgramSection::URetProbe { .. }))
     }
 }
 

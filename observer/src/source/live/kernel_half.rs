@@ -14,10 +14,8 @@ use super::facts::clock;
 use super::map_value::MapValue;
 use super::misses::Misses;
 use super::rings::Rings;
-use super::runtime::go::goroutines;
-use super::runtime::tokio::polls;
 use super::runtime::{CollectionMaps, SeekMaps};
-use super::signals::{self, Attacher};
+use super::signals::{self, Attacher, Probes};
 use super::stacks::{self, Stacks};
 use super::targets::{InKernel, look};
 use super::{direct, found, offsets, rings, stolen};
@@ -41,10 +39,8 @@ pub struct LoadOptions {
     pub listeners: Vec<(Pid, u16)>,
     /// Size of one CPU's ring, bytes: a power of two of whole pages.
     pub ring_bytes: u32,
-    /// Functions of watched processes whose runtime's polls are recorded.
-    pub polls: Vec<polls::Functions>,
-    /// Functions of watched processes whose goroutines are followed.
-    pub goroutines: Vec<goroutines::Functions>,
+    /// What is probed in the code of watched processes.
+    pub probes: Vec<Probes>,
     /// How often a second what threads run is sampled; 0 for never.
     pub sample_hz: u32,
 }
@@ -81,10 +77,7 @@ impl KernelHalf {
         let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF")?;
         let mut ebpf = load_object(options, &btf, &resolved)?;
         // Before any map is taken out.
-        let direct = direct::is_needed()
-            .then(|| direct::Programs::new(OBJECT, &ebpf))
-            .transpose()?;
-        let for_probes = has_probes(options)
+        let direct = (direct::is_needed() || !options.probes.is_empty())
             .then(|| direct::Programs::new(OBJECT, &ebpf))
             .transpose()?;
         let rings = Rings::create(&mut ebpf, options.ring_bytes)?;
@@ -103,17 +96,15 @@ impl KernelHalf {
         let began_ns = clock(libc::CLOCK_MONOTONIC);
         let mut attacher = Attacher::new(&mut ebpf, &btf, &kernel, &options.pids, options.sample_hz);
         attacher.direct = direct;
+        attacher.probes = &options.probes;
         // The maps stay alive through the programs that use them.
         let mut outcomes = signals::attach(&mut attacher);
         outcomes.push(stolen::outcome(&resolved));
         if let Err(error) = offsets::sending(&kernel) {
             outcomes.push(signals::without_held(&error));
         }
-        let (mut links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
-        let misses = Misses::begin(attacher.programs)?;
-        if let Some(programs) = for_probes {
-            outcomes.extend(probe(&programs, options, &mut links));
-        }
+        let (links, clocks, finder) = (attacher.links, attacher.clocks, attacher.finder);
+        let misses = Misses::begin(attacher.programs, began_ns)?;
         let stacks = clocks
             .map(|clocks| Stacks::begin(&mut ebpf, &options.pids, clocks))
             .transpose()?;
@@ -143,21 +134,6 @@ impl KernelHalf {
         }
     }
 
-    /// Probes that the kernel refused, with the option that asked for them, and the reasons.
-    pub fn refused_probes(&self) -> impl Iterator<Item = (&'static str, &(String, String))> {
-        self.outcomes
-            .iter()
-            .filter_map(|outcome| {
-                let option = match outcome.signal {
-                    polls::SIGNAL => "--polls",
-                    goroutines::SIGNAL => "--goroutines",
-                    _ => return None,
-                };
-                Some(outcome.refused.iter().map(move |refused| (option, refused)))
-            })
-            .flatten()
-    }
-
     /// The loaded object, for its log.
     pub(super) fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
@@ -170,40 +146,14 @@ impl KernelHalf {
     }
 }
 
-/// Probes the code of the processes, as was asked for. What keeps it probed is added to `links`.
-fn probe(
-    programs: &direct::Programs,
-    options: &LoadOptions,
-    links: &mut Vec<OwnedFd>,
-) -> Vec<signals::Outcome> {
-    let (processes, mut outcomes) = (options.pids.len(), Vec::new());
-    if !options.polls.is_empty() {
-        outcomes.push(polls::attach(programs, &options.polls, processes, links));
-    }
-    if !options.goroutines.is_empty() {
-        outcomes.push(goroutines::attach(
-            programs,
-            &options.goroutines,
-            processes,
-            links,
-        ));
-    }
-    outcomes
-}
-
-/// Whether watched processes are probed.
-fn has_probes(options: &LoadOptions) -> bool {
-    !options.polls.is_empty() || !options.goroutines.is_empty()
-}
-
 /// Loads the compiled object with the constants and sizes of this kernel and these options.
 fn load_object(options: &LoadOptions, btf: &Btf, offsets: &Offsets) -> Result<Ebpf> {
     let only_target: u32 = if let [pid] = options.pids[..] { pid.0 } else { 0 };
     // The kernel sets the memory of this one aside before anything is put in.
-    let queued = if has_probes(options) {
-        limits::MAX_QUEUED_TASKS
-    } else {
+    let queued = if options.probes.is_empty() {
         1
+    } else {
+        limits::MAX_QUEUED_TASKS
     };
     EbpfLoader::new()
         .btf(Some(btf))

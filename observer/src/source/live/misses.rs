@@ -34,18 +34,17 @@ pub(super) struct Misses {
 }
 
 impl Misses {
-    /// What is kept from these programs from now on.
+    /// What is kept from these programs, none of which was loaded before `began_ns`: also while others were attached.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub(super) fn begin(programs: Vec<OwnedFd>) -> Result<Self> {
-        let looked_ns = clock(libc::CLOCK_MONOTONIC);
-        let counted = counted_of_all(&programs);
+    pub(super) fn begin(programs: Vec<OwnedFd>, began_ns: u64) -> Result<Self> {
         let call = "the kernel does not tell which events it kept from programs: bpf(BPF_OBJ_GET_INFO_BY_FD)";
+        counted_of_all(&programs).context(call)?;
         Ok(Self {
-            counted: counted.context(call)?,
             programs,
-            looked_ns,
+            counted: 0,
+            looked_ns: began_ns,
         })
     }
 
@@ -122,8 +121,8 @@ mod tests {
     #[test]
     fn what_the_kernel_does_not_tell_is_no_zero_and_leaves_what_was_counted_before() {
         let no_program = || vec![std::fs::File::open("/dev/null").unwrap().into()];
-        assert!(Misses::begin(no_program()).is_err());
-        let mut misses = Misses::begin(Vec::new()).unwrap();
+        assert!(Misses::begin(no_program(), 0).is_err());
+        let mut misses = Misses::begin(Vec::new(), 0).unwrap();
         misses.counts(7, 20, 21);
         misses.programs = no_program();
         assert!(misses.look().is_none());
@@ -133,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_since_the_last_look_was_lost_between_the_two() {
-        let mut misses = Misses::begin(Vec::new()).unwrap();
+        let mut misses = Misses::begin(Vec::new(), 0).unwrap();
         assert!(misses.counts(0, 10, 11).is_none());
         let lost = |misses: &mut Misses, counted, looked_ns| {
             let lost = misses.counts(counted, looked_ns, looked_ns + 1)?;

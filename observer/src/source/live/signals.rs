@@ -2,6 +2,7 @@
 //! refused, and why, is kept for `observer doctor`.
 
 mod hooks;
+mod probes;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -9,8 +10,9 @@ use anyhow::{Result, bail};
 use aya::{Btf, Ebpf, programs::Program};
 use observer_common::limits;
 
-use hooks::{Alternative, SIGNALS, Signal};
-pub(super) use hooks::{Hook, SAMPLE};
+pub(super) use hooks::Hook;
+use hooks::{SIGNALS, Signal};
+pub use probes::{Probes, require_probes};
 
 use super::stacks::clock::Clocks;
 use super::types::Types;
@@ -30,6 +32,41 @@ pub struct Outcome {
     pub refused: Vec<(String, String)>,
     /// Whether observer can work with this outcome.
     pub usable: bool,
+    /// What asks for the signal, where it is attached only on demand.
+    pub option: Option<&'static str>,
+}
+
+/// What is told of a signal that some processes do not give.
+const OF_SOME: &str = "not of every process";
+
+impl Outcome {
+    /// None of a signal's hooks was tried yet.
+    fn untried(signal: &Signal) -> Self {
+        Self {
+            signal: signal.name,
+            hook: None,
+            note: signal.fallback,
+            refused: Vec::new(),
+            usable: signal.fallback.is_some(),
+            option: signal.on_demand().map(|(option, _)| option),
+        }
+    }
+
+    /// This hook was tried in so many places, in some of which there may be nothing to be tried.
+    fn tried(&mut self, hook: &str, places: usize, results: Vec<Result<()>>) {
+        let mut left = places;
+        for result in results {
+            match result {
+                Ok(()) => left = left.saturating_sub(1),
+                Err(error) => self.refused.push((hook.to_owned(), reason(&error))),
+            }
+        }
+        if left < places {
+            self.hook = Some(hook.to_owned());
+            self.note = (left > 0).then_some(OF_SOME);
+            self.usable = true;
+        }
+    }
 }
 
 /// What programs are attached with.
@@ -38,10 +75,12 @@ pub(super) struct Attacher<'a> {
     pub(super) btf: &'a Btf,
     /// The same types, for those who ask about single ones.
     pub(super) kernel: &'a Types,
-    /// Where aya is not to load the programs itself.
+    /// The same programs, where aya is not to load all of them itself.
     pub(super) direct: Option<direct::Programs>,
-    /// Whose sockets are found.
+    /// Processes that are watched.
     pub(super) pids: &'a [Pid],
+    /// What is to be probed in their code.
+    pub(super) probes: &'a [Probes],
     /// How often a second the clocks tick; 0 leaves the signal out.
     pub(super) sample_hz: u32,
     /// The clocks, which rest.
@@ -69,12 +108,23 @@ impl<'a> Attacher<'a> {
             kernel,
             direct: None,
             pids,
+            probes: &[],
             sample_hz,
             clocks: None,
             finder: None,
             links: Vec::new(),
             programs: Vec::new(),
         }
+    }
+
+    /// Whether a signal is to be attached.
+    fn wants(&self, signal: &Signal) -> bool {
+        let is_asked_for = match signal.hooks {
+            [Hook::Clock(_)] => self.sample_hz > 0,
+            [Hook::Probe { programs, .. }] => self.probes.iter().any(|of| of.have_any_of(programs)),
+            _ => true,
+        };
+        is_asked_for && signal.only_with.is_none_or(|name| self.kernel.has_function(name))
     }
 }
 
@@ -83,15 +133,24 @@ pub fn attach_object(ebpf: &mut Ebpf, btf: &Btf, kernel: &Types) -> Vec<Outcome>
     attach(&mut Attacher::new(ebpf, btf, kernel, &[], limits::SAMPLE_HZ))
 }
 
-/// Attaches every signal by the first hook that works. Attaches what it can, also when a needed one fails.
+/// Attaches every signal that is wanted by the first hook that works. Attaches what it can, also when a needed one
+/// fails.
 pub(super) fn attach(attacher: &mut Attacher<'_>) -> Vec<Outcome> {
-    let (kernel, sampled) = (attacher.kernel, attacher.sample_hz > 0);
-    SIGNALS
-        .iter()
-        .filter(|signal| sampled || signal.name != SAMPLE)
-        .filter(|signal| signal.only_with.is_none_or(|name| kernel.has_function(name)))
-        .map(|signal| attach_one(attacher, signal))
-        .collect()
+    let mut outcomes = Vec::new();
+    for signal in SIGNALS {
+        if attacher.wants(signal) {
+            outcomes.push(attach_one(attacher, signal));
+        }
+    }
+    outcomes
+}
+
+/// The signals that are attached only when they are asked for: what asks for each, its name and its hook.
+pub fn on_demand() -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    SIGNALS.iter().filter_map(|signal| {
+        let (option, hook) = signal.on_demand()?;
+        Some((option, signal.name, hook.name()))
+    })
 }
 
 /// What tells of bytes that TCP holds after the last send needs no hook of its own, but fields that this kernel lacks.
@@ -102,6 +161,7 @@ pub(super) fn without_held(error: &anyhow::Error) -> Outcome {
         note: Some("bytes that TCP holds after the last send are not seen: latency ends with that send"),
         refused: vec![("tcp_sock".to_owned(), reason(error))],
         usable: true,
+        option: None,
     }
 }
 
@@ -133,47 +193,50 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
 
 fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
     let kernel = attacher.kernel;
-    let mut refused = Vec::new();
-    for alternative in signal.alternatives {
-        let name = alternative.hook.name();
-        if let Some(reason) = alternative.hook.misfit(kernel) {
+    let mut outcome = Outcome::untried(signal);
+    for hook in signal.hooks {
+        let name = hook.name();
+        if let Some(reason) = hook.misfit(kernel) {
             // As a rule the same hook has another program, which is made for this kernel.
-            let same = |other: &&Alternative| other.hook.name() == name;
-            let mut others = signal.alternatives.iter().filter(same);
-            if others.all(|other| other.hook.misfit(kernel).is_some()) {
-                refused.push((name, reason));
+            let same = |other: &&Hook| other.name() == name;
+            let mut others = signal.hooks.iter().filter(same);
+            if others.all(|other| other.misfit(kernel).is_some()) {
+                outcome.refused.push((name, reason));
             }
             continue;
         }
-        match try_attach(attacher, alternative) {
-            Ok(()) => {
-                return Outcome {
-                    signal: signal.name,
-                    hook: Some(name),
-                    note: alternative.note,
-                    refused,
-                    usable: true,
-                };
+        let (places, results) = match *hook {
+            Hook::Probe { programs, .. } => {
+                let results = probes::attach(attacher, *hook, programs);
+                (
+                    attacher.pids.len(),
+                    results.unwrap_or_else(|error| vec![Err(error)]),
+                )
             }
-            Err(error) => refused.push((name, reason(&error))),
+            Hook::Tracepoint(program, _)
+            | Hook::Entry(program, _)
+            | Hook::Exit(program, ..)
+            | Hook::Iterator(program, _)
+            | Hook::Clock(program) => (1, vec![attach_to_kernel(attacher, *hook, program)]),
+        };
+        outcome.tried(&name, places, results);
+        if outcome.hook.is_some() {
+            break;
         }
     }
-    Outcome {
-        signal: signal.name,
-        hook: None,
-        note: signal.fallback,
-        refused,
-        usable: signal.fallback.is_some(),
-    }
+    outcome
 }
 
-fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<()> {
+/// Attaches a program to its hook in the kernel.
+fn attach_to_kernel(attacher: &mut Attacher<'_>, hook: Hook, name: &str) -> Result<()> {
     let btf = attacher.btf;
-    if let Some(programs) = &attacher.direct {
-        let program = programs.load(alternative.program, alternative.hook, btf)?;
-        match alternative.hook {
-            Hook::Clock => attacher.clocks = Some(Clocks::new(program.as_fd(), attacher.sample_hz)?),
-            Hook::Iterator(_) => {
+    if direct::is_needed()
+        && let Some(programs) = &attacher.direct
+    {
+        let program = programs.load(name, hook, btf)?;
+        match hook {
+            Hook::Clock(_) => attacher.clocks = Some(Clocks::new(program.as_fd(), attacher.sample_hz)?),
+            Hook::Iterator(..) => {
                 found::run(program.as_fd(), attacher.pids)?;
                 attacher.finder = Some(program);
             }
@@ -184,7 +247,7 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
         }
         return Ok(());
     }
-    let program = load_by_aya(attacher.ebpf, btf, alternative)?;
+    let program = load_by_aya(attacher.ebpf, btf, hook, name)?;
     let descriptor = program.fd()?.as_fd().try_clone_to_owned()?;
     match program {
         Program::BtfTracePoint(program) => program.attach().map(|_| ())?,
@@ -199,27 +262,23 @@ fn try_attach(attacher: &mut Attacher<'_>, alternative: &Alternative) -> Result<
             attacher.clocks = Some(Clocks::new(descriptor.as_fd(), attacher.sample_hz)?);
             return Ok(());
         }
-        _ => bail!("program {} is of another type", alternative.program),
+        _ => bail!("program {name} is of another type"),
     }
     attacher.programs.push(descriptor);
     Ok(())
 }
 
-fn load_by_aya<'a>(ebpf: &'a mut Ebpf, btf: &Btf, alternative: &Alternative) -> Result<&'a mut Program> {
-    let Some(program) = ebpf.program_mut(alternative.program) else {
-        bail!("program {} is not in the compiled object", alternative.program);
+fn load_by_aya<'a>(ebpf: &'a mut Ebpf, btf: &Btf, hook: Hook, name: &str) -> Result<&'a mut Program> {
+    let Some(program) = ebpf.program_mut(name) else {
+        bail!("program {name} is not in the compiled object");
     };
-    match (&mut *program, alternative.hook) {
-        (Program::BtfTracePoint(program), Hook::Tracepoint(name)) => program.load(name, btf)?,
-        (Program::FEntry(program), Hook::Entry(name)) => program.load(name, btf)?,
-        (Program::FExit(program), Hook::Exit(name, _)) => program.load(name, btf)?,
-        (Program::Iter(program), Hook::Iterator(name)) => program.load(name, btf)?,
-        (Program::PerfEvent(program), Hook::Clock) => program.load()?,
-        (_, hook) => bail!(
-            "program {} does not fit hook {}",
-            alternative.program,
-            hook.name()
-        ),
+    match (&mut *program, hook) {
+        (Program::BtfTracePoint(program), Hook::Tracepoint(_, at)) => program.load(at, btf)?,
+        (Program::FEntry(program), Hook::Entry(_, at)) => program.load(at, btf)?,
+        (Program::FExit(program), Hook::Exit(_, at, _)) => program.load(at, btf)?,
+        (Program::Iter(program), Hook::Iterator(_, at)) => program.load(at, btf)?,
+        (Program::PerfEvent(program), Hook::Clock(_)) => program.load()?,
+        (_, hook) => bail!("program {name} does not fit hook {}", hook.name()),
     }
     Ok(program)
 }
@@ -240,4 +299,31 @@ fn reason(error: &anyhow::Error) -> String {
         return format!("{error:#}");
     }
     text.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_that_one_of_several_processes_does_not_give_is_not_exact() {
+        let polls = SIGNALS.iter().find(|signal| signal.name == "poll").unwrap();
+        let note = |results: Vec<Result<()>>| {
+            let mut outcome = Outcome::untried(polls);
+            outcome.tried("uprobe:f", 2, results);
+            outcome.note
+        };
+        let refused = || Err(anyhow!("in process 7: it ended"));
+        assert_eq!(note(vec![Ok(()), Ok(())]), None);
+        assert_eq!(note(vec![Ok(()), refused()]), Some(OF_SOME));
+        assert_eq!(note(vec![refused(), Ok(())]), Some(OF_SOME));
+        assert_eq!(
+            note(vec![Ok(())]),
+            Some(OF_SOME),
+            "the other has no such function"
+        );
+        assert_eq!(note(vec![refused()]), polls.fallback);
+    }
 }

@@ -40,6 +40,7 @@ fn judge(is_accounted: bool, is_virtual: bool, stolen_ticks: Option<u64>) -> Out
         note,
         refused,
         usable: true,
+        option: None,
     }
 }
 

@@ -10,7 +10,6 @@ mod detection;
 mod elf;
 pub mod go;
 mod hunt;
-mod probes;
 mod program_reader;
 mod seek_maps;
 pub mod tokio;

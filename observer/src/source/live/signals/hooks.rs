@@ -1,42 +1,52 @@
 //! The table of signals: what each can be had from.
-//!
-//! Hooks in the code of watched processes are not in it, those of polls and of goroutines: who finds them there
-//! attaches them (`source/live/runtime/tokio/polls`, `go/goroutines`). What became of them is told with the others.
 
 use observer_common::names::program;
 
+use super::super::runtime::go;
 use super::super::types::Types;
+use crate::runtime::tokio;
 
-/// How a program is attached.
+/// A program of the kernel half, which comes first, and where it is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Hook {
     /// BTF tracepoint of this name.
-    Tracepoint(&'static str),
+    Tracepoint(&'static str, &'static str),
     /// Entry of this kernel function.
-    Entry(&'static str),
+    Entry(&'static str, &'static str),
     /// Exit of this kernel function. Its result stands after its last parameter, so the program is made for this
     /// number of parameters.
-    Exit(&'static str, usize),
+    Exit(&'static str, &'static str, usize),
     /// Iterator over kernel objects of this kind, which is run once.
-    Iterator(&'static str),
+    Iterator(&'static str, &'static str),
     /// A clock of each CPU.
-    Clock,
+    Clock(&'static str),
+    /// Functions in the code of watched processes, on demand: where they are is found in each process that has them
+    /// ([`super::Probes`]).
+    Probe {
+        /// Asks for it.
+        option: &'static str,
+        /// That of them by which the hook is known.
+        function: &'static str,
+        /// In the order in which they are attached.
+        programs: &'static [&'static str],
+    },
 }
 
 impl Hook {
     pub(super) fn name(self) -> String {
         match self {
-            Self::Tracepoint(name) => format!("tp_btf:{name}"),
-            Self::Entry(name) => format!("fentry:{name}"),
-            Self::Exit(name, _) => format!("fexit:{name}"),
-            Self::Iterator(name) => format!("iter:{name}"),
-            Self::Clock => "perf_event:cpu-clock".to_owned(),
+            Self::Tracepoint(_, name) => format!("tp_btf:{name}"),
+            Self::Entry(_, name) => format!("fentry:{name}"),
+            Self::Exit(_, name, _) => format!("fexit:{name}"),
+            Self::Iterator(_, name) => format!("iter:{name}"),
+            Self::Clock(_) => "perf_event:cpu-clock".to_owned(),
+            Self::Probe { function, .. } => format!("uprobe:{function}"),
         }
     }
 
     /// Why the program is not for the function that this kernel has.
     pub(super) fn misfit(self, kernel: &Types) -> Option<String> {
-        let Self::Exit(function, expected) = self else {
+        let Self::Exit(_, function, expected) = self else {
             return None;
         };
         let parameters = kernel.parameters(function)?;
@@ -45,117 +55,85 @@ impl Hook {
     }
 }
 
-/// One way to get a signal.
-pub(super) struct Alternative {
-    pub(super) program: &'static str,
-    pub(super) hook: Hook,
-    /// What is lost with this hook, against the best one.
-    pub(super) note: Option<&'static str>,
-}
-
 /// One signal.
 pub(super) struct Signal {
     pub(super) name: &'static str,
-    pub(super) alternatives: &'static [Alternative],
+    /// In order of preference.
+    pub(super) hooks: &'static [Hook],
     /// What stands in when no hook is allowed; `None` when observer cannot do without.
     pub(super) fallback: Option<&'static str>,
     /// The kernel function without which there is no such signal, and no need for it.
     pub(super) only_with: Option<&'static str>,
 }
 
-/// The signal that tells what threads run.
-pub(in super::super) const SAMPLE: &str = "sample";
-
-const fn tracepoint(program: &'static str, name: &'static str) -> Alternative {
-    Alternative {
-        program,
-        hook: Hook::Tracepoint(name),
-        note: None,
+impl Signal {
+    /// What asks for it, and its hook then, where it is attached only on demand.
+    pub(super) fn on_demand(&self) -> Option<(&'static str, Hook)> {
+        self.hooks.iter().find_map(|&hook| match hook {
+            Hook::Probe { option, .. } => Some((option, hook)),
+            _ => None,
+        })
     }
 }
 
-/// For each signal its hooks, in order of preference.
+/// All of them, in the order in which they are attached.
 pub(super) const SIGNALS: &[Signal] = &[
     Signal {
         name: "switch",
-        alternatives: &[tracepoint(program::SWITCH, "sched_switch")],
+        hooks: &[Hook::Tracepoint(program::SWITCH, "sched_switch")],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "wakeup",
-        alternatives: &[tracepoint(program::WAKEUP, "sched_waking")],
+        hooks: &[Hook::Tracepoint(program::WAKEUP, "sched_waking")],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "arrival",
-        alternatives: &[
-            tracepoint(program::ARRIVAL_TRACEPOINT, "sk_data_ready"),
-            Alternative {
-                program: program::ARRIVAL_FENTRY,
-                hook: Hook::Entry("sock_def_readable"),
-                note: None,
-            },
+        hooks: &[
+            Hook::Tracepoint(program::ARRIVAL_TRACEPOINT, "sk_data_ready"),
+            Hook::Entry(program::ARRIVAL_FENTRY, "sock_def_readable"),
         ],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "receive",
-        alternatives: &[
-            tracepoint(program::RECEIVE_TRACEPOINT, "sock_recv_length"),
-            Alternative {
-                program: program::RECEIVE_FEXIT,
-                hook: Hook::Exit("tcp_recvmsg", 5),
-                note: None,
-            },
+        hooks: &[
+            Hook::Tracepoint(program::RECEIVE_TRACEPOINT, "sock_recv_length"),
+            Hook::Exit(program::RECEIVE_FEXIT, "tcp_recvmsg", 5),
         ],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "send",
-        alternatives: &[
-            tracepoint(program::SEND_TRACEPOINT, "sock_send_length"),
-            Alternative {
-                program: program::SEND_FEXIT,
-                hook: Hook::Exit("tcp_sendmsg", 3),
-                note: None,
-            },
+        hooks: &[
+            Hook::Tracepoint(program::SEND_TRACEPOINT, "sock_send_length"),
+            Hook::Exit(program::SEND_FEXIT, "tcp_sendmsg", 3),
         ],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "send_page",
-        alternatives: &[Alternative {
-            program: program::SEND_PAGE_FEXIT,
-            hook: Hook::Exit("tcp_sendpage", 5),
-            note: None,
-        }],
+        hooks: &[Hook::Exit(program::SEND_PAGE_FEXIT, "tcp_sendpage", 5)],
         fallback: Some("what sendfile and splice send is not seen"),
         only_with: Some("tcp_sendpage"),
     },
     Signal {
         name: "connection",
-        alternatives: &[tracepoint(program::CONNECTION, "inet_sock_set_state")],
+        hooks: &[Hook::Tracepoint(program::CONNECTION, "inet_sock_set_state")],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "accept",
-        alternatives: &[
-            Alternative {
-                program: program::ACCEPT_FEXIT,
-                hook: Hook::Exit("inet_csk_accept", 2),
-                note: None,
-            },
-            Alternative {
-                program: program::ACCEPT_FEXIT_OF_FOUR,
-                hook: Hook::Exit("inet_csk_accept", 4),
-                note: None,
-            },
+        hooks: &[
+            Hook::Exit(program::ACCEPT_FEXIT, "inet_csk_accept", 2),
+            Hook::Exit(program::ACCEPT_FEXIT_OF_FOUR, "inet_csk_accept", 4),
         ],
         fallback: Some(
             "the first read tried on a new connection: an upper bound, exact where one thread does both",
@@ -164,41 +142,59 @@ pub(super) const SIGNALS: &[Signal] = &[
     },
     Signal {
         name: "fork",
-        alternatives: &[tracepoint(program::FORK, "sched_process_fork")],
+        hooks: &[Hook::Tracepoint(program::FORK, "sched_process_fork")],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "exec",
-        alternatives: &[tracepoint(program::EXEC, "sched_process_exec")],
+        hooks: &[Hook::Tracepoint(program::EXEC, "sched_process_exec")],
         fallback: None,
         only_with: None,
     },
     Signal {
         name: "exit",
-        alternatives: &[tracepoint(program::EXIT, "sched_process_exit")],
+        hooks: &[Hook::Tracepoint(program::EXIT, "sched_process_exit")],
         fallback: None,
         only_with: None,
     },
-    // After all others: what is opened meanwhile is seen by them.
+    // After those above: what is opened meanwhile is seen by them.
     Signal {
         name: "found",
-        alternatives: &[Alternative {
-            program: program::FOUND,
-            hook: Hook::Iterator("task_file"),
-            note: None,
-        }],
+        hooks: &[Hook::Iterator(program::FOUND, "task_file")],
         fallback: Some("connections that were open before are known when they are first used"),
         only_with: None,
     },
     Signal {
-        name: SAMPLE,
-        alternatives: &[Alternative {
-            program: program::SAMPLE,
-            hook: Hook::Clock,
-            note: None,
-        }],
+        name: "sample",
+        hooks: &[Hook::Clock(program::SAMPLE)],
         fallback: Some("functions are not named"),
+        only_with: None,
+    },
+    Signal {
+        name: "poll",
+        hooks: &[Hook::Probe {
+            option: "--polls",
+            function: tokio::names::POLL,
+            // The end of a poll is not probed later than its start: a start without an end would look like a long poll.
+            programs: &[
+                program::POLL_END,
+                program::POLL_START,
+                program::QUEUE_FIRST,
+                program::QUEUE_SECOND,
+            ],
+        }],
+        fallback: Some("polls are not told"),
+        only_with: None,
+    },
+    Signal {
+        name: "goroutine",
+        hooks: &[Hook::Probe {
+            option: "--goroutines",
+            function: go::functions::READY,
+            programs: &[program::GOROUTINE_EXECUTE, program::GOROUTINE_READY],
+        }],
+        fallback: Some("which goroutine made which ready is not told"),
         only_with: None,
     },
 ];

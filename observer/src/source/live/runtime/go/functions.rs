@@ -1,5 +1,6 @@
 //! Where in a program the functions are with which Go's runtime makes goroutines ready and runs them: by its symbols,
-//! and where these are gone by the table that it has of its functions.
+//! and where these are gone by the table that it has of its functions. Only their beginning is probed: the kernel would
+//! put the return of a probe onto a stack that Go moves.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -7,14 +8,16 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, Result, bail};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, ReadRef};
+use observer_common::names::program;
 
 use super::super::elf;
 use super::pclntab::Table;
 use super::program::{GoImage, TOO_OLD};
 use crate::model::id::Pid;
+use crate::source::live::signals::Probes;
 
 /// Makes a goroutine ready, its first argument.
-pub(super) const READY: &str = "runtime.ready";
+pub(in crate::source::live) const READY: &str = "runtime.ready";
 
 /// Has the thread run a goroutine, its first argument.
 const EXECUTE: &str = "runtime.execute";
@@ -22,39 +25,34 @@ const EXECUTE: &str = "runtime.execute";
 /// `cmp 0x10(%r14),%rsp`: a function begins by looking whether there is room on its stack.
 const LOOKS_FOR_ROOM: [u8; 4] = *b"\x49\x3b\x66\x10";
 
-/// Offsets in a program's file at which its functions are probed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Functions {
-    /// A process that runs the program.
-    pub pid: Pid,
-    pub(super) ready: u64,
-    pub(super) execute: u64,
-}
-
-impl Functions {
-    /// Those of the program that process `pid` runs.
-    ///
-    /// # Errors
-    /// When its file cannot be read, is no Go program that is known, or does not tell.
-    pub fn find(pid: Pid) -> Result<Self> {
-        let path = format!("/proc/{pid}/exe");
-        let file = File::open(&path).with_context(|| format!("cannot open {path}"))?;
-        let cache = ReadCache::new(&file);
-        let elf: ElfFile64<'_, Endianness, _> =
-            ElfFile64::parse(&cache).with_context(|| format!("{path} is no 64-bit ELF file"))?;
-        let Some(image) = GoImage::of(&file, &elf) else {
-            bail!("its program is not of Go");
-        };
-        if image.known_version().is_none() {
-            bail!("{TOO_OLD}");
-        }
-        let begins = by_symbols(&elf).or_else(|| by_table(&elf, &image));
-        let Some(begins) = begins else {
-            bail!("its program has neither symbols nor a table of functions that tell where {READY} is");
-        };
-        let [ready, execute] = begins.map(|begin| probed_at(&file, begin));
-        Ok(Self { pid, ready, execute })
+/// Where programs of the kernel half are to run in the program of process `pid`.
+///
+/// # Errors
+/// When its file cannot be read, is no Go program that is known, or does not tell.
+pub fn find(pid: Pid) -> Result<Probes> {
+    let path = format!("/proc/{pid}/exe");
+    let file = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    let cache = ReadCache::new(&file);
+    let elf: ElfFile64<'_, Endianness, _> =
+        ElfFile64::parse(&cache).with_context(|| format!("{path} is no 64-bit ELF file"))?;
+    let Some(image) = GoImage::of(&file, &elf) else {
+        bail!("its program is not of Go");
+    };
+    if image.known_version().is_none() {
+        bail!("{TOO_OLD}");
     }
+    let begins = by_symbols(&elf).or_else(|| by_table(&elf, &image));
+    let Some(begins) = begins else {
+        bail!("its program has neither symbols nor a table of functions that tell where {READY} is");
+    };
+    let [ready, execute] = begins.map(|begin| vec![probed_at(&file, begin)]);
+    Ok(Probes {
+        pid,
+        places: vec![
+            (program::GOROUTINE_READY, ready),
+            (program::GOROUTINE_EXECUTE, execute),
+        ],
+    })
 }
 
 /// Where in the file both functions begin, by the symbols of the program.

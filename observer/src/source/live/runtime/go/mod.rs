@@ -1,10 +1,9 @@
 //! Go in a process: which version, where each thread keeps its `g`, and the proof on the running threads; with
-//! `--goroutines`, its functions found and probed.
+//! `--goroutines`, the functions found that are probed.
 
 mod collection;
 mod function_names;
-mod functions;
-pub mod goroutines;
+pub mod functions;
 mod hunt;
 mod memory;
 mod offsets;

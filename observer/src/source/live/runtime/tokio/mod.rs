@@ -1,9 +1,8 @@
 //! tokio in a running process: found in its files (`program`), its task ids proved on its threads' own variables
-//! (`hunt` takes samples, `proof` judges them), and with `--polls` its functions found and probed.
+//! (`hunt` takes samples, `proof` judges them), and with `--polls` the functions found that are probed.
 
-mod functions;
+pub mod functions;
 mod hunt;
-pub mod polls;
 mod program;
 mod proof;
 
