@@ -199,6 +199,29 @@ fn a_program_without_symbols_is_observed_without_its_polls() {
 }
 
 #[test]
+fn of_two_processes_the_one_with_symbols_has_its_polls_counted_and_the_signal_is_not_of_both() {
+    let Some(_turn) = turn() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (server, stripped) = (Server::faulty(&[]), Server::without_symbols(directory.path()));
+    let other = stripped.pid().to_string();
+    let observation = Observation::of(server.pid(), &["--polls", "--pid", &other]);
+    for address in [server.address, stripped.address] {
+        assert_eq!(
+            Connection::open(address).get("/yields?times=1000"),
+            "yielded\n"
+        );
+    }
+    let lines = observation.finish();
+    let header: Value = serde_json::from_str(&lines.written[0]).unwrap();
+    let signals = header["signals"].as_array().unwrap();
+    let poll = signals.iter().find(|signal| signal["signal"] == "poll").unwrap();
+    assert!(poll["hook"].as_str().unwrap().starts_with("uprobe:"), "{poll}");
+    assert_eq!(poll["note"], "not of every process");
+    let found = number(&polls(&lines)["polls"]);
+    assert!((1001..1100).contains(&found), "{found}");
+}
+
+#[test]
 fn a_program_that_is_not_of_go_is_observed_without_goroutines() {
     let Some(_turn) = turn() else { return };
     let stderr = told_of(&Server::faulty(&[]), "--goroutines", 0);
