@@ -8,9 +8,10 @@ mod observed;
 mod verdicts;
 mod waits;
 
-use super::state::{Direction, Operation, Owner};
+use super::state::Owner;
 use super::tasks::TaskFacts;
 use crate::model::id::{RequestId, Task};
+use crate::model::operation::{Direction, Operation};
 
 pub(super) use self::observed::{Moment, Observation, Wakeup};
 pub(super) use self::waits::{EventWait, OwnLoop, Waiting};

@@ -6,10 +6,11 @@ use super::event_loop::EventLoop;
 use super::facts::ThreadFacts;
 use super::judgement::{Before, Belief, Moment, Observation, Verdict, Waiting, Wakeup};
 use super::roles::Deeds;
-use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
+use super::state::{Began, Block, Occupant, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{AtWork, Metering};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::runtime::{Runtime, ThreadInRuntime};
 use crate::syscall::Wait;
 

@@ -1,9 +1,10 @@
 //! What is observed of a thread that tells for whom it works.
 
-use super::super::state::{Operation, Owner};
+use super::super::state::Owner;
 use super::super::tasks::TaskFacts;
 use super::{Belief, Waiting};
 use crate::model::id::{RequestId, Task};
+use crate::model::operation::Operation;
 
 /// Something that tells for whom a thread works.
 #[derive(Clone, Copy, Debug)]
