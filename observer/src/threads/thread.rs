@@ -80,6 +80,7 @@ impl Thread {
         let moment = Moment {
             at_ns,
             running_since_ns: self.facts.running_since_ns(),
+            since_it_made_ready: self.facts.made_ready(),
         };
         self.belief.judge(moment, observed)
     }
@@ -111,8 +112,7 @@ impl Thread {
             };
             self.close(splits_ns, self.facts.state, goes_on, None);
         }
-        // What it did before it made another goroutine ready was for that.
-        if let Some(task) = before.claims.filter(|_| !matches!(began, Began::Readied(_))) {
+        if let Some(task) = before.claims {
             self.facts.past.claim_unowned(before.owner, task);
         }
         if before.mixes_calls {
