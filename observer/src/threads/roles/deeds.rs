@@ -4,9 +4,10 @@ use observer_common::conn;
 use rustc_hash::FxHashSet;
 
 use crate::model::id::{ConnId, Pid, RequestId, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::model::report::Role;
 use crate::syscall::{self, Wait};
-use crate::threads::state::{Block, Direction, Operation, Owner};
+use crate::threads::state::{Block, Owner};
 
 /// Those who gave a thread something to do that are remembered of it, each with where it waited then. One that did so
 /// in this window stays. Of others it is only counted how often they did.
