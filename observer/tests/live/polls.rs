@@ -211,7 +211,9 @@ fn of_two_processes_the_one_with_symbols_has_its_polls_counted_and_the_signal_is
             "yielded\n"
         );
     }
-    let lines = observation.finish();
+    observation.signal(libc::SIGINT);
+    let (code, said, lines) = observation.outcome();
+    assert_eq!(code, Some(0), "{said:?}");
     let header: Value = serde_json::from_str(&lines.written[0]).unwrap();
     let signals = header["signals"].as_array().unwrap();
     let poll = signals.iter().find(|signal| signal["signal"] == "poll").unwrap();
