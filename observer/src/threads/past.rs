@@ -65,15 +65,15 @@ impl Past {
     fn newest_block(&self) -> SliceGroup {
         let mut block = SliceGroup::default();
         for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {
-            block.mixed |= !self.prepend_to(&mut block, index);
+            block.mixed |= !self.prepend_to(&mut block, index, self.start_ns(index));
         }
         block
     }
 
-    /// Adds a slice to a block that begins with the next one, if it may be summed up.
+    /// Adds a slice, which began at `from_ns`, to a block that begins with the next one, if it may be summed up.
     #[inline]
-    pub(super) fn prepend_to(&self, block: &mut SliceGroup, index: usize) -> bool {
-        block.prepend_slice(self.forgotten + index, &self.slices[index], self.start_ns(index))
+    pub(super) fn prepend_to(&self, block: &mut SliceGroup, index: usize, from_ns: u64) -> bool {
+        block.prepend_slice(self.forgotten + index, &self.slices[index], from_ns)
     }
 
     /// Forgets the oldest slices.
@@ -116,7 +116,7 @@ impl Past {
             if let Some((number, block)) = self.index.before(self.forgotten + end, wanted) {
                 work.prepend(block);
                 end = number - self.forgotten;
-            } else if self.prepend_to(&mut work, end - 1) {
+            } else if self.prepend_to(&mut work, end - 1, self.start_ns(end - 1)) {
                 end -= 1;
             } else {
                 break;
