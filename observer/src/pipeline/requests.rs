@@ -67,7 +67,11 @@ impl Pipeline {
         let wanted = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
         // What TCP held back can make one of the tail of it.
         let settled = settled.filter(|explained| explained.line.is_some() || !wanted.by_any());
-        let Some(mut explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
+        let mut explained = match settled {
+            Some(settled) => Some(settled.unboxed()),
+            None => self.explain(id, wanted.by_any()),
+        };
+        let Some(explained) = &mut explained else {
             return Ok(());
         };
         self.begun.remove(id.conn);
@@ -92,7 +96,7 @@ impl Pipeline {
             name.get(space + 1..)
         });
         self.summary
-            .request(&explained.figures, path, explained.longest_wait.as_deref());
+            .request(&explained.figures, path, explained.longest_wait.as_ref());
         self.connections
             .finished(id, || explained.figures.budget.largest());
         let Some(request) = explained.line.take() else {
@@ -109,7 +113,7 @@ impl Pipeline {
     }
 
     /// Explains a turn, with a line of it or only to be counted.
-    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Box<Explained>> {
+    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -122,18 +126,20 @@ impl Pipeline {
         let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
-        let mut explained = Box::new(Explained {
-            id,
-            sent_ns: turn.sent_ns,
-            wanted: None,
-            figures,
-            longest_wait: self.explainer.longest_wait(turn, evidence).map(Box::new),
-            line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
-        });
-        if let Some(line) = &mut explained.line {
+        let longest_wait = self.explainer.longest_wait(turn, evidence);
+        let sent_ns = turn.sent_ns;
+        let mut line = with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence)));
+        if let Some(line) = &mut line {
             self.explain_answers(&mut line.timeline);
         }
-        Some(explained)
+        Some(Explained {
+            id,
+            sent_ns,
+            wanted: None,
+            figures,
+            longest_wait,
+            line,
+        })
     }
 
     /// Adds what the answers of other requests that are not finished were mostly spent on.
