@@ -49,7 +49,8 @@ impl Pipeline {
         if self.settled.is_full_for(judged) && wanted.by_any() {
             return;
         }
-        if let Some(mut explained) = self.explain(id, wanted.by_any()) {
+        let complete = self.is_complete(turn);
+        if let Some(mut explained) = self.explain(id, complete, wanted.by_any()) {
             explained.wanted = Some(wanted).filter(|_| judged);
             self.settled.keep(explained);
         }
@@ -69,7 +70,7 @@ impl Pipeline {
         let settled = settled.filter(|explained| explained.line.is_some() || !wanted.by_any());
         let mut explained = match settled {
             Some(settled) => Some(settled.unboxed()),
-            None => self.explain(id, wanted.by_any()),
+            None => self.explain(id, complete, wanted.by_any()),
         };
         let Some(explained) = &mut explained else {
             return Ok(());
@@ -112,8 +113,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Explains a turn, with a line of it or only to be counted.
-    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Explained> {
+    /// Explains a turn, with a line of it or only to be counted. `complete` tells whether no record was lost inside its
+    /// window.
+    fn explain(&mut self, id: RequestId, complete: bool, with_line: bool) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -122,7 +124,6 @@ impl Pipeline {
             samples: &self.samples,
             go: &self.go,
         };
-        let complete = self.is_complete(turn);
         let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
@@ -167,7 +168,7 @@ impl Pipeline {
         let settled = self.settled.get(id.conn);
         let settled = settled.filter(|explained| explained.is_all_of(turn, complete));
         let settled = settled.map(|explained| explained.figures.budget);
-        let mut budget = settled.or_else(|| Some(self.explain(id, false)?.figures.budget))?;
+        let mut budget = settled.or_else(|| Some(self.explain(id, complete, false)?.figures.budget))?;
         if let Some(span) = held_back(self.connections.turn(id)?) {
             budget.charge(span.cause, span.dur_ns);
         }
@@ -176,6 +177,9 @@ impl Pipeline {
 
     /// Whether and why each output would write a turn that took so long.
     fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
+        if !self.selections.ask_for_any() {
+            return Wanted::default();
+        }
         let tail = self.summary.tail(turn.pid, turn.protocol);
         self.selections.wants(turn.id, latency_ns, tail)
     }
