@@ -2,7 +2,8 @@
 //!
 //! Threads of two processes run on two CPUs, wait and are woken; bytes arrive, are read and answered. A step
 //! that is not possible in the machine's state does nothing. No two events have the same time, so what every
-//! thread did can be read off the stream. It does not know what the pipeline makes of it.
+//! thread did can be read off the stream. For whom it did that the machine says as far as it knows ([`works`]). It does
+//! not know what the pipeline makes of it.
 
 use observer_common::{Header, Kind};
 use proptest::prelude::*;
@@ -13,12 +14,15 @@ mod goroutines;
 mod network;
 mod processes;
 mod scheduler;
+mod serving;
 mod theft;
 mod traffic;
+mod works;
 
 use network::Socket;
 use scheduler::Thread;
 use theft::Look;
+pub(crate) use works::{Served, Work, Works};
 
 /// The processes that are watched.
 pub(crate) const PIDS: [u32; 2] = [100, 200];
@@ -105,6 +109,18 @@ const ACTIONS: &[Action] = &[
 
 /// Streams of up to `most` steps.
 pub(crate) fn stream(most: usize) -> impl Strategy<Value = Stream> {
+    known(most).prop_map(|known| known.stream)
+}
+
+/// A stream, and for whom the threads in it worked.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) stream: Stream,
+    pub(crate) works: Works,
+}
+
+/// The same streams, with that.
+pub(crate) fn known(most: usize) -> impl Strategy<Value = Known> {
     let gap_ns = prop_oneof![
         60 => 1..2_000_u64,
         30 => 1_000..1_000_000_u64,
@@ -136,6 +152,7 @@ pub(crate) fn short_lived_threads(count: usize) -> Stream {
 #[derive(Debug)]
 struct Machine {
     stream: Stream,
+    works: Works,
     now_ns: u64,
     threads: Vec<Thread>,
     /// Index of the thread on each CPU; others have it where there is none.
@@ -156,6 +173,7 @@ impl Machine {
     fn new() -> Self {
         Self {
             stream: Stream::default(),
+            works: Works::default(),
             now_ns: START_NS,
             threads: Vec::new(),
             running: [Some(0), Some(1)],
@@ -169,7 +187,7 @@ impl Machine {
         }
     }
 
-    fn run_through(steps: &[Step], runs_go: bool) -> Stream {
+    fn run_through(steps: &[Step], runs_go: bool) -> Known {
         let mut machine = Self::new();
         if runs_go {
             machine.run_go();
@@ -179,28 +197,10 @@ impl Machine {
             machine.now_ns += step.gap_ns;
             ACTIONS[step.action](&mut machine, step.who, step.how);
         }
-        machine.stream
-    }
-
-    /// A request, from its arrival to the first send, with whatever comes between.
-    fn serve(&mut self, who: u8, how: u8) {
-        let with = |bit: u8| how >> bit & 1 == 1;
-        let steps: [(bool, Action); 9] = [
-            (true, Self::bytes_arrive),
-            (with(0), Self::wake),
-            (true, Self::run),
-            (with(1), Self::accept),
-            (true, Self::receive),
-            (with(2), Self::block),
-            (with(2), Self::wake),
-            (with(2), Self::run),
-            (true, Self::send),
-        ];
-        for (place, (wanted, step)) in (0_u8..).zip(steps) {
-            if wanted {
-                self.now_ns += 1 + u64::from(how.rotate_left(place.into())) * 997;
-                step(self, who, how.rotate_left(place.into()));
-            }
+        machine.have_turned_away(|_| true);
+        Known {
+            stream: machine.stream,
+            works: machine.works,
         }
     }
 

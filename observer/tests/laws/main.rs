@@ -24,6 +24,7 @@ mod room;
 mod run;
 mod script;
 mod seeds;
+mod served;
 mod stream;
 mod tasks;
 mod theft;
@@ -75,14 +76,16 @@ proptest! {
     #![proptest_config(cases(40))]
 
     #[test]
-    fn every_request_of_a_machine_obeys_the_laws(stream in machine::stream(STEPS)) {
-        let explained = explain(&stream)?;
+    fn every_request_of_a_machine_obeys_the_laws(known in machine::known(STEPS)) {
+        let stream = &known.stream;
+        let explained = explain(stream)?;
         explained.obeys_the_laws()?;
-        prop_assert_eq!(explained.turns(), check::turns(&stream));
-        let truth = Truth::of(&stream);
+        prop_assert_eq!(explained.turns(), check::turns(stream));
+        let truth = Truth::of(stream);
         for (request, _) in &explained.requests {
             truth.supports(request)?;
             truth.supports_accept_queue(request)?;
+            known.works.support(request)?;
         }
     }
 
@@ -221,21 +224,33 @@ fn threads_that_ended_make_room_for_others() {
 fn the_machine_makes_requests_of_every_cause_that_records_can_show() {
     let mut runner = TestRunner::deterministic();
     let (mut requests, mut charged, mut proved_ns) = (0, Budget::default(), 0);
+    let (mut own_ns, mut named) = (0, 0);
     for _ in 0..200 {
-        let stream = machine::stream(STEPS).new_tree(&mut runner).unwrap().current();
-        let explained = explain(&stream).unwrap();
+        let known = machine::known(STEPS).new_tree(&mut runner).unwrap().current();
+        let explained = explain(&known.stream).unwrap();
         requests += explained.requests.len();
-        proved_ns += Truth::of(&stream).ownership.proved_ns();
-        explained
-            .requests
-            .iter()
-            .for_each(|(request, _)| charged.add(&request.figures.budget));
+        proved_ns += Truth::of(&known.stream).ownership.proved_ns();
+        for (request, _) in &explained.requests {
+            charged.add(&request.figures.budget);
+            let compared = known.works.support(request).unwrap();
+            own_ns += compared.own_ns;
+            named += compared.named;
+        }
     }
     assert!(requests > 500, "only {requests} requests");
-    let on_cpu_ns = charged.get(Cause::OnCpu);
+    let share = |ns: u64| 100 * ns / charged.get(Cause::OnCpu);
+    let (proved, own) = (share(proved_ns), share(own_ns));
     assert!(
-        proved_ns > on_cpu_ns / 100,
-        "{proved_ns} ns are proved to be somebody's"
+        proved >= 7,
+        "of what requests ran, {proved} % is proved to be somebody's"
+    );
+    assert!(
+        own >= 38,
+        "of what requests ran, the machine says of {own} % whose it was"
+    );
+    assert!(
+        named >= 280,
+        "the machine says of {named} requests that workers were at whose they were"
     );
     for cause in Cause::ALL {
         assert!(charged.get(cause) > 0, "{} never came up", cause.name());

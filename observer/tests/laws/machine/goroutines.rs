@@ -31,7 +31,8 @@ impl Machine {
 
     /// A thread makes a goroutine ready.
     pub(super) fn make_ready(&mut self, who: u8, how: u8) {
-        let Some((_, thread, cpu)) = self.running(who).filter(|(_, thread, _)| thread.pid == PIDS[0]) else {
+        let Some((index, thread, cpu)) = self.running(who).filter(|(_, thread, _)| thread.pid == PIDS[0])
+        else {
             return;
         };
         if self.ready.is_none() {
@@ -45,6 +46,7 @@ impl Machine {
             readied: goroutine(how),
         };
         self.record(&event);
+        self.is_at_it(index);
         let made = (event.header.at_ns, thread.tid);
         self.ready.get_or_insert_default().insert(event.readied, made);
     }
@@ -67,6 +69,7 @@ impl Machine {
             queued_ns,
         };
         self.record(&event);
+        self.turns_away(index);
         self.threads[index].task = task;
     }
 }

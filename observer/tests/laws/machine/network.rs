@@ -2,6 +2,7 @@
 
 use observer_common::{Connection, Kind, conn, flags, tcp};
 
+use super::works::Served;
 use super::{Machine, PIDS, PORT, pick};
 
 /// Cookies from here on are of connections that the processes open.
@@ -22,6 +23,28 @@ pub(super) struct Socket {
     pub(super) answered: bool,
     /// The last send, if it left bytes unsent, ns.
     pub(super) held_ns: Option<u64>,
+    /// Requests that were read from it.
+    pub(super) requests: u64,
+    pub(super) used_for: UsedFor,
+}
+
+/// For whom a connection to a peer is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UsedFor {
+    /// Nobody yet.
+    Nobody,
+    Request(Served),
+    NotKnown,
+}
+
+impl Socket {
+    /// The last request that was read from it.
+    pub(super) const fn request(&self) -> Served {
+        Served {
+            conn: self.cookie,
+            nth: self.requests,
+        }
+    }
 }
 
 /// The descriptor of a connection.
@@ -115,6 +138,8 @@ impl Machine {
             read: false,
             answered: true,
             held_ns: None,
+            requests: 0,
+            used_for: UsedFor::Nobody,
         }
     }
 
@@ -174,7 +199,7 @@ impl Machine {
     }
 
     /// Bytes of a peer become ready.
-    fn ready(&mut self, cookie: u64, who: u8, how: u8) {
+    pub(super) fn ready(&mut self, cookie: u64, who: u8, how: u8) {
         let at_ns = self.at_ns();
         let Some(socket) = self.socket(cookie) else { return };
         if socket.unread == 0 {
@@ -213,13 +238,27 @@ impl Machine {
     }
 
     pub(super) fn connect(&mut self, who: u8, how: u8) {
-        let Some((_, thread, _)) = self.running(who) else {
-            return;
-        };
+        if let Some((index, ..)) = self.running(who) {
+            self.connects(index, how);
+        }
+    }
+
+    /// A running thread opens a connection to a peer.
+    pub(super) fn connects(&mut self, index: usize, how: u8) {
+        let thread = self.threads[index];
         let Some(slot) = self.outbound.iter().position(Option::is_none) else {
             return;
         };
-        let socket = self.new_socket(tcp::CLOSE, FIRST_OUTBOUND);
+        let used_for = match thread.at_work {
+            // It was there before: nobody is seen to open it.
+            _ if how.is_multiple_of(4) => UsedFor::Nobody,
+            Some(at_work) => UsedFor::Request(at_work.request),
+            None => UsedFor::NotKnown,
+        };
+        let socket = Socket {
+            used_for,
+            ..self.new_socket(tcp::CLOSE, FIRST_OUTBOUND)
+        };
         self.outbound[slot] = Some(socket);
         // Or it was there before, in the middle of something.
         if how % 8 == 4 {

@@ -68,6 +68,7 @@ impl Machine {
             activity,
             faults: 5,
             task: observer_common::task::UNKNOWN,
+            at_work: None,
         });
         tid
     }
@@ -112,31 +113,29 @@ impl Machine {
             comm: *b"name\0\0\0\0\0\0\0\0\0\0\0\0",
         };
         self.record(&event);
-        if change == ProcessChange::Exit {
-            // The kernel tells of the end first. Then the thread closes what it has open, wakes who waits for it, and
-            // leaves its CPU for the last time.
-            if how & 16 != 0 {
-                self.shut(how, how / 64);
-                self.woken(how, how, Some(Sysno::exit as i32), conn::NONE);
-            }
-            self.leave(
-                index,
-                Activity::Ended,
-                (Sysno::exit as i32, [0; 4], thread_state::DEAD),
-                how,
-            );
-            let successor = Successor::new(
-                self.at_ns(),
-                Pid(thread.pid),
-                Pid(7_000),
-                "server",
-                PORT,
-                how & 32 != 0,
-            );
-            self.record(&successor);
-            let ended = Ended::new(self.at_ns(), Pid(thread.pid), PORT, 1);
-            self.record(&ended);
+        if change == ProcessChange::Exec {
+            self.have_turned_away(|other| other.pid == thread.pid);
         }
+        if change == ProcessChange::Exit {
+            self.ends(index, how);
+        }
+    }
+
+    /// A thread ends. The kernel has told that first. Then the thread closes what it has open, wakes who waits for it,
+    /// and leaves its CPU for the last time.
+    fn ends(&mut self, index: usize, how: u8) {
+        let pid = Pid(self.threads[index].pid);
+        self.turns_away(index);
+        if how & 16 != 0 {
+            self.shut(how, how / 64);
+            self.woken(how, how, Some(Sysno::exit as i32), conn::NONE);
+        }
+        let exit = (Sysno::exit as i32, [0; 4], thread_state::DEAD);
+        self.leave(index, Activity::Ended, exit, how);
+        let successor = Successor::new(self.at_ns(), pid, Pid(7_000), "server", PORT, how & 32 != 0);
+        self.record(&successor);
+        let ended = Ended::new(self.at_ns(), pid, PORT, 1);
+        self.record(&ended);
     }
 
     /// The first thread begins another, which takes its CPU and ends.
@@ -204,6 +203,7 @@ impl Machine {
                 at_ns,
                 LostReason::SocketState as u32,
             ));
+            self.have_turned_away(|_| true);
         }
         if who.is_multiple_of(16) {
             let at_ns = self.at_ns();

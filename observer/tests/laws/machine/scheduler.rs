@@ -3,6 +3,7 @@
 use observer_common::{Kind, Seen, SwitchIn, SwitchOut, Waking, conn, flags, task, thread_state};
 use syscalls::Sysno;
 
+use super::works::AtWork;
 use super::{CPUS, Machine, network, pick};
 
 /// A thread of a watched process.
@@ -15,6 +16,8 @@ pub(super) struct Thread {
     pub(super) faults: u32,
     /// Runtime task that it is in.
     pub(super) task: u64,
+    /// For whom it works, where the machine knows.
+    pub(super) at_work: Option<AtWork>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ fn name(tid: u32) -> [u8; 16] {
 }
 
 /// A blocking call with its arguments and state. All calls exist on every architecture.
-fn call(how: u8) -> (i32, [u64; 4], u32) {
+pub(super) fn call(how: u8) -> (i32, [u64; 4], u32) {
     let (forever, private_wait) = (u64::from(u32::MAX), 128);
     let on = |call: Sysno, args| (call as i32, args, INTERRUPTIBLE);
     match how % 16 {
@@ -75,6 +78,17 @@ fn call(how: u8) -> (i32, [u64; 4], u32) {
             Sysno::ppoll,
             [network::fd(network::FIRST_OUTBOUND) as u64, 1, 0, 0],
         ),
+    }
+}
+
+/// Whether a thread that leaves its CPU in this call is still at its request, and does not wait for work.
+fn is_at_work(thread: &Thread, call: i32, args: [u64; 4]) -> bool {
+    let is_on = |conn: u64| args[0] == network::fd(conn) as u64;
+    let is_its = || thread.at_work.is_some_and(|at_work| is_on(at_work.request.conn));
+    match Sysno::new(call.max(0) as usize).filter(|_| call >= 0) {
+        Some(Sysno::epoll_pwait | Sysno::futex | Sysno::ppoll) => false,
+        Some(Sysno::recvfrom | Sysno::sendto) => is_its(),
+        _ => true,
     }
 }
 
@@ -109,7 +123,12 @@ impl Machine {
             2..6 => thread.task,
             _ => 1_000 + cookie % 1_000,
         };
-        thread.task
+        let (tid, task) = (thread.tid, thread.task);
+        if task != task::UNKNOWN && task != task::NONE {
+            // It is on one thread at a time.
+            self.have_turned_away(|other| other.tid != tid && other.task == task);
+        }
+        task
     }
 
     /// A thread leaves its CPU.
@@ -117,6 +136,7 @@ impl Machine {
         let Activity::Running { cpu } = self.threads[index].activity else {
             return;
         };
+        let before = self.threads[index].task;
         let idle = call.0 == Sysno::epoll_pwait as i32 || call.0 == Sysno::futex as i32;
         if idle && !matches!(how % 16, 5 | 6) && self.threads[index].task != task::UNKNOWN {
             // Some workers are a task themselves, and in it while they wait for work.
@@ -147,6 +167,11 @@ impl Machine {
             reserved_fourth: 0,
         };
         self.record(&event);
+        if to != Activity::Ended && before == thread.task && is_at_work(&thread, call.0, call.1) {
+            self.is_at_it(index);
+        } else {
+            self.turns_away(index);
+        }
         self.threads[index].activity = to;
         self.threads[index].faults += u32::from(how % 3);
         self.running[cpu] = None;
@@ -176,13 +201,25 @@ impl Machine {
 
     /// A CPU's clock ticks while a thread runs, perhaps in another task than before.
     pub(super) fn see(&mut self, who: u8, how: u8) {
-        let Some((index, thread, cpu)) = self.running(who) else {
+        let Some((index, thread, _)) = self.running(who) else {
             return;
         };
         let task = if how.is_multiple_of(4) {
             self.turn_to(index, u64::from(how), how)
         } else {
             thread.task
+        };
+        if task != thread.task {
+            self.has_turned_away(index);
+        }
+        self.is_seen(index, task);
+    }
+
+    /// A CPU's clock ticks while a thread runs in this task.
+    pub(super) fn is_seen(&mut self, index: usize, task: u64) {
+        let thread = self.threads[index];
+        let Activity::Running { cpu } = thread.activity else {
+            return;
         };
         let event = Seen {
             header: self.header(Kind::Seen, thread.tid, cpu),
@@ -191,13 +228,19 @@ impl Machine {
             task,
         };
         self.record(&event);
+        self.is_at_it(index);
+    }
+
+    /// One of the runnable threads gets a CPU.
+    pub(super) fn run(&mut self, who: u8, how: u8) {
+        if let Some((index, _)) = self.who_is(who, |activity| activity == Activity::Runnable) {
+            self.runs(index, how);
+        }
     }
 
     /// A runnable thread gets a CPU, if need be another's.
-    pub(super) fn run(&mut self, who: u8, how: u8) {
-        let Some((index, thread)) = self.who_is(who, |activity| activity == Activity::Runnable) else {
-            return;
-        };
+    pub(super) fn runs(&mut self, index: usize, how: u8) {
+        let thread = self.threads[index];
         let cpu = usize::from(how) % CPUS;
         let (mut prev_tid, mut prev_tgid, prev_comm) = stranger(how);
         if let Some(other) = self.running[cpu] {
@@ -219,6 +262,7 @@ impl Machine {
             prev_comm,
         };
         self.record(&event);
+        self.is_at_it(index);
         self.begin_to_look(thread.tid, cpu);
         self.threads[index].activity = Activity::Running { cpu };
         self.running[cpu] = Some(index);
@@ -229,7 +273,7 @@ impl Machine {
         let conns = self.conns();
         match how % 4 {
             0 => self.woken(who, how, None, conn::NONE),
-            1 | 2 if how >= 0xc0 => self.stop(how),
+            1 | 2 if how >= 0x80 => self.stop(how),
             1 | 2 => {
                 let by = [Sysno::futex, Sysno::write, Sysno::sendto, Sysno::close][usize::from(how / 4) % 4];
                 self.woken(who, how, Some(by as i32), conn::NONE);
@@ -267,7 +311,7 @@ impl Machine {
     }
 
     /// The thread on some CPU wakes one, or an interrupt there does.
-    fn wakes(&mut self, index: usize, how: u8, by_call: Option<i32>, conn: u64) {
+    pub(super) fn wakes(&mut self, index: usize, how: u8, by_call: Option<i32>, conn: u64) {
         let thread = self.threads[index];
         // Who is woken by its bytes watches it.
         self.is_accepted(conn);
@@ -292,6 +336,9 @@ impl Machine {
             waker_comm,
         };
         self.record(&event);
+        if let Some(waker) = self.running[cpu] {
+            self.is_at_it(waker);
+        }
         self.threads[index].activity = Activity::Runnable;
     }
 }

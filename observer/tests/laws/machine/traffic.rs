@@ -6,19 +6,29 @@ use observer_common::limits::{REQUEST_HEAD_BYTES, RESPONSE_HEAD_BYTES};
 use observer_common::{Held, Kind, Left, Receive, ReceiveHead, Send, SendHead, flags};
 
 use super::network::{fd, opened};
+use super::scheduler::Activity;
+use super::works::Served;
 use super::{Machine, pick};
 
 const EAGAIN: i32 = -11;
 
-/// What clients say first.
-const REQUESTS: [&[u8]; 6] = [
-    b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
-    b"POST /work?token=1 HTTP/1.1\r\ncontent-length: 9\r\n\r\n",
-    b"GET /cut/in/the/target",
-    b"\x16\x03\x01\x02\x00\x01\x00",
-    b"",
-    b"GE",
-];
+/// What a client says first, and what the request is called by that.
+fn request_head(which: u8, Served { conn, nth }: Served) -> (Vec<u8>, Option<String>) {
+    let (method, path, rest) = match which % 6 {
+        0 => ("GET", format!("/{conn}"), " HTTP/1.1\r\nhost: a\r\n\r\n"),
+        1 => (
+            "POST",
+            format!("/{conn}/{nth}"),
+            "?token=1 HTTP/1.1\r\ncontent-length: 9\r\n\r\n",
+        ),
+        2 => ("GET", format!("/cut/in/the/target/of/{conn}"), ""),
+        3 => return (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), None),
+        4 => return (Vec::new(), None),
+        _ => return (b"GE".to_vec(), None),
+    };
+    let name = format!("{method} {path}");
+    (format!("{name}{rest}").into_bytes(), Some(name))
+}
 
 /// What servers say first.
 const RESPONSES: [&[u8]; 5] = [
@@ -32,7 +42,7 @@ const RESPONSES: [&[u8]; 5] = [
 impl Machine {
     /// A running thread reads, mostly where there is something.
     pub(super) fn receive(&mut self, who: u8, how: u8) {
-        let Some((index, thread, cpu)) = self.running(who) else {
+        let Some((index, ..)) = self.running(who) else {
             return;
         };
         let sockets = self.inbound.iter().chain(&self.outbound).flatten();
@@ -42,17 +52,30 @@ impl Machine {
         } else {
             &full
         };
-        let Some(socket) = pick(from, who / 4) else { return };
+        if let Some(socket) = pick(from, who / 4) {
+            self.receives(index, socket.cookie, how);
+        }
+    }
+
+    /// A running thread reads from a connection.
+    pub(super) fn receives(&mut self, index: usize, cookie: u64, how: u8) {
+        let thread = self.threads[index];
+        let (Activity::Running { cpu }, Some(socket)) = (thread.activity, self.socket(cookie).copied())
+        else {
+            return;
+        };
         let peek = how % 16 == 2;
         let result = match socket.unread {
             0 => EAGAIN,
             unread if how & 64 == 0 => unread,
             unread => unread.div_euclid(2).max(1),
         };
-        let head = REQUESTS[usize::from(how / 8) % REQUESTS.len()];
-        let begins = result > 0 && socket.answered && !peek;
-        self.is_accepted(socket.cookie);
-        let task = self.turn_to(index, socket.cookie, how);
+        let takes_in = result > 0 && !peek;
+        let begins = takes_in && socket.answered;
+        let nth = socket.requests + u64::from(takes_in && (begins || socket.requests == 0));
+        let (head, name) = request_head(how / 8, Served { conn: cookie, nth });
+        self.is_accepted(cookie);
+        let task = self.turn_to(index, cookie, how);
         let receive = Receive {
             header: self.header(
                 if begins { Kind::ReceiveHead } else { Kind::Receive },
@@ -73,23 +96,26 @@ impl Machine {
         };
         if begins {
             let mut bytes = [0; REQUEST_HEAD_BYTES];
-            bytes[..head.len()].copy_from_slice(head);
+            bytes[..head.len()].copy_from_slice(&head);
             self.record(&ReceiveHead { receive, head: bytes });
         } else {
             self.record(&receive);
         }
-        if let Some(socket) = self.socket(socket.cookie)
-            && result > 0
-            && !peek
+        if let Some(socket) = self.socket(cookie)
+            && takes_in
         {
             socket.unread -= result;
-            (socket.read, socket.answered) = (true, false);
+            (socket.read, socket.answered, socket.requests) = (true, false, nth);
         }
+        if begins && let Some(name) = name {
+            self.works.names.insert(Served { conn: cookie, nth }, name);
+        }
+        self.has_received(index, cookie, task == thread.task, takes_in);
     }
 
     /// A running thread writes; where a client spoke first, only after reading what it said.
     pub(super) fn send(&mut self, who: u8, how: u8) {
-        let Some((index, thread, cpu)) = self.running(who) else {
+        let Some((index, ..)) = self.running(who) else {
             return;
         };
         let inbound = self.inbound.iter().flatten().filter(|socket| socket.read);
@@ -100,7 +126,18 @@ impl Machine {
         } else {
             &open
         };
-        let Some(socket) = pick(to, who / 4) else { return };
+        if let Some(socket) = pick(to, who / 4) {
+            self.sends(index, socket.cookie, how);
+        }
+    }
+
+    /// A running thread writes to a connection.
+    pub(super) fn sends(&mut self, index: usize, cookie: u64, how: u8) {
+        let thread = self.threads[index];
+        let (Activity::Running { cpu }, Some(socket)) = (thread.activity, self.socket(cookie).copied())
+        else {
+            return;
+        };
         let result = if how % 8 == 1 { EAGAIN } else { 1 + i32::from(how) };
         let begins = result > 0 && !socket.answered;
         let head = RESPONSES[usize::from(how / 8) % RESPONSES.len()];
@@ -129,11 +166,13 @@ impl Machine {
         } else {
             self.record(&send);
         }
-        if let Some(socket) = self.socket(socket.cookie)
-            && result > 0
+        let answers = result > 0
             && !(begins
-                && !super::is_outbound(socket.cookie)
-                && http1::is_interim(head, u64::from(result.unsigned_abs())))
+                && !super::is_outbound(cookie)
+                && http1::is_interim(head, u64::from(result.unsigned_abs())));
+        self.has_sent(index, cookie, task == thread.task, answers);
+        if let Some(socket) = self.socket(cookie)
+            && answers
         {
             (socket.read, socket.answered) = (true, true);
             socket.held_ns = held_ns;
