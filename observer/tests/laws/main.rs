@@ -29,6 +29,7 @@ mod tasks;
 mod theft;
 mod thinned;
 mod timers;
+mod turns;
 
 use observer::event::Event;
 use observer::model::cause::{Budget, Cause};
