@@ -12,6 +12,7 @@ mod evidence;
 mod found;
 mod goroutines;
 mod jobs;
+mod keeping;
 mod locks;
 mod machine;
 mod noise;
