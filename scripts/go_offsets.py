@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Prints where each version of Go keeps what observer reads of its goroutines, threads and collections of garbage: the table
-in observer/src/source/live/runtime/go/offsets.rs.
+"""Prints where each version of Go keeps what observer reads of its goroutines, threads and collections of garbage: the
+table in observer/src/source/live/runtime/go/offsets.rs.
 
-For each version an empty program is built with that toolchain, which `go` fetches, and its own debug information is read.
+For each version an empty program is built with that toolchain, which `go` fetches, and its own debug information is
+read.
 
 usage: go_offsets.py [VERSION ...]     such as 1.27.3; without any, the newest of each minor version from 1.19
 """

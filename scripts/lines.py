@@ -29,8 +29,9 @@ def each_request(take, only=None, at_end=None):
     """Calls take(request, weight) for each request until the input ends; it stands for weight requests. The `end` line
     goes to at_end, where that is given.
 
-    request["target"] is the first process of its target: the one that it was forked from while that was watched, or itself.
-    With `only`, requests of other targets are left out. All are of one protocol, as in observer's totals: HTTP/1 if there is a request of it, else the one with most turns."""
+    request["target"] is the first process of its target: the one that it was forked from while that was watched, or
+    itself. With `only`, requests of other targets are left out. All are of one protocol, as in observer's totals:
+    HTTP/1 if there is a request of it, else the one with most turns."""
     told = set()
 
     def tell(number, problem, detail=""):

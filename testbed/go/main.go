@@ -1,5 +1,6 @@
 // A server on net/http whose faults are known, each at an endpoint of its own, of a size that the request chooses. With
-// -truth it writes down what it really did to each request, as the other servers of the testbed do (testbed/src/truth.rs).
+// -truth it writes down what it really did to each request, as the other servers of the testbed do
+// (testbed/src/truth.rs).
 //
 // It knows nothing of observer. faults.go says what is wrong with each endpoint.
 package main

@@ -33,8 +33,8 @@ func computes(wanted int64) [2]stretch {
 }
 
 // blocked does something in which its thread is blocked by the kernel, so many times, and tells how long that was: what
-// the wall clock says less the thread's time on a CPU and in the run queue. The goroutine keeps its thread meanwhile, which it does in
-// system calls anyway. Each reading is a system call that does not block.
+// the wall clock says less the thread's time on a CPU and in the run queue. The goroutine keeps its thread meanwhile,
+// which it does in system calls anyway. Each reading is a system call that does not block.
 func blocked(kind kind, waits int64, work func() error) (stretch, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -14,9 +14,9 @@ import (
 	"strings"
 )
 
-// traced is Go's execution trace, as far as it tells of the garbage collection what no handler knows: when the world was
-// stopped, when goroutines marked, and how long each of a request did or waited. Its clock is that of now, in steps of
-// 64 ns, and each part of it says so (`Mono`).
+// traced is Go's execution trace, as far as it tells of the garbage collection what no handler knows: when the world
+// was stopped, when goroutines marked, and how long each of a request did or waited. Its clock is that of now, in steps
+// of 64 ns, and each part of it says so (`Mono`).
 type traced struct {
 	// What prints traces, cmd/trace.
 	tool string

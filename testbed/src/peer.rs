@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::truth::{Kind, Stretch};
+use crate::truth::{FaultKind, Stretch};
 
 /// An answer is one segment, and no longer than this.
 const LONGEST_ANSWER_BYTES: usize = 128;
@@ -65,6 +65,6 @@ impl Answer {
 
     /// The wait for it, which is over now, where the peer was asked then.
     pub fn waited(&self, asked_ns: u64) -> Stretch {
-        Stretch::until_now(Kind::Peer, asked_ns, self.sent_ns.saturating_sub(asked_ns))
+        Stretch::until_now(FaultKind::Peer, asked_ns, self.sent_ns.saturating_sub(asked_ns))
     }
 }

@@ -11,7 +11,7 @@ use perf_event::events::Software;
 use perf_event::{Builder, Counter};
 
 use crate::clock;
-use crate::truth::{Kind, Stretch};
+use crate::truth::{FaultKind, Stretch};
 
 /// What the kernel counts of the calling thread's time on CPUs.
 #[derive(Clone, Copy)]
@@ -96,10 +96,10 @@ impl Computing {
         let off_cpu_ns = clock::now_ns().saturating_sub(self.from_ns + on_cpu_ns + other_ns);
         let computed = Stretch {
             least_ns: computed_ns,
-            ..Stretch::exactly(Kind::Cpu, self.from_ns, on_cpu_ns)
+            ..Stretch::exactly(FaultKind::Cpu, self.from_ns, on_cpu_ns)
         };
-        let off_cpu = Stretch::exactly(Kind::OffCpu, self.from_ns, off_cpu_ns);
-        let stolen = Stretch::exactly(Kind::Stolen, self.from_ns, on_cpu_ns - computed_ns);
+        let off_cpu = Stretch::exactly(FaultKind::OffCpu, self.from_ns, off_cpu_ns);
+        let stolen = Stretch::exactly(FaultKind::Stolen, self.from_ns, on_cpu_ns - computed_ns);
         [computed, off_cpu, stolen]
     }
 }

@@ -13,7 +13,7 @@ pub const STRETCHES: usize = 4;
 /// What a stretch was: the faults that the server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FaultKind {
     /// Computing.
     Cpu,
     /// Ready to compute, without a CPU.
@@ -65,7 +65,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Stretch {
     /// What it was.
-    pub kind: Kind,
+    pub kind: FaultKind,
     /// The clock before it.
     pub from_ns: u64,
     /// The clock after it.
@@ -139,7 +139,7 @@ pub struct Polled {
     pub end_ns: u64,
 }
 
-impl Kind {
+impl FaultKind {
     /// Whether it is a wait for another task.
     pub fn is_for_a_task(self) -> bool {
         matches!(
@@ -151,7 +151,7 @@ impl Kind {
 
 impl Stretch {
     /// From then until now, at least so long.
-    pub fn until_now(kind: Kind, from_ns: u64, least_ns: u64) -> Self {
+    pub fn until_now(kind: FaultKind, from_ns: u64, least_ns: u64) -> Self {
         let to_ns = clock::now_ns();
         let most_ns = to_ns.saturating_sub(from_ns);
         Self {
@@ -165,7 +165,7 @@ impl Stretch {
     }
 
     /// From then until now, in which it took exactly so long.
-    pub fn exactly(kind: Kind, from_ns: u64, took_ns: u64) -> Self {
+    pub fn exactly(kind: FaultKind, from_ns: u64, took_ns: u64) -> Self {
         Self {
             kind,
             from_ns,
@@ -250,7 +250,7 @@ mod tests {
             task: Some(9),
             ..Served::default()
         };
-        served.add(Stretch::exactly(Kind::AsyncLock, 5, 2).by(Some(8)));
+        served.add(Stretch::exactly(FaultKind::AsyncLock, 5, 2).by(Some(8)));
         let times = Times {
             unread_ns: 4,
             ..Times::default()

@@ -346,16 +346,23 @@ impl Maker {
         let Some(thread) = evidence.threads.get(made.by) else {
             return Self::NotSeen;
         };
-        // What it did until then, and what it is in since.
+        // What it did until then, and what it did then.
         let did = thread.before(made.at_ns);
-        let Some((did, is)) = did.zip(thread.before(made.at_ns.saturating_add(1))) else {
+        let Some((did, made)) = did.zip(thread.before(made.at_ns.saturating_add(1))) else {
             return Self::NotSeen;
         };
-        match (is.task.id(), did.state) {
-            _ if is.task == Task::NONE => Self::Runtime,
+        let State::Running {
+            began: Began::Readied(by),
+            ..
+        } = made.state
+        else {
+            return Self::NotSeen;
+        };
+        match (by.id(), did.state) {
+            (None, _) if by == Task::NONE => Self::Runtime,
             (Some(task), State::Running { owner, .. }) => {
                 // What uses a connection to a peer works for a request, too, and is not its own.
-                let serves = evidence.threads.served_by(thread.pid, is.task);
+                let serves = evidence.threads.served_by(thread.pid, by);
                 let is_own = |request: &RequestId| serves.is_some_and(|own| own.conn == request.conn);
                 Self::Goroutine(task, owner.request().filter(is_own))
             }

@@ -18,10 +18,12 @@ const SHORT_NS: u64 = 1_000_000;
 /// By so much a loop's deadline can be off: it counts in milliseconds, ns.
 const SLACK_NS: u64 = 2_000_000;
 
-/// Slices that are looked at for one timer, at most. What is older than that is taken for its wait.
+/// Slices that are looked at for one timer, at most. What is older is not explained.
 const MAX_SLICES: usize = 1024;
 
 const RAN_FOR_NOBODY: &str = "suspended: its thread ran, and for whom is not known";
+
+const TOO_MUCH_BEFORE: &str = "suspended: its thread did too much before it waited for the timer";
 
 /// Since when a timer can have been waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ enum Since {
     NotSet(u64),
     /// Since the thread had run for nobody that is known, between the two times, ns.
     Ran(u64, u64),
+    /// Since then, ns, or longer: there was too much to look at.
+    AtLeast(u64),
 }
 
 /// A time in which a loop was awake.
@@ -53,14 +57,17 @@ impl Walk<'_, '_> {
             self.timer_is_pending_since(run, idle)
         };
         let timer = Charge::of(Cause::Timer, Reason::Plain);
+        let unexplained = |note| Charge::unexplained(Some(idle.tid), note);
         let at = Move::to(Position::on(idle.tid));
         match since {
             Since::LastRun => self.waited_for_timer(run),
             Since::NotSet(since_ns) => at.charging(since_ns, timer),
-            Since::Ran(from_ns, to_ns) => {
-                let ran = Charge::unexplained(Some(idle.tid), RAN_FOR_NOBODY);
-                at.charging(to_ns, timer).and_before(from_ns, ran)
-            }
+            Since::Ran(from_ns, to_ns) => at
+                .charging(to_ns, timer)
+                .and_before(from_ns, unexplained(RAN_FOR_NOBODY)),
+            Since::AtLeast(since_ns) => at
+                .charging(since_ns, timer)
+                .and_before(run.end_ns, unexplained(TOO_MUCH_BEFORE)),
         }
     }
 
@@ -70,7 +77,7 @@ impl Walk<'_, '_> {
         };
         let Slice { from_ns, to_ns, .. } = idle.slice;
         let due_ns = idle.block.wait.due_ns(from_ns).unwrap_or_default().max(to_ns);
-        pending_since(thread.back_from(from_ns).take(MAX_SLICES), run.end_ns, due_ns)
+        pending_since(thread.back_from(from_ns), run.end_ns, due_ns)
     }
 }
 
@@ -78,7 +85,10 @@ impl Walk<'_, '_> {
 /// latest slice `back` to `run_ns`, where the request last ran.
 fn pending_since(back: impl Iterator<Item = Slice>, run_ns: u64, due_ns: u64) -> Since {
     let (mut awake, mut waited) = (Awake::default(), None);
-    for slice in back {
+    for (nth, slice) in back.enumerate() {
+        if nth == MAX_SLICES {
+            return Since::AtLeast(slice.to_ns.max(run_ns));
+        }
         let is_before = slice.to_ns <= run_ns;
         let wait = match slice.state {
             State::Blocked(block) if block.wait.is_idle() => Some(block),

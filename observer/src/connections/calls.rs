@@ -124,19 +124,19 @@ struct Ends {
     /// The other end, once it has answered something.
     callee: ConnId,
     /// The last request that was finished on it.
-    last: Option<Place>,
+    last: Option<InRow>,
 }
 
 /// A finished request, in the row of those of its connection.
 #[derive(Debug)]
 struct Finished {
     callee: Callee,
-    before: Option<Place>,
+    before: Option<InRow>,
 }
 
 /// Where a finished request is, if it is not forgotten, and when it had come, ns.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct InRow {
     /// How many were finished before it on any connection.
     nth: u64,
     arrival_ns: u64,
@@ -201,7 +201,7 @@ impl Calls {
         if self.pairs.is_empty() {
             return;
         }
-        let place = Place {
+        let place = InRow {
             nth: self.forgotten + self.finished.len() as u64,
             arrival_ns: turn.arrival_ns,
         };
@@ -216,7 +216,7 @@ impl Calls {
     }
 
     /// The finished request at this place, if it is not forgotten.
-    fn at(&self, place: Place) -> Option<&Finished> {
+    fn at(&self, place: InRow) -> Option<&Finished> {
         let index = place.nth.checked_sub(self.forgotten)?;
         self.finished.get(usize::try_from(index).ok()?)
     }

@@ -7,8 +7,8 @@ use super::connection::{ByteAhead, Connection};
 use super::opened::Opened;
 use super::turn::Turn;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::runtime::go::Stay;
-use crate::threads::{Direction, Operation};
 
 impl Connections {
     /// Bytes were received. Returns the operation for the thread, and the turn that this ended.

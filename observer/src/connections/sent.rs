@@ -7,8 +7,8 @@ use super::connection::{Connection, OutboundSend, Stray};
 use super::opened::Opened;
 use super::protocol::http1;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::runtime::go::Stay;
-use crate::threads::{Direction, Operation};
 
 impl Connections {
     /// Bytes were sent: in a runtime task that serves `served`, by a thread that was running for `owner`, where known.

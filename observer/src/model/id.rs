@@ -98,6 +98,12 @@ impl Task {
         })
     }
 
+    /// What `new` makes this of.
+    #[must_use]
+    pub const fn field(self) -> u64 {
+        self.0
+    }
+
     /// What the task is known by, if it is one.
     #[must_use]
     pub const fn id(self) -> Option<TaskId> {

@@ -91,6 +91,8 @@ pub struct TargetTotals {
     pub processes: u64,
     /// Which, as far as there are not too many.
     pub pids: Vec<Pid>,
+    /// None of its processes is there any more.
+    pub ended: bool,
     /// Of these processes together.
     pub figures: ProcessFigures,
 }

@@ -236,6 +236,7 @@ impl<W: Write> Sink for TableSink<W> {
     }
 
     fn process(&mut self, line: &ProcessLine) -> io::Result<()> {
+        self.heading.somebody_came();
         self.names.learn(line);
         self.events.add(line);
         Ok(())

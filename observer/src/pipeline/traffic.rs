@@ -6,9 +6,9 @@ use observer_common::{Connection, Header, Receive, Send, Waking, flags, tcp};
 
 use super::Pipeline;
 use crate::model::id::{ConnId, Pid, Task, Tid};
+use crate::model::operation::Operation;
 use crate::output::Sinks;
 use crate::syscall;
-use crate::threads::Operation;
 
 impl Pipeline {
     /// A thread was made runnable, which can be for a request.

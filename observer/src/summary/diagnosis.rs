@@ -47,10 +47,10 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
             Trouble::Stolen,
             format!("the hypervisor took CPUs away: {of_latency} was stolen from running threads"),
         ),
-        Cause::RunQueue => {
-            let taken_by = culprit.filter(|culprit| is_other(culprit, workers))?;
-            (Trouble::CpuTaken, cpu_taken(p99, taken_by, &of_latency)?)
-        }
+        Cause::RunQueue => match culprit.filter(|culprit| is_other(culprit, workers)) {
+            Some(taken_by) => (Trouble::CpuTaken, cpu_taken(p99, taken_by, &of_latency)?),
+            None => (Trouble::CpuShort, cpu_short(p99, culprit, &of_latency)),
+        },
         Cause::Runtime => {
             let what = culprit?.runtime?;
             (
@@ -93,16 +93,22 @@ fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
     mean_ns.min(p99.budget_ns.get(Cause::AcceptQueue) as f64) / p99.latency_ns.max(1) as f64
 }
 
-/// Part of the time of its cause that was spent behind this, as far as it was the longest wait of each request.
-fn part_of(p99: &BandMeans, waited: &WaitedFor) -> f64 {
-    let waited_ns = waited.requests as f64 * waited.mean_ns as f64 / p99.requests.max(1) as f64;
-    waited_ns / p99.budget_ns.get(waited.cause).max(1) as f64
+/// Part of the wait for CPUs that was spent behind threads of this process, whatever their names are, as far as it was
+/// the longest wait of each request.
+fn part_behind(p99: &BandMeans, pid: Pid) -> f64 {
+    let waits = p99.waited_for.iter();
+    let behind = waits.filter(|waited| waited.cause == Cause::RunQueue && waited.pid == Some(pid));
+    let waited_ns: f64 = behind
+        .map(|waited| waited.requests as f64 * waited.mean_ns as f64)
+        .sum();
+    waited_ns / p99.requests.max(1) as f64 / p99.budget_ns.get(Cause::RunQueue).max(1) as f64
 }
 
 /// How much of the wait for CPUs others are known to have had them.
 fn cpu_taken(p99: &BandMeans, by: &WaitedFor, of_latency: &str) -> Option<String> {
-    let behind = format!("behind {} ({})", by.comm.as_deref()?, by.pid?);
-    let part = part_of(p99, by);
+    let pid = by.pid?;
+    let behind = format!("behind {} ({pid})", by.comm.as_deref()?);
+    let part = part_behind(p99, pid);
     Some(if part >= MOST {
         format!("CPUs were taken by others: {of_latency} was waiting for one, mostly {behind}")
     } else if part >= TELLING {
@@ -114,6 +120,21 @@ fn cpu_taken(p99: &BandMeans, by: &WaitedFor, of_latency: &str) -> Option<String
     } else {
         format!("CPUs were short: {of_latency} was waiting for one; who had them most is not known")
     })
+}
+
+/// How much of the wait for CPUs the target's own threads are known to have had them.
+fn cpu_short(p99: &BandMeans, by: Option<&WaitedFor>, of_latency: &str) -> String {
+    let own = by.and_then(|by| by.pid).filter(|&pid| pid != Pid::NONE);
+    let part = own.map_or(0.0, |pid| part_behind(p99, pid));
+    let who = if part >= TELLING {
+        format!(
+            ", at least {:.0} % of that behind the program's own threads",
+            100.0 * part
+        )
+    } else {
+        "; who had them most is not known".to_owned()
+    };
+    format!("CPUs were short: {of_latency} was waiting for one{who}")
 }
 
 /// What kept TCP from sending the last bytes, and what can be done where it is the server's doing.

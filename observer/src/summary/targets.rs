@@ -187,20 +187,26 @@ impl AllTargets {
             .retain(|_, process| process.is_seen || !is_over(process));
         self.ended.clear();
         if self.told_apart.len() == MAX_TOLD_APART {
-            let mut is_free = [true; MAX_TOLD_APART];
-            for process in self.processes.values().filter(|process| !is_over(process)) {
-                if let Some(is_free) = process.place.and_then(|place| is_free.get_mut(place)) {
-                    *is_free = false;
-                }
-            }
+            let are_there = self.are_there(|process| !is_over(process));
             self.ended
-                .extend((0..MAX_TOLD_APART).filter(|&place| is_free[place]));
+                .extend((0..MAX_TOLD_APART).filter(|&place| !are_there[place]));
             let age = |&place: &usize| {
                 let named = &self.told_apart[place];
                 (!named.target.is_empty(), named.since, place)
             };
             self.ended.sort_by_key(|place| Reverse(age(place)));
         }
+    }
+
+    /// Which places have a process that is there, by what `is_there` says of each.
+    fn are_there(&self, is_there: impl Fn(&ProcessOfTarget) -> bool) -> [bool; MAX_TOLD_APART] {
+        let mut places = [false; MAX_TOLD_APART];
+        for process in self.processes.values().filter(|process| is_there(process)) {
+            if let Some(place) = process.place.and_then(|place| places.get_mut(place)) {
+                *place = true;
+            }
+        }
+        places
     }
 
     fn remember(&mut self, pid: Pid, place: Option<usize>, is_seen: bool) {
@@ -233,6 +239,7 @@ impl AllTargets {
         workers: &[ProcessWorkers],
     ) -> Vec<TargetTotals> {
         let pids = self.pids(over);
+        let are_there = self.are_there(|process| !process.has_ended);
         let is_of = |pid: Pid, place| {
             self.processes
                 .get(&pid)
@@ -251,6 +258,7 @@ impl AllTargets {
                 comm: named.comm.clone(),
                 processes,
                 pids,
+                ended: named.has_ended && !are_there[place],
                 figures: target::figures(
                     &[&named.target],
                     over,

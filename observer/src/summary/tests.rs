@@ -344,8 +344,13 @@ fn another_target_that_has_the_cpus_is_somebody_else() {
         .iter()
         .map(|target| target.figures.diagnosis.as_ref());
     let kinds: Vec<_> = kinds.map(|found| found.map(|found| found.kind)).collect();
-    assert_eq!(kinds, [Some(Trouble::CpuTaken), None]);
-    assert_eq!(totals.figures.diagnosis, None, "of both together it is their own");
+    assert_eq!(kinds, [Some(Trouble::CpuTaken), Some(Trouble::CpuShort)]);
+    let of_both = totals.figures.diagnosis.map(|found| found.kind);
+    assert_eq!(
+        of_both,
+        Some(Trouble::CpuShort),
+        "of both together it is their own"
+    );
     // What both waited for is one thing.
     let waited_for = &totals.figures.at.unwrap().p99.waited_for;
     assert_eq!((waited_for.len(), waited_for[0].requests), (1, 2));

@@ -163,7 +163,7 @@ mod tests {
     use super::super::{Owner, State};
     use super::*;
     use crate::model::id::{ConnId, RequestId, Task};
-    use crate::threads::{Direction, Operation};
+    use crate::model::operation::{Direction, Operation};
 
     const PID: Pid = Pid(7);
     const TID: Tid = Tid(8);

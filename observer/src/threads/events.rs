@@ -3,11 +3,12 @@
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags, thread_state};
 
 use super::judgement::Observation;
-use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
+use super::state::{Began, Block, Occupant, Owner, State, Wake};
 use super::thread::Thread;
 use super::{Availabilities, Threads};
 use crate::model::full::Table;
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::syscall::{self, Wait};
 
 /// Futexes that are remembered to be no mutex. One more, and all are forgotten.

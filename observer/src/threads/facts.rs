@@ -3,7 +3,7 @@
 
 use super::back::Back;
 use super::past::Past;
-use super::state::{Block, Occupant, Owner, Slice, State, Wake};
+use super::state::{Began, Block, Occupant, Owner, Slice, State, Wake};
 use crate::model::id::Task;
 use crate::syscall::{self, Wait};
 
@@ -43,6 +43,17 @@ impl ThreadFacts {
     /// Since when it runs, if it does, ns.
     pub(super) fn running_since_ns(&self) -> Option<u64> {
         matches!(self.state, State::Running { .. }).then_some(self.since_ns)
+    }
+
+    /// Whether it runs since it made a goroutine ready.
+    pub(super) fn made_ready(&self) -> bool {
+        matches!(
+            self.state,
+            State::Running {
+                began: Began::Readied(_),
+                ..
+            }
+        )
     }
 
     /// It was in `state` and `task` until `at_ns`, where its counters of faults were `faults`, and is `next` from then

@@ -8,9 +8,10 @@ mod observed;
 mod verdicts;
 mod waits;
 
-use super::state::{Direction, Operation, Owner};
+use super::state::Owner;
 use super::tasks::TaskFacts;
 use crate::model::id::{RequestId, Task};
+use crate::model::operation::{Direction, Operation};
 
 pub(super) use self::observed::{Moment, Observation, Wakeup};
 pub(super) use self::waits::{EventWait, OwnLoop, Waiting};
@@ -62,6 +63,16 @@ impl Belief {
 
     /// Judges what is observed.
     pub(super) fn judge(self, moment: Moment, observed: Observation<'_>) -> Verdict {
+        let verdict = self.judge_since_idle(moment, observed);
+        if moment.since_it_made_ready {
+            verdict.without_claims()
+        } else {
+            verdict
+        }
+    }
+
+    /// The same, of a thread that made no goroutine ready since it was idle.
+    fn judge_since_idle(self, moment: Moment, observed: Observation<'_>) -> Verdict {
         match observed {
             Observation::InTask(task, facts) => self.in_task(moment, task, facts),
             Observation::StillInTask => self.still_in_task(moment),

@@ -50,7 +50,7 @@ pub use index::Sums;
 pub use occupancy::Occupation;
 pub use queued::QueuedPoll;
 pub use samples::Samples;
-pub use state::{Began, Block, Direction, Occupant, Operation, Owner, Slice, State, Wake};
+pub use state::{Began, Block, Occupant, Owner, Slice, State, Wake};
 pub use stops::Stop;
 pub use thefts::Theft;
 pub use thinned::Thinned;

@@ -43,7 +43,9 @@ impl Threads {
         let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
         let at_ns = event.header.at_ns;
         let (task, readied) = (Task::new(event.task), Task::new(event.readied));
-        let Some(id) = readied.id() else { return };
+        if readied.id().is_none() {
+            return;
+        }
         let serves = self.tasks.owes(pid, readied);
         let Some((thread, tasks, _)) = self.known(tid, pid) else {
             return;
@@ -51,7 +53,7 @@ impl Threads {
         thread.seen_running(at_ns, event.header.cpu, None);
         thread.seen_in(at_ns, task, None, tasks);
         let works_for = thread.belief.works_for().filter(|_| task.id().is_some());
-        thread.observe(at_ns, Observation::Readies(serves), Began::Readied(id), None);
+        thread.observe(at_ns, Observation::Readies(serves), Began::Readied(task), None);
         if serves.is_some() {
             // It was done with that.
             tasks.works_for(pid, task, None);

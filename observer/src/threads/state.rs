@@ -1,7 +1,7 @@
 //! What a thread can be doing, and for whom.
 
 use super::comms::Comm;
-use crate::model::id::{ConnId, Pid, RequestId, Task, TaskId, Tid};
+use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::syscall::{self, Wait};
 
 /// For whom a thread ran.
@@ -113,8 +113,9 @@ pub enum Began {
     },
     /// The thread woke this one by what it did: a job may have ended here.
     HandedOff(Tid),
-    /// Its goroutine made this one ready: what it did for that may have ended here.
-    Readied(TaskId),
+    /// A goroutine was made ready, by this one or, where it is none, by the runtime itself: what was done for it may
+    /// have ended here.
+    Readied(Task),
 }
 
 /// What a thread did in a slice.
@@ -172,38 +173,4 @@ impl Slice {
     pub const fn duration_ns(&self) -> u64 {
         self.to_ns.saturating_sub(self.from_ns)
     }
-}
-
-/// Whether an operation took bytes in or put them out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Receive.
-    In,
-    /// Send.
-    Out,
-}
-
-/// A socket operation, as far as it says for whom a thread runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Operation {
-    /// When it ended, ns.
-    pub at_ns: u64,
-    /// Direction.
-    pub direction: Direction,
-    /// The connection.
-    pub conn: ConnId,
-    /// Arrival of the received bytes, ns; 0 when unknown.
-    pub arrived_ns: u64,
-    /// On an inbound connection: its request. On an outbound one: for whom it is used, where known.
-    pub request: Option<RequestId>,
-    /// The connection was opened by the process.
-    pub outbound: bool,
-    /// A send found no room.
-    pub stalled: bool,
-    /// Where an answer begins: the thread that had read the request, and when, ns.
-    pub read_by: Option<(Tid, u64)>,
-    /// Fault counters of the thread.
-    pub faults: (u32, u32),
-    /// Runtime task of the thread, as recorded.
-    pub task: Task,
 }

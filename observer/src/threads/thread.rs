@@ -6,10 +6,11 @@ use super::event_loop::EventLoop;
 use super::facts::ThreadFacts;
 use super::judgement::{Before, Belief, Moment, Observation, Verdict, Waiting, Wakeup};
 use super::roles::Deeds;
-use super::state::{Began, Block, Direction, Occupant, Operation, Owner, State, Wake};
+use super::state::{Began, Block, Occupant, Owner, State, Wake};
 use super::tasks::Tasks;
 use super::usage::{AtWork, Metering};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::runtime::{Runtime, ThreadInRuntime};
 use crate::syscall::Wait;
 
@@ -79,6 +80,7 @@ impl Thread {
         let moment = Moment {
             at_ns,
             running_since_ns: self.facts.running_since_ns(),
+            since_it_made_ready: self.facts.made_ready(),
         };
         self.belief.judge(moment, observed)
     }
@@ -110,8 +112,7 @@ impl Thread {
             };
             self.close(splits_ns, self.facts.state, goes_on, None);
         }
-        // What it did before it made another goroutine ready was for that.
-        if let Some(task) = before.claims.filter(|_| !matches!(began, Began::Readied(_))) {
+        if let Some(task) = before.claims {
             self.facts.past.claim_unowned(before.owner, task);
         }
         if before.mixes_calls {

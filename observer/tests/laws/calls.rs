@@ -2,11 +2,12 @@
 //! of their own, at random times. Whoever waits for an answer names the request that gave it, or none.
 
 use bytemuck::Zeroable as _;
+use observer::event::Tick;
 use observer::model::cause::Cause;
 use observer::model::id::ConnId;
 use observer::model::request::{Answer, Culprit, Figures, Request, Span};
 use observer_common::{
-    Connection, Header, Kind, Receive, ReceiveHead, Send, SwitchIn, SwitchOut, Waking, flags, tcp,
+    Connection, Header, Kind, Receive, ReceiveHead, Send, SwitchIn, SwitchOut, Waking, conn, flags, tcp,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -20,6 +21,9 @@ use super::stream::{self, Stream};
 
 /// Each has a thread in both processes, a client and a connection between them.
 const LANES: usize = 2;
+
+/// After so long a request that was answered is taken for over, ns.
+const LONG_NS: u64 = 30_000_000;
 
 /// One call, with all that happens from the request of the caller's client to the answer to it.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,8 @@ enum How {
     LateSend,
     /// The caller asks a second time before it reads, when the first time is answered already.
     Twice,
+    /// The callee sends the head of its answer, and the rest when the head was taken for all of it.
+    InParts,
 }
 
 /// A call as it happened.
@@ -52,7 +58,7 @@ struct Happened {
 }
 
 fn calls() -> impl Strategy<Value = [Vec<Call>; LANES]> {
-    let how = prop_oneof![6 => Just(How::Plain), 1 => Just(How::LateSend), 1 => Just(How::Twice)];
+    let how = prop_oneof![6 => Just(How::Plain), 1 => Just(How::LateSend), 1 => Just(How::Twice), 1 => Just(How::InParts)];
     let call = (prop::array::uniform10(5..200_000_u64), how).prop_map(|(gaps_ns, how)| Call { gaps_ns, how });
     prop::array::uniform2(prop::collection::vec(call, 1..8))
 }
@@ -128,15 +134,12 @@ impl Lane<'_> {
 
     fn runs(&mut self, process: usize, at_ns: u64) {
         let header = self.header(Kind::SwitchIn, process, at_ns);
-        let tgid = PIDS[process];
-        self.recorder.add(
+        let record = SwitchIn {
             header,
-            &SwitchIn {
-                header,
-                tgid,
-                ..SwitchIn::zeroed()
-            },
-        );
+            tgid: PIDS[process],
+            ..SwitchIn::zeroed()
+        };
+        self.recorder.add(header, &record);
     }
 
     /// Bytes that had come then are read by the caller's thread or the callee's.
@@ -173,32 +176,60 @@ impl Lane<'_> {
         self.recorder.add(header, &record);
     }
 
-    /// The caller waits for an answer.
-    fn waits(&mut self) {
-        let header = self.header(Kind::SwitchOut, 0, self.now_ns);
+    /// The thread in this process waits in a call.
+    fn waits_in(&mut self, process: usize, syscall: Sysno, args: [u64; 4]) {
+        let header = self.header(Kind::SwitchOut, process, self.now_ns);
         let record = SwitchOut {
             header,
-            tgid: PIDS[0],
+            tgid: PIDS[process],
             state: 1,
-            syscall: Sysno::recvfrom as i32,
-            args: [outbound(self.lane), 0, 0, 0],
+            syscall: syscall as i32,
+            args,
             ..SwitchOut::zeroed()
         };
         self.recorder.add(header, &record);
     }
 
-    /// Until it comes.
-    fn is_woken(&mut self) {
-        let header = self.header(Kind::Waking, 0, self.now_ns);
+    /// Until something comes on this connection, or on none.
+    fn is_woken_by(&mut self, process: usize, conn: u64) {
+        let header = self.header(Kind::Waking, process, self.now_ns);
         let record = Waking {
             header,
-            tgid: PIDS[0],
+            tgid: PIDS[process],
             waker_syscall: -1,
-            conn: outbound(self.lane),
+            conn,
             ..Waking::zeroed()
         };
         self.recorder.add(header, &record);
-        self.runs(0, self.now_ns + 1);
+        self.runs(process, self.now_ns + 1);
+    }
+
+    /// The caller waits for an answer.
+    fn waits(&mut self) {
+        self.waits_in(0, Sysno::recvfrom, [outbound(self.lane), 0, 0, 0]);
+    }
+
+    /// Until it comes.
+    fn is_woken(&mut self) {
+        self.is_woken_by(0, outbound(self.lane));
+    }
+
+    /// The callee sends the head of its answer, and sleeps before the rest. The caller takes the head and waits on.
+    fn sends_head(&mut self) {
+        self.is_woken();
+        self.sends(1, inbound(self.lane), self.now_ns + 2, flags::INBOUND);
+        self.now_ns += 3;
+        self.reads(0, outbound(self.lane), self.now_ns - 3, flags::OUTBOUND);
+        self.now_ns += 1;
+        self.waits();
+        for _ in 0..2 {
+            self.waits_in(1, Sysno::clock_nanosleep, [0; 4]);
+            self.now_ns += LONG_NS;
+            let tick = Tick::new(self.now_ns);
+            self.recorder.add(tick.header, &tick);
+            self.is_woken_by(1, conn::NONE);
+            self.now_ns += 2;
+        }
     }
 
     /// What is sent to a socket of the same machine is there before the call returns.
@@ -224,10 +255,15 @@ impl Lane<'_> {
         }
         next(&mut self.now_ns);
         self.waits();
-        let from_ns = self.now_ns;
+        let mut from_ns = self.now_ns;
         next(&mut self.now_ns);
         self.reads(1, inbound(lane), came_ns, flags::INBOUND);
         next(&mut self.now_ns);
+        if how == How::InParts {
+            from_ns = self.now_ns + 4;
+            self.sends_head();
+            next(&mut self.now_ns);
+        }
         self.is_woken();
         let to_ns = self.now_ns;
         let mut sent_ns = to_ns + 2;
@@ -308,7 +344,7 @@ proptest! {
             match (call.how, answer) {
                 (How::Twice, answer) => prop_assert_eq!(answer, None),
                 (How::LateSend, None) => {}
-                (How::Plain, None) => return Err(TestCaseError::fail("no request is named")),
+                (How::Plain | How::InParts, None) => return Err(TestCaseError::fail("no request is named")),
                 (_, Some(answer)) => {
                     let figures = named(&explained, answer)?;
                     prop_assert_eq!(figures.arrival_ns, call.came_ns);

@@ -263,14 +263,19 @@ fn not_outbound(event: &Event<'_>) -> bool {
     }
 }
 
+/// Nothing says of a thread that it waits, nor of a goroutine that its wait is over.
 fn no_block(event: &Event<'_>) -> bool {
-    !matches!(event, Event::SwitchOut(event) if event.flags & flags::PREEMPTED == 0)
+    match event {
+        Event::SwitchOut(event) => event.flags & flags::PREEMPTED != 0,
+        Event::Readied(_) => false,
+        _ => true,
+    }
 }
 
-/// Nothing says of a thread that it waits for a CPU: one that was just begun does so too.
+/// Nor that it waits for a CPU: one that was just begun does so too.
 fn no_switch(event: &Event<'_>) -> bool {
     match event {
-        Event::SwitchOut(_) | Event::SwitchIn(_) => false,
+        Event::SwitchOut(_) | Event::SwitchIn(_) | Event::Readied(_) => false,
         Event::Process(event) => event.change != ProcessChange::Fork as u32,
         _ => true,
     }

@@ -106,6 +106,32 @@ fn a_loop_that_would_have_waited_for_longer_had_not_set_the_timer_yet() -> Law {
     Ok(())
 }
 
+/// The loop serves B so often before it waits for the timer that it is not followed all the way.
+#[test]
+fn a_timer_explains_no_more_than_was_looked_at() -> Law {
+    for (times, is_all) in [(10, true), (1_000, false)] {
+        let mut script = Script::begin().reads(50, A, UNKNOWN, 40);
+        for at_us in (0..times).map(|turn| 100 + turn * 20) {
+            script = script.idles(at_us, 1).woken(at_us + 5, B);
+            script = script
+                .reads(at_us + 8, B, UNKNOWN, at_us + 5)
+                .sends(at_us + 10, B, UNKNOWN);
+        }
+        let waits_us = 100 + times * 20;
+        let script = script.idles(waits_us, 20).woken(waits_us + 20_000, conn::NONE);
+        let request = script.sends(waits_us + 20_100, A, UNKNOWN).request(A)?;
+        let timer_us = charged_us(&request, Cause::Timer);
+        prop_assert!((20_000..=waits_us + 20_000).contains(&timer_us), "{}", timer_us);
+        prop_assert_eq!(
+            charged_us(&request, Cause::Unexplained) == 0,
+            is_all,
+            "{:?}",
+            request
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn of_a_connection_that_several_use_in_turn_a_request_waits_for_the_peer_since_it_asked_itself() -> Law {
     let script = Script::begin().reads(50, A, UNKNOWN, 40).asks(60, UNKNOWN);

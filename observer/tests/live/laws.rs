@@ -96,7 +96,8 @@ pub(crate) fn check_end(end: &Value, requests: &[Value]) {
     if let [only] = &targets[..] {
         for (field, value) in only.as_object().unwrap() {
             assert!(
-                ["pid", "comm", "processes", "pids"].contains(&field.as_str()) || end[field] == *value,
+                ["pid", "comm", "processes", "pids", "ended"].contains(&field.as_str())
+                    || end[field] == *value,
                 "{field} of the only target: {end}"
             );
         }

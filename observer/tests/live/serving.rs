@@ -118,6 +118,32 @@ fn of_a_master_the_children_that_serve_are_named_live_and_in_a_replay() {
 }
 
 #[test]
+fn at_once_it_is_said_that_nobody_listens_on_a_port_or_that_there_are_too_many() {
+    let Some(_turn) = kernel::turn() else { return };
+    let said = |ports: &str| {
+        let observer = run(Command::new(OBSERVER).args(["attach", "--duration", "1s", "--port", ports]));
+        (
+            observer.status.code(),
+            String::from_utf8(observer.stderr).unwrap(),
+        )
+    };
+    let port = free_port();
+    let (code, waits) = said(&port.to_string());
+    let first = format!(
+        "observer: nobody listens on port {port} in this network namespace: waits for the next who does"
+    );
+    assert_eq!((code, waits.lines().next()), (Some(0), Some(first.as_str())));
+    let many: Vec<_> = (1..=65).map(|port: u16| port.to_string()).collect();
+    assert_eq!(
+        said(&many.join(",")),
+        (
+            Some(1),
+            "observer: 65 ports were given: at most 64 can be watched at a time\n".to_owned()
+        )
+    );
+}
+
+#[test]
 fn of_a_port_on_which_nobody_listens_it_is_told_at_the_end() {
     let Some(_turn) = kernel::turn() else { return };
     let port = free_port();

@@ -5,8 +5,8 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 
 /**
- * A server that computes for some 40 ms of CPU in one method before it answers. It says where it listens, and ends when its
- * standard input is closed.
+ * A server that computes for some 40 ms of CPU in one method before it answers. It says where it listens, and ends when
+ * its standard input is closed.
  */
 class Made {
     static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();

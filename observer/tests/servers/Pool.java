@@ -1,7 +1,7 @@
 // A server whose requests a fixed pool of two threads reads and answers, behind one that waits for all connections.
 //
-// `java Pool.java`. `/hold` sleeps for 50 ms, anything else is answered at once. It says where it listens, and ends when its
-// standard input is closed.
+// `java Pool.java`. `/hold` sleeps for 50 ms, anything else is answered at once. It says where it listens, and ends
+// when its standard input is closed.
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;

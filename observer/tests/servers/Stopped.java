@@ -1,7 +1,7 @@
 // A server whose garbage is collected by stopping all of its threads.
 //
-// `java -XX:+UseSerialGC Stopped.java --until-stdin-closes`. Keeps a heap of small objects, so that a collection takes some
-// ten milliseconds. `/ping` answers at once, `/collect` after the garbage was collected.
+// `java -XX:+UseSerialGC Stopped.java --until-stdin-closes`. Keeps a heap of small objects, so that a collection takes
+// some ten milliseconds. `/ping` answers at once, `/collect` after the garbage was collected.
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;

@@ -1,5 +1,5 @@
-// A server that computes for some 40 ms of CPU in one function before it answers. It says where it listens, and ends when its
-// standard input is closed.
+// A server that computes for some 40 ms of CPU in one function before it answers. It says where it listens, and ends
+// when its standard input is closed.
 "use strict";
 const http = require("http");
 

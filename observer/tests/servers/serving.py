@@ -10,10 +10,11 @@ when its standard input is closed.
                                  and GET /large has an answer that no socket has room for
     serving.py fed               one thread reads all requests, and four others answer what it has read; GET /hold
                                  sleeps there for 50 ms
-    serving.py jobs              an event loop, which has four threads do jobs of up to 30 ms for it and answers when they are done: GET
-                                 /sleep and GET /poll wait there in a call of that name, and what else comes does nothing
-    serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells of each
-                                 from when to when it did (Unix time), and for how long it had a CPU, in ns
+    serving.py jobs              an event loop, which has four threads do jobs of up to 30 ms for it and answers when
+                                 they are done: GET /sleep and GET /poll wait there in a call of that name, and what
+                                 else comes does nothing
+    serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells
+                                 of each from when to when it did (Unix time), and for how long it had a CPU, in ns
     serving.py lock              a thread for each connection; GET /hold sleeps for 20 ms with a lock that they share
     serving.py deaf              accepts nothing, and has a queue for one connection
     serving.py tongues           answers in HTTP/1 what asks in HTTP/1, and anything else with what it got

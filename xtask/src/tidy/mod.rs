@@ -34,7 +34,7 @@ struct Finding {
 const SKIPPED: &[&str] = &["target", ".git", "node_modules", "__pycache__"];
 
 /// Endings of files whose text is looked at.
-const TEXT: &[&str] = &["rs", "md", "toml", "py", "sh", "yml", "yaml"];
+const TEXT: &[&str] = &["rs", "md", "toml", "go", "java", "js", "py", "sh", "yml", "yaml"];
 
 pub(crate) fn run(_: &Arguments) -> Result<()> {
     let catalogs = catalogs()?;
@@ -61,8 +61,12 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
 }
 
 fn check(path: &Path, text: &str, catalogs: &[Catalog], tree: &Tree) -> Vec<Finding> {
-    let mut findings = source::whitespace(text);
-    if path.extension().is_some_and(|ending| ending == "md") {
+    let ending = ending(path).unwrap_or_default();
+    let mut findings = source::no_spaces_at_ends(text);
+    for rule in source::rules(ending) {
+        findings.extend(rule(text));
+    }
+    if ending == "md" {
         findings.extend(documents::prose_fits(text));
         let directory = workspace::root().join(path.parent().unwrap_or(Path::new("")));
         findings.extend(documents::links_lead_somewhere(text, |file| {
@@ -75,17 +79,14 @@ fn check(path: &Path, text: &str, catalogs: &[Catalog], tree: &Tree) -> Vec<Find
     if path == Path::new("ARCHITECTURE.md") {
         findings.extend(documents::paths_exist(text, |path| tree.has(path)));
     }
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("rs") => {
-            for rule in source::RUST {
-                findings.extend(rule(text));
-            }
+    match ending {
+        "rs" => {
             findings.extend(arrows::lead_down(path, text));
             let read = |file: &Path| fs::read_to_string(workspace::root().join(file)).ok();
             findings.extend(modules::is_named(path, text, read));
         }
         // A change log names what is gone, too.
-        Some("md") if path.file_name().is_none_or(|name| name != "CHANGELOG.md") => {
+        "md" if path.file_name().is_none_or(|name| name != "CHANGELOG.md") => {
             findings.extend(documents::commands_exist(text, catalogs));
         }
         _ => {}
@@ -157,9 +158,12 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+fn ending(path: &Path) -> Option<&str> {
+    path.extension().and_then(|ending| ending.to_str())
+}
+
 fn is_text(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| TEXT.contains(&ending)) || path.ends_with(".ci/run")
+    ending(path).is_some_and(|ending| TEXT.contains(&ending)) || path.ends_with(".ci/run")
 }
 
 #[cfg(test)]
@@ -184,6 +188,12 @@ mod tests {
         let text = "unsafe { }\n";
         assert!(!check(Path::new("a.rs"), text, &[], &NO_FILES).is_empty());
         assert_eq!(check(Path::new("a.md"), text, &[], &NO_FILES), []);
+    }
+
+    #[test]
+    fn only_go_is_indented_with_tabs() {
+        let found = |path| check(Path::new(path), "\tf()\n", &[], &NO_FILES).len();
+        assert_eq!(["a.go", "a.js", "a.sh", ".ci/run"].map(found), [0, 1, 1, 1]);
     }
 
     #[test]

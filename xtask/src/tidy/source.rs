@@ -6,48 +6,87 @@ use super::mask::code_only;
 /// Above this a file is two files.
 const LONGEST_FILE_LINES: usize = 400;
 
-/// The rules for Rust.
-pub(super) const RUST: &[fn(&str) -> Vec<Finding>] = &[
-    short,
-    comments_fit,
-    opens_with_its_purpose,
-    unsafe_has_its_reason,
-    nothing_left_behind,
-];
+type Rule = fn(&str) -> Vec<Finding>;
+
+/// The rules for files with this ending.
+pub(super) fn rules(ending: &str) -> &'static [Rule] {
+    match ending {
+        "rs" => &[
+            no_tabs,
+            short,
+            comments_fit,
+            opens_with_its_purpose,
+            unsafe_has_its_reason,
+            nothing_left_behind,
+        ],
+        // Go's formatter indents with tabs.
+        "go" => &[comments_fit],
+        "java" | "js" => &[no_tabs, comments_fit],
+        "py" => &[no_tabs, comments_of_python_fit],
+        _ => &[no_tabs],
+    }
+}
 
 /// Columns of a line of prose, also in documents.
 pub(super) const MAX_COLUMNS: usize = 120;
 
-/// For every kind of text: no tabs, no spaces at the end of a line.
-pub(super) fn whitespace(text: &str) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (line, content) in numbered(text) {
-        if content.contains('\t') {
-            findings.push(Finding {
-                line,
-                message: "a tab".to_owned(),
-            });
-        }
-        if content.ends_with([' ', '\t']) {
-            findings.push(Finding {
-                line,
-                message: "spaces at the end of the line".to_owned(),
-            });
-        }
-    }
-    findings
+/// For every kind of text.
+pub(super) fn no_spaces_at_ends(text: &str) -> Vec<Finding> {
+    let ends = numbered(text).filter(|(_, content)| content.ends_with([' ', '\t']));
+    let findings = ends.map(|(line, _)| Finding {
+        line,
+        message: "spaces at the end of the line".to_owned(),
+    });
+    findings.collect()
 }
 
-fn comments_fit(text: &str) -> Vec<Finding> {
-    let comments = numbered(text).filter(|(_, content)| content.trim_start().starts_with("//"));
-    let too_long = comments.filter(|(_, content)| content.chars().count() > MAX_COLUMNS);
-    let findings = too_long.map(|(line, content)| Finding {
+fn no_tabs(text: &str) -> Vec<Finding> {
+    let tabs = numbered(text).filter(|(_, content)| content.contains('\t'));
+    let findings = tabs.map(|(line, _)| Finding {
         line,
-        message: format!(
-            "{} columns: a comment has {MAX_COLUMNS} at most",
-            content.chars().count()
-        ),
+        message: "a tab".to_owned(),
     });
+    findings.collect()
+}
+
+/// Comments as in Rust: a line that begins with `//`, and lines from one that begins with `/*`.
+fn comments_fit(text: &str) -> Vec<Finding> {
+    let mut inside = false;
+    let comments = numbered(text).filter(|(_, content)| {
+        let content = content.trim_start();
+        let begins = content.starts_with("/*");
+        let is_comment = inside || begins || content.starts_with("//");
+        inside = (inside || begins) && !content.contains("*/");
+        is_comment
+    });
+    too_wide(comments)
+}
+
+/// A line that begins with `#`, and texts in three quotes that begin a line.
+fn comments_of_python_fit(text: &str) -> Vec<Finding> {
+    const QUOTES: &str = "\"\"\"";
+    // Whether the text in quotes that goes on is a comment.
+    let mut quoted = None;
+    let comments = numbered(text).filter(|(_, content)| {
+        let content = content.trim_start();
+        let hash = quoted.is_none() && content.starts_with('#');
+        let is_comment = quoted.unwrap_or(hash || content.starts_with(QUOTES));
+        if !hash && content.matches(QUOTES).count() % 2 == 1 {
+            quoted = if quoted.is_some() { None } else { Some(is_comment) };
+        }
+        is_comment
+    });
+    too_wide(comments)
+}
+
+fn too_wide<'a>(comments: impl Iterator<Item = (usize, &'a str)>) -> Vec<Finding> {
+    let columns = comments.map(|(line, content)| (line, content.chars().count()));
+    let findings = columns
+        .filter(|(_, columns)| *columns > MAX_COLUMNS)
+        .map(|(line, columns)| Finding {
+            line,
+            message: format!("{columns} columns: a comment has {MAX_COLUMNS} at most"),
+        });
     findings.collect()
 }
 
@@ -160,14 +199,33 @@ mod tests {
             "// {0}\n/// {0}a\nlet a = \"{0}{0}\";\n",
             "a".repeat(MAX_COLUMNS - 3)
         );
-        let lines: Vec<_> = comments_fit(&text).iter().map(|finding| finding.line).collect();
-        assert_eq!(lines, [2]);
+        assert_eq!(lines(&comments_fit(&text)), [2]);
     }
 
     #[test]
-    fn tabs_and_trailing_spaces_are_found() {
-        assert_eq!(lines(&whitespace("a\n\tb\nc \n")), [2, 3]);
-        assert_eq!(whitespace("a\n\n  b\n"), []);
+    fn comments_of_many_lines_fit_too() {
+        let wide = "a ".repeat(MAX_COLUMNS);
+        let text = format!("/* {wide}\n{wide}\n*/\nf({wide})\n/* */\nf({wide})\n");
+        assert_eq!(lines(&comments_fit(&text)), [1, 2]);
+    }
+
+    #[test]
+    fn comments_and_docstrings_of_python_fit() {
+        let wide = "a ".repeat(MAX_COLUMNS);
+        let (docstring, value) = (
+            format!("\"\"\"{wide}\n{wide}\n\"\"\"\n"),
+            format!("a = \"\"\"{wide}\n# {wide}\n\"\"\"\n"),
+        );
+        let text = format!("{docstring}{value}# {wide}\n# \"\"\"\nf({wide})\n\"\"\"{wide}\"\"\"\n");
+        assert_eq!(lines(&comments_of_python_fit(&text)), [1, 2, 7, 10]);
+    }
+
+    #[test]
+    fn tabs_and_spaces_at_ends_are_found() {
+        let text = "a\n\tb\nc \n";
+        assert_eq!(lines(&no_tabs(text)), [2]);
+        assert_eq!(lines(&no_spaces_at_ends(text)), [3]);
+        assert_eq!(no_spaces_at_ends("a\n\n  b\n"), []);
     }
 
     #[test]

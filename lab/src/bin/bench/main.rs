@@ -44,7 +44,7 @@ use load::{Load, Server};
 struct Arguments {
     /// Measure only this; may be given several times
     #[arg(long = "part", value_name = "PART", value_enum)]
-    parts: Vec<Part>,
+    parts: Vec<Measurement>,
     /// Turns of each subject
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(3..=1000))]
     rounds: u16,
@@ -68,7 +68,7 @@ const CONNECTIONS: u32 = 50;
 
 /// What can be measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum Measurement {
     /// A server alone, with empty programs, with observer in each mode, with other tools
     Pairs,
     /// Observer with its samples and without them
@@ -141,16 +141,16 @@ fn run(arguments: &Arguments) -> Result<()> {
     let default = PATHS.map(str::to_owned);
     let paths = if paths.is_empty() { &default[..] } else { paths };
     let wanted = |part| parts.is_empty() || parts.contains(&part);
-    if wanted(Part::Pairs) {
+    if wanted(Measurement::Pairs) {
         pairs::run(&bench, paths, subjects)?;
     }
-    if wanted(Part::Samples) {
+    if wanted(Measurement::Samples) {
         samples::run(&bench, paths)?;
     }
-    if wanted(Part::Scaling) {
+    if wanted(Measurement::Scaling) {
         scaling::run(&bench)?;
     }
-    if wanted(Part::Userspace) {
+    if wanted(Measurement::Userspace) {
         userspace::run(&bench)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use testbed::truth::{Kind, Sent, Served, Stretch};
+use testbed::truth::{FaultKind, Sent, Served, Stretch};
 
 use super::scenario::Injected;
 
@@ -58,11 +58,12 @@ impl<'a> Stretches<'a> {
         match injected {
             Injected::Own(kinds) => {
                 let mut own = own(kinds, served);
-                let locks = |stretch: &&Stretch| stretch.kind == Kind::Lock && kinds.contains(&Kind::Lock);
+                let locks =
+                    |stretch: &&Stretch| stretch.kind == FaultKind::Lock && kinds.contains(&FaultKind::Lock);
                 for wait in served.stretches().filter(locks) {
                     // It may have been overtaken: whoever slept with the lock in its hand meanwhile was waited for.
                     own.tasks.extend(blamed(&self.others(
-                        &[Kind::Sleep],
+                        &[FaultKind::Sleep],
                         served,
                         wait.from_ns,
                         wait.to_ns,
@@ -95,7 +96,7 @@ impl<'a> Stretches<'a> {
             }
             Injected::Withheld => Truth::length(sent.times.withheld_ns, sent.times.withheld_ns),
             Injected::Unaccepted => {
-                let Range { least_ns, .. } = self.behind(&[Kind::NotAccepting], 1, served, sent).length;
+                let Range { least_ns, .. } = self.behind(&[FaultKind::NotAccepting], 1, served, sent).length;
                 Truth::length(least_ns, served.start_ns.saturating_sub(sent.times.send_ns))
             }
             Injected::Answering(at_most_ns) => {
@@ -111,7 +112,7 @@ impl<'a> Stretches<'a> {
     }
 
     /// From the arrival to the handler's beginning, at least as long as so many stretches of others went on.
-    fn behind(&self, kinds: &[Kind], workers: usize, served: &Served, sent: &Sent) -> Truth {
+    fn behind(&self, kinds: &[FaultKind], workers: usize, served: &Served, sent: &Sent) -> Truth {
         let others = self.others(kinds, served, sent.times.send_ns, served.start_ns);
         let stretches: Vec<_> = others.iter().map(|(_, stretch)| *stretch).collect();
         // One worker is enough where it is the one that looks for what is ready, or has the task in its slot.
@@ -131,7 +132,7 @@ impl<'a> Stretches<'a> {
     /// Stretches of others on the same runtime that were going on between two times.
     fn others(
         &self,
-        kinds: &[Kind],
+        kinds: &[FaultKind],
         served: &Served,
         from_ns: u64,
         to_ns: u64,
@@ -181,7 +182,7 @@ fn slack_ns(stretches: &[(&Served, &Stretch)]) -> u64 {
         .sum()
 }
 
-fn own(kinds: &[Kind], served: &Served) -> Truth {
+fn own(kinds: &[FaultKind], served: &Served) -> Truth {
     let mut sum = Truth::default();
     for stretch in served.stretches().filter(|stretch| kinds.contains(&stretch.kind)) {
         sum.length.least_ns += stretch.least_ns;
@@ -221,7 +222,7 @@ mod tests {
     use super::super::truth::made_up;
     use super::*;
 
-    fn stretch(kind: Kind, from_ns: u64, to_ns: u64, least_ns: u64) -> Stretch {
+    fn stretch(kind: FaultKind, from_ns: u64, to_ns: u64, least_ns: u64) -> Stretch {
         Stretch {
             kind,
             from_ns,
@@ -255,18 +256,21 @@ mod tests {
             1,
             0,
             vec![
-                stretch(Kind::Sleep, 0, 20, 15),
-                stretch(Kind::Timer, 20, 30, 10),
-                stretch(Kind::Cpu, 30, 90, 60),
+                stretch(FaultKind::Sleep, 0, 20, 15),
+                stretch(FaultKind::Timer, 20, 30, 10),
+                stretch(FaultKind::Cpu, 30, 90, 60),
             ],
         );
-        assert_eq!(own(&[Kind::Sleep, Kind::Timer], &served).length, range(25, 30));
+        assert_eq!(
+            own(&[FaultKind::Sleep, FaultKind::Timer], &served).length,
+            range(25, 30)
+        );
     }
 
     #[test]
     fn the_time_around_the_handler_may_belong_to_a_part_too() {
-        let served = made_up(1, 100, vec![stretch(Kind::OffCpu, 100, 120, 20)]);
-        let part = Injected::OwnAndAround(&[Kind::OffCpu], 500);
+        let served = made_up(1, 100, vec![stretch(FaultKind::OffCpu, 100, 120, 20)]);
+        let part = Injected::OwnAndAround(&[FaultKind::OffCpu], 500);
         let all = std::slice::from_ref(&served);
         // The made-up handler ends at once, and the answer is there at 1000.
         assert_eq!(
@@ -278,10 +282,10 @@ mod tests {
     #[test]
     fn a_victim_waits_from_its_arrival_until_the_other_is_done() {
         let all = [
-            made_up(1, 90, vec![stretch(Kind::Sleep, 100, 200, 95)]),
+            made_up(1, 90, vec![stretch(FaultKind::Sleep, 100, 200, 95)]),
             made_up(2, 210, vec![]),
         ];
-        let behind = Injected::Behind(&[Kind::Sleep], 1);
+        let behind = Injected::Behind(&[FaultKind::Sleep], 1);
         let of = |sent: &Sent| Stretches::of(&all).part(&behind, &all[1], sent).length;
         assert_eq!(of(&sent(2, 140, 150)), range(45, 60));
         assert_eq!(of(&sent(2, 40, 50)), range(95, 100));
@@ -290,16 +294,16 @@ mod tests {
 
     #[test]
     fn a_request_is_not_its_own_victim_and_other_kinds_do_not_count() {
-        let all = [made_up(1, 500, vec![stretch(Kind::Sleep, 100, 200, 100)])];
+        let all = [made_up(1, 500, vec![stretch(FaultKind::Sleep, 100, 200, 100)])];
         let part = |kinds| {
             Stretches::of(&all)
                 .part(&Injected::Behind(kinds, 1), &all[0], &sent(1, 0, 0))
                 .length
         };
-        assert_eq!(part(&[Kind::Sleep]), range(0, 0));
+        assert_eq!(part(&[FaultKind::Sleep]), range(0, 0));
         let other = made_up(2, 500, vec![]);
         let part = Stretches::of(&all)
-            .part(&Injected::Behind(&[Kind::Lock], 1), &other, &sent(2, 0, 0))
+            .part(&Injected::Behind(&[FaultKind::Lock], 1), &other, &sent(2, 0, 0))
             .length;
         assert_eq!(part, range(0, 0));
     }
@@ -307,12 +311,12 @@ mod tests {
     #[test]
     fn what_another_runtime_does_keeps_nobody() {
         let other = |runtime| {
-            let mut other = made_up(1, 90, vec![stretch(Kind::Sleep, 100, 200, 100)]);
+            let mut other = made_up(1, 90, vec![stretch(FaultKind::Sleep, 100, 200, 100)]);
             other.runtime = Some(runtime);
             other
         };
         let victim = made_up(2, 210, vec![]);
-        let behind = Injected::Behind(&[Kind::Sleep], 1);
+        let behind = Injected::Behind(&[FaultKind::Sleep], 1);
         let of = |other| Stretches::of(&[other]).part(&behind, &victim, &sent(2, 100, 100));
         let length = range(100, 100);
         assert_eq!(of(other(1)).length, length);
@@ -323,10 +327,10 @@ mod tests {
     #[test]
     fn a_task_that_was_woken_waits_for_those_that_ran_meanwhile() {
         let all = [
-            made_up(0, 0, vec![stretch(Kind::Cpu, 100, 200, 100)]),
-            made_up(2, 50, vec![stretch(Kind::TaskQueue, 150, 200, 50)]),
+            made_up(0, 0, vec![stretch(FaultKind::Cpu, 100, 200, 100)]),
+            made_up(2, 50, vec![stretch(FaultKind::TaskQueue, 150, 200, 50)]),
         ];
-        let part = Injected::OwnAndBehind(&[Kind::TaskQueue], &[Kind::Cpu], 1);
+        let part = Injected::OwnAndBehind(&[FaultKind::TaskQueue], &[FaultKind::Cpu], 1);
         let truth = Stretches::of(&all).part(&part, &all[1], &sent(2, 40, 40));
         assert_eq!((truth.length, truth.tasks), (range(50, 50), BTreeSet::from([0])));
     }
@@ -334,10 +338,10 @@ mod tests {
     #[test]
     fn while_those_that_ran_meanwhile_had_no_cpu_it_did_not_wait_for_them() {
         let all = [
-            made_up(0, 0, vec![stretch(Kind::Cpu, 100, 200, 70)]),
-            made_up(2, 50, vec![stretch(Kind::TaskQueue, 150, 200, 50)]),
+            made_up(0, 0, vec![stretch(FaultKind::Cpu, 100, 200, 70)]),
+            made_up(2, 50, vec![stretch(FaultKind::TaskQueue, 150, 200, 50)]),
         ];
-        let part = Injected::OwnAndBehind(&[Kind::TaskQueue], &[Kind::Cpu], 1);
+        let part = Injected::OwnAndBehind(&[FaultKind::TaskQueue], &[FaultKind::Cpu], 1);
         let truth = Stretches::of(&all).part(&part, &all[1], &sent(2, 40, 40));
         assert_eq!(truth.length, range(20, 50));
     }
@@ -348,15 +352,15 @@ mod tests {
             task: Some(task),
             ..stretch(kind, 0, 10, 10)
         };
-        let served = made_up(1, 0, vec![by(Kind::ChannelQueue, 7), by(Kind::Cpu, 8)]);
-        let tasks = own(&[Kind::ChannelQueue, Kind::Cpu], &served).tasks;
+        let served = made_up(1, 0, vec![by(FaultKind::ChannelQueue, 7), by(FaultKind::Cpu, 8)]);
+        let tasks = own(&[FaultKind::ChannelQueue, FaultKind::Cpu], &served).tasks;
         assert_eq!(tasks, BTreeSet::from([7]));
     }
 
     #[test]
     fn two_workers_are_both_held_only_where_the_stretches_overlap() {
-        let first = stretch(Kind::Sleep, 0, 100, 100);
-        let second = stretch(Kind::Lock, 60, 150, 90);
+        let first = stretch(FaultKind::Sleep, 0, 100, 100);
+        let second = stretch(FaultKind::Lock, 60, 150, 90);
         assert_eq!(at_once(&[&first, &second], 2, 0, 1000), 40);
         assert_eq!(at_once(&[&first, &second], 1, 0, 1000), 150);
         assert_eq!(at_once(&[&first, &second], 2, 80, 90), 10);

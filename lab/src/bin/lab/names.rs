@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::scenario::{Culprit, Object, Part};
+use super::scenario::{Culprit, InjectedPart, Object};
 use super::truth::Explained;
 
 /// Names that are known only while a scenario runs.
@@ -28,7 +28,7 @@ pub(super) enum Named {
 impl Names {
     /// Looks at the spans of right causes: whoever is named, by all that is asked for, for most of their time counts.
     /// Nothing where nobody is to be named, or nobody is who need not be.
-    pub(super) fn check(&self, part: &Part, explained: &Explained) -> Option<Named> {
+    pub(super) fn check(&self, part: &InjectedPart, explained: &Explained) -> Option<Named> {
         let wanted = self.wanted(&part.culprit);
         if wanted.is_empty() {
             return None;
@@ -79,7 +79,7 @@ impl Names {
 ///
 /// Behind several tasks none has to be named: what they did one after the other for requests of one path is told in one
 /// span, with the path.
-pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explained) -> Option<Named> {
+pub(super) fn check_task(part: &InjectedPart, right: &BTreeSet<u64>, explained: &Explained) -> Option<Named> {
     if right.is_empty() {
         return None;
     }
@@ -95,7 +95,7 @@ pub(super) fn check_task(part: &Part, right: &BTreeSet<u64>, explained: &Explain
 }
 
 /// What the spans of right causes say for most of their time.
-fn longest<T: Ord>(part: &Part, explained: &Explained, said: impl Fn(&Value) -> T) -> Option<T> {
+fn longest<T: Ord>(part: &InjectedPart, explained: &Explained, said: impl Fn(&Value) -> T) -> Option<T> {
     let spans = explained.line["timeline"].as_array()?.iter();
     let spans = spans.filter(|span| {
         span["cause"]
@@ -147,8 +147,8 @@ mod tests {
         Explained::parse(line).unwrap()
     }
 
-    fn part(culprit: Culprit) -> Part {
-        Part::new(super::super::scenario::Injected::Unread, &["worker_blocked"]).by(culprit)
+    fn part(culprit: Culprit) -> InjectedPart {
+        InjectedPart::new(super::super::scenario::Injected::Unread, &["worker_blocked"]).by(culprit)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::scenario::Known;
+use super::scenario::KnownFailure;
 use super::score::Score;
 
 /// A right top cause for so many of the judged requests, percent: in every scenario, and over all.
@@ -22,7 +22,7 @@ const HIDDEN_ONE_OF: u64 = 200;
 pub(super) struct Result {
     pub(super) scenario: &'static str,
     pub(super) about: &'static str,
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<KnownFailure>,
     /// The first causes of its parts.
     pub(super) causes: Vec<&'static str>,
     /// By case.
@@ -249,13 +249,13 @@ fn microseconds(ns: Option<u64>) -> String {
 mod tests {
     use super::*;
 
-    const KNOWN: Option<Known> = Some(Known {
+    const KNOWN: Option<KnownFailure> = Some(KnownFailure {
         why: "why",
         most_wrong: 20,
         most_unexplained: 0,
     });
 
-    fn result(score: Score, known: Option<Known>) -> Result {
+    fn result(score: Score, known: Option<KnownFailure>) -> Result {
         Result {
             scenario: "a",
             about: "",
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn what_is_known_to_be_unexplained_is_no_wrong_answer_and_more_of_it_is() {
         let known = |most_unexplained| {
-            Some(Known {
+            Some(KnownFailure {
                 why: "why",
                 most_wrong: 5,
                 most_unexplained,

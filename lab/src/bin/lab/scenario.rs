@@ -2,7 +2,7 @@
 //!
 //! Nothing here runs or judges anything.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
 /// One fault, at several sizes and loads.
 pub(super) struct Scenario {
@@ -10,14 +10,14 @@ pub(super) struct Scenario {
     /// What is injected, and what is expected and why. It is printed, and is the documentation.
     pub(super) about: &'static str,
     /// Why observer fails here today, where that is known: the short form lets it, as far as that is known.
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<KnownFailure>,
     pub(super) expected: Expected,
     pub(super) cases: Vec<Case>,
 }
 
 /// A failure that is known.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct KnownFailure {
     pub(super) why: &'static str,
     /// Of a hundred requests so many can have a wrong top cause, at most.
     pub(super) most_wrong: u64,
@@ -25,7 +25,7 @@ pub(super) struct Known {
     pub(super) most_unexplained: u64,
 }
 
-impl Known {
+impl KnownFailure {
     /// What nothing that is recorded by default tells, of so many of a hundred judged requests at most.
     pub(super) const fn unexplained(why: &'static str, most_unexplained: u64) -> Self {
         Self {
@@ -39,14 +39,14 @@ impl Known {
 /// What observer has to say.
 pub(super) enum Expected {
     /// Of every request that one of these parts makes up most of.
-    Parts(Vec<Part>),
+    Parts(Vec<InjectedPart>),
     /// Of every slow request: nobody is to blame, and its time is in these causes. One that stood behind others for
     /// most of its time waited for its worker.
     Nothing(&'static [&'static str]),
 }
 
 /// One injected part of a request.
-pub(super) struct Part {
+pub(super) struct InjectedPart {
     pub(super) injected: Injected,
     /// Causes that are right. What observer charges to them together is compared with what was injected.
     pub(super) causes: &'static [&'static str],
@@ -58,15 +58,15 @@ pub(super) struct Part {
 /// Which of the truth's stretches make up a part.
 pub(super) enum Injected {
     /// Those of its own handler.
-    Own(&'static [Kind]),
+    Own(&'static [FaultKind]),
     /// Those of its own handler, and perhaps some of the time before and after it, at most so much: parsing is
     /// computing too, and where the CPU is taken away from a handler, it is from what surrounds that, too.
-    OwnAndAround(&'static [Kind], u64),
+    OwnAndAround(&'static [FaultKind], u64),
     /// Those of others on its runtime, while so many of them at once kept its handler from beginning: as many as there
     /// are workers.
-    Behind(&'static [Kind], usize),
+    Behind(&'static [FaultKind], usize),
     /// Those of its own handler, and before that those of others as in [`Self::Behind`].
-    OwnAndBehind(&'static [Kind], &'static [Kind], usize),
+    OwnAndBehind(&'static [FaultKind], &'static [FaultKind], usize),
     /// It came while the listener was left alone: at least for the rest of that, until its handler began at most.
     Unaccepted,
     /// The client kept a part of the request back.
@@ -190,7 +190,7 @@ impl Expected {
     }
 }
 
-impl Part {
+impl InjectedPart {
     pub(super) fn new(injected: Injected, causes: &'static [&'static str]) -> Self {
         Self {
             injected,

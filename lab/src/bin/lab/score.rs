@@ -10,7 +10,7 @@ use testbed::truth::{Sent, Served};
 
 use super::injected::{Range, Stretches, Truth};
 use super::names::{Named, Names, check_task};
-use super::scenario::{Case, Expected, Part};
+use super::scenario::{Case, Expected, InjectedPart};
 use super::truth::{Explained, Observed};
 use super::turns::Turns;
 
@@ -157,8 +157,8 @@ impl Judge<'_> {
         }
     }
 
-    fn parts(&mut self, parts: &[Part], served: &Served, sent: &Sent, explained: &Explained) {
-        let parts: Vec<(&Part, Truth)> = parts
+    fn parts(&mut self, parts: &[InjectedPart], served: &Served, sent: &Sent, explained: &Explained) {
+        let parts: Vec<(&InjectedPart, Truth)> = parts
             .iter()
             .map(|part| (part, self.stretches.part(&part.injected, served, sent)))
             .collect();
@@ -200,7 +200,7 @@ impl Judge<'_> {
         right
     }
 
-    fn error(&mut self, part: &Part, range: Range, truth: &Value, explained: &Explained) {
+    fn error(&mut self, part: &InjectedPart, range: Range, truth: &Value, explained: &Explained) {
         let charged = part
             .causes
             .iter()
@@ -219,7 +219,7 @@ impl Judge<'_> {
         }
     }
 
-    fn culprit(&mut self, part: &Part, truth: &Value, explained: &Explained) {
+    fn culprit(&mut self, part: &InjectedPart, truth: &Value, explained: &Explained) {
         let Some(named) = self.names.check(part, explained) else {
             return;
         };
@@ -233,7 +233,7 @@ impl Judge<'_> {
         }
     }
 
-    fn task(&mut self, part: &Part, is: &Truth, truth: &Value, explained: &Explained) {
+    fn task(&mut self, part: &InjectedPart, is: &Truth, truth: &Value, explained: &Explained) {
         match check_task(part, &is.tasks, explained) {
             None => {}
             Some(Named::Right) => self.score.tasks_right += 1,
@@ -253,7 +253,7 @@ impl Judge<'_> {
     }
 }
 
-fn truth(parts: &[(&Part, Truth)], served: &Served, sent: &Sent) -> Value {
+fn truth(parts: &[(&InjectedPart, Truth)], served: &Served, sent: &Sent) -> Value {
     let parts: Vec<Value> = parts
         .iter()
         .map(|(part, Truth { length, tasks })| {

@@ -16,6 +16,8 @@ pub enum Trouble {
     Quota,
     /// Other processes have the CPUs.
     CpuTaken,
+    /// More wants to run than there are CPUs: the target's own threads, or nobody knows who.
+    CpuShort,
     /// Workers are blocked in calls.
     BlockedWorkers,
     /// Every worker is busy all the time.
@@ -39,6 +41,7 @@ impl Trouble {
         match self {
             Self::Quota => "quota",
             Self::CpuTaken => "cpu_taken",
+            Self::CpuShort => "cpu_short",
             Self::BlockedWorkers => "blocked_workers",
             Self::Saturated => "saturated",
             Self::Imbalanced => "imbalanced",

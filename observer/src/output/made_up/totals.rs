@@ -36,6 +36,7 @@ pub(in crate::output) fn totals(requests: u64) -> Totals {
             comm: Some("axum-srv".to_owned()),
             processes: 1,
             pids: vec![PID],
+            ended: false,
             figures: figures(requests),
         }],
         targets_other: 0,
@@ -50,6 +51,7 @@ pub(in crate::output) fn totals_of_two(requests: u64) -> Totals {
         comm: Some("gin-srv".to_owned()),
         processes: 3,
         pids: [99, 101, 102].map(Pid).to_vec(),
+        ended: false,
         figures: ProcessFigures {
             protocol: Some(Protocol::Http1),
             requests: 300,

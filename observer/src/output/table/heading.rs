@@ -11,6 +11,8 @@ pub(super) struct Heading {
     versions: String,
     targets: String,
     inexact: String,
+    /// Nobody is watched yet.
+    waits: bool,
 }
 
 impl Heading {
@@ -37,18 +39,28 @@ impl Heading {
             versions: format!("{replay}, kernel {} {}, ", header.kernel, header.machine),
             targets: targets.join(", "),
             inexact: inexact.join("; "),
+            waits: header.targets.is_empty(),
         }
     }
 
+    /// Somebody is watched by now.
+    pub(super) const fn somebody_came(&mut self) {
+        self.waits = false;
+    }
+
     pub(super) fn lines(&self, elapsed_ns: u64) -> Vec<Line> {
-        let mut lines = vec![
-            Line::new()
-                .text(STRONG, &self.program)
-                .text(FAINT, &self.versions)
-                .text(PLAIN, &words::elapsed(elapsed_ns))
-                .text(FAINT, ", ")
-                .text(STRONG, &self.targets),
-        ];
+        let line = Line::new()
+            .text(STRONG, &self.program)
+            .text(FAINT, &self.versions)
+            .text(PLAIN, &words::elapsed(elapsed_ns))
+            .text(FAINT, ", ")
+            .text(STRONG, &self.targets);
+        let waits = if self.waits {
+            ", where nobody listens yet"
+        } else {
+            ""
+        };
+        let mut lines = vec![line.text(FAINT, waits)];
         if !self.inexact.is_empty() {
             lines.push(
                 Line::new()
@@ -70,8 +82,14 @@ mod tests {
     fn whoever_is_waited_for_is_named_by_the_port() {
         let mut header = made_up::header();
         (header.targets, header.options.ports) = (Vec::new(), vec![8080, 8081]);
-        let text = plain(&Heading::new(&header).lines(0));
-        assert!(text.ends_with(", port 8080, port 8081\n"), "{text}");
+        let mut heading = Heading::new(&header);
+        let ends_with = |heading: &Heading, end| {
+            let text = plain(&heading.lines(0));
+            assert!(text.ends_with(end), "{text}");
+        };
+        ends_with(&heading, ", port 8080, port 8081, where nobody listens yet\n");
+        heading.somebody_came();
+        ends_with(&heading, ", port 8080, port 8081\n");
     }
 
     #[test]

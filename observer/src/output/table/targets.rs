@@ -12,7 +12,8 @@ const LABEL: usize = 28;
 const RATE: usize = 11;
 const TIME: usize = 9;
 
-/// Of several targets the one that is shown in full: the highest p99 of those whose requests are of the run's protocol.
+/// Of several targets the one that is shown in full: the highest p99 of those whose requests are of the run's protocol,
+/// and of these, those that are still there.
 pub(super) fn worst(run: &Totals) -> Option<&TargetTotals> {
     by_tail(run).into_iter().next()
 }
@@ -64,7 +65,7 @@ fn by_tail(run: &Totals) -> Vec<&TargetTotals> {
     targets.sort_by_key(|target| {
         let is_of_run = target.figures.protocol == run.figures.protocol;
         let p99 = target.figures.latency_ns.map(|quantiles| quantiles.p99);
-        Reverse(p99.map(|p99| (is_of_run, p99)))
+        Reverse(p99.map(|p99| (is_of_run, !target.ended, p99)))
     });
     targets
 }
@@ -97,15 +98,20 @@ fn line(target: &TargetTotals, length_ns: u64) -> Line {
 
 fn name(target: &TargetTotals) -> String {
     let TargetTotals {
-        pid, comm, processes, ..
+        pid,
+        comm,
+        processes,
+        ended,
+        ..
     } = target;
+    let ended = if *ended { ", ended" } else { "" };
     let family = match processes {
         0 | 1 => String::new(),
         more => format!(", {more} processes"),
     };
     comm.as_ref().map_or_else(
-        || format!("pid {pid}{family}"),
-        |comm| format!("{comm} ({pid}{family})"),
+        || format!("pid {pid}{family}{ended}"),
+        |comm| format!("{comm} ({pid}{family}{ended})"),
     )
 }
 
@@ -149,6 +155,16 @@ mod tests {
             text.ends_with("  and 2 targets more\n  and 1 request of targets that are not told apart\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_target_that_ended_is_not_the_worst_while_another_is_there() {
+        let mut run = made_up::totals_of_two(1_000);
+        run.targets[1].ended = true;
+        assert_eq!(worst(&run).map(|target| target.pid), Some(Pid(99)));
+        assert!(plain(&lines(&run, SECOND_NS, 8)).contains("axum-srv (4120, ended)"));
+        run.targets[0].ended = true;
+        assert_eq!(worst(&run).map(|target| target.pid), Some(Pid(4120)));
     }
 
     #[test]

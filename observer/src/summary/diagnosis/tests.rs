@@ -65,6 +65,7 @@ fn each_trouble_is_told_by_its_evidence() {
     let found = [
         of(Cause::Throttled, vec![], busy),
         of(Cause::RunQueue, vec![behind(Cause::RunQueue, 99, "hog")], busy),
+        of(Cause::RunQueue, vec![behind(Cause::RunQueue, 7, "srv")], busy),
         of(
             Cause::WorkerBlocked,
             vec![behind(Cause::WorkerBlocked, 7, "srv")],
@@ -82,6 +83,7 @@ fn each_trouble_is_told_by_its_evidence() {
         [
             Trouble::Quota,
             Trouble::CpuTaken,
+            Trouble::CpuShort,
             Trouble::BlockedWorkers,
             Trouble::Saturated,
             Trouble::Imbalanced,
@@ -90,12 +92,12 @@ fn each_trouble_is_told_by_its_evidence() {
             Trouble::Stopped
         ]
     );
-    let text = &found[2].as_ref().unwrap().text;
+    let text = &found[3].as_ref().unwrap().text;
     assert_eq!(
         text,
         "workers were blocked: 60 % of the latency at the p99 was waiting behind clock_nanosleep for GET /slow"
     );
-    let text = &found[6].as_ref().unwrap().text;
+    let text = &found[7].as_ref().unwrap().text;
     assert!(
         text.contains("for 60 % of the latency") && text.contains("without TCP_NODELAY"),
         "{text}"
@@ -133,6 +135,28 @@ fn who_had_the_cpus_for_a_part_of_the_time_is_not_said_to_have_had_them_for_most
 }
 
 #[test]
+fn threads_of_one_process_are_told_together_whatever_their_names_are() {
+    let text = |pid| {
+        let waits = ["one", "another"].map(|name| WaitedFor {
+            mean_ns: 5,
+            ..behind(Cause::RunQueue, pid, name)
+        });
+        let p99 = p99(&[(Cause::RunQueue, 60), (Cause::OnCpu, 40)], waits.to_vec());
+        of(&p99, &workers(&[(0.5, 0.5)])).unwrap().text
+    };
+    assert_eq!(
+        text(99),
+        "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 17 % of that behind one (99); \
+         who else had them is not known"
+    );
+    assert_eq!(
+        text(7),
+        "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 17 % of that behind the \
+         program's own threads"
+    );
+}
+
+#[test]
 fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
     let to_accept = |syscall, request: Option<&str>| WaitedFor {
         mean_ns: 50,
@@ -162,8 +186,6 @@ fn where_the_evidence_is_not_clear_nothing_is_said() {
     let half_busy = workers(&[(0.6, 0.4), (0.5, 0.5)]);
     let busy = p99(&[(Cause::WorkerBusy, 60), (Cause::OnCpu, 40)], vec![]);
     assert_eq!(of(&busy, &half_busy), None);
-    let own_threads = p99(&[(Cause::RunQueue, 60)], vec![behind(Cause::RunQueue, 7, "srv")]);
-    assert_eq!(of(&own_threads, &half_busy), None);
     let little = p99(&[(Cause::Throttled, 10), (Cause::OnCpu, 90)], vec![]);
     assert_eq!(of(&little, &half_busy), None);
 }

@@ -1,9 +1,10 @@
 //! What is observed of a thread that tells for whom it works.
 
-use super::super::state::{Operation, Owner};
+use super::super::state::Owner;
 use super::super::tasks::TaskFacts;
 use super::{Belief, Waiting};
 use crate::model::id::{RequestId, Task};
+use crate::model::operation::Operation;
 
 /// Something that tells for whom a thread works.
 #[derive(Clone, Copy, Debug)]
@@ -55,4 +56,6 @@ pub(in super::super) struct Moment {
     pub(in super::super) at_ns: u64,
     /// Since when the thread runs, or did something else that is recorded, ns; nothing if it does not run.
     pub(in super::super) running_since_ns: Option<u64>,
+    /// That was when it made a goroutine ready.
+    pub(in super::super) since_it_made_ready: bool,
 }

@@ -24,6 +24,7 @@ pub(super) const OTHER: Task = Task::new(12);
 pub(super) const MOMENT: Moment = Moment {
     at_ns: 3_000_000,
     running_since_ns: Some(1_000_000),
+    since_it_made_ready: false,
 };
 pub(super) const CONFIRMED_NS: u64 = 2_000_000;
 

@@ -305,6 +305,19 @@ fn soon_after_an_answer_a_thread_is_still_at_it() {
 }
 
 #[test]
+fn what_it_did_before_it_made_a_goroutine_ready_was_for_that() {
+    let moment = Moment {
+        since_it_made_ready: true,
+        ..MOMENT
+    };
+    let belief = believed(Nobody, Task::NONE);
+    let observed = || InTask(OWN, works_for(A, true));
+    let before = |moment| belief.judge(moment, observed()).before;
+    assert_eq!(before(MOMENT), Some(since_idle(Request(A), OWN)));
+    assert_eq!(before(moment), Some(until_now(Request(A), OWN)));
+}
+
+#[test]
 fn a_task_is_inferred_to_work_for_whom_its_thread_was_woken() {
     let infers = |belief: Belief, facts| belief.judge(MOMENT, InTask(OTHER, facts)).task_works_for;
     assert_eq!(infers(believed(WokenFor(A), Task::NONE), unknown(false)), Some(A));

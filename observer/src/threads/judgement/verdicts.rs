@@ -3,6 +3,17 @@
 use super::{Before, Belief, Moment, Owner, Verdict};
 use crate::model::id::Task;
 
+impl Verdict {
+    /// What a thread did before it made another goroutine ready was for that, and is not its next owner's.
+    pub(super) fn without_claims(self) -> Self {
+        let before = self.before.map(|before| Before {
+            claims: None,
+            ..before
+        });
+        Self { before, ..self }
+    }
+}
+
 impl Belief {
     /// For how long nothing was seen of it, ns.
     pub(super) fn unseen_ns(&self, moment: Moment) -> u64 {

@@ -9,7 +9,7 @@ mod wait;
 use self::owner::PackedOwner;
 use self::wait::PackedWait;
 use super::state::{Began, Block, Occupant, Slice, State, Wake};
-use crate::model::id::{ConnId, Task, TaskId, Tid};
+use crate::model::id::{ConnId, Task, Tid};
 
 const _: () = assert!(size_of::<Packed>() <= 64);
 
@@ -33,7 +33,7 @@ pub(super) enum What {
         owner: PackedOwner,
         began: PackedBegan,
         conn: ConnId,
-        /// An arrival, ns, the thread that was woken, or the task that was made ready.
+        /// An arrival, ns, the thread that was woken, or the goroutine that made one ready.
         detail: u64,
         faults: (u32, u32),
     },
@@ -140,14 +140,14 @@ impl Packed {
 }
 
 impl PackedBegan {
-    /// How a slice began, with its connection, and the arrival there, the thread that was woken, or the task that was
-    /// made ready.
+    /// How a slice began, with its connection, and the arrival there, the thread that was woken, or the goroutine
+    /// that made one ready.
     fn pack(began: Began) -> (Self, ConnId, u64) {
         match began {
             Began::Plain => (Self::Plain, ConnId::NONE, 0),
             Began::Received { conn, arrived_ns } => (Self::Received, conn, arrived_ns),
             Began::HandedOff(to) => (Self::HandedOff, ConnId::NONE, u64::from(to.0)),
-            Began::Readied(to) => (Self::Readied, ConnId::NONE, to.0),
+            Began::Readied(by) => (Self::Readied, ConnId::NONE, by.field()),
         }
     }
 
@@ -159,7 +159,7 @@ impl PackedBegan {
                 arrived_ns: detail,
             },
             Self::HandedOff => Began::HandedOff(Tid(detail as u32)),
-            Self::Readied => Began::Readied(TaskId(detail)),
+            Self::Readied => Began::Readied(Task::new(detail)),
         }
     }
 }
@@ -249,7 +249,7 @@ mod tests {
     use super::super::comms::Comm;
     use super::super::state::Owner;
     use super::*;
-    use crate::model::id::{Pid, RequestId, TaskId};
+    use crate::model::id::{Pid, RequestId};
     use crate::syscall::Wait;
 
     const ID: RequestId = RequestId {
@@ -297,7 +297,8 @@ mod tests {
                 arrived_ns: 9,
             },
             Began::HandedOff(Tid(3)),
-            Began::Readied(TaskId(4)),
+            Began::Readied(Task::new(4)),
+            Began::Readied(Task::NONE),
         ];
         let waits = [
             Wait::EventLoop { timeout_ms: None },

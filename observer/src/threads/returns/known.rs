@@ -3,10 +3,11 @@
 use rustc_hash::FxHashSet;
 
 use super::super::Threads;
-use super::super::state::{Direction, Operation, State};
+use super::super::state::State;
 use super::super::thread::Thread;
 use super::{Helper, Returns};
 use crate::model::id::{Pid, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::syscall::Wait;
 
 /// For so many jobs it must have been told for whom they were before nothing else is believed of the threads.

@@ -176,7 +176,7 @@ impl Threads {
     /// Says what each thread is.
     fn settle_roles(&mut self, now_ns: u64) {
         let pids: FxHashSet<Pid> = self.threads.values().map(|thread| thread.pid).collect();
-        let mut known: FxHashMap<Pid, Known> = FxHashMap::default();
+        let mut known: FxHashMap<Pid, ProcessFacts> = FxHashMap::default();
         // Of one that ended its last threads can be left.
         self.casts
             .0
@@ -188,7 +188,7 @@ impl Threads {
             let locks = self.locks.places(pid);
             known.insert(
                 pid,
-                Known {
+                ProcessFacts {
                     locks,
                     of_runtime,
                     stopper,
@@ -267,7 +267,7 @@ impl Threads {
 }
 
 /// What is known of a process beside what its threads did.
-struct Known {
+struct ProcessFacts {
     locks: Vec<u32>,
     of_runtime: FxHashSet<Tid>,
     stopper: Option<(Tid, u32)>,

@@ -4,9 +4,10 @@ use observer_common::conn;
 use rustc_hash::FxHashSet;
 
 use crate::model::id::{ConnId, Pid, RequestId, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::model::report::Role;
 use crate::syscall::{self, Wait};
-use crate::threads::state::{Block, Direction, Operation, Owner};
+use crate::threads::state::{Block, Owner};
 
 /// Those who gave a thread something to do that are remembered of it, each with where it waited then. One that did so
 /// in this window stays. Of others it is only counted how often they did.
@@ -108,7 +109,7 @@ impl Counts {
 
 /// Where a thread waited for something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct WaitPlace {
     pub(super) is_futex: bool,
     /// The pair of futex words, or the descriptor.
     pub(super) place: u32,
@@ -116,7 +117,7 @@ pub(super) struct Place {
     pub(super) syscall: i32,
 }
 
-impl Place {
+impl WaitPlace {
     fn of(block: &Block) -> Self {
         let is_futex = syscall::is_futex(block.syscall);
         Self {
@@ -132,7 +133,7 @@ impl Place {
 pub(super) struct Giver {
     pub(super) by: Tid,
     /// Absent where it answered what this one had read.
-    pub(super) waited_in: Option<Place>,
+    pub(super) waited_in: Option<WaitPlace>,
     /// How often in this window.
     pub(super) window: u32,
     /// How often before.
@@ -158,7 +159,7 @@ pub(in crate::threads) struct Deeds {
     /// Others ended its wait since it was seen with this request, answered or not.
     had_in_hand: Option<RequestId>,
     /// Who that was, where, and how often it counts: the request may have waited for this. Of many the last are kept.
-    unsure: Vec<(Tid, Place, u32)>,
+    unsure: Vec<(Tid, WaitPlace, u32)>,
     /// How often those did that are not kept.
     unsure_forgotten: u32,
     /// The wait that it is in is for a descriptor or two, by `poll`.
@@ -280,13 +281,13 @@ impl Deeds {
 
     /// Another thread ended its wait. With a request in hand it may have waited for that.
     fn woken_to_work(&mut self, by: Tid, block: &Block, times: u32) {
-        let place = Place::of(block);
+        let place = WaitPlace::of(block);
         let Owner::Request(request) = block.owner else {
             self.given(by, Some(place), times);
             return;
         };
         self.had_in_hand = Some(request);
-        let same = |(of, at, _): &&mut (Tid, Place, u32)| (*of, *at) == (by, place);
+        let same = |(of, at, _): &&mut (Tid, WaitPlace, u32)| (*of, *at) == (by, place);
         if let Some((.., known)) = self.unsure.iter_mut().find(same) {
             *known = known.saturating_add(times);
             return;
@@ -299,7 +300,7 @@ impl Deeds {
     }
 
     /// Another thread gave it something to do so often: it ended its wait there, or had read what this one answers.
-    fn given(&mut self, by: Tid, waited_in: Option<Place>, times: u32) {
+    fn given(&mut self, by: Tid, waited_in: Option<WaitPlace>, times: u32) {
         let same = |giver: &&mut Giver| (giver.by, giver.waited_in) == (by, waited_in);
         if let Some(known) = self.givers.iter_mut().find(same) {
             known.window = known.window.saturating_add(times);
@@ -353,14 +354,14 @@ impl Deeds {
 
     /// Who gave it something to do, but for those who let go of a lock at one of these places.
     pub(super) fn givers(&self, locks: &[u32]) -> impl Iterator<Item = &Giver> {
-        let at_lock = |place: &Place| place.is_futex && locks.contains(&place.place);
+        let at_lock = |place: &WaitPlace| place.is_futex && locks.contains(&place.place);
         let givers = self.givers.iter();
         givers.filter(move |giver| !giver.waited_in.as_ref().is_some_and(at_lock))
     }
 
     /// Whether another thread was seen to end its waits where this one is.
     pub(in crate::threads) fn waits_too(&self, block: &Block) -> bool {
-        let place = Some(Place::of(block));
+        let place = Some(WaitPlace::of(block));
         self.givers.iter().any(|giver| giver.waited_in == place)
     }
 

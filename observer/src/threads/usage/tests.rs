@@ -4,9 +4,9 @@ use bytemuck::Zeroable as _;
 use observer_common::{Header, SwitchIn, SwitchOut, Waking, flags};
 
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
+use crate::model::operation::{Direction, Operation};
 use crate::model::report::Role;
 use crate::threads::Threads;
-use crate::threads::state::{Direction, Operation};
 
 const PID: Pid = Pid(40);
 const OWN: Tid = Tid(41);

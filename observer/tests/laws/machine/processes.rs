@@ -31,13 +31,20 @@ impl Machine {
         }
         let port = Port::new(self.at_ns(), Pid(PIDS[0]), PORT);
         self.record(&port);
+        if self.ready.is_none() {
+            self.run_tokio();
+        }
+        self.look(Pid(PIDS[0]));
+    }
+
+    /// The first process runs tokio.
+    fn run_tokio(&mut self) {
         let runtime = Runtime {
             task_ids: 1,
             schedulers: 1,
             ..Runtime::new(self.at_ns(), Pid(PIDS[0]), "tokio", "1.48.0", "made up")
         };
         self.record(&runtime);
-        self.look(Pid(PIDS[0]));
     }
 
     /// A process is looked at: it listens, and so does a child of its.

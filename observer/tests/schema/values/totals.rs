@@ -41,6 +41,7 @@ pub(super) fn full() -> Totals {
             comm: Some("server".to_owned()),
             processes: 1,
             pids: vec![Pid(7)],
+            ended: true,
             figures: figures(),
         }],
         targets_other: 1,

@@ -1,7 +1,7 @@
-// A server for the live kernel tests whose garbage is collected: /collect has it collected and tells how it went, /garbage
-// makes much of it, /cycles tells of how many cycles there were by then, /assists how many ns goroutines assisted by
-// then, and /procs how many threads may run goroutines. /switch has two threads give the CPU to each other from then on.
-// /ping returns "pong".
+// A server for the live kernel tests whose garbage is collected: /collect has it collected and tells how it went,
+// /garbage makes much of it, /cycles tells of how many cycles there were by then, /assists how many ns goroutines
+// assisted by then, and /procs how many threads may run goroutines. /switch has two threads give the CPU to each other
+// from then on. /ping returns "pong".
 package main
 
 import (

@@ -1,5 +1,5 @@
-// A Gin server for the live kernel tests: /ping returns "pong", /task the number of the goroutine that answers, and /nap the
-// same after a sleep.
+// A Gin server for the live kernel tests: /ping returns "pong", /task the number of the goroutine that answers, and
+// /nap the same after a sleep.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // A server for the live kernel tests whose requests wait for other goroutines: /job?ms=N hands a job of so many
 // milliseconds of computing to one goroutine that does all of them and waits for its answer, /write hands it one that
-// writes to a file and has that on the disk; /lock?ms=N holds a mutex for so long; /turns?ms=N computes for so long, and
-// lets others run every millisecond. /task tells its goroutine, and /ping
+// writes to a file and has that on the disk; /lock?ms=N holds a mutex for so long; /turns?ms=N computes for so long,
+// and lets others run every millisecond. /task tells its goroutine, and /ping
 // returns "pong".
 package main
 

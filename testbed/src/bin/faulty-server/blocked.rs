@@ -6,7 +6,7 @@
 
 use testbed::clock;
 use testbed::ran::{Ran, run_queue_ns};
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 
 use crate::truth;
 
@@ -16,7 +16,7 @@ pub(crate) const WAKEUP_NS: u64 = 20_000;
 
 /// Does the work; `kind` is what its waits are called, of which so much may have been wakeups. The work's own computing
 /// is the second stretch.
-pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T) -> (T, [Stretch; 2]) {
+pub(crate) fn measured<T>(kind: FaultKind, wakeups_ns: u64, work: impl FnOnce() -> T) -> (T, [Stretch; 2]) {
     let from_ns = clock::now_ns();
     let (queued_ns, before) = (run_queue_ns(), Ran::so_far());
     let result = work();
@@ -33,7 +33,7 @@ pub(crate) fn measured<T>(kind: Kind, wakeups_ns: u64, work: impl FnOnce() -> T)
         task: truth::current_task(),
     };
     let computed = Stretch {
-        kind: Kind::Cpu,
+        kind: FaultKind::Cpu,
         least_ns: ran.computed_ns,
         most_ns: ran.on_cpu_ns,
         ..blocked

@@ -10,7 +10,7 @@ const LONGEST_HEAD_BYTES: usize = 4096;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 /// Where the server listens.
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     pub(crate) listener: TcpListener,
     /// Which of its pools or loops serves what comes there.
     pub(crate) number: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Request {
     pub(crate) query: String,
 }
 
-impl Place {
+impl Endpoint {
     pub(crate) fn accept(&self) -> Result<Client> {
         let (stream, _) = self.listener.accept().context("cannot accept a connection")?;
         stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{read, write};
 use testbed::clock;
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 
 use crate::clients::{Client, Request};
 use crate::pool::{Job, Pool};
@@ -69,7 +69,7 @@ impl Errand {
     }
 
     /// It has waited, for at least so long, since its last job was over or its timer was set.
-    fn waited(&mut self, kind: Kind, least_ns: u64) {
+    fn waited(&mut self, kind: FaultKind, least_ns: u64) {
         let wait = Stretch::until_now(kind, self.since_ns, least_ns);
         if let Some(done) = &mut self.done {
             done.adds(wait);
@@ -144,7 +144,7 @@ impl Errands {
     /// Goes on with those of which a job is over.
     pub(crate) fn take_back(&mut self, work: &Work) {
         for mut errand in self.handed_back.take() {
-            errand.waited(Kind::HandedBack, u64::MAX);
+            errand.waited(FaultKind::HandedBack, u64::MAX);
             self.go_on(errand, work);
         }
     }
@@ -153,7 +153,7 @@ impl Errands {
     pub(crate) fn ring(&mut self, work: &Work) {
         let later = self.timers.split_off(&clock::now_ns());
         for mut errand in mem::replace(&mut self.timers, later).into_values().flatten() {
-            errand.waited(Kind::Timer, errand.timer_ns().unwrap_or(0));
+            errand.waited(FaultKind::Timer, errand.timer_ns().unwrap_or(0));
             errand.answer(work);
         }
     }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::clients::{Client, Place};
+use crate::clients::{Client, Endpoint};
 use crate::errands::{Errands, HandedBack};
 use crate::pool::{Job, Pool};
 use crate::threads;
@@ -41,7 +41,7 @@ pub(crate) enum Waits {
 
 /// What a loop waits for.
 enum Socket {
-    Place(Place),
+    Endpoint(Endpoint),
     Client(Arc<Client>),
     Peer(TcpStream, Box<Asked>),
     HandedBack(Arc<HandedBack>),
@@ -61,7 +61,7 @@ struct Sockets {
 }
 
 /// A loop with a thread for each place.
-pub(crate) fn one_for_each(places: Vec<Place>, waits: Waits, work: &Arc<Work>) -> Result<()> {
+pub(crate) fn one_for_each(places: Vec<Endpoint>, waits: Waits, work: &Arc<Work>) -> Result<()> {
     let work = Arc::clone(work);
     threads::for_each(places, move |place| {
         run(vec![place], waits, Manner::Serves, &work)
@@ -69,14 +69,14 @@ pub(crate) fn one_for_each(places: Vec<Place>, waits: Waits, work: &Arc<Work>) -
 }
 
 /// One loop for all places, in this thread.
-pub(crate) fn run(places: Vec<Place>, waits: Waits, mut manner: Manner, work: &Work) -> Result<()> {
+pub(crate) fn run(places: Vec<Endpoint>, waits: Waits, mut manner: Manner, work: &Work) -> Result<()> {
     let watched = Arc::new(Watched::new(waits)?);
     if let Manner::Employs(errands) = &manner {
         let handed_back = Arc::clone(&errands.handed_back);
         watched.watch(Socket::HandedBack(handed_back), EventFlags::IN)?;
     }
     for place in places {
-        watched.watch(Socket::Place(place), EventFlags::IN)?;
+        watched.watch(Socket::Endpoint(place), EventFlags::IN)?;
     }
     let once = match manner {
         Manner::Hands(_) => EventFlags::ONESHOT,
@@ -88,7 +88,7 @@ pub(crate) fn run(places: Vec<Place>, waits: Waits, mut manner: Manner, work: &W
                 continue;
             };
             match &*socket {
-                Socket::Place(place) => {
+                Socket::Endpoint(place) => {
                     let client = Socket::Client(Arc::new(place.accept()?));
                     watched.watch(client, EventFlags::IN | once)?;
                 }
@@ -239,7 +239,7 @@ impl Watched {
 impl Socket {
     fn descriptor(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Place(place) => place.listener.as_fd(),
+            Self::Endpoint(place) => place.listener.as_fd(),
             Self::Client(client) => client.stream.as_fd(),
             Self::Peer(stream, _) => stream.as_fd(),
             Self::HandedBack(handed_back) => handed_back.as_fd(),

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use testbed::clock;
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 
 /// Who has waited for so long asks for it.
 const SWITCH_INTERVAL: Duration = Duration::from_millis(5);
@@ -83,7 +83,7 @@ impl<'a> Turn<'a> {
 
     fn take(&mut self, from_ns: u64) {
         if let Some(let_go_ns) = self.interpreter.and_then(Interpreter::take) {
-            let wait = Stretch::until_now(Kind::Lock, from_ns, let_go_ns.saturating_sub(from_ns));
+            let wait = Stretch::until_now(FaultKind::Lock, from_ns, let_go_ns.saturating_sub(from_ns));
             self.waited = Some(self.waited.map_or(wait, |waited| waited.and(wait)));
         }
     }

@@ -21,7 +21,7 @@ use clap::Parser as _;
 use testbed::kept::Kept;
 use testbed::server;
 
-use clients::Place;
+use clients::Endpoint;
 use errands::Errands;
 use event_loop::{Manner, Waits};
 use interpreter::Interpreter;
@@ -37,8 +37,8 @@ struct Arguments {
     #[command(flatten)]
     common: server::Common,
     /// What its threads are
-    #[arg(long, value_enum, default_value_t = Kind::Acceptor)]
-    kind: Kind,
+    #[arg(long, value_enum, default_value_t = ServerKind::Acceptor)]
+    kind: ServerKind,
     /// Threads of each pool
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: u16,
@@ -58,7 +58,7 @@ struct Arguments {
 
 /// How a server is built.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Kind {
+enum ServerKind {
     /// One thread accepts connections and hands each to a pool, of which a thread serves it until it is closed
     Acceptor,
     /// One thread accepts connections and watches them, and hands each that is readable to a pool for one request
@@ -88,17 +88,17 @@ fn main() -> Result<()> {
     let truth = truth.map(Arc::new);
     let first = listen(Ipv4Addr::LOCALHOST, common.port)?;
     let address = first.local_addr().context("the listener has no address")?;
-    let mut places = vec![Place {
+    let mut places = vec![Endpoint {
         listener: first,
         number: 0,
     }];
     if second {
         let listener = listen(Ipv4Addr::new(127, 0, 0, 2), address.port())?;
-        places.push(Place { listener, number: 1 });
+        places.push(Endpoint { listener, number: 1 });
     }
     let kept = truth.clone();
     common.announce(address, move || kept.map_or(Ok(()), |truth| truth.write()))?;
-    let interpreter = (kind == Kind::Interpreter).then(Interpreter::default);
+    let interpreter = (kind == ServerKind::Interpreter).then(Interpreter::default);
     let work = Arc::new(Work::new(truth, downstream, interpreter));
     let waits = if poll { Waits::Poll } else { Waits::Epoll };
     let count = places.len();
@@ -107,15 +107,15 @@ fn main() -> Result<()> {
         pools.collect::<Result<Vec<_>>>()
     };
     match kind {
-        Kind::Acceptor => threads::accept(places, pools()?),
-        Kind::Dispatcher => event_loop::run(places, waits, Manner::Hands(pools()?), &work),
-        Kind::Loop => event_loop::one_for_each(places, waits, &work),
-        Kind::Fed => event_loop::run(places, waits, Manner::Feeds(pools()?), &work),
-        Kind::Returns => {
+        ServerKind::Acceptor => threads::accept(places, pools()?),
+        ServerKind::Dispatcher => event_loop::run(places, waits, Manner::Hands(pools()?), &work),
+        ServerKind::Loop => event_loop::one_for_each(places, waits, &work),
+        ServerKind::Fed => event_loop::run(places, waits, Manner::Feeds(pools()?), &work),
+        ServerKind::Returns => {
             let manner = Manner::Employs(Errands::of(pools()?)?);
             event_loop::run(places, waits, manner, &work)
         }
-        Kind::Interpreter => threads::one_for_each(places, &work),
+        ServerKind::Interpreter => threads::one_for_each(places, &work),
     }
 }
 

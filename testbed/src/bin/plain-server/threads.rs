@@ -5,12 +5,12 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::clients::Place;
+use crate::clients::Endpoint;
 use crate::pool::{Job, Pool};
 use crate::work::Work;
 
 /// Hands each connection to the pool of the place at which it came.
-pub(crate) fn accept(places: Vec<Place>, pools: Vec<Arc<Pool>>) -> Result<()> {
+pub(crate) fn accept(places: Vec<Endpoint>, pools: Vec<Arc<Pool>>) -> Result<()> {
     let places = places.into_iter().zip(pools);
     for_each(places.collect(), |(place, pool)| {
         loop {
@@ -20,7 +20,7 @@ pub(crate) fn accept(places: Vec<Place>, pools: Vec<Arc<Pool>>) -> Result<()> {
 }
 
 /// A thread for each connection.
-pub(crate) fn one_for_each(places: Vec<Place>, work: &Arc<Work>) -> Result<()> {
+pub(crate) fn one_for_each(places: Vec<Endpoint>, work: &Arc<Work>) -> Result<()> {
     let work = Arc::clone(work);
     for_each(places, move |place| {
         loop {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use testbed::kept::Kept;
 use testbed::ran::{Computing, tid};
-use testbed::truth::{Kind, Served, Stretch, id};
+use testbed::truth::{FaultKind, Served, Stretch, id};
 use testbed::{clock, peer};
 
 use crate::clients::{Client, Request};
@@ -104,7 +104,7 @@ impl Work {
             "/blocking" => served.add(turn.without(|| {
                 let from_ns = clock::now_ns();
                 thread::sleep(time);
-                Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(time))
+                Stretch::until_now(FaultKind::Sleep, from_ns, nanoseconds(time))
             })),
             "/hold" => served.add(turn.without(|| self.waits_for_nothing(time))),
             "/lock" => turn.without(|| self.sleeps_with_lock(served, time)),
@@ -139,17 +139,17 @@ impl Work {
         let from_ns = clock::now_ns();
         let guard = never.lock().unwrap_or_else(PoisonError::into_inner);
         drop(told.wait_timeout_while(guard, time, |()| true));
-        Stretch::until_now(Kind::Timer, from_ns, nanoseconds(time))
+        Stretch::until_now(FaultKind::Timer, from_ns, nanoseconds(time))
     }
 
     fn sleeps_with_lock(&self, served: &mut Served, time: Duration) {
         let from_ns = clock::now_ns();
         let mut released_ns = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let least_ns = released_ns.saturating_sub(from_ns);
-        served.add(Stretch::until_now(Kind::Lock, from_ns, least_ns));
+        served.add(Stretch::until_now(FaultKind::Lock, from_ns, least_ns));
         let from_ns = clock::now_ns();
         thread::sleep(time);
-        served.add(Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(time)));
+        served.add(Stretch::until_now(FaultKind::Sleep, from_ns, nanoseconds(time)));
         *released_ns = clock::now_ns();
     }
 

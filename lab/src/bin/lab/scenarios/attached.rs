@@ -1,6 +1,6 @@
 //! What was under way when observer attached.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
 use super::super::scenario::{Case, Culprit, Expected, Load, Scenario, Server};
 use super::{case, own, short};
@@ -17,8 +17,8 @@ fn attached_late() -> Scenario {
                 with the peer's address.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Timer], &["timer"]),
-            own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+            own(&[FaultKind::Timer], &["timer"]),
+            own(&[FaultKind::Peer, FaultKind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
         ]),
         cases: vec![short(Case {
             attached_late: true,

@@ -1,6 +1,6 @@
 //! Clients that are slow themselves.
 
-use super::super::scenario::{Expected, Injected, Load, Part, Scenario, Server};
+use super::super::scenario::{Expected, Injected, InjectedPart, Load, Scenario, Server};
 use super::{AROUND_NS, case, closed, short};
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -19,7 +19,10 @@ fn reads_late() -> Scenario {
         about: "The client leaves a large answer lying for a while. There is no room in the socket's buffer: \
                 `send_blocked`; what the buffer holds at the end is `held_back`.",
         known: None,
-        expected: Expected::Parts(vec![Part::new(Injected::Unread, &["send_blocked", "held_back"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(
+            Injected::Unread,
+            &["send_blocked", "held_back"],
+        )]),
         cases: vec![
             case("50ms", Server::workers(1), pausing("/large?kib=8192", "50ms")),
             short(case(
@@ -37,7 +40,10 @@ fn nagle() -> Scenario {
         about: "The server sends the body after the head, without TCP_NODELAY. TCP keeps it until the client has \
                 acknowledged the head, which that puts off: `held_back`. The truth is the client's.",
         known: None,
-        expected: Expected::Parts(vec![Part::new(Injected::Answering(AROUND_NS), &["held_back"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(
+            Injected::Answering(AROUND_NS),
+            &["held_back"],
+        )]),
         cases: vec![
             short(case("axum", without_nodelay(&[]), closed("/halves", 1))),
             case("axum-8", without_nodelay(&[]), closed("/halves", 8)),
@@ -61,7 +67,7 @@ fn reads_a_little_late() -> Scenario {
         about: "The client leaves an answer lying for which it has no room and the server's socket has. The last \
                 send returns long before the last byte can leave: `held_back`.",
         known: None,
-        expected: Expected::Parts(vec![Part::new(Injected::Unread, &["held_back"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(Injected::Unread, &["held_back"])]),
         cases: vec![
             case("50ms", Server::workers(1), pausing("/large?kib=1024", "50ms")),
             short(case(
@@ -78,7 +84,7 @@ fn sends_in_pieces() -> Scenario {
         name: "sends-in-pieces",
         about: "The client sends the request in three pieces. The request began with the first of them: `client`.",
         known: None,
-        expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["client"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(Injected::Withheld, &["client"])]),
         cases: vec![
             case("2ms", Server::workers(1), in_pieces("2ms", 0)),
             short(case("20ms", Server::workers(1), in_pieces("20ms", 0))),
@@ -93,7 +99,7 @@ fn asks_before_it_sends() -> Scenario {
         about: "The client sends the head with `Expect: 100-continue`, and the body some time after the server has \
                 asked for it: one request, `client`.",
         known: None,
-        expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["client"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(Injected::Withheld, &["client"])]),
         cases: vec![
             short(case("20ms", Server::workers(1), asks_first(&[]))),
             case(

@@ -1,8 +1,8 @@
 //! Requests that compute, and what keeps them from it: other processes, a quota, memory that is not there.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::super::scenario::{Case, Culprit, Expected, Injected, InjectedPart, Load, Scenario, Server};
 use super::{behind, beside, case, length, one_at_a_time, own, own_cpu, short, sized};
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -23,7 +23,7 @@ fn cpu() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
         ]),
         cases: sized(&Server::workers(1), |us, rate| {
             vec![Load::rate(&format!("/burn?us={us}"), 4, rate)]
@@ -39,8 +39,11 @@ fn cpu_hog() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"])
-                .by(Culprit::comm("hog")),
+            InjectedPart::new(
+                Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX),
+                &["run_queue"],
+            )
+            .by(Culprit::comm("hog")),
         ]),
         cases: beside_hogs(),
     }
@@ -54,7 +57,10 @@ fn cpu_quota() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["throttled"]),
+            InjectedPart::new(
+                Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX),
+                &["throttled"],
+            ),
         ]),
         cases: in_a_quota(),
     }
@@ -67,7 +73,7 @@ fn behind_computing() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
         ]),
         cases: sized(&Server::workers(1), |us, rate| {
             beside(&format!("/burn?us={us}"), 1, rate)
@@ -82,7 +88,7 @@ fn stolen() -> Scenario {
                 thread had a CPU for, by the clock on the wall, less what its own CPU clock counts. Theft cannot be \
                 made from within: where there was none only the computing is judged, and that is said.",
         known: None,
-        expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Stolen], &["stolen"])]),
+        expected: Expected::Parts(vec![own_cpu(), own(&[FaultKind::Stolen], &["stolen"])]),
         cases: vec![
             short(case(
                 "20ms",

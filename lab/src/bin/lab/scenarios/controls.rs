@@ -3,7 +3,7 @@
 //! A slow request of these ran, or it or its worker waited for a CPU of a shared machine, or it stood behind others.
 //! More than that did not happen.
 
-use super::super::scenario::{Case, Expected, Known, Load, Scenario, Server};
+use super::super::scenario::{Case, Expected, KnownFailure, Load, Scenario, Server};
 use super::{case, short};
 
 /// What a slow request may be made of where nothing is wrong.
@@ -54,7 +54,7 @@ fn reconnect() -> Scenario {
         name: "reconnect",
         about: "A new connection for each request. Being accepted by a worker that is awake is no fault.",
         // One of 600 was wrong on 27 November 2026 (docs/accuracy.md): on a busy machine more are slow.
-        known: Some(Known {
+        known: Some(KnownFailure {
             why: "where accepts are not seen, all time until the first read is `accept_queue`",
             most_wrong: 5,
             most_unexplained: 0,

@@ -1,7 +1,7 @@
 //! The same faults below every framework and on every kind of runtime: a scenario for each of these, with one case for
 //! each kind of load.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
 use super::super::scenario::{Case, Culprit, Expected, Load, Program, Scenario, Server};
 use super::{SLEEPS, behind, case, closed, own, own_cpu, own_sleep, short};
@@ -81,10 +81,10 @@ fn scenario(stack: &Stack) -> Scenario {
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            own(&[Kind::Timer], &["timer"]),
-            own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
-            behind(&[Kind::Cpu], stack.workers, &["worker_busy"]).by(Culprit::request("GET /burn")),
-            behind(&[Kind::Sleep], stack.workers, &["worker_blocked"])
+            own(&[FaultKind::Timer], &["timer"]),
+            own(&[FaultKind::Peer, FaultKind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+            behind(&[FaultKind::Cpu], stack.workers, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Sleep], stack.workers, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: cases(stack),

@@ -1,8 +1,8 @@
 //! Requests that take long: seconds on workers that are never idle, and large files.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::scenario::{Expected, Injected, Load, Part, Scenario, Server};
+use super::super::scenario::{Expected, Injected, InjectedPart, Load, Scenario, Server};
 use super::{case, closed, own, own_cpu, own_sleep, short};
 
 /// What a job of the pool is made of, and what keeps it, or its request once the job is done.
@@ -28,7 +28,10 @@ fn seconds() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"]),
+            InjectedPart::new(
+                Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX),
+                &["run_queue"],
+            ),
             own_sleep(),
         ]),
         cases: vec![
@@ -44,7 +47,7 @@ fn large_files() -> Scenario {
         about: "Files go to eight connections. `tokio::fs` reads each piece in a job of the blocking pool, whose threads \
                 take each other's jobs: computing, or a wait for a CPU, a worker or the pool's lock.",
         known: None,
-        expected: Expected::Parts(vec![own(&[Kind::FileRead], JOBS)]),
+        expected: Expected::Parts(vec![own(&[FaultKind::FileRead], JOBS)]),
         cases: vec![
             case("4MiB", files(2), closed("/file?kib=4096", 8)),
             short(case("40MiB", files(2), closed("/file?kib=40960", 8))),

@@ -16,9 +16,9 @@ mod returns;
 mod tasks;
 mod waits;
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::scenario::{Case, Culprit, Injected, Load, Part, Scenario, Server};
+use super::scenario::{Case, Culprit, Injected, InjectedPart, Load, Scenario, Server};
 
 /// Injected lengths, microseconds.
 const SIZES_US: &[u64] = &[200, 2_000, 20_000, 200_000];
@@ -80,21 +80,21 @@ fn sized(server: &Server, loads: impl Fn(u64, u64) -> Vec<Load>) -> Vec<Case> {
 }
 
 /// What a request's own handler does.
-fn own(kinds: &'static [Kind], causes: &'static [&'static str]) -> Part {
-    Part::new(Injected::Own(kinds), causes)
+fn own(kinds: &'static [FaultKind], causes: &'static [&'static str]) -> InjectedPart {
+    InjectedPart::new(Injected::Own(kinds), causes)
 }
 
-fn own_cpu() -> Part {
-    Part::new(Injected::OwnAndAround(&[Kind::Cpu], AROUND_NS), &["on_cpu"])
+fn own_cpu() -> InjectedPart {
+    InjectedPart::new(Injected::OwnAndAround(&[FaultKind::Cpu], AROUND_NS), &["on_cpu"])
 }
 
-fn own_sleep() -> Part {
-    own(&[Kind::Sleep], &["syscall"]).by(Culprit::syscalls(SLEEPS))
+fn own_sleep() -> InjectedPart {
+    own(&[FaultKind::Sleep], &["syscall"]).by(Culprit::syscalls(SLEEPS))
 }
 
 /// What the handlers of others do, on so many workers at once: all there are.
-fn behind(kinds: &'static [Kind], workers: usize, causes: &'static [&'static str]) -> Part {
-    Part::new(Injected::Behind(kinds, workers), causes)
+fn behind(kinds: &'static [FaultKind], workers: usize, causes: &'static [&'static str]) -> InjectedPart {
+    InjectedPart::new(Injected::Behind(kinds, workers), causes)
 }
 
 /// So many requests a second, one at a time: none waits behind another.

@@ -3,9 +3,9 @@
 //! What their threads are is told by what they do. Beside each kind stands a scenario in which the tempting answer is
 //! wrong.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::scenario::{Case, Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::super::scenario::{Case, Culprit, Expected, Injected, InjectedPart, Load, Scenario, Server};
 use super::{SLEEPS, behind, beside, case, own, own_cpu, own_sleep, short};
 
 const FUTEX: &[&str] = &["futex"];
@@ -36,8 +36,8 @@ fn pool_waits() -> Scenario {
                 behind that request; `timer` for itself.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Timer], &["timer", "syscall"]),
-            behind(&[Kind::Timer], 4, &["worker_blocked"])
+            own(&[FaultKind::Timer], &["timer", "syscall"]),
+            behind(&[FaultKind::Timer], 4, &["worker_blocked"])
                 .by(Culprit::request("GET /hold").and_syscalls(FUTEX)),
         ]),
         cases: vec![
@@ -58,7 +58,7 @@ fn pool_computes() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
         ]),
         cases: vec![
             case(
@@ -83,7 +83,7 @@ fn pool_of_connections() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            behind(&[Kind::Sleep], 3, &["worker_blocked"])
+            behind(&[FaultKind::Sleep], 3, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![short(case(
@@ -105,8 +105,8 @@ fn two_pools() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::Timer], &["timer"]),
-            behind(&[Kind::Sleep], 2, &["worker_blocked"])
+            own(&[FaultKind::Timer], &["timer"]),
+            behind(&[FaultKind::Sleep], 2, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![short(case(
@@ -130,7 +130,10 @@ fn pool_with_room() -> Scenario {
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"]),
+            InjectedPart::new(
+                Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX),
+                &["run_queue"],
+            ),
         ]),
         cases: beside_hogs(
             Server::plain("dispatcher", 4),
@@ -151,9 +154,9 @@ fn event_loop() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            own(&[Kind::Peer], &["downstream"]).by(Culprit::peer()),
-            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
-            behind(&[Kind::Peer], 1, &["worker_blocked"])
+            own(&[FaultKind::Peer], &["downstream"]).by(Culprit::peer()),
+            behind(&[FaultKind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Peer], 1, &["worker_blocked"])
                 .by(Culprit::request("GET /ask").and_syscalls(POLLS)),
         ]),
         cases: vec![
@@ -170,9 +173,9 @@ fn loop_polls() -> Scenario {
                 That is no call of the request: `downstream`, and nobody waits behind it.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Peer], &["downstream"]).by(Culprit::peer()),
+            own(&[FaultKind::Peer], &["downstream"]).by(Culprit::peer()),
             own_cpu(),
-            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /burn")),
         ]),
         cases: vec![short(case(
             "20ms",
@@ -195,7 +198,7 @@ fn two_loops() -> Scenario {
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            behind(&[Kind::Sleep], 1, &["worker_blocked"])
+            behind(&[FaultKind::Sleep], 1, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![short(case(
@@ -218,7 +221,7 @@ fn fed_pool() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            behind(&[Kind::Sleep], 2, &["worker_blocked"])
+            behind(&[FaultKind::Sleep], 2, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![
@@ -240,7 +243,7 @@ fn fed_two_pools() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            behind(&[Kind::Sleep], 2, &["worker_blocked"])
+            behind(&[FaultKind::Sleep], 2, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![short(case(
@@ -263,7 +266,7 @@ fn global_lock() -> Scenario {
                 it free, and nothing recorded says who had it.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Lock], &["lock"])
+            own(&[FaultKind::Lock], &["lock"])
                 .by(Culprit::request("GET /burn"))
                 .nameless(),
             own_cpu(),
@@ -284,7 +287,10 @@ fn global_lock_is_free() -> Scenario {
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"]),
+            InjectedPart::new(
+                Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX),
+                &["run_queue"],
+            ),
         ]),
         cases: beside_hogs(
             Server::plain("interpreter", 1),

@@ -1,8 +1,8 @@
 //! Requests that wait until others are done: for a worker, a lock, a thread of the pool, to be accepted.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::scenario::{Culprit, Expected, Injected, Load, Part, Scenario, Server};
+use super::super::scenario::{Culprit, Expected, Injected, InjectedPart, Load, Scenario, Server};
 use super::{SLEEPS, WRITES, behind, beside, case, closed, own, own_cpu, own_sleep, short, sized};
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -29,7 +29,7 @@ fn behind_sleep() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            behind(&[Kind::Sleep], 1, &["worker_blocked"])
+            behind(&[FaultKind::Sleep], 1, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: sized(&Server::workers(1), |us, rate| {
@@ -45,8 +45,8 @@ fn behind_disk() -> Scenario {
                 `worker_blocked` behind that request.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Disk], &["syscall"]),
-            behind(&[Kind::Disk], 1, &["worker_blocked"])
+            own(&[FaultKind::Disk], &["syscall"]),
+            behind(&[FaultKind::Disk], 1, &["worker_blocked"])
                 .by(Culprit::request("GET /blocking-file").and_syscalls(WRITES)),
         ]),
         cases: vec![
@@ -72,8 +72,8 @@ fn behind_peer() -> Scenario {
                 itself waits for the peer: `downstream`.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Peer], &["downstream"]).by(Culprit::peer()),
-            behind(&[Kind::Peer], 1, &["worker_blocked"])
+            own(&[FaultKind::Peer], &["downstream"]).by(Culprit::peer()),
+            behind(&[FaultKind::Peer], 1, &["worker_blocked"])
                 .by(Culprit::request("GET /ask").and_syscalls(&["poll", "ppoll"])),
         ]),
         cases: sized(&Server::workers(1).with_peer(&[]), |us, rate| {
@@ -90,8 +90,9 @@ fn behind_lock() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::Lock], &["lock"]),
-            behind(&[Kind::Sleep, Kind::Lock], 2, &["worker_blocked"]).by(Culprit::request("GET /lock")),
+            own(&[FaultKind::Lock], &["lock"]),
+            behind(&[FaultKind::Sleep, FaultKind::Lock], 2, &["worker_blocked"])
+                .by(Culprit::request("GET /lock")),
         ]),
         cases: vec![
             case("2ms", Server::workers(2), beside("/lock?us=2000", 3, 150)),
@@ -108,7 +109,7 @@ fn lock() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::Lock], &["lock"]).by(Culprit::request("GET /lock")),
+            own(&[FaultKind::Lock], &["lock"]).by(Culprit::request("GET /lock")),
         ]),
         cases: vec![
             case("200us", Server::workers(8), closed("/lock?us=200", 4)),
@@ -126,7 +127,11 @@ fn async_lock() -> Scenario {
                 are both right, and no other cause is.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::AsyncLock, Kind::Timer], &["timer", "unexplained"]).nameless(),
+            own(
+                &[FaultKind::AsyncLock, FaultKind::Timer],
+                &["timer", "unexplained"],
+            )
+            .nameless(),
         ]),
         cases: vec![
             case("2ms", Server::workers(1), closed("/async-lock?us=2000", 4)),
@@ -148,7 +153,7 @@ fn pool_queue() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::PoolQueue], &["worker_blocked", "unexplained"]),
+            own(&[FaultKind::PoolQueue], &["worker_blocked", "unexplained"]),
         ]),
         cases: vec![
             case("2ms", pool_of_two(), closed("/pool?us=2000", 6)),
@@ -164,8 +169,8 @@ fn accept_queue() -> Scenario {
                 new connection: `accept_queue`.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::NotAccepting], &["timer"]),
-            Part::new(Injected::Unaccepted, &["accept_queue"]),
+            own(&[FaultKind::NotAccepting], &["timer"]),
+            InjectedPart::new(Injected::Unaccepted, &["accept_queue"]),
         ]),
         cases: vec![
             case("2ms", Server::workers(1), not_accepting(2_000, 60)),
@@ -183,7 +188,7 @@ fn accept_behind_sleep() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            behind(&[Kind::Sleep], 1, &["accept_queue", "worker_blocked"])
+            behind(&[FaultKind::Sleep], 1, &["accept_queue", "worker_blocked"])
                 .by(Culprit::request("GET /blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![
@@ -238,7 +243,7 @@ fn accept_crowd() -> Scenario {
 
 /// Until it is accepted and read, a request waits behind others that compute.
 fn behind_computing() -> Expected {
-    let behind = behind(&[Kind::Cpu], 1, &["accept_queue", "worker_busy"]);
+    let behind = behind(&[FaultKind::Cpu], 1, &["accept_queue", "worker_busy"]);
     Expected::Parts(vec![own_cpu(), behind.by(Culprit::request("GET /burn"))])
 }
 

@@ -4,9 +4,11 @@
 //! For whom a job was is told by both of its ends. Beside what such servers do stand scenarios in which the tempting
 //! answer is wrong.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
+use super::super::scenario::{
+    Case, Culprit, Expected, Injected, InjectedPart, KnownFailure, Load, Scenario, Server,
+};
 use super::{SLEEPS, behind, case, own, own_cpu, own_sleep, short};
 
 /// Why it is not told for whom a job was.
@@ -54,7 +56,7 @@ fn row_of_jobs() -> Scenario {
         name: "plain-returns-in-a-row",
         about: "The same with four jobs for each request, one after the other, as a file is opened, looked at, read \
                 and closed: each is the request's.",
-        known: Some(Known::unexplained(UNSEEN, 100)),
+        known: Some(KnownFailure::unexplained(UNSEEN, 100)),
         expected: Expected::Parts(vec![own_cpu(), own_sleep()]),
         cases: vec![short(known(case(
             "5ms",
@@ -73,10 +75,10 @@ fn full_pool() -> Scenario {
         name: "plain-returns-full",
         about: "An event loop with two threads, which sleep for more requests than that: whoever waits for a thread \
                 does so behind those, `worker_blocked`.",
-        known: Some(Known::unexplained(UNSEEN, 80)),
+        known: Some(KnownFailure::unexplained(UNSEEN, 80)),
         expected: Expected::Parts(vec![
             own_sleep(),
-            behind(&[Kind::Sleep], 2, &["worker_blocked"])
+            behind(&[FaultKind::Sleep], 2, &["worker_blocked"])
                 .by(Culprit::request("GET /job/blocking").and_syscalls(SLEEPS)),
         ]),
         cases: vec![
@@ -94,10 +96,10 @@ fn full_pool_computes() -> Scenario {
     Scenario {
         name: "plain-returns-full-computes",
         about: "The same with one thread, which computes for requests: `worker_busy` behind them.",
-        known: Some(Known::unexplained(UNSEEN, 70)),
+        known: Some(KnownFailure::unexplained(UNSEEN, 70)),
         expected: Expected::Parts(vec![
             own_cpu(),
-            behind(&[Kind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /job/burn")),
+            behind(&[FaultKind::Cpu], 1, &["worker_busy"]).by(Culprit::request("GET /job/burn")),
         ]),
         cases: vec![short(known(case(
             "20ms",
@@ -115,12 +117,12 @@ fn loop_computes() -> Scenario {
         name: "plain-returns-loop",
         about: "The event loop computes itself for some requests. Others wait for it to read them, or to go on with \
                 them when their job is over: `worker_busy` behind those, and not `syscall` in the job.",
-        known: Some(Known::unexplained(UNSEEN, 25)),
+        known: Some(KnownFailure::unexplained(UNSEEN, 25)),
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            Part::new(
-                Injected::OwnAndBehind(&[Kind::HandedBack], &[Kind::Cpu], 1),
+            InjectedPart::new(
+                Injected::OwnAndBehind(&[FaultKind::HandedBack], &[FaultKind::Cpu], 1),
                 &["worker_busy"],
             )
             .by(Culprit::request("GET /burn")),
@@ -143,10 +145,10 @@ fn over_at_once() -> Scenario {
         name: "plain-returns-at-once",
         about: "Jobs of the same length for several clients, each of which asks again when it is answered, so that \
                 jobs begin and end at once. Some sleep, others wait in `poll` for a peer: none is the other's.",
-        known: Some(Known::unexplained(AT_ONCE, 40)),
+        known: Some(KnownFailure::unexplained(AT_ONCE, 40)),
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::Peer], &["downstream"]).by(Culprit::peer()),
+            own(&[FaultKind::Peer], &["downstream"]).by(Culprit::peer()),
         ]),
         cases: vec![short(known(case(
             "20ms",
@@ -164,8 +166,8 @@ fn beside_timers() -> Scenario {
         name: "plain-returns-timers",
         about: "Some requests wait for a timer of the event loop's and others for a job, equally long: timers are due \
                 as jobs end. `timer` for the ones, `syscall` for the others.",
-        known: Some(Known::unexplained(AT_ONCE, 85)),
-        expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"]), own_sleep()]),
+        known: Some(KnownFailure::unexplained(AT_ONCE, 85)),
+        expected: Expected::Parts(vec![own(&[FaultKind::Timer], &["timer"]), own_sleep()]),
         cases: vec![short(known(case(
             "20ms",
             employing(4),
@@ -182,8 +184,8 @@ fn answers_later() -> Scenario {
         name: "plain-returns-later",
         about: "When their job is over some requests wait for a timer before they are answered, while jobs of others \
                 end: `timer`, and of jobs no more than its own.",
-        known: Some(Known::unexplained(OR_A_JOB, 50)),
-        expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"]), own_sleep()]),
+        known: Some(KnownFailure::unexplained(OR_A_JOB, 50)),
+        expected: Expected::Parts(vec![own(&[FaultKind::Timer], &["timer"]), own_sleep()]),
         cases: vec![short(known(case(
             "20ms",
             employing(8),
@@ -200,11 +202,14 @@ fn pool_with_room() -> Scenario {
         name: "plain-returns-with-room",
         about: "Two of four threads sleep for requests. Others find a thread that is free, and no CPU, which hogs \
                 want: `run_queue`.",
-        known: Some(Known::unexplained(AT_ONCE, 40)),
+        known: Some(KnownFailure::unexplained(AT_ONCE, 40)),
         expected: Expected::Parts(vec![
             own_cpu(),
             own_sleep(),
-            Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), &["run_queue"]),
+            InjectedPart::new(
+                Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX),
+                &["run_queue"],
+            ),
         ]),
         cases: vec![short(known(case(
             "8ms",

@@ -1,9 +1,11 @@
 //! What tasks of the runtime do to each other: some that are no request's hold a worker, others make one request
 //! together.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
+use super::super::scenario::{
+    Case, Culprit, Expected, Injected, InjectedPart, KnownFailure, Load, Scenario, Server,
+};
 use super::{SLEEPS, behind, beside, case, length, own, own_cpu, own_sleep, rate, short, sized};
 
 /// A task computed for the request, or for another before: no event says for which.
@@ -36,7 +38,7 @@ fn spawned_computing() -> Scenario {
         about: "Small requests to the one worker, on which tasks compute that are no request's: `worker_busy`, \
                 with the task.",
         known: None,
-        expected: Expected::Parts(vec![behind(&[Kind::Cpu], 1, &["worker_busy"])]),
+        expected: Expected::Parts(vec![behind(&[FaultKind::Cpu], 1, &["worker_busy"])]),
         cases: sized(&Server::workers(1), |us, rate| {
             beside(&format!("/spawned/burn?us={us}"), 2, rate)
         }),
@@ -50,7 +52,7 @@ fn spawned_sleep() -> Scenario {
                 `worker_blocked`, with the call and the task.",
         known: None,
         expected: Expected::Parts(vec![
-            behind(&[Kind::Sleep], 1, &["worker_blocked"]).by(Culprit::syscalls(SLEEPS)),
+            behind(&[FaultKind::Sleep], 1, &["worker_blocked"]).by(Culprit::syscalls(SLEEPS)),
         ]),
         cases: sized(&Server::workers(1), |us, rate| {
             beside(&format!("/spawned/blocking?us={us}"), 2, rate)
@@ -64,7 +66,7 @@ fn spawned_disk() -> Scenario {
         about: "The same with tasks that read blocks with O_DIRECT: `worker_blocked` in `pread64`.",
         known: None,
         expected: Expected::Parts(vec![
-            behind(&[Kind::Disk], 1, &["worker_blocked"]).by(Culprit::syscalls(&["pread64"])),
+            behind(&[FaultKind::Disk], 1, &["worker_blocked"]).by(Culprit::syscalls(&["pread64"])),
         ]),
         cases: vec![
             case(
@@ -87,7 +89,11 @@ fn spawned_lock() -> Scenario {
         about: "Small requests to two workers, on which one task sleeps with a mutex in its hand and another \
                 waits for it: `worker_blocked`.",
         known: None,
-        expected: Expected::Parts(vec![behind(&[Kind::Sleep, Kind::Lock], 2, &["worker_blocked"])]),
+        expected: Expected::Parts(vec![behind(
+            &[FaultKind::Sleep, FaultKind::Lock],
+            2,
+            &["worker_blocked"],
+        )]),
         cases: vec![
             case(
                 "2ms",
@@ -111,7 +117,11 @@ fn spawned_async_lock() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             // It waits no time with the lock in its hand, which is a tick of the runtime's clock.
-            own(&[Kind::AsyncLock, Kind::Timer], &["timer", "unexplained"]).nameless(),
+            own(
+                &[FaultKind::AsyncLock, FaultKind::Timer],
+                &["timer", "unexplained"],
+            )
+            .nameless(),
         ]),
         cases: vec![short(case(
             "20ms",
@@ -132,8 +142,8 @@ fn woken_and_not_polled() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_sleep(),
-            Part::new(
-                Injected::OwnAndBehind(&[Kind::TaskQueue], &[Kind::Cpu], 1),
+            InjectedPart::new(
+                Injected::OwnAndBehind(&[FaultKind::TaskQueue], &[FaultKind::Cpu], 1),
                 NOT_POLLED,
             ),
             own_cpu(),
@@ -153,7 +163,7 @@ fn stealing() -> Scenario {
         known: None,
         expected: Expected::Parts(vec![
             own_cpu(),
-            behind(&[Kind::Cpu], 2, &["worker_busy"]).by(Culprit::request("GET /burn")),
+            behind(&[FaultKind::Cpu], 2, &["worker_busy"]).by(Culprit::request("GET /burn")),
         ]),
         cases: vec![
             case("light", Server::workers(2), beside("/burn?us=20000", 4, 30)),
@@ -174,8 +184,8 @@ fn join() -> Scenario {
                 worker takes the handler's CPU for it.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Cpu], COMPUTED),
-            own(&[Kind::OffCpu], &["run_queue"]),
+            own(&[FaultKind::Cpu], COMPUTED),
+            own(&[FaultKind::OffCpu], &["run_queue"]),
         ]),
         cases: by_length("/join", &[200, 2_000, 20_000]),
     }
@@ -187,7 +197,7 @@ fn channel() -> Scenario {
         about: "The handler sends a job to a task that all such requests share, which computes and replies: \
                 `on_cpu` or `worker_busy`, both for the job and for those before it.",
         known: None,
-        expected: Expected::Parts(vec![own(&[Kind::ChannelQueue, Kind::Cpu], COMPUTED)]),
+        expected: Expected::Parts(vec![own(&[FaultKind::ChannelQueue, FaultKind::Cpu], COMPUTED)]),
         cases: by_length("/channel", &[200, 2_000, 20_000]),
     }
 }
@@ -198,7 +208,7 @@ fn wake_first() -> Scenario {
         about: "A task wakes the handler and goes on to compute. Whom a worker's task wakes is to be polled next \
                 by that worker, whatever the other worker does: `worker_busy` behind that task, or `task_queue`.",
         known: None,
-        expected: Expected::Parts(vec![own(&[Kind::TaskQueue], NOT_POLLED)]),
+        expected: Expected::Parts(vec![own(&[FaultKind::TaskQueue], NOT_POLLED)]),
         cases: by_length("/wake-first", &[2_000, 20_000]),
     }
 }
@@ -209,13 +219,13 @@ fn wake_first_short() -> Scenario {
         about: "The same for a fifth of the time in which observer looks once at what tasks run.",
         // Of what takes a fifth of the time between two looks four in five are not seen. 61 to 83 of a hundred were
         // wrong in six runs from 27 to 29 November 2026; in five of them 67 to 579 were judged.
-        known: Some(Known {
+        known: Some(KnownFailure {
             why: "a task that runs for less than a millisecond between two events of another is mostly not seen, \
                   and its time counts as that one's",
             most_wrong: 90,
             most_unexplained: 0,
         }),
-        expected: Expected::Parts(vec![own(&[Kind::TaskQueue], NOT_POLLED)]),
+        expected: Expected::Parts(vec![own(&[FaultKind::TaskQueue], NOT_POLLED)]),
         cases: vec![short(of_length("/wake-first", 200))],
     }
 }

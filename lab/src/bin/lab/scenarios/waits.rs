@@ -1,6 +1,6 @@
 //! Requests that wait for something of their own: the disk, a page, a peer, a timer, two things one after the other.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
 use super::super::scenario::{Case, Culprit, Expected, Object, Scenario, Server};
 use super::{WRITES, case, closed, length, one_at_a_time, own, own_cpu, own_sleep, short};
@@ -25,7 +25,7 @@ fn disk_sync() -> Scenario {
                 in the server's directory, whose name is known if it is still open when it is asked for.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Disk], &["syscall"])
+            own(&[FaultKind::Disk], &["syscall"])
                 .by(Culprit::syscalls(WRITES).on(Object::Files))
                 .nameless(),
         ]),
@@ -55,7 +55,7 @@ fn disk_direct() -> Scenario {
         about: "The handler reads blocks with O_DIRECT: a `syscall`, `pread64` on that file.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Disk], &["syscall"]).by(Culprit::syscalls(&["pread64"]).on(Object::Data)),
+            own(&[FaultKind::Disk], &["syscall"]).by(Culprit::syscalls(&["pread64"]).on(Object::Data)),
         ]),
         cases: vec![
             case(
@@ -77,7 +77,7 @@ fn major_faults() -> Scenario {
         name: "major-faults",
         about: "The handler touches pages of a file that the kernel's cache does not have: `page_fault`.",
         known: None,
-        expected: Expected::Parts(vec![own_cpu(), own(&[Kind::Fault], &["page_fault"])]),
+        expected: Expected::Parts(vec![own_cpu(), own(&[FaultKind::Fault], &["page_fault"])]),
         cases: vec![
             short(case(
                 "4MiB",
@@ -96,7 +96,7 @@ fn peer_slow() -> Scenario {
                 address.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+            own(&[FaultKind::Peer, FaultKind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
         ]),
         cases: from_connections(),
     }
@@ -109,7 +109,7 @@ fn peer_accepts_late() -> Scenario {
                 completes the connection, so all that is to be seen is that no answer comes: `downstream`.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+            own(&[FaultKind::Peer, FaultKind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
         ]),
         cases: vec![short(case(
             "20ms",
@@ -129,7 +129,7 @@ fn peer_pool() -> Scenario {
                 address and `unexplained` are right.",
         known: None,
         expected: Expected::Parts(vec![own(
-            &[Kind::Peer, Kind::ConnectionQueue],
+            &[FaultKind::Peer, FaultKind::ConnectionQueue],
             &["downstream", "unexplained"],
         )]),
         cases: ["2000", "20000"]
@@ -152,7 +152,7 @@ fn timer() -> Scenario {
         name: "timer",
         about: "The handler waits for a timer of the runtime's: `timer`.",
         known: None,
-        expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"])]),
+        expected: Expected::Parts(vec![own(&[FaultKind::Timer], &["timer"])]),
         cases: [2_000, 20_000, 200_000]
             .map(|us| Case {
                 short: us == 20_000,

@@ -1,6 +1,6 @@
 //! Made-up runs, judged.
 
-use testbed::truth::{Kind, Stretch, Times};
+use testbed::truth::{FaultKind, Stretch, Times};
 
 use super::super::scenario::{Culprit, Injected, Load, Server};
 use super::super::truth::made_up;
@@ -10,7 +10,7 @@ const MS: u64 = 1_000_000;
 
 fn asleep(id: u64, ms: u64) -> Served {
     let sleep = Stretch {
-        kind: Kind::Sleep,
+        kind: FaultKind::Sleep,
         from_ns: 0,
         to_ns: ms * MS,
         least_ns: ms * MS,
@@ -54,7 +54,7 @@ fn case(pipelined: u64) -> Case {
 }
 
 fn score(observed: &Observed) -> Score {
-    let part = Part::new(Injected::Own(&[Kind::Sleep]), &["syscall"]);
+    let part = InjectedPart::new(Injected::Own(&[FaultKind::Sleep]), &["syscall"]);
     let expected = Expected::Parts(vec![part.by(Culprit::syscalls(&["read"]))]);
     judge(&expected, &case(1), &Names::default(), observed).0
 }

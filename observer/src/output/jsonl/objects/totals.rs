@@ -41,6 +41,7 @@ object!(TargetTotals {
     comm: optional,
     processes,
     pids,
+    ended,
     figures: inlined,
 });
 object!(ProcessFigures {

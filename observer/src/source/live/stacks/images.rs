@@ -21,7 +21,7 @@ const MAX_IMAGES: usize = 256;
 
 /// An address as the file states it that is mapped there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FileAddress {
     pub(super) file: FileId,
     pub(super) address: u64,
 }
@@ -58,7 +58,7 @@ impl Images {
     }
 
     /// The functions at a place, and the range of code around it of which they are.
-    pub(super) fn functions(&mut self, place: Place) -> (Range<u64>, Functions) {
+    pub(super) fn functions(&mut self, place: FileAddress) -> (Range<u64>, Functions) {
         match self.files.get_mut(&place.file) {
             Some(Some(image)) => image.functions(place.address),
             _ => (Cell::only(place.address).range(), [None].into()),

@@ -12,7 +12,7 @@ use observer_common::StackHead;
 use rustc_hash::FxHashMap;
 
 use super::image::Functions;
-use super::images::Place;
+use super::images::FileAddress;
 use super::made::{self, Code as MadeCode, Made, News};
 use super::maps::{FileId, Mapped};
 use super::process::Process;
@@ -29,7 +29,7 @@ const MAX_STACKS: usize = 8192;
 
 /// Processes, and functions of the files that they have mapped.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownCode {
     /// `None` is one of which nothing can be read.
     processes: FxHashMap<Pid, Option<WatchedCode>>,
     /// Stacks that have been remembered since all were forgotten.
@@ -62,7 +62,7 @@ struct Code {
 
 impl Code {
     /// Where the range of code begins that a place is in, and its functions.
-    fn at(&self, place: Place) -> Option<(u64, &Functions)> {
+    fn at(&self, place: FileAddress) -> Option<(u64, &Functions)> {
         let ranges = self.files.get(&place.file)?;
         let (begin, (end, functions)) = ranges.range(..=place.address).next_back()?;
         (place.address < *end).then_some((*begin, functions))
@@ -72,7 +72,7 @@ impl Code {
     ///
     /// Where functions are among them that the process made at run time, these are the program, and all others what
     /// its runtime is made of.
-    fn telling(&self, pid: Pid, places: &[Option<Place>]) -> Result<Option<Arc<str>>, Missing> {
+    fn telling(&self, pid: Pid, places: &[Option<FileAddress>]) -> Result<Option<Arc<str>>, Missing> {
         let (mut functions, mut made, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for place in places {
             let Some(place) = *place else {
@@ -110,10 +110,10 @@ impl Code {
 
 impl WatchedCode {
     /// What is at an address when a sample was taken.
-    fn place(&self, pid: Pid, address: u64, sampled_ns: u64) -> Option<Place> {
+    fn place(&self, pid: Pid, address: u64, sampled_ns: u64) -> Option<FileAddress> {
         self.process.place(address).or_else(|| {
             self.made.as_ref()?.at(address, sampled_ns)?;
-            Some(Place {
+            Some(FileAddress {
                 file: FileId::made_by(pid),
                 address,
             })
@@ -135,10 +135,10 @@ pub(super) enum Missing {
     /// What the process told of the code that it made until the stack was taken.
     Made,
     /// Which functions are at these places.
-    Functions(Vec<Place>),
+    Functions(Vec<FileAddress>),
 }
 
-impl Known {
+impl KnownCode {
     /// The function that says what a thread does; `None` where it has no name.
     pub(super) fn telling(&mut self, head: &StackHead, stack: &[u8]) -> Result<Option<Arc<str>>, Missing> {
         let pid = Pid(head.tgid);
@@ -150,11 +150,12 @@ impl Known {
         let nothing = Made::default();
         let made = watched.made.as_ref().unwrap_or(&nothing);
         let mut frames = watched.process.frames(made, head, stack, &mut self.cache);
-        let places: Vec<Option<Place>> = frames
+        let places: Vec<Option<FileAddress>> = frames
             .iter()
             .map(|&frame| watched.place(pid, frame, head.at_ns))
             .collect();
-        let in_made = |place: &Option<Place>| place.is_none_or(|place| place.file == FileId::made_by(pid));
+        let in_made =
+            |place: &Option<FileAddress>| place.is_none_or(|place| place.file == FileId::made_by(pid));
         if watched.made.is_some() && places.iter().any(in_made) && !made.was_looked_at(head.at_ns) {
             return Err(Missing::Made);
         }
@@ -291,7 +292,7 @@ mod tests {
             });
             let ranges = code.files.entry(file).or_default();
             ranges.insert(at, (at + 1, [named].into()));
-            places.push(Some(Place { file, address: at }));
+            places.push(Some(FileAddress { file, address: at }));
         }
         code.telling(PID, &places).unwrap().map(|name| name.to_string())
     }

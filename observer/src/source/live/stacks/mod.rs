@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 
 use self::clock::Clocks;
 use self::follow::Follower;
-use self::known::Known;
+use self::known::KnownCode;
 pub(super) use self::worker::lets_others_go_first;
 use self::worker::{NamedSample, NamingWork};
 use super::kernel_half::map;
@@ -65,7 +65,7 @@ pub(super) struct Stacks {
     lost_in_kernel: Counter,
     ticks_on_others: Counter,
     _follower: Follower,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownCode>>,
     /// Processes that are to be forgotten before anything is said of another stack.
     gone: Vec<Pid>,
     work: SyncSender<NamingWork>,
@@ -83,7 +83,7 @@ impl Stacks {
         let ring = map(ebpf, names::map::STACKS)?;
         let (work, asked) = sync_channel(MAX_WAITING.max(pids.len()));
         let (done, named) = channel();
-        let known = Arc::<Mutex<Known>>::default();
+        let known = Arc::<Mutex<KnownCode>>::default();
         let of_thread = Arc::clone(&known);
         thread::Builder::new()
             .name(own_threads::NAMES.to_owned())

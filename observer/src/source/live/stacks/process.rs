@@ -8,7 +8,7 @@ use observer_common::StackHead;
 use procfs::process::MemoryMap;
 
 use super::image::{Image, LoadedSection};
-use super::images::{Images, Place};
+use super::images::{FileAddress, Images};
 use super::made::Made;
 use super::maps::{FileId, Mapped};
 use crate::model::id::Pid;
@@ -107,12 +107,12 @@ impl Process {
     }
 
     /// The file that is mapped at an address, and the address as the file states it.
-    pub(super) fn place(&self, address: u64) -> Option<Place> {
+    pub(super) fn place(&self, address: u64) -> Option<FileAddress> {
         let after = self
             .modules
             .partition_point(|(mapped, _)| mapped.start <= address);
         let (mapped, bias) = self.modules.get(after.checked_sub(1)?)?;
-        (address < mapped.end).then_some(Place {
+        (address < mapped.end).then_some(FileAddress {
             file: mapped.file,
             address: address.wrapping_sub(*bias),
         })
@@ -282,7 +282,7 @@ pub(super) mod tests {
             assert!(range.contains(&place.address));
             inlined += usize::from(functions.len() > 1);
             for other in [range.start, range.start.midpoint(range.end), range.end - 1] {
-                let other = Place {
+                let other = FileAddress {
                     address: other,
                     ..place
                 };

@@ -12,8 +12,8 @@ use rustc_hash::FxHashMap;
 
 use super::cell::Cell;
 use super::image::Functions;
-use super::images::{Images, Place};
-use super::known::{Known, Missing};
+use super::images::{FileAddress, Images};
+use super::known::{KnownCode, Missing};
 use super::layers::Layer;
 use super::made::Source;
 use super::maps::{FileId, Mapped, executable};
@@ -51,7 +51,7 @@ pub(super) struct NamedSample {
 }
 
 /// Works until nobody asks any more, and lets whoever is observed go first: names may come late.
-pub(super) fn run(known: &Mutex<Known>, work: &Receiver<NamingWork>, done: &Sender<NamedSample>) {
+pub(super) fn run(known: &Mutex<KnownCode>, work: &Receiver<NamingWork>, done: &Sender<NamedSample>) {
     lets_others_go_first();
     let mut worker = Namer {
         known,
@@ -91,7 +91,7 @@ pub(in super::super) fn lets_others_go_first() {
 
 struct Namer<'a> {
     /// Never held while a file is read.
-    known: &'a Mutex<Known>,
+    known: &'a Mutex<KnownCode>,
     images: Images,
     /// Where processes tell of the code that they make.
     made: FxHashMap<Pid, Source>,
@@ -102,7 +102,7 @@ struct Namer<'a> {
 }
 
 impl<'a> Namer<'a> {
-    fn known(&self) -> MutexGuard<'a, Known> {
+    fn known(&self) -> MutexGuard<'a, KnownCode> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,7 +151,7 @@ impl<'a> Namer<'a> {
     }
 
     /// The functions at an address of code that a process made, and the range of code of which they are.
-    fn made_functions(&self, pid: Pid, place: Place) -> (Range<u64>, Functions) {
+    fn made_functions(&self, pid: Pid, place: FileAddress) -> (Range<u64>, Functions) {
         let Some((range, code)) = self.known().made_at(pid, place.address) else {
             return (Cell::only(place.address).range(), [None].into());
         };
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn what_it_has_read_is_known_from_then_on() {
         let (head, stack) = caller();
-        let known = Mutex::<Known>::default();
+        let known = Mutex::<KnownCode>::default();
         let telling = || known.lock().unwrap().telling(&head, &stack);
         assert!(matches!(telling(), Err(Missing::Process)));
         let (ask, asked) = channel();

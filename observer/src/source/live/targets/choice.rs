@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
-use observer_common::LostReason;
+use anyhow::{Result, ensure};
+use observer_common::{LostReason, limits};
 use procfs::process::Process;
 
 use super::look::{self, Target};
@@ -64,8 +64,13 @@ pub enum Unwatched {
 /// Looks who that is now.
 ///
 /// # Errors
-/// When a process that was given cannot be watched.
+/// When a process that was given cannot be watched, or there are too many ports.
 pub fn choose(choice: &Choice) -> Result<Chosen> {
+    let (ports, most) = (choice.ports.len(), limits::MAX_AWAITED_PORTS);
+    ensure!(
+        ports <= most as usize,
+        "{ports} ports were given: at most {most} can be watched at a time"
+    );
     let mut pids: BTreeSet<Pid> = choice.pids.iter().copied().collect();
     let mut targets = pids
         .iter()

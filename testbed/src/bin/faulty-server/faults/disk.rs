@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
 use super::size::Kibibytes;
 use super::{Failure, Shared, unavailable};
@@ -75,7 +75,7 @@ pub(super) fn synchronized(
     };
     let file = written(&shared.files, &size.filler()).map_err(failed)?;
     // Closing it waits too: that is when a file without a name is removed.
-    let (synchronized, stretches) = blocked::measured(Kind::Disk, blocked::WAKEUP_NS, || {
+    let (synchronized, stretches) = blocked::measured(FaultKind::Disk, blocked::WAKEUP_NS, || {
         let synchronized = file.sync_all();
         drop(file);
         synchronized
@@ -96,7 +96,7 @@ fn written(directory: &Path, bytes: &[u8]) -> IoResult<File> {
 pub(super) fn direct(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Result<&'static str, Failure> {
     let data = shared.data()?;
     let blocks = size.bytes() / BLOCK_BYTES;
-    let (read, stretches) = blocked::measured(Kind::Disk, blocks as u64 * blocked::WAKEUP_NS, || {
+    let (read, stretches) = blocked::measured(FaultKind::Disk, blocks as u64 * blocked::WAKEUP_NS, || {
         let mut block = Box::new(Block([0; BLOCK_BYTES]));
         (0..blocks).try_for_each(|_| {
             let at = data.next(BLOCK_BYTES as u64);

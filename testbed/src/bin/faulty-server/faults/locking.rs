@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use testbed::clock;
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 
 use super::size::Time;
 use super::waiting;
@@ -33,7 +33,7 @@ impl Release {
     }
 
     /// The wait that is over now.
-    fn waited(&self, kind: Kind, from_ns: u64) -> Stretch {
+    fn waited(&self, kind: FaultKind, from_ns: u64) -> Stretch {
         Stretch::until_now(kind, from_ns, self.at_ns.saturating_sub(from_ns)).by(self.by)
     }
 }
@@ -42,7 +42,7 @@ impl Release {
 pub(super) fn lock(visit: &mut Visit, locks: &Locks, time: &Time) -> &'static str {
     let from_ns = clock::now_ns();
     let mut release = locks.blocking.lock().unwrap_or_else(PoisonError::into_inner);
-    visit.injected(release.waited(Kind::Lock, from_ns));
+    visit.injected(release.waited(FaultKind::Lock, from_ns));
     visit.injected(waiting::slept(time.duration()));
     *release = Release::now();
     "unlocked\n"
@@ -52,7 +52,7 @@ pub(super) fn lock(visit: &mut Visit, locks: &Locks, time: &Time) -> &'static st
 pub(super) async fn async_lock(visit: &mut Visit, locks: &Locks, time: &Time) -> &'static str {
     let from_ns = clock::now_ns();
     let mut release = locks.yielding.lock().await;
-    visit.injected(release.waited(Kind::AsyncLock, from_ns));
+    visit.injected(release.waited(FaultKind::AsyncLock, from_ns));
     waiting::timer(visit, time).await;
     *release = Release::now();
     "unlocked\n"

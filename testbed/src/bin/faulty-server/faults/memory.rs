@@ -5,7 +5,7 @@ use std::io::{Error, Result as IoResult};
 use std::os::fd::AsRawFd as _;
 use std::ptr;
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
 use super::disk::Data;
 use super::size::Kibibytes;
@@ -19,7 +19,7 @@ const READAHEAD_BYTES: usize = 128 * 1024;
 
 /// Touches fresh memory: a minor fault a page.
 pub(super) fn touch(visit: &mut Visit, size: &Kibibytes) -> &'static str {
-    let ((), stretches) = blocked::measured(Kind::Fault, 0, || {
+    let ((), stretches) = blocked::measured(FaultKind::Fault, 0, || {
         let mut memory = vec![0_u8; size.bytes()];
         for at in (0..memory.len()).step_by(PAGE_BYTES) {
             memory[at] = 1;
@@ -35,9 +35,9 @@ pub(super) fn touch(visit: &mut Visit, size: &Kibibytes) -> &'static str {
 pub(super) fn cold(visit: &mut Visit, shared: &Shared, size: &Kibibytes) -> Result<&'static str, Failure> {
     let data = shared.data()?;
     // Emptying the cache takes as long as some of the faults, and may wait in its call.
-    let (mapped, emptied) = blocked::measured(Kind::Disk, 0, || Mapped::uncached(data, size.bytes()));
+    let (mapped, emptied) = blocked::measured(FaultKind::Disk, 0, || Mapped::uncached(data, size.bytes()));
     let mapped = mapped.map_err(unavailable)?;
-    let ((), touched) = blocked::measured(Kind::Fault, mapped.wakeups_ns(), || {
+    let ((), touched) = blocked::measured(FaultKind::Fault, mapped.wakeups_ns(), || {
         mapped.touch();
         drop(mapped);
     });

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::body::Bytes;
 use testbed::clock;
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 use tokio::fs::File;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
@@ -67,7 +67,7 @@ impl Streamed {
         let mut read = ReadBuf::new(&mut self.piece[..wanted]);
         let result = ready!(Pin::new(&mut self.file).poll_read(context, &mut read));
         self.asked_ns = None;
-        let waited = Stretch::until_now(Kind::FileRead, asked_ns, u64::MAX);
+        let waited = Stretch::until_now(FaultKind::FileRead, asked_ns, u64::MAX);
         self.waited = Some(self.waited.map_or(waited, |before| before.and(waited)));
         let bytes = Bytes::copy_from_slice(read.filled());
         self.left -= bytes.len() as u64;

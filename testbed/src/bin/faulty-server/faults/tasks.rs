@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use testbed::clock;
 use testbed::ran::run_queue_ns;
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 
@@ -53,7 +53,7 @@ impl Job {
             duration,
             reply,
         } = self;
-        let queued = Stretch::until_now(Kind::ChannelQueue, asked_ns, u64::MAX);
+        let queued = Stretch::until_now(FaultKind::ChannelQueue, asked_ns, u64::MAX);
         let computed = burned(duration);
         // Who asked may have gone.
         let _ = reply.send(Done {
@@ -88,7 +88,7 @@ pub(super) async fn join(visit: &mut Visit, time: &Time) -> Result<&'static str,
     let computing = polled::spawn(async move { burned(duration) });
     let waiting = polled::spawn(tokio::time::sleep(duration / 2));
     let queued_ns = run_queue_ns().saturating_sub(queued_ns);
-    visit.injected(Stretch::exactly(Kind::OffCpu, from_ns, queued_ns));
+    visit.injected(Stretch::exactly(FaultKind::OffCpu, from_ns, queued_ns));
     let (computed, waited) = tokio::join!(computing, waiting);
     waited.map_err(unavailable)?;
     let [computed, ..] = computed.map_err(unavailable)?;
@@ -111,7 +111,7 @@ pub(super) async fn wake_first(visit: &mut Visit, time: &Time) -> Result<&'stati
         burned(duration);
     });
     let (woken_ns, task, (thread, queued_ns)) = woken.await.map_err(unavailable)?;
-    let waited = Stretch::until_now(Kind::TaskQueue, woken_ns, u64::MAX).by(task);
+    let waited = Stretch::until_now(FaultKind::TaskQueue, woken_ns, u64::MAX).by(task);
     // While the worker that it waited for was in the run queue, it waited for a CPU and not for that task.
     let same = thread::current().id() == thread;
     let queued_ns = if same {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use testbed::clock;
-use testbed::truth::{Kind, Stretch};
+use testbed::truth::{FaultKind, Stretch};
 
 use super::size::{Jobs, Time};
 use super::{Failure, Shared, unavailable};
@@ -22,7 +22,7 @@ pub(super) async fn timer(visit: &mut Visit, time: &Time) -> &'static str {
     let from_ns = clock::now_ns();
     tokio::time::sleep(time.duration()).await;
     visit.injected(Stretch::until_now(
-        Kind::Timer,
+        FaultKind::Timer,
         from_ns,
         nanoseconds(time.duration()),
     ));
@@ -51,12 +51,12 @@ async fn slept_in_the_pool(duration: Duration) -> Result<[Stretch; 3], Failure> 
     let asked_ns = clock::now_ns();
     let work = move || {
         (
-            Stretch::until_now(Kind::PoolQueue, asked_ns, u64::MAX),
+            Stretch::until_now(FaultKind::PoolQueue, asked_ns, u64::MAX),
             slept(duration),
         )
     };
     let (queued, slept) = tokio::task::spawn_blocking(work).await.map_err(unavailable)?;
-    let polled = Stretch::until_now(Kind::TaskQueue, slept.to_ns, u64::MAX);
+    let polled = Stretch::until_now(FaultKind::TaskQueue, slept.to_ns, u64::MAX);
     Ok([queued, slept, polled])
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn downstream(visit: &mut Visit, shared: &Shared, time: &Time) 
     let downstream = shared.downstream()?;
     let from_ns = clock::now_ns();
     let mut connection = downstream.connection().await.map_err(unavailable)?;
-    visit.injected(Stretch::until_now(Kind::ConnectionQueue, from_ns, u64::MAX));
+    visit.injected(Stretch::until_now(FaultKind::ConnectionQueue, from_ns, u64::MAX));
 
     let asked_ns = clock::now_ns();
     let answer = connection.ask(time.duration()).await.map_err(unavailable)?;
@@ -111,7 +111,7 @@ pub(super) async fn not_accepting(
     tokio::time::sleep(time.duration()).await;
     gate.open();
     visit.injected(Stretch::until_now(
-        Kind::NotAccepting,
+        FaultKind::NotAccepting,
         from_ns,
         nanoseconds(time.duration()),
     ));
@@ -122,7 +122,7 @@ pub(super) async fn not_accepting(
 pub(super) fn slept(duration: Duration) -> Stretch {
     let from_ns = clock::now_ns();
     thread::sleep(duration);
-    Stretch::until_now(Kind::Sleep, from_ns, nanoseconds(duration)).by(truth::current_task())
+    Stretch::until_now(FaultKind::Sleep, from_ns, nanoseconds(duration)).by(truth::current_task())
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -1,8 +1,10 @@
 //! Requests that compute, and what keeps them and others from it.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::super::scenario::{Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
+use super::super::super::scenario::{
+    Culprit, Expected, Injected, InjectedPart, KnownFailure, Load, Scenario, Server,
+};
 use super::super::{behind, beside, case, closed, one_at_a_time, own_cpu, short};
 
 /// A slow request where nothing is wrong.
@@ -45,7 +47,7 @@ fn two_procs() -> Scenario {
     Scenario {
         name: "go-two-procs",
         about: "The same where two run at a time: who waits does so behind two that compute, or for a CPU.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "no event tells that a goroutine is ready where the thread that takes it up has nothing to do",
             15,
         )),
@@ -97,12 +99,12 @@ fn quota() -> Scenario {
 fn computing(procs: usize) -> Expected {
     Expected::Parts(vec![
         own_cpu(),
-        behind(&[Kind::Cpu], procs, &["worker_busy"]).by(Culprit::request("GET /burn")),
+        behind(&[FaultKind::Cpu], procs, &["worker_busy"]).by(Culprit::request("GET /burn")),
     ])
 }
 
 /// Requests that compute, and are kept from it for one of these causes.
 fn kept_from_a_cpu(causes: &'static [&'static str], culprit: Culprit) -> Expected {
-    let kept = Part::new(Injected::OwnAndAround(&[Kind::OffCpu], u64::MAX), causes);
+    let kept = InjectedPart::new(Injected::OwnAndAround(&[FaultKind::OffCpu], u64::MAX), causes);
     Expected::Parts(vec![own_cpu(), kept.by(culprit)])
 }

@@ -1,8 +1,8 @@
 //! What Go's garbage collector takes, by the execution trace that the server makes of itself.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::super::scenario::{Culprit, Expected, Known, Load, Scenario, Server};
+use super::super::super::scenario::{Culprit, Expected, KnownFailure, Load, Scenario, Server};
 use super::super::{behind, case, closed, one_at_a_time, own, short};
 
 /// What is in use, MiB: it takes some tens of milliseconds to mark it.
@@ -22,12 +22,12 @@ fn assist() -> Scenario {
         name: "go-assist",
         about: "The handler allocates large pieces beside a heap that takes long to mark: while that goes on it must help. \
                 That is the `runtime`.",
-        known: Some(Known {
+        known: Some(KnownFailure {
             why: WAITS_BEHIND,
             most_wrong: 20,
             most_unexplained: 0,
         }),
-        expected: Expected::Parts(vec![own(&[Kind::Assist], &["runtime"])]),
+        expected: Expected::Parts(vec![own(&[FaultKind::Assist], &["runtime"])]),
         cases: vec![short(case(
             "1MiB",
             traced(1).with(&["--gogc", "20"]),
@@ -40,12 +40,12 @@ fn collection() -> Scenario {
     Scenario {
         name: "go-collection",
         about: "The handler calls `runtime.GC` and waits for a whole cycle: `runtime`.",
-        known: Some(Known {
+        known: Some(KnownFailure {
             why: WAITS_BEHIND,
             most_wrong: 90,
             most_unexplained: 0,
         }),
-        expected: Expected::Parts(vec![own(&[Kind::Collection], &["runtime"])]),
+        expected: Expected::Parts(vec![own(&[FaultKind::Collection], &["runtime"])]),
         cases: vec![short(case("64MiB", traced(1), one_at_a_time("/collect", 5)))],
     }
 }
@@ -57,8 +57,8 @@ fn marking() -> Scenario {
                 `worker_busy` behind the garbage collector's own goroutine.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Collection], &["runtime"]),
-            behind(&[Kind::Mark], 1, &["worker_busy"]).by(Culprit::role("GC worker")),
+            own(&[FaultKind::Collection], &["runtime"]),
+            behind(&[FaultKind::Mark], 1, &["worker_busy"]).by(Culprit::role("GC worker")),
         ]),
         cases: vec![short(case(
             "64MiB",

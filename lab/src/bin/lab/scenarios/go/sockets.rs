@@ -1,8 +1,10 @@
 //! Requests that wait for others at the far end of a socket: a peer, or the client.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
+use super::super::super::scenario::{
+    Case, Culprit, Expected, Injected, InjectedPart, KnownFailure, Load, Scenario, Server,
+};
 use super::super::{case, closed, length, own, short};
 
 /// What all requests to the peer have to share.
@@ -47,7 +49,7 @@ fn transport() -> Scenario {
         name: "go-transport",
         about: "The same by `http.Transport`, whose own goroutines write and read for the request: `downstream`, with \
                 the peer's address.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "no event tells for which goroutine another one has read an answer",
             40,
         )),
@@ -71,11 +73,14 @@ fn reads_late() -> Scenario {
         name: "go-reads-late",
         about: "The client leaves a large answer lying for a while: `send_blocked`; what the socket's buffer holds at \
                 the end is `held_back`.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "what wakes its thread is not known to be its client",
             70,
         )),
-        expected: Expected::Parts(vec![Part::new(Injected::Unread, &["send_blocked", "held_back"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(
+            Injected::Unread,
+            &["send_blocked", "held_back"],
+        )]),
         cases: vec![short(case(
             "200ms",
             Server::go(1),
@@ -89,7 +94,7 @@ fn sends_in_pieces() -> Scenario {
         name: "go-sends-in-pieces",
         about: "The client sends the request in three pieces: `client`.",
         known: None,
-        expected: Expected::Parts(vec![Part::new(Injected::Withheld, &["client"])]),
+        expected: Expected::Parts(vec![InjectedPart::new(Injected::Withheld, &["client"])]),
         cases: vec![short(case(
             "20ms",
             Server::go(1),
@@ -100,14 +105,14 @@ fn sends_in_pieces() -> Scenario {
 
 fn its_answer() -> Expected {
     Expected::Parts(vec![
-        own(&[Kind::Peer, Kind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
+        own(&[FaultKind::Peer, FaultKind::ConnectionQueue], &["downstream"]).by(Culprit::peer()),
     ])
 }
 
 /// No event says that a goroutine waits for a connection.
 fn its_answer_or_unexplained() -> Expected {
     Expected::Parts(vec![own(
-        &[Kind::Peer, Kind::ConnectionQueue],
+        &[FaultKind::Peer, FaultKind::ConnectionQueue],
         &["downstream", "unexplained"],
     )])
 }

@@ -1,8 +1,10 @@
 //! Requests that wait inside the program: in system calls, for timers, for each other.
 
-use testbed::truth::Kind;
+use testbed::truth::FaultKind;
 
-use super::super::super::scenario::{Case, Culprit, Expected, Injected, Known, Load, Part, Scenario, Server};
+use super::super::super::scenario::{
+    Case, Culprit, Expected, Injected, InjectedPart, KnownFailure, Load, Scenario, Server,
+};
 use super::super::{WRITES, beside, case, closed, length, one_at_a_time, own, own_cpu, rate, short};
 
 /// The call in which a handler sleeps that does not ask Go for it.
@@ -46,7 +48,7 @@ fn disk() -> Scenario {
         about: "The handler writes a file through to the disk: a `syscall`.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Disk], &["syscall"]).by(Culprit::syscalls(WRITES)),
+            own(&[FaultKind::Disk], &["syscall"]).by(Culprit::syscalls(WRITES)),
         ]),
         cases: vec![
             short(case(
@@ -69,7 +71,7 @@ fn pipe() -> Scenario {
         about: "The handler writes a log to a pipe, of which another thread takes what is there too seldom: a `syscall`.",
         known: None,
         expected: Expected::Parts(vec![
-            own(&[Kind::Pipe], &["syscall"]).by(Culprit::syscalls(&["write"])),
+            own(&[FaultKind::Pipe], &["syscall"]).by(Culprit::syscalls(&["write"])),
         ]),
         cases: vec![short(case(
             "10ms",
@@ -84,7 +86,7 @@ fn timer() -> Scenario {
         name: "go-timer",
         about: "The handler calls `time.Sleep`: `timer`.",
         known: None,
-        expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"])]),
+        expected: Expected::Parts(vec![own(&[FaultKind::Timer], &["timer"])]),
         cases: sizes(|us| closed(&format!("/timer?us={us}"), 2)),
     }
 }
@@ -94,7 +96,7 @@ fn timeout() -> Scenario {
         name: "go-timeout",
         about: "The handler waits in a `select` for what does not come, until its context's time is over: `timer`.",
         known: None,
-        expected: Expected::Parts(vec![own(&[Kind::Timer], &["timer"])]),
+        expected: Expected::Parts(vec![own(&[FaultKind::Timer], &["timer"])]),
         cases: sizes(|us| closed(&format!("/timeout?us={us}"), 2)),
     }
 }
@@ -104,13 +106,13 @@ fn lock() -> Scenario {
         name: "go-lock",
         about: "Four requests at a time for one `sync.Mutex`, with which each sleeps in a system call: `lock`; a \
                 `syscall` for the holder.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "no event tells that a goroutine waits for a mutex, nor who had it",
             75,
         )),
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::Lock], &["lock"])
+            own(&[FaultKind::Lock], &["lock"])
                 .by(Culprit::request("GET /lock"))
                 .nameless(),
         ]),
@@ -122,13 +124,13 @@ fn lock_computing() -> Scenario {
     Scenario {
         name: "go-lock-computing",
         about: "The same where who has the mutex computes: `lock`; `on_cpu` for the holder.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "no event tells that a goroutine waits for a mutex, nor who had it",
             100,
         )),
         expected: Expected::Parts(vec![
             own_cpu(),
-            own(&[Kind::Lock], &["lock"])
+            own(&[FaultKind::Lock], &["lock"])
                 .by(Culprit::request("GET /lock-burn"))
                 .nameless(),
         ]),
@@ -141,13 +143,13 @@ fn rw_lock() -> Scenario {
         name: "go-rw-lock",
         about: "Requests want a `sync.RWMutex` for reading, with which others sleep that have it for writing: `lock`; a \
                 `syscall` for those.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "no event tells that a goroutine waits for a lock, nor who had it",
             40,
         )),
         expected: Expected::Parts(vec![
             own_sleep(),
-            own(&[Kind::Lock], &["lock"])
+            own(&[FaultKind::Lock], &["lock"])
                 .by(Culprit::request("GET /write-lock"))
                 .nameless(),
         ]),
@@ -165,12 +167,16 @@ fn channel() -> Scenario {
         name: "go-channel",
         about: "Four requests at a time have one goroutine compute, to which a channel leads: `on_cpu` or \
                 `worker_busy`, both for what it computes for them and for those before.",
-        known: Some(Known::unexplained(
+        known: Some(KnownFailure::unexplained(
             "no event tells that a goroutine waits for another",
             20,
         )),
-        expected: Expected::Parts(vec![Part::new(
-            Injected::OwnAndBehind(&[Kind::ChannelQueue, Kind::Cpu], &[Kind::Cpu], PROCS),
+        expected: Expected::Parts(vec![InjectedPart::new(
+            Injected::OwnAndBehind(
+                &[FaultKind::ChannelQueue, FaultKind::Cpu],
+                &[FaultKind::Cpu],
+                PROCS,
+            ),
             COMPUTED,
         )]),
         cases: vec![
@@ -180,8 +186,8 @@ fn channel() -> Scenario {
     }
 }
 
-fn own_sleep() -> Part {
-    own(&[Kind::Sleep], &["syscall"]).by(Culprit::syscalls(SLEEPS))
+fn own_sleep() -> InjectedPart {
+    own(&[FaultKind::Sleep], &["syscall"]).by(Culprit::syscalls(SLEEPS))
 }
 
 /// Of these lengths, on two procs.

@@ -11,7 +11,7 @@ use std::fs;
 
 use observer_common::collection::{Collected, TIMES, WORDS};
 
-use super::memory::{Place, read};
+use super::memory::{MemoryRange, read};
 use super::offsets::{Offsets, WORK_TIMES};
 use super::program::{GPlace, Globals};
 use crate::event;
@@ -232,7 +232,7 @@ impl Collection {
 
     /// The last cycle, by what stands at this address.
     fn times(&self, at: u64, now_ns: u64) -> std::io::Result<Option<Times>> {
-        let place = Place {
+        let place = MemoryRange {
             address: at,
             bytes: WORDS * 8,
         };
@@ -250,7 +250,7 @@ impl Collection {
     fn kept_pause(&self, number: u32) -> Option<u64> {
         let memstats = self.globals.ok()?.memstats;
         let slot = number.wrapping_sub(1) % PAUSES;
-        let word = |offset: u64| Place {
+        let word = |offset: u64| MemoryRange {
             address: memstats.wrapping_add(offset),
             bytes: 8,
         };
@@ -264,7 +264,7 @@ impl Collection {
 
     fn tell_heap(&self, now_ns: u64, merge: &mut Merge) {
         let Ok(globals) = self.globals else { return };
-        let word = |address: u64| Place { address, bytes: 8 };
+        let word = |address: u64| MemoryRange { address, bytes: 8 };
         let places = [
             word(globals.max_procs),
             word(

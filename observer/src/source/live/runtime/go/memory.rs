@@ -6,7 +6,7 @@ use crate::model::id::Pid;
 
 /// Bytes at an address.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct MemoryRange {
     pub(super) address: u64,
     pub(super) bytes: usize,
 }
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 1024;
 ///
 /// # Errors
 /// When not all of them can be read, or not by this process.
-pub(super) fn read(pid: Pid, places: &[Place], words: &mut [u64]) -> io::Result<()> {
+pub(super) fn read(pid: Pid, places: &[MemoryRange], words: &mut [u64]) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid.0).map_err(io::Error::other)?;
     let mut left: &mut [u8] = bytemuck::cast_slice_mut(words);
     for places in places.chunks(AT_ONCE) {
@@ -32,7 +32,7 @@ pub(super) fn read(pid: Pid, places: &[Place], words: &mut [u64]) -> io::Result<
     Ok(())
 }
 
-fn read_at_once(pid: libc::pid_t, places: &[Place], bytes: &mut [u8]) -> io::Result<()> {
+fn read_at_once(pid: libc::pid_t, places: &[MemoryRange], bytes: &mut [u8]) -> io::Result<()> {
     let here = libc::iovec {
         iov_base: bytes.as_mut_ptr().cast(),
         iov_len: bytes.len(),
@@ -63,7 +63,7 @@ mod tests {
     fn places_are_read_in_their_order_or_not_at_all() {
         let (first, second) = ([7_u64, 8], [9_u64]);
         let me = Pid(std::process::id());
-        let place = |words: &[u64]| Place {
+        let place = |words: &[u64]| MemoryRange {
             address: words.as_ptr() as u64,
             bytes: size_of_val(words),
         };
@@ -74,7 +74,7 @@ mod tests {
         let mut nines = vec![0; many.len()];
         read(me, &many, &mut nines).unwrap();
         assert!(nines.iter().all(|&word| word == 9));
-        let nothing = Place { address: 0, bytes: 8 };
+        let nothing = MemoryRange { address: 0, bytes: 8 };
         let error = read(me, &[place(&first), nothing], &mut words).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }

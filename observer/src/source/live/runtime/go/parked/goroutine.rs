@@ -7,7 +7,7 @@ use std::io;
 
 use observer_common::task;
 
-use super::super::memory::Place;
+use super::super::memory::MemoryRange;
 use super::super::offsets::Offsets;
 
 /// Of a stack from its inner end, bytes. Most goroutines that serve a request have less.
@@ -25,7 +25,7 @@ const WAITS: u32 = 4;
 const WORD: u64 = size_of::<u64>() as u64;
 
 /// Reads these places, one after the other.
-pub(super) type Read<'a> = dyn FnMut(&[Place], &mut [u64]) -> io::Result<()> + 'a;
+pub(super) type Read<'a> = dyn FnMut(&[MemoryRange], &mut [u64]) -> io::Result<()> + 'a;
 
 /// A goroutine that was parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +85,13 @@ impl State {
     }
 
     /// What is read of its stack, if it has one.
-    fn stack(&self) -> Option<Place> {
+    fn stack(&self) -> Option<MemoryRange> {
         let [lowest, highest] = self.stack;
         let is_stack = highest.checked_sub(lowest)? <= LARGEST
             && (lowest..highest).contains(&self.sp)
             && self.sp.is_multiple_of(WORD)
             && highest.is_multiple_of(WORD);
-        is_stack.then_some(Place {
+        is_stack.then_some(MemoryRange {
             address: self.sp,
             bytes: (highest - self.sp).min(MOST_STACK) as usize,
         })
@@ -133,7 +133,7 @@ pub(super) fn look(
     clock: &dyn Fn() -> u64,
 ) -> io::Result<Result<Parked, Unseen>> {
     let mut words = vec![0; State::words(offsets)];
-    let itself = Place {
+    let itself = MemoryRange {
         address: g,
         bytes: size_of_val(&*words),
     };
@@ -225,7 +225,7 @@ mod tests {
             of_stack.or_else(|| self.g.get(at(G)?)).copied()
         }
 
-        fn read(&self, place: Place, words: &mut [u64]) -> io::Result<()> {
+        fn read(&self, place: MemoryRange, words: &mut [u64]) -> io::Result<()> {
             let addresses = (place.address..place.address + place.bytes as u64).step_by(8);
             for (address, word) in addresses.zip(words) {
                 *word = self.word(address).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -240,7 +240,7 @@ mod tests {
         /// What is seen where this happens once so many places were read. The clock says how many there were.
         fn look_while(&self, after: u64, happens: impl Fn(&mut Self)) -> Result<Parked, Unseen> {
             let (mut made, count) = (self.clone(), Cell::new(0));
-            let mut read = |places: &[Place], mut words: &mut [u64]| {
+            let mut read = |places: &[MemoryRange], mut words: &mut [u64]| {
                 for &place in places {
                     if count.get() == after {
                         happens(&mut made);

@@ -5,7 +5,7 @@ use std::io;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::super::memory::Place;
+use super::super::memory::MemoryRange;
 use super::super::offsets::Offsets;
 use super::goroutine::Read;
 use crate::model::id::TaskId;
@@ -57,7 +57,7 @@ impl List {
         read: &mut Read<'_>,
     ) -> io::Result<u64> {
         let mut slice = [0; 3];
-        let place = |address, words: usize| Place {
+        let place = |address, words: usize| MemoryRange {
             address,
             bytes: words * WORD,
         };

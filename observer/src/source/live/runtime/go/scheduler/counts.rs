@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::memory::{Place, read};
+use super::super::memory::{MemoryRange, read};
 use super::super::offsets::Offsets;
 use super::super::program::Globals;
 use crate::model::id::Pid;
@@ -224,16 +224,16 @@ impl Reader {
 }
 
 /// So many words.
-const fn array(address: u64, words: u64) -> Place {
-    Place {
+const fn array(address: u64, words: u64) -> MemoryRange {
+    MemoryRange {
         address,
         bytes: words as usize * size_of::<u64>(),
     }
 }
 
 /// A number of four bytes.
-fn half(address: u64, offset: u16) -> Place {
-    Place {
+fn half(address: u64, offset: u16) -> MemoryRange {
+    MemoryRange {
         address: address.wrapping_add(offset.into()),
         bytes: size_of::<u32>(),
     }
