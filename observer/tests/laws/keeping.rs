@@ -2,6 +2,7 @@
 //! those that came: short streams, each with the one answer that its events support.
 
 use observer::model::cause::Cause;
+use observer::model::id::Tid;
 use observer::model::request::Request;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -131,7 +132,7 @@ fn what_a_loop_was_told_of_before_it_waited_again_waits_for_the_thread_that_took
     prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 50_000);
     let mut spans = request.timeline.iter();
     let blocked = spans.find(|span| span.cause == Cause::WorkerBlocked).unwrap();
-    prop_assert_eq!(blocked.tid.unwrap().0, FIRST);
+    prop_assert_eq!(blocked.tid, Some(Tid(FIRST)));
     prop_assert!(charged_us(&request, Cause::Unexplained) <= 60);
     Ok(())
 }
@@ -141,7 +142,25 @@ fn a_loop_that_did_not_wait_since_it_was_told_is_what_is_waited_for() -> Law {
     let request = told_by_the_loop(true)?;
     let mut spans = request.timeline.iter();
     let blocked = spans.find(|span| span.cause == Cause::WorkerBlocked).unwrap();
-    prop_assert_eq!(blocked.tid.unwrap().0, LOOP);
+    prop_assert_eq!(blocked.tid, Some(Tid(LOOP)));
     prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 50_060);
+    Ok(())
+}
+
+/// The loop is told of B, but sleeps for 10 ms before it has a thread read it.
+#[test]
+fn a_request_that_another_thread_is_to_read_waits_for_the_loop_that_was_told_of_it() -> Law {
+    let program = Program::with(&[]).waits_for_a_job(10, FIRST);
+    let program = program
+        .wakes(3_000, LOOP, B)
+        .leaves(3_010, LOOP, Sysno::clock_nanosleep, [0; 4]);
+    let program = program.goes_on(13_010, LOOP).gives(13_020, FIRST).loops(13_025);
+    let program = program.reads(13_030, FIRST, B, 3_000).answers(13_040, FIRST, B);
+    let request = program.request()?;
+    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 10_000);
+    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 0);
+    let mut spans = request.timeline.iter();
+    let blocked = spans.find(|span| span.cause == Cause::WorkerBlocked).unwrap();
+    prop_assert_eq!(blocked.tid, Some(Tid(LOOP)));
     Ok(())
 }

@@ -357,24 +357,6 @@ fn a_time_that_the_job_of_another_waited_for_is_none_of_the_request_s() -> Law {
     Ok(())
 }
 
-/// The loop is told of B, but sleeps for 10 ms before it has a thread read it.
-#[test]
-fn a_request_that_another_thread_is_to_read_waits_for_the_loop_that_was_told_of_it() -> Law {
-    let program = Program::with(&[]).waits_for_a_job(10, FIRST);
-    let program = program
-        .wakes(3_000, LOOP, B)
-        .leaves(3_010, LOOP, Sysno::clock_nanosleep, [0; 4]);
-    let program = program.goes_on(13_010, LOOP).gives(13_020, FIRST).loops(13_025);
-    let program = program.reads(13_030, FIRST, B, 3_000).answers(13_040, FIRST, B);
-    let request = program.request()?;
-    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 10_000);
-    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 0);
-    let mut spans = request.timeline.iter();
-    let blocked = spans.find(|span| span.cause == Cause::WorkerBlocked).unwrap();
-    prop_assert_eq!(blocked.tid, Some(Tid(LOOP)));
-    Ok(())
-}
-
 /// A thread that is no loop had it go on: what that did may have nothing to do with the request.
 #[test]
 fn a_request_that_another_thread_reads_waits_for_no_other_that_was_told_of_nothing() -> Law {
