@@ -129,6 +129,47 @@ impl Table {
         Self::ALL.into_iter().find(|table| *table as u32 == number)
     }
 
+    /// What can be missing from what is told where it was full.
+    #[must_use]
+    pub const fn tells(self) -> &'static str {
+        match self {
+            Self::FdNames => "names of files and sockets",
+            Self::Descriptors => "peers of connections",
+            Self::Listeners => "which side opened a connection",
+            Self::PeerSends => "since when peers were waited for",
+            Self::Unsent => "what TCP held back",
+            Self::RequestThreads => "what some threads did for requests",
+            Self::Futexes => "which waits were for no lock",
+            Self::Tasks => "for which request tasks worked",
+            Self::Acceptors => "who accepted connections",
+            Self::Occupancy => "who had the CPUs",
+            Self::Thefts => "what the hypervisor took",
+            Self::ThreadNames => "names of threads",
+            Self::Samples | Self::ProgramFiles => "names of functions",
+            Self::Waits => "when no worker was free",
+            Self::Polls => "polls",
+            Self::QueuedPolls => "who queued tasks or made goroutines ready",
+            Self::Processes => "of which target processes are",
+            Self::Memory => "memory of processes",
+            Self::Workers => "what workers did",
+            Self::Culprits => "the smaller culprits",
+            Self::Serving => "who else serves",
+            Self::EndedThreads => "what threads did that have ended",
+            Self::ProcessNames => "names of processes",
+            Self::RuntimeFiles => "which runtime a program has",
+            Self::LongRequests => "what was done for long requests",
+            Self::Stops => "when a runtime stopped its program",
+            Self::Locks => "who had a lock of the whole program",
+            Self::Cycles => "cycles of garbage collection",
+            Self::Assists => "who helped to collect garbage",
+            Self::MadeCode => "names of code made at run time",
+            Self::PoolThreads => "what pools and event loops did",
+            Self::Stalls => "when answers found no room",
+            Self::Calls => "which requests answered calls",
+            Self::Looks => "where goroutines waited",
+        }
+    }
+
     /// The name that outputs use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -62,21 +62,24 @@ impl Serving {
     /// anyway: on a busy machine nearly every run has more, and there is nothing to be done about it.
     pub(crate) fn full_tables(&self, full: &[(&'static str, u64)]) -> Option<Hint> {
         let pid = *self.watched.keys().next()?;
-        let counts: Vec<String> = full
-            .iter()
-            .filter(|(table, _)| *table != Table::Culprits.name())
-            .map(|(table, count)| format!("{table} {count}"))
+        let missing = |table: Table| {
+            let (name, count) = full.iter().find(|(name, _)| *name == table.name())?;
+            Some(format!("{} ({name}, {count})", table.tells()))
+        };
+        let tables = Table::ALL.into_iter();
+        let counts: Vec<String> = tables
+            .filter(|table| *table != Table::Culprits)
+            .filter_map(missing)
             .collect();
         (!counts.is_empty()).then(|| Hint {
             kind: HintKind::FullTables,
             pid: Some(pid),
             pids: Vec::new(),
             text: format!(
-                "tables of observer were full, or what ended made room: {}",
+                "not all is told of some requests, as tables of observer were full: {}",
                 counts.join(", ")
             ),
-            remedy: "\"Bounds\" in docs/schema.md says what was forgotten, and what is missing for it"
-                .to_owned(),
+            remedy: "\"Bounds\" in docs/schema.md says of each what is missing".to_owned(),
         })
     }
 
