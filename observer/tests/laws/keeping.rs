@@ -23,7 +23,7 @@ impl Program {
     fn keeps(mut self, from_us: u64, tid: u32, times: u64) -> Self {
         for nth in 0..times {
             let at_us = from_us + 20 * nth;
-            self = self.is_told(at_us, OTHER).gives(at_us + 2, tid).loops(at_us + 4);
+            self = self.hears_of(at_us, OTHER).gives(at_us + 2, tid).loops(at_us + 4);
             self = self
                 .reads(at_us + 5, tid, OTHER, at_us)
                 .answers(at_us + 6, tid, OTHER);
@@ -32,7 +32,8 @@ impl Program {
         self
     }
 
-    fn is_told(self, at_us: u64, conn: u64) -> Self {
+    /// The loop is told of a request.
+    fn hears_of(self, at_us: u64, conn: u64) -> Self {
         self.wakes(at_us, LOOP, conn)
     }
 
@@ -49,14 +50,14 @@ fn parks_with(is_answered: bool, answers: u64) -> Result<Request, TestCaseError>
     let program = Program::with(&[])
         .waits_for_a_job(8, FIRST)
         .keeps(20, FIRST, before);
-    let mut program = program.is_told(1_000, A).gives(1_002, FIRST).loops(1_004);
+    let mut program = program.hears_of(1_000, A).gives(1_002, FIRST).loops(1_004);
     program = program.reads(1_005, FIRST, A, 1_000);
     if is_answered {
         program = program.answers(1_006, FIRST, A);
     }
     program = program
         .parks_for_a_time(1_010, FIRST)
-        .is_told(2_000, B)
+        .hears_of(2_000, B)
         .loops(2_010);
     program = program.goes_on(11_010, FIRST);
     if !is_answered {
@@ -101,11 +102,11 @@ fn told_by_the_loop(sleeps: bool) -> Result<Request, TestCaseError> {
     let program = Program::with(&[])
         .waits_for_a_job(8, FIRST)
         .waits_for_a_job(9, SECOND);
-    let program = program.is_told(1_000, A).gives(1_002, FIRST).loops(1_004);
+    let program = program.hears_of(1_000, A).gives(1_002, FIRST).loops(1_004);
     let program = program.reads(1_005, FIRST, A, 1_000).sleeps(1_010, FIRST);
-    let program = program.is_told(1_500, OTHER).gives(1_502, SECOND).loops(1_504);
+    let program = program.hears_of(1_500, OTHER).gives(1_502, SECOND).loops(1_504);
     let program = program.reads(1_505, SECOND, OTHER, 1_500).sleeps(1_510, SECOND);
-    let mut program = program.is_told(2_000, B);
+    let mut program = program.hears_of(2_000, B);
     program = if sleeps {
         program.sleeps(2_010, LOOP)
     } else {
