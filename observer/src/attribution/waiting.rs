@@ -353,8 +353,8 @@ impl WaitWalk<'_, '_> {
         }
     }
 
-    /// Whether an event loop that `waker` woke, if one did, had told who takes it of the bytes before: it had nothing to
-    /// do when they were there. Where another loop had it go on, that one may have had them.
+    /// Whether an event loop that `waker` woke, if one did, had told who takes them of the bytes before: it had nothing
+    /// to do when they were there. Where another loop had it go on, that one may have had them.
     fn had_handed_over(&self, slice: &Slice, waker: Option<Tid>) -> bool {
         let loops = |tid| {
             let thread = self.evidence.threads.get(tid);

@@ -131,7 +131,8 @@ impl Pools {
 }
 
 impl Fed {
-    /// Thread `tid` waits for its events with `epoll`, or for connections. Tells whether it is remembered, if it is to be.
+    /// Thread `tid` waits for its events with `epoll`, or for connections. Tells whether it is remembered, if it is to
+    /// be.
     pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64) -> bool {
         let pools = self.0.entry(pid).or_default();
         if let Some(own) = pools.loops.get_mut(&tid) {

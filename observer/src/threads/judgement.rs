@@ -230,7 +230,7 @@ impl Belief {
         self.answered && !serves && !task.is_known()
     }
 
-    /// It goes on with what it was given next, or is not done with what it answered, as far as is believed from then on.
+    /// It goes on with what it was given next, or is not done with its answer, and is believed to do this from then on.
     fn goes_on_with_anything(self, moment: Moment, after: Self) -> Verdict {
         let before = self.until_it_left(moment);
         let has_left = before.owner != self.owner;
