@@ -58,57 +58,58 @@ pub(super) fn span(evidence: &Evidence<'_>, arrival_ns: u64, step: &Step) -> Spa
         reason,
     } = step.charge;
     let on = tid.unwrap_or_default();
-    let mut detail = Detail::default();
-    let mut culprit = None;
-    match reason {
-        Reason::Plain => {}
-        Reason::Note(note) | Reason::Idle(note) | Reason::IdleInMark(note, _) => detail.note = Some(note),
-        Reason::Runtime(work) => detail.runtime = Some(work),
-        Reason::Peer(conn) => {
-            detail.peer = evidence
-                .connections
-                .get(conn)
-                .and_then(|connection| connection.peer);
-        }
-        Reason::Occupied(by) => culprit = Some(occupant(evidence, &by, step.to_ns)),
-        Reason::StoppedBy(by) => {
-            culprit = Some(occupant(evidence, &by, step.to_ns));
-            detail.runtime = Some(RuntimeWork {
-                what: jvm::STOP,
-                cycle: None,
-            });
-        }
-        Reason::RanFor(owner, task) => culprit = Some(thread(evidence, on, owner, task)),
-        Reason::BlockedFor(call, owner, task) => {
-            detail = call_detail(evidence, &call, step);
-            culprit = Some(Culprit {
-                syscall: detail.syscall,
-                object: detail.object.clone(),
-                ..thread(evidence, on, owner, task)
-            });
-        }
-        Reason::Blocked(call) => detail = call_detail(evidence, &call, step),
-        Reason::WokenBy(call, by) => {
-            detail = call_detail(evidence, &call, step);
-            culprit = Some(occupant(evidence, &by, step.to_ns));
-        }
-        Reason::LetGoBy(by, task, request) => {
-            culprit = Some(thread(evidence, by, Owner::Request(request), task));
-        }
-        Reason::LockHeldBy(call, holder) => {
-            detail = call_detail(evidence, &call, step);
-            culprit = Some(had_a_lock(evidence, holder, step));
-        }
-    }
-    Span {
+    let mut span = Span {
         at_ns: step.from_ns.saturating_sub(arrival_ns),
         dur_ns: step.dur_ns(),
         cause,
         tid,
         cpu,
-        detail,
-        culprit: culprit.or_else(|| answered(evidence, step)),
+        detail: Detail::default(),
+        culprit: None,
+    };
+    let Span { detail, culprit, .. } = &mut span;
+    match reason {
+        Reason::Plain => {}
+        Reason::Note(note) | Reason::Idle(note) | Reason::IdleInMark(note, _) => detail.note = Some(note),
+        Reason::Runtime(work) => detail.runtime = Some(work),
+        Reason::Peer(conn) => {
+            let connection = evidence.connections.get(conn);
+            detail.peer = connection.and_then(|connection| connection.peer);
+        }
+        Reason::Occupied(by) => *culprit = Some(occupant(evidence, &by, step.to_ns)),
+        Reason::StoppedBy(by) => {
+            *culprit = Some(occupant(evidence, &by, step.to_ns));
+            detail.runtime = Some(RuntimeWork {
+                what: jvm::STOP,
+                cycle: None,
+            });
+        }
+        Reason::RanFor(owner, task) => *culprit = Some(thread(evidence, on, owner, task)),
+        Reason::BlockedFor(call, owner, task) => {
+            *detail = call_detail(evidence, &call, step);
+            *culprit = Some(Culprit {
+                syscall: detail.syscall,
+                object: detail.object.clone(),
+                ..thread(evidence, on, owner, task)
+            });
+        }
+        Reason::Blocked(call) => *detail = call_detail(evidence, &call, step),
+        Reason::WokenBy(call, by) => {
+            *detail = call_detail(evidence, &call, step);
+            *culprit = Some(occupant(evidence, &by, step.to_ns));
+        }
+        Reason::LetGoBy(by, task, request) => {
+            *culprit = Some(thread(evidence, by, Owner::Request(request), task));
+        }
+        Reason::LockHeldBy(call, holder) => {
+            *detail = call_detail(evidence, &call, step);
+            *culprit = Some(had_a_lock(evidence, holder, step));
+        }
     }
+    if culprit.is_none() {
+        *culprit = answered(evidence, step);
+    }
+    span
 }
 
 /// The last interval of a turn: TCP had bytes of it.

@@ -148,21 +148,21 @@ impl Walk<'_, '_> {
         if let Some(step) = self.at_the_beginning_of_its_goroutine() {
             return step;
         }
-        let Some(&(pid, slice)) = found else {
+        let Some(&(pid, ref slice)) = found else {
             return self.before_its_first(handed_off);
         };
         let from_ns = slice.from_ns.max(since_ns);
-        if let Some(step) = self.in_its_job(&slice) {
+        if let Some(step) = self.in_its_job(slice) {
             return step;
         }
-        if let Some(step) = self.goroutine_was_busy(from_ns, pid, &slice) {
+        if let Some(step) = self.goroutine_was_busy(from_ns, pid, slice) {
             return step;
         }
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
-            State::Running { owner, .. } if !self.is_ours(owner, &slice) => self.not_ours(slice.task),
-            State::Running { cpu, owner, began } => self.ran(from_ns, &slice, cpu, owner, began),
-            State::Runnable { .. } => self.done_while_its_worker_waits(&slice).unwrap_or(Move {
+            State::Running { owner, .. } if !self.is_ours(owner, slice) => self.not_ours(slice.task),
+            State::Running { cpu, owner, began } => self.ran(from_ns, slice, cpu, owner, began),
+            State::Runnable { .. } => self.done_while_its_worker_waits(slice).unwrap_or(Move {
                 charged: Charged::RunQueue(from_ns),
                 ..Move::to(self.at)
             }),
@@ -170,8 +170,8 @@ impl Walk<'_, '_> {
                 let charge = Charge::unexplained(Some(self.at.tid), notes::STOPPED);
                 Move::to(self.at).charging(from_ns, charge)
             }
-            State::Blocked(block) if block.wait.is_idle() => self.idle(&slice, &block),
-            State::Blocked(block) if !self.is_ours(block.owner, &slice) => self.not_ours(slice.task),
+            State::Blocked(block) if block.wait.is_idle() => self.idle(slice, &block),
+            State::Blocked(block) if !self.is_ours(block.owner, slice) => self.not_ours(slice.task),
             State::Blocked(block) if block.wait == Wait::GlobalLock => {
                 let step = Move {
                     charged: Charged::Lock(from_ns),
@@ -179,18 +179,18 @@ impl Walk<'_, '_> {
                 };
                 step.inferred_if(true)
             }
-            State::Blocked(block) if self.is_of_known_job(block.owner, &slice) => {
+            State::Blocked(block) if self.is_of_known_job(block.owner, slice) => {
                 let at = self.worked_in(slice.task);
-                let step = match (block.wait, self.behind_other_request(pid, &slice, &block)) {
+                let step = match (block.wait, self.behind_other_request(pid, slice, &block)) {
                     (_, Some(charge)) => Move::to(at).charging(from_ns, charge).inferred_if(true),
                     (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
-                        self.idle(&slice, &block)
+                        self.idle(slice, &block)
                     }
-                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, &slice, &block)),
+                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, slice, &block)),
                 };
                 step.inferred_if(slice.task.id().is_none())
             }
-            State::Blocked(block) => self.blocked_for_it_or_not(from_ns, pid, &slice, &block),
+            State::Blocked(block) => self.blocked_for_it_or_not(from_ns, pid, slice, &block),
         }
     }
 

@@ -74,7 +74,9 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
         while path.cursor_ns() > ready_ns && wait.steps < MAX_STEPS {
             if let Some(interval) = wait.interval(&mut back, path) {
                 wait.pass_interval(thread.pid, &interval, &back, path);
-                continue;
+                if path.cursor_ns() <= ready_ns {
+                    break;
+                }
             }
             let Some(slice) = back.next() else {
                 let Some(thinned) = wait.thinned(&mut back) else {

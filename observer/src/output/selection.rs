@@ -109,6 +109,12 @@ impl Selections {
         self.0.iter().map(|selection| selection.requests)
     }
 
+    /// Whether any output asks for requests.
+    #[must_use]
+    pub fn ask_for_any(&self) -> bool {
+        self.asked_for().any(|requests| requests != Requests::None)
+    }
+
     /// Begins the next window.
     pub fn next_window(&mut self) {
         self.0.iter_mut().for_each(Selection::next_window);
@@ -118,9 +124,6 @@ impl Selections {
     #[must_use]
     pub fn wants(&self, id: RequestId, latency_ns: u64, tail: Tail) -> Wanted {
         let mut wanted = Wanted::default();
-        if self.asked_for().all(|requests| requests == Requests::None) {
-            return wanted;
-        }
         for (wanted, selection) in wanted.0.iter_mut().zip(&self.0) {
             *wanted = selection.wants(id, latency_ns, tail);
         }

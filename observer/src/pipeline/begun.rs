@@ -6,7 +6,6 @@ use rustc_hash::FxHashMap;
 use super::Pipeline;
 use crate::attribution::{Begun, Evidence, Keep};
 use crate::model::full::Table;
-use crate::model::header::Requests;
 use crate::model::id::{ConnId, RequestId};
 use crate::threads::LastRun;
 
@@ -91,11 +90,11 @@ impl Pipeline {
             samples: &self.samples,
             go: &self.go,
         };
-        let any_line = self
-            .selections
-            .asked_for()
-            .any(|requests| requests != Requests::None);
-        let keep = if any_line { Keep::Steps } else { Keep::Sums };
+        let keep = if self.selections.ask_for_any() {
+            Keep::Steps
+        } else {
+            Keep::Sums
+        };
         self.explainer.go_on(&mut begun, turn, evidence, run, keep);
         self.begun.keep(id, begun);
     }

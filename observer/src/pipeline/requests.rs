@@ -49,7 +49,8 @@ impl Pipeline {
         if self.settled.is_full_for(judged) && wanted.by_any() {
             return;
         }
-        if let Some(mut explained) = self.explain(id, wanted.by_any()) {
+        let complete = self.is_complete(turn);
+        if let Some(mut explained) = self.explain(id, complete, wanted.by_any()) {
             explained.wanted = Some(wanted).filter(|_| judged);
             self.settled.keep(explained);
         }
@@ -67,7 +68,11 @@ impl Pipeline {
         let wanted = judged.unwrap_or_else(|| self.wanted(turn, turn.latency_ns()));
         // What TCP held back can make one of the tail of it.
         let settled = settled.filter(|explained| explained.line.is_some() || !wanted.by_any());
-        let Some(mut explained) = settled.or_else(|| self.explain(id, wanted.by_any())) else {
+        let mut explained = match settled {
+            Some(settled) => Some(settled.unboxed()),
+            None => self.explain(id, complete, wanted.by_any()),
+        };
+        let Some(explained) = &mut explained else {
             return Ok(());
         };
         self.begun.remove(id.conn);
@@ -92,7 +97,7 @@ impl Pipeline {
             name.get(space + 1..)
         });
         self.summary
-            .request(&explained.figures, path, explained.longest_wait.as_deref());
+            .request(&explained.figures, path, explained.longest_wait.as_ref());
         self.connections
             .finished(id, || explained.figures.budget.largest());
         let Some(request) = explained.line.take() else {
@@ -108,8 +113,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Explains a turn, with a line of it or only to be counted.
-    fn explain(&mut self, id: RequestId, with_line: bool) -> Option<Box<Explained>> {
+    /// Explains a turn, with a line of it or only to be counted. `complete` tells whether no record was lost inside its
+    /// window.
+    fn explain(&mut self, id: RequestId, complete: bool, with_line: bool) -> Option<Explained> {
         let turn = self.connections.turn(id)?;
         let evidence = Evidence {
             threads: &self.threads,
@@ -118,22 +124,23 @@ impl Pipeline {
             samples: &self.samples,
             go: &self.go,
         };
-        let complete = self.is_complete(turn);
         let begun = self.begun.get(id);
         let keep = if with_line { Keep::Steps } else { Keep::Sums };
         let figures = self.explainer.explain(turn, evidence, begun, complete, keep);
-        let mut explained = Box::new(Explained {
-            id,
-            sent_ns: turn.sent_ns,
-            wanted: None,
-            figures,
-            longest_wait: self.explainer.longest_wait(turn, evidence).map(Box::new),
-            line: with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence))),
-        });
-        if let Some(line) = &mut explained.line {
+        let longest_wait = self.explainer.longest_wait(turn, evidence);
+        let sent_ns = turn.sent_ns;
+        let mut line = with_line.then(|| Box::new(self.explainer.request(turn, figures, evidence)));
+        if let Some(line) = &mut line {
             self.explain_answers(&mut line.timeline);
         }
-        Some(explained)
+        Some(Explained {
+            id,
+            sent_ns,
+            wanted: None,
+            figures,
+            longest_wait,
+            line,
+        })
     }
 
     /// Adds what the answers of other requests that are not finished were mostly spent on.
@@ -161,7 +168,7 @@ impl Pipeline {
         let settled = self.settled.get(id.conn);
         let settled = settled.filter(|explained| explained.is_all_of(turn, complete));
         let settled = settled.map(|explained| explained.figures.budget);
-        let mut budget = settled.or_else(|| Some(self.explain(id, false)?.figures.budget))?;
+        let mut budget = settled.or_else(|| Some(self.explain(id, complete, false)?.figures.budget))?;
         if let Some(span) = held_back(self.connections.turn(id)?) {
             budget.charge(span.cause, span.dur_ns);
         }
@@ -170,6 +177,9 @@ impl Pipeline {
 
     /// Whether and why each output would write a turn that took so long.
     fn wanted(&self, turn: &Turn, latency_ns: u64) -> Wanted {
+        if !self.selections.ask_for_any() {
+            return Wanted::default();
+        }
         let tail = self.summary.tail(turn.pid, turn.protocol);
         self.selections.wants(turn.id, latency_ns, tail)
     }

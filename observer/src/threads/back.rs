@@ -87,19 +87,20 @@ impl<'a> Back<'a> {
         }
         let (mut taken, mut end) = (SliceGroup::default(), self.end);
         while end > 0 {
-            let wanted = |slices: &SliceGroup| {
-                slices.from_ns >= since_ns && crossed.includes(slices, taken.longest_ns)
-            };
-            if let Some((first, block)) = past.index.before(past.forgotten + end, wanted) {
+            let wanted = |slices: &SliceGroup| crossed.includes(slices, taken.longest_ns);
+            let wanted_block = |block: &SliceGroup| block.from_ns >= since_ns && wanted(block);
+            if let Some((first, block)) = past.index.before(past.forgotten + end, wanted_block) {
                 taken.prepend(block);
                 end = first - past.forgotten;
                 continue;
             }
-            let mut one = SliceGroup::default();
-            if !past.prepend_to(&mut one, end - 1) || !wanted(&one) {
+            let from_ns = past.start_ns(end - 1);
+            // What is taken is wanted: with this one it is if this one is.
+            let mut with_one = taken;
+            if from_ns < since_ns || !past.prepend_to(&mut with_one, end - 1, from_ns) || !wanted(&with_one) {
                 break;
             }
-            taken.prepend(&one);
+            taken = with_one;
             end -= 1;
         }
         if end == self.end {

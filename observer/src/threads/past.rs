@@ -1,6 +1,7 @@
 //! The past of one thread: its slices in the order of time, with an index that crosses long intervals of work in few
 //! steps. On a saturated worker a request waits behind the slices of all others, thousands of them.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::index::{FAN, Index, SliceGroup};
@@ -18,6 +19,8 @@ pub(super) struct Past {
     /// Slices that were forgotten: the number of the first one that is left.
     pub(super) forgotten: usize,
     pub(super) index: Index,
+    /// Number of the slice that was looked for last: the next one is mostly near it.
+    looked_at: Cell<usize>,
     /// What is left of slices that were forgotten: it ends where these begin.
     pub(super) thinned: Intervals,
 }
@@ -65,15 +68,15 @@ impl Past {
     fn newest_block(&self) -> SliceGroup {
         let mut block = SliceGroup::default();
         for index in (self.slices.len().saturating_sub(FAN)..self.slices.len()).rev() {
-            block.mixed |= !self.prepend_to(&mut block, index);
+            block.mixed |= !self.prepend_to(&mut block, index, self.start_ns(index));
         }
         block
     }
 
-    /// Adds a slice to a block that begins with the next one, if it may be summed up.
+    /// Adds a slice, which began at `from_ns`, to a block that begins with the next one, if it may be summed up.
     #[inline]
-    pub(super) fn prepend_to(&self, block: &mut SliceGroup, index: usize) -> bool {
-        block.prepend_slice(self.forgotten + index, &self.slices[index], self.start_ns(index))
+    pub(super) fn prepend_to(&self, block: &mut SliceGroup, index: usize, from_ns: u64) -> bool {
+        block.prepend_slice(self.forgotten + index, &self.slices[index], from_ns)
     }
 
     /// Forgets the oldest slices.
@@ -116,7 +119,7 @@ impl Past {
             if let Some((number, block)) = self.index.before(self.forgotten + end, wanted) {
                 work.prepend(block);
                 end = number - self.forgotten;
-            } else if self.prepend_to(&mut work, end - 1) {
+            } else if self.prepend_to(&mut work, end - 1, self.start_ns(end - 1)) {
                 end -= 1;
             } else {
                 break;
@@ -244,25 +247,67 @@ impl Past {
         if at_ns <= self.begins_ns {
             return 0;
         }
-        // What is asked for is mostly recent, and what is far apart in memory is slow to look at: looking for the
-        // range from the end, in steps that double, was a seventh quicker than halving all of it.
-        let (older, newer) = self.slices.as_slices();
-        let (before, among) = match older.last() {
-            Some(last) if last.to_ns < at_ns => (older.len(), newer),
-            _ => (0, older),
-        };
-        let (mut low, mut high, mut step) = (0, among.len(), 4);
-        while high > low {
-            let at = high.saturating_sub(step);
-            if among[at].to_ns < at_ns {
-                low = at + 1;
-                break;
-            }
-            high = at;
-            step *= 2;
-        }
-        let over = low + among[low..high].partition_point(|slice| slice.to_ns < at_ns);
+        let is_over = |index: usize| self.slices[index].to_ns < at_ns;
+        let near = self.looked_at.get().saturating_sub(self.forgotten);
+        let over = count_over(self.slices.len(), near, is_over);
+        self.looked_at.set(self.forgotten + over);
         // The next one is not over then, and has begun.
-        (before + over + 1).min(self.slices.len())
+        (over + 1).min(self.slices.len())
+    }
+}
+
+/// How many of so many slices are over, which are the first ones. What is asked for is mostly near what was asked for
+/// before, and what is far apart in memory is slow to look at: it is looked for from there, in steps that double.
+fn count_over(count: usize, near: usize, is_over: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high, mut step) = (0, count, 1);
+    let near = near.min(count);
+    let goes_back = near > 0 && !is_over(near - 1);
+    if goes_back {
+        high = near - 1;
+    } else {
+        low = near;
+    }
+    while low < high {
+        let at = if goes_back {
+            high.saturating_sub(step)
+        } else {
+            high.min(low + step) - 1
+        };
+        let over = is_over(at);
+        if over {
+            low = at + 1;
+        } else {
+            high = at;
+        }
+        if over == goes_back {
+            break;
+        }
+        step *= 2;
+    }
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if is_over(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wherever_was_looked_before_as_many_are_over() {
+        for count in [0, 1, 2, 7, 100] {
+            for over in 0..=count {
+                for near in 0..=count + 1 {
+                    let found = count_over(count, near, |index| index < over);
+                    assert_eq!(found, over, "of {count}, looked for from {near}");
+                }
+            }
+        }
     }
 }

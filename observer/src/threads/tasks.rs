@@ -93,11 +93,14 @@ impl Tasks {
             by_identity: true,
             answered,
         };
-        if self.recent.get(&(pid, id)) == Some(&work) {
-            return;
+        match self.recent.get_mut(&(pid, id)) {
+            // So its id is known to be one that serves.
+            Some(known) if known.by_identity => *known = work,
+            _ => {
+                self.ids.entry(pid).or_default().served(id);
+                self.remember(pid, id, work);
+            }
         }
-        self.ids.entry(pid).or_default().served(id);
-        self.remember(pid, id, work);
     }
 
     /// What is known of a task in which a thread of this runtime is seen now.

@@ -25,6 +25,8 @@ pub(in crate::summary) struct Culprits {
     /// By the hash of its key.
     numbers: FxHashMap<u64, u16>,
     waited_for: Vec<Rc<WaitedFor>>,
+    /// The number of what was found last: mostly it is the next one too, and need not be hashed.
+    last: u16,
     /// For how long each was seen running which function, ns, in the order in which they were first seen.
     functions: Vec<Vec<(Arc<str>, u64)>>,
 }
@@ -32,10 +34,14 @@ pub(in crate::summary) struct Culprits {
 impl Culprits {
     /// The number of what `wait` waited for; `None` when there are too many.
     pub(in crate::summary) fn number(&mut self, wait: &LongestWait, full: &Full) -> Option<u16> {
-        let number = match self.find(&Key::of(wait)) {
-            Ok(number) => number,
-            Err(free) => self.add(free, || Rc::new(waited_for(wait)), full)?,
-        };
+        let key = Key::of(wait);
+        if !self.is_known_as(self.last, &key) {
+            self.last = match self.find(&key) {
+                Ok(number) => number,
+                Err(free) => self.add(free, || Rc::new(waited_for(wait)), full)?,
+            };
+        }
+        let number = self.last;
         let culprit = wait.culprit.as_ref();
         if let Some(function) = culprit.and_then(|culprit| culprit.function.as_ref()) {
             self.seen_running(number, function, wait.function_seen_ns, full);
@@ -76,12 +82,16 @@ impl Culprits {
     fn find(&self, key: &Key<'_>) -> Result<u16, u64> {
         let mut hash = FxBuildHasher.hash_one(key);
         while let Some(&number) = self.numbers.get(&hash) {
-            if self.get(number).is_some_and(|known| Key::from(known) == *key) {
+            if self.is_known_as(number, key) {
                 return Ok(number);
             }
             hash = hash.wrapping_add(1);
         }
         Err(hash)
+    }
+
+    fn is_known_as(&self, number: u16, key: &Key<'_>) -> bool {
+        self.get(number).is_some_and(|known| Key::from(known) == *key)
     }
 
     /// A thread that was waited behind may do one thing now and another then: that does not make it two.
