@@ -5,16 +5,20 @@
 //! the loop left the request, and each time that the loop was awake meanwhile it read a request. What else it did in
 //! such a time is not seen.
 
+use std::cell::OnceCell;
+
 use super::moves::{Move, PoolWait, Position};
 use super::path::{Call, Charge, Path, Reason};
 use super::service::Walk;
-use super::{Evidence, lock, run_queue};
+use super::{Evidence, lock, run_queue, waiting};
 use crate::model::cause::Cause;
 use crate::model::id::Pid;
 use crate::syscall::Wait;
 use crate::threads::{Block, FREE_NS, Owner, Slice, State};
 
 const BEFORE: &str = "suspended: nothing recorded says whether it was already waiting for the pool";
+
+const FOR_ANOTHER: &str = "the thread waited for another one, which ran for somebody else";
 
 const NOT_WHOSE: &str = "the thread had answered another request, and ran on for that one or for this";
 
@@ -53,6 +57,16 @@ impl Walk<'_, '_> {
         Some(step.inferred_if(true))
     }
 
+    /// Whether what a thread of a pool did for nobody that is known was the request's own: it answers that next, and
+    /// began with it after the request had been read.
+    pub(super) fn is_of_fed_job(&self, slice: &Slice, owner: Owner) -> bool {
+        owner.is_open()
+            && self.at.handed_off.is_none()
+            && slice.from_ns >= self.turn.read_ns
+            && !self.is_handed_back()
+            && self.was_fed()
+    }
+
     /// When the thread answered another request, if since then it did nothing but run, ns: whatever else it did can be
     /// of the request's own job.
     fn answered_another_ns(&self) -> Option<u64> {
@@ -73,6 +87,25 @@ impl Walk<'_, '_> {
             State::Blocked(_) | State::Unknown { .. } => Some(None),
         });
         answered.flatten()
+    }
+
+    /// A thread of a pool that was at work was not given the request by one that ran for another, as those of its pool
+    /// do: it had it in hand already, or looked for one just before, and waited for what the other had.
+    pub(super) fn waited_for_another(&self, slice: &Slice, block: &Block) -> Option<Move> {
+        if self.at.handed_off.is_some() || self.is_handed_back() || !self.was_fed() {
+            return None;
+        }
+        let (threads, pid) = (self.evidence.threads, self.turn.pid);
+        let was_read = slice.from_ns >= self.last_run_that_is(true).end_ns;
+        if !was_read || threads.may_be_free(pid, slice, block) {
+            return None;
+        }
+        let waker = waiting::hand_off(self.evidence, block)?;
+        let (owner, _) = threads.get(waker)?.owner_before(slice.to_ns);
+        let is_of_pool = threads.is_fed(pid, waker) && owner.request() != Some(self.turn.id);
+        let charge = Charge::unexplained(Some(self.at.tid), FOR_ANOTHER);
+        let step = Move::to(self.at).charging(slice.from_ns, charge);
+        (is_of_pool || self.is_of_another(owner)).then(|| step.inferred_if(true))
     }
 
     /// A thread of a pool that waited until its time was over did so in the request's job: who waits for a job is
@@ -101,6 +134,8 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
     let Some(thread) = evidence.threads.get(tid) else {
         return;
     };
+    let in_order = OnceCell::new();
+    let takes_in_order = || *in_order.get_or_init(|| evidence.threads.takes_in_order(pid, tid));
     // What it did before it answered a request, it did for that one.
     let mut job = Owner::Nobody;
     for slice in thread.back_from(path.cursor_ns()) {
@@ -124,15 +159,15 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
                 let reason = Reason::BlockedFor(call, block.owner, slice.task);
                 path.charge(from_ns, Charge::on(tid, None, Cause::WorkerBlocked, reason));
             }
-            // It can be the request's own, where what came after it was not another's answer after all.
-            State::Blocked(_) if slice.from_ns > since_ns => {
+            // It can be the request's own, where that answered another in the middle of its job.
+            State::Blocked(_) if slice.from_ns > since_ns && !takes_in_order() => {
                 path.charge(from_ns, Charge::unexplained(Some(tid), NOT_WHOSE));
             }
             State::Blocked(block) => {
                 let call = Call::of(pid, &block);
                 let reason = Reason::BlockedFor(call, job, slice.task);
                 path.charge(from_ns, Charge::on(tid, None, Cause::WorkerBlocked, reason));
-                if block.wait.is_idle() {
+                if block.wait.is_idle() && evidence.threads.may_be_free(pid, &slice, &block) {
                     // Where it was woken for what it did next, it had done something else before.
                     job = Owner::Nobody;
                 }

@@ -55,6 +55,9 @@ impl Walk<'_, '_> {
         {
             return step;
         }
+        if let Some(step) = self.waited_for_another(slice, block) {
+            return step;
+        }
         let waker = waiting::hand_off(self.evidence, block);
         if waker.is_some_and(|waker| self.evidence.threads.is_in_no_goroutine(waker)) {
             return self.woken_by_monitor(slice);

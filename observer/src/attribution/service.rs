@@ -160,7 +160,7 @@ impl Walk<'_, '_> {
         }
         match slice.state {
             State::Unknown { .. } => self.not_seen(from_ns, notes::NOT_SEEN),
-            State::Running { owner, .. } if !self.is_ours(owner, slice.task) => self.not_ours(slice.task),
+            State::Running { owner, .. } if !self.is_ours(owner, slice) => self.not_ours(slice.task),
             State::Running { cpu, owner, began } => self.ran(from_ns, slice, cpu, owner, began),
             State::Runnable { .. } => self.done_while_its_worker_waits(slice).unwrap_or(Move {
                 charged: Charged::RunQueue(from_ns),
@@ -171,7 +171,7 @@ impl Walk<'_, '_> {
                 Move::to(self.at).charging(from_ns, charge)
             }
             State::Blocked(block) if block.wait.is_idle() => self.idle(slice, &block),
-            State::Blocked(block) if !self.is_ours(block.owner, slice.task) => self.not_ours(slice.task),
+            State::Blocked(block) if !self.is_ours(block.owner, slice) => self.not_ours(slice.task),
             State::Blocked(block) if block.wait == Wait::GlobalLock => {
                 let step = Move {
                     charged: Charged::Lock(from_ns),
@@ -179,7 +179,7 @@ impl Walk<'_, '_> {
                 };
                 step.inferred_if(true)
             }
-            State::Blocked(block) if self.is_of_known_job(block.owner, slice.task) => {
+            State::Blocked(block) if self.is_of_known_job(block.owner, slice) => {
                 let at = self.worked_in(slice.task);
                 let step = match (block.wait, self.behind_other_request(pid, slice, &block)) {
                     (_, Some(charge)) => Move::to(at).charging(from_ns, charge).inferred_if(true),

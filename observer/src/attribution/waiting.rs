@@ -12,7 +12,7 @@ use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
 use crate::syscall::Wait;
-use crate::threads::{Block, Owner, Slice, State};
+use crate::threads::{Block, Owner, Slice, State, Thread};
 
 /// Slices examined for one wait, at most.
 const MAX_STEPS: usize = 32_768;
@@ -59,6 +59,7 @@ fn walk_with(evidence: &Evidence<'_>, turn: &Turn, tid: Tid, ready_ns: u64, read
     let mut wait = WaitWalk {
         evidence,
         request: turn.id,
+        taken_by: tid,
         tid,
         ready_ns,
         reported_from_ns: path.cursor_ns().saturating_sub(ready_ns) / MAX_REPORTED as u64,
@@ -151,6 +152,8 @@ impl Passed {
 struct WaitWalk<'a, 'b> {
     evidence: &'a Evidence<'b>,
     request: RequestId,
+    /// The thread that took it.
+    taken_by: Tid,
     tid: Tid,
     ready_ns: u64,
     /// A slice of this length is reported by itself in any case, ns.
@@ -255,7 +258,9 @@ impl WaitWalk<'_, '_> {
             State::Blocked(block) if block.wait == Wait::Stopped => {
                 Passed::to(self.tid).charging(from_ns, self.stopped())
             }
-            State::Blocked(block) if block.wait.is_idle() => self.idle(from_ns, slice, &block, now_ns),
+            State::Blocked(block) if block.wait.is_idle() && !self.has_in_hand(pid, &block) => {
+                self.idle(from_ns, slice, &block, now_ns)
+            }
             // For whomever it wanted the lock: nothing else kept it from what was ready.
             State::Blocked(block) if block.wait == Wait::GlobalLock && self.ready != Ready::Connection => {
                 Passed {
@@ -272,6 +277,13 @@ impl WaitWalk<'_, '_> {
                 ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))
             },
         }
+    }
+
+    /// Whether a thread that parked had another request in hand, where it is known by now that threads keep what they
+    /// have read until they have answered it.
+    fn has_in_hand(&self, pid: Pid, block: &Block) -> bool {
+        let is_in_hand = |id| id != self.request && self.evidence.threads.keep_requests(pid);
+        matches!((block.wait, block.owner), (Wait::Park { .. }, Owner::Request(id)) if is_in_hand(id))
     }
 
     /// The thread was stopped. That a connection was not accepted meanwhile is known.
@@ -322,7 +334,11 @@ impl WaitWalk<'_, '_> {
     /// The thread had nothing to do.
     fn idle(&self, from_ns: u64, slice: &Slice, block: &Block, now_ns: u64) -> Passed {
         let is_whole = slice.to_ns <= now_ns;
-        if is_whole && let Some(waker) = self.came_first(block) {
+        let waker = is_whole.then(|| self.came_first(block)).flatten();
+        if self.had_handed_over(slice, waker) {
+            return Passed::to(self.taken_by);
+        }
+        if let Some(waker) = waker {
             return Passed::to(waker);
         }
         let on = |cause, reason| Charge::on(self.tid, None, cause, reason);
@@ -337,6 +353,18 @@ impl WaitWalk<'_, '_> {
             waking_from_ns: is_waking.then(|| slice.to_ns.saturating_sub(NETWORK_MARK_NS).max(from_ns)),
             ..Passed::to(self.tid).charging(from_ns, charge)
         }
+    }
+
+    /// Whether an event loop that `waker` woke, if one did, had told who takes them of the bytes before: it had nothing
+    /// to do when they were there. Where another loop had it go on, that one may have had them.
+    fn had_handed_over(&self, slice: &Slice, waker: Option<Tid>) -> bool {
+        let loops = |tid| {
+            let thread = self.evidence.threads.get(tid);
+            thread.is_some_and(Thread::is_event_loop)
+        };
+        let was_told = self.ready == Ready::Bytes && self.unread && slice.from_ns >= self.ready_ns;
+        let is_other = self.tid != self.taken_by && !slice.task.is_known();
+        was_told && is_other && loops(self.tid) && !waker.is_some_and(loops)
     }
 
     /// The thread was in a call for others.

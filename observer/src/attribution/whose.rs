@@ -4,11 +4,12 @@ use super::moves::HandedOff;
 use super::service::Walk;
 use crate::connections::Turn;
 use crate::model::id::{Task, TaskId};
-use crate::threads::Owner;
+use crate::threads::{Owner, Slice};
 
 impl Walk<'_, '_> {
-    /// Whether a thread that ran for `owner` in `task` did so for the request.
-    pub(super) fn is_ours(&self, owner: Owner, task: Task) -> bool {
+    /// Whether what a thread did for `owner` in a slice it did for the request.
+    pub(super) fn is_ours(&self, owner: Owner, slice: &Slice) -> bool {
+        let task = slice.task;
         if self.is_handed_back() {
             return owner == Owner::Request(self.turn.id);
         }
@@ -24,7 +25,9 @@ impl Walk<'_, '_> {
             Some(HandedOff { task: Some(_), .. }) if self.is_between_polls(owner, task) => false,
             handed_off => {
                 let is_of_hand_off = handed_off.is_some_and(|handed_off| !handed_off.other_before);
-                owner.request() == Some(self.turn.id) || owner.is_open() && is_of_hand_off
+                owner.request() == Some(self.turn.id)
+                    || owner.is_open() && is_of_hand_off
+                    || self.is_of_fed_job(slice, owner)
             }
         }
     }
@@ -56,7 +59,9 @@ impl Walk<'_, '_> {
     }
 
     /// Whether what a thread did is known to be the request's, by more than that it woke the request up.
-    pub(super) fn is_of_known_job(&self, owner: Owner, task: Task) -> bool {
-        owner.request() == Some(self.turn.id) || self.at.handed_off.is_some() && task.id().is_some()
+    pub(super) fn is_of_known_job(&self, owner: Owner, slice: &Slice) -> bool {
+        owner.request() == Some(self.turn.id)
+            || self.at.handed_off.is_some() && slice.task.id().is_some()
+            || self.is_of_fed_job(slice, owner)
     }
 }

@@ -103,8 +103,13 @@ impl Threads {
             thread.switch_out(event, wait, keeps, tasks);
             count_free(thread, availability, event.header.at_ns);
             if thread.waits_for_events() {
-                self.fed.waits(pid, tid, event.header.at_ns, &self.full);
+                if !self.fed.waits(pid, tid, event.header.at_ns) {
+                    self.full.count(Table::PoolThreads, 1);
+                }
                 self.returns.loops(pid, tid);
+            } else if thread.waits_for_connections() {
+                // Where hundreds do, they read for themselves.
+                self.fed.waits(pid, tid, event.header.at_ns);
             } else if thread.rests() {
                 self.returns.rests(pid, tid, event.header.at_ns);
             }
@@ -181,7 +186,7 @@ impl Threads {
     /// A thread waited for so long, until then.
     fn waited(&mut self, pid: Pid, tid: Tid, waited: (u64, &Block), at_ns: u64) {
         let (waited_ns, block) = waited;
-        self.fed.woken(pid, tid, waited_ns, block, &self.full);
+        self.fed.woken(pid, tid, waited, at_ns, &self.full);
         self.returns.woken(pid, tid, waited, at_ns);
         let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
         self.locks.woken(pid, tid, block, giver, at_ns);
@@ -193,10 +198,11 @@ impl Threads {
     pub fn operated(&mut self, tid: Tid, pid: Pid, cpu: u16, operation: &Operation) -> Vec<Tid> {
         // Where tasks are known, they tell for whom threads work.
         let tells_by_itself = operation.task.is_known();
-        if let Some((reader, _)) = operation.read_by {
+        if let Some((reader, read_ns)) = operation.read_by {
             self.hands.answered(pid, tid, reader);
             if !tells_by_itself {
-                self.fed.answers(pid, tid, reader, &self.full);
+                let read_by = (reader, read_ns);
+                self.fed.answers(pid, tid, read_by, operation.at_ns, &self.full);
             }
         }
         let told = if tells_by_itself {

@@ -1,15 +1,18 @@
-//! Pools of a program's own that event loops feed: a loop reads a request, and a thread that reads none answers it.
+//! Pools of a program's own that event loops feed: a loop reads a request, and a thread that reads none answers it. A
+//! thread that waits for connections, and reads a request on each, is such a loop, too.
 //! Told by what threads do, where no runtime's tasks are known.
 
 mod queues;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
 use self::queues::Queues;
+use self::turns::{Turn, Turns};
 use super::Threads;
-use super::state::{Block, State};
+use super::state::{Block, Slice, State};
 use super::thread::Thread;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, Tid};
@@ -39,8 +42,8 @@ pub(super) struct Fed(FxHashMap<Pid, Pools>);
 #[derive(Debug, Default)]
 struct Pools {
     loops: BTreeMap<Tid, Loop>,
-    /// Threads that answered what a loop had read.
-    members: BTreeSet<Tid>,
+    /// Threads that answered what a loop had read, and when each was last seen to have nothing in hand, ns.
+    members: BTreeMap<Tid, u64>,
     /// There were more of them than are remembered.
     has_more: bool,
     /// So many times.
@@ -51,6 +54,7 @@ struct Pools {
     grown_ns: u64,
     waits: Waits,
     queues: Queues,
+    turns: Turns,
 }
 
 /// When an event loop was awake, and what for.
@@ -86,15 +90,21 @@ impl Pools {
         }
     }
 
-    /// A thread did what a loop had it do.
-    fn works(&mut self, tid: Tid, full: &Full) {
+    /// A thread did what a loop had it do, until then. Gives when it can have begun with it, ns.
+    fn works(&mut self, tid: Tid, at_ns: u64, full: &Full) -> Option<u64> {
         self.answers = self.answers.saturating_add(1);
-        if self.members.len() < MAX_MEMBERS {
-            self.members.insert(tid);
-        } else if !self.members.contains(&tid) {
+        let is_new = !self.members.contains_key(&tid);
+        if is_new && self.members.len() == MAX_MEMBERS {
             self.has_more = true;
             full.count(Table::PoolThreads, 1);
+            return None;
         }
+        self.members.insert(tid, at_ns)
+    }
+
+    /// The threads that may be of the pool of this one.
+    fn of_pool(&self, tid: Tid) -> Vec<Tid> {
+        self.queues.of_pool(tid, self.members.keys().copied())
     }
 
     fn is_loop(&self, tid: Tid) -> bool {
@@ -121,34 +131,44 @@ impl Pools {
 }
 
 impl Fed {
-    /// Thread `tid` waits for its events with `epoll`.
-    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64, full: &Full) {
+    /// Thread `tid` waits for its events with `epoll`, or for connections. Tells whether it is remembered, if it is to
+    /// be.
+    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64) -> bool {
         let pools = self.0.entry(pid).or_default();
         if let Some(own) = pools.loops.get_mut(&tid) {
             own.waits(at_ns);
-        } else if pools.members.contains(&tid) {
+        } else if pools.members.contains_key(&tid) {
             *pools = Pools::mixed();
         } else if !pools.mixes && pools.loops.len() < MAX_LOOPS {
             pools.loops.insert(tid, Loop::default());
-        } else if !pools.mixes {
-            full.count(Table::PoolThreads, 1);
+        } else {
+            return pools.mixes;
         }
+        true
     }
 
     /// A thread was woken that had waited for so long.
-    pub(super) fn woken(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block, full: &Full) {
+    pub(super) fn woken(
+        &mut self,
+        pid: Pid,
+        tid: Tid,
+        (waited_ns, block): (u64, &Block),
+        at_ns: u64,
+        full: &Full,
+    ) {
         let Some(pools) = self.0.get_mut(&pid) else {
             return;
         };
-        if syscall::waits_for_events(block.syscall) {
+        if syscall::waits_for_events(block.syscall) || block.wait == Wait::Accept {
             if let Some(own) = pools.loops.get_mut(&tid) {
                 own.is_unread = true;
             }
         } else if let Wait::Park { timeout } = block.wait
             && waited_ns >= FREE_NS
-            && pools.members.contains(&tid)
             && pools.is_given(block)
+            && let Some(free_ns) = pools.members.get_mut(&tid)
         {
+            *free_ns = at_ns;
             pools.waits.for_ever |= !timeout;
             pools.waits.for_a_time |= timeout;
             pools.queues.waited(tid, block.arg0, full);
@@ -160,28 +180,37 @@ impl Fed {
         if let Some(pools) = self.0.get_mut(&pid) {
             if let Some(own) = pools.loops.get_mut(&tid) {
                 own.is_unread = false;
-            } else if pools.members.contains(&tid) {
+            } else if pools.members.contains_key(&tid) {
                 *pools = Pools::mixed();
             }
         }
     }
 
-    /// Thread `tid` began to answer a request that thread `read_by` had read.
-    pub(super) fn answers(&mut self, pid: Pid, tid: Tid, read_by: Tid, full: &Full) {
-        let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(read_by)) else {
+    /// Thread `tid` began at `at_ns` to answer a request that another thread had read, by `read_by` and then.
+    pub(super) fn answers(&mut self, pid: Pid, tid: Tid, read_by: (Tid, u64), at_ns: u64, full: &Full) {
+        let (reader, read_ns) = read_by;
+        let Some(pools) = self.0.get_mut(&pid).filter(|pools| pools.is_loop(reader)) else {
             return;
         };
-        if !pools.is_loop(tid) {
-            pools.works(tid, full);
+        if pools.is_loop(tid) {
+            return;
+        }
+        if let Some(free_ns) = pools.works(tid, at_ns, full) {
+            let begun_ns = free_ns.max(read_ns);
+            pools.turns.push(Turn {
+                tid,
+                read_ns,
+                begun_ns,
+            });
         }
     }
 
     /// Thread `tid` did a job, and handed it back to loop `to`, which answered.
-    pub(super) fn hands_back(&mut self, pid: Pid, tid: Tid, to: Tid, full: &Full) {
+    pub(super) fn hands_back(&mut self, pid: Pid, tid: Tid, to: Tid, at_ns: u64, full: &Full) {
         let Some(pools) = self.0.get_mut(&pid).filter(|pools| !pools.mixes) else {
             return;
         };
-        pools.works(tid, full);
+        pools.works(tid, at_ns, full);
         if let Some(own) = pools.loops.get_mut(&to) {
             // Whom it was awake for is known.
             own.is_unread = false;
@@ -227,7 +256,7 @@ impl Threads {
     #[must_use]
     pub fn is_fed(&self, pid: Pid, tid: Tid) -> bool {
         let pools = self.fed.0.get(&pid);
-        pools.is_some_and(|pools| pools.answers >= ENOUGH && pools.members.contains(&tid))
+        pools.is_some_and(|pools| pools.answers >= ENOUGH && pools.members.contains_key(&tid))
     }
 
     /// Since when, between two times, event loop `tid` was awake for nothing but to read requests: before that, a
@@ -264,11 +293,21 @@ impl Threads {
         !has_grown
             && !pools.has_more
             && !pools.members.is_empty()
-            && pools
-                .queues
-                .of_pool(tid, &pools.members)
-                .iter()
-                .all(had_something_to_do)
+            && pools.of_pool(tid).iter().all(had_something_to_do)
+    }
+
+    /// Whether a thread of a pool may have had nothing to do in a wait, or was about to be given something.
+    #[must_use]
+    pub fn may_be_free(&self, pid: Pid, slice: &Slice, block: &Block) -> bool {
+        let pools = self.fed.0.get(&pid);
+        pools.is_none_or(|pools| pools.is_free(slice.duration_ns(), block))
+    }
+
+    /// Whether the pool of thread `tid` takes up what loops of process `pid` have read in that order.
+    #[must_use]
+    pub fn takes_in_order(&self, pid: Pid, tid: Tid) -> bool {
+        let pools = self.fed.0.get(&pid);
+        pools.is_some_and(|pools| pools.turns.are_in_order(&pools.of_pool(tid)))
     }
 }
 
@@ -305,6 +344,12 @@ impl Thread {
             State::Blocked(block) => syscall::waits_for_events(block.syscall) && !self.belief.task.is_known(),
             _ => false,
         }
+    }
+
+    /// Whether it waits for connections, in no runtime whose tasks are known.
+    pub(super) fn waits_for_connections(&self) -> bool {
+        let waits = matches!(self.facts.state, State::Blocked(block) if block.wait == Wait::Accept);
+        waits && !self.belief.task.is_known()
     }
 
     /// The wait that it has now, and for how long it does, ns.

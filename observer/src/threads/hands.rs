@@ -4,6 +4,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::Threads;
 use crate::model::id::{Pid, Tid};
 
 /// So many answers in a row by the threads that had read the requests are needed before that is believed.
@@ -45,6 +46,14 @@ impl Hands {
     /// The process became another program, or ended.
     pub(super) fn forget(&mut self, pid: Pid) {
         self.0.remove(&pid);
+    }
+}
+
+impl Threads {
+    /// Whether a thread of process `pid` that has not answered what it read is still at it.
+    #[must_use]
+    pub fn keep_requests(&self, pid: Pid) -> bool {
+        self.hands.are_kept(pid)
     }
 }
 

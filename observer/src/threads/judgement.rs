@@ -79,7 +79,10 @@ impl Belief {
             Observation::TurnsToTask(task, facts) => self.turns_to_task(task, facts),
             Observation::Operates(operation, task) => self.operates(moment, operation, task),
             Observation::Waits(waiting) => self.waits(moment, &waiting),
-            Observation::IsPreempted => self.splits(self.as_believed(), self),
+            Observation::IsPreempted { serves } if self.may_be_for_anybody(serves, self.task) => {
+                self.goes_on_with_anything(moment, self)
+            }
+            Observation::IsPreempted { .. } => self.splits(self.as_believed(), self),
             Observation::Ends => self.splits(self.as_believed(), Self::default()),
             Observation::HandsOff { of_pool } => self.hands_off(of_pool),
             Observation::Readies(request) => self.readies(request),
@@ -211,18 +214,32 @@ impl Belief {
         if self.waits_in(waiting).is_idle() {
             return self.goes_idle(moment, waiting.task);
         }
-        // What a thread answers that reads none others read, and give it.
-        let may_be_for_anybody = !waiting.serves && !waiting.task.is_known();
-        let after = if self.answered && may_be_for_anybody {
-            Self {
+        if self.may_be_for_anybody(waiting.serves, waiting.task) {
+            let after = Self {
                 owner: Owner::Nobody,
                 answered: false,
                 ..self
-            }
-        } else {
-            self
+            };
+            return self.goes_on_with_anything(moment, after);
+        }
+        self.splits(self.as_believed(), self)
+    }
+
+    /// A thread that reads no requests has answered one: others are read for it, and given to it.
+    fn may_be_for_anybody(self, serves: bool, task: Task) -> bool {
+        self.answered && !serves && !task.is_known()
+    }
+
+    /// It goes on with what it was given next, or is not done with its answer, and is believed to do this from then on.
+    fn goes_on_with_anything(self, moment: Moment, after: Self) -> Verdict {
+        let before = self.until_it_left(moment);
+        let has_left = before.owner != self.owner;
+        let nobodys = Self {
+            owner: Owner::Nobody,
+            answered: false,
+            ..after
         };
-        self.splits(self.as_believed(), after)
+        self.splits(before, if has_left { nobodys } else { after })
     }
 
     fn goes_idle(self, moment: Moment, task: Task) -> Verdict {

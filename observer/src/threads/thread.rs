@@ -203,7 +203,7 @@ impl Thread {
             self.facts.early_wake = None;
             self.leaves(
                 at_ns,
-                Observation::IsPreempted,
+                Observation::IsPreempted { serves: self.serves },
                 State::runnable(event.header.cpu, true),
                 faults,
             );

@@ -12,6 +12,7 @@ mod evidence;
 mod found;
 mod goroutines;
 mod jobs;
+mod keeping;
 mod locks;
 mod machine;
 mod noise;
@@ -30,6 +31,7 @@ mod tasks;
 mod theft;
 mod thinned;
 mod timers;
+mod turns;
 
 use observer::event::Event;
 use observer::model::cause::{Budget, Cause};

@@ -21,13 +21,13 @@ use super::script::{A, B, PID, charged_us};
 use super::stream::Stream;
 
 pub(super) const LOOP: u32 = 101;
-const FIRST: u32 = 102;
-const SECOND: u32 = 103;
+pub(super) const FIRST: u32 = 102;
+pub(super) const SECOND: u32 = 103;
 const THIRD: u32 = 104;
 const FOURTH: u32 = 105;
 
 /// Where the threads of a pool wait for something to do, and those of another.
-const QUEUE: u64 = 0x7000;
+pub(super) const QUEUE: u64 = 0x7000;
 const OTHER_QUEUE: u64 = 0x8000;
 
 /// A third client.
@@ -48,13 +48,22 @@ pub(super) fn header(kind: Kind, tid: u32, at_us: u64) -> Header {
 impl Program {
     /// These threads answered requests before, often enough for that to be believed, and wait for others since 1 ms at
     /// the latest.
-    fn with(pool: &[u32]) -> Self {
+    pub(super) fn with(pool: &[u32]) -> Self {
         let pool: Vec<_> = pool.iter().map(|&tid| (tid, QUEUE)).collect();
         Self::with_queues(&pool)
     }
 
     /// The same, of threads that each wait there.
     fn with_queues(pool: &[(u32, u64)]) -> Self {
+        Self::fed(pool, Self::comes, Self::loops)
+    }
+
+    /// The same, where requests come so, and where the thread that reads them waits so.
+    pub(super) fn fed(
+        pool: &[(u32, u64)],
+        comes: impl Fn(Self, u64, u64) -> Self,
+        waits: impl Fn(Self, u64) -> Self,
+    ) -> Self {
         let mut program = Self(Stream::default());
         program.gets_a_cpu(LOOP, 1);
         for (at_us, conn) in [(2, A), (3, B)] {
@@ -69,10 +78,10 @@ impl Program {
                 ..Connection::zeroed()
             });
         }
-        let mut program = program.loops(5);
+        let mut program = waits(program, 5);
         for (nth, &(tid, queue)) in pool.iter().cycle().take(16).enumerate() {
             let at_us = 10 + 20 * nth as u64;
-            program = program.comes(at_us, A).gives(at_us + 2, tid).loops(at_us + 4);
+            program = waits(comes(program, at_us, A).gives(at_us + 2, tid), at_us + 4);
             program = program.answers(at_us + 6, tid, A);
             program = program.waits_at(at_us + 8, tid, queue);
         }
@@ -91,7 +100,7 @@ impl Program {
         });
     }
 
-    fn leaves(mut self, at_us: u64, tid: u32, call: Sysno, args: [u64; 4]) -> Self {
+    pub(super) fn leaves(mut self, at_us: u64, tid: u32, call: Sysno, args: [u64; 4]) -> Self {
         self.record(&SwitchOut {
             header: header(Kind::SwitchOut, tid, at_us),
             tgid: PID,
@@ -124,7 +133,7 @@ impl Program {
     }
 
     /// A request comes, and the loop reads it.
-    fn comes(self, at_us: u64, conn: u64) -> Self {
+    pub(super) fn comes(self, at_us: u64, conn: u64) -> Self {
         self.wakes(at_us - 2, LOOP, conn)
             .reads(at_us, LOOP, conn, at_us - 2)
     }
@@ -211,7 +220,7 @@ impl Program {
     }
 
     /// The request of B, with all laws held.
-    fn request(&self) -> Result<Request, TestCaseError> {
+    pub(super) fn request(&self) -> Result<Request, TestCaseError> {
         let explained = explain(&self.0)?;
         explained.obeys_the_laws()?;
         let mut requests = explained.requests.iter().map(|(request, _)| request);
@@ -223,7 +232,7 @@ impl Program {
 }
 
 /// The first thread sleeps for A for 50 ms from 2.02 ms on, and B comes at 3 ms.
-fn full(pool: &[u32]) -> Program {
+pub(super) fn full(pool: &[u32]) -> Program {
     let program = Program::with(pool);
     let program = program.comes(2_010, A).gives(2_012, FIRST).loops(2_015);
     program.sleeps(2_020, FIRST).comes(3_000, B).loops(3_010)
@@ -345,24 +354,6 @@ fn a_time_that_the_job_of_another_waited_for_is_none_of_the_request_s() -> Law {
     let request = then_answers(program).request()?;
     prop_assert_eq!(charged_us(&request, Cause::Timer), 0);
     prop_assert!(charged_us(&request, Cause::Unexplained) >= 48_900);
-    Ok(())
-}
-
-/// The loop is told of B, but sleeps for 10 ms before it has a thread read it.
-#[test]
-fn a_request_that_another_thread_is_to_read_waits_for_the_loop_that_was_told_of_it() -> Law {
-    let program = Program::with(&[]).waits_for_a_job(10, FIRST);
-    let program = program
-        .wakes(3_000, LOOP, B)
-        .leaves(3_010, LOOP, Sysno::clock_nanosleep, [0; 4]);
-    let program = program.goes_on(13_010, LOOP).gives(13_020, FIRST).loops(13_025);
-    let program = program.reads(13_030, FIRST, B, 3_000).answers(13_040, FIRST, B);
-    let request = program.request()?;
-    prop_assert_eq!(charged_us(&request, Cause::WorkerBlocked), 10_000);
-    prop_assert_eq!(charged_us(&request, Cause::Unexplained), 0);
-    let mut spans = request.timeline.iter();
-    let blocked = spans.find(|span| span.cause == Cause::WorkerBlocked).unwrap();
-    prop_assert_eq!(blocked.tid, Some(Tid(LOOP)));
     Ok(())
 }
 

@@ -36,14 +36,14 @@ impl Queues {
 
     /// Those of `members` that may be of the pool of thread `tid`: the ones with which it shares words, and those of
     /// which none is known. All of them, where it shares none.
-    pub(super) fn of_pool(&self, tid: Tid, members: &BTreeSet<Tid>) -> Vec<Tid> {
+    pub(super) fn of_pool(&self, tid: Tid, members: impl Iterator<Item = Tid>) -> Vec<Tid> {
         let shared = self.sharing_with(tid);
         if self.has_more || shared.len() < 2 {
-            return members.iter().copied().collect();
+            return members.collect();
         }
         let is_known = |tid: Tid| self.words_of(tid).next().is_some();
         let may_be = |member: &Tid| shared.contains(member) || !is_known(*member);
-        members.iter().copied().filter(may_be).collect()
+        members.filter(may_be).collect()
     }
 
     /// Thread `tid` and all that wait where it does, or where another of them does.
@@ -90,15 +90,15 @@ mod tests {
     #[test]
     fn who_waits_at_one_word_is_of_one_pool_and_who_is_not_known_can_be() {
         let queues = waiting(&[(1, 0x100), (2, 0x104), (3, 0x200), (4, 0x200)]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), [1, 2, 5].map(Tid));
-        assert_eq!(queues.of_pool(Tid(4), &MEMBERS.into()), [3, 4, 5].map(Tid));
-        assert_eq!(queues.of_pool(Tid(5), &MEMBERS.into()), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), MEMBERS.into_iter()), [1, 2, 5].map(Tid));
+        assert_eq!(queues.of_pool(Tid(4), MEMBERS.into_iter()), [3, 4, 5].map(Tid));
+        assert_eq!(queues.of_pool(Tid(5), MEMBERS.into_iter()), MEMBERS);
     }
 
     #[test]
     fn threads_with_a_word_each_can_be_of_any_pool() {
         let queues = waiting(&[(1, 0x100), (2, 0x200), (3, 0x300), (4, 0x400)]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), MEMBERS.into_iter()), MEMBERS);
     }
 
     #[test]
@@ -111,14 +111,14 @@ mod tests {
             (4, 0x300),
             (5, 0x300),
         ]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), [1, 2, 3].map(Tid));
+        assert_eq!(queues.of_pool(Tid(1), MEMBERS.into_iter()), [1, 2, 3].map(Tid));
     }
 
     #[test]
     fn threads_that_have_ended_share_nothing() {
         let mut queues = waiting(&[(1, 0x100), (2, 0x100), (3, 0x200), (4, 0x200)]);
         queues.ended(Tid(2));
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), MEMBERS.into_iter()), MEMBERS);
     }
 
     #[test]
@@ -127,6 +127,6 @@ mod tests {
         (3..=MAX_WORDS as u32).for_each(|number| queues.waited(Tid(9), 8 * number, &full));
         queues.waited(Tid(9), 8 * 3, &full);
         assert_eq!(full.counts().collect::<Vec<_>>(), [(Table::PoolThreads, 1)]);
-        assert_eq!(queues.of_pool(Tid(1), &MEMBERS.into()), MEMBERS);
+        assert_eq!(queues.of_pool(Tid(1), MEMBERS.into_iter()), MEMBERS);
     }
 }

@@ -11,8 +11,8 @@ const OF_POOL: Tid = Tid(9);
 /// A loop, and a thread that answered what it had read, as often as is needed.
 fn fed() -> Fed {
     let mut fed = Fed::default();
-    fed.waits(PID, LOOP, 10, &Full::default());
-    (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP, &Full::default()));
+    fed.waits(PID, LOOP, 10);
+    (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default()));
     fed
 }
 
@@ -46,8 +46,8 @@ fn parked(timeout: bool, woken_by: Option<Tid>) -> Block {
 fn a_thread_that_answers_what_a_loop_has_read_is_of_its_pool() {
     let mut fed = fed();
     // Nothing tells that this one loops.
-    fed.answers(PID, Tid(11), Tid(10), &Full::default());
-    fed.answers(PID, LOOP, LOOP, &Full::default());
+    fed.answers(PID, Tid(11), (Tid(10), 10), 20, &Full::default());
+    fed.answers(PID, LOOP, (LOOP, 10), 20, &Full::default());
     let threads = threads(fed);
     assert!(threads.is_fed(PID, OF_POOL) && !threads.is_fed(Pid(1), OF_POOL));
     assert!(!threads.is_fed(PID, Tid(11)) && !threads.is_fed(PID, LOOP));
@@ -56,11 +56,13 @@ fn a_thread_that_answers_what_a_loop_has_read_is_of_its_pool() {
 #[test]
 fn a_few_answers_by_others_than_the_reader_are_no_pool_yet() {
     let mut fed = Fed::default();
-    fed.waits(PID, LOOP, 10, &Full::default());
-    (1..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP, &Full::default()));
+    fed.waits(PID, LOOP, 10);
+    (1..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default()));
     let mut threads = threads(fed);
     assert!(!threads.is_fed(PID, OF_POOL));
-    threads.fed.answers(PID, OF_POOL, LOOP, &Full::default());
+    threads
+        .fed
+        .answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default());
     assert!(threads.is_fed(PID, OF_POOL));
 }
 
@@ -68,14 +70,14 @@ fn a_few_answers_by_others_than_the_reader_are_no_pool_yet() {
 fn where_threads_do_now_one_thing_and_now_another_there_is_no_pool_any_more() {
     let changes: [fn(&mut Fed); 3] = [
         |fed| fed.reads(PID, OF_POOL),
-        |fed| fed.waits(PID, OF_POOL, 20, &Full::default()),
+        |fed| assert!(fed.waits(PID, OF_POOL, 20)),
         |fed| fed.switches(PID),
     ];
     for change in changes {
         let mut fed = fed();
         change(&mut fed);
-        fed.waits(PID, LOOP, 30, &Full::default());
-        (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, LOOP, &Full::default()));
+        fed.waits(PID, LOOP, 30);
+        (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default()));
         assert!(!threads(fed).is_fed(PID, OF_POOL));
     }
 }
@@ -113,21 +115,11 @@ fn a_wait_for_a_time_that_is_not_over_is_a_job_s_own_where_the_pool_waits_for_jo
         ..parked(true, None)
     };
     let mut fed = fed();
-    fed.woken(
-        PID,
-        OF_POOL,
-        2 * FREE_NS,
-        &parked(false, Some(LOOP)),
-        &Full::default(),
-    );
+    let given = parked(false, Some(LOOP));
+    fed.woken(PID, OF_POOL, (2 * FREE_NS, &given), 20, &Full::default());
     assert!(!fed.0[&PID].is_free(2 * FREE_NS, &lasts));
-    fed.woken(
-        PID,
-        OF_POOL,
-        2 * FREE_NS,
-        &parked(true, Some(LOOP)),
-        &Full::default(),
-    );
+    let given = parked(true, Some(LOOP));
+    fed.woken(PID, OF_POOL, (2 * FREE_NS, &given), 20, &Full::default());
     assert!(fed.0[&PID].is_free(2 * FREE_NS, &lasts));
 }
 
@@ -139,11 +131,11 @@ fn a_loop_that_was_awake_without_reading_a_request_may_have_gone_on_with_one() {
         syscall: libc::SYS_epoll_wait as i32,
         ..parked(false, None)
     };
-    fed.woken(PID, LOOP, 10, &woken, &Full::default());
+    fed.woken(PID, LOOP, (10, &woken), 20, &Full::default());
     fed.reads(PID, LOOP);
-    fed.waits(PID, LOOP, 100, &Full::default());
-    fed.woken(PID, LOOP, 10, &woken, &Full::default());
-    fed.waits(PID, LOOP, 200, &Full::default());
+    fed.waits(PID, LOOP, 100);
+    fed.woken(PID, LOOP, (10, &woken), 20, &Full::default());
+    fed.waits(PID, LOOP, 200);
     let threads = threads(fed);
     for (from_ns, to_ns, since_ns) in [(50, 150, 50), (50, 300, 200), (250, 300, 250)] {
         assert_eq!(threads.only_read_since(PID, LOOP, from_ns, to_ns), since_ns);
@@ -174,8 +166,8 @@ fn what_a_loop_did_too_long_ago_is_not_known_and_counted() {
         ..parked(false, None)
     };
     for at_ns in 1..=MAX_OTHERWISE as u64 + 1 {
-        fed.woken(PID, LOOP, 10, &woken, &Full::default());
-        fed.waits(PID, LOOP, 100 * at_ns, &Full::default());
+        fed.woken(PID, LOOP, (10, &woken), 20, &Full::default());
+        fed.waits(PID, LOOP, 100 * at_ns);
     }
     let threads = threads(fed);
     assert_eq!(threads.only_read_since(PID, LOOP, 150, 250), 200);

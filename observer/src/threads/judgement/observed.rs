@@ -19,8 +19,8 @@ pub(in super::super) enum Observation<'a> {
     Operates(&'a Operation, Task),
     /// It goes to wait.
     Waits(Waiting),
-    /// It loses its CPU.
-    IsPreempted,
+    /// It loses its CPU, and reads requests itself, or not.
+    IsPreempted { serves: bool },
     /// It leaves its CPU for the last time.
     Ends,
     /// It waited, and was woken.

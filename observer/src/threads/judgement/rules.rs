@@ -207,7 +207,7 @@ fn a_thread_that_leaves_its_cpu_works_for_nobody_only_if_it_has_nothing_to_do() 
         (
             "preempted, it goes on with the same",
             answered(Request(A), OWN),
-            IsPreempted,
+            IsPreempted { serves: true },
             Some(until_now(Request(A), OWN)),
             answered(Request(A), OWN),
         ),
@@ -263,11 +263,25 @@ fn of_a_thread_that_reads_nothing_a_call_after_an_answer_is_for_whom_it_does_som
     };
     holds(&[
         (
-            "after an answer it makes its next call for whom it does something next",
+            "long after an answer it ran and makes its next call for whom it does something next",
             answered(Request(A), Task::UNKNOWN),
             Waits(reads_none),
-            Some(until_now(Request(A), Task::UNKNOWN)),
+            Some(until_now(Others, Task::UNKNOWN)),
             believed(Nobody, Task::UNKNOWN),
+        ),
+        (
+            "nor does it go on with that when it loses its CPU long after it",
+            answered(Request(A), Task::UNKNOWN),
+            IsPreempted { serves: false },
+            Some(until_now(Others, Task::UNKNOWN)),
+            believed(Nobody, Task::UNKNOWN),
+        ),
+        (
+            "but one that reads does",
+            answered(Request(A), Task::UNKNOWN),
+            IsPreempted { serves: true },
+            Some(until_now(Request(A), Task::UNKNOWN)),
+            answered(Request(A), Task::UNKNOWN),
         ),
         (
             "before the answer a call is for the request",

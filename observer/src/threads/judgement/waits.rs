@@ -68,10 +68,12 @@ impl Belief {
     }
 
     /// For whom a thread makes the call in which it waits. After an answer an event loop may have gone on with any
-    /// other request that it has read, and a thread that reads none with any that it was given.
+    /// other request that it has read, and a thread that reads none with any that it was given. One that parks has
+    /// nothing in hand.
     pub(in super::super) fn calls_for(self, waiting: &Waiting) -> Owner {
-        let goes_on = (waiting.loops || !waiting.serves) && !self.task.is_known();
-        if self.answered && goes_on {
+        let goes_on = waiting.loops || !waiting.serves;
+        let parks = matches!(waiting.wait, Wait::Park { .. });
+        if self.answered && (goes_on || parks) && !self.task.is_known() {
             Owner::Nobody
         } else {
             self.owner

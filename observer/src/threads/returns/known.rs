@@ -111,7 +111,7 @@ impl Threads {
             .answers(pid, tid, request, read_ns, ran_last_ns, at_ns);
         let jobs = jobs.unwrap_or_default();
         for job in &jobs {
-            self.fed.hands_back(pid, job.tid, tid, &self.full);
+            self.fed.hands_back(pid, job.tid, tid, job.to_ns, &self.full);
             if let Some(thread) = self.threads.get_mut(&job.tid) {
                 thread.ends_at(job.to_ns);
                 thread.worked_for(request, job.from_ns, job.to_ns);
