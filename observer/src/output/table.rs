@@ -281,5 +281,11 @@ fn plain(lines: &[line::Line]) -> String {
     out
 }
 
+/// Whether the page on Go prints this, for the tests of the parts that print it.
+#[cfg(test)]
+fn is_in_page_on_go(text: &str) -> bool {
+    include_str!("../../../docs/go.md").contains(text)
+}
+
 #[cfg(test)]
 mod tests;

@@ -206,10 +206,7 @@ fn of_two_processes_the_one_with_symbols_has_its_polls_counted_and_the_signal_is
     let other = stripped.pid().to_string();
     let observation = Observation::of(server.pid(), &["--polls", "--pid", &other]);
     for address in [server.address, stripped.address] {
-        assert_eq!(
-            Connection::open(address).get("/yields?times=1000"),
-            "yielded\n"
-        );
+        assert_eq!(Connection::open(address).get("/yields?times=1000"), "yielded\n");
     }
     observation.signal(libc::SIGINT);
     let (code, said, lines) = observation.outcome();

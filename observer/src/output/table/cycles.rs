@@ -59,7 +59,7 @@ fn line(totals: &CycleTotals, name: Option<&str>) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plain;
+    use super::super::{is_in_page_on_go, plain};
     use super::*;
 
     #[test]
@@ -88,8 +88,10 @@ mod tests {
             ..CycleTotals::default()
         };
         let name = |pid| (pid == Pid(7)).then_some("srv");
+        let told = plain(&lines(&[none, missed, totals], name));
+        assert!(is_in_page_on_go(told.lines().next().unwrap()));
         assert_eq!(
-            plain(&lines(&[none, missed, totals], name)),
+            told,
             "gc       srv (7)  12 cycles: marked 31.0 ms, world stopped 1.20 ms, at most 400 µs; heap 12.0 MiB, goal 16.0 MiB\n\
              gc       pid 8  12 cycles, 2 of them missed: marked 31.0 ms, assists at least 21.0 ms, world stopped 1 ns, at most \
              400 µs; heap 12.0 MiB, no goal\n"

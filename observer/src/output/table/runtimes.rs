@@ -149,7 +149,7 @@ fn kinds(runtime: &RuntimeLine) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plain;
+    use super::super::{is_in_page_on_go, plain};
     use super::*;
     use crate::model::runtime::{GoProcess, RuntimeAtWork};
 
@@ -241,6 +241,7 @@ mod tests {
             let counted = [counted];
             plain(&all.lines(if cycles { &counted } else { &[] }, |_| Some("srv")))
         };
+        assert!(is_in_page_on_go(&shown(true, true)));
         assert_eq!(
             shown(true, true),
             "runtime  srv (7)  go go1.26.8  5 Ms seen, GOMAXPROCS 4; 1,204 goroutines, at most 1,300; 0 runnable, at most 18\n"

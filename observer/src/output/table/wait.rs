@@ -227,6 +227,7 @@ pub(super) fn of_several(waited: &WaitedFor) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::is_in_page_on_go;
     use super::*;
     use crate::model::id::ConnId;
     use crate::model::request::{HeldBack, RuntimeWork};
@@ -285,10 +286,12 @@ mod tests {
             waits_in: Some(waits_in(Some("main.order"))),
             ..Detail::default()
         };
+        let told = of_span(&span, Pid(77), false);
         assert_eq!(
-            of_span(&span, Pid(77), false),
+            told,
             "waits in database/sql.(*DB).conn called by main.order (made up)"
         );
+        assert!(is_in_page_on_go(&told));
         span.detail.waits_in = Some(waits_in(None));
         assert_eq!(
             of_span(&span, Pid(77), false),
