@@ -18,7 +18,8 @@ use crate::threads::{Block, FREE_NS, Owner, Slice, State};
 
 const BEFORE: &str = "suspended: nothing recorded says whether it was already waiting for the pool";
 
-const FOR_ANOTHER: &str = "the thread waited for another one, which ran for somebody else";
+const FOR_ANOTHER: &str =
+    "another thread, which ran for somebody else, ended the wait of the one that took it";
 
 const NOT_WHOSE: &str = "the thread had answered another request, and ran on for that one or for this";
 
@@ -89,8 +90,8 @@ impl Walk<'_, '_> {
         answered.flatten()
     }
 
-    /// A thread of a pool that was at work was not given the request by one that ran for another, as those of its pool
-    /// do: it had it in hand already, or looked for one just before, and waited for what the other had.
+    /// Another thread of the pool, which ran for another request, ended a wait that this one began after the request had
+    /// been read. So this one had that in hand, or was about to, and the wait was in its job.
     pub(super) fn waited_for_another(&self, slice: &Slice, block: &Block) -> Option<Move> {
         if self.at.handed_off.is_some() || self.is_handed_back() || !self.was_fed() {
             return None;
@@ -144,6 +145,9 @@ pub(super) fn charge(evidence: &Evidence<'_>, pid: Pid, wait: PoolWait, path: &m
         }
         let from_ns = slice.from_ns.max(since_ns);
         match slice.state {
+            State::Running {
+                owner: Owner::Others, ..
+            } => path.charge(from_ns, Charge::unexplained(Some(tid), NOT_WHOSE)),
             State::Running { cpu, owner, .. } => {
                 if matches!(owner, Owner::Request(_)) {
                     job = owner;

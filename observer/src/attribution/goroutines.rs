@@ -348,13 +348,13 @@ impl Maker {
         };
         // What it did until then, and what it did then.
         let did = thread.before(made.at_ns);
-        let Some((did, made)) = did.zip(thread.before(made.at_ns.saturating_add(1))) else {
+        let Some((did, then)) = did.zip(thread.before(made.at_ns.saturating_add(1))) else {
             return Self::NotSeen;
         };
         let State::Running {
             began: Began::Readied(by),
             ..
-        } = made.state
+        } = then.state
         else {
             return Self::NotSeen;
         };

@@ -23,7 +23,7 @@ const MAX_SLICES: usize = 1024;
 
 const RAN_FOR_NOBODY: &str = "suspended: its thread ran, and for whom is not known";
 
-const TOO_MUCH_BEFORE: &str = "suspended: its thread did too much before it waited for the timer";
+const NOT_FOLLOWED: &str = "suspended: what its thread did before it waited for the timer was not followed";
 
 /// Since when a timer can have been waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ enum Since {
     NotSet(u64),
     /// Since the thread had run for nobody that is known, between the two times, ns.
     Ran(u64, u64),
-    /// Since then, ns, or longer: there was too much to look at.
+    /// Since then, ns, or longer: before it there was too much to look at, or something that was not seen.
     AtLeast(u64),
 }
 
@@ -65,9 +65,9 @@ impl Walk<'_, '_> {
             Since::Ran(from_ns, to_ns) => at
                 .charging(to_ns, timer)
                 .and_before(from_ns, unexplained(RAN_FOR_NOBODY)),
-            Since::AtLeast(since_ns) => at
+            Since::AtLeast(since_ns) => Move::to(Position::on(run.tid))
                 .charging(since_ns, timer)
-                .and_before(run.end_ns, unexplained(TOO_MUCH_BEFORE)),
+                .and_before(run.end_ns, unexplained(NOT_FOLLOWED)),
         }
     }
 
@@ -77,17 +77,17 @@ impl Walk<'_, '_> {
         };
         let Slice { from_ns, to_ns, .. } = idle.slice;
         let due_ns = idle.block.wait.due_ns(from_ns).unwrap_or_default().max(to_ns);
-        pending_since(thread.back_from(from_ns), run.end_ns, due_ns)
+        pending_since(thread.back_from(from_ns), run.end_ns, (from_ns, due_ns))
     }
 }
 
-/// Since when a timer can have been waited for that was due at `due_ns`, by what its loop did before that, from the
-/// latest slice `back` to `run_ns`, where the request last ran.
-fn pending_since(back: impl Iterator<Item = Slice>, run_ns: u64, due_ns: u64) -> Since {
-    let (mut awake, mut waited) = (Awake::default(), None);
+/// Since when a timer can have been waited for that was due at `due_ns`, and that its loop last waited for since
+/// `idle_ns`: by what the loop did before that, from the latest slice `back` to `run_ns`, where the request last ran.
+fn pending_since(back: impl Iterator<Item = Slice>, run_ns: u64, (idle_ns, due_ns): (u64, u64)) -> Since {
+    let (mut awake, mut waited, mut seen_ns) = (Awake::default(), None, idle_ns);
     for (nth, slice) in back.enumerate() {
         if nth == MAX_SLICES {
-            return Since::AtLeast(slice.to_ns.max(run_ns));
+            break;
         }
         let is_before = slice.to_ns <= run_ns;
         let wait = match slice.state {
@@ -99,18 +99,26 @@ fn pending_since(back: impl Iterator<Item = Slice>, run_ns: u64, due_ns: u64) ->
                 break;
             }
             awake.adds(&slice, run_ns);
+            seen_ns = slice.from_ns;
             continue;
         }
         if let Some(since) = awake.says(waited, due_ns) {
             return since;
         }
         if is_before {
-            break;
+            return Since::LastRun;
         }
+        seen_ns = slice.from_ns;
         waited = wait.and_then(|block| Some((slice.to_ns, deadline_ns(&slice, &block)?)));
         awake = Awake::default();
     }
-    Since::LastRun
+    let is_all = seen_ns <= run_ns;
+    let since = awake.says(waited, due_ns);
+    since.unwrap_or(if is_all {
+        Since::LastRun
+    } else {
+        Since::AtLeast(seen_ns)
+    })
 }
 
 /// Until when a loop would have waited, ns, where that is known.

@@ -244,6 +244,11 @@ fn find_probes(
     targets: &[Target],
 ) -> Result<Vec<Probes>> {
     signals::require_probes(&format!("--{what}"))?;
+    if targets.is_empty() {
+        say(&format!(
+            "--{what} is for processes that are there at the attach: who comes later is not probed"
+        ));
+    }
     let find = |target: &Target| {
         let process = format!("{} ({})", target.comm, target.pid);
         let found = find(target.pid);
@@ -263,8 +268,13 @@ fn find_probes(
 /// Says what was asked for and the kernel refused.
 fn say_refused(outcome: &signals::Outcome) {
     let Some(option) = outcome.option else { return };
+    let of_some = if outcome.hook.is_some() {
+        " of every process"
+    } else {
+        ""
+    };
     for (hook, reason) in &outcome.refused {
-        say(&format!("goes on without {option}: {hook}: {reason}"));
+        say(&format!("goes on without {option}{of_some}: {hook}: {reason}"));
     }
 }
 

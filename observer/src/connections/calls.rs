@@ -201,7 +201,7 @@ impl Calls {
         if self.pairs.is_empty() {
             return;
         }
-        let place = InRow {
+        let own = InRow {
             nth: self.forgotten + self.finished.len() as u64,
             arrival_ns: turn.arrival_ns,
         };
@@ -209,7 +209,7 @@ impl Calls {
         if let Some(ends) = ends.filter(|ends| ends.callee == turn.id.conn)
             && let Some(callee) = Callee::of(turn, connection, mostly())
         {
-            let before = ends.last.replace(place);
+            let before = ends.last.replace(own);
             let oldest = self.finished.push(Finished { callee, before });
             self.forgotten += u64::from(oldest.is_some());
         }

@@ -76,7 +76,7 @@ impl Serving {
             pid: Some(pid),
             pids: Vec::new(),
             text: format!(
-                "not all is told of some requests, as tables of observer were full: {}",
+                "observer did not keep everything, so this may be missing or less exact: {}",
                 counts.join(", ")
             ),
             remedy: "\"Bounds\" in docs/schema.md says of each what is missing".to_owned(),

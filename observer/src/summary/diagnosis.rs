@@ -34,10 +34,12 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
     .filter(|worst| part(*worst) >= LARGE)?;
     let of_latency = format!("{:.0} % of the latency at the p99", 100.0 * part(worst));
-    let culprit = p99
-        .waited_for
-        .iter()
-        .find(|waited| waited.cause == worst || is_worker_to_accept(waited, worst));
+    let culprit = if worst == Cause::RunQueue {
+        most_behind(p99)
+    } else {
+        let mut waited_for = p99.waited_for.iter();
+        waited_for.find(|waited| waited.cause == worst || is_worker_to_accept(waited, worst))
+    };
     let (kind, text) = match worst {
         Cause::Throttled => (
             Trouble::Quota,
@@ -47,10 +49,19 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
             Trouble::Stolen,
             format!("the hypervisor took CPUs away: {of_latency} was stolen from running threads"),
         ),
-        Cause::RunQueue => match culprit.filter(|culprit| is_other(culprit, workers)) {
-            Some(taken_by) => (Trouble::CpuTaken, cpu_taken(p99, taken_by, &of_latency)?),
-            None => (Trouble::CpuShort, cpu_short(p99, culprit, &of_latency)),
-        },
+        Cause::RunQueue => {
+            let behind = culprit.and_then(|by| Some((by, part_behind(p99, by.pid?))));
+            let behind = behind.filter(|(_, part)| *part >= TELLING);
+            match behind {
+                Some((by, part)) if is_other(by, workers) => {
+                    (Trouble::CpuTaken, cpu_taken(by, part, &of_latency))
+                }
+                _ => (
+                    Trouble::CpuShort,
+                    cpu_short(behind.map(|(_, part)| part), &of_latency),
+                ),
+            }
+        }
         Cause::Runtime => {
             let what = culprit?.runtime?;
             (
@@ -104,36 +115,45 @@ fn part_behind(p99: &BandMeans, pid: Pid) -> f64 {
     waited_ns / p99.requests.max(1) as f64 / p99.budget_ns.get(Cause::RunQueue).max(1) as f64
 }
 
-/// How much of the wait for CPUs others are known to have had them.
-fn cpu_taken(p99: &BandMeans, by: &WaitedFor, of_latency: &str) -> Option<String> {
-    let pid = by.pid?;
-    let behind = format!("behind {} ({pid})", by.comm.as_deref()?);
-    let part = part_behind(p99, pid);
-    Some(if part >= MOST {
-        format!("CPUs were taken by others: {of_latency} was waiting for one, mostly {behind}")
-    } else if part >= TELLING {
+/// Of the processes behind which was waited for a CPU the one with the largest part, whatever its threads are called.
+fn most_behind(p99: &BandMeans) -> Option<&WaitedFor> {
+    let waits = p99.waited_for.iter();
+    let known = waits
+        .filter(|waited| waited.cause == Cause::RunQueue && waited.pid.is_some_and(|pid| pid != Pid::NONE));
+    let part = |waited: &WaitedFor| waited.pid.map_or(0.0, |pid| part_behind(p99, pid));
+    // Of equal ones the first.
+    known.reduce(|most, next| if part(next) > part(most) { next } else { most })
+}
+
+/// This part of the wait for CPUs another process had them.
+fn cpu_taken(by: &WaitedFor, part: f64, of_latency: &str) -> String {
+    let pid = by.pid.map(|pid| pid.to_string()).unwrap_or_default();
+    let who = by
+        .comm
+        .as_ref()
+        .map_or_else(|| format!("pid {pid}"), |comm| format!("{comm} ({pid})"));
+    if part >= MOST {
+        format!("CPUs were taken by others: {of_latency} was waiting for one, mostly behind {who}")
+    } else {
         format!(
-            "CPUs were short: {of_latency} was waiting for one, at least {:.0} % of that {behind}; who else had them \
+            "CPUs were short: {of_latency} was waiting for one, at least {:.0} % of that behind {who}; who else had them \
              is not known",
             100.0 * part
         )
-    } else {
-        format!("CPUs were short: {of_latency} was waiting for one; who had them most is not known")
-    })
+    }
 }
 
-/// How much of the wait for CPUs the target's own threads are known to have had them.
-fn cpu_short(p99: &BandMeans, by: Option<&WaitedFor>, of_latency: &str) -> String {
-    let own = by.and_then(|by| by.pid).filter(|&pid| pid != Pid::NONE);
-    let part = own.map_or(0.0, |pid| part_behind(p99, pid));
-    let who = if part >= TELLING {
-        format!(
-            ", at least {:.0} % of that behind the program's own threads",
-            100.0 * part
-        )
-    } else {
-        "; who had them most is not known".to_owned()
-    };
+/// This part of the wait for CPUs the target's own threads had them, as far as that is known.
+fn cpu_short(own: Option<f64>, of_latency: &str) -> String {
+    let who = own.map_or_else(
+        || "; who had them most is not known".to_owned(),
+        |part| {
+            format!(
+                ", at least {:.0} % of that behind the program's own threads",
+                100.0 * part
+            )
+        },
+    );
     format!("CPUs were short: {of_latency} was waiting for one{who}")
 }
 

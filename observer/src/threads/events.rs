@@ -2,6 +2,7 @@
 
 use observer_common::{Occupied, SwitchIn, SwitchOut, Waking, conn, flags, thread_state};
 
+use super::fed::MAX_LOOPS;
 use super::judgement::Observation;
 use super::state::{Began, Block, Occupant, Owner, State, Wake};
 use super::thread::Thread;
@@ -103,13 +104,13 @@ impl Threads {
             thread.switch_out(event, wait, keeps, tasks);
             count_free(thread, availability, event.header.at_ns);
             if thread.waits_for_events() {
-                if !self.fed.waits(pid, tid, event.header.at_ns) {
+                if !self.fed.waits(pid, tid, event.header.at_ns, MAX_LOOPS) {
                     self.full.count(Table::PoolThreads, 1);
                 }
                 self.returns.loops(pid, tid);
             } else if thread.waits_for_connections() {
-                // Where hundreds do, they read for themselves.
-                self.fed.waits(pid, tid, event.header.at_ns);
+                // Where many do, they read for themselves: they leave room for loops.
+                self.fed.waits(pid, tid, event.header.at_ns, MAX_LOOPS / 2);
             } else if thread.rests() {
                 self.returns.rests(pid, tid, event.header.at_ns);
             }

@@ -90,7 +90,7 @@ impl Pools {
         }
     }
 
-    /// A thread did what a loop had it do, until then. Gives when it can have begun with it, ns.
+    /// A thread did what a loop had it do, and began to answer then. Gives since when it can have begun with it, ns.
     fn works(&mut self, tid: Tid, at_ns: u64, full: &Full) -> Option<u64> {
         self.answers = self.answers.saturating_add(1);
         let is_new = !self.members.contains_key(&tid);
@@ -99,7 +99,10 @@ impl Pools {
             full.count(Table::PoolThreads, 1);
             return None;
         }
-        self.members.insert(tid, at_ns)
+        let free_ns = self.members.entry(tid).or_default();
+        let before_ns = *free_ns;
+        *free_ns = before_ns.max(at_ns);
+        (!is_new).then_some(before_ns)
     }
 
     /// The threads that may be of the pool of this one.
@@ -131,15 +134,14 @@ impl Pools {
 }
 
 impl Fed {
-    /// Thread `tid` waits for its events with `epoll`, or for connections. Tells whether it is remembered, if it is to
-    /// be.
-    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64) -> bool {
+    /// Thread `tid` waits for its events with `epoll`, or for connections. False where there are as many already.
+    pub(super) fn waits(&mut self, pid: Pid, tid: Tid, at_ns: u64, most: usize) -> bool {
         let pools = self.0.entry(pid).or_default();
         if let Some(own) = pools.loops.get_mut(&tid) {
             own.waits(at_ns);
         } else if pools.members.contains_key(&tid) {
             *pools = Pools::mixed();
-        } else if !pools.mixes && pools.loops.len() < MAX_LOOPS {
+        } else if !pools.mixes && pools.loops.len() < most {
             pools.loops.insert(tid, Loop::default());
         } else {
             return pools.mixes;

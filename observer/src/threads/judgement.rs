@@ -71,7 +71,7 @@ impl Belief {
         }
     }
 
-    /// The same, of a thread that made no goroutine ready since it was idle.
+    /// The same, where the interval that ends now did not begin so. A claim ends at earlier ones that did.
     fn judge_since_idle(self, moment: Moment, observed: Observation<'_>) -> Verdict {
         match observed {
             Observation::InTask(task, facts) => self.in_task(moment, task, facts),

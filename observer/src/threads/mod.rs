@@ -8,6 +8,7 @@
 mod acceptors;
 mod availability;
 mod back;
+mod claim;
 mod comms;
 mod ended;
 mod event_loop;

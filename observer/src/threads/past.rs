@@ -4,8 +4,9 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+use super::claim::Claim;
 use super::index::{FAN, Index, SliceGroup};
-use super::packed::{Packed, PackedBegan, What};
+use super::packed::{Packed, What};
 use super::state::{Owner, Slice};
 use super::thinned::{Intervals, LEAST, MOST};
 use crate::model::id::Task;
@@ -158,32 +159,27 @@ impl Past {
         self.slices[index].slice(self.start_ns(index))
     }
 
-    /// Gives the running slices since the thread was last idle to `owner`, as far as they are nobody's and of no other
-    /// task than `task`. What that did before it made another one ready was for that.
+    /// Gives what the thread did since it was last idle to `owner`, as far as it is nobody's and of no other task than
+    /// `task`.
     pub(super) fn claim_unowned(&mut self, owner: Owner, task: Task) {
-        let owner = owner.into();
+        let its = owner.into();
         for slice in self.slices.iter_mut().rev() {
-            if slice.task.differs_from(task) {
+            let claim = slice.claim(task);
+            if claim == Claim::Ends {
                 return;
             }
             match &mut slice.what {
-                What::Running {
-                    owner: unowned,
-                    began,
-                    ..
-                } if unowned.is_open() => {
-                    *unowned = owner;
+                What::Running { owner, .. } if claim.takes() => {
+                    *owner = its;
                     if slice.task == Task::NONE {
                         slice.task = task;
                     }
-                    if matches!(began, PackedBegan::Readied) {
-                        return;
-                    }
                 }
-                What::Running { .. } | What::Unknown { .. } => return,
-                What::Blocked { wait, .. } if wait.is_idle() => return,
-                What::Blocked { owner: unowned, .. } if unowned.is_open() => *unowned = owner,
-                What::Blocked { .. } | What::Runnable { .. } => {}
+                What::Blocked { owner, .. } if claim.takes() => *owner = its,
+                _ => {}
+            }
+            if claim == Claim::TakesLast {
+                return;
             }
         }
     }

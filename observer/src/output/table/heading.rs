@@ -56,7 +56,7 @@ impl Heading {
             .text(FAINT, ", ")
             .text(STRONG, &self.targets);
         let waits = if self.waits {
-            ", where nobody listens yet"
+            ", where nobody who can be watched listens yet"
         } else {
             ""
         };
@@ -87,7 +87,10 @@ mod tests {
             let text = plain(&heading.lines(0));
             assert!(text.ends_with(end), "{text}");
         };
-        ends_with(&heading, ", port 8080, port 8081, where nobody listens yet\n");
+        ends_with(
+            &heading,
+            ", port 8080, port 8081, where nobody who can be watched listens yet\n",
+        );
         heading.somebody_came();
         ends_with(&heading, ", port 8080, port 8081\n");
     }

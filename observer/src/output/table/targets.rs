@@ -1,4 +1,5 @@
-//! The targets, where there are several: a line each, the one with the slowest tail first. What follows is of that one.
+//! The targets, where there are several: a line each, of those that are there the one with the slowest tail first. What
+//! follows is of that one.
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,5 @@
-//! Loads and attaches programs as they were compiled, past aya, where aya would change them.
+//! Loads and attaches programs as they were compiled, past aya, where aya would change them; and loads those of probes
+//! on many places, which it cannot attach.
 //!
 //! Where `bpf_probe_read_kernel` is missing, aya takes the kernel for one before 5.5, and makes reads of user memory
 //! too into calls of the older `bpf_probe_read`. Lockdown `confidentiality` takes both of these away, and leaves

@@ -52,16 +52,16 @@ impl Outcome {
         }
     }
 
-    /// This hook was tried in so many places, in some of which there may be nothing to be tried.
-    fn tried(&mut self, hook: &str, places: usize, results: Vec<Result<()>>) {
-        let mut left = places;
+    /// This hook was wanted of so many, of the kernel or of processes, and tried where it can be.
+    fn tried(&mut self, hook: &str, wanted: usize, results: Vec<Result<()>>) {
+        let mut left = wanted;
         for result in results {
             match result {
                 Ok(()) => left = left.saturating_sub(1),
                 Err(error) => self.refused.push((hook.to_owned(), reason(&error))),
             }
         }
-        if left < places {
+        if left < wanted {
             self.hook = Some(hook.to_owned());
             self.note = (left > 0).then_some(OF_SOME);
             self.usable = true;
@@ -89,7 +89,8 @@ pub(super) struct Attacher<'a> {
     pub(super) finder: Option<OwnedFd>,
     /// What keeps programs attached that aya did not attach.
     pub(super) links: Vec<OwnedFd>,
-    /// Those of its programs that are attached, of which the kernel counts what it kept from them.
+    /// Those of its programs that are attached to the kernel, which counts what it kept from them: those of
+    /// probes are not among them.
     pub(super) programs: Vec<OwnedFd>,
 }
 
@@ -119,9 +120,11 @@ impl<'a> Attacher<'a> {
 
     /// Whether a signal is to be attached.
     fn wants(&self, signal: &Signal) -> bool {
-        let is_asked_for = match signal.hooks {
-            [Hook::Clock(_)] => self.sample_hz > 0,
-            [Hook::Probe { programs, .. }] => self.probes.iter().any(|of| of.have_any_of(programs)),
+        let is_asked_for = match (signal.on_demand(), signal.hooks) {
+            (Some((_, Hook::Probe { programs, .. })), _) => {
+                self.probes.iter().any(|of| of.have_any_of(programs))
+            }
+            (_, [Hook::Clock(_)]) => self.sample_hz > 0,
             _ => true,
         };
         is_asked_for && signal.only_with.is_none_or(|name| self.kernel.has_function(name))
@@ -205,7 +208,7 @@ fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
             }
             continue;
         }
-        let (places, results) = match *hook {
+        let (wanted, results) = match *hook {
             Hook::Probe { programs, .. } => {
                 let results = probes::attach(attacher, *hook, programs);
                 (
@@ -219,7 +222,7 @@ fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
             | Hook::Iterator(program, _)
             | Hook::Clock(program) => (1, vec![attach_to_kernel(attacher, *hook, program)]),
         };
-        outcome.tried(&name, places, results);
+        outcome.tried(&name, wanted, results);
         if outcome.hook.is_some() {
             break;
         }

@@ -110,13 +110,18 @@ fn who_had_the_cpus_for_a_part_of_the_time_is_not_said_to_have_had_them_for_most
         mean_ns,
         ..behind(Cause::RunQueue, 99, "hog")
     };
-    let text = |mean_ns| {
+    let found = |mean_ns| {
         let p99 = p99(
             &[(Cause::RunQueue, 60), (Cause::OnCpu, 40)],
             vec![waited(mean_ns)],
         );
-        of(&p99, &workers(&[(0.5, 0.5)])).unwrap().text
+        of(&p99, &workers(&[(0.5, 0.5)])).unwrap()
     };
+    let text = |mean_ns| found(mean_ns).text;
+    assert_eq!(
+        [30, 6, 5].map(|mean_ns| found(mean_ns).kind),
+        [Trouble::CpuTaken, Trouble::CpuTaken, Trouble::CpuShort]
+    );
     assert_eq!(
         text(30),
         "CPUs were taken by others: 60 % of the latency at the p99 was waiting for one, mostly behind hog (99)"
@@ -149,10 +154,29 @@ fn threads_of_one_process_are_told_together_whatever_their_names_are() {
         "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 17 % of that behind one (99); \
          who else had them is not known"
     );
-    assert_eq!(
-        text(7),
-        "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 17 % of that behind the \
-         program's own threads"
+    let own = "CPUs were short: 60 % of the latency at the p99 was waiting for one, at least 17 % of that behind the \
+               program's own threads";
+    assert_eq!(text(7), own);
+}
+
+#[test]
+fn of_several_processes_that_had_the_cpus_the_one_that_had_them_for_longest_is_told() {
+    let waited = |pid, name, mean_ns| WaitedFor {
+        mean_ns,
+        ..behind(Cause::RunQueue, pid, name)
+    };
+    let waits = vec![
+        waited(99, "backup", 7),
+        waited(7, "one", 5),
+        waited(7, "another", 5),
+    ];
+    let p99 = p99(&[(Cause::RunQueue, 60), (Cause::OnCpu, 40)], waits);
+    let found = of(&p99, &workers(&[(0.5, 0.5)])).unwrap();
+    assert_eq!(found.kind, Trouble::CpuShort);
+    assert!(
+        found.text.ends_with("behind the program's own threads"),
+        "{}",
+        found.text
     );
 }
 

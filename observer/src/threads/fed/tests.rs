@@ -11,7 +11,7 @@ const OF_POOL: Tid = Tid(9);
 /// A loop, and a thread that answered what it had read, as often as is needed.
 fn fed() -> Fed {
     let mut fed = Fed::default();
-    fed.waits(PID, LOOP, 10);
+    fed.waits(PID, LOOP, 10, MAX_LOOPS);
     (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default()));
     fed
 }
@@ -56,7 +56,7 @@ fn a_thread_that_answers_what_a_loop_has_read_is_of_its_pool() {
 #[test]
 fn a_few_answers_by_others_than_the_reader_are_no_pool_yet() {
     let mut fed = Fed::default();
-    fed.waits(PID, LOOP, 10);
+    fed.waits(PID, LOOP, 10, MAX_LOOPS);
     (1..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default()));
     let mut threads = threads(fed);
     assert!(!threads.is_fed(PID, OF_POOL));
@@ -70,13 +70,13 @@ fn a_few_answers_by_others_than_the_reader_are_no_pool_yet() {
 fn where_threads_do_now_one_thing_and_now_another_there_is_no_pool_any_more() {
     let changes: [fn(&mut Fed); 3] = [
         |fed| fed.reads(PID, OF_POOL),
-        |fed| assert!(fed.waits(PID, OF_POOL, 20)),
+        |fed| assert!(fed.waits(PID, OF_POOL, 20, MAX_LOOPS)),
         |fed| fed.switches(PID),
     ];
     for change in changes {
         let mut fed = fed();
         change(&mut fed);
-        fed.waits(PID, LOOP, 30);
+        fed.waits(PID, LOOP, 30, MAX_LOOPS);
         (0..ENOUGH).for_each(|_| fed.answers(PID, OF_POOL, (LOOP, 10), 20, &Full::default()));
         assert!(!threads(fed).is_fed(PID, OF_POOL));
     }
@@ -133,9 +133,9 @@ fn a_loop_that_was_awake_without_reading_a_request_may_have_gone_on_with_one() {
     };
     fed.woken(PID, LOOP, (10, &woken), 20, &Full::default());
     fed.reads(PID, LOOP);
-    fed.waits(PID, LOOP, 100);
+    fed.waits(PID, LOOP, 100, MAX_LOOPS);
     fed.woken(PID, LOOP, (10, &woken), 20, &Full::default());
-    fed.waits(PID, LOOP, 200);
+    fed.waits(PID, LOOP, 200, MAX_LOOPS);
     let threads = threads(fed);
     for (from_ns, to_ns, since_ns) in [(50, 150, 50), (50, 300, 200), (250, 300, 250)] {
         assert_eq!(threads.only_read_since(PID, LOOP, from_ns, to_ns), since_ns);
@@ -167,7 +167,7 @@ fn what_a_loop_did_too_long_ago_is_not_known_and_counted() {
     };
     for at_ns in 1..=MAX_OTHERWISE as u64 + 1 {
         fed.woken(PID, LOOP, (10, &woken), 20, &Full::default());
-        fed.waits(PID, LOOP, 100 * at_ns);
+        fed.waits(PID, LOOP, 100 * at_ns, MAX_LOOPS);
     }
     let threads = threads(fed);
     assert_eq!(threads.only_read_since(PID, LOOP, 150, 250), 200);

@@ -24,7 +24,8 @@ pub(super) struct Turn {
     pub(super) tid: Tid,
     /// When it was read, ns.
     pub(super) read_ns: u64,
-    /// When the thread was done with what it had done before, ns.
+    /// When the thread began to answer what it had done before, or had nothing in hand, ns: not before that it began
+    /// with this one.
     pub(super) begun_ns: u64,
 }
 
@@ -44,9 +45,9 @@ impl Turns {
     /// Whether these threads take up what was read first.
     pub(super) fn are_in_order(&self, of: &[Tid]) -> bool {
         let mut chosen = 0;
-        let turns = || self.0.iter().filter(|turn| of.contains(&turn.tid));
-        for turn in turns() {
-            let mut waiting = turns().filter(|other| turn.is_before(other)).peekable();
+        let turns: Vec<&Turn> = self.0.iter().filter(|turn| of.contains(&turn.tid)).collect();
+        for turn in &turns {
+            let mut waiting = turns.iter().filter(|other| turn.is_before(other)).peekable();
             chosen += usize::from(waiting.peek().is_some());
             if waiting.any(|other| other.read_ns < turn.read_ns) {
                 return false;

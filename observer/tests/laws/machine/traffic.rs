@@ -15,13 +15,13 @@ const EAGAIN: i32 = -11;
 /// What a client says first, and what the request is called by that.
 fn request_head(which: u8, Served { conn, nth }: Served) -> (Vec<u8>, Option<String>) {
     let (method, path, rest) = match which % 6 {
-        0 => ("GET", format!("/{conn}"), " HTTP/1.1\r\nhost: a\r\n\r\n"),
+        0 => ("GET", format!("/{conn}/{nth}"), " HTTP/1.1\r\nhost: a\r\n\r\n"),
         1 => (
             "POST",
             format!("/{conn}/{nth}"),
             "?token=1 HTTP/1.1\r\ncontent-length: 9\r\n\r\n",
         ),
-        2 => ("GET", format!("/cut/in/the/target/of/{conn}"), ""),
+        2 => ("GET", format!("/cut/in/the/target/of/{conn}/{nth}"), ""),
         3 => return (b"\x16\x03\x01\x02\x00\x01\x00".to_vec(), None),
         4 => return (Vec::new(), None),
         _ => return (b"GE".to_vec(), None),

@@ -100,12 +100,23 @@ pub(super) fn attach(
 /// # Errors
 /// When the kernel refuses one of them: then there is none.
 fn probe(direct: &Programs, loaded: &[(&str, OwnedFd)], probes: &Probes) -> Result<Vec<OwnedFd>> {
-    let links = loaded.iter().filter_map(|(name, program)| {
+    let mut links = Vec::new();
+    for (name, program) in loaded {
         let offsets = probes.of(name);
         let flags = if direct.is_at_return(name) { AT_RETURN } else { 0 };
-        (!offsets.is_empty()).then(|| link(program, probes.pid, offsets, flags))
-    });
-    links.collect()
+        if offsets.is_empty() {
+            continue;
+        }
+        match link(program, probes.pid, offsets, flags) {
+            Ok(link) => links.push(link),
+            Err(error) => {
+                // The last goes first: their order holds the other way round, too.
+                while links.pop().is_some() {}
+                return Err(error);
+            }
+        }
+    }
+    Ok(links)
 }
 
 /// `union bpf_attr` of `BPF_LINK_CREATE` for `BPF_TRACE_UPROBE_MULTI` (`include/uapi/linux/bpf.h`).

@@ -66,10 +66,11 @@ pub enum Unwatched {
 /// # Errors
 /// When a process that was given cannot be watched, or there are too many ports.
 pub fn choose(choice: &Choice) -> Result<Chosen> {
-    let (ports, most) = (choice.ports.len(), limits::MAX_AWAITED_PORTS);
+    let ports: BTreeSet<u16> = choice.ports.iter().copied().collect();
+    let (given, most) = (ports.len(), limits::MAX_AWAITED_PORTS);
     ensure!(
-        ports <= most as usize,
-        "{ports} ports were given: at most {most} can be watched at a time"
+        given <= most as usize,
+        "{given} ports were given: at most {most} can be watched at a time"
     );
     let mut pids: BTreeSet<Pid> = choice.pids.iter().copied().collect();
     let mut targets = pids
@@ -86,12 +87,12 @@ pub fn choose(choice: &Choice) -> Result<Chosen> {
         }
     }
     targets.sort_by_key(|target| target.pid);
-    let is_held = |port| listening.holders.values().any(|ports| ports.contains(port));
-    let vacant = choice.ports.iter().filter(|port| !is_held(port));
+    let is_held = |port: &u16| listening.holders.values().any(|ports| ports.contains(port));
+    let vacant = ports.into_iter().filter(|port| !is_held(port));
     Ok(Chosen {
         targets,
         vacant: vacant
-            .map(|&port| Vacant {
+            .map(|port| Vacant {
                 port,
                 taken_by: listening.unwatched(port),
             })

@@ -12,8 +12,8 @@
 
 use crate::model::id::{ConnId, Tid};
 
-/// Connections, and threads, that are told apart. A connection that was seen once makes room for another, and the
-/// thread that was seen first. What it contradicted stays so; what would contradict it later is not seen.
+/// Connections, and threads, that are told apart. Of more threads nothing is taken in; a connection that was seen once
+/// makes room for another. What it contradicted stays so; what would contradict it later is not seen.
 const MOST_CONNECTIONS: usize = 256;
 const MOST_THREADS: usize = 256;
 
@@ -165,7 +165,7 @@ impl WordSearch {
     fn wait(&mut self, moment: &Variables<'_>) {
         let known = self.waiting.iter().position(|known| known.tid == moment.tid);
         if known.is_none() && self.waiting.len() >= MOST_THREADS {
-            self.waiting.remove(0);
+            return;
         }
         self.waits += 1;
         for (index, (contradicted, &value)) in self.contradicted.iter_mut().zip(moment.words).enumerate() {

@@ -267,7 +267,7 @@ impl Debug {
     fn read_name(&mut self, mut unit: usize, mut offset: UnitOffset) -> Result<Option<String>> {
         for _ in 0..MAX_REFERENCES {
             match self.unit(unit)?.name(&self.dwarf, offset)? {
-                EntryName::KnownCode(name) => return Ok(Some(name)),
+                EntryName::Known(name) => return Ok(Some(name)),
                 EntryName::As(next) => (unit, offset) = self.place(unit, next)?,
                 EntryName::Unknown => break,
             }

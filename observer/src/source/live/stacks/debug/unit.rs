@@ -48,7 +48,7 @@ pub(super) enum Reference {
 
 /// What an entry is called.
 pub(super) enum EntryName {
-    KnownCode(String),
+    Known(String),
     /// As the entry that it refers to.
     As(Reference),
     /// It does not say.
@@ -229,7 +229,7 @@ impl Unit {
         if name.len() > MAX_NAME_BYTES {
             return Ok(EntryName::Unknown);
         }
-        Ok(EntryName::KnownCode(name.to_string()?.into_owned()))
+        Ok(EntryName::Known(name.to_string()?.into_owned()))
     }
 }
 
