@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Parses `500ms`, `10s`, `1m30s` or `1.5h`. At most a day: these programs always end.
+/// Parses `500ms`, `10s`, `1m30s` or `1.5h`, and no number alone, unlike observer: tests say what they mean. At most a
+/// day: these programs always end.
 pub fn parse(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(duration) if !duration.is_zero() && duration.as_secs() <= 86_400 => Ok(duration),
