@@ -90,8 +90,8 @@ impl Walk<'_, '_> {
         answered.flatten()
     }
 
-    /// Another thread of the pool, which ran for another request, ended a wait that this one began after the request was
-    /// read. So this one had that in hand, or was about to, and the wait was in its job.
+    /// Another thread of the pool, which ran for another request, ended a wait that this one began after the request
+    /// was read. So this one had that in hand, or was about to, and the wait was in its job.
     pub(super) fn waited_for_another(&self, slice: &Slice, block: &Block) -> Option<Move> {
         if self.at.handed_off.is_some() || self.is_handed_back() || !self.was_fed() {
             return None;
