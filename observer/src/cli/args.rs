@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use observer::model::header::Requests;
 use observer_common::limits;
@@ -127,7 +127,7 @@ pub(crate) struct Print {
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     /// Write the output to this file instead of standard output; a terminal shows the table meanwhile
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output())]
     pub(crate) output: Option<PathBuf>,
     /// Keep query strings in paths
     #[arg(long)]
@@ -176,6 +176,15 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}` is longer than a year"));
     }
     Ok(duration)
+}
+
+fn output() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.as_os_str() == "-" {
+            return Err("without this option the output goes to standard output");
+        }
+        Ok(path)
+    })
 }
 
 fn pid(text: &str) -> Result<u32, String> {

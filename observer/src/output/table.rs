@@ -159,7 +159,13 @@ impl<W: Write> TableSink<W> {
             Section::new(2, vec![losses::line(run, figures.under_way, figures.truncated)]),
             Section::new(2, hints::lines(figures.hints)),
             Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
-            Section::new(3, worst.map(targets::title).into_iter().collect()),
+            Section::new(
+                3,
+                worst
+                    .map(|target| targets::title(run, target))
+                    .into_iter()
+                    .collect(),
+            ),
             Section::titled(3, budget),
             Section::titled(6, slowest.unwrap_or_default()),
             Section::titled(7, paths::lines(of)),

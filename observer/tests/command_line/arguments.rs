@@ -59,6 +59,17 @@ fn a_duration_that_is_none_is_answered_with_examples_of_durations() {
 }
 
 #[test]
+fn standard_output_is_no_file() {
+    observer(["attach", "--pid", "1", "--output", "-"]).expect(
+        exit::ARGUMENTS,
+        &[
+            "--output <FILE>",
+            "without this option the output goes to standard output",
+        ],
+    );
+}
+
+#[test]
 fn a_ring_of_a_size_that_no_ring_can_have_is_answered_with_the_sizes() {
     for kib in ["0", "63", "100", "32", "2097152"] {
         observer(["attach", "--pid", "1", "--ring-kib", kib]).expect(

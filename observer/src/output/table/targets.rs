@@ -50,9 +50,15 @@ pub(super) fn lines(run: &Totals, length_ns: u64, most: usize) -> Vec<Line> {
 }
 
 /// Above what is shown of one of them.
-pub(super) fn title(target: &TargetTotals) -> Line {
+pub(super) fn title(run: &Totals, target: &TargetTotals) -> Line {
+    let others_ended = !target.ended && run.targets.iter().any(|other| other.ended);
+    let worst = if others_ended {
+        "worst of those that run  "
+    } else {
+        "worst    "
+    };
     Line::new()
-        .text(STRONG, "worst    ")
+        .text(STRONG, worst)
         .text(PLAIN, &name(target))
         .text(FAINT, "  budget, paths, workers and memory are of this target")
 }
@@ -111,8 +117,8 @@ fn name(target: &TargetTotals) -> String {
         more => format!(", {more} processes"),
     };
     comm.as_ref().map_or_else(
-        || format!("pid {pid}{family}{ended}"),
-        |comm| format!("{comm} ({pid}{family}{ended})"),
+        || format!("pid {pid}{ended}{family}"),
+        |comm| format!("{comm} ({pid}{ended}{family})"),
     )
 }
 
@@ -164,6 +170,11 @@ mod tests {
         run.targets[1].ended = true;
         assert_eq!(worst(&run).map(|target| target.pid), Some(Pid(99)));
         assert!(plain(&lines(&run, SECOND_NS, 8)).contains("axum-srv (4120, ended)"));
+        let of = plain(&[title(&run, &run.targets[0])]);
+        assert!(
+            of.starts_with("worst of those that run  gin-srv (99, 3 processes)  "),
+            "{of}"
+        );
         run.targets[0].ended = true;
         assert_eq!(worst(&run).map(|target| target.pid), Some(Pid(4120)));
     }
