@@ -169,20 +169,28 @@ fn who_waits_for_a_thread_of_the_pool_waits_for_the_jobs_before() {
         // The pool's thread begins with the first job.
         connection.get("/pool?us=100");
     }
-    for connection in &mut connections {
-        connection.send(&client::request("/pool?ms=200"));
-    }
-    for connection in &mut connections {
-        connection.answer();
+    const ROUNDS: usize = 3;
+    for _ in 0..ROUNDS {
+        for connection in &mut connections {
+            connection.send(&client::request("/pool?ms=200"));
+        }
+        for connection in &mut connections {
+            connection.answer();
+        }
     }
     let lines = observation.finish();
-    let blocked_ns = |request: &&Value| laws::waited(request, "worker_blocked");
-    let last = lines.of_path("/pool").into_iter().max_by_key(blocked_ns).unwrap();
-    // The first job may have begun before the last was asked for, and an end is seen a little after its cause.
-    assert!(blocked_ns(&last) >= 250_000_000, "{:#?}", lines.of_path("/pool"));
-    assert!(laws::waited(last, "syscall") >= 195_000_000, "{last}");
-    measured::POOL_POLL.holds_of_each([last]);
-    assert_eq!(last["confidence"], "exact", "{last}");
+    let is_last = |request: &&Value| number(&request["latency_ns"]) > 500_000_000;
+    let last: Vec<_> = lines.of_path("/pool").into_iter().filter(is_last).collect();
+    assert_eq!(last.len(), ROUNDS, "{:#?}", lines.of_path("/pool"));
+    let last = laws::seen(last);
+    assert!(!last.is_empty());
+    for last in &last {
+        // The first job may have begun before the last was asked for, and an end is seen a little after its cause.
+        assert!(laws::waited(last, "worker_blocked") >= 250_000_000, "{last}");
+        assert!(laws::waited(last, "syscall") >= 195_000_000, "{last}");
+        assert_eq!(last["confidence"], "exact", "{last}");
+    }
+    measured::POOL_POLL.holds_of_each(last);
 }
 
 #[test]
