@@ -77,7 +77,8 @@ impl Walk<'_, '_> {
         };
         let Slice { from_ns, to_ns, .. } = idle.slice;
         let due_ns = idle.block.wait.due_ns(from_ns).unwrap_or_default().max(to_ns);
-        pending_since(thread.back_from(from_ns), run.end_ns, (from_ns, due_ns))
+        let back = thread.back_from(from_ns).take(MAX_SLICES);
+        pending_since(back, run.end_ns, (from_ns, due_ns))
     }
 }
 
@@ -85,10 +86,7 @@ impl Walk<'_, '_> {
 /// `idle_ns`: by what the loop did before that, from the latest slice `back` to `run_ns`, where the request last ran.
 fn pending_since(back: impl Iterator<Item = Slice>, run_ns: u64, (idle_ns, due_ns): (u64, u64)) -> Since {
     let (mut awake, mut waited, mut seen_ns) = (Awake::default(), None, idle_ns);
-    for (nth, slice) in back.enumerate() {
-        if nth == MAX_SLICES {
-            break;
-        }
+    for slice in back {
         let is_before = slice.to_ns <= run_ns;
         let wait = match slice.state {
             State::Blocked(block) if block.wait.is_idle() => Some(block),

@@ -335,7 +335,8 @@ impl WaitWalk<'_, '_> {
     fn idle(&self, from_ns: u64, slice: &Slice, block: &Block, now_ns: u64) -> Passed {
         let is_whole = slice.to_ns <= now_ns;
         let waker = is_whole.then(|| self.came_first(block)).flatten();
-        if is_whole && block.wake.is_some() && self.had_handed_over(slice, waker) {
+        let has_ended = is_whole && block.wake.is_some();
+        if has_ended && self.had_handed_over(slice, waker) {
             return Passed::to(self.taken_by);
         }
         if let Some(waker) = waker {

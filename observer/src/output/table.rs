@@ -134,6 +134,7 @@ impl<W: Write> TableSink<W> {
         let name = |pid: Pid| self.names.known(pid);
         let (all, run) = (&figures.run.figures, figures.run);
         let worst = targets::worst(run);
+        let title = worst.map(|target| targets::title(run, target));
         let of = worst.map_or(all, |target| &target.figures);
         let mut budget = Vec::new();
         if let Some(at) = &of.at {
@@ -159,13 +160,7 @@ impl<W: Write> TableSink<W> {
             Section::new(2, vec![losses::line(run, figures.under_way, figures.truncated)]),
             Section::new(2, hints::lines(figures.hints)),
             Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
-            Section::new(
-                3,
-                worst
-                    .map(|target| targets::title(run, target))
-                    .into_iter()
-                    .collect(),
-            ),
+            Section::new(3, title.into_iter().collect()),
             Section::titled(3, budget),
             Section::titled(6, slowest.unwrap_or_default()),
             Section::titled(7, paths::lines(of)),

@@ -34,12 +34,10 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
     .filter(|worst| part(*worst) >= LARGE)?;
     let of_latency = format!("{:.0} % of the latency at the p99", 100.0 * part(worst));
-    let culprit = if worst == Cause::RunQueue {
-        most_behind(p99)
-    } else {
-        let mut waited_for = p99.waited_for.iter();
-        waited_for.find(|waited| waited.cause == worst || is_worker_to_accept(waited, worst))
-    };
+    let culprit = p99
+        .waited_for
+        .iter()
+        .find(|waited| waited.cause == worst || is_worker_to_accept(waited, worst));
     let (kind, text) = match worst {
         Cause::Throttled => (
             Trouble::Quota,
@@ -50,16 +48,12 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
             format!("the hypervisor took CPUs away: {of_latency} was stolen from running threads"),
         ),
         Cause::RunQueue => {
-            let behind = culprit.and_then(|by| Some((by, part_behind(p99, by.pid?))));
-            let behind = behind.filter(|(_, part)| *part >= TELLING);
+            let behind = most_behind(p99).filter(|behind| behind.part >= TELLING);
             match behind {
-                Some((by, part)) if is_other(by, workers) => {
-                    (Trouble::CpuTaken, cpu_taken(by, part, &of_latency))
+                Some(behind) if is_other(behind.by, workers) => {
+                    (Trouble::CpuTaken, cpu_taken(&behind, &of_latency))
                 }
-                _ => (
-                    Trouble::CpuShort,
-                    cpu_short(behind.map(|(_, part)| part), &of_latency),
-                ),
+                own => (Trouble::CpuShort, cpu_short(own.map(|own| own.part), &of_latency)),
             }
         }
         Cause::Runtime => {
@@ -115,24 +109,34 @@ fn part_behind(p99: &BandMeans, pid: Pid) -> f64 {
     waited_ns / p99.requests.max(1) as f64 / p99.budget_ns.get(Cause::RunQueue).max(1) as f64
 }
 
-/// Of the processes behind which was waited for a CPU the one with the largest part, whatever its threads are called.
-fn most_behind(p99: &BandMeans) -> Option<&WaitedFor> {
-    let waits = p99.waited_for.iter();
-    let known = waits
-        .filter(|waited| waited.cause == Cause::RunQueue && waited.pid.is_some_and(|pid| pid != Pid::NONE));
-    let part = |waited: &WaitedFor| waited.pid.map_or(0.0, |pid| part_behind(p99, pid));
-    // Of equal ones the first.
-    known.reduce(|most, next| if part(next) > part(most) { next } else { most })
+/// A process behind which was waited for a CPU.
+struct Behind<'a> {
+    pid: Pid,
+    /// The largest of the waits behind its threads.
+    by: &'a WaitedFor,
+    /// Part of the wait for CPUs that was spent behind it.
+    part: f64,
 }
 
-/// This part of the wait for CPUs another process had them.
-fn cpu_taken(by: &WaitedFor, part: f64, of_latency: &str) -> String {
-    let pid = by.pid.map(|pid| pid.to_string()).unwrap_or_default();
-    let who = by
-        .comm
-        .as_ref()
-        .map_or_else(|| format!("pid {pid}"), |comm| format!("{comm} ({pid})"));
-    if part >= MOST {
+/// The process with the largest part, whatever its threads are called.
+fn most_behind(p99: &BandMeans) -> Option<Behind<'_>> {
+    let waits = p99.waited_for.iter();
+    let known = waits.filter_map(|by| {
+        let pid = by
+            .pid
+            .filter(|&pid| pid != Pid::NONE && by.cause == Cause::RunQueue)?;
+        let part = part_behind(p99, pid);
+        Some(Behind { pid, by, part })
+    });
+    // Of equal ones the first.
+    known.reduce(|most, next| if next.part > most.part { next } else { most })
+}
+
+/// Another process had the CPUs.
+fn cpu_taken(Behind { pid, by, part }: &Behind<'_>, of_latency: &str) -> String {
+    let comm = by.comm.as_ref();
+    let who = comm.map_or_else(|| format!("pid {pid}"), |comm| format!("{comm} ({pid})"));
+    if *part >= MOST {
         format!("CPUs were taken by others: {of_latency} was waiting for one, mostly behind {who}")
     } else {
         format!(
@@ -143,7 +147,7 @@ fn cpu_taken(by: &WaitedFor, part: f64, of_latency: &str) -> String {
     }
 }
 
-/// This part of the wait for CPUs the target's own threads had them, as far as that is known.
+/// The target's own threads had the CPUs for this part of the wait, as far as that is known.
 fn cpu_short(own: Option<f64>, of_latency: &str) -> String {
     let who = own.map_or_else(
         || "; who had them most is not known".to_owned(),

@@ -42,7 +42,8 @@ pub(super) struct Fed(FxHashMap<Pid, Pools>);
 #[derive(Debug, Default)]
 struct Pools {
     loops: BTreeMap<Tid, Loop>,
-    /// Threads that answered what a loop had read, and when each was last seen to have nothing in hand, ns.
+    /// Threads that answered what a loop had read, and since when each can be at what it does now, ns: when it last
+    /// began to answer, or had nothing to do.
     members: BTreeMap<Tid, u64>,
     /// There were more of them than are remembered.
     has_more: bool,

@@ -13,8 +13,8 @@ const LABEL: usize = 28;
 const RATE: usize = 11;
 const TIME: usize = 9;
 
-/// Of several targets the one that is shown in full: the highest p99 of those whose requests are of the run's protocol,
-/// and of these, those that are still there.
+/// Of several targets the one that is shown in full: the highest p99 of those whose requests are of the run's protocol
+/// and that are still there, as far as there are such.
 pub(super) fn worst(run: &Totals) -> Option<&TargetTotals> {
     by_tail(run).into_iter().next()
 }

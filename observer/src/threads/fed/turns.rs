@@ -24,8 +24,8 @@ pub(super) struct Turn {
     pub(super) tid: Tid,
     /// When it was read, ns.
     pub(super) read_ns: u64,
-    /// When the thread began to answer what it had done before, or had nothing in hand, ns: not before that it began
-    /// with this one.
+    /// Since when the thread can have been at it, ns: when it began to answer the one before, or last had nothing to
+    /// do.
     pub(super) begun_ns: u64,
 }
 
