@@ -208,6 +208,7 @@ impl Pipeline {
                 self.threads.switch_out(event);
             }
             Event::SwitchIn(event) => self.threads.switch_in(event),
+            Event::OnCpuSince(event) => self.threads.on_cpu_since(event),
             Event::Occupied(event) => self.threads.occupied(event),
             Event::Seen(event) => {
                 self.collects(&event.header, event.tgid, event.task);

@@ -66,6 +66,8 @@ pub enum Event<'a> {
     SwitchOut(&'a common::SwitchOut),
     /// A watched thread got a CPU.
     SwitchIn(&'a common::SwitchIn),
+    /// A watched thread has a CPU and was not seen to get it.
+    OnCpuSince(&'a common::OnCpuSince),
     /// Who had a CPU for which a watched thread waited.
     Occupied(&'a common::Occupied),
     /// A watched thread ran when its CPU's clock ticked.
@@ -231,6 +233,7 @@ impl<'a> Event<'a> {
             Kind::Held => Self::Held(view(bytes)?),
             Kind::Left => Self::Left(view(bytes)?),
             Kind::Readied => Self::Readied(view(bytes)?),
+            Kind::OnCpuSince => Self::OnCpuSince(view(bytes)?),
         })
     }
 }

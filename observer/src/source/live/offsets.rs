@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use observer_common::{Offsets, SendingOffsets, rss};
+use observer_common::{AccountOffsets, Offsets, SendingOffsets, rss};
 
 use super::types::Types;
 
@@ -66,6 +66,7 @@ pub fn resolve(btf: &Types) -> Result<Offsets> {
         net_inum: field(btf, "net", "ns.inum")?,
         sock_protocol: field(btf, "sock", "sk_protocol")?,
         task_prio: task(btf, "prio")?,
+        account: account(btf).unwrap_or(AccountOffsets::ABSENT),
         sock_storage: field(btf, "sock", "sk_bpf_storage").unwrap_or(Offsets::ABSENT),
         sock_backlog: field(btf, "sock", "sk_max_ack_backlog")?,
         socket_sock: field(btf, "socket", "sk")?,
@@ -124,6 +125,14 @@ fn stolen_time(btf: &Types) -> Result<[u32; 4]> {
         field(btf, "rq", "clock")?,
         field(btf, "rq", "prev_steal_time_rq")?,
     ])
+}
+
+/// The kernel's account of a thread's waits for CPUs. Kernels without `CONFIG_SCHED_INFO` keep none.
+fn account(btf: &Types) -> Result<AccountOffsets> {
+    Ok(AccountOffsets {
+        got_cpu: task(btf, "sched_info.last_arrival")?,
+        queued: task(btf, "sched_info.run_delay")?,
+    })
 }
 
 /// The way from a thread to how long its control group's quota has held it up, and to the group above. Kernels without
