@@ -54,7 +54,7 @@ pub(crate) struct Attach {
     pub(crate) watch: Watch,
     #[command(flatten)]
     pub(crate) print: Print,
-    /// Also write the raw events to this file, for `replay`
+    /// Also write the raw events to this file, for `replay`; one that is there already is not overwritten
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Attach {
 pub(crate) struct Record {
     #[command(flatten)]
     pub(crate) watch: Watch,
-    /// File to write
+    /// File to write; one that is there already is not overwritten
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }

@@ -56,6 +56,19 @@ fn a_recording_is_not_overwritten_by_its_own_replay() {
 }
 
 #[test]
+fn a_recording_is_not_overwritten_by_the_next_one() {
+    let (_directory, path) = recorded(20);
+    let before = fs::read(&path).unwrap();
+    let pid = std::process::id().to_string();
+    for arguments in [["record", "-o", &path], ["attach", "--record", &path]] {
+        let ended = observer(arguments.into_iter().chain(["--duration", "1ms", "--pid", &pid]));
+        let words = [&*path, "is there already", "give another file, or remove that one"];
+        ended.expect(exit::FAILURE, &words).one_line();
+    }
+    assert!(fs::read(&path).unwrap() == before);
+}
+
+#[test]
 fn a_full_disk_is_an_error_with_its_name() {
     let (_directory, path) = recorded(MANY);
     for requests in ["all", "none"] {
