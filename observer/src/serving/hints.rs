@@ -58,19 +58,14 @@ impl Serving {
         })
     }
 
-    /// Tables of observer were full in the run. Not where it was too many culprits, of which only the largest are shown
-    /// anyway: on a busy machine nearly every run has more, and there is nothing to be done about it.
+    /// Tables of observer were full in the run.
     pub(crate) fn full_tables(&self, full: &[(&'static str, u64)]) -> Option<Hint> {
         let pid = *self.watched.keys().next()?;
         let missing = |table: Table| {
             let (name, count) = full.iter().find(|(name, _)| *name == table.name())?;
-            Some(format!("{} ({name}, {count})", table.tells()))
+            Some(format!("{} ({name}, {count})", table.tells()?))
         };
-        let tables = Table::ALL.into_iter();
-        let counts: Vec<String> = tables
-            .filter(|table| *table != Table::Culprits)
-            .filter_map(missing)
-            .collect();
+        let counts: Vec<String> = Table::ALL.into_iter().filter_map(missing).collect();
         (!counts.is_empty()).then(|| Hint {
             kind: HintKind::FullTables,
             pid: Some(pid),

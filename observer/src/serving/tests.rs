@@ -1,6 +1,7 @@
 //! What is told of what was looked up, in which words.
 
 mod endings;
+mod full;
 mod refused;
 
 use super::*;
