@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
+use procfs::ProcError;
 use procfs::process::{Process, StatFlags, Status};
 
 use super::super::{runtime, sockets};
@@ -63,9 +64,14 @@ pub fn require(pid: Pid) -> Result<()> {
 }
 
 fn running(pid: Pid) -> Result<(Process, Status)> {
-    let gone = || format!("no process has pid {pid}; `pgrep -o NAME` finds one by name");
-    let process = Process::new(i32::try_from(pid.0).ok().with_context(gone)?).with_context(gone)?;
-    let status = process.status().with_context(gone)?;
+    let gone =
+        || anyhow!("no process has pid {pid}: `pgrep -o NAME` finds one by name, and --port whoever listens");
+    let cannot = |error| match error {
+        ProcError::NotFound(_) => gone(),
+        other => Error::new(other).context(format!("cannot look at process {pid}")),
+    };
+    let process = Process::new(i32::try_from(pid.0).map_err(|_| gone())?).map_err(cannot)?;
+    let status = process.status().map_err(cannot)?;
     let comm = status.name.clone();
     if status.tgid != status.pid {
         bail!(
@@ -75,7 +81,7 @@ fn running(pid: Pid) -> Result<(Process, Status)> {
         );
     }
     if status.vmsize.is_none() {
-        let flags = process.stat().with_context(gone)?.flags;
+        let flags = process.stat().map_err(cannot)?.flags;
         if flags & StatFlags::PF_KTHREAD.bits() != 0 {
             bail!("{pid} ({comm}) is a kernel thread; observer watches server processes");
         }
