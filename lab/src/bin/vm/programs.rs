@@ -250,6 +250,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_kernels_lists_each_test_that_does_not_run() {
+        let page = std::fs::read_to_string(workspace::root().join("docs/kernels.md")).unwrap();
+        let list = page.split("Tests that did not run:\n").nth(1).unwrap();
+        let listed: Vec<&str> = list.lines().take_while(|line| *line != "```").collect();
+        let skipped: Vec<String> = skipped(true)
+            .map(|(test, why)| format!("  {test}  {why}"))
+            .collect();
+        assert_eq!(listed, skipped);
+    }
+
+    #[test]
     fn the_test_program_is_found_among_the_messages() {
         let messages = r#"{"reason":"compiler-artifact","target":{"name":"observer"},"executable":"/t/observer"}
 {"reason":"compiler-artifact","target":{"name":"live"},"executable":"/t/deps/live-1"}
