@@ -185,7 +185,8 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
         .collect();
     if !missing.is_empty() {
         bail!(
-            "this kernel refused every hook for: {}. Run `observer doctor` to see the whole table",
+            "this kernel refused every hook for: {}. `observer doctor` prints all that it allows, and docs/kernels.md \
+             names kernels that allow enough",
             missing.join(", ")
         );
     }
