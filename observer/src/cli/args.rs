@@ -93,7 +93,7 @@ pub(crate) struct Watch {
     /// Watch whoever listens on this TCP port in observer's network namespace, now or later; several: --port 80,443
     #[arg(long = "port", value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) ports: Vec<u16>,
-    /// Watch only the processes that are given, and not their children
+    /// Watch no children, but those that hold the socket of a given port at the attach or begin to listen there
     #[arg(long)]
     pub(crate) no_follow: bool,
     /// Stop after this long: 500ms, 10s, 1m30s, 1.5h

@@ -128,6 +128,10 @@ const SKIPPED_IN_EMULATION: &[(&str, &str)] = &[
         PYTHON,
     ),
     (
+        "families::without_children_those_that_hold_the_socket_of_a_port_are_watched_and_none_that_is_forked_later",
+        PYTHON,
+    ),
+    (
         "families::whoever_listens_on_a_port_already_is_watched_with_its_children",
         PYTHON,
     ),
