@@ -279,8 +279,11 @@ fn whoever_listens_on_a_port_is_watched_from_then_on_and_who_comes_after_it_too(
         BTreeMap::from_iter(pids.iter().map(|&pid| (pid, 100)))
     );
     assert!(hints(&lines.end, "nobody_listened").is_empty(), "{}", lines.end);
+    let program = testbed("faulty-server").canonicalize().unwrap();
     for pid in pids {
         assert_eq!(history(&lines, pid), ["start", "exit"], "{:?}", lines.processes);
+        let start = lines.processes.iter().find(|line| line["pid"] == pid).unwrap();
+        assert_eq!(start["exe"], program.to_str().unwrap());
     }
     let header: Value = serde_json::from_str(&lines.written[0]).unwrap();
     assert_eq!(

@@ -45,7 +45,7 @@ pub fn look_at(pid: Pid) -> Result<Target> {
     Ok(Target {
         pid,
         comm: status.name,
-        exe: process.exe().ok().map(|path| path.display().to_string()),
+        exe: executable(pid),
         threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
         ports,
         listeners,
@@ -89,6 +89,12 @@ fn running(pid: Pid) -> Result<(Process, Status)> {
         bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
     }
     Ok((process, status))
+}
+
+/// Path of the program of process `pid`, where it can be read.
+pub(super) fn executable(pid: Pid) -> Option<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(path.display().to_string())
 }
 
 /// Ports of the listening sockets among the process's descriptors, and of all in its network.
