@@ -21,7 +21,7 @@ pub use go::{GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoSt
 pub use runtime::Runtime;
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Refused, Successor};
-pub use target::{TargetAdded, TargetGone};
+pub use target::{Executable, TargetAdded, TargetGone};
 
 use crate::model::id::Pid;
 
@@ -56,7 +56,8 @@ of_processes!(
     Ended,
     Refused,
     TargetAdded,
-    TargetGone
+    TargetGone,
+    Executable
 );
 
 /// One event of the merged stream.
@@ -128,6 +129,8 @@ pub enum Event<'a> {
     TargetAdded(&'a TargetAdded),
     /// A watched process has ended, and no record says so.
     TargetGone(&'a TargetGone),
+    /// Which program a process runs that is watched from now on.
+    Executable(&'a Executable),
     /// A bounded table of the source was full.
     Full(&'a Full),
     /// Whether the memory of a process that runs Go tells of its cycles of garbage collection.
@@ -190,6 +193,7 @@ impl<'a> Event<'a> {
                 FactKind::Refused => Self::Refused(view(bytes)?),
                 FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
                 FactKind::TargetGone => Self::TargetGone(view(bytes)?),
+                FactKind::Executable => Self::Executable(view(bytes)?),
                 FactKind::Full => Self::Full(view(bytes)?),
                 FactKind::GoMemory => Self::GoMemory(view(bytes)?),
                 FactKind::GoCycle => Self::GoCycle(view(bytes)?),

@@ -1,8 +1,9 @@
 //! Finds the kernel fields that the kernel half reads, in the running kernel's BTF.
 
 use std::fs;
+use std::io::ErrorKind;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use observer_common::{AccountOffsets, Offsets, SendingOffsets, rss};
 
 use super::types::Types;
@@ -18,9 +19,13 @@ const RSS_COUNTERS: [u32; 3] = [0, 1, 3];
 /// # Errors
 /// When the kernel publishes none.
 pub fn kernel_btf() -> Result<Types> {
-    let bytes = fs::read(KERNEL_BTF).with_context(|| {
-        format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
-    })?;
+    let bytes = match fs::read(KERNEL_BTF) {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "there is no {KERNEL_BTF}: run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions have it, with \
+             sysfs mounted"
+        ),
+        read => read.with_context(|| format!("cannot read {KERNEL_BTF}"))?,
+    };
     Types::parse(&bytes).with_context(|| format!("{KERNEL_BTF} is damaged, or newer than this observer"))
 }
 
