@@ -158,12 +158,10 @@ impl Threads {
         };
         let was_for_lock = waited.is_some_and(|(_, block)| block.wait == Wait::GlobalLock);
         if handed_off
-            && !was_for_lock
-            && !is_told_apart
             && let Some(waker) = self.threads.get_mut(&by.tid)
             && waker.pid == by.pid
         {
-            waker.handed_off(event.header.at_ns, tid);
+            waker.handed_off(event.header.at_ns, tid, was_for_lock, is_told_apart);
         }
         self.stops.woken(event, by, waited, &self.full);
         if let Some((waited_ns, block)) = waited {

@@ -13,7 +13,7 @@ use super::tasks::TaskFacts;
 use crate::model::id::{RequestId, Task};
 use crate::model::operation::{Direction, Operation};
 
-pub(super) use self::observed::{Moment, Observation, Wakeup};
+pub(super) use self::observed::{HandOff, Moment, Observation, Wakeup};
 pub(super) use self::waits::{EventWait, OwnLoop, Waiting};
 
 /// So soon after an answer a thread is done with what it does for it.
@@ -84,7 +84,7 @@ impl Belief {
             }
             Observation::IsPreempted { .. } => self.splits(self.as_believed(), self),
             Observation::Ends => self.splits(self.as_believed(), Self::default()),
-            Observation::HandsOff { of_pool } => self.hands_off(of_pool),
+            Observation::HandsOff(hand_off) => self.hands_off(hand_off),
             Observation::Readies(request) => self.readies(request),
             Observation::IsWoken(wakeup) => self.is_woken(wakeup),
             Observation::IsStarted(by) => self.is_started(by),

@@ -4,7 +4,7 @@ use observer_common::{SwitchIn, SwitchOut, Waking, flags};
 
 use super::event_loop::EventLoop;
 use super::facts::ThreadFacts;
-use super::judgement::{Before, Belief, Moment, Observation, Verdict, Waiting, Wakeup};
+use super::judgement::{Before, Belief, HandOff, Moment, Observation, Verdict, Waiting, Wakeup};
 use super::roles::Deeds;
 use super::state::{Began, Block, Occupant, Owner, State, Wake};
 use super::tasks::Tasks;
@@ -276,14 +276,13 @@ impl Thread {
     }
 
     /// It woke another thread by what it did.
-    pub(super) fn handed_off(&mut self, at_ns: u64, to: Tid) {
-        let of_pool = self.is_of_pool();
-        self.observe(
-            at_ns,
-            Observation::HandsOff { of_pool },
-            Began::HandedOff(to),
-            None,
-        );
+    pub(super) fn handed_off(&mut self, at_ns: u64, to: Tid, for_lock: bool, is_told_apart: bool) {
+        let hand_off = HandOff {
+            of_pool: self.is_of_pool(),
+            for_lock,
+            is_told_apart,
+        };
+        self.observe(at_ns, Observation::HandsOff(hand_off), Began::HandedOff(to), None);
     }
 
     /// It did something on `cpu`, so it runs there. Where its switch was not seen, it is not known since when;

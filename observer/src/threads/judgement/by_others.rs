@@ -1,7 +1,7 @@
 //! What others do to a thread, and it to them.
 
 use super::super::state::Owner;
-use super::{Belief, Verdict, Wakeup};
+use super::{Belief, HandOff, Verdict, Wakeup};
 use crate::model::id::Task;
 
 impl Belief {
@@ -17,8 +17,11 @@ impl Belief {
 
     /// A thread that was woken for a request may be done with it now. Each job of a pool is a task of its own, and to
     /// take one out of the queue, before it begins with it, can wake who waits for that, too.
-    pub(super) fn hands_off(self, of_pool: bool) -> Verdict {
-        let is_before_job = of_pool && self.task == Task::NONE;
+    pub(super) fn hands_off(self, hand_off: HandOff) -> Verdict {
+        if hand_off.for_lock || hand_off.is_told_apart {
+            return self.becomes(self);
+        }
+        let is_before_job = hand_off.of_pool && self.task == Task::NONE;
         let owner = match self.owner {
             Owner::WokenFor(_) if !is_before_job => Owner::Nobody,
             owner => owner,
@@ -126,6 +129,12 @@ mod tests {
         ]);
     }
 
+    const PLAIN: HandOff = HandOff {
+        of_pool: false,
+        for_lock: false,
+        is_told_apart: false,
+    };
+
     #[test]
     fn a_job_for_which_a_thread_was_woken_may_be_over_when_it_wakes_another() {
         let job = believed(WokenFor(A), Task::NONE);
@@ -134,28 +143,54 @@ mod tests {
             (
                 "it may be",
                 job,
-                HandsOff { of_pool: false },
+                HandsOff(PLAIN),
                 its,
                 believed(Nobody, Task::NONE),
             ),
             (
                 "one of a pool that is in no task has not begun with it",
                 job,
-                HandsOff { of_pool: true },
+                HandsOff(HandOff {
+                    of_pool: true,
+                    ..PLAIN
+                }),
                 its,
                 job,
             ),
             (
                 "in its task it may be done",
                 believed(WokenFor(A), OTHER),
-                HandsOff { of_pool: true },
+                HandsOff(HandOff {
+                    of_pool: true,
+                    ..PLAIN
+                }),
                 Some(until_now(WokenFor(A), OTHER)),
                 believed(Nobody, OTHER),
             ),
             (
+                "who lets go of a lock goes on with it",
+                job,
+                HandsOff(HandOff {
+                    for_lock: true,
+                    ..PLAIN
+                }),
+                None,
+                job,
+            ),
+            (
+                "and who wakes a thread where goroutines tell",
+                job,
+                HandsOff(HandOff {
+                    is_told_apart: true,
+                    ..PLAIN
+                }),
+                None,
+                job,
+            ),
+            (
                 "a request is not over by that",
                 believed(Request(A), OWN),
-                HandsOff { of_pool: false },
+                HandsOff(PLAIN),
                 Some(until_now(Request(A), OWN)),
                 believed(Request(A), OWN),
             ),

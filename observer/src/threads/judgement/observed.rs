@@ -25,8 +25,8 @@ pub(in super::super) enum Observation<'a> {
     Ends,
     /// It waited, and was woken.
     IsWoken(Wakeup),
-    /// It woke another thread by what it did, and it is of a blocking pool, or not.
-    HandsOff { of_pool: bool },
+    /// It woke another thread by what it did.
+    HandsOff(HandOff),
     /// Its goroutine made another one ready, which serves this request, if one.
     Readies(Option<RequestId>),
     /// A thread of which this is believed began it.
@@ -35,6 +35,17 @@ pub(in super::super) enum Observation<'a> {
     Moved,
     /// Events were lost.
     Lost,
+}
+
+/// How a thread woke another.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::threads) struct HandOff {
+    /// It is of a blocking pool.
+    pub(in crate::threads) of_pool: bool,
+    /// The other waited for a lock that all threads need.
+    pub(in crate::threads) for_lock: bool,
+    /// It is recorded which goroutine made which ready: which thread woke which says nothing beside that.
+    pub(in crate::threads) is_told_apart: bool,
 }
 
 /// How a thread was woken.
