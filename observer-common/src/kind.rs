@@ -1,8 +1,8 @@
 //! What a record is: its kind, as a number, and how long it is.
 
 use crate::{
-    Connection, Held, Left, Occupied, PollEnd, PollStart, Process, Readied, Receive, ReceiveHead, Seen, Send,
-    SendHead, Stolen, SwitchIn, SwitchOut, Waking,
+    Connection, Held, Left, Occupied, OnCpuSince, PollEnd, PollStart, Process, Readied, Receive, ReceiveHead,
+    Seen, Send, SendHead, Stolen, SwitchIn, SwitchOut, Waking,
 };
 
 /// What a record is. The value stands in [`crate::Header::kind`].
@@ -43,6 +43,8 @@ pub enum Kind {
     Left = 16,
     /// [`Readied`].
     Readied = 17,
+    /// [`OnCpuSince`].
+    OnCpuSince = 18,
 }
 
 impl Kind {
@@ -68,6 +70,7 @@ impl Kind {
             15 => Self::Held,
             16 => Self::Left,
             17 => Self::Readied,
+            18 => Self::OnCpuSince,
             _ => return None,
         })
     }
@@ -94,6 +97,7 @@ impl Kind {
             Self::Held => size_of::<Held>(),
             Self::Left => size_of::<Left>(),
             Self::Readied => size_of::<Readied>(),
+            Self::OnCpuSince => size_of::<OnCpuSince>(),
         }
     }
 }

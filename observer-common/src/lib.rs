@@ -25,10 +25,11 @@ mod stack;
 pub mod task;
 pub mod tcp;
 pub mod thread_state;
+mod unseen;
 
 pub use held::{Held, Left};
 pub use kind::Kind;
-pub use offsets::{FAIR_PRIO, Offsets, SendingOffsets, rss};
+pub use offsets::{AccountOffsets, FAIR_PRIO, Offsets, SendingOffsets, rss};
 pub use presence::Presence;
 pub use readied::{GOES_ON_AT, Readied};
 pub use record::{
@@ -37,3 +38,4 @@ pub use record::{
 };
 pub use stack::{Stack, StackHead};
 pub use task::TaskPath;
+pub use unseen::OnCpuSince;

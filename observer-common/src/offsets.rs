@@ -9,7 +9,7 @@ records! {
     ///
     /// Resolved by userspace from the running kernel's BTF, set before load. [`Offsets::ABSENT`] marks a field
     /// that this kernel does not have.
-    Offsets: 272 {
+    Offsets: 280 {
         /// `task_struct.pid`: the thread id.
         task_pid: u32,
         /// `task_struct.tgid`: the process id.
@@ -117,6 +117,16 @@ records! {
         sending: SendingOffsets,
         /// `task_struct.prio`, see [`FAIR_PRIO`].
         task_prio: u32,
+        /// The kernel's account of a thread's waits for CPUs.
+        account: AccountOffsets,
+    }
+
+    /// Fields of `task_struct.sched_info`. Both are [`Offsets::ABSENT`] in kernels without `CONFIG_SCHED_INFO`.
+    AccountOffsets: 8 {
+        /// `last_arrival`: when it last got a CPU, ns of the scheduler's clock.
+        got_cpu: u32,
+        /// `run_delay`: how long it has waited for CPUs so far, ns.
+        queued: u32,
     }
 
     /// Fields of `tcp_sock`, and one of `sock`, that tell what TCP has not sent yet, and when it sent last. All of them
@@ -227,6 +237,18 @@ impl Offsets {
         mm_rss_access: rss::NONE,
         sending: SendingOffsets::ABSENT,
         task_prio: 0,
+        account: AccountOffsets {
+            got_cpu: 0,
+            queued: 0,
+        },
+    };
+}
+
+impl AccountOffsets {
+    /// What this kernel does not keep.
+    pub const ABSENT: Self = Self {
+        got_cpu: Offsets::ABSENT,
+        queued: Offsets::ABSENT,
     };
 }
 

@@ -83,10 +83,10 @@ records! {
         throttled_ns: u64,
         /// Runtime task that it was in, see [`crate::task`].
         task: u64,
+        /// How long it had waited for CPUs so far by the kernel's account, ns; 0 where the kernel keeps none.
+        queued_ns: u64,
         /// Zero.
         reserved_third: u64,
-        /// Zero.
-        reserved_fourth: u64,
     }
 
     /// A watched thread got a CPU.

@@ -4,9 +4,12 @@
 //! ticks, and kept with the CPU's queue. Here it is compared with what it was when the thread got the CPU or was looked
 //! at last; only where it grew is there a record. So a theft lies between two looks of the scheduler: how exactly is
 //! told.
+//!
+//! A thread that was not seen to get its CPU is told here, too: there are machines on which a switch makes no event
+//! where a thread of the machine's own agent takes part in it.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use observer_common::{Kind, Stolen};
+use observer_common::{Kind, OnCpuSince, Stolen};
 
 use crate::{kernel::Task, ring, word::Word};
 
@@ -39,6 +42,15 @@ pub(crate) fn begin(thread: Task, tid: u32, at_ns: u64) {
     }
 }
 
+/// The same when it leaves the CPU.
+#[inline(always)]
+pub(crate) fn end(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
+    look(thread, tid, tgid, at_ns);
+    if let Some(last) = LAST_THEFT.get(0) {
+        last.tid.set(0);
+    }
+}
+
 /// Records what was taken of the CPU while this thread, which is watched and still on it, was there.
 #[inline(always)]
 pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
@@ -51,7 +63,13 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
     // A clock's tick may look in the middle of this; the count only grows, so that what it found is at most told twice,
     // for the same time, and taken once.
     if last.tid.get() != u64::from(tid) {
-        // It had the CPU before it was watched.
+        let offset_ns = last.offset_ns.get();
+        if offset_ns != 0 {
+            last.tid.set(u64::from(tid));
+            last.stolen_ns.set(clock.stolen_ns);
+            last.looked_ns.set(at_ns);
+            came_unseen(thread, tid, tgid, at_ns, offset_ns);
+        }
         return;
     }
     let to_ns = clock.updated_ns.wrapping_add(last.offset_ns.get()).min(at_ns);
@@ -76,6 +94,26 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
             from_ns,
             to_ns,
             stolen_ns,
+        },
+    );
+}
+
+/// Records since when this thread has its CPU, which it was not seen to get, or before it was watched. What is to be
+/// added to the scheduler's clock was found when another thread got this CPU.
+#[inline(never)]
+fn came_unseen(thread: Task, tid: u32, tgid: u32, at_ns: u64, offset_ns: u64) {
+    let Some(got_cpu_ns) = thread.got_cpu_ns() else {
+        return;
+    };
+    ring::write(
+        at_ns,
+        OnCpuSince {
+            header: ring::header(Kind::OnCpuSince, tid, at_ns),
+            tgid,
+            reserved: 0,
+            since_ns: got_cpu_ns.wrapping_add(offset_ns).min(at_ns),
+            queued_ns: thread.queued_ns(),
+            reserved_second: 0,
         },
     );
 }

@@ -44,6 +44,8 @@ pub struct Pipeline {
     started_ns: u64,
     /// Processes that are watched now.
     targets: BTreeSet<Pid>,
+    /// The program of the one that is watched next.
+    executable: Option<(Pid, String)>,
     threads: Threads,
     /// Where they are recorded.
     polls: Option<Polls>,
@@ -79,6 +81,7 @@ impl Pipeline {
             unix_offset_ns: header.unix_offset_ns,
             started_ns,
             targets: header.targets.iter().map(|target| target.pid).collect(),
+            executable: None,
             threads: Threads::remembering(slice_limit),
             polls: header.options.polls.then(Polls::default),
             probes_of_go: go::Probes::new(header.options.goroutines),
@@ -208,6 +211,7 @@ impl Pipeline {
                 self.threads.switch_out(event);
             }
             Event::SwitchIn(event) => self.threads.switch_in(event),
+            Event::OnCpuSince(event) => self.threads.on_cpu_since(event),
             Event::Occupied(event) => self.threads.occupied(event),
             Event::Seen(event) => {
                 self.collects(&event.header, event.tgid, event.task);
@@ -226,6 +230,7 @@ impl Pipeline {
             Event::Process(event) => self.process(event, sinks)?,
             Event::TargetAdded(event) => self.target_added(event, sinks)?,
             Event::TargetGone(event) => self.target_gone(event, sinks)?,
+            Event::Executable(event) => self.program_told(event),
             Event::Lost(event) => self.lost(event),
             Event::ThreadName(event) => self.thread_named(event),
             Event::FdName(event) => self.descriptor_named(event),

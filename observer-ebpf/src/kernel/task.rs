@@ -114,6 +114,26 @@ impl Task {
         })
     }
 
+    /// How long it has waited for CPUs so far, ns; 0 where the kernel keeps no account of that.
+    #[inline(always)]
+    pub(crate) fn queued_ns(self) -> u64 {
+        if offset!(account.queued) == Offsets::ABSENT {
+            return 0;
+        }
+        // SAFETY: `unsigned long long` of a task.
+        unsafe { read(self.0, offset!(account.queued)) }
+    }
+
+    /// When it last got a CPU, ns of the scheduler's clock, if the kernel keeps an account of that.
+    #[inline(always)]
+    pub(crate) fn got_cpu_ns(self) -> Option<u64> {
+        if offset!(account.got_cpu) == Offsets::ABSENT {
+            return None;
+        }
+        // SAFETY: `unsigned long long` of a task.
+        Some(unsafe { read(self.0, offset!(account.got_cpu)) })
+    }
+
     /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs. The kernel adds
     /// an interval when it ends.
     #[inline(always)]

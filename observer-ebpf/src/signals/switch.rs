@@ -1,7 +1,7 @@
 //! Signal `switch`: a watched thread leaves or gets a CPU. What it blocks in is read from its saved registers,
 //! which costs nothing anywhere else; a system call tracepoint would cost every call of every process.
 
-use core::{ffi::c_void, hint};
+use core::ffi::c_void;
 
 use aya_ebpf::{
     btf_maps::PerCpuArray,
@@ -130,7 +130,7 @@ fn leaves(target: Target, prev: Task, state: u32, preempted: bool, at_ns: u64) {
         contended.begin(at_ns, prev.tid());
     }
     let tgid = prev.tgid();
-    theft::look(prev, prev.tid(), tgid, at_ns);
+    theft::end(prev, prev.tid(), tgid, at_ns);
     // It is still the current thread, with its memory.
     let runtime = Runtime::of(target);
     let task = runtime.current_task(prev);
@@ -166,9 +166,8 @@ fn leaves(target: Target, prev: Task, state: u32, preempted: bool, at_ns: u64) {
             ],
             throttled_ns: prev.throttled_ns(),
             task,
+            queued_ns: prev.queued_ns(),
             reserved_third: 0,
-            // Of two zeros that it knows the compiler makes a call of `memset`, which is a loop over bytes here.
-            reserved_fourth: hint::black_box(0),
         },
     );
     if state & thread_state::DEAD != 0 {

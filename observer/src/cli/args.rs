@@ -54,7 +54,7 @@ pub(crate) struct Attach {
     pub(crate) watch: Watch,
     #[command(flatten)]
     pub(crate) print: Print,
-    /// Also write the raw events to this file, for `replay`
+    /// Also write the raw events to this file, for `replay`; one that is there already is not overwritten
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Attach {
 pub(crate) struct Record {
     #[command(flatten)]
     pub(crate) watch: Watch,
-    /// File to write
+    /// File to write; one that is there already is not overwritten
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
@@ -93,7 +93,7 @@ pub(crate) struct Watch {
     /// Watch whoever listens on this TCP port in observer's network namespace, now or later; several: --port 80,443
     #[arg(long = "port", value_name = "PORT", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) ports: Vec<u16>,
-    /// Watch only the processes that are given, and not their children
+    /// Watch no children, but those that hold the socket of a given port at the attach or begin to listen there
     #[arg(long)]
     pub(crate) no_follow: bool,
     /// Stop after this long: 500ms, 10s, 1m30s, 1.5h

@@ -7,7 +7,7 @@ use observer::threads::SliceLimit;
 
 use super::args::{Attach, Print};
 use super::exit::{Ending, is_broken_pipe};
-use super::recording::Recording;
+use super::recording::{self, Recording};
 use super::say::say;
 use super::{hints, live, sinks, watching};
 
@@ -16,6 +16,10 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if arguments.record.is_some() && arguments.record == arguments.print.output {
         bail!("--record and --output name the same file");
     }
+    arguments
+        .record
+        .as_deref()
+        .map_or(Ok(()), recording::require_free)?;
     let attached = live::attach(&arguments.watch, Some(&arguments.print))?;
     let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
     let recording = arguments.record.clone();

@@ -5,11 +5,12 @@ use anyhow::Result;
 use super::args::Record;
 use super::exit::Ending;
 use super::live;
-use super::recording::Recording;
+use super::recording::{self, Recording};
 use super::say::say;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Record) -> Result<Ending> {
+    recording::require_free(&arguments.output)?;
     // Which requests are written is asked of the replay.
     let attached = live::attach(&arguments.watch, None)?;
     let mut recording = Recording::begin(arguments.output.clone(), &attached)?;
@@ -22,6 +23,9 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
         say(&format!(
             "{missing} events are not in {path}: it was written more slowly than they came"
         ));
+    }
+    if let Some(summary) = recording.summary(missing) {
+        say(&summary);
     }
     Ok(Ending::Normal)
 }

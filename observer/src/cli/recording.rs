@@ -1,10 +1,12 @@
 //! The recording of a live run: a file that a thread of its own writes.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::env;
+use std::fs::{self, Metadata, OpenOptions};
+use std::os::unix::fs::{self as unix, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use observer::output::words;
 use observer::source::Batch;
 use observer::source::recording::QueuedWriter;
 
@@ -19,6 +21,8 @@ const RINGS: usize = 2;
 pub(crate) struct Recording {
     path: PathBuf,
     writer: QueuedWriter,
+    /// Events that were taken.
+    taken: u64,
     /// Events that were found not to be recorded, and not asked for.
     not_recorded: u64,
 }
@@ -29,13 +33,19 @@ impl Recording {
         // It has what clients send, such as cookies: nobody else may read it.
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
+        let is_new = !path.exists();
         let file = options.open(&path).with_context(|| sinks::cannot_write(&path))?;
+        if is_new && let Some((user, group)) = caller_of_sudo() {
+            // Where that is refused it stays observer's own.
+            let _ = unix::fchown(&file, Some(user), Some(group));
+        }
         let room = RINGS * attached.rings_bytes();
         let writer = QueuedWriter::start(file, attached.header.clone(), room)
             .context("cannot start a thread for the recording")?;
         Ok(Self {
             path,
             writer,
+            taken: 0,
             not_recorded: 0,
         })
     }
@@ -45,6 +55,7 @@ impl Recording {
     /// # Errors
     /// Once, when the file takes nothing any more: what follows is only counted.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<()> {
+        self.taken += batch.happened();
         self.not_recorded += self.writer.write(batch);
         self.failure()
     }
@@ -63,10 +74,42 @@ impl Recording {
         std::mem::replace(&mut self.not_recorded, 0)
     }
 
+    /// What there is, once it is finished and so many events are missing in it, and what can be done with it. `None`
+    /// where it is no file.
+    pub(crate) fn summary(&self, missing: u64) -> Option<String> {
+        let file = fs::metadata(&self.path).ok().filter(Metadata::is_file)?;
+        let path = self.path.display();
+        let events = words::counted(self.taken.saturating_sub(missing), "event", "events");
+        let size = words::bytes(file.len());
+        Some(format!(
+            "{path} has {events} in {size}: `observer replay {path}` explains the requests in it"
+        ))
+    }
+
     fn failure(&mut self) -> Result<()> {
         match self.writer.take_failure() {
             Some(error) => Err(error.context(sinks::cannot_write(&self.path))),
             None => Ok(()),
         }
     }
+}
+
+/// Makes sure that a recording to this file overwrites nothing: what was recorded cannot be recorded again.
+///
+/// # Errors
+/// When something is in the file.
+pub(crate) fn require_free(path: &Path) -> Result<()> {
+    let is_taken = fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    ensure!(
+        !is_taken,
+        "{} is there already, and a recording overwrites nothing: give another file, or remove that one",
+        path.display()
+    );
+    Ok(())
+}
+
+/// User and group of who called this through sudo, and is to replay without it what only its owner may read.
+fn caller_of_sudo() -> Option<(u32, u32)> {
+    let number = |name| env::var(name).ok()?.parse().ok();
+    Some((number("SUDO_UID")?, number("SUDO_GID")?))
 }

@@ -99,12 +99,13 @@ fn elsewhere(format: Format, writer: NamedWriter) -> Box<dyn Sink + Send> {
     }
 }
 
-fn standard_output() -> NamedWriter {
+/// Standard output, whose errors say so.
+pub(crate) fn standard_output() -> NamedWriter {
     NamedWriter::new("standard output".to_owned(), Box::new(io::stdout()))
 }
 
 /// A writer whose errors say what could not be written to.
-struct NamedWriter {
+pub(crate) struct NamedWriter {
     name: String,
     writer: Box<dyn Write + Send>,
 }

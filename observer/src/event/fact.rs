@@ -4,8 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
 use super::{
-    Ended, Full, Function, GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoStack, Listener,
-    Looked, Refused, Runtime, Sample, SampleCounts, Successor, TargetAdded, TargetGone,
+    Ended, Executable, Full, Function, GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler,
+    GoStack, Listener, Looked, Refused, Runtime, Sample, SampleCounts, Successor, TargetAdded, TargetGone,
 };
 use crate::model::id::{Pid, Tid};
 
@@ -35,6 +35,7 @@ pub(crate) enum FactKind {
     Refused = 124,
     TargetAdded = 130,
     TargetGone = 131,
+    Executable = 132,
     Full = 140,
     GoMemory = 150,
     GoCycle = 151,
@@ -67,6 +68,7 @@ impl FactKind {
             124 => Self::Refused,
             130 => Self::TargetAdded,
             131 => Self::TargetGone,
+            132 => Self::Executable,
             140 => Self::Full,
             150 => Self::GoMemory,
             151 => Self::GoCycle,
@@ -100,6 +102,7 @@ impl FactKind {
             Self::Refused => size_of::<Refused>(),
             Self::TargetAdded => size_of::<TargetAdded>(),
             Self::TargetGone => size_of::<TargetGone>(),
+            Self::Executable => size_of::<Executable>(),
             Self::Full => size_of::<Full>(),
             Self::GoMemory => size_of::<GoMemory>(),
             Self::GoCycle => size_of::<GoCycle>(),

@@ -21,7 +21,7 @@ pub use go::{GoCycle, GoGoroutines, GoHeap, GoLooks, GoMemory, GoScheduler, GoSt
 pub use runtime::Runtime;
 pub use sample::{Function, Sample, SampleCounts};
 pub use serving::{Ended, Listener, Looked, Refused, Successor};
-pub use target::{TargetAdded, TargetGone};
+pub use target::{Executable, TargetAdded, TargetGone};
 
 use crate::model::id::Pid;
 
@@ -56,7 +56,8 @@ of_processes!(
     Ended,
     Refused,
     TargetAdded,
-    TargetGone
+    TargetGone,
+    Executable
 );
 
 /// One event of the merged stream.
@@ -66,6 +67,8 @@ pub enum Event<'a> {
     SwitchOut(&'a common::SwitchOut),
     /// A watched thread got a CPU.
     SwitchIn(&'a common::SwitchIn),
+    /// A watched thread has a CPU and was not seen to get it.
+    OnCpuSince(&'a common::OnCpuSince),
     /// Who had a CPU for which a watched thread waited.
     Occupied(&'a common::Occupied),
     /// A watched thread ran when its CPU's clock ticked.
@@ -126,6 +129,8 @@ pub enum Event<'a> {
     TargetAdded(&'a TargetAdded),
     /// A watched process has ended, and no record says so.
     TargetGone(&'a TargetGone),
+    /// Which program a process runs that is watched from now on.
+    Executable(&'a Executable),
     /// A bounded table of the source was full.
     Full(&'a Full),
     /// Whether the memory of a process that runs Go tells of its cycles of garbage collection.
@@ -188,6 +193,7 @@ impl<'a> Event<'a> {
                 FactKind::Refused => Self::Refused(view(bytes)?),
                 FactKind::TargetAdded => Self::TargetAdded(view(bytes)?),
                 FactKind::TargetGone => Self::TargetGone(view(bytes)?),
+                FactKind::Executable => Self::Executable(view(bytes)?),
                 FactKind::Full => Self::Full(view(bytes)?),
                 FactKind::GoMemory => Self::GoMemory(view(bytes)?),
                 FactKind::GoCycle => Self::GoCycle(view(bytes)?),
@@ -231,6 +237,7 @@ impl<'a> Event<'a> {
             Kind::Held => Self::Held(view(bytes)?),
             Kind::Left => Self::Left(view(bytes)?),
             Kind::Readied => Self::Readied(view(bytes)?),
+            Kind::OnCpuSince => Self::OnCpuSince(view(bytes)?),
         })
     }
 }

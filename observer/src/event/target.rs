@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use observer_common::Header;
 
-use super::fact::{FactKind, header, text_field};
+use super::fact::{FactKind, TEXT_BYTES, header, text_field};
 use crate::model::id::Pid;
 
 /// A process is watched from now on: one that was a watched one's child when observing began, or whose record was lost.
@@ -47,6 +47,27 @@ impl TargetGone {
     pub const fn new(at_ns: u64, pid: Pid) -> Self {
         Self {
             header: header(FactKind::TargetGone, at_ns, pid.0),
+        }
+    }
+}
+
+/// The program of a process that is watched from now on. It stands right before what says that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Executable {
+    /// `tid`: the process.
+    pub header: Header,
+    /// Path of the file, NUL-padded.
+    pub path: [u8; TEXT_BYTES],
+}
+
+impl Executable {
+    /// Process `pid` runs the program at `path`.
+    #[must_use]
+    pub fn new(at_ns: u64, pid: Pid, path: &str) -> Self {
+        Self {
+            header: header(FactKind::Executable, at_ns, pid.0),
+            path: text_field(path),
         }
     }
 }

@@ -129,10 +129,12 @@ impl Table {
         Self::ALL.into_iter().find(|table| *table as u32 == number)
     }
 
-    /// What can be missing from what is told where it was full.
+    /// What can be missing from what is told where it was full. `None` where there is nothing to be done about it: only
+    /// the largest culprits are shown anyway, and on a busy machine nearly every run has more; and names of processes
+    /// each output forgets for itself.
     #[must_use]
-    pub const fn tells(self) -> &'static str {
-        match self {
+    pub const fn tells(self) -> Option<&'static str> {
+        Some(match self {
             Self::FdNames => "names of files and sockets",
             Self::Descriptors => "peers of connections",
             Self::Listeners => "which side opened a connection",
@@ -152,10 +154,8 @@ impl Table {
             Self::Processes => "of which target processes are, or figures of some",
             Self::Memory => "memory of processes",
             Self::Workers => "what workers did",
-            Self::Culprits => "the smaller culprits",
             Self::Serving => "who else serves",
             Self::EndedThreads => "what threads did that have ended",
-            Self::ProcessNames => "names of processes",
             Self::RuntimeFiles => "which runtime a program has",
             Self::LongRequests => "what was done for long requests",
             Self::Stops => "when a runtime stopped its program",
@@ -167,7 +167,8 @@ impl Table {
             Self::Stalls => "when answers found no room",
             Self::Calls => "which requests answered calls",
             Self::Looks => "where goroutines waited",
-        }
+            Self::Culprits | Self::ProcessNames => return None,
+        })
     }
 
     /// The name that outputs use.

@@ -23,7 +23,7 @@ mod names;
 mod queued;
 mod selection;
 pub mod table;
-mod words;
+pub mod words;
 
 pub use jsonl::JsonLines;
 pub use queued::Queued;

@@ -10,7 +10,8 @@ pub(super) fn ns(ns: u64) -> String {
 }
 
 /// A size: `12.3 MiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
@@ -72,7 +73,8 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// A count of something: `1 request`, `12,345 requests`.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+#[must_use]
+pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", self::count(count), if count == 1 { one } else { many })
 }
 

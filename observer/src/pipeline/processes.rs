@@ -37,6 +37,20 @@ impl Pipeline {
         }
     }
 
+    /// Which program the process runs that is watched next.
+    pub(super) fn program_told(&mut self, event: &event::Executable) {
+        self.executable = Some((event.pid(), event::text(&event.path)));
+    }
+
+    /// The line of a process that is watched later than from the start.
+    fn start(&mut self, header: &Header, pid: Pid, comm: String) -> ProcessLine {
+        let told = self.executable.take().filter(|(of, _)| *of == pid);
+        ProcessLine {
+            exe: told.map(|(_, path)| path),
+            ..self.line(header, ProcessEvent::Start, pid, Some(comm))
+        }
+    }
+
     /// Something happened to a process or a thread.
     pub(super) fn process(
         &mut self,
@@ -83,7 +97,7 @@ impl Pipeline {
             }
             Some(ProcessChange::Listens) => {
                 self.watch(header, pid, None, &comm, sinks)?;
-                let line = self.line(header, ProcessEvent::Start, pid, Some(comm));
+                let line = self.start(header, pid, comm);
                 each(sinks, |sink| sink.process(&line))
             }
             None => Ok(()),
@@ -110,7 +124,7 @@ impl Pipeline {
         self.watch(header, pid, parent, &comm, sinks)?;
         let line = ProcessLine {
             parent,
-            ..self.line(header, ProcessEvent::Start, pid, Some(comm.clone()))
+            ..self.start(header, pid, comm.clone())
         };
         each(sinks, |sink| sink.process(&line))
     }

@@ -6,13 +6,13 @@ use super::{Ended, Listener, Serving, Traffic, Watched};
 use crate::model::full::Table;
 use crate::model::hint::{Hint, HintKind};
 use crate::model::id::Pid;
-use crate::model::privilege::Missing;
 use crate::model::process::Successor;
 
-const WHO_SERVES: &str = "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
+pub(super) const WHO_SERVES: &str =
+    "give the pid of the process that serves: `sudo ss -ltnp` lists who listens where";
 
 /// Processes, ports or sockets that a sentence names; of more it tells how many.
-const NAMED: usize = 8;
+pub(super) const NAMED: usize = 8;
 
 impl Serving {
     /// What there is to tell, after this traffic.
@@ -58,19 +58,14 @@ impl Serving {
         })
     }
 
-    /// Tables of observer were full in the run. Not where it was too many culprits, of which only the largest are shown
-    /// anyway: on a busy machine nearly every run has more, and there is nothing to be done about it.
+    /// Tables of observer were full in the run.
     pub(crate) fn full_tables(&self, full: &[(&'static str, u64)]) -> Option<Hint> {
         let pid = *self.watched.keys().next()?;
         let missing = |table: Table| {
             let (name, count) = full.iter().find(|(name, _)| *name == table.name())?;
-            Some(format!("{} ({name}, {count})", table.tells()))
+            Some(format!("{} ({name}, {count})", table.tells()?))
         };
-        let tables = Table::ALL.into_iter();
-        let counts: Vec<String> = tables
-            .filter(|table| *table != Table::Culprits)
-            .filter_map(missing)
-            .collect();
+        let counts: Vec<String> = Table::ALL.into_iter().filter_map(missing).collect();
         (!counts.is_empty()).then(|| Hint {
             kind: HintKind::FullTables,
             pid: Some(pid),
@@ -147,30 +142,6 @@ impl Watched {
         named(&self.comm, pid)
     }
 
-    /// There was no request, and this is why.
-    fn hint(&self, kind: HintKind, pid: Pid, why: &str, remedy: &str) -> Hint {
-        Hint {
-            kind,
-            pid: Some(pid),
-            pids: Vec::new(),
-            text: format!("no request of {} was seen: {why}", self.name(pid)),
-            remedy: remedy.to_owned(),
-        }
-    }
-
-    /// It ended, and there was no request.
-    fn ended_silent(&self, pid: Pid) -> Hint {
-        if self.listened {
-            let remedy = "send it requests while it is watched";
-            self.hint(HintKind::NoTraffic, pid, "it listened, and ended", remedy)
-        } else if let Some(missing) = self.unseen {
-            self.unseen(pid, missing)
-        } else {
-            let why = "it listened on no TCP port, and ended";
-            self.hint(HintKind::NotListening, pid, why, WHO_SERVES)
-        }
-    }
-
     /// Others listen where it did.
     fn replaced(&self, pid: Pid, ended: Ended) -> Option<Hint> {
         let port = ended.port?;
@@ -233,13 +204,7 @@ impl Watched {
         let alike: BTreeMap<Pid, Pid> = alike.map(|other| (other.pid, other.parent)).collect();
         let pids: Vec<Pid> = alike.keys().copied().collect();
         let (name, numbers) = (self.name(pid), listed(&pids));
-        let many = pids.len() > 1;
-        let who = match (alike.values().all(|parent| *parent == pid), many) {
-            (true, false) => "its child",
-            (true, true) => "its children",
-            (false, false) => "its descendant",
-            (false, true) => "its descendants",
-        };
+        let (who, many) = (kin(pid, &alike), pids.len() > 1);
         let hold = match (same_socket, many) {
             (true, false) => "holds the same socket that listens on port",
             (true, true) => "hold the same socket that listens on port",
@@ -269,99 +234,21 @@ impl Watched {
         })
     }
 
-    /// There was no request: what it does instead, as far as that is known. `is_used` tells that there was traffic.
-    fn silent(&self, pid: Pid, is_used: bool) -> Vec<Hint> {
-        let mut hints = Vec::new();
-        let paths: Vec<&str> = self.own(pid).filter_map(Listener::path).collect();
-        if !paths.is_empty() {
-            let sockets = if paths.len() == 1 { "socket" } else { "sockets" };
-            let more = paths.len().saturating_sub(NAMED);
-            let mut paths = paths[..paths.len() - more].join(", ");
-            if more > 0 {
-                paths.push_str(&format!(" and {more} more"));
-            }
-            let ports: Vec<u16> = self.ports(pid).into_iter().collect();
-            let of_port = if ports.is_empty() {
-                String::new()
-            } else {
-                format!("port {}, to which none came, and ", listed(&ports))
-            };
-            let why =
-                format!("it listens on {of_port}the Unix {sockets} {paths}, which observer does not follow");
-            let remedy = if ports.is_empty() {
-                "attach to the process in front of it, which takes its clients' TCP connections"
-            } else {
-                "send it requests there, or attach to the process in front of the socket"
-            };
-            hints.push(self.hint(HintKind::UnixSocket, pid, &why, remedy));
-        }
-        if self.io_uring {
-            let why = "it has an io_uring, and what goes through that is not seen";
-            let remedy = "let it use its sockets by system calls while it is observed";
-            hints.push(self.hint(HintKind::IoUring, pid, why, remedy));
-        }
-        if hints.is_empty() && !is_used {
-            hints.push(self.unused(pid));
-        }
-        hints
-    }
-
-    /// Where it listens is not known.
-    fn unseen(&self, pid: Pid, missing: Missing) -> Hint {
-        let why = "on which ports it listens is not known, because its descriptors cannot be seen";
-        let (why, remedy) = if missing.any() {
-            (
-                format!("{why} without {missing}"),
-                format!("run observer as root, or with {missing} too"),
-            )
-        } else {
-            (
-                why.to_owned(),
-                "run observer as root, outside of a container".to_owned(),
-            )
-        };
-        self.hint(HintKind::Unseen, pid, &why, &remedy)
-    }
-
-    /// Nobody asks it, or not where it is seen.
-    fn unused(&self, pid: Pid) -> Hint {
-        if self.forked {
-            let why = "what it forked meanwhile is not watched";
-            return self.hint(
-                HintKind::Children,
-                pid,
-                why,
-                "without --no-follow it is watched too",
-            );
-        }
-        let ports = self.ports(pid);
-        if let Some(missing) = self.unseen.filter(|_| ports.is_empty()) {
-            return self.unseen(pid, missing);
-        }
-        let connections = match self.connections {
-            0 => "has no TCP connection".to_owned(),
-            1 => "has one TCP connection, on which no request came".to_owned(),
-            many => format!("has {many} TCP connections, on which no request came"),
-        };
-        if ports.is_empty() {
-            let why = format!("it listens on no TCP port and {connections}");
-            return self.hint(HintKind::NotListening, pid, &why, WHO_SERVES);
-        }
-        let ports: Vec<u16> = ports.into_iter().collect();
-        let why = format!("it listens on port {} and {connections}", listed(&ports));
-        let remedy = "send it requests, or see with `sudo ss -ltnp` who else listens where they go";
-        self.hint(HintKind::NoTraffic, pid, &why, remedy)
-    }
-
-    /// The TCP ports on which it listens.
-    fn ports(&self, pid: Pid) -> BTreeSet<u16> {
-        self.own(pid).filter_map(Listener::port).collect()
-    }
-
     /// Its own listeners, and those of the processes that are watched with it.
     pub(super) fn own(&self, pid: Pid) -> impl Iterator<Item = &Listener> {
         let is_own = move |listener: &&Listener| listener.pid == pid || listener.followed;
         self.listeners.iter().filter(is_own)
+    }
+}
+
+/// What these, each with its parent, are to process `pid`, which started all of them.
+pub(super) fn kin(pid: Pid, others: &BTreeMap<Pid, Pid>) -> &'static str {
+    let are_children = others.values().all(|parent| *parent == pid);
+    match (are_children, others.len() > 1) {
+        (true, false) => "its child",
+        (true, true) => "its children",
+        (false, false) => "its descendant",
+        (false, true) => "its descendants",
     }
 }
 
@@ -376,7 +263,7 @@ fn attach(pids: &[Pid]) -> String {
 }
 
 /// Numbers, in words.
-fn listed(numbers: &[impl ToString]) -> String {
+pub(super) fn listed(numbers: &[impl ToString]) -> String {
     let mut words: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
     let more = numbers.len().saturating_sub(NAMED);
     if more > 0 {

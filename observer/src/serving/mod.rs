@@ -4,6 +4,7 @@
 
 mod hints;
 mod refused;
+mod silent;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

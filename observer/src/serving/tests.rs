@@ -1,6 +1,7 @@
 //! What is told of what was looked up, in which words.
 
 mod endings;
+mod full;
 mod refused;
 
 use super::*;
@@ -281,7 +282,7 @@ fn of_a_process_that_was_not_looked_at_nothing_is_told() {
 }
 
 #[test]
-fn of_a_family_the_children_that_are_watched_are_its_own() {
+fn of_a_family_the_children_that_are_watched_are_its_own_and_are_named_where_they_listen() {
     let followed = |pid| ListenerFact {
         followed: 1,
         ..child(pid, 7, 8080)
@@ -293,9 +294,17 @@ fn of_a_family_the_children_that_are_watched_are_its_own() {
     assert!(
         silent[0]
             .1
-            .contains("it listens on port 8080 and has 2 TCP connections"),
+            .contains("its children 4121 and 4122 listen on port 8080, and they have 2 TCP connections"),
         "{silent:?}"
     );
+    // One of them has a socket of its own, and the others it shares.
+    let one = ListenerFact {
+        followed: 1,
+        ..child(4121, 8, 9090)
+    };
+    let silent = told(&looked(&[own(7, 8080), followed(4122), one], 0, false), SILENCE);
+    let words = "it and its child 4121 listen on port 8080 and 9090, and they have no TCP connection";
+    assert!(silent[0].1.contains(words), "{silent:?}");
     // One for which there was no room is none of them.
     let serving = looked(&[own(7, 8080), followed(4121), child(4122, 7, 8080)], 2, false);
     let [(HintKind::Children, sentence)] = &told(&serving, REQUESTS)[..] else {

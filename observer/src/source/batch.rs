@@ -2,7 +2,7 @@
 
 use observer_common::Header;
 
-use crate::event::{self, ALIGN, Event, Malformed};
+use crate::event::{self, ALIGN, Event, FactKind, Malformed};
 
 /// Events, one behind the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,14 @@ impl Batch {
                 }
             })
         })
+    }
+
+    /// How many events tell of something that happened: not the ticks, and not what tells of losses.
+    #[must_use]
+    pub fn happened(&self) -> u64 {
+        let happened = |kind| !matches!(FactKind::from_u16(kind), Some(FactKind::Tick | FactKind::Lost));
+        let events = self.raw().filter(|(header, _)| happened(header.kind));
+        events.count() as u64
     }
 
     /// The header and the bytes of each event. Ends before the first that is malformed.

@@ -20,11 +20,12 @@ pub use queued::QueuedWriter;
 pub const MAGIC: &[u8; 8] = b"observer";
 
 /// Version of the layout.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// The oldest version that can be read. Since then only more was added: 6 has which children are watched, 7 which
 /// tables were full, 8 Go's goroutines, cycles and assists, 9 which goroutine makes which ready, 10 in which network a
-/// connection is and where goroutines wait.
+/// connection is and where goroutines wait, 11 which programs those run that are watched later than from the start,
+/// and since when a thread has its CPU that was not seen to get it.
 pub const OLDEST_VERSION: u32 = 5;
 
 /// Longest header that is believed, bytes.

@@ -27,11 +27,7 @@ impl Threads {
         if let Some((thread, ..)) = self.known(tid, pid) {
             let block = thread.ends_unseen();
             thread.switch_in(event, behind);
-            if let Some((at_ns, block)) = block {
-                let giver = block.handed_off_by().and_then(|by| self.threads.get(&by.tid));
-                self.locks.woken(pid, tid, &block, giver, at_ns);
-                self.returns.woken(pid, tid, (0, &block), at_ns);
-            }
+            self.ended_unseen(pid, tid, block);
         }
     }
 

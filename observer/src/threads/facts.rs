@@ -20,6 +20,8 @@ pub(super) struct ThreadFacts {
     faults: Option<(u32, u32)>,
     /// What CPU quotas had kept waiting when it became runnable, ns.
     pub(super) throttled_ns: u64,
+    /// How long it had waited for CPUs when it left its last one, by the kernel's account, ns.
+    pub(super) queued_ns: u64,
     /// A wakeup that came while it was still on its way to sleep: the waker does not wait for the switch.
     pub(super) early_wake: Option<Wake>,
     /// Up to here events may be missing: what began before that is not known to have gone on, ns.
@@ -35,6 +37,7 @@ impl ThreadFacts {
             state: NOTHING,
             faults: None,
             throttled_ns: 0,
+            queued_ns: 0,
             early_wake: None,
             lost_until_ns,
         }

@@ -178,16 +178,6 @@ impl Threads {
 }
 
 impl Thread {
-    /// The block that it is still in when it gets a CPU, as its end was not seen, or came before it; and when it ended,
-    /// ns.
-    pub(super) fn ends_unseen(&self) -> Option<(u64, Block)> {
-        let State::Blocked(block) = self.facts.state else {
-            return None;
-        };
-        let block = self.facts.early_wake.map_or(block, |wake| block.ended_by(wake));
-        Some((self.facts.since_ns.saturating_add(1), block))
-    }
-
     /// Whether it waited between two times, but for a mutex.
     fn waited(&self, from_ns: u64, to_ns: u64) -> bool {
         let mut slices = self.back_from(to_ns).take_while(|slice| slice.to_ns > from_ns);

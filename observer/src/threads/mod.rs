@@ -36,6 +36,7 @@ mod tasks;
 mod thefts;
 mod thinned;
 mod thread;
+mod unseen;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

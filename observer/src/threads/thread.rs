@@ -199,6 +199,7 @@ impl Thread {
         let task = self.in_runtime.task(stamp);
         self.seen_in(at_ns, task, faults, tasks);
         self.facts.throttled_ns = event.throttled_ns;
+        self.facts.queued_ns = event.queued_ns;
         if preempted {
             self.facts.early_wake = None;
             self.leaves(
@@ -304,7 +305,7 @@ impl Thread {
         self.close(at_ns, State::Unknown { owner }, running, faults);
     }
 
-    fn end_block(&mut self, at_ns: u64, block: Block, cpu: u16) {
+    pub(super) fn end_block(&mut self, at_ns: u64, block: Block, cpu: u16) {
         self.close(at_ns, State::Blocked(block), State::runnable(cpu, false), None);
     }
 

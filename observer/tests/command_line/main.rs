@@ -10,6 +10,7 @@
 mod arguments;
 mod documents;
 mod help;
+mod kernel;
 mod output;
 mod privilege;
 mod program;

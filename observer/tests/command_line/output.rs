@@ -58,6 +58,23 @@ fn a_recording_is_not_overwritten_by_its_own_replay() {
 }
 
 #[test]
+fn a_recording_is_not_overwritten_by_the_next_one() {
+    let (_directory, path) = recorded(20);
+    let before = fs::read(&path).unwrap();
+    let pid = std::process::id().to_string();
+    for arguments in [["record", "-o", &path], ["attach", "--record", &path]] {
+        let ended = observer(arguments.into_iter().chain(["--duration", "1ms", "--pid", &pid]));
+        let words = [
+            &*path,
+            "is there already",
+            "give another file, or remove that one",
+        ];
+        ended.expect(exit::FAILURE, &words).one_line();
+    }
+    assert!(fs::read(&path).unwrap() == before);
+}
+
+#[test]
 fn a_full_disk_is_an_error_with_its_name() {
     let (_directory, path) = recorded(MANY);
     for requests in ["all", "none"] {
@@ -68,28 +85,33 @@ fn a_full_disk_is_an_error_with_its_name() {
                 &["cannot write to /dev/full", "No space left on device"],
             )
             .one_line();
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let child = Command::new(PATH)
-            .args(["replay", &path, "--requests", requests])
-            .stdin(Stdio::null())
-            .stdout(full)
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut running = Running(child.unwrap());
-        let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE).unwrap();
-        let code = running.status(DEADLINE).code();
-        let ended = Ended {
-            code,
-            stdout: Vec::new(),
-            stderr: String::from_utf8(stderr).unwrap(),
-        };
-        ended
-            .expect(
-                exit::FAILURE,
-                &["cannot write to standard output", "No space left on device"],
-            )
-            .one_line();
+        finds_standard_output_full(&["replay", &path, "--requests", requests]);
     }
+    finds_standard_output_full(&["doctor"]);
+}
+
+fn finds_standard_output_full(arguments: &[&str]) {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let child = Command::new(PATH)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut running = Running(child.unwrap());
+    let stderr = read_all(running.0.stderr.take()).recv_timeout(DEADLINE).unwrap();
+    let code = running.status(DEADLINE).code();
+    let ended = Ended {
+        code,
+        stdout: Vec::new(),
+        stderr: String::from_utf8(stderr).unwrap(),
+    };
+    ended
+        .expect(
+            exit::FAILURE,
+            &["cannot write to standard output", "No space left on device"],
+        )
+        .one_line();
 }
 
 #[test]

@@ -69,7 +69,10 @@ fn a_wrong_pid_is_said_before_privileges_are_asked_for() {
 #[test]
 fn the_doctor_says_what_it_can_without_privileges_and_what_it_needs() {
     let ended = as_nobody(&open_directory(), &["doctor"]);
-    ended.expect(exit::FAILURE, &["only with privileges"]);
+    ended.expect(
+        exit::FAILURE,
+        &["cannot be tried", "needs root", "run observer with sudo"],
+    );
     let lines = ended.lines();
     for (begin, word) in [
         ("kernel ", "."),

@@ -18,9 +18,12 @@ fn no_such_process_is_answered_with_a_way_to_find_one() {
     let most = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
     for pid in [most.trim(), "2147483647", "2147483648", "4294967295"] {
         let ended = attach(pid);
-        ended
-            .expect(exit::FAILURE, &[&format!("no process has pid {pid}"), "pgrep"])
-            .one_line();
+        ended.expect(exit::FAILURE, &[]).one_line();
+        let words = "`pgrep -o NAME` finds one by name, and --port whoever listens";
+        assert_eq!(
+            ended.stderr,
+            format!("observer: no process has pid {pid}: {words}\n")
+        );
     }
     let ended = observer(["record", "--pid", most.trim(), "-o", "/nonexistent/x.rec"]);
     ended.expect(exit::FAILURE, &["no process has pid"]).one_line();

@@ -4,6 +4,7 @@
 //! Everything goes through the doors that the program itself uses: events in, a sink out.
 
 mod accepts;
+mod account;
 mod calls;
 mod check;
 mod clients;

@@ -160,6 +160,29 @@ fn children_are_not_followed_where_that_is_asked_for() {
 }
 
 #[test]
+fn without_children_those_that_hold_the_socket_of_a_port_are_watched_and_none_that_is_forked_later() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let server = server(&["prefork"]);
+    let workers = children(server.pid());
+    let port = server.address.port().to_string();
+    let observation = Observation::with(&["--requests", "all", "--no-follow", "--port", &port]);
+    let mut answers = BTreeMap::new();
+    ask(server.address, 10, &mut answers);
+    replace(&server, &workers);
+    ask(server.address, 10, &mut BTreeMap::new());
+    let lines = observation.finish();
+    assert_eq!(lines.without_loss().count(), 10);
+    assert_eq!(by_process(&lines), answers);
+    let header: Value = serde_json::from_str(&lines.written[0]).unwrap();
+    let targets = header["targets"].as_array().unwrap().iter();
+    let targets: Vec<&Value> = targets.map(|target| &target["pid"]).collect();
+    assert_eq!(json!(targets), json!([vec![server.pid()], workers].concat()));
+}
+
+#[test]
 fn a_run_goes_on_until_the_last_of_a_family_has_ended() {
     let Some(_turn) = kernel::turn() else { return };
     // The first of the family starts the server and ends.
@@ -256,8 +279,11 @@ fn whoever_listens_on_a_port_is_watched_from_then_on_and_who_comes_after_it_too(
         BTreeMap::from_iter(pids.iter().map(|&pid| (pid, 100)))
     );
     assert!(hints(&lines.end, "nobody_listened").is_empty(), "{}", lines.end);
+    let program = testbed("faulty-server").canonicalize().unwrap();
     for pid in pids {
         assert_eq!(history(&lines, pid), ["start", "exit"], "{:?}", lines.processes);
+        let start = lines.processes.iter().find(|line| line["pid"] == pid).unwrap();
+        assert_eq!(start["exe"], program.to_str().unwrap());
     }
     let header: Value = serde_json::from_str(&lines.written[0]).unwrap();
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,10 +69,12 @@ fn record_keeps_every_request_for_a_replay() {
     let child = Command::new(OBSERVER)
         .args(["record", "--pid", &server.pid().to_string(), "-o"])
         .arg(&recording)
+        .envs([("SUDO_UID", "65534"), ("SUDO_GID", "65534")])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
     let mut recorder = Running(child.unwrap());
+    let stderr = read_all(recorder.0.stderr.take());
     wait_for("the recording to begin", crate::run::DEADLINE, || {
         recording.is_file().then_some(())
     });
@@ -81,7 +84,18 @@ fn record_keeps_every_request_for_a_replay() {
     assert!(recorder.status(crate::run::DEADLINE).success());
     let replayed = lines(&replay(recording.to_str().unwrap()).stdout);
     assert_eq!(replayed.without_loss().count(), 300);
-    assert!(fs::metadata(&recording).unwrap().len() > 0);
+    let file = fs::metadata(&recording).unwrap();
+    assert_eq!(
+        (file.uid(), file.gid(), file.mode() & 0o777),
+        (65_534, 65_534, 0o600)
+    );
+    let said = String::from_utf8(stderr.recv_timeout(DEADLINE).unwrap()).unwrap();
+    let (path, last) = (recording.display(), said.lines().last().unwrap());
+    let ends = format!("iB: `observer replay {path}` explains the requests in it");
+    assert!(
+        last.starts_with(&format!("observer: {path} has ")) && last.ends_with(&ends),
+        "{said}"
+    );
 }
 
 #[test]

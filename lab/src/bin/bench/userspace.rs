@@ -17,6 +17,8 @@ use super::{Bench, CONNECTIONS, report};
 
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let recording = workspace::target_dir()?.join("bench/ping.rec");
+    // A run that broke off has left its own, and observer overwrites none.
+    let _ = std::fs::remove_file(&recording);
     let server = Server::start(&bench.programs, 1)?;
     let mut record = Command::new(&bench.programs.observer);
     record

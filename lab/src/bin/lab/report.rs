@@ -1,5 +1,6 @@
 //! The results, as a table for people and as JSON for programs.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -17,6 +18,9 @@ const WELL_EXPLAINED: u64 = 99;
 const FORGIVEN: u64 = 1;
 /// Of so many requests one may be hidden by the machine, and no fault of observer's. 4 of 800 were seen.
 const HIDDEN_ONE_OF: u64 = 200;
+
+/// Kinds of mistakes that are told of a scenario under its floor.
+const MOST_MISTAKES: usize = 8;
 
 /// A scenario's results.
 pub(super) struct Result {
@@ -60,8 +64,11 @@ impl Result {
         };
         if are_few {
             return Some(format!(
-                "{}: {} of {} judged requests have a right top cause",
-                self.scenario, score.right, score.affected
+                "{}: {} of {} judged requests have a right top cause{}",
+                self.scenario,
+                score.right,
+                score.affected,
+                mistakes(&score)
             ));
         }
         let wrong = score.culprits_wrong + score.tasks_wrong;
@@ -71,8 +78,9 @@ impl Result {
         );
         if wrong > FORGIVEN || few(named, absent) {
             return Some(format!(
-                "{}: of those to blame {named} were named, {absent} were not, and {wrong} times somebody else was",
-                self.scenario
+                "{}: of those to blame {named} were named, {absent} were not, and {wrong} times somebody else was{}",
+                self.scenario,
+                mistakes(&score)
             ));
         }
         let strangers = score.missing + score.extra;
@@ -83,6 +91,16 @@ impl Result {
             )
         })
     }
+}
+
+/// The most frequent ones, a line each.
+fn mistakes(score: &Score) -> String {
+    let mut mistakes: Vec<_> = score.mistakes.iter().collect();
+    mistakes.sort_by_key(|(_, count)| Reverse(**count));
+    let lines = mistakes.iter().take(MOST_MISTAKES);
+    lines
+        .map(|(mistake, count)| format!("\n    {count} x {mistake}"))
+        .collect()
 }
 
 fn over_all(results: &[Result]) -> Score {

@@ -44,6 +44,8 @@ pub(super) struct Score {
     pub(super) hidden: u64,
     /// Judged requests by expected and by named top cause.
     pub(super) named: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What was wrong with top causes and names, and how often.
+    pub(super) mistakes: BTreeMap<String, u64>,
     /// Injected parts of judged requests, by their first cause.
     pub(super) parts: BTreeMap<String, u64>,
     /// How far the charge for each injected part of a judged request is from the truth, ns; sorted on demand.
@@ -195,7 +197,9 @@ impl Judge<'_> {
         let row = self.score.named.entry(expected.to_owned()).or_default();
         *row.entry(named.to_owned()).or_default() += 1;
         if !right {
-            self.example(&format!("{named} instead of {expected}"), truth, explained);
+            let note = explained.longest_note().map(|note| format!(": {note}"));
+            let mistake = format!("{named} instead of {expected}{}", note.unwrap_or_default());
+            self.mistake(&mistake, truth, explained);
         }
         right
     }
@@ -225,10 +229,13 @@ impl Judge<'_> {
         };
         match named {
             Named::Right => self.score.culprits_right += 1,
-            Named::Absent => self.score.culprits_absent += 1,
+            Named::Absent => {
+                self.score.culprits_absent += 1;
+                self.mistake("no culprit", truth, explained);
+            }
             Named::Wrong(what) => {
                 self.score.culprits_wrong += 1;
-                self.example(&format!("culprit: {what}"), truth, explained);
+                self.mistake(&format!("culprit: {what}"), truth, explained);
             }
         }
     }
@@ -237,12 +244,20 @@ impl Judge<'_> {
         match check_task(part, &is.tasks, explained) {
             None => {}
             Some(Named::Right) => self.score.tasks_right += 1,
-            Some(Named::Absent) => self.score.tasks_absent += 1,
+            Some(Named::Absent) => {
+                self.score.tasks_absent += 1;
+                self.mistake("no task", truth, explained);
+            }
             Some(Named::Wrong(what)) => {
                 self.score.tasks_wrong += 1;
-                self.example(&what, truth, explained);
+                self.mistake(&what, truth, explained);
             }
         }
+    }
+
+    fn mistake(&mut self, what: &str, truth: &Value, explained: &Explained) {
+        *self.score.mistakes.entry(what.to_owned()).or_default() += 1;
+        self.example(what, truth, explained);
     }
 
     fn example(&mut self, why: &str, truth: &Value, explained: &Explained) {
@@ -286,6 +301,7 @@ impl Score {
             right,
             hidden,
             named,
+            mistakes,
             parts,
             errors_ns,
             within,
@@ -328,6 +344,7 @@ impl Score {
             *sum += more;
         }
         self.errors_ns.extend(errors_ns);
+        add_counts(&mut self.mistakes, mistakes);
         add_counts(&mut self.parts, parts);
         for (expected, row) in named {
             add_counts(self.named.entry(expected.clone()).or_default(), row);

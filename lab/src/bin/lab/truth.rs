@@ -64,6 +64,16 @@ impl Explained {
         top.map_or("nothing", |(cause, _)| cause)
     }
 
+    /// What is remarked of the longest stretch of the cause with the most time.
+    pub(super) fn longest_note(&self) -> Option<&str> {
+        let cause = self.top_cause();
+        let spans = self.line["timeline"].as_array().into_iter().flatten();
+        let longest = spans
+            .filter(|span| span["cause"] == cause)
+            .max_by_key(|span| span["dur_ns"].as_u64())?;
+        longest["note"].as_str()
+    }
+
     /// Whether most of its time is that of a thread which went on without having been seen to get a CPU. There are
     /// machines whose own agent is hidden: while a thread of it has a CPU, nothing tells what happens there.
     pub(super) fn is_hidden(&self) -> bool {

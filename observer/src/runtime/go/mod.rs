@@ -2,6 +2,7 @@
 
 mod assists;
 mod cycles;
+pub(crate) mod names;
 mod probes;
 mod processes;
 mod stay;

@@ -73,6 +73,22 @@ fn of_one_that_listened_it_is_not_told_that_it_did_not() {
 }
 
 #[test]
+fn of_a_family_it_is_told_who_listened_until_all_ended() {
+    let followed = ListenerFact {
+        followed: 1,
+        ..child(4121, 7, 8080)
+    };
+    let mut serving = looked(&[followed], 0, false);
+    assert_eq!(serving.leaves(exit()), None);
+    serving.ended(&EndedFact::new(2, PID, 0, 0));
+    let silent = told(&serving, SILENCE);
+    assert!(
+        silent[0].1.contains("its child 4121 listened, and they ended"),
+        "{silent:?}"
+    );
+}
+
+#[test]
 fn of_a_process_that_served_nothing_and_ended_that_is_told() {
     let mut serving = looked(&[], 0, false);
     assert_eq!(serving.leaves(exit()), None);

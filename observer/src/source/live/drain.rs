@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::Result;
 use aya_log::EbpfLogger;
 use bytemuck::Zeroable as _;
-use observer_common::{Header, Losses, LostReason};
+use observer_common::{Header, Losses, LostReason, ProcessChange};
 
 use super::facts::{Facts, SECOND_NS, clock};
 use super::kernel_half::{KernelHalf, LoadOptions};
 use super::program_time::ProgramTime;
 use super::runtime::{DetectedRuntime, RuntimeSearch};
 use super::serving::ServingLooks;
-use super::targets::{Change, Targets, choice};
+use super::targets::{Change, Targets, choice, tell_executable};
 use super::unsent::Unsent;
 use crate::event::{self, Event, Tick};
 use crate::model::full::Full;
@@ -190,6 +190,9 @@ impl LiveSource {
                 }
             };
             if let Event::Process(record) = event {
+                if record.change == ProcessChange::Listens as u32 {
+                    tell_executable(record.header.at_ns, Pid(record.tgid), merge);
+                }
                 targets.on_record(record);
             }
             facts.on_event(&event, merge);

@@ -1,9 +1,10 @@
 //! Finds the kernel fields that the kernel half reads, in the running kernel's BTF.
 
 use std::fs;
+use std::io::ErrorKind;
 
-use anyhow::{Context as _, Result};
-use observer_common::{Offsets, SendingOffsets, rss};
+use anyhow::{Context as _, Result, bail};
+use observer_common::{AccountOffsets, Offsets, SendingOffsets, rss};
 
 use super::types::Types;
 
@@ -18,9 +19,13 @@ const RSS_COUNTERS: [u32; 3] = [0, 1, 3];
 /// # Errors
 /// When the kernel publishes none.
 pub fn kernel_btf() -> Result<Types> {
-    let bytes = fs::read(KERNEL_BTF).with_context(|| {
-        format!("cannot read {KERNEL_BTF}: observer needs a kernel built with CONFIG_DEBUG_INFO_BTF=y")
-    })?;
+    let bytes = match fs::read(KERNEL_BTF) {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "there is no {KERNEL_BTF}: run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions have it, with \
+             sysfs mounted"
+        ),
+        read => read.with_context(|| format!("cannot read {KERNEL_BTF}"))?,
+    };
     Types::parse(&bytes).with_context(|| format!("{KERNEL_BTF} is damaged, or newer than this observer"))
 }
 
@@ -66,6 +71,7 @@ pub fn resolve(btf: &Types) -> Result<Offsets> {
         net_inum: field(btf, "net", "ns.inum")?,
         sock_protocol: field(btf, "sock", "sk_protocol")?,
         task_prio: task(btf, "prio")?,
+        account: account(btf).unwrap_or(AccountOffsets::ABSENT),
         sock_storage: field(btf, "sock", "sk_bpf_storage").unwrap_or(Offsets::ABSENT),
         sock_backlog: field(btf, "sock", "sk_max_ack_backlog")?,
         socket_sock: field(btf, "socket", "sk")?,
@@ -124,6 +130,14 @@ fn stolen_time(btf: &Types) -> Result<[u32; 4]> {
         field(btf, "rq", "clock")?,
         field(btf, "rq", "prev_steal_time_rq")?,
     ])
+}
+
+/// The kernel's account of a thread's waits for CPUs. Kernels without `CONFIG_SCHED_INFO` keep none.
+fn account(btf: &Types) -> Result<AccountOffsets> {
+    Ok(AccountOffsets {
+        got_cpu: task(btf, "sched_info.last_arrival")?,
+        queued: task(btf, "sched_info.run_delay")?,
+    })
 }
 
 /// The way from a thread to how long its control group's quota has held it up, and to the group above. Kernels without

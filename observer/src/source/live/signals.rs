@@ -121,9 +121,7 @@ impl<'a> Attacher<'a> {
     /// Whether a signal is to be attached.
     fn wants(&self, signal: &Signal) -> bool {
         let is_asked_for = match (signal.on_demand(), signal.hooks) {
-            (Some((_, Hook::Probe { programs, .. })), _) => {
-                self.probes.iter().any(|of| of.have_any_of(programs))
-            }
+            (Some((_, hook)), _) => self.probes.iter().any(|of| of.have_any_of(hook.programs())),
             (_, [Hook::Clock(_)]) => self.sample_hz > 0,
             _ => true,
         };
@@ -187,7 +185,8 @@ pub fn require(outcomes: &[Outcome]) -> Result<()> {
         .collect();
     if !missing.is_empty() {
         bail!(
-            "this kernel refused every hook for: {}. Run `observer doctor` to see the whole table",
+            "this kernel refused every hook for: {}. `observer doctor` prints all that it allows, and docs/kernels.md \
+             names kernels that allow enough",
             missing.join(", ")
         );
     }
@@ -208,19 +207,14 @@ fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
             }
             continue;
         }
-        let (wanted, results) = match *hook {
-            Hook::Probe { programs, .. } => {
-                let results = probes::attach(attacher, *hook, programs);
-                (
-                    attacher.pids.len(),
-                    results.unwrap_or_else(|error| vec![Err(error)]),
-                )
-            }
-            Hook::Tracepoint(program, _)
-            | Hook::Entry(program, _)
-            | Hook::Exit(program, ..)
-            | Hook::Iterator(program, _)
-            | Hook::Clock(program) => (1, vec![attach_to_kernel(attacher, *hook, program)]),
+        let (wanted, results) = if let Hook::Probe { .. } = hook {
+            let results = probes::attach(attacher, *hook);
+            (
+                attacher.pids.len(),
+                results.unwrap_or_else(|error| vec![Err(error)]),
+            )
+        } else {
+            (1, vec![attach_to_kernel(attacher, *hook)])
         };
         outcome.tried(&name, wanted, results);
         if outcome.hook.is_some() {
@@ -230,8 +224,11 @@ fn attach_one(attacher: &mut Attacher<'_>, signal: &Signal) -> Outcome {
     outcome
 }
 
-/// Attaches a program to its hook in the kernel.
-fn attach_to_kernel(attacher: &mut Attacher<'_>, hook: Hook, name: &str) -> Result<()> {
+/// Attaches the program of a hook in the kernel.
+fn attach_to_kernel(attacher: &mut Attacher<'_>, hook: Hook) -> Result<()> {
+    let [name] = hook.programs() else {
+        bail!("{} is not in the kernel", hook.name());
+    };
     let btf = attacher.btf;
     if direct::is_needed()
         && let Some(programs) = &attacher.direct

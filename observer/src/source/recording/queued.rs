@@ -95,7 +95,7 @@ impl QueuedWriter {
             0
         };
         if self.queue.is_none() {
-            return unwritten + count(batch);
+            return unwritten + batch.happened();
         }
         if self.waiting.load(Ordering::Relaxed) < self.room {
             self.tell_gap();
@@ -187,7 +187,7 @@ impl QueuedWriter {
             }
             Some(Err(_)) => self.failure = Some(anyhow!("the thread that writes the recording panicked")),
         }
-        count(&mem::take(&mut self.pending))
+        mem::take(&mut self.pending).happened()
     }
 }
 
@@ -210,14 +210,6 @@ impl Gap {
         missing.from_ns = missing.from_ns.min(from_ns);
         missing.to_ns = missing.to_ns.max(to_ns);
     }
-}
-
-/// The events of a batch, but for the ticks, which say nothing of what happened, and for what tells of losses, which
-/// were counted.
-fn count(batch: &Batch) -> u64 {
-    let happened = |kind| !matches!(FactKind::from_u16(kind), Some(FactKind::Tick | FactKind::Lost));
-    let events = batch.raw().filter(|(header, _)| happened(header.kind));
-    events.count() as u64
 }
 
 /// Writes what is queued until the queue is closed.

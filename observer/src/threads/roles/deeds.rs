@@ -238,9 +238,9 @@ impl Deeds {
         }
     }
 
-    /// A wait of a thread of process `pid` is over, which took this long. Who ended it waits there itself, at times:
-    /// that is how a lock is handed on.
-    pub(in crate::threads) fn waited(&mut self, pid: Pid, waited_ns: u64, block: &Block, is_mutual: bool) {
+    /// A wait of a thread of process `pid` is over, which took this long. Who ended it gave it nothing to do where it
+    /// waits there itself at times, as that is how a lock is handed on, or where this one began it.
+    pub(in crate::threads) fn waited(&mut self, pid: Pid, waited_ns: u64, block: &Block, no_work: bool) {
         let says_nothing = matches!(
             block.wait,
             Wait::Mutex | Wait::GlobalLock | Wait::PageFault | Wait::Stopped
@@ -270,7 +270,7 @@ impl Deeds {
                 _ => !is_epoll && syscall::receives(block.syscall),
             };
             if for_work {
-                self.woken_to_work(by.tid, block, u32::from(!is_mutual));
+                self.woken_to_work(by.tid, block, u32::from(!no_work));
             }
         } else if wake.conn.0 == conn::LISTENER && !syscall::is_futex(block.syscall) {
             self.window.accept_waits = self.window.accept_waits.saturating_add(1);

@@ -25,15 +25,17 @@ impl Threads {
     /// A wait of thread `tid` of process `pid` is over, which took this long.
     pub(super) fn wait_is_over(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block) {
         let by = block.handed_off_by().filter(|by| by.pid == pid);
-        let mut is_mutual = false;
+        // One that it began tells it so, or what came of that, and gives it nothing to do.
+        let mut no_work = false;
         if let Some(waker) = by.and_then(|by| self.threads.get_mut(&by.tid)) {
-            is_mutual = waker.deeds.waits_too(block);
+            let was_begun = waker.started_by().is_some_and(|(by, _)| by == tid);
+            no_work = was_begun || waker.deeds.waits_too(block);
             if syscall::waits_for_events(block.syscall) {
                 waker.deeds.wakes_loop();
             }
         }
         if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.deeds.waited(pid, waited_ns, block, is_mutual);
+            thread.deeds.waited(pid, waited_ns, block, no_work);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use bytemuck::Zeroable as _;
 use observer::event::{
-    Cost, Ended, FdName, Full, Function, Listener, Looked, Lost, Memory, Port, Runtime, Sample, Successor,
-    TargetAdded, TargetGone, ThreadName, Tick,
+    Cost, Ended, Executable, FdName, Full, Function, Listener, Looked, Lost, Memory, Port, Runtime, Sample,
+    Successor, TargetAdded, TargetGone, ThreadName, Tick,
 };
 use observer::model::full::Table;
 use observer::model::id::{Pid, Tid};
@@ -158,7 +158,11 @@ impl Machine {
             2 => self.record(&Memory::new(at_ns, pid, amount << 12, amount, amount / 9)),
             3 => self.look(pid),
             4 => self.record(&TargetAdded::new(at_ns, Pid(8_000), Some(pid), "child")),
-            5 => self.record(&TargetAdded::new(at_ns, Pid(8_001), None, "later")),
+            5 => {
+                self.record(&Executable::new(at_ns, Pid(8_001), "/srv/later"));
+                let added = TargetAdded::new(self.at_ns(), Pid(8_001), None, "later");
+                self.record(&added);
+            }
             6 => self.record(&TargetGone::new(at_ns, Pid(8_000 + u32::from(how & 1)))),
             _ => self.record(&Cost::new(at_ns, amount, amount, amount << 12, amount)),
         }

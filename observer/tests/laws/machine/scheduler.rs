@@ -163,8 +163,8 @@ impl Machine {
             args: call.1,
             throttled_ns: self.throttled_ns,
             task: thread.task,
+            queued_ns: 0,
             reserved_third: 0,
-            reserved_fourth: 0,
         };
         self.record(&event);
         if to != Activity::Ended && before == thread.task && is_at_work(&thread, call.0, call.1) {

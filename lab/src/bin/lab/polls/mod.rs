@@ -154,6 +154,8 @@ fn observed(bench: &Bench, mix: &Mix, name: &str, polls: bool, options: &[&str])
     let recording = recording(&directory);
     let mut arguments = options.to_vec();
     if polls {
+        // The run before has left its own, and observer overwrites none.
+        let _ = fs::remove_file(&recording);
         arguments.extend(["--polls", "--record", text(&recording)?]);
     }
     bench.observe(&case, &directory, &arguments)?;

@@ -240,10 +240,11 @@ fn known(case: Case) -> Case {
 
 /// Jobs of this length, so many of each kind a second.
 fn sleeping_and_computing(us: u64, per_second: u64) -> Vec<Load> {
+    // Not in step: else all of a run's jobs were over at the same time, or none.
     vec![
-        Load::rate(&format!("/job/blocking?us={us}"), 4, 4 * per_second),
+        Load::rate(&format!("/job/blocking?us={us}"), 4, 4 * per_second + 1),
         Load::rate(&format!("/job/burn?us={us}"), 2, per_second),
-        Load::rate("/ping", 4, 100),
+        Load::rate("/ping", 4, 103),
     ]
 }
 

@@ -1,10 +1,11 @@
 //! The table of signals: what each can be had from.
 
+use std::slice;
+
 use observer_common::names::program;
 
-use super::super::runtime::go;
 use super::super::types::Types;
-use crate::runtime::tokio;
+use crate::runtime::{go, tokio};
 
 /// A program of the kernel half, which comes first, and where it is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,18 @@ impl Hook {
             Self::Iterator(_, name) => format!("iter:{name}"),
             Self::Clock(_) => "perf_event:cpu-clock".to_owned(),
             Self::Probe { function, .. } => format!("uprobe:{function}"),
+        }
+    }
+
+    /// Its programs, in the order in which they are attached.
+    pub(super) fn programs(&self) -> &[&'static str] {
+        match self {
+            Self::Tracepoint(program, _)
+            | Self::Entry(program, _)
+            | Self::Exit(program, ..)
+            | Self::Iterator(program, _)
+            | Self::Clock(program) => slice::from_ref(program),
+            Self::Probe { programs, .. } => programs,
         }
     }
 
@@ -191,7 +204,7 @@ pub(super) const SIGNALS: &[Signal] = &[
         name: "goroutine",
         hooks: &[Hook::Probe {
             option: "--goroutines",
-            function: go::functions::READY,
+            function: go::names::READY,
             programs: &[program::GOROUTINE_EXECUTE, program::GOROUTINE_READY],
         }],
         fallback: Some("which goroutine made which ready is not told"),

@@ -76,18 +76,17 @@ pub fn require_probes(option: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the kernel refuses a program itself.
-pub(super) fn attach(
-    attacher: &mut Attacher<'_>,
-    hook: Hook,
-    programs: &[&'static str],
-) -> Result<Vec<Result<()>>> {
+pub(super) fn attach(attacher: &mut Attacher<'_>, hook: Hook) -> Result<Vec<Result<()>>> {
     let Some(direct) = &attacher.direct else {
         bail!("aya cannot attach it");
     };
     let load = |&name: &&'static str| Ok((name, direct.load(name, hook, attacher.btf)?));
-    let loaded: Vec<_> = programs.iter().map(load).collect::<Result<_>>()?;
+    let loaded: Vec<_> = hook.programs().iter().map(load).collect::<Result<_>>()?;
     let links = &mut attacher.links;
-    let of_them = attacher.probes.iter().filter(|of| of.have_any_of(programs));
+    let of_them = attacher
+        .probes
+        .iter()
+        .filter(|of| of.have_any_of(hook.programs()));
     let attach = |of: &Probes| {
         links.extend(probe(direct, &loaded, of).with_context(|| format!("in process {}", of.pid))?);
         Ok(())

@@ -8,7 +8,7 @@ use observer_common::{LostReason, limits};
 use procfs::process::Process;
 
 use super::look::{self, Target};
-use super::{Change, Targets};
+use super::{Change, Targets, tell_executable};
 use crate::event;
 use crate::model::id::Pid;
 use crate::source::Merge;
@@ -244,6 +244,7 @@ impl Adoption<'_> {
             return Ok(());
         };
         self.kernel_half.find_sockets(pid);
+        tell_executable(at_ns, pid, self.merge);
         let added = event::TargetAdded::new(at_ns, pid, parent, &comm);
         self.merge.push(bytemuck::bytes_of(&added));
         self.changes.extend(self.targets.came(pid, parent, false, at_ns));

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
+use procfs::ProcError;
 use procfs::process::{Process, StatFlags, Status};
 
 use super::super::{runtime, sockets};
@@ -44,7 +45,7 @@ pub fn look_at(pid: Pid) -> Result<Target> {
     Ok(Target {
         pid,
         comm: status.name,
-        exe: process.exe().ok().map(|path| path.display().to_string()),
+        exe: executable(pid),
         threads: u32::try_from(status.threads).unwrap_or(u32::MAX),
         ports,
         listeners,
@@ -63,9 +64,14 @@ pub fn require(pid: Pid) -> Result<()> {
 }
 
 fn running(pid: Pid) -> Result<(Process, Status)> {
-    let gone = || format!("no process has pid {pid}; `pgrep -o NAME` finds one by name");
-    let process = Process::new(i32::try_from(pid.0).ok().with_context(gone)?).with_context(gone)?;
-    let status = process.status().with_context(gone)?;
+    let gone =
+        || anyhow!("no process has pid {pid}: `pgrep -o NAME` finds one by name, and --port whoever listens");
+    let cannot = |error| match error {
+        ProcError::NotFound(_) => gone(),
+        other => Error::new(other).context(format!("cannot look at process {pid}")),
+    };
+    let process = Process::new(i32::try_from(pid.0).map_err(|_| gone())?).map_err(cannot)?;
+    let status = process.status().map_err(cannot)?;
     let comm = status.name.clone();
     if status.tgid != status.pid {
         bail!(
@@ -75,7 +81,7 @@ fn running(pid: Pid) -> Result<(Process, Status)> {
         );
     }
     if status.vmsize.is_none() {
-        let flags = process.stat().with_context(gone)?.flags;
+        let flags = process.stat().map_err(cannot)?.flags;
         if flags & StatFlags::PF_KTHREAD.bits() != 0 {
             bail!("{pid} ({comm}) is a kernel thread; observer watches server processes");
         }
@@ -83,6 +89,12 @@ fn running(pid: Pid) -> Result<(Process, Status)> {
         bail!("process {pid} ({comm}) has ended and waits to be collected by its parent");
     }
     Ok((process, status))
+}
+
+/// Path of the program of process `pid`, where it can be read.
+pub(super) fn executable(pid: Pid) -> Option<String> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(path.display().to_string())
 }
 
 /// Ports of the listening sockets among the process's descriptors, and of all in its network.

@@ -192,6 +192,7 @@ impl Targets {
                 changes.extend(self.gone(pid, now_ns));
             } else if let Some((parent, comm)) = look::parent(pid) {
                 let parent = Some(parent).filter(|parent| self.contains(*parent));
+                tell_executable(now_ns, pid, merge);
                 merge.push(bytemuck::bytes_of(&event::TargetAdded::new(
                     now_ns, pid, parent, &comm,
                 )));
@@ -199,6 +200,13 @@ impl Targets {
             }
         }
         changes
+    }
+}
+
+/// Tells the stream which program process `pid` runs, right before that it is watched since `at_ns`.
+pub(super) fn tell_executable(at_ns: u64, pid: Pid, merge: &mut Merge) {
+    if let Some(path) = look::executable(pid) {
+        merge.push(bytemuck::bytes_of(&event::Executable::new(at_ns, pid, &path)));
     }
 }
 

@@ -14,13 +14,8 @@ use super::super::elf;
 use super::pclntab::Table;
 use super::program::{GoImage, TOO_OLD};
 use crate::model::id::Pid;
+use crate::runtime::go::names::{EXECUTE, READY};
 use crate::source::live::signals::Probes;
-
-/// Makes a goroutine ready, its first argument.
-pub(in crate::source::live) const READY: &str = "runtime.ready";
-
-/// Has the thread run a goroutine, its first argument.
-const EXECUTE: &str = "runtime.execute";
 
 /// `cmp 0x10(%r14),%rsp`: a function begins by looking whether there is room on its stack.
 const LOOKS_FOR_ROOM: [u8; 4] = *b"\x49\x3b\x66\x10";
