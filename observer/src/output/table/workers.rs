@@ -22,7 +22,9 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
         .take(PROCESSES_LISTED)
         .flat_map(|process| {
             let roles = process.by_role.as_ref().and_then(roles::line);
-            std::iter::once(line(process, name(process.pid))).chain(roles)
+            let says_nothing = process.threads.is_empty() && roles.is_none();
+            let workers = (!says_nothing).then(|| line(process, name(process.pid)));
+            workers.into_iter().chain(roles)
         })
         .collect();
     let more = run.workers.len().saturating_sub(PROCESSES_LISTED) as u64;
@@ -169,6 +171,8 @@ mod tests {
         assert!(first_lines(&run).starts_with("workers  pid 4120  81 busy "));
         run.workers[0].threads.clear();
         assert!(first_lines(&run).starts_with("workers  pid 4120  none known\n"));
+        run.workers[0].by_role = None;
+        assert!(!plain(&lines(&run, |_| None)).contains("workers  "));
     }
 
     #[test]
