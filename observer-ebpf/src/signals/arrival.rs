@@ -36,16 +36,18 @@ fn arrival(sock: Sock) -> i32 {
 
 #[inline(never)]
 fn arrived(sock: Sock) {
-    let tracked = match socket::tracked(sock) {
-        Some(state) => Some(state),
-        None if sock.is_tcp() && socket::is_watched_port(sock) => {
-            if sock.state() == tcp::LISTEN {
-                socket::mark_arrival(conn::LISTENER, ring::now());
-                return;
-            }
-            socket::track(sock, 0, 0, ring::now(), true)
-        }
-        None => None,
+    let tracked = socket::tracked(sock);
+    if tracked.is_none() && !(sock.is_tcp() && socket::is_watched_port(sock)) {
+        return;
+    }
+    // One that began to listen while it was watched is tracked, one that listened before is not.
+    if sock.state() == tcp::LISTEN {
+        socket::mark_arrival(conn::LISTENER, ring::now());
+        return;
+    }
+    let tracked = match tracked {
+        None => socket::track(sock, 0, 0, ring::now(), true),
+        tracked => tracked,
     };
     if let Some(state) = tracked {
         let at_ns = ring::now();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::observation::Observation;
-use crate::server::load;
+use crate::server::{Server, load};
 use crate::{kernel, serving};
 
 /// The threads of a process that have this role, as they were at the end.
@@ -65,7 +65,23 @@ fn who_accepts_and_a_thread_for_each_connection_are_told_by_what_they_do() {
     }
     let server = serving::server(&["interpreter"]);
     let observation = Observation::counting(server.pid());
-    // One after the other, so that each new one wakes who accepts.
+    one_accepts_and_others_keep_connections(&server, observation);
+}
+
+#[test]
+fn who_accepts_is_told_also_of_a_server_that_begins_to_listen_later() {
+    let Some(_turn) = kernel::turn() else { return };
+    if !kernel::has_program("python3") {
+        return;
+    }
+    let port = serving::free_port().to_string();
+    let observation = Observation::with(&["--requests", "none", "--port", &port]);
+    let server = serving::server(&["interpreter", &port]);
+    one_accepts_and_others_keep_connections(&server, observation);
+}
+
+/// Connects one after the other, so that each new connection wakes who accepts.
+fn one_accepts_and_others_keep_connections(server: &Server, observation: Observation) {
     for _ in 0..12 {
         load(&server.url("/ping"), &["--connections", "1", "--requests", "3"]);
     }

@@ -13,7 +13,8 @@ when its standard input is closed.
     serving.py jobs              an event loop, which has four threads do jobs of up to 30 ms for it and answers when
                                  they are done: GET /sleep and GET /poll wait there in a call of that name, and what
                                  else comes does nothing
-    serving.py interpreter       a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells
+    serving.py interpreter [PORT]
+                                 a thread for each connection; GET /compute runs there for 40 ms, and GET /truth tells
                                  of each from when to when it did (Unix time), and for how long it had a CPU, in ns
     serving.py lock              a thread for each connection; GET /hold sleeps for 20 ms with a lock that they share
     serving.py deaf              accepts nothing, and has a queue for one connection
@@ -38,8 +39,8 @@ UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
 LOCK = threading.Lock()
 
 
-def listen(backlog):
-    listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+def listen(port, backlog):
+    listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
     return listener, "%s:%d" % listener.getsockname()
 
 
@@ -239,7 +240,8 @@ PIPES = []
 
 def main():
     mode = sys.argv[1]
-    listener, address = listen(0 if mode == "deaf" else 64)
+    port = int(sys.argv[2]) if sys.argv[2].isdigit() else 0
+    listener, address = listen(port, 0 if mode == "deaf" else 64)
     if mode == "prefork":
         listener.setblocking(False)
         PIPES.append(prefork(listener))

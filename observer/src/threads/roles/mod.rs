@@ -39,3 +39,56 @@ impl Threads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use observer_common::{Header, SwitchOut, Waking};
+
+    use super::*;
+
+    const PID: Pid = Pid(1);
+    const TID: Tid = Tid(2);
+
+    fn header(tid: Tid, at_ns: u64) -> Header {
+        Header {
+            at_ns,
+            tid: tid.0,
+            ..Header::zeroed()
+        }
+    }
+
+    /// How often `waker` gave the thread something to do, which waits until it is woken by it.
+    fn times_given(threads: &mut Threads, waker: Tid) -> u32 {
+        threads.switch_out(&SwitchOut {
+            header: header(TID, 1_000),
+            tgid: PID.0,
+            state: 1,
+            syscall: libc::SYS_futex as i32,
+            ..SwitchOut::zeroed()
+        });
+        threads.woken(&Waking {
+            header: header(TID, 2_000),
+            tgid: PID.0,
+            waker_tid: waker.0,
+            waker_tgid: PID.0,
+            waker_syscall: libc::SYS_futex as i32,
+            ..Waking::zeroed()
+        });
+        let givers = threads.get(TID).unwrap().deeds.givers(&[]);
+        givers
+            .filter(|giver| giver.by == waker)
+            .map(deeds::Giver::times)
+            .sum()
+    }
+
+    #[test]
+    fn who_was_begun_by_a_thread_gives_it_nothing_to_do_by_waking_it() {
+        let mut threads = Threads::default();
+        let (begun, other) = (Tid(3), Tid(4));
+        threads.started(&header(TID, 100), PID, begun, "begun");
+        threads.started(&header(begun, 100), PID, other, "other");
+        assert_eq!(times_given(&mut threads, begun), 0);
+        assert_eq!(times_given(&mut threads, other), 1);
+    }
+}
