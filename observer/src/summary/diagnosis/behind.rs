@@ -9,9 +9,9 @@ use crate::model::report::{AtQuantiles, WaitedFor};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Most<'a> {
     One(&'a str),
-    /// Of most it is not known.
+    /// It is not known.
     NotKnown,
-    /// None has most.
+    /// None of several has most.
     Several,
 }
 
@@ -24,7 +24,15 @@ impl<'a> Most<'a> {
         match waits.iter().map(|waited| part(waited)).find(|&one| has_most(one)) {
             Some(Some(one)) => Self::One(one),
             Some(None) => Self::NotKnown,
-            None => Self::Several,
+            None => {
+                let mut known = waits.iter().filter_map(|waited| part(waited));
+                let first = known.next();
+                if known.any(|other| Some(other) != first) {
+                    Self::Several
+                } else {
+                    Self::NotKnown
+                }
+            }
         }
     }
 
@@ -183,6 +191,13 @@ mod tests {
         ] {
             assert_eq!(told(band(9, waits), BandMeans::default()), words);
         }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_taken_for_another_kind() {
+        let mut p99 = band(2, &[("read", "GET /a", 1), ("read", "", 1)]);
+        p99.waited_for[1].request = None;
+        assert_eq!(told(p99, BandMeans::default()), "behind read");
     }
 
     #[test]
