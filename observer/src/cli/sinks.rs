@@ -13,10 +13,16 @@ use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};
 
-/// Room for a table where no terminal tells: wide enough for most waits in words.
-const ELSEWHERE: Size = Size {
+/// Room for a table on a terminal that does not tell its size: wide enough for most waits in words.
+const NOT_TOLD: Size = Size {
     width: 120,
     height: 24,
+};
+
+/// Room where no terminal is: whoever reads on there gets every line whole.
+const ELSEWHERE: Size = Size {
+    width: usize::MAX,
+    height: usize::MAX,
 };
 
 /// What to say when a file takes no more, or nothing at all.
@@ -135,7 +141,7 @@ fn on_terminal() -> Style {
     Style {
         terminal: can_be_steered,
         colour: can_be_steered && !no_colour,
-        size: size().unwrap_or(ELSEWHERE),
+        size: size().unwrap_or(NOT_TOLD),
     }
 }
 

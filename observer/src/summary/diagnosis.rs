@@ -3,8 +3,14 @@
 
 use crate::model::cause::Cause;
 use crate::model::id::Pid;
-use crate::model::report::{BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor};
+use crate::model::report::{
+    AtQuantiles, BandMeans, Diagnosis, PoolTotals, ProcessWorkers, Trouble, WaitedFor,
+};
 use crate::model::request::HeldBy;
+
+mod behind;
+
+use behind::behind;
 
 /// Part of the latency at the p99 from which on a cause is reported.
 const LARGE: f64 = 0.25;
@@ -19,7 +25,8 @@ const TELLING: f64 = 0.1;
 const MOST: f64 = 0.5;
 
 /// What is wrong, judged from the requests at the p99.
-pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosis> {
+pub(super) fn of(at: &AtQuantiles, workers: &[ProcessWorkers]) -> Option<Diagnosis> {
+    let p99 = &at.p99;
     let part = |cause| p99.budget_ns.get(cause) as f64 / p99.latency_ns.max(1) as f64 + to_accept(p99, cause);
     let worst = [
         Cause::Throttled,
@@ -34,10 +41,7 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
     .max_by(|one, other| part(*one).total_cmp(&part(*other)))
     .filter(|worst| part(*worst) >= LARGE)?;
     let of_latency = format!("{:.0} % of the latency at the p99", 100.0 * part(worst));
-    let culprit = p99
-        .waited_for
-        .iter()
-        .find(|waited| waited.cause == worst || is_worker_to_accept(waited, worst));
+    let culprit = waits_for(p99, worst).next();
     let (kind, text) = match worst {
         Cause::Throttled => (
             Trouble::Quota,
@@ -68,8 +72,8 @@ pub(super) fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosi
         Cause::HeldBack => (Trouble::HeldBack, held_back(culprit?.held_by?, &of_latency)),
         _ => match behind_pool(culprit, workers) {
             Some(Some(pool)) => exhausted(pool, &of_latency)?,
-            Some(None) => own_exhausted(culprit?, workers, &of_latency)?,
-            None if worst == Cause::WorkerBlocked => blocked(culprit?, &of_latency),
+            Some(None) => own_exhausted(culprit?, &behind(at, worst)?, workers, &of_latency)?,
+            None if worst == Cause::WorkerBlocked => blocked(&behind(at, worst)?, &of_latency),
             None => busy(process_of(culprit, workers)?, &of_latency)?,
         },
     };
@@ -83,6 +87,12 @@ fn is_worker_to_accept(waited: &WaitedFor, cause: Cause) -> bool {
         None => Cause::WorkerBusy,
     };
     waited.cause == Cause::AcceptQueue && waited.request.is_some() && cause == kept_by
+}
+
+/// The waits with this cause, or to be accepted by a worker that it kept, the most time first.
+fn waits_for(band: &BandMeans, cause: Cause) -> impl Iterator<Item = &WaitedFor> {
+    let waits = band.waited_for.iter();
+    waits.filter(move |waited| waited.cause == cause || is_worker_to_accept(waited, cause))
 }
 
 /// Part of the latency in such waits, as far as each was the longest of its request.
@@ -235,33 +245,21 @@ fn exhausted(pool: PoolTotals, of_latency: &str) -> Option<(Trouble, String)> {
 /// Requests wait for a thread of a pool that the program's event loops feed only where none is free.
 fn own_exhausted(
     culprit: &WaitedFor,
+    behind: &str,
     workers: &[ProcessWorkers],
     of_latency: &str,
 ) -> Option<(Trouble, String)> {
     // Of a process that is watched.
     process_of(Some(culprit), workers)?;
-    let call = culprit
-        .syscall
-        .map_or_else(String::new, |call| format!(" {call}"));
-    let by = culprit
-        .request
-        .as_deref()
-        .map_or_else(String::new, |request| format!(" for {request}"));
     let text = format!(
-        "a pool of threads was exhausted: none of them was free, and {of_latency} was waiting \
-         behind{call}{by}"
+        "a pool of threads was exhausted: none of them was free, and {of_latency} was waiting {behind}"
     );
     (culprit.syscall.is_some() || culprit.request.is_some()).then_some((Trouble::PoolExhausted, text))
 }
 
-fn blocked(culprit: &WaitedFor, of_latency: &str) -> (Trouble, String) {
-    let call = culprit.syscall.unwrap_or("a system call");
-    let request = culprit.request.as_deref();
-    let by = request.map_or_else(String::new, |request| format!(" for {request}"));
-    (
-        Trouble::BlockedWorkers,
-        format!("workers were blocked: {of_latency} was waiting behind {call}{by}"),
-    )
+fn blocked(behind: &str, of_latency: &str) -> (Trouble, String) {
+    let text = format!("workers were blocked: {of_latency} was waiting {behind}");
+    (Trouble::BlockedWorkers, text)
 }
 
 fn busy(process: &ProcessWorkers, of_latency: &str) -> Option<(Trouble, String)> {

@@ -17,7 +17,7 @@ const MAX_PATHS: usize = 256;
 /// The same, of all targets together.
 const MAX_PATHS_TOGETHER: usize = 1024;
 
-/// Most paths that a summary lists.
+/// Most paths that a summary lists beside others that it counts together.
 const LISTED: usize = 5;
 
 /// How many paths of each may be told apart where there are so many targets.
@@ -157,15 +157,21 @@ pub(super) fn listed<'a>(tables: impl Iterator<Item = &'a Paths>, over: Over) ->
         .collect();
     // Equal counts are put in the order of the path, so that the order is always the same.
     asked.sort_by(|(a, a_counts), (b, b_counts)| (b_counts.total(), a).cmp(&(a_counts.total(), b)));
+    // In the place of a count of one path stands that path.
+    let listed = if asked.len() == LISTED + 1 && overflow == 0 {
+        LISTED + 1
+    } else {
+        LISTED
+    };
     let other = asked
         .iter()
-        .skip(LISTED)
+        .skip(listed)
         .map(|(_, counts)| counts.total())
         .sum::<u64>()
         + overflow;
     let paths = asked
         .into_iter()
-        .take(LISTED)
+        .take(listed)
         .map(|(path, counts)| PathTotals {
             path: path.to_owned(),
             requests: counts.total(),
@@ -195,7 +201,16 @@ mod tests {
     #[test]
     fn the_most_asked_come_first_and_the_rest_is_counted() {
         let mut paths = Paths::default();
-        for (path, times) in [("/a", 3), ("/b", 9), ("/c", 1), ("/d", 1), ("/e", 1), ("/f", 1)] {
+        let asked = [
+            ("/a", 3),
+            ("/b", 9),
+            ("/c", 1),
+            ("/d", 1),
+            ("/e", 1),
+            ("/f", 1),
+            ("/g", 1),
+        ];
+        for (path, times) in asked {
             for _ in 0..times {
                 paths.record(path, 1_000, MAX_PATHS);
             }
@@ -207,10 +222,25 @@ mod tests {
             .map(|path| (path.path.as_str(), path.requests))
             .collect();
         assert_eq!(names, [("/b", 9), ("/a", 3), ("/c", 1), ("/d", 1), ("/e", 1)]);
-        assert_eq!((listed.other, listed.overflow), (1, 0));
+        assert_eq!((listed.other, listed.overflow), (2, 0));
         paths.close_window(MAX_PATHS);
         assert_eq!(of_run(&paths).paths, listed.paths);
         assert!(of_window(&paths).paths.is_empty());
+    }
+
+    #[test]
+    fn one_path_alone_is_not_counted_as_others() {
+        let mut paths = Paths::default();
+        let told = |paths: &Paths| {
+            let listed = of_window(paths);
+            (listed.paths.len(), listed.other)
+        };
+        for n in 0..=LISTED {
+            paths.record(&format!("/{n}"), 1_000, LISTED + 1);
+        }
+        assert_eq!(told(&paths), (LISTED + 1, 0));
+        paths.record("/no-room", 1_000, LISTED + 1);
+        assert_eq!(told(&paths), (LISTED, 2));
     }
 
     #[test]

@@ -150,7 +150,7 @@ pub(super) fn figures(all: &[&Turns], over: Over, workers: Vec<ProcessWorkers>) 
         confidence: counted.confidence,
         status: counted.status,
         latency_ns: latency.and_then(|latency| latency.quantiles()),
-        diagnosis: at.as_ref().and_then(|at| diagnosis::of(&at.p99, &workers)),
+        diagnosis: at.as_ref().and_then(|at| diagnosis::of(at, &workers)),
         at,
         paths: listed.paths,
         paths_other: listed.other,

@@ -1,7 +1,9 @@
 //! Where the output goes, and places that do not take it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -195,4 +197,20 @@ fn a_table_can_be_asked_for_without_a_terminal() {
         "no terminal, no control characters"
     );
     assert!(!ended.stdout.starts_with(b"{"), "not JSON");
+}
+
+#[test]
+fn where_no_terminal_is_no_line_of_a_table_is_cut() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example.rec");
+    let ended = observer([
+        OsStr::new("replay"),
+        example.as_os_str(),
+        "--format".as_ref(),
+        "table".as_ref(),
+    ]);
+    ended.expect(exit::NORMAL, &[]);
+    let table = String::from_utf8(ended.stdout).unwrap();
+    assert!(table.lines().any(|line| line.chars().count() > 120), "{table}");
+    let cut = table.lines().find(|line| line.ends_with('…'));
+    assert_eq!(cut, None, "{table}");
 }

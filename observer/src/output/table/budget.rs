@@ -1,7 +1,7 @@
 //! Where the time went: the mean budgets around three quantiles side by side, and what was waited for.
 //!
 //! A cause has a line where it was charged in any of the three. What was waited for is that of the tail
-//! first.
+//! first, and that of the median too where it is something else and a large part of it.
 
 use anstyle::Style;
 
@@ -17,6 +17,9 @@ const SHARE: usize = 6;
 
 /// Most things waited for that are listed of one cause.
 const LISTED: usize = 2;
+
+/// One part in so many of the latency is large.
+const LARGE: u64 = 4;
 
 /// A title, a line for each cause, and their sum.
 pub(super) fn lines(at: &AtQuantiles) -> Vec<Line> {
@@ -83,34 +86,47 @@ fn charged(cause: Cause, bands: [&BandMeans; 3]) -> Line {
 
 fn waited_for(cause: Cause, at: &AtQuantiles) -> Vec<Line> {
     let bands = [("p99", &at.p99), ("p99.9", &at.p999), ("p50", &at.p50)];
-    let lines = bands.into_iter().find_map(|(name, band)| {
-        let lines: Vec<_> = band
-            .waited_for
-            .iter()
-            .filter(|waited| waited.cause == cause)
-            .take(LISTED)
-            .filter_map(|waited| one_waited_for(name, waited))
-            .collect();
-        (!lines.is_empty()).then_some(lines)
-    });
-    lines.unwrap_or_default()
+    let [.., (p50, median)] = bands;
+    let known = bands.map(|(name, band)| (name, known_of(cause, band)));
+    let Some((name, told)) = known.iter().find(|(_, known)| !known.is_empty()) else {
+        return Vec::new();
+    };
+    let is_large = *name != p50 && median.budget_ns.get(cause) >= median.latency_ns / LARGE;
+    let usual = if is_large { &known[2].1[..] } else { &[] };
+    let listed = &told[..told.len().min(LISTED)];
+    let is_listed = |one: &Known<'_>| listed.iter().any(|listed| listed.1 == one.1);
+    let mut lines: Vec<_> = listed
+        .iter()
+        .map(|one| {
+            let same = usual.iter().find(|(_, what)| *what == one.1);
+            let more = same.map(|(waited, _)| format!(", {} at {p50}", words::count(waited.requests)));
+            one_waited_for(name, one, &more.unwrap_or_default())
+        })
+        .collect();
+    let mut others = usual.iter().filter(|one| !is_listed(one));
+    lines.extend(others.next().map(|most| one_waited_for(p50, most, "")));
+    let are_all = told.len() == listed.len() && others.next().is_none();
+    if !are_all && let Some(last) = lines.pop() {
+        lines.push(last.text(FAINT, ", and others"));
+    }
+    lines
 }
 
-fn one_waited_for(at: &str, waited: &WaitedFor) -> Option<Line> {
-    let what = wait::of_several(waited);
-    let requests = if waited.requests == 1 {
-        "request"
-    } else {
-        "requests"
-    };
-    (!what.is_empty()).then(|| {
-        Line::new()
-            .text(PLAIN, &format!("    {} {what}", words::ns(waited.mean_ns)))
-            .text(
-                FAINT,
-                &format!(" ({} {requests} at {at})", words::count(waited.requests)),
-            )
-    })
+/// What was waited for, and the same in words.
+type Known<'a> = (&'a WaitedFor, String);
+
+/// What has words, the most time first.
+fn known_of(cause: Cause, band: &BandMeans) -> Vec<Known<'_>> {
+    let waits = band.waited_for.iter().filter(|waited| waited.cause == cause);
+    let in_words = waits.map(|waited| (waited, wait::of_several(waited)));
+    in_words.filter(|(_, what)| !what.is_empty()).collect()
+}
+
+fn one_waited_for(at: &str, (waited, what): &Known<'_>, more: &str) -> Line {
+    let requests = words::counted(waited.requests, "request", "requests");
+    Line::new()
+        .text(PLAIN, &format!("    {} {what}", words::ns(waited.mean_ns)))
+        .text(FAINT, &format!(" ({requests} at {at}{more})"))
 }
 
 #[cfg(test)]
@@ -149,6 +165,73 @@ mod tests {
         assert_eq!(
             rows[4],
             "    30.8 ms behind axum-srv (4120) in clock_nanosleep for GET /blocking (12 requests at p99)"
+        );
+    }
+
+    fn rows_of(at: &AtQuantiles) -> Vec<String> {
+        plain(&lines(at)).lines().map(str::to_owned).collect()
+    }
+
+    /// Where the median waits for workers, too, behind these.
+    fn with_blocked_median(behind: &[&str]) -> AtQuantiles {
+        let mut at = made_up::figures(1).at.unwrap();
+        at.p50.budget_ns.charge(Cause::WorkerBlocked, 930_000);
+        at.p50.latency_ns += 930_000;
+        let waits = behind.iter().map(|request| WaitedFor {
+            requests: 70,
+            mean_ns: 900_000,
+            request: Some((*request).to_owned()),
+            ..at.p99.waited_for[0].clone()
+        });
+        at.p50.waited_for = waits.collect();
+        at
+    }
+
+    #[test]
+    fn what_the_median_waits_for_is_told_where_it_is_a_large_part_of_it() {
+        let mut at = with_blocked_median(&["GET /other", "GET /blocking"]);
+        let rows = rows_of(&at);
+        assert!(
+            rows[4].ends_with(" for GET /blocking (12 requests at p99, 70 at p50)"),
+            "{rows:?}"
+        );
+        assert_eq!(
+            rows[5],
+            "    900 µs behind axum-srv (4120) in clock_nanosleep for GET /other (70 requests at p50)"
+        );
+        assert!(rows[6].starts_with("  on_cpu "), "{rows:?}");
+        at.p50.latency_ns *= 4;
+        assert!(
+            rows_of(&at)[5].starts_with("  on_cpu "),
+            "a small part is none of the median's story"
+        );
+    }
+
+    #[test]
+    fn where_the_median_waits_for_the_same_it_is_told_once() {
+        let rows = rows_of(&with_blocked_median(&["GET /blocking"]));
+        assert!(
+            rows[4].ends_with(" for GET /blocking (12 requests at p99, 70 at p50)"),
+            "{rows:?}"
+        );
+        assert!(rows[5].starts_with("  on_cpu "), "{rows:?}");
+    }
+
+    #[test]
+    fn that_there_is_more_than_is_listed_is_said() {
+        let mut at = made_up::figures(1).at.unwrap();
+        let first = at.p99.waited_for[0].clone();
+        at.p99.waited_for = ["GET /a", "GET /b", "GET /c"]
+            .map(|request| WaitedFor {
+                request: Some(request.to_owned()),
+                ..first.clone()
+            })
+            .to_vec();
+        let rows = rows_of(&at);
+        assert!(rows[3].ends_with(" for GET /a (12 requests at p99)"), "{rows:?}");
+        assert!(
+            rows[4].ends_with(" for GET /b (12 requests at p99), and others"),
+            "{rows:?}"
         );
     }
 

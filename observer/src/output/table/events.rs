@@ -1,6 +1,6 @@
 //! What happened to the watched processes lately.
 
-use super::line::{Line, PLAIN, STRONG};
+use super::line::{FAINT, Line, PLAIN, STRONG};
 use crate::model::process::{ProcessEvent, ProcessLine, Successor};
 use crate::newest::Newest;
 use crate::output::words;
@@ -11,22 +11,29 @@ const KEPT: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Events {
     last: Newest<ProcessLine, KEPT>,
+    before: u64,
 }
 
 impl Events {
     pub(super) fn add(&mut self, line: &ProcessLine) {
-        self.last.push(line.clone());
+        let forgotten = self.last.push(line.clone());
+        self.before += u64::from(forgotten.is_some());
     }
 
-    /// A line each, the latest last. `started_unix_ns` is when the run began.
+    /// A line each, the latest last; the first says how many there were before. The run began at `started_unix_ns`.
     pub(super) fn lines(&self, started_unix_ns: u64) -> Vec<Line> {
+        let mut before = (self.before > 0).then(|| words::counted(self.before, "event", "events"));
         self.last
             .iter()
             .map(|event| {
                 let after = words::elapsed(event.unix_ns.saturating_sub(started_unix_ns));
-                Line::new()
+                let line = Line::new()
                     .text(STRONG, "event    ")
-                    .text(PLAIN, &format!("after {after}: {}", sentence(event)))
+                    .text(PLAIN, &format!("after {after}: {}", sentence(event)));
+                match before.take() {
+                    Some(before) => line.text(FAINT, &format!("; {before} before")),
+                    None => line,
+                }
             })
             .collect()
     }
@@ -77,7 +84,7 @@ mod tests {
     use crate::output::made_up;
 
     #[test]
-    fn only_the_last_events_are_kept() {
+    fn only_the_last_events_are_kept_and_those_before_are_counted() {
         let mut events = Events::default();
         for pid in 1..=5 {
             events.add(&ProcessLine {
@@ -88,9 +95,10 @@ mod tests {
         let text = plain(&events.lines(made_up::header().started_unix_ns));
         assert_eq!(text.lines().count(), KEPT);
         assert!(
-            text.starts_with("event    after 7.0 s: axum-srv (3) ended\n"),
+            text.starts_with("event    after 7.0 s: axum-srv (3) ended; 2 events before\n"),
             "{text}"
         );
+        assert_eq!(text.matches("before").count(), 1, "{text}");
     }
 
     #[test]

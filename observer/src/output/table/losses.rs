@@ -23,8 +23,8 @@ pub(super) fn line(run: &Totals, under_way: u64, truncated: bool) -> Line {
     let doubts = joined([
         (
             figures.confidence.partial,
-            "request with gaps in the evidence",
-            "requests with gaps in the evidence",
+            "request of which something was not seen (partial)",
+            "requests of which something was not seen (partial)",
         ),
         (
             figures.unsent,
@@ -145,8 +145,11 @@ mod tests {
         };
         assert_eq!(
             plain(&[line(&run, 2, false)]),
-            "lost     nothing; 3 requests with gaps in the evidence, 2 requests without an answer at the end, not counted\n"
+            "lost     nothing; 3 requests of which something was not seen (partial), 2 requests without an answer at the \
+             end, not counted\n"
         );
+        let guide = include_str!("../../../../docs/guide.md");
+        assert!(guide.contains("`requests of which something was not seen (partial)`"));
     }
 
     #[test]
@@ -169,7 +172,7 @@ mod tests {
         };
         assert_eq!(
             plain(&[line(&run, 1, false)]),
-            "LOST     1 request incomplete; 1 request with gaps in the evidence, \
+            "LOST     1 request incomplete; 1 request of which something was not seen (partial), \
              1 request of which it was not seen when TCP sent the last bytes, 1 latency outside 1 ns to 1 h, \
              1 request begun before it was watched, not counted, 1 connection of unknown direction, not followed, \
              1 request without an answer at the end, not counted\n"

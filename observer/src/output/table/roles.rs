@@ -50,12 +50,10 @@ fn part(role: &RoleTotals) -> String {
         Role::Connection => {
             let ended = match role.ended {
                 0 => String::new(),
-                ended => format!(" ({ended} ended)"),
+                ended => format!(" ({} ended)", words::count(ended)),
             };
-            format!(
-                "{} for one connection at a time{ended}, {at_work}",
-                counted("thread", "threads")
-            )
+            let all = words::counted(role.count.saturating_add(role.ended), "thread", "threads");
+            format!("{all} for one connection at a time{ended}, {at_work}")
         }
         Role::Timer => counted("timer", "timers"),
         Role::Runtime => format!("{} of the runtime", role.count),
@@ -111,7 +109,7 @@ mod tests {
         assert_eq!(
             text,
             "threads  1 acceptor; 2 event loops busy 96 %, 12 % at one epoll; pool of 4, 3.9 at work, fed by an event \
-             loop; 3 threads for one connection at a time (80 ended), 1.2 at work; 1 timer; 7 of which that is not known\n"
+             loop; 83 threads for one connection at a time (80 ended), 1.2 at work; 1 timer; 7 of which that is not known\n"
         );
     }
 

@@ -4,6 +4,14 @@ use super::*;
 use crate::model::id::Tid;
 use crate::model::report::WorkerTotals;
 
+fn of(p99: &BandMeans, workers: &[ProcessWorkers]) -> Option<Diagnosis> {
+    let at = AtQuantiles {
+        p99: p99.clone(),
+        ..AtQuantiles::default()
+    };
+    super::of(&at, workers)
+}
+
 fn p99(parts: &[(Cause, u64)], waited_for: Vec<WaitedFor>) -> BandMeans {
     let mut band = BandMeans {
         waited_for,
@@ -16,7 +24,7 @@ fn p99(parts: &[(Cause, u64)], waited_for: Vec<WaitedFor>) -> BandMeans {
     band
 }
 
-fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
+pub(super) fn behind(cause: Cause, pid: u32, comm: &str) -> WaitedFor {
     WaitedFor {
         cause,
         requests: 1,
