@@ -60,6 +60,10 @@ pub const MAX_OCCUPANTS: u32 = 64;
 /// A watched thread that was preempted this long ago has gone to another CPU or is gone: nobody waits here, ns.
 pub const LONGEST_CONTENTION_NS: u64 = 200_000_000;
 
+/// What the scheduler's clock and `CLOCK_MONOTONIC` differ by is believed for so long, ns: NTP changes it by at most
+/// 500 us a second.
+pub const LONGEST_CLOCK_OFFSET_NS: u64 = 1_000_000_000;
+
 /// Size of the ring buffer for samples of threads' variables, bytes. Some 480 samples: what 20 ms bring on two CPUs.
 pub const SAMPLES_BYTES: u32 = 512 << 10;
 

@@ -15,7 +15,7 @@ records! {
         since_ns: u64,
         /// How long it had waited for CPUs by then, in all its life, ns.
         queued_ns: u64,
-        /// Zero.
-        reserved_second: u64,
+        /// How long CPU quotas of its control groups have kept threads waiting so far, ns, over all CPUs.
+        throttled_ns: u64,
     }
 }

@@ -21,6 +21,7 @@ mod signals;
 mod socket;
 mod target;
 mod theft;
+mod unseen;
 mod user;
 mod word;
 

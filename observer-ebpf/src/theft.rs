@@ -4,14 +4,11 @@
 //! ticks, and kept with the CPU's queue. Here it is compared with what it was when the thread got the CPU or was looked
 //! at last; only where it grew is there a record. So a theft lies between two looks of the scheduler: how exactly is
 //! told.
-//!
-//! A thread that was not seen to get its CPU is told here, too: there are machines on which a switch makes no event
-//! where a thread of the machine's own agent takes part in it.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use observer_common::{Kind, OnCpuSince, Stolen};
+use observer_common::{Kind, Stolen, limits};
 
-use crate::{kernel::Task, ring, word::Word};
+use crate::{kernel::Task, ring, unseen, word::Word};
 
 /// What was found when the thread that has this CPU was looked at last.
 #[repr(C)]
@@ -24,6 +21,8 @@ struct Last {
     looked_ns: Word<u64>,
     /// What is to be added to the scheduler's clock for `CLOCK_MONOTONIC`, ns; wraps.
     offset_ns: Word<u64>,
+    /// When that was found, ns.
+    found_ns: Word<u64>,
 }
 
 #[btf_map]
@@ -39,14 +38,19 @@ pub(crate) fn begin(thread: Task, tid: u32, at_ns: u64) {
         last.stolen_ns.set(clock.stolen_ns);
         last.looked_ns.set(at_ns);
         last.offset_ns.set(at_ns.wrapping_sub(clock.updated_ns));
+        last.found_ns.set(at_ns);
     }
 }
 
-/// The same when it leaves the CPU.
+/// A watched thread leaves the CPU now; the scheduler has just looked.
 #[inline(always)]
 pub(crate) fn end(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
-    look(thread, tid, tgid, at_ns);
-    if let Some(last) = LAST_THEFT.get(0) {
+    if let Some(clock) = thread.cpu_clock()
+        && let Some(last) = LAST_THEFT.get(0)
+    {
+        last.offset_ns.set(at_ns.wrapping_sub(clock.updated_ns));
+        last.found_ns.set(at_ns);
+        look(thread, tid, tgid, at_ns);
         last.tid.set(0);
     }
 }
@@ -63,12 +67,15 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
     // A clock's tick may look in the middle of this; the count only grows, so that what it found is at most told twice,
     // for the same time, and taken once.
     if last.tid.get() != u64::from(tid) {
-        let offset_ns = last.offset_ns.get();
-        if offset_ns != 0 {
-            last.tid.set(u64::from(tid));
+        // One that was not seen to get the CPU. Of two clocks that were compared too long ago nothing is told yet.
+        if at_ns.saturating_sub(last.found_ns.get()) <= limits::LONGEST_CLOCK_OFFSET_NS {
+            let offset_ns = last.offset_ns.get();
+            unseen::record(thread, tid, tgid, at_ns, offset_ns);
             last.stolen_ns.set(clock.stolen_ns);
-            last.looked_ns.set(at_ns);
-            came_unseen(thread, tid, tgid, at_ns, offset_ns);
+            last.looked_ns
+                .set(clock.updated_ns.wrapping_add(offset_ns).min(at_ns));
+            // Last: a clock's tick that comes in between looks at nothing else.
+            last.tid.set(u64::from(tid));
         }
         return;
     }
@@ -94,26 +101,6 @@ pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
             from_ns,
             to_ns,
             stolen_ns,
-        },
-    );
-}
-
-/// Records since when this thread has its CPU, which it was not seen to get, or before it was watched. What is to be
-/// added to the scheduler's clock was found when another thread got this CPU.
-#[inline(never)]
-fn came_unseen(thread: Task, tid: u32, tgid: u32, at_ns: u64, offset_ns: u64) {
-    let Some(got_cpu_ns) = thread.got_cpu_ns() else {
-        return;
-    };
-    ring::write(
-        at_ns,
-        OnCpuSince {
-            header: ring::header(Kind::OnCpuSince, tid, at_ns),
-            tgid,
-            reserved: 0,
-            since_ns: got_cpu_ns.wrapping_add(offset_ns).min(at_ns),
-            queued_ns: thread.queued_ns(),
-            reserved_second: 0,
         },
     );
 }

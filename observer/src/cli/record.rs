@@ -16,7 +16,11 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     let mut recording = Recording::begin(arguments.output.clone(), &attached)?;
     let path = arguments.output.display();
     say(&format!("recording to {path}; Ctrl-C ends it"));
-    attached.run(|batch| recording.write(batch))?;
+    let mut taken = 0;
+    attached.run(|batch| {
+        taken += batch.happened();
+        recording.write(batch)
+    })?;
     recording.finish()?;
     let missing = recording.take_not_recorded();
     if missing > 0 {
@@ -24,7 +28,7 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
             "{missing} events are not in {path}: it was written more slowly than they came"
         ));
     }
-    if let Some(summary) = recording.summary(missing) {
+    if let Some(summary) = recording.summary(taken.saturating_sub(missing)) {
         say(&summary);
     }
     Ok(Ending::Normal)

@@ -1,7 +1,8 @@
 //! The recording of a live run: a file that a thread of its own writes.
 
 use std::env;
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{self as unix, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -21,8 +22,6 @@ const RINGS: usize = 2;
 pub(crate) struct Recording {
     path: PathBuf,
     writer: QueuedWriter,
-    /// Events that were taken.
-    taken: u64,
     /// Events that were found not to be recorded, and not asked for.
     not_recorded: u64,
 }
@@ -30,22 +29,13 @@ pub(crate) struct Recording {
 impl Recording {
     /// Begins the recording of this run.
     pub(crate) fn begin(path: PathBuf, attached: &Attached) -> Result<Self> {
-        // It has what clients send, such as cookies: nobody else may read it.
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let is_new = !path.exists();
-        let file = options.open(&path).with_context(|| sinks::cannot_write(&path))?;
-        if is_new && let Some((user, group)) = caller_of_sudo() {
-            // Where that is refused it stays observer's own.
-            let _ = unix::fchown(&file, Some(user), Some(group));
-        }
+        let file = open(&path)?;
         let room = RINGS * attached.rings_bytes();
         let writer = QueuedWriter::start(file, attached.header.clone(), room)
             .context("cannot start a thread for the recording")?;
         Ok(Self {
             path,
             writer,
-            taken: 0,
             not_recorded: 0,
         })
     }
@@ -55,7 +45,6 @@ impl Recording {
     /// # Errors
     /// Once, when the file takes nothing any more: what follows is only counted.
     pub(crate) fn write(&mut self, batch: &Batch) -> Result<()> {
-        self.taken += batch.happened();
         self.not_recorded += self.writer.write(batch);
         self.failure()
     }
@@ -74,12 +63,12 @@ impl Recording {
         std::mem::replace(&mut self.not_recorded, 0)
     }
 
-    /// What there is, once it is finished and so many events are missing in it, and what can be done with it. `None`
-    /// where it is no file.
-    pub(crate) fn summary(&self, missing: u64) -> Option<String> {
+    /// What there is, once it is finished and has so many events, and what can be done with it. `None` where it is no
+    /// file.
+    pub(crate) fn summary(&self, events: u64) -> Option<String> {
         let file = fs::metadata(&self.path).ok().filter(Metadata::is_file)?;
         let path = self.path.display();
-        let events = words::counted(self.taken.saturating_sub(missing), "event", "events");
+        let events = words::counted(events, "event", "events");
         let size = words::bytes(file.len());
         Some(format!(
             "{path} has {events} in {size}: `observer replay {path}` explains the requests in it"
@@ -94,14 +83,34 @@ impl Recording {
     }
 }
 
+/// Opens a new file, or what is no file, such as a pipe.
+fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    // It has what clients send, such as cookies: nobody else may read it.
+    options.write(true).mode(0o600);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            if let Some((user, group)) = caller_of_sudo() {
+                // Where that is refused it stays observer's own.
+                let _ = unix::fchown(&file, Some(user), Some(group));
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            require_free(path)?;
+            options.open(path).with_context(|| sinks::cannot_write(path))
+        }
+        Err(error) => Err(error).with_context(|| sinks::cannot_write(path)),
+    }
+}
+
 /// Makes sure that a recording to this file overwrites nothing: what was recorded cannot be recorded again.
 ///
 /// # Errors
-/// When something is in the file.
+/// When there is such a file.
 pub(crate) fn require_free(path: &Path) -> Result<()> {
-    let is_taken = fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
     ensure!(
-        !is_taken,
+        !path.is_file(),
         "{} is there already, and a recording overwrites nothing: give another file, or remove that one",
         path.display()
     );

@@ -13,8 +13,7 @@ impl Threads {
     pub fn on_cpu_since(&mut self, event: &OnCpuSince) {
         let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
         if let Some((thread, ..)) = self.known(tid, pid) {
-            let block = thread.ends_unseen();
-            thread.on_cpu_since(event);
+            let block = thread.on_cpu_since(event);
             self.ended_unseen(pid, tid, block);
         }
     }
@@ -31,27 +30,43 @@ impl Threads {
 
 impl Thread {
     /// The thread was not seen to get the CPU that it has: since when, and how long it could have run before that, is
-    /// the kernel's account. Who made it run, and who had the CPU, is not known.
-    fn on_cpu_since(&mut self, event: &OnCpuSince) {
+    /// the kernel's account. Who made it run, and who had the CPU, is not known. Gives the block that it was in until
+    /// then, and when that ended, ns.
+    fn on_cpu_since(&mut self, event: &OnCpuSince) -> Option<(u64, Block)> {
         let cpu = event.header.cpu;
         let since_ns = event.since_ns.min(event.header.at_ns).max(self.facts.since_ns);
-        if let State::Blocked(block) = self.facts.state {
-            if let Some(wake) = self.facts.early_wake.take() {
-                self.end_block(self.facts.since_ns.saturating_add(1), block.ended_by(wake), cpu);
-            } else {
+        let mut ended = self.ends_unseen();
+        if let Some((end_ns, block)) = &mut ended {
+            if self.facts.early_wake.take().is_none() {
                 let queued_ns = event.queued_ns.saturating_sub(self.facts.queued_ns);
-                let ready_ns = since_ns.saturating_sub(queued_ns).max(self.facts.since_ns);
-                self.end_block(ready_ns, block, cpu);
+                *end_ns = since_ns.saturating_sub(queued_ns).max(self.facts.since_ns);
+            }
+            if block.wake.is_none() && block.wait.is_idle() {
+                // What it was given to do is what counts, and that is not known.
+                let owner = self.belief.owner;
+                let runnable = State::runnable(cpu, false);
+                self.close(*end_ns, State::Unknown { owner }, runnable, None);
+            } else {
+                self.end_block(*end_ns, *block, cpu);
             }
         }
-        if let State::Runnable { .. } = self.facts.state {
+        if let State::Runnable { preempted, .. } = self.facts.state {
+            // A quota kept it from running, or others of its group since.
+            let may_be_throttled = event.throttled_ns > self.facts.throttled_ns;
+            let owner = self.belief.owner;
+            let before = if may_be_throttled {
+                State::Unknown { owner }
+            } else {
+                State::runnable(cpu, preempted)
+            };
             let running = State::Running {
                 cpu,
-                owner: self.belief.owner,
+                owner,
                 began: Began::Plain,
             };
-            self.close(since_ns, self.facts.state, running, None);
+            self.close(since_ns, before, running, None);
         }
+        ended
     }
 
     /// The block that it is still in when it gets a CPU, as its end was not seen, or came before it; and when it ended,
@@ -83,19 +98,23 @@ mod tests {
         }
     }
 
-    /// A thread that left its CPU at 100 ns, when it had waited for CPUs for 5,000 ns.
-    fn left(flags: u32) -> Threads {
+    /// A thread that left its CPU at 100 ns in this call, when it had waited for CPUs for 5,000 ns.
+    fn left_in(syscall: libc::c_long, flags: u32) -> Threads {
         let mut threads = Threads::default();
         threads.switch_out(&SwitchOut {
             header: header(100),
             tgid: PID.0,
             state: 1,
-            syscall: libc::SYS_fsync as i32,
+            syscall: syscall as i32,
             queued_ns: 5_000,
             flags,
             ..SwitchOut::zeroed()
         });
         threads
+    }
+
+    fn left(flags: u32) -> Threads {
+        left_in(libc::SYS_fsync, flags)
     }
 
     fn on_cpu_since(since_ns: u64, queued_ns: u64) -> OnCpuSince {
@@ -136,6 +155,37 @@ mod tests {
             slices(&threads),
             [(550, "waits"), (700, "can run"), (1_000, "runs")]
         );
+    }
+
+    #[test]
+    fn what_ended_a_wait_for_something_to_do_is_not_known() {
+        let mut threads = left_in(libc::SYS_epoll_wait, 0);
+        threads.on_cpu_since(&on_cpu_since(700, 5_150));
+        let told = [(550, "unknown"), (700, "can run"), (1_000, "runs")];
+        assert_eq!(slices(&threads), told);
+    }
+
+    #[test]
+    fn it_waited_for_the_cpu_that_it_got() {
+        let mut threads = left(flags::PREEMPTED);
+        let mut got = on_cpu_since(700, 5_590);
+        got.header.cpu = 3;
+        threads.on_cpu_since(&got);
+        let waited = threads.get(TID).unwrap().before(700).unwrap();
+        assert!(
+            matches!(waited.state, State::Runnable { cpu: 3, .. }),
+            "{waited:?}"
+        );
+    }
+
+    #[test]
+    fn where_a_quota_was_used_up_it_is_not_known_what_kept_a_thread_from_running() {
+        let mut threads = left(flags::PREEMPTED);
+        threads.on_cpu_since(&OnCpuSince {
+            throttled_ns: 10,
+            ..on_cpu_since(700, 5_590)
+        });
+        assert_eq!(slices(&threads), [(700, "unknown"), (1_000, "runs")]);
     }
 
     #[test]

@@ -38,8 +38,8 @@ struct Told {
 }
 
 impl Stream {
-    /// The same stream where every so many-th switch to a thread makes no event, nor what woke it. The thread's next
-    /// record of those that look at its account tells of it.
+    /// The same stream without one in so many switches to a thread, and without what woke it. When the thread next
+    /// leaves its CPU, sends or is sampled, a record has what the account says of it.
     fn with_unseen_switches(&self, every: usize) -> Told {
         let unseen = self.unseen(every);
         let mut accounts: BTreeMap<u32, Account> = BTreeMap::new();
@@ -125,7 +125,7 @@ impl Told {
                 reserved: 0,
                 since_ns,
                 queued_ns: account.queued_ns,
-                reserved_second: 0,
+                throttled_ns: 0,
             }));
         }
     }

@@ -3,7 +3,7 @@
 use super::super::path::{Charge, Keep, Path, Reason, Step};
 use super::{BEHIND_MANY, MAX_REPORTED, WaitWalk};
 use crate::model::cause::Cause;
-use crate::model::id::Pid;
+use crate::model::id::{Pid, Tid};
 use crate::threads::{Back, Crossed, Interval, Slice, State, Thinned};
 
 impl WaitWalk<'_, '_> {
@@ -96,7 +96,13 @@ impl WaitWalk<'_, '_> {
                 behind, throttled_ns, ..
             } => {
                 from_ns = from_ns.saturating_add(throttled_ns);
-                Charge::on(self.tid, None, Cause::RunQueue, Reason::Occupied(behind))
+                // Of the idle thread, or of one that is not known, there is nothing to tell.
+                let reason = if behind.tid == Tid::default() {
+                    Reason::Plain
+                } else {
+                    Reason::Occupied(behind)
+                };
+                Charge::on(self.tid, None, Cause::RunQueue, reason)
             }
             State::Unknown { .. } => Charge::on(self.tid, None, Cause::Unexplained, Reason::Plain),
         };

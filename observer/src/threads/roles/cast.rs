@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::deeds::{Counts, Deeds, Giver};
+use super::deeds::{Counts, Deeds};
+use super::giver::Giver;
 use super::pools::{self, fed_by};
 use super::rule::{self, ENOUGH};
 use crate::model::full::Table;

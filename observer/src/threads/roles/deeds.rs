@@ -3,6 +3,7 @@
 use observer_common::conn;
 use rustc_hash::FxHashSet;
 
+use super::giver::{Giver, WaitPlace};
 use crate::model::id::{ConnId, Pid, RequestId, Tid};
 use crate::model::operation::{Direction, Operation};
 use crate::model::report::Role;
@@ -107,46 +108,6 @@ impl Counts {
     }
 }
 
-/// Where a thread waited for something to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WaitPlace {
-    pub(super) is_futex: bool,
-    /// The pair of futex words, or the descriptor.
-    pub(super) place: u32,
-    /// The call that waits there.
-    pub(super) syscall: i32,
-}
-
-impl WaitPlace {
-    fn of(block: &Block) -> Self {
-        let is_futex = syscall::is_futex(block.syscall);
-        Self {
-            is_futex,
-            place: if is_futex { block.arg0 & !7 } else { block.arg0 },
-            syscall: block.syscall,
-        }
-    }
-}
-
-/// Who gave a thread something to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Giver {
-    pub(super) by: Tid,
-    /// Absent where it answered what this one had read.
-    pub(super) waited_in: Option<WaitPlace>,
-    /// How often in this window.
-    pub(super) window: u32,
-    /// How often before.
-    before: u32,
-}
-
-impl Giver {
-    /// How often in the run.
-    pub(super) fn times(&self) -> u32 {
-        self.before.saturating_add(self.window)
-    }
-}
-
 /// What is counted of a thread.
 #[derive(Debug, Default)]
 pub(in crate::threads) struct Deeds {
@@ -164,6 +125,7 @@ pub(in crate::threads) struct Deeds {
     unsure_forgotten: u32,
     /// The wait that it is in is for a descriptor or two, by `poll`.
     waits_for_few: bool,
+    woke_who_began_it: bool,
     /// What it is, as far as that was told.
     pub(in crate::threads) role: Option<Role>,
 }
@@ -177,6 +139,11 @@ impl Deeds {
     /// It woke an event loop.
     pub(in crate::threads) fn wakes_loop(&mut self) {
         self.window.woke_loops = self.window.woke_loops.saturating_add(1);
+    }
+
+    /// It wakes the thread that began it. Tells whether for the first time.
+    pub(super) fn wakes_who_began_it(&mut self) -> bool {
+        !std::mem::replace(&mut self.woke_who_began_it, true)
     }
 
     /// It left its CPU in this call.
@@ -238,8 +205,8 @@ impl Deeds {
         }
     }
 
-    /// A wait of a thread of process `pid` is over, which took this long. Who ended it gave it nothing to do where it
-    /// waits there itself at times, as that is how a lock is handed on, or where this one began it.
+    /// A wait of a thread of process `pid` is over, which took this long. With `no_work` who ended it gave it nothing
+    /// to do.
     pub(in crate::threads) fn waited(&mut self, pid: Pid, waited_ns: u64, block: &Block, no_work: bool) {
         let says_nothing = matches!(
             block.wait,

@@ -10,6 +10,7 @@
 
 mod cast;
 mod deeds;
+mod giver;
 mod pools;
 mod rule;
 
@@ -25,11 +26,12 @@ impl Threads {
     /// A wait of thread `tid` of process `pid` is over, which took this long.
     pub(super) fn wait_is_over(&mut self, pid: Pid, tid: Tid, waited_ns: u64, block: &Block) {
         let by = block.handed_off_by().filter(|by| by.pid == pid);
-        // One that it began tells it so, or what came of that, and gives it nothing to do.
         let mut no_work = false;
         if let Some(waker) = by.and_then(|by| self.threads.get_mut(&by.tid)) {
+            // By its first wakeup a new thread tells the one that began it that it runs.
             let was_begun = waker.started_by().is_some_and(|(by, _)| by == tid);
-            no_work = was_begun || waker.deeds.waits_too(block);
+            let tells_that_it_runs = was_begun && waker.deeds.wakes_who_began_it();
+            no_work = tells_that_it_runs || waker.deeds.waits_too(block);
             if syscall::waits_for_events(block.syscall) {
                 waker.deeds.wakes_loop();
             }
@@ -78,17 +80,18 @@ mod tests {
         let givers = threads.get(TID).unwrap().deeds.givers(&[]);
         givers
             .filter(|giver| giver.by == waker)
-            .map(deeds::Giver::times)
+            .map(giver::Giver::times)
             .sum()
     }
 
     #[test]
-    fn who_was_begun_by_a_thread_gives_it_nothing_to_do_by_waking_it() {
+    fn a_new_thread_gives_the_one_that_began_it_nothing_to_do_when_it_wakes_it_first() {
         let mut threads = Threads::default();
         let (begun, other) = (Tid(3), Tid(4));
         threads.started(&header(TID, 100), PID, begun, "begun");
         threads.started(&header(begun, 100), PID, other, "other");
         assert_eq!(times_given(&mut threads, begun), 0);
+        assert_eq!(times_given(&mut threads, begun), 1);
         assert_eq!(times_given(&mut threads, other), 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cast::Member;
-use super::deeds::Giver;
+use super::giver::Giver;
 use super::rule::ENOUGH;
 use crate::model::id::Tid;
 use crate::model::report::{FedBy, Role};
