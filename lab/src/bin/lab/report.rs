@@ -71,7 +71,7 @@ impl Result {
                 mistakes(&score)
             ));
         }
-        let wrong = score.culprits_wrong + score.tasks_wrong;
+        let wrong = score.misnamed;
         let (named, absent) = (
             score.culprits_right + score.tasks_right,
             score.culprits_absent + score.tasks_absent,
@@ -337,7 +337,7 @@ mod tests {
     fn names_that_are_wrong_or_absent_are_under_the_floor() {
         let named = |right, wrong, absent| Score {
             culprits_right: right,
-            tasks_wrong: wrong,
+            misnamed: wrong,
             culprits_absent: absent,
             ..judged(100, 100)
         };

@@ -64,6 +64,8 @@ pub(super) struct Score {
     pub(super) tasks_right: u64,
     pub(super) tasks_wrong: u64,
     pub(super) tasks_absent: u64,
+    /// Judged requests for which somebody else was named, as culprit or as task or both.
+    pub(super) misnamed: u64,
     /// Requests with at most a twentieth of their time unexplained.
     pub(super) well_explained: u64,
     pub(super) unexplained_ns: u64,
@@ -177,8 +179,9 @@ impl Judge<'_> {
             self.error(part, is.length, &truth, explained);
         }
         if right {
-            self.culprit(part, &truth, explained);
-            self.task(part, is, &truth, explained);
+            let culprit = self.culprit(part, &truth, explained);
+            let task = self.task(part, is, &truth, explained);
+            self.score.misnamed += u64::from(culprit || task);
         }
     }
 
@@ -223,24 +226,26 @@ impl Judge<'_> {
         }
     }
 
-    fn culprit(&mut self, part: &InjectedPart, truth: &Value, explained: &Explained) {
-        let Some(named) = self.names.check(part, explained) else {
-            return;
-        };
-        match named {
-            Named::Right => self.score.culprits_right += 1,
-            Named::Absent => {
+    /// Tells whether somebody else is named as the culprit.
+    fn culprit(&mut self, part: &InjectedPart, truth: &Value, explained: &Explained) -> bool {
+        match self.names.check(part, explained) {
+            None => {}
+            Some(Named::Right) => self.score.culprits_right += 1,
+            Some(Named::Absent) => {
                 self.score.culprits_absent += 1;
                 self.mistake("no culprit", truth, explained);
             }
-            Named::Wrong(what) => {
+            Some(Named::Wrong(what)) => {
                 self.score.culprits_wrong += 1;
                 self.mistake(&format!("culprit: {what}"), truth, explained);
+                return true;
             }
         }
+        false
     }
 
-    fn task(&mut self, part: &InjectedPart, is: &Truth, truth: &Value, explained: &Explained) {
+    /// Tells whether another task is named.
+    fn task(&mut self, part: &InjectedPart, is: &Truth, truth: &Value, explained: &Explained) -> bool {
         match check_task(part, &is.tasks, explained) {
             None => {}
             Some(Named::Right) => self.score.tasks_right += 1,
@@ -251,8 +256,10 @@ impl Judge<'_> {
             Some(Named::Wrong(what)) => {
                 self.score.tasks_wrong += 1;
                 self.mistake(&what, truth, explained);
+                return true;
             }
         }
+        false
     }
 
     fn mistake(&mut self, what: &str, truth: &Value, explained: &Explained) {
@@ -316,6 +323,7 @@ impl Score {
             tasks_right,
             tasks_wrong,
             tasks_absent,
+            misnamed,
             well_explained,
             unexplained_ns,
             latency_ns,
@@ -339,6 +347,7 @@ impl Score {
             (&mut self.tasks_right, tasks_right),
             (&mut self.tasks_wrong, tasks_wrong),
             (&mut self.tasks_absent, tasks_absent),
+            (&mut self.misnamed, misnamed),
             (&mut self.well_explained, well_explained),
             (&mut self.unexplained_ns, unexplained_ns),
             (&mut self.latency_ns, latency_ns),

@@ -54,8 +54,13 @@ fn case(pipelined: u64) -> Case {
 }
 
 fn score(observed: &Observed) -> Score {
+    score_by(&["read"], observed)
+}
+
+/// The same where it is one of these calls that is waited in.
+fn score_by(calls: &'static [&'static str], observed: &Observed) -> Score {
     let part = InjectedPart::new(Injected::Own(&[FaultKind::Sleep]), &["syscall"]);
-    let expected = Expected::Parts(vec![part.by(Culprit::syscalls(&["read"]))]);
+    let expected = Expected::Parts(vec![part.by(Culprit::syscalls(calls))]);
     judge(&expected, &case(1), &Names::default(), observed).0
 }
 
@@ -85,6 +90,29 @@ fn another_cause_is_wrong_and_its_time_is_an_error() {
     assert_eq!((score.affected, score.right, score.within), (1, 0, 0));
     assert_eq!(score.errors_ns, [7 * MS]);
     assert_eq!(score.named["syscall"]["lock"], 1);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_how_often_it_was() {
+    let both = Observed {
+        served: vec![asleep(1, 10), asleep(20, 10)],
+        sent: vec![sent(1, 12), sent(20, 12)],
+        explained: vec![
+            explained(1, &[("syscall", 10), ("on_cpu", 2)]),
+            explained(20, &[("on_cpu", 12)]),
+        ],
+        ..Observed::default()
+    };
+    let score = score_by(&["fsync"], &both);
+    assert_eq!((score.culprits_wrong, score.misnamed), (1, 1));
+    let mistakes: Vec<_> = score.mistakes.iter().collect();
+    assert_eq!(
+        mistakes,
+        [
+            (&"culprit: /syscall is read instead of fsync".to_owned(), &1),
+            (&"on_cpu instead of syscall".to_owned(), &1)
+        ]
+    );
 }
 
 #[test]
