@@ -102,9 +102,9 @@ impl Charged {
         }
     }
 
-    /// Whether the request was on no thread, for nothing that an event says.
-    pub(super) fn is_idle(&self) -> bool {
-        matches!(self, Self::Since(_, charge) if charge.reason.is_idle())
+    /// Whether the request was on no thread.
+    pub(super) fn is_suspension(&self) -> bool {
+        matches!(self, Self::Since(_, charge) if charge.tid.is_none())
     }
 }
 

@@ -267,7 +267,8 @@ impl Walk<'_, '_> {
     fn reason_to_resume(&self, run: LastRun, idle: &Idle) -> Option<WentOn> {
         let Idle { slice, block, .. } = idle;
         let wake_conn = block.wake?.conn;
-        if let Some(sent) = self.asked(wake_conn, slice.to_ns) {
+        let asked = self.asked(wake_conn, slice.to_ns);
+        if let Some(sent) = asked.filter(|_| self.may_have_waited_for_a_peer()) {
             Some(WentOn::Answer(wake_conn, sent))
         } else if self.turn.stalled_since(slice.to_ns).is_some() {
             Some(WentOn::Room)

@@ -13,7 +13,22 @@ impl Walk<'_, '_> {
     /// Not where its goroutine says that it waited for a lock or a channel, or was seen so.
     pub(super) fn may_have_set_a_timer(&self) -> bool {
         let says = self.stays();
-        says.is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version)) && !self.waited_for_mutex()
+        says.is_none_or(|(version, read, sent)| sent.ends_by_timer(read, version))
+            && !self.waited_for_mutex()
+            && self.last_waited_for(|version, last| last.can_end_by_timer(version))
+    }
+
+    /// Not where its goroutine says that it slept, or waited for a mutex.
+    pub(super) fn may_have_waited_for_a_peer(&self) -> bool {
+        self.last_waited_for(|version, last| last.can_end_by_answer(version))
+    }
+
+    /// Whether what its goroutine waited for last, as it says when it answers, can be this. It says nothing of any
+    /// suspension but the last.
+    fn last_waited_for(&self, can_be: impl Fn(go::Version, Stay) -> bool) -> bool {
+        let version = self.evidence.threads.runtime(self.turn.pid).go_version();
+        let last = version.zip(self.turn.sent_stay).filter(|_| !self.was_suspended);
+        last.is_none_or(|(version, last)| can_be(version, last))
     }
 
     /// Goes to `run`, with a timer that was due now: its goroutine can have set that since it was seen at a mutex last.
@@ -70,7 +85,7 @@ impl Walk<'_, '_> {
         let (pid, go) = (self.turn.pid, self.evidence.go);
         let seen = |task| go.last_for_mutex(pid, task, run.end_ns, self.now_ns);
         let was_seen = self.turn.read_task.id().and_then(seen).is_some();
-        was_seen || !self.was_idle && !self.came_from_a_call(run)
+        was_seen || !self.was_suspended && !self.came_from_a_call(run)
     }
 
     /// Whether a thread on which the request ran last had been in a call for it just before.
@@ -105,7 +120,7 @@ impl Walk<'_, '_> {
 
     /// What the marking of garbage is called that it waited for, where nothing else came after.
     pub(super) fn in_mark(&self) -> Option<&'static str> {
-        let (version, read, sent) = self.stays().filter(|_| !self.was_idle)?;
+        let (version, read, sent) = self.stays().filter(|_| !self.was_suspended)?;
         sent.waited_in_mark(read, version)
     }
 

@@ -41,7 +41,7 @@ pub(super) fn walk(
         since,
         now_ns: path.cursor_ns(),
         at: Position::on(tid),
-        was_idle: false,
+        was_suspended: false,
         jobs_are_handed_back: evidence.threads.jobs_are_handed_back(turn.pid),
         goroutines: evidence.threads.follows_goroutines(turn.pid),
     };
@@ -84,8 +84,8 @@ pub(super) struct Walk<'a, 'b> {
     /// Everything from here on is charged.
     pub(super) now_ns: u64,
     pub(super) at: Position,
-    /// The request was on no thread already, later than now, for nothing that an event says.
-    pub(super) was_idle: bool,
+    /// The request was on no thread already, later than now.
+    pub(super) was_suspended: bool,
     /// Threads of its process hand jobs back to event loops.
     pub(super) jobs_are_handed_back: bool,
     /// It is recorded which goroutines of its process made which ready.
@@ -113,7 +113,7 @@ impl Walk<'_, '_> {
         if let Some(wait) = step.pool {
             fed::charge(evidence, turn.pid, wait, path);
         }
-        self.was_idle |= step.charged.is_idle();
+        self.was_suspended |= step.charged.is_suspension();
         step.charged.charge(evidence, tid, slice, path);
         if let Some((from_ns, charge)) = step.before {
             path.charge(from_ns, charge);

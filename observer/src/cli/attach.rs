@@ -29,7 +29,11 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     let mut sinks: Vec<&mut dyn Sink> = outputs.iter_mut().map(|output| &mut *output.sink as _).collect();
     let mut pipeline = Pipeline::new(&attached.header, &requests, SliceLimit::default());
     pipeline.begin(&attached.header, &mut sinks)?;
-    watching::say(&attached.header.targets, &arguments.print);
+    watching::say(
+        &attached.header.targets,
+        arguments.watch.duration,
+        &arguments.print,
+    );
     let mut failure = None;
     let mut record = |pipeline: &mut Pipeline, write: &dyn Fn(&mut Recording) -> Result<()>| {
         if let Some(recording) = &mut recording {

@@ -6,7 +6,7 @@ use super::args::Record;
 use super::exit::Ending;
 use super::live;
 use super::recording::{self, Recording};
-use super::say::say;
+use super::say::{say, until};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Record) -> Result<Ending> {
@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &Record) -> Result<Ending> {
     let attached = live::attach(&arguments.watch, None)?;
     let mut recording = Recording::begin(arguments.output.clone(), &attached)?;
     let path = arguments.output.display();
-    say(&format!("recording to {path}; Ctrl-C ends it"));
+    say(&format!("recording to {path}{}", until(arguments.watch.duration)));
     let mut taken = 0;
     attached.run(|batch| {
         taken += batch.happened();

@@ -2,13 +2,14 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use observer::model::header::Requests;
 use observer::output::table::{Size, Style};
 use observer::output::{JsonLines, Queued, Sink, TableSink};
+use observer::source::recording::MAGIC;
 use terminal_size::{Height, Width};
 
 use super::args::{Format, Print};
@@ -37,6 +38,13 @@ pub(crate) fn hides_stderr(print: &Print) -> bool {
     is_drawn && io::stderr().is_terminal()
 }
 
+/// Whether a file begins as a recording does. A pipe is none: to look at it would take what is in it.
+fn is_recording(path: &Path) -> bool {
+    let mut begin = [0; MAGIC.len()];
+    let read = |mut file: File| file.read_exact(&mut begin);
+    path.is_file() && File::open(path).and_then(read).is_ok() && begin == *MAGIC
+}
+
 /// An output, and which requests it gets.
 pub(crate) struct Output {
     pub(crate) requests: Requests,
@@ -53,6 +61,11 @@ pub(crate) fn open(print: &Print) -> Result<Vec<Output>> {
     };
     let mut outputs = Vec::new();
     if let Some(path) = &print.output {
+        ensure!(
+            !is_recording(path),
+            "{} is a recording, and nothing overwrites one: give another file with --output",
+            path.display()
+        );
         let file = File::create(path).with_context(|| cannot_write(path))?;
         let file = NamedWriter::new(path.display().to_string(), Box::new(file));
         outputs.push(Output {

@@ -2,7 +2,7 @@
 
 use super::state::{Block, Owner, Slice, State};
 use super::thread::Thread;
-use crate::model::id::Task;
+use crate::model::id::{RequestId, Task};
 use crate::model::report::Role;
 use crate::runtime::tokio::JobCounts;
 use crate::syscall::{self, Wait};
@@ -117,8 +117,8 @@ pub(super) struct Metering {
     pub(super) before: Times,
     /// From here on it was not yet asked what it did, ns.
     from_ns: u64,
-    /// What it runs now, and for how long it did, ns.
-    run: (Task, u64),
+    /// What it runs now, or for which request where no task is known, and for how long it did, ns.
+    run: (Task, Option<RequestId>, u64),
     /// It had nothing to do, and did nothing since that was recorded.
     pub(super) free: bool,
     /// It has read a request, and not begun to answer since.
@@ -141,15 +141,17 @@ impl Metering {
         match slice.state {
             State::Running { owner, .. } => {
                 self.usage.ran_ns = self.usage.ran_ns.saturating_add(ns);
-                if task.id().is_none() {
+                let is_task = task.id().is_some();
+                let request = owner.request().filter(|_| !task.is_known());
+                if !is_task && request.is_none() {
                     return;
                 }
-                if self.run.0 != task {
-                    self.run = (task, 0);
-                    self.usage.turns += 1;
+                if (self.run.0, self.run.1) != (task, request) {
+                    self.run = (task, request, 0);
+                    self.usage.turns += u64::from(is_task);
                 }
-                self.run.1 = self.run.1.saturating_add(ns);
-                self.consider(self.run.1, task, owner, None);
+                self.run.2 = self.run.2.saturating_add(ns);
+                self.consider(self.run.2, task, owner, None);
             }
             State::Runnable { .. } => self.usage.runnable_ns = self.usage.runnable_ns.saturating_add(ns),
             // Of one that is stopped its call says nothing.
@@ -163,7 +165,7 @@ impl Metering {
             }
             State::Blocked(block) => {
                 self.usage.blocked_ns = self.usage.blocked_ns.saturating_add(ns);
-                self.run.1 = 0;
+                self.run.2 = 0;
                 self.consider(ns, task, block.owner, Some(block.syscall));
             }
         }
@@ -171,7 +173,7 @@ impl Metering {
 
     /// What it runs from now on is another run, though it may be of the same task.
     pub(super) fn end_run(&mut self) {
-        self.run = (Task::UNKNOWN, 0);
+        self.run = (Task::UNKNOWN, None, 0);
     }
 
     fn consider(&mut self, dur_ns: u64, task: Task, owner: Owner, syscall: Option<i32>) {

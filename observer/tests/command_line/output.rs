@@ -51,8 +51,10 @@ fn a_recording_is_not_overwritten_by_its_own_replay() {
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
     for output in [path.as_str(), link.to_str().unwrap()] {
-        observer(["replay", &path, "-o", output])
-            .expect(exit::FAILURE, &["would be overwritten", "--output"]);
+        observer(["replay", &path, "-o", output]).expect(
+            exit::FAILURE,
+            &["is a recording, and nothing overwrites one", "--output"],
+        );
     }
     assert_eq!(fs::read(&path).unwrap(), before);
 }

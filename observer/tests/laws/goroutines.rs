@@ -12,7 +12,7 @@ use syscalls::Sysno;
 
 use super::check::Law;
 use super::machine::START_NS;
-use super::script::{A, B, PID, Script, TASK_A, TASK_B, charged_us, header};
+use super::script::{A, B, OTHER, PEER, PID, Script, TASK_A, TASK_B, charged_us, header};
 
 /// Numbers of wait reasons that are the same in all versions, or in those since 1.26.
 const IO_WAIT: u64 = 2;
@@ -130,6 +130,21 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
         let script = reads("go1.26.8", read).idles(60, 10).woken(10_060, conn::NONE);
         let request = script.sends(10_100, A, stay(TASK_A, 1, reason)).request(A)?;
         prop_assert_eq!(charged_us(&request, Cause::Timer), timer_us);
+    }
+    Ok(())
+}
+
+/// Another goroutine asks a peer meanwhile, and the answer wakes the worker.
+#[test]
+fn a_peer_is_what_a_request_waited_for_only_if_its_goroutine_did_not_sleep_or_wait_for_a_mutex() -> Law {
+    let read = stay(TASK_A, 0, IO_WAIT);
+    for (reason, waits_for_peer) in [(IO_WAIT, true), (SLEEP, false), (MUTEX, false)] {
+        let script = reads("go1.26.8", read)
+            .asks(55, OTHER)
+            .idles(60, 100)
+            .woken(10_060, PEER);
+        let request = script.sends(10_100, A, stay(TASK_A, 1, reason)).request(A)?;
+        prop_assert_eq!(charged_us(&request, Cause::Downstream) > 0, waits_for_peer);
     }
     Ok(())
 }

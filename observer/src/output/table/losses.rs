@@ -18,7 +18,7 @@ pub(super) fn line(run: &Totals, under_way: u64, truncated: bool) -> Line {
     let line = if full.is_empty() {
         line
     } else {
-        line.text(PLAIN, &format!("; full tables: {full}"))
+        line.text(PLAIN, &format!("; no room for {full}"))
     };
     let doubts = joined([
         (
@@ -203,7 +203,7 @@ mod tests {
         };
         assert_eq!(
             plain(&[line(&run, 0, false)]),
-            "lost     nothing; full tables: 65,536 futexes, 3 workers\n"
+            "lost     nothing; no room for 65,536 futexes, 3 workers\n"
         );
     }
 

@@ -56,6 +56,11 @@ impl Stay {
         version.ends_by_timer(self.reason)
     }
 
+    /// Whether what a peer answers can have ended what the goroutine waited for last.
+    pub(crate) fn can_end_by_answer(self, version: Version) -> bool {
+        version.ends_by_answer(self.reason)
+    }
+
     /// Why the goroutine waited last, a number of its version.
     pub(crate) const fn reason(self) -> u8 {
         self.reason

@@ -99,6 +99,12 @@ impl Version {
         matches!(self.waited(reason), None | Some(SLEEP | SELECT))
     }
 
+    /// Whether what a peer answers can have ended what a goroutine waited for with this reason: it ends no sleep, and a
+    /// mutex is let go of.
+    pub(super) fn ends_by_answer(self, reason: u8) -> bool {
+        self.waited(reason) != Some(SLEEP) && !self.is_mutex(reason)
+    }
+
     /// Whether a goroutine waited for a lock with this reason. Before Go 1.20 that is a semaphore.
     pub(super) fn is_lock(self, reason: u8) -> bool {
         matches!(

@@ -166,3 +166,24 @@ fn one_of_a_pool_that_polls_for_a_peer_is_at_work_until_it_has_answered() {
         "it waits for its client's next request"
     );
 }
+
+#[test]
+fn what_kept_a_thread_without_tasks_longest_is_also_what_it_ran_for_one_request() {
+    let mut threads = Threads::default();
+    threads.operated(OWN, PID, 0, &request(1));
+    // It is preempted meanwhile, and then waits for a moment.
+    for (left_ns, came_ns) in [(1_000, 2_000), (4_000, 4_100)] {
+        let flags = if left_ns == 1_000 { flags::PREEMPTED } else { 0 };
+        threads.switch_out(&waits(left_ns, libc::SYS_fsync, flags));
+        threads.woken(&wakes(came_ns, Tid(0), -1));
+        threads.switch_in(&SwitchIn {
+            header: header(came_ns),
+            tgid: PID.0,
+            ..SwitchIn::zeroed()
+        });
+    }
+    let thread = threads.threads.get_mut(&OWN).unwrap();
+    let longest = thread.take_usage(UNTIL_NS).longest.unwrap();
+    assert_eq!(longest.dur_ns, 1_000 - 101 + 2_000);
+    assert_eq!((longest.owner.request().is_some(), longest.syscall), (true, None));
+}
