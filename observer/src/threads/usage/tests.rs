@@ -140,6 +140,24 @@ fn one_of_a_pool_that_sleeps_is_at_work_and_one_that_waits_to_be_given_something
     }
 }
 
+/// The loop of Node has a thread do jobs for requests: it waits for each at the same place.
+#[test]
+fn one_of_a_pool_that_was_woken_for_a_request_waits_for_the_next_where_it_was_given_that() {
+    let mut threads = Threads::default();
+    for nth in 1..=ANSWERS {
+        threads.operated(OTHER, PID, 0, &request(nth));
+        threads.switch_out(&waits(200 + nth, libc::SYS_futex, 0));
+        threads.woken(&wakes(200 + nth, OTHER, libc::SYS_futex));
+        threads.switch_in(&SwitchIn {
+            header: header(200 + nth),
+            tgid: PID.0,
+            ..SwitchIn::zeroed()
+        });
+        threads.operated(OTHER, PID, 0, &answer(nth, OTHER));
+    }
+    assert_eq!(waiting(threads, libc::SYS_futex, 0), (Role::Pool, false));
+}
+
 #[test]
 fn one_that_goes_on_when_a_time_has_come_has_nothing_to_do_until_then() {
     assert_eq!(
