@@ -5,9 +5,12 @@ use super::path::{Call, Charge, Path, Reason};
 use super::service::Walk;
 use super::{Evidence, waiting};
 use crate::model::cause::Cause;
-use crate::model::id::{Pid, Tid};
+use crate::model::id::Tid;
 use crate::syscall::Wait;
 use crate::threads::{Block, Owner, Slice, State};
+
+/// Those who had one after the other what a thread waited for that are told, at most.
+const MAX_HOLDERS: usize = 64;
 
 /// Charges a slice in which thread `tid` waited for a lock, back to `from_ns`: to each thread that had it, where that
 /// is known.
@@ -27,20 +30,50 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
     }
 }
 
+/// Charges a slice in which thread `tid` waited until others had let go of something, back to `from_ns`: to who ended
+/// the wait, back to where that one had it from somebody else itself, and so on.
+pub(super) fn charge_in_turn(
+    evidence: &Evidence<'_>,
+    tid: Tid,
+    slice: &Slice,
+    from_ns: u64,
+    path: &mut Path,
+) {
+    let (State::Blocked(block), Some(thread)) = (slice.state, evidence.threads.get(tid)) else {
+        return;
+    };
+    let call = Call::of(thread.pid, &block);
+    let charge = |reason| Charge::on(tid, None, Cause::Lock, reason);
+    let (mut until_ns, mut ended) = (slice.to_ns, block);
+    for _ in 0..MAX_HOLDERS {
+        let Some(holder) = ended.handed_off_by() else {
+            break;
+        };
+        let waited = evidence.threads.get(holder.tid);
+        let waited = waited.and_then(|thread| thread.waited_at(block.arg0, from_ns, until_ns));
+        let since_ns = waited.map_or(from_ns, |(had_ns, _)| had_ns);
+        path.charge(since_ns, charge(Reason::WokenBy(call, holder)));
+        let Some((_, before)) = waited else { return };
+        (until_ns, ended) = (since_ns, before);
+    }
+    path.charge(from_ns, charge(Reason::Blocked(call)));
+}
+
 impl Walk<'_, '_> {
-    /// What is charged for the wait of a thread with the request in hand, if who ended it had another one in hand: it
-    /// did nothing for this one, and let go of what both wanted, as is inferred. Which one an event loop has in hand is
-    /// not known well enough to say so of a thread that does jobs for it.
-    pub(super) fn behind_other_request(&self, pid: Pid, slice: &Slice, block: &Block) -> Option<Charge> {
-        let is_for_ever = block.wait == Wait::Condition { timeout: false };
-        let wake = block.wake.filter(|_| is_for_ever)?;
-        let waker = waiting::hand_off(self.evidence, block).and_then(|tid| self.evidence.threads.get(tid))?;
-        let had_other = matches!(
-            waker.owner_before(slice.to_ns).0,
-            Owner::Request(id) if id != self.turn.id
-        );
-        let is_told = had_other && !(self.is_handed_back() && waker.is_event_loop());
-        let call = Call::of(pid, block);
-        is_told.then(|| Charge::on(self.at.tid, None, Cause::Lock, Reason::WokenBy(call, wake.by)))
+    /// Whether who ended the wait of a thread with the request in hand had another one in hand: it did nothing for this
+    /// one, and let go of what both wanted, as is inferred. Which one an event loop has in hand is not known well
+    /// enough to say so of a thread that does jobs for it.
+    pub(super) fn is_behind_other_request(&self, slice: &Slice, block: &Block) -> bool {
+        if block.wait != (Wait::Condition { timeout: false }) {
+            return false;
+        }
+        let waker = waiting::hand_off(self.evidence, block).and_then(|tid| self.evidence.threads.get(tid));
+        waker.is_some_and(|waker| {
+            let had_other = matches!(
+                waker.owner_before(slice.to_ns).0,
+                Owner::Request(id) if id != self.turn.id
+            );
+            had_other && !(self.is_handed_back() && waker.is_event_loop())
+        })
     }
 }

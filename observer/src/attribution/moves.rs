@@ -86,6 +86,8 @@ pub(super) enum Charged {
     RunQueue(u64),
     /// To whoever had the lock for which the thread waited in the slice that the step is about.
     Lock(u64),
+    /// To those who had what the thread waited for in the slice that the step is about, one after the other.
+    InTurn(u64),
     /// To whoever had what the goroutine waited for that was made ready so.
     LetGo(u64, QueuedPoll),
 }
@@ -97,8 +99,11 @@ impl Charged {
             (Self::Since(from_ns, charge), _) => path.charge(*from_ns, *charge),
             (Self::RunQueue(from_ns), Some(slice)) => run_queue::charge(evidence, tid, slice, *from_ns, path),
             (Self::Lock(from_ns), Some(slice)) => lock::charge(evidence, tid, slice, *from_ns, path),
+            (Self::InTurn(from_ns), Some(slice)) => {
+                lock::charge_in_turn(evidence, tid, slice, *from_ns, path);
+            }
             (Self::LetGo(from_ns, made), _) => goroutines::charge(evidence, *made, *from_ns, path),
-            (Self::Nothing | Self::RunQueue(_) | Self::Lock(_), _) => {}
+            (Self::Nothing | Self::RunQueue(_) | Self::Lock(_) | Self::InTurn(_), _) => {}
         }
     }
 

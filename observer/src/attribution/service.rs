@@ -181,12 +181,15 @@ impl Walk<'_, '_> {
             }
             State::Blocked(block) if self.is_of_known_job(block.owner, slice) => {
                 let at = self.worked_in(slice.task);
-                let step = match (block.wait, self.behind_other_request(pid, slice, &block)) {
-                    (_, Some(charge)) => Move::to(at).charging(from_ns, charge).inferred_if(true),
-                    (Wait::Condition { .. }, None) if waiting::hand_off(self.evidence, &block).is_some() => {
+                let step = match block.wait {
+                    _ if self.is_behind_other_request(slice, &block) => Move {
+                        charged: Charged::InTurn(from_ns),
+                        ..Move::to(at).inferred_if(true)
+                    },
+                    Wait::Condition { .. } if waiting::hand_off(self.evidence, &block).is_some() => {
                         self.idle(slice, &block)
                     }
-                    (_, None) => Move::to(at).charging(from_ns, self.blocked(pid, slice, &block)),
+                    _ => Move::to(at).charging(from_ns, self.blocked(pid, slice, &block)),
                 };
                 step.inferred_if(slice.task.id().is_none())
             }

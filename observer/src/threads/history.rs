@@ -5,9 +5,13 @@ use super::past::Run;
 use super::state::{Block, Owner, Slice, State};
 use super::thread::Thread;
 use crate::model::id::{RequestId, Task};
+use crate::syscall;
 
 /// Who runs for less than this between two waits only had a look, ns.
 const LOOK_NS: u64 = 200_000;
+
+/// Slices that are looked at for a wait that ended, at most.
+const MAX_SLICES: usize = 64;
 
 const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
 
@@ -101,6 +105,21 @@ impl Thread {
                 _ => {}
             }
         }
+    }
+
+    /// The last wait at this futex that ended between two times, and when it did, ns.
+    #[must_use]
+    pub fn waited_at(&self, futex: u32, since_ns: u64, until_ns: u64) -> Option<(u64, Block)> {
+        let back = self.back_from(until_ns).take(MAX_SLICES);
+        let ended = back.take_while(|slice| slice.to_ns > since_ns);
+        ended
+            .filter(|slice| slice.to_ns < until_ns)
+            .find_map(|slice| match slice.state {
+                State::Blocked(block) if syscall::is_futex(block.syscall) && block.arg0 == futex => {
+                    Some((slice.to_ns, block))
+                }
+                _ => None,
+            })
     }
 
     /// The last slice that began before `at_ns` and ended after `since_ns` in which the thread ran for `request`. With

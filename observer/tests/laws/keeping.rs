@@ -165,3 +165,34 @@ fn a_request_that_another_thread_is_to_read_waits_for_the_loop_that_was_told_of_
     prop_assert_eq!(blocked.tid, Some(Tid(LOOP)));
     Ok(())
 }
+
+/// One has a lock when the next comes, and another one comes before it lets go of it.
+#[test]
+fn who_waits_for_what_others_have_one_after_the_other_waits_behind_each_of_them() -> Law {
+    const THIRD: u32 = SECOND + 1;
+    const LOCK: [u64; 4] = [0xa000, 137, 0, 0];
+    let program = Program::with(&[]).waits_for_a_job(8, FIRST);
+    let program = program.keeps(20, FIRST, ENOUGH).hears_of(1_000, A);
+    let program = program
+        .gives(1_002, FIRST)
+        .loops(1_004)
+        .reads(1_005, FIRST, A, 1_000);
+    let program = program.sleeps(1_010, FIRST).reads(1_505, SECOND, OTHER, 1_500);
+    let program = program.leaves(1_510, SECOND, Sysno::futex, LOCK);
+    let program = program.reads(2_005, THIRD, B, 2_000);
+    let program = program.leaves(2_010, THIRD, Sysno::futex, LOCK);
+    let program = program
+        .goes_on(30_000, FIRST)
+        .ends_wait(30_010, FIRST, Sysno::futex, SECOND);
+    let program = program
+        .answers(30_020, FIRST, A)
+        .ends_wait(30_100, SECOND, Sysno::futex, THIRD);
+    let program = program.answers(30_110, SECOND, OTHER).answers(30_120, THIRD, B);
+    let request = program.request()?;
+    let locks = request.timeline.iter().filter(|span| span.cause == Cause::Lock);
+    let behind: Vec<_> = locks
+        .map(|span| (span.culprit.as_ref().map(|by| by.tid), span.dur_ns / 1_000))
+        .collect();
+    prop_assert_eq!(behind, [(Some(Tid(FIRST)), 28_000), (Some(Tid(SECOND)), 90)]);
+    Ok(())
+}
