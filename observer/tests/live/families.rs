@@ -269,6 +269,8 @@ fn whoever_listens_on_a_port_is_watched_from_then_on_and_who_comes_after_it_too(
         assert_eq!(load(&server.url("/ping"), &["--requests", "100"]), 100);
         let pid = server.pid();
         pids.push(pid);
+        // What it runs is read while it is there.
+        observation.wait_for_line("start", |line| line["event"] == "start" && line["pid"] == pid);
         server.kill();
         observation.wait_for_line("exit", |line| line["event"] == "exit" && line["pid"] == pid);
     }
