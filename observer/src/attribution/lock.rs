@@ -31,7 +31,8 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
 }
 
 /// Charges a slice in which thread `tid` waited until others had let go of something, back to `from_ns`: to who ended
-/// the wait, back to where that one had it from somebody else itself, and so on.
+/// the wait, back to where that one's own wait for it had ended, then to who ended that, and so on. Where no more is
+/// known, to nobody.
 pub(super) fn charge_in_turn(
     evidence: &Evidence<'_>,
     tid: Tid,
@@ -49,11 +50,12 @@ pub(super) fn charge_in_turn(
         let Some(holder) = ended.handed_off_by() else {
             break;
         };
-        let waited = evidence.threads.get(holder.tid);
-        let waited = waited.and_then(|thread| thread.waited_at(block.arg0, from_ns, until_ns));
-        let since_ns = waited.map_or(from_ns, |(had_ns, _)| had_ns);
+        let Some(thread) = evidence.threads.get(holder.tid) else {
+            break;
+        };
+        let (since_ns, before) = thread.not_at_futex_since(block.arg0, from_ns, until_ns);
         path.charge(since_ns, charge(Reason::WokenBy(call, holder)));
-        let Some((_, before)) = waited else { return };
+        let Some(before) = before else { break };
         (until_ns, ended) = (since_ns, before);
     }
     path.charge(from_ns, charge(Reason::Blocked(call)));

@@ -10,7 +10,7 @@ use crate::syscall;
 /// Who runs for less than this between two waits only had a look, ns.
 const LOOK_NS: u64 = 200_000;
 
-/// Slices that are looked at for a wait that ended, at most.
+/// Slices that are looked at for a wait at a futex, at most.
 const MAX_SLICES: usize = 64;
 
 const ANY_WORK: Crossed = Crossed::Work { longest_ns: u64::MAX };
@@ -107,19 +107,24 @@ impl Thread {
         }
     }
 
-    /// The last wait at this futex that ended between two times, and when it did, ns.
+    /// Since when, between two times, the thread has not waited at this futex, as far as that is known; and the wait
+    /// there that ended then, if one did.
     #[must_use]
-    pub fn waited_at(&self, futex: u32, since_ns: u64, until_ns: u64) -> Option<(u64, Block)> {
-        let back = self.back_from(until_ns).take(MAX_SLICES);
-        let ended = back.take_while(|slice| slice.to_ns > since_ns);
-        ended
-            .filter(|slice| slice.to_ns < until_ns)
-            .find_map(|slice| match slice.state {
+    pub fn not_at_futex_since(&self, futex: u32, since_ns: u64, until_ns: u64) -> (u64, Option<Block>) {
+        let mut reached_ns = until_ns;
+        for slice in self.back_from(until_ns).take(MAX_SLICES) {
+            match slice.state {
+                State::Unknown { .. } => break,
                 State::Blocked(block) if syscall::is_futex(block.syscall) && block.arg0 == futex => {
-                    Some((slice.to_ns, block))
+                    return (slice.to_ns.clamp(since_ns, reached_ns), Some(block));
                 }
-                _ => None,
-            })
+                _ => reached_ns = slice.from_ns.max(since_ns),
+            }
+            if reached_ns == since_ns {
+                break;
+            }
+        }
+        (reached_ns, None)
     }
 
     /// The last slice that began before `at_ns` and ended after `since_ns` in which the thread ran for `request`. With
