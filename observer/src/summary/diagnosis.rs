@@ -27,8 +27,9 @@ const MOST: f64 = 0.5;
 /// What is wrong, judged from the requests at the p99.
 pub(super) fn of(at: &AtQuantiles, workers: &[ProcessWorkers]) -> Option<Diagnosis> {
     let p99 = &at.p99;
-    let part = |cause| p99.budget_ns.get(cause) as f64 / p99.latency_ns.max(1) as f64 + to_accept(p99, cause);
+    let part = |cause| part(p99, cause);
     let worst = [
+        Cause::AcceptQueue,
         Cause::Throttled,
         Cause::RunQueue,
         Cause::WorkerBlocked,
@@ -43,6 +44,10 @@ pub(super) fn of(at: &AtQuantiles, workers: &[ProcessWorkers]) -> Option<Diagnos
     let of_latency = format!("{:.0} % of the latency at the p99", 100.0 * part(worst));
     let culprit = waits_for(p99, worst).next();
     let (kind, text) = match worst {
+        Cause::AcceptQueue => (
+            Trouble::AcceptedLate,
+            format!("connections were accepted late: {of_latency} was waiting in the accept queue"),
+        ),
         Cause::Throttled => (
             Trouble::Quota,
             format!("the CPU quota was used up: {of_latency} was throttled"),
@@ -78,6 +83,18 @@ pub(super) fn of(at: &AtQuantiles, workers: &[ProcessWorkers]) -> Option<Diagnos
         },
     };
     Some(Diagnosis { kind, text })
+}
+
+/// Part of the latency that is this cause's. Where a connection waited to be accepted by a worker, that is what kept
+/// the worker.
+fn part(p99: &BandMeans, cause: Cause) -> f64 {
+    let charged = p99.budget_ns.get(cause) as f64 / p99.latency_ns.max(1) as f64;
+    match cause {
+        Cause::AcceptQueue => {
+            charged - to_accept(p99, Cause::WorkerBlocked) - to_accept(p99, Cause::WorkerBusy)
+        }
+        _ => charged + to_accept(p99, cause),
+    }
 }
 
 /// Whether a connection waited to be accepted by a worker that was blocked or busy, as `cause` has it, for a request.

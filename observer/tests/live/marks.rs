@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use observer::event::Event;
+use observer::source::live::LiveSource;
 use observer::source::{Batch, Source as _, Status, recording};
 use observer_common::{limits, tcp};
 
@@ -21,8 +23,9 @@ use crate::waits::full_peer;
 /// of a connection holds.
 const COMPUTES: Duration = Duration::from_micros(300);
 
-/// Longer than the call that wakes takes: who is woken later was not woken by the call that was interrupted.
-const CALL_NS: u64 = 20_000;
+/// So many connections are refused meanwhile, so far apart: some while it computes, and it wakes the other soon after.
+const CONNECTIONS: usize = 8;
+const APART: Duration = Duration::from_millis(10);
 
 /// A connection that is asked for, and that nobody waits for.
 fn ask(listener: &TcpListener) -> TcpStream {
@@ -55,37 +58,49 @@ fn stay_on_one_cpu() {
     assert_eq!(status, 0);
 }
 
-/// Wakes a thread again and again, and computes in between, until a connection that is asked for is refused, and once
-/// more.
-fn wake_others((listener, waiting): (TcpListener, TcpStream)) {
+/// Wakes a thread again and again, and computes in between, until the connections that are asked for are refused, and
+/// once more. Gives when each call that wakes was, ns of `CLOCK_MONOTONIC`.
+fn wake_others((listener, waiting): (TcpListener, TcpStream)) -> Vec<Range<u64>> {
     stay_on_one_cpu();
     let (mut woken, mut wakes) = std::io::pipe().unwrap();
     let reader = thread::spawn(move || {
         let mut byte = [0];
         while woken.read(&mut byte).is_ok_and(|bytes| bytes > 0) {}
     });
-    let connection = ask(&listener);
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(ask(&listener));
+        thread::sleep(APART);
+    }
     // The kernel asks again a second later. Nobody listens then.
     drop((listener, waiting));
-    let (begun, mut refused) = (Instant::now(), 0);
-    while refused < 2 {
-        assert!(begun.elapsed() < DEADLINE, "the connection is not refused");
+    let (begun, mut calls) = (Instant::now(), Vec::new());
+    loop {
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "not all of the connections are refused"
+        );
+        connections.retain(|connection| connection.take_error().unwrap().is_none());
+        let is_last = connections.is_empty();
         let computes = Instant::now();
         while computes.elapsed() < COMPUTES {}
+        let from_ns = LiveSource::now_ns();
         wakes.write_all(&[0]).unwrap();
-        if refused > 0 || connection.take_error().unwrap().is_some() {
-            refused += 1;
+        calls.push(from_ns..LiveSource::now_ns());
+        if is_last {
+            break;
         }
     }
     drop(wakes);
     reader.join().unwrap();
+    calls
 }
 
-/// The wakes by later calls while the mark of the connection to this peer held: when those for the connection were,
-/// since it was refused, and how many others there were.
-fn recorded(path: &Path, peer: SocketAddr) -> (Vec<u64>, usize) {
+/// What was recorded of the connections to this peer: when each was refused, and its id; and when the thread woke
+/// somebody, and for which connection.
+fn recorded(path: &Path, peer: SocketAddr) -> [Vec<(u64, u64)>; 2] {
     let (mut reader, _) = recording::Reader::open(File::open(path).unwrap()).unwrap();
-    let (mut batch, mut refused, mut waking) = (Batch::default(), None, Vec::new());
+    let (mut batch, mut refused, mut wakes) = (Batch::default(), Vec::new(), Vec::new());
     while reader.next(&mut batch).unwrap() == Status::More {
         for event in batch.events() {
             match event.unwrap() {
@@ -93,21 +108,16 @@ fn recorded(path: &Path, peer: SocketAddr) -> (Vec<u64>, usize) {
                     if event.remote_port == peer.port()
                         && (event.old_state, event.new_state) == (tcp::SYN_SENT, tcp::CLOSE) =>
                 {
-                    refused = Some((event.header.at_ns, event.conn));
+                    refused.push((event.header.at_ns, event.conn));
                 }
-                Event::Waking(event) => waking.push(*event),
+                Event::Waking(event) if i64::from(event.waker_syscall) == libc::SYS_write => {
+                    wakes.push((event.header.at_ns, event.conn));
+                }
                 _ => {}
             }
         }
     }
-    let (at_ns, conn) = refused.unwrap();
-    let held = at_ns + CALL_NS..at_ns + limits::CONNECTED_MARK_NS;
-    waking.retain(|event| {
-        i64::from(event.waker_syscall) == libc::SYS_write && held.contains(&event.header.at_ns)
-    });
-    let (for_it, others): (Vec<_>, Vec<_>) = waking.into_iter().partition(|event| event.conn == conn);
-    let after_ns = for_it.iter().map(|event| event.header.at_ns - at_ns);
-    (after_ns.collect(), others.len())
+    [refused, wakes]
 }
 
 #[test]
@@ -119,9 +129,21 @@ fn whom_an_interrupted_thread_wakes_later_is_not_woken_for_the_connection_that_i
     let observation = Observation::of(std::process::id(), &record);
     let full_peer = full_peer();
     let peer = full_peer.0.local_addr().unwrap();
-    thread::spawn(move || wake_others(full_peer)).join().unwrap();
+    let calls = thread::spawn(move || wake_others(full_peer)).join().unwrap();
     observation.finish();
-    let (for_the_connection_after_ns, others) = recorded(&path, peer);
-    assert_eq!(for_the_connection_after_ns, [0; 0]);
-    assert!(others > 0, "nobody was woken within the time");
+    let [refused, wakes] = recorded(&path, peer);
+    assert_eq!(refused.len(), CONNECTIONS);
+    let mut others = 0;
+    for (at_ns, conn) in refused {
+        if calls.iter().any(|call| call.contains(&at_ns)) {
+            // A call cannot be told from the next one, if both are the same.
+            continue;
+        }
+        let held = at_ns..at_ns + limits::CONNECTED_MARK_NS;
+        let soon = wakes.iter().copied().filter(|wake| held.contains(&wake.0));
+        let (for_it, for_others): (Vec<_>, Vec<_>) = soon.partition(|wake| wake.1 == conn);
+        assert_eq!(for_it.len(), 0, "refused at {at_ns}: {for_it:?}");
+        others += for_others.len();
+    }
+    assert!(others > 0, "nobody was woken soon after a connection was refused");
 }

@@ -13,7 +13,16 @@ pub(super) struct Row {
     pub(super) report: Report,
 }
 
-/// Writes the matrix.
+impl Row {
+    fn release(&self) -> &str {
+        self.report
+            .release
+            .as_deref()
+            .unwrap_or("a kernel that never came up")
+    }
+}
+
+/// Writes the matrix, and last what failed: whoever sees only the end of a long output sees that.
 pub(super) fn print(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     line(out, "kernel", "signal", &format!("{:<29} remarks", "hook"))?;
     for row in rows {
@@ -22,6 +31,11 @@ pub(super) fn print(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nTests that did not run:")?;
     for (test, why) in programs::skipped(rows.iter().any(|row| row.emulated)) {
         writeln!(out, "  {test}  {why}")?;
+    }
+    for row in rows {
+        for problem in &row.report.problems {
+            writeln!(out, "\nFAILED on {}: {problem}", row.release())?;
+        }
     }
     Ok(())
 }
@@ -46,12 +60,9 @@ fn print_row(row: &Row, out: &mut impl Write) -> io::Result<()> {
         );
     }
     rest.push(("tests", tests));
-    rest.extend(report.problems.iter().map(|problem| ("FAILED", problem.clone())));
-
-    let release = report.release.clone();
     let lockdown = report.lockdown.as_deref().unwrap_or("unknown");
     let mut kernel = [
-        release.unwrap_or_else(|| "never came up".to_owned()),
+        row.release().to_owned(),
         format!("  {}", row.how),
         format!("  lockdown {lockdown}"),
     ]
@@ -102,7 +113,7 @@ mod tests {
         );
         assert!(text.contains("0 passed, 1 failed"), "{text}");
         assert!(
-            text.contains("FAILED      tests: ended with status 101"),
+            text.ends_with("FAILED on 6.1.0-56: tests: ended with status 101\n"),
             "{text}"
         );
     }

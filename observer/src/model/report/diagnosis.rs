@@ -28,6 +28,8 @@ pub enum Trouble {
     PoolExhausted,
     /// A hypervisor takes the CPUs away.
     Stolen,
+    /// Connections wait to be accepted, and no worker is seen that keeps them waiting.
+    AcceptedLate,
     /// TCP holds the last bytes of responses back.
     HeldBack,
     /// The language runtime stopped the program.
@@ -47,6 +49,7 @@ impl Trouble {
             Self::Imbalanced => "imbalanced",
             Self::PoolExhausted => "pool_exhausted",
             Self::Stolen => "stolen",
+            Self::AcceptedLate => "accepted_late",
             Self::HeldBack => "held_back",
             Self::Stopped => "stopped",
         }

@@ -4,7 +4,8 @@
 //! It does not know what the sections say.
 
 use super::Size;
-use super::line::Line;
+use super::line::{FAINT, Line};
+use crate::output::words;
 
 /// To the upper left corner.
 const HOME: &str = "\x1b[H";
@@ -45,16 +46,19 @@ impl Section {
     }
 }
 
-/// Leaves as many lines as there is room for, from the end of each section and of the last in rank first.
-pub(super) fn fit(sections: &mut [Section], rows: usize) {
-    let mut left = rows;
+/// Leaves as many lines as there is room for, from the end of each section and of the last in rank first. Gives how
+/// many it took away.
+pub(super) fn fit(sections: &mut [Section], rows: usize) -> usize {
+    let (mut left, mut gone) = (rows, 0);
     let mut by_rank: Vec<_> = sections.iter_mut().collect();
     by_rank.sort_by_key(|section| section.rank);
     for section in by_rank {
         let room = if left < section.least { 0 } else { left };
+        gone += section.lines.len().saturating_sub(room);
         section.lines.truncate(room);
         left -= section.lines.len();
     }
+    gone
 }
 
 /// What is on the screen.
@@ -80,8 +84,17 @@ impl Screen {
         }
         wrap(&mut sections, drawn_width(size));
         // The last row is the cursor's: a line end there would scroll.
-        fit(&mut sections, size.height.saturating_sub(1));
+        let more = fit(&mut sections, size.height.saturating_sub(1));
         replace(&sections, size, in_colour, out);
+        if more > 0 && size.height > 1 {
+            let told = format!(
+                "  {} more: at the end, or in a taller window",
+                words::counted(more as u64, "line", "lines")
+            );
+            Line::new()
+                .text(FAINT, &told)
+                .write(drawn_width(size), in_colour, out);
+        }
     }
 
     /// Appends to `out` what shows the sections once and for all, whole.
@@ -162,8 +175,24 @@ mod tests {
         screen.redraw(vec![Section::new(0, lines("one", 1))], size, false, &mut out);
         assert_eq!(out, "\n\n\n\x1b[Hone\x1b[K\n\x1b[J");
         out.clear();
-        screen.redraw(vec![Section::new(0, lines("two", 9))], size, false, &mut out);
+        screen.redraw(vec![Section::new(0, lines("two", 2))], size, false, &mut out);
         assert_eq!(out, "\x1b[Htwo\x1b[K\ntwo\x1b[K\n\x1b[J");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_said_to_be_there() {
+        let size = Size { width: 80, height: 4 };
+        let sections = vec![
+            Section::new(0, lines("heading", 1)),
+            Section::titled(1, lines("paths", 6)),
+        ];
+        let mut out = String::new();
+        Screen::default().redraw(sections, size, false, &mut out);
+        let text = out.replace("\x1b[K", "");
+        assert_eq!(
+            text,
+            "\n\n\n\n\x1b[Hheading\npaths\npaths\n\x1b[J  4 lines more: at the end, or in a taller window"
+        );
     }
 
     #[test]
@@ -178,10 +207,9 @@ mod tests {
             .wrapping();
         let mut out = String::new();
         Screen::default().redraw(vec![Section::new(0, vec![line])], size, false, &mut out);
-        assert_eq!(
-            out,
-            "\n\n\n\x1b[Hhint  nobody listened; send it\x1b[K\n      requests, or see who\x1b[K\n\x1b[J"
-        );
+        let picture =
+            "\n\n\n\x1b[Hhint  nobody listened; send it\x1b[K\n      requests, or see who\x1b[K\n\x1b[J";
+        assert_eq!(out, format!("{picture}  1 line more: at the end, or…"));
     }
 
     #[test]

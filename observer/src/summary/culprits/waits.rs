@@ -107,7 +107,8 @@ impl BandWaits {
         things.sort_by_key(|thing| (Reverse(thing.ns), thing.first));
         things.truncate(LISTED);
         let one = |thing: &Thing<'_>| WaitedFor {
-            requests: (thing.requests.div_ceil(parts)) as u64,
+            // Rounded as the band's own, which is at least one.
+            requests: (((thing.requests + parts / 2) / parts) as u64).max(1),
             mean_ns: (thing.ns / thing.requests) as u64,
             function: thing.function(sources),
             ..thing.what.clone()

@@ -210,7 +210,18 @@ fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
     let computing = p99(&parts, vec![to_accept(None, Some("GET /slow"))]);
     assert_eq!(of(&computing, &busy).unwrap().kind, Trouble::Saturated);
     // A thread that serves nobody is no worker.
-    assert_eq!(of(&p99(&parts, vec![to_accept(None, None)]), &busy), None);
+    let late = p99(&parts, vec![to_accept(None, None)]);
+    assert_eq!(
+        of(&late, &busy).unwrap().text,
+        "connections were accepted late: 50 % of the latency at the p99 was waiting in the accept queue"
+    );
+    // Nor is one to blame for more than its part.
+    let a_little_blocked = WaitedFor {
+        mean_ns: 2,
+        ..to_accept(Some("clock_nanosleep"), Some("GET /slow"))
+    };
+    let late = p99(&parts, vec![a_little_blocked]);
+    assert_eq!(of(&late, &busy).unwrap().kind, Trouble::AcceptedLate);
 }
 
 #[test]
