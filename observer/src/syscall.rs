@@ -236,8 +236,7 @@ pub fn is_futex(syscall: i32) -> bool {
     matches!(number(syscall), Some(Sysno::futex | Sysno::futex_waitv))
 }
 
-/// The pair of words, aligned as one, that has a futex word: the condition variables of C wait now at the one and now at
-/// the other.
+/// The aligned pair of words that has this futex word: condition variables of C wait at one and the other in turn.
 #[must_use]
 pub const fn futex_pair(word: u32) -> u32 {
     word & !7
