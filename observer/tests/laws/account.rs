@@ -33,6 +33,8 @@ struct Account {
 #[derive(Default)]
 struct Told {
     stream: Stream,
+    /// How long CPU quotas have kept threads waiting so far, ns.
+    throttled_ns: u64,
     /// From when until when each of them was not known, ns.
     unknown: Vec<Range<u64>>,
 }
@@ -48,9 +50,11 @@ impl Stream {
             let mut bytes = entry.bytes().to_vec();
             match event {
                 Event::Waking(waking) => {
+                    told.throttled_ns = waking.throttled_ns;
                     accounts.entry(waking.header.tid).or_default().ready_ns = Some(waking.header.at_ns);
                 }
                 Event::SwitchIn(switch) => {
+                    told.throttled_ns = switch.throttled_ns;
                     let account = accounts.entry(switch.header.tid).or_default();
                     let at_ns = switch.header.at_ns;
                     let ready_ns = account.ready_ns.take().unwrap_or(at_ns);
@@ -58,6 +62,7 @@ impl Stream {
                     account.unseen = unseen.contains(&place).then_some((ready_ns, at_ns));
                 }
                 Event::SwitchOut(switch) => {
+                    told.throttled_ns = switch.throttled_ns;
                     let account = accounts.entry(switch.header.tid).or_default();
                     told.tell(account, &switch.header, switch.tgid);
                     let preempted = switch.flags & flags::PREEMPTED != 0;
@@ -125,7 +130,7 @@ impl Told {
                 reserved: 0,
                 since_ns,
                 queued_ns: account.queued_ns,
-                throttled_ns: 0,
+                throttled_ns: self.throttled_ns,
             }));
         }
     }
