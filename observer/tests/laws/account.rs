@@ -159,8 +159,8 @@ proptest! {
     }
 }
 
-#[test]
-fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tells() -> Law {
+/// A request that waits for a disk and then for 300 us for a CPU, so long of it as a quota kept its thread from one.
+fn waits(throttled_us: u64) -> Script {
     let mut script = Script::begin().reads(50, A, TASK_A, 50);
     script.record(&SwitchOut {
         header: header(Kind::SwitchOut, 100),
@@ -179,9 +179,15 @@ fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tell
     script.record(&SwitchIn {
         header: header(Kind::SwitchIn, 4_500),
         tgid: PID,
+        throttled_ns: throttled_us * 1_000,
         ..SwitchIn::zeroed()
     });
-    let script = script.sends(5_000, A, TASK_A);
+    script.sends(5_000, A, TASK_A)
+}
+
+#[test]
+fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tells() -> Law {
+    let script = waits(0);
     let told = script.stream().with_unseen_switches(2).stream;
     let explained = explain(&told)?;
     for request in [&explained.requests[0].0, &script.request(A)?] {
@@ -192,5 +198,16 @@ fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tell
     let switches = |event: &Event<'_>| !matches!(event, Event::OnCpuSince(_));
     let untold = explain(&told.only(switches))?;
     prop_assert_eq!(charged_us(&untold.requests[0].0, Cause::Unexplained), 4_900);
+    Ok(())
+}
+
+#[test]
+fn where_a_quota_was_used_up_unseen_it_is_not_known_what_kept_a_thread_from_running() -> Law {
+    let script = waits(200);
+    let told = explain(&script.stream().with_unseen_switches(2).stream)?;
+    let untold = &told.requests[0].0;
+    prop_assert_eq!(charged_us(untold, Cause::Syscall), 4_100);
+    prop_assert_eq!(charged_us(untold, Cause::Unexplained), 300);
+    prop_assert_eq!(charged_us(&script.request(A)?, Cause::Throttled), 200);
     Ok(())
 }
