@@ -236,6 +236,12 @@ pub fn is_futex(syscall: i32) -> bool {
     matches!(number(syscall), Some(Sysno::futex | Sysno::futex_waitv))
 }
 
+/// The aligned pair of words that has this futex word: condition variables of C wait at one and the other in turn.
+#[must_use]
+pub const fn futex_pair(word: u32) -> u32 {
+    word & !7
+}
+
 /// Whether a call waits at a barrier, if one is there: on a futex without a time limit, which is no contended mutex.
 #[must_use]
 pub fn may_wait_at_barrier(syscall: i32, args: &[u64; 4]) -> bool {

@@ -19,14 +19,13 @@ pub(super) fn charge(evidence: &Evidence<'_>, tid: Tid, slice: &Slice, from_ns: 
         return;
     };
     let call = Call::of(thread.pid, &block);
-    let charge = |reason| Charge::on(tid, None, Cause::Lock, reason);
     while path.cursor_ns() > from_ns.max(path.since_ns()) {
         let at_ns = path.cursor_ns().min(slice.to_ns);
         let Some((holder, since_ns)) = evidence.threads.holder(thread.pid, tid, slice, at_ns) else {
-            path.charge(from_ns, charge(Reason::Blocked(call)));
+            path.charge(from_ns, lock(tid, Reason::Blocked(call)));
             return;
         };
-        path.charge(since_ns.max(from_ns), charge(Reason::LockHeldBy(call, holder)));
+        path.charge(since_ns.max(from_ns), lock(tid, Reason::LockHeldBy(call, holder)));
     }
 }
 
@@ -44,21 +43,22 @@ pub(super) fn charge_in_turn(
         return;
     };
     let call = Call::of(thread.pid, &block);
-    let charge = |reason| Charge::on(tid, None, Cause::Lock, reason);
     let (mut until_ns, mut ended) = (slice.to_ns, block);
     for _ in 0..MAX_HOLDERS {
-        let Some(holder) = ended.handed_off_by() else {
+        let holder = waiting::hand_off(evidence, &ended).and_then(|tid| evidence.threads.get(tid));
+        let (Some(holder), Some(by)) = (holder, ended.handed_off_by()) else {
             break;
         };
-        let Some(thread) = evidence.threads.get(holder.tid) else {
-            break;
-        };
-        let (since_ns, before) = thread.not_at_futex_since(block.arg0, from_ns, until_ns);
-        path.charge(since_ns, charge(Reason::WokenBy(call, holder)));
+        let (since_ns, before) = holder.had_since(block.arg0, from_ns, until_ns);
+        path.charge(since_ns, lock(tid, Reason::WokenBy(call, by)));
         let Some(before) = before else { break };
         (until_ns, ended) = (since_ns, before);
     }
-    path.charge(from_ns, charge(Reason::Blocked(call)));
+    path.charge(from_ns, lock(tid, Reason::Blocked(call)));
+}
+
+fn lock(tid: Tid, reason: Reason) -> Charge {
+    Charge::on(tid, None, Cause::Lock, reason)
 }
 
 impl Walk<'_, '_> {

@@ -106,14 +106,20 @@ impl Charged {
             (Self::Nothing | Self::RunQueue(_) | Self::Lock(_) | Self::InTurn(_), _) => {}
         }
     }
-
-    /// Whether the request was on no thread.
-    pub(super) fn is_suspension(&self) -> bool {
-        matches!(self, Self::Since(_, charge) if charge.tid.is_none())
-    }
 }
 
 impl Move {
+    /// Whether the request was on no thread before the walk, which is at `at`, comes to where this leads.
+    pub(super) fn is_past_a_wait(&self, at: Position) -> bool {
+        let is_suspended = match self.charged {
+            Charged::Since(_, charge) => charge.tid.is_none(),
+            Charged::LetGo(..) => true,
+            _ => false,
+        };
+        // What another thread did for it after it had stopped is charged on that thread.
+        is_suspended || at.handed_off.is_some() && self.to.handed_off.is_none()
+    }
+
     /// Goes there, and charges nothing.
     pub(super) const fn to(to: Position) -> Self {
         Self {

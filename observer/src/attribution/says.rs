@@ -27,7 +27,9 @@ impl Walk<'_, '_> {
     /// suspension but the last.
     fn last_waited_for(&self, can_be: impl Fn(go::Version, Stay) -> bool) -> bool {
         let version = self.evidence.threads.runtime(self.turn.pid).go_version();
-        let last = version.zip(self.turn.sent_stay).filter(|_| !self.was_suspended);
+        let last = version
+            .zip(self.turn.sent_stay)
+            .filter(|_| !self.passed_last_wait);
         last.is_none_or(|(version, last)| can_be(version, last))
     }
 
@@ -85,7 +87,7 @@ impl Walk<'_, '_> {
         let (pid, go) = (self.turn.pid, self.evidence.go);
         let seen = |task| go.last_for_mutex(pid, task, run.end_ns, self.now_ns);
         let was_seen = self.turn.read_task.id().and_then(seen).is_some();
-        was_seen || !self.was_suspended && !self.came_from_a_call(run)
+        was_seen || !self.passed_last_wait && !self.came_from_a_call(run)
     }
 
     /// Whether a thread on which the request ran last had been in a call for it just before.
@@ -101,15 +103,14 @@ impl Walk<'_, '_> {
         blocked.is_some_and(|block| !block.wait.is_idle() && block.owner.request() == Some(self.turn.id))
     }
 
-    /// What its goroutine says that it waited for last, where no event does.
+    /// What its goroutine says that it waited for last, where that is now and no event says it.
     pub(super) fn waited_or(&self, otherwise: &'static str) -> &'static str {
-        let waited = self
-            .stays()
-            .and_then(|(version, read, sent)| sent.waited(read, version));
+        let says = self.stays().filter(|_| !self.passed_last_wait);
+        let waited = says.and_then(|(version, read, sent)| sent.waited(read, version));
         waited.unwrap_or(otherwise)
     }
 
-    /// The same, where it was on no thread. What it waited for last is told of the last such time alone.
+    /// The same, where it was on no thread.
     fn idle_for(&self, otherwise: &'static str) -> Reason {
         let note = self.waited_or(otherwise);
         match self.in_mark() {
@@ -120,7 +121,7 @@ impl Walk<'_, '_> {
 
     /// What the marking of garbage is called that it waited for, where nothing else came after.
     pub(super) fn in_mark(&self) -> Option<&'static str> {
-        let (version, read, sent) = self.stays().filter(|_| !self.was_suspended)?;
+        let (version, read, sent) = self.stays().filter(|_| !self.passed_last_wait)?;
         sent.waited_in_mark(read, version)
     }
 

@@ -41,7 +41,7 @@ pub(super) fn walk(
         since,
         now_ns: path.cursor_ns(),
         at: Position::on(tid),
-        was_suspended: false,
+        passed_last_wait: turn.sent_tid.is_none() || path.cursor_ns() != turn.sent_ns,
         jobs_are_handed_back: evidence.threads.jobs_are_handed_back(turn.pid),
         goroutines: evidence.threads.follows_goroutines(turn.pid),
     };
@@ -84,8 +84,8 @@ pub(super) struct Walk<'a, 'b> {
     /// Everything from here on is charged.
     pub(super) now_ns: u64,
     pub(super) at: Position,
-    /// The request was on no thread already, later than now.
-    pub(super) was_suspended: bool,
+    /// What its goroutine says at the last send that it waited for last was later than now.
+    pub(super) passed_last_wait: bool,
     /// Threads of its process hand jobs back to event loops.
     pub(super) jobs_are_handed_back: bool,
     /// It is recorded which goroutines of its process made which ready.
@@ -113,7 +113,7 @@ impl Walk<'_, '_> {
         if let Some(wait) = step.pool {
             fed::charge(evidence, turn.pid, wait, path);
         }
-        self.was_suspended |= step.charged.is_suspension();
+        self.passed_last_wait |= step.is_past_a_wait(self.at);
         step.charged.charge(evidence, tid, slice, path);
         if let Some((from_ns, charge)) = step.before {
             path.charge(from_ns, charge);

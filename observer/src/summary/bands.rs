@@ -218,6 +218,7 @@ impl Weighted {
         for (weighted, cause) in self.budget.iter().zip(Cause::ALL) {
             budget_ns.charge(cause, (weighted / width) as u64);
         }
+        let (waited_for, waited_for_others_ns) = self.waits.listed(culprits, PARTS);
         BandMeans {
             requests: ((width + PARTS / 2) / PARTS) as u64,
             latency_ns: budget_ns.total(),
@@ -231,7 +232,8 @@ impl Weighted {
                 minor: thousandths(self.minor_faults, width),
                 major: thousandths(self.major_faults, width),
             },
-            waited_for: self.waits.listed(culprits, PARTS),
+            waited_for,
+            waited_for_others_ns,
         }
     }
 }

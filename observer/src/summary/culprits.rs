@@ -46,7 +46,7 @@ mod tests {
     fn listed(known: &Culprits, waits: &Waits) -> Vec<WaitedFor> {
         let mut band = BandWaits::default();
         band.add(0, waits, 1, 1);
-        band.listed(&[known], 1)
+        band.listed(&[known], 1).0
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
             );
             together.add(source, &waits, 1, 1);
         }
-        let listed = together.listed(&[&known[0], &known[1]], 1);
+        let listed = together.listed(&[&known[0], &known[1]], 1).0;
         assert_eq!(listed.len(), 1, "{listed:?}");
         assert_eq!(
             (
@@ -135,7 +135,10 @@ mod tests {
                 together.add(source, &bucket, 1, 1);
             }
         }
-        let listed = together.listed(&known.iter().collect::<Vec<_>>(), 1);
+        let (listed, others_ns) = together.listed(&known.iter().collect::<Vec<_>>(), 1);
+        let all_ns: u64 = (0..3 * MAX_TOLD_APART as u64).sum();
+        let listed_ns: u64 = listed.iter().map(|wait| wait.requests * wait.mean_ns).sum();
+        assert_eq!(others_ns.get(Cause::RunQueue), all_ns - listed_ns);
         assert_eq!(listed[0].comm.as_deref(), Some("2 1023"));
         assert_eq!(full, Full::default());
     }

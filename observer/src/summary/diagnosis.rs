@@ -77,8 +77,11 @@ pub(super) fn of(at: &AtQuantiles, workers: &[ProcessWorkers]) -> Option<Diagnos
         Cause::HeldBack => (Trouble::HeldBack, held_back(culprit?.held_by?, &of_latency)),
         _ => match behind_pool(culprit, workers) {
             Some(Some(pool)) => exhausted(pool, &of_latency)?,
-            Some(None) => own_exhausted(culprit?, &behind(at, worst)?, workers, &of_latency)?,
-            None if worst == Cause::WorkerBlocked => blocked(&behind(at, worst)?, &of_latency),
+            Some(None) => own_exhausted(culprit?, behind(at, worst), workers, &of_latency)?,
+            None if worst == Cause::WorkerBlocked => {
+                culprit?;
+                blocked(behind(at, worst), &of_latency)
+            }
             None => busy(process_of(culprit, workers)?, &of_latency)?,
         },
     };
@@ -262,19 +265,21 @@ fn exhausted(pool: PoolTotals, of_latency: &str) -> Option<(Trouble, String)> {
 /// Requests wait for a thread of a pool that the program's event loops feed only where none is free.
 fn own_exhausted(
     culprit: &WaitedFor,
-    behind: &str,
+    behind: Option<String>,
     workers: &[ProcessWorkers],
     of_latency: &str,
 ) -> Option<(Trouble, String)> {
     // Of a process that is watched.
     process_of(Some(culprit), workers)?;
+    let behind = behind.unwrap_or_else(|| "for one".to_owned());
     let text = format!(
         "a pool of threads was exhausted: none of them was free, and {of_latency} was waiting {behind}"
     );
     (culprit.syscall.is_some() || culprit.request.is_some()).then_some((Trouble::PoolExhausted, text))
 }
 
-fn blocked(behind: &str, of_latency: &str) -> (Trouble, String) {
+fn blocked(behind: Option<String>, of_latency: &str) -> (Trouble, String) {
+    let behind = behind.unwrap_or_else(|| "behind a system call".to_owned());
     let text = format!("workers were blocked: {of_latency} was waiting {behind}");
     (Trouble::BlockedWorkers, text)
 }

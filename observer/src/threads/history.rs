@@ -5,7 +5,7 @@ use super::past::Run;
 use super::state::{Block, Owner, Slice, State};
 use super::thread::Thread;
 use crate::model::id::{RequestId, Task};
-use crate::syscall;
+use crate::syscall::{self, Wait};
 
 /// Who runs for less than this between two waits only had a look, ns.
 const LOOK_NS: u64 = 200_000;
@@ -107,17 +107,22 @@ impl Thread {
         }
     }
 
-    /// Since when, between two times, the thread has not waited at this futex, as far as that is known; and the wait
-    /// there that ended then, if one did.
+    /// Since when, between two times, the thread can have had what it let go of at `until_ns`, for which others wait at
+    /// this futex, as far as that is known; and its own wait there that ended then, if one did. A wait in which it may
+    /// have been without it, at a futex of its own or for something to do, ends what is known.
     #[must_use]
-    pub fn not_at_futex_since(&self, futex: u32, since_ns: u64, until_ns: u64) -> (u64, Option<Block>) {
+    pub fn had_since(&self, futex: u32, since_ns: u64, until_ns: u64) -> (u64, Option<Block>) {
+        let is_there = |block: &Block| {
+            syscall::is_futex(block.syscall) && syscall::futex_pair(block.arg0) == syscall::futex_pair(futex)
+        };
         let mut reached_ns = until_ns;
         for slice in self.back_from(until_ns).take(MAX_SLICES) {
             match slice.state {
                 State::Unknown { .. } => break,
-                State::Blocked(block) if syscall::is_futex(block.syscall) && block.arg0 == futex => {
+                State::Blocked(block) if is_there(&block) => {
                     return (slice.to_ns.clamp(since_ns, reached_ns), Some(block));
                 }
+                State::Blocked(block) if may_be_without(&block) => break,
                 _ => reached_ns = slice.from_ns.max(since_ns),
             }
             if reached_ns == since_ns {
@@ -137,6 +142,16 @@ impl Thread {
         let mut runs = past.runs_from(at_ns).take_while(|run| run.to_ns > since_ns);
         let run = runs.find(|run| is_its(run.owner))?;
         Some(past.slice(run.index))
+    }
+}
+
+/// Whether a thread that waits so may want a lock, or something to do: with a request in hand an event loop's call can
+/// be a wait for a peer, which it asks with the lock in hand.
+fn may_be_without(block: &Block) -> bool {
+    match block.wait {
+        Wait::Condition { .. } | Wait::Park { .. } | Wait::Accept => true,
+        Wait::EventLoop { .. } => block.owner.request().is_none(),
+        _ => false,
     }
 }
 

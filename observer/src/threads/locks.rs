@@ -15,7 +15,7 @@ mod lock;
 
 use rustc_hash::FxHashMap;
 
-use self::lock::{Lock, pair_of};
+use self::lock::Lock;
 use super::Threads;
 use super::state::{Began, Block, Slice, State};
 use super::thread::Thread;
@@ -59,7 +59,7 @@ impl Locks {
             }
             return is_aside;
         }
-        let pair = pair_of(word);
+        let pair = syscall::futex_pair(word);
         let locks = self.pairs.entry(thread.pid).or_default();
         let place = locks
             .iter()

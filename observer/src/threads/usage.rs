@@ -264,9 +264,14 @@ impl Thread {
             State::Blocked(block) if syscall::receives(block.syscall) => {
                 (!self.waits_for_work(block, matches!(block.owner, Owner::Request(_)))).into()
             }
-            // It was woken for a request, and waits again where others give it something to do: for the next one.
-            State::Blocked(block) if matches!(block.owner, Owner::WokenFor(_)) => {
-                (!self.deeds.waits_too(block)).into()
+            // It was woken for a request, and waits again where others gave it something to do: for the next one.
+            State::Blocked(block)
+                if matches!(
+                    (block.wait, block.owner),
+                    (Wait::Condition { .. }, Owner::WokenFor(_))
+                ) =>
+            {
+                (!self.deeds.is_given_work_at(block)).into()
             }
             State::Blocked(_) => AtWork::Yes,
         }

@@ -138,14 +138,36 @@ fn a_timer_is_what_a_request_waited_for_only_if_its_goroutine_slept() -> Law {
 #[test]
 fn a_peer_is_what_a_request_waited_for_only_if_its_goroutine_did_not_sleep_or_wait_for_a_mutex() -> Law {
     let read = stay(TASK_A, 0, IO_WAIT);
-    for (reason, waits_for_peer) in [(IO_WAIT, true), (SLEEP, false), (MUTEX, false)] {
+    for (reason, budget_us) in [
+        (IO_WAIT, [10_000, 0, 0, 0]),
+        (SLEEP, [0, 0, 0, 10_000]),
+        (MUTEX, [0, 0, 10_000, 0]),
+    ] {
         let script = reads("go1.26.8", read)
             .asks(55, OTHER)
             .idles(60, 100)
             .woken(10_060, PEER);
         let request = script.sends(10_100, A, stay(TASK_A, 1, reason)).request(A)?;
-        prop_assert_eq!(charged_us(&request, Cause::Downstream) > 0, waits_for_peer);
+        let causes = [Cause::Downstream, Cause::Timer, Cause::Lock, Cause::Unexplained];
+        let budget = causes.map(|cause| charged_us(&request, cause));
+        prop_assert_eq!(budget, budget_us, "{:?}", request.timeline);
     }
+    Ok(())
+}
+
+/// It asks a peer, and sleeps when it has the answer.
+#[test]
+fn what_a_goroutine_waited_for_last_says_nothing_of_what_it_waited_for_before() -> Law {
+    let script = reads("go1.26.8", stay(TASK_A, 0, IO_WAIT))
+        .asks(55, stay(TASK_A, 0, IO_WAIT))
+        .idles(60, 100)
+        .woken(10_060, PEER)
+        .seen(10_070, stay(TASK_A, 1, IO_WAIT))
+        .idles(10_080, 10)
+        .woken(20_080, conn::NONE);
+    let request = script.sends(20_100, A, stay(TASK_A, 2, SLEEP)).request(A)?;
+    let budget = [Cause::Downstream, Cause::Timer].map(|cause| charged_us(&request, cause));
+    prop_assert_eq!(budget, [10_000, 10_000], "{:?}", request.timeline);
     Ok(())
 }
 

@@ -166,9 +166,9 @@ fn a_request_that_another_thread_is_to_read_waits_for_the_loop_that_was_told_of_
     Ok(())
 }
 
-/// One has a lock when the next comes, and another one comes before it lets go of it.
-#[test]
-fn who_waits_for_what_others_have_one_after_the_other_waits_behind_each_of_them() -> Law {
+/// One has a lock when the next comes, which waits for it at this futex, and another one comes before it lets go of it.
+/// Behind whom that waits for it, and for how long, us.
+fn waited_for_a_lock(second_waits_at: u64) -> Result<Vec<(Option<Tid>, u64)>, TestCaseError> {
     const THIRD: u32 = SECOND + 1;
     const LOCK: [u64; 4] = [0xa000, 137, 0, 0];
     let program = Program::with(&[]).waits_for_a_job(8, FIRST);
@@ -178,7 +178,7 @@ fn who_waits_for_what_others_have_one_after_the_other_waits_behind_each_of_them(
         .loops(1_004)
         .reads(1_005, FIRST, A, 1_000);
     let program = program.sleeps(1_010, FIRST).reads(1_505, SECOND, OTHER, 1_500);
-    let program = program.leaves(1_510, SECOND, Sysno::futex, LOCK);
+    let program = program.leaves(1_510, SECOND, Sysno::futex, [second_waits_at, 137, 0, 0]);
     let program = program.reads(2_005, THIRD, B, 2_000);
     let program = program.leaves(2_010, THIRD, Sysno::futex, LOCK);
     let program = program
@@ -190,9 +190,23 @@ fn who_waits_for_what_others_have_one_after_the_other_waits_behind_each_of_them(
     let program = program.answers(30_110, SECOND, OTHER).answers(30_120, THIRD, B);
     let request = program.request()?;
     let locks = request.timeline.iter().filter(|span| span.cause == Cause::Lock);
-    let behind: Vec<_> = locks
-        .map(|span| (span.culprit.as_ref().map(|by| by.tid), span.dur_ns / 1_000))
-        .collect();
-    prop_assert_eq!(behind, [(Some(Tid(FIRST)), 28_000), (Some(Tid(SECOND)), 90)]);
+    let behind = locks.map(|span| (span.culprit.as_ref().map(|by| by.tid), span.dur_ns / 1_000));
+    Ok(behind.collect())
+}
+
+#[test]
+fn who_waits_for_what_others_have_one_after_the_other_waits_behind_each_of_them() -> Law {
+    // The second one is the other of the pair that a condition variable has.
+    for futex in [0xa000, 0xa004] {
+        let behind = waited_for_a_lock(futex)?;
+        prop_assert_eq!(behind, [(Some(Tid(FIRST)), 28_000), (Some(Tid(SECOND)), 90)]);
+    }
+    Ok(())
+}
+
+#[test]
+fn who_waited_at_another_place_is_not_said_to_have_had_meanwhile_what_it_let_go_of() -> Law {
+    let behind = waited_for_a_lock(0xb000)?;
+    prop_assert_eq!(behind, [(None, 28_000), (Some(Tid(SECOND)), 90)]);
     Ok(())
 }

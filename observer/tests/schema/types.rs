@@ -20,7 +20,7 @@ fn collect(path: &str, value: &Value, types: &mut Types) {
             for (name, value) in fields {
                 let parent = path.rsplit('.').next().unwrap_or_default();
                 let name = match parent {
-                    "budget_ns" => "<cause>",
+                    "budget_ns" | "waited_for_others_ns" => "<cause>",
                     "lost" => "<reason>",
                     "full" => "<table>",
                     "evidence" => "<deed>",

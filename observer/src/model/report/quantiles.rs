@@ -53,6 +53,8 @@ pub struct BandMeans {
     pub faults: FaultMeans,
     /// What the longest waits of these requests waited for, the most time first.
     pub waited_for: Vec<WaitedFor>,
+    /// How long all their longest waits for other things were, ns by cause.
+    pub waited_for_others_ns: Budget,
 }
 
 /// Mean resident memory of the process at both ends of a request, bytes.

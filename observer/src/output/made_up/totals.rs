@@ -233,6 +233,7 @@ fn band(
         }),
         faults,
         waited_for,
+        waited_for_others_ns: Budget::default(),
     }
 }
 

@@ -85,48 +85,74 @@ fn charged(cause: Cause, bands: [&BandMeans; 3]) -> Line {
 }
 
 fn waited_for(cause: Cause, at: &AtQuantiles) -> Vec<Line> {
-    let bands = [("p99", &at.p99), ("p99.9", &at.p999), ("p50", &at.p50)];
-    let [.., (p50, median)] = bands;
-    let known = bands.map(|(name, band)| (name, known_of(cause, band)));
-    let Some((name, told)) = known.iter().find(|(_, known)| !known.is_empty()) else {
-        return Vec::new();
+    let [p99, p999, p50] = [("p99", &at.p99), ("p99.9", &at.p999), ("p50", &at.p50)]
+        .map(|(name, band)| InBand::of(name, band, cause));
+    let tail = [&p99, &p999].into_iter().find(|band| !band.waits.is_empty());
+    let is_large = at.p50.budget_ns.get(cause) >= at.p50.latency_ns / LARGE;
+    let (told, median) = match tail {
+        Some(tail) => (tail, Some(&p50).filter(|_| is_large)),
+        None => (&p50, None),
     };
-    let is_large = *name != p50 && median.budget_ns.get(cause) >= median.latency_ns / LARGE;
-    let usual = if is_large { &known[2].1[..] } else { &[] };
-    let listed = &told[..told.len().min(LISTED)];
-    let is_listed = |one: &Known<'_>| listed.iter().any(|listed| listed.1 == one.1);
+    let usual = median.map_or(&[][..], |median| &median.waits);
+    let listed = &told.waits[..told.waits.len().min(LISTED)];
     let mut lines: Vec<_> = listed
         .iter()
-        .map(|one| {
-            let same = usual.iter().find(|(_, what)| *what == one.1);
-            let more = same.map(|(waited, _)| format!(", {} at {p50}", words::count(waited.requests)));
-            one_waited_for(name, one, &more.unwrap_or_default())
-        })
+        .map(|one| told.line(one, usual.iter().find(|usual| usual.words == one.words)))
         .collect();
+    let is_listed = |one: &Wait<'_>| listed.iter().any(|listed| listed.words == one.words);
     let mut others = usual.iter().filter(|one| !is_listed(one));
-    lines.extend(others.next().map(|most| one_waited_for(p50, most, "")));
-    let are_all = told.len() == listed.len() && others.next().is_none();
-    if !are_all && let Some(last) = lines.pop() {
+    lines.extend(others.next().map(|most| p50.line(most, None)));
+    let there_are_more = told.has_more || median.is_some_and(|median| median.has_more);
+    if (there_are_more || told.waits.len() > listed.len() || others.next().is_some())
+        && let Some(last) = lines.pop()
+    {
         lines.push(last.text(FAINT, ", and others"));
     }
     lines
 }
 
-/// What was waited for, and the same in words.
-type Known<'a> = (&'a WaitedFor, String);
-
-/// What has words, the most time first.
-fn known_of(cause: Cause, band: &BandMeans) -> Vec<Known<'_>> {
-    let waits = band.waited_for.iter().filter(|waited| waited.cause == cause);
-    let in_words = waits.map(|waited| (waited, wait::of_several(waited)));
-    in_words.filter(|(_, what)| !what.is_empty()).collect()
+/// What the requests of a band waited for, of one cause.
+struct InBand<'a> {
+    name: &'static str,
+    /// What has words, the most time first.
+    waits: Vec<Wait<'a>>,
+    /// There is more than the band lists.
+    has_more: bool,
 }
 
-fn one_waited_for(at: &str, (waited, what): &Known<'_>, more: &str) -> Line {
-    let requests = words::counted(waited.requests, "request", "requests");
-    Line::new()
-        .text(PLAIN, &format!("    {} {what}", words::ns(waited.mean_ns)))
-        .text(FAINT, &format!(" ({requests} at {at}{more})"))
+struct Wait<'a> {
+    waited: &'a WaitedFor,
+    words: String,
+}
+
+impl<'a> InBand<'a> {
+    fn of(name: &'static str, band: &'a BandMeans, cause: Cause) -> Self {
+        let waits = band.waited_for.iter().filter(|waited| waited.cause == cause);
+        let in_words = waits.map(|waited| Wait {
+            waited,
+            words: wait::of_several(waited),
+        });
+        Self {
+            name,
+            waits: in_words.filter(|wait| !wait.words.is_empty()).collect(),
+            has_more: band.waited_for_others_ns.get(cause) > 0,
+        }
+    }
+
+    /// A wait of this band, with the same of the median where that is to be told, too.
+    fn line(&self, Wait { waited, words }: &Wait<'_>, at_p50: Option<&Wait<'_>>) -> Line {
+        let requests = words::counted(waited.requests, "request", "requests");
+        let more = at_p50.map(|Wait { waited, .. }| {
+            let (requests, mean) = (words::count(waited.requests), words::ns(waited.mean_ns));
+            format!(", {requests} at p50 for {mean}")
+        });
+        Line::new()
+            .text(PLAIN, &format!("    {} {words}", words::ns(waited.mean_ns)))
+            .text(
+                FAINT,
+                &format!(" ({requests} at {}{})", self.name, more.unwrap_or_default()),
+            )
+    }
 }
 
 #[cfg(test)]
@@ -192,7 +218,7 @@ mod tests {
         let mut at = with_blocked_median(&["GET /other", "GET /blocking"]);
         let rows = rows_of(&at);
         assert!(
-            rows[4].ends_with(" for GET /blocking (12 requests at p99, 70 at p50)"),
+            rows[4].ends_with(" for GET /blocking (12 requests at p99, 70 at p50 for 900 µs)"),
             "{rows:?}"
         );
         assert_eq!(
@@ -211,7 +237,7 @@ mod tests {
     fn where_the_median_waits_for_the_same_it_is_told_once() {
         let rows = rows_of(&with_blocked_median(&["GET /blocking"]));
         assert!(
-            rows[4].ends_with(" for GET /blocking (12 requests at p99, 70 at p50)"),
+            rows[4].ends_with(" for GET /blocking (12 requests at p99, 70 at p50 for 900 µs)"),
             "{rows:?}"
         );
         assert!(rows[5].starts_with("  on_cpu "), "{rows:?}");
@@ -233,6 +259,10 @@ mod tests {
             rows[4].ends_with(" for GET /b (12 requests at p99), and others"),
             "{rows:?}"
         );
+        at.p99.waited_for.pop();
+        assert!(!rows_of(&at)[4].ends_with(", and others"));
+        at.p99.waited_for_others_ns.charge(first.cause, 1);
+        assert!(rows_of(&at)[4].ends_with(", and others"));
     }
 
     #[test]

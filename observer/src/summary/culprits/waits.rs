@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use rustc_hash::FxHashMap;
 
 use super::numbered::{Culprits, Key};
+use crate::model::cause::Budget;
 use crate::model::full::{Full, Table};
 use crate::model::report::WaitedFor;
 
@@ -100,12 +101,20 @@ impl BandWaits {
         }
     }
 
-    /// The most time first. The sources stand in the order of their places; `parts` is one request.
-    pub(in crate::summary) fn listed(mut self, sources: &[&Culprits], parts: u128) -> Vec<WaitedFor> {
+    /// The most time first, and how long the waits for other things were, ns by cause. The sources stand in the order
+    /// of their places; `parts` is one request.
+    pub(in crate::summary) fn listed(
+        mut self,
+        sources: &[&Culprits],
+        parts: u128,
+    ) -> (Vec<WaitedFor>, Budget) {
         self.sums.retain(|sum| sum.requests > 0);
         let mut things = things(&self.sums, sources);
         things.sort_by_key(|thing| (Reverse(thing.ns), thing.first));
-        things.truncate(LISTED);
+        let mut others_ns = Budget::default();
+        for other in things.split_off(things.len().min(LISTED)) {
+            others_ns.charge(other.what.cause, (other.ns / parts) as u64);
+        }
         let one = |thing: &Thing<'_>| WaitedFor {
             // Rounded as the band's own, which is at least one.
             requests: (((thing.requests + parts / 2) / parts) as u64).max(1),
@@ -113,7 +122,7 @@ impl BandWaits {
             function: thing.function(sources),
             ..thing.what.clone()
         };
-        things.iter().map(one).collect()
+        (things.iter().map(one).collect(), others_ns)
     }
 }
 

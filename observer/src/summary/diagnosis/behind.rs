@@ -1,9 +1,9 @@
 //! What a finding says that requests waited behind. A call or a kind of request is named only where it has most of the
-//! wait: of several that are alike none is to blame more than the others.
+//! longest waits of the requests: of several that are alike none is to blame more than the others.
 
 use super::{LARGE, MOST, waits_for};
 use crate::model::cause::Cause;
-use crate::model::report::{AtQuantiles, WaitedFor};
+use crate::model::report::{AtQuantiles, BandMeans, WaitedFor};
 
 /// What waits have most of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,9 +69,9 @@ struct Behind<'a> {
 }
 
 impl<'a> Behind<'a> {
-    /// Of most of the waits, with both together.
-    fn of(waits: &[&'a WaitedFor]) -> Self {
-        let total_ns = sum_ns(waits.iter().copied());
+    /// Of most of the waits, with both together. The others, which are not known, were so long.
+    fn of(waits: &[&'a WaitedFor], others_ns: u64) -> Self {
+        let total_ns = sum_ns(waits.iter().copied()) + others_ns as f64;
         let call = Most::of(waits, total_ns, |waited| waited.syscall);
         let in_call: Vec<_> = waits
             .iter()
@@ -92,23 +92,28 @@ impl<'a> Behind<'a> {
 /// have most of their wait as well: the p99 can be of a single request.
 pub(super) fn behind(at: &AtQuantiles, cause: Cause) -> Option<String> {
     let [waits, usual] = [&at.p99, &at.p50].map(|band| waits_for(band, cause).collect::<Vec<_>>());
+    let [others_ns, usual_others_ns] = [&at.p99, &at.p50].map(|band| others_ns(band, cause));
     waits.first()?;
-    let mut behind = Behind::of(&waits);
+    let mut behind = Behind::of(&waits, others_ns);
     let usually: u64 = usual.iter().map(|waited| waited.requests).sum();
-    let is_usual = usually > 0 && usually as f64 >= LARGE * at.p50.requests as f64;
-    if is_usual {
-        behind.request = behind.request.and(Behind::of(&usual).request);
+    let is_usual = usual_others_ns > 0 || usually as f64 >= LARGE * at.p50.requests as f64;
+    if !usual.is_empty() && is_usual {
+        behind.request = behind.request.and(Behind::of(&usual, usual_others_ns).request);
     }
-    let mut named = waits.clone();
-    named.retain(|waited| behind.holds(waited));
-    let mostly = if named.len() < waits.len() { "mostly " } else { "" };
+    let are_all = others_ns == 0 && waits.iter().all(|waited| behind.holds(waited));
+    let mostly = if are_all { "" } else { "mostly " };
     let call = behind.call.in_words("several system calls");
     let request = behind.request.in_words("requests of several kinds");
     let what = match (call, request) {
         (Some(call), Some(request)) => format!("{call} for {request}"),
-        (one, other) => one.or(other).unwrap_or("a system call").to_owned(),
+        (one, other) => one.or(other)?.to_owned(),
     };
     Some(format!("{mostly}behind {what}"))
+}
+
+/// How long the waits were that the band does not list: for a worker, or to be accepted by one.
+fn others_ns(band: &BandMeans, cause: Cause) -> u64 {
+    band.waited_for_others_ns.get(cause) + band.waited_for_others_ns.get(Cause::AcceptQueue)
 }
 
 fn sum_ns<'a>(waits: impl Iterator<Item = &'a WaitedFor>) -> f64 {
@@ -146,6 +151,47 @@ mod tests {
             ..AtQuantiles::default()
         };
         behind(&at, Cause::WorkerBlocked).unwrap()
+    }
+
+    #[test]
+    fn of_many_things_that_are_not_listed_none_has_most() {
+        let mut p99 = band(100, &[("read", "GET /big", 5), ("fsync", "POST /item/1", 1)]);
+        p99.waited_for_others_ns.charge(Cause::WorkerBlocked, 94 * 40);
+        assert_eq!(
+            told(p99, BandMeans::default()),
+            "mostly behind several system calls for requests of several kinds"
+        );
+        let mut p99 = band(100, &[("read", "GET /big", 60)]);
+        p99.waited_for_others_ns.charge(Cause::WorkerBlocked, 40 * 40);
+        assert_eq!(
+            told(p99.clone(), BandMeans::default()),
+            "mostly behind read for GET /big"
+        );
+        // Of those at the p50 it is not known how many waited for what is not listed.
+        let mut p50 = band(100, &[("read", "GET /big", 1)]);
+        p50.waited_for_others_ns.charge(Cause::WorkerBlocked, 2 * 40);
+        assert_eq!(told(p99, p50), "mostly behind read");
+    }
+
+    #[test]
+    fn where_it_is_not_known_who_was_in_no_call_nothing_is_said() {
+        let mut p99 = band(3, &[("", "GET /a", 2), ("", "", 2)]);
+        for waited in &mut p99.waited_for {
+            (waited.cause, waited.syscall) = (Cause::WorkerBusy, None);
+        }
+        p99.waited_for[1].request = None;
+        let at = AtQuantiles {
+            p99,
+            ..AtQuantiles::default()
+        };
+        assert_eq!(behind(&at, Cause::WorkerBusy), None);
+    }
+
+    #[test]
+    fn who_waits_to_be_accepted_waits_behind_the_same() {
+        let mut p99 = band(3, &[("read", "GET /a", 2), ("read", "GET /a", 1)]);
+        p99.waited_for[1].cause = Cause::AcceptQueue;
+        assert_eq!(told(p99, BandMeans::default()), "behind read for GET /a");
     }
 
     #[test]

@@ -225,6 +225,42 @@ fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
 }
 
 #[test]
+fn what_the_usual_requests_wait_behind_is_in_the_sentence_too() {
+    let waited = |request: &str| WaitedFor {
+        request: Some(request.to_owned()),
+        ..behind(Cause::WorkerBlocked, 7, "srv")
+    };
+    let blocked = |waited| p99(&[(Cause::WorkerBlocked, 60), (Cause::OnCpu, 40)], waited);
+    let at = AtQuantiles {
+        p99: blocked(vec![waited("GET /a")]),
+        p50: blocked(vec![waited("GET /b")]),
+        ..AtQuantiles::default()
+    };
+    let text = super::of(&at, &workers(&[(0.98, 0.0)])).unwrap().text;
+    assert!(
+        text.ends_with("was waiting behind clock_nanosleep for requests of several kinds"),
+        "{text}"
+    );
+}
+
+#[test]
+fn behind_a_pool_that_computes_it_may_be_unknown_for_what() {
+    let computing = |request: Option<&str>| WaitedFor {
+        pool: true,
+        request: request.map(str::to_owned),
+        ..behind(Cause::WorkerBusy, 7, "srv")
+    };
+    let waits = vec![computing(Some("GET /a")), computing(None), computing(None)];
+    let found = of(&p99(&[(Cause::WorkerBusy, 60)], waits), &workers(&[(0.1, 0.9)])).unwrap();
+    assert_eq!(found.kind, Trouble::PoolExhausted);
+    assert!(
+        found.text.ends_with("at the p99 was waiting for one"),
+        "{}",
+        found.text
+    );
+}
+
+#[test]
 fn where_the_evidence_is_not_clear_nothing_is_said() {
     let half_busy = workers(&[(0.6, 0.4), (0.5, 0.5)]);
     let busy = p99(&[(Cause::WorkerBusy, 60), (Cause::OnCpu, 40)], vec![]);

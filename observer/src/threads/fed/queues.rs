@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Tid;
 use crate::model::full::{Full, Table};
+use crate::syscall::futex_pair;
 
 /// Words that are remembered of the threads of a process.
 const MAX_WORDS: usize = 1024;
@@ -12,7 +13,7 @@ const MAX_WORDS: usize = 1024;
 /// Where the threads of a process's pools were seen to wait until a loop gave them something.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    /// Pairs of words: the condition variables of C wait now at the one and now at the other.
+    /// Pairs of words.
     waited: BTreeSet<(Tid, u32)>,
     /// There were more of them than are remembered.
     has_more: bool,
@@ -21,7 +22,7 @@ pub(super) struct Queues {
 impl Queues {
     /// A loop ended the wait of thread `tid` at a word.
     pub(super) fn waited(&mut self, tid: Tid, word: u32, full: &Full) {
-        let at = (tid, word & !7);
+        let at = (tid, futex_pair(word));
         if self.waited.len() < MAX_WORDS {
             self.waited.insert(at);
         } else if !self.waited.contains(&at) {

@@ -11,6 +11,7 @@ use super::WORK_NS;
 use super::aside::Aside;
 use crate::model::full::{Full, Table};
 use crate::model::id::Tid;
+use crate::syscall::futex_pair;
 
 /// Threads that are remembered to use a lock, at most.
 pub(super) const MAX_USERS: usize = 1_024;
@@ -89,11 +90,6 @@ pub(super) struct Signs {
     pub(super) refuted: bool,
 }
 
-/// The pair of words, aligned as one, that has a word.
-pub(super) fn pair_of(word: u32) -> u32 {
-    word & !7
-}
-
 /// Which of a pair's words it is.
 fn bit_of(word: u32) -> u8 {
     if word & 4 == 0 { 1 } else { 2 }
@@ -145,12 +141,12 @@ impl Lock {
 
     /// Whether who waits at a word waits for this.
     pub(super) fn has(&self, word: u32) -> bool {
-        self.pair == pair_of(word) && self.for_a_time & bit_of(word) != 0
+        self.pair == futex_pair(word) && self.for_a_time & bit_of(word) != 0
     }
 
     /// A thread waits at a word, and not for a time. At one of its own words that is for no lock.
     pub(super) fn waits_without_time(&mut self, word: u32) {
-        if self.pair == pair_of(word) {
+        if self.pair == futex_pair(word) {
             self.without_time |= bit_of(word);
             self.signs.refuted |= self.for_a_time & self.without_time != 0;
         }
@@ -159,10 +155,10 @@ impl Lock {
     /// What stands for the place at which a thread waits that does not wait for this: of a pair that both share, the
     /// word.
     fn beside(&self, word: u32) -> u32 {
-        if self.pair == pair_of(word) {
+        if self.pair == futex_pair(word) {
             word
         } else {
-            pair_of(word)
+            futex_pair(word)
         }
     }
 

@@ -332,6 +332,13 @@ impl Deeds {
         self.givers.iter().any(|giver| giver.waited_in == place)
     }
 
+    /// Whether other threads gave it something to do where this wait is.
+    pub(in crate::threads) fn is_given_work_at(&self, block: &Block) -> bool {
+        let place = Some(WaitPlace::of(block));
+        let mut givers = self.givers.iter();
+        givers.any(|giver| giver.waited_in == place && giver.times() > 0)
+    }
+
     /// Whether other threads gave it something to do by this descriptor.
     pub(in crate::threads) fn waits_for_work_at(&self, fd: u32) -> bool {
         let places = self.givers.iter().filter_map(|giver| giver.waited_in);

@@ -19,7 +19,11 @@ impl WaitPlace {
         let is_futex = syscall::is_futex(block.syscall);
         Self {
             is_futex,
-            place: if is_futex { block.arg0 & !7 } else { block.arg0 },
+            place: if is_futex {
+                syscall::futex_pair(block.arg0)
+            } else {
+                block.arg0
+            },
             syscall: block.syscall,
         }
     }

@@ -119,8 +119,12 @@ fn wakes(at_ns: u64, by: Tid, syscall: i64) -> Waking {
 }
 
 /// What it is to the program, and whether it is at work while it waits.
-fn waiting(mut threads: Threads, syscall: i64, flags: u32) -> (Role, bool) {
-    threads.switch_out(&waits(WAITS_NS, syscall, flags));
+fn waiting(threads: Threads, syscall: i64, flags: u32) -> (Role, bool) {
+    waiting_so(threads, &waits(WAITS_NS, syscall, flags))
+}
+
+fn waiting_so(mut threads: Threads, wait: &SwitchOut) -> (Role, bool) {
+    threads.switch_out(wait);
     let told = threads.take_roles(UNTIL_NS, UNTIL_NS);
     let roles = told.iter().flat_map(|(_, window, _)| &window.roles);
     let each = roles.flat_map(|role| role.threads.iter().map(move |thread| (role.role, thread)));
@@ -144,8 +148,7 @@ fn one_of_a_pool_that_sleeps_is_at_work_and_one_that_waits_to_be_given_something
 }
 
 /// The loop of Node has a thread do jobs for requests: it waits for each at the same place.
-#[test]
-fn one_of_a_pool_that_was_woken_for_a_request_waits_for_the_next_where_it_was_given_that() {
+fn pool_of_node() -> Threads {
     let mut threads = Threads::default();
     for nth in 1..=ANSWERS {
         threads.operated(OTHER, PID, 0, &request(nth));
@@ -158,7 +161,17 @@ fn one_of_a_pool_that_was_woken_for_a_request_waits_for_the_next_where_it_was_gi
         });
         threads.operated(OTHER, PID, 0, &answer(nth, OTHER));
     }
-    assert_eq!(waiting(threads, libc::SYS_futex, 0), (Role::Pool, false));
+    threads
+}
+
+#[test]
+fn one_of_a_pool_that_was_woken_for_a_request_waits_for_the_next_where_it_was_given_that() {
+    assert_eq!(waiting(pool_of_node(), libc::SYS_futex, 0), (Role::Pool, false));
+    let elsewhere = SwitchOut {
+        args: [0xb000, 0, 0, 0],
+        ..waits(WAITS_NS, libc::SYS_futex, 0)
+    };
+    assert_eq!(waiting_so(pool_of_node(), &elsewhere), (Role::Pool, true));
 }
 
 #[test]

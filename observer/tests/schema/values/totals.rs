@@ -149,14 +149,18 @@ fn figures() -> ProcessFigures {
     }
 }
 
-fn band() -> BandMeans {
+fn budget(cause: Cause) -> Budget {
     let mut budget_ns = Budget::default();
-    budget_ns.charge(Cause::OnCpu, 5);
+    budget_ns.charge(cause, 5);
+    budget_ns
+}
+
+fn band() -> BandMeans {
     BandMeans {
         requests: 1,
         latency_ns: 5,
         receive_queue_ns: 1,
-        budget_ns,
+        budget_ns: budget(Cause::OnCpu),
         rss: Some(RssMeans {
             start: 4_096,
             end: 4_096,
@@ -166,6 +170,7 @@ fn band() -> BandMeans {
             major: 0.0,
         },
         waited_for: vec![waited_for()],
+        waited_for_others_ns: budget(Cause::Lock),
     }
 }
 

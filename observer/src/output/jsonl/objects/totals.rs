@@ -97,6 +97,7 @@ object!(BandMeans {
     rss: optional,
     faults,
     waited_for,
+    waited_for_others_ns,
 });
 object!(RssMeans { start, end });
 object!(FaultMeans { minor, major });
