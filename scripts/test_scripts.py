@@ -86,6 +86,23 @@ class Figures(unittest.TestCase):
        0.50 ms   8.1 %  downstream      for 127.0.0.1:5432
 """)
 
+    def test_what_is_left_out_shows_as_nothing_is_a_small_part_and_explained(self):
+        quick = request("/quick", ("on_cpu", 0.006), ("run_queue", 0.004), ("lock", 0.001), ("unexplained", 0.003))
+        slow = request("/slow", ("on_cpu", 0.995), ("run_queue", 0.005), ("lock", 0.004), ("unexplained", 0.001))
+        out, errors = run("where_p99_goes.py", text({**quick, "why": "all"}, {**slow, "why": "all"}))
+        self.assertEqual(errors, "")
+        self.assertEqual(out, """\
+/slow: p99 1.00 ms of 1 request; 1 at or above it, by 1 line, took 1.00 ms in the mean
+       0.99 ms  99.0 %  on_cpu
+       0.01 ms   0.5 %  run_queue
+       0.00 ms   0.1 %  unexplained
+/quick: p99 0.01 ms of 1 request; 1 at or above it, by 1 line, took 0.01 ms in the mean
+       0.01 ms  42.9 %  on_cpu
+       0.00 ms  28.6 %  run_queue
+       0.00 ms  21.4 %  unexplained
+       0.00 ms   7.1 %  lock
+""")
+
     def test_where_not_all_requests_are_written_their_number_and_p99_are_those_of_the_end_line(self):
         def path(name, requests, p99):
             return {"path": name, "requests": requests, "p50_ns": MS, "p99_ns": p99 * MS}

@@ -14,8 +14,9 @@ from collections import Counter, defaultdict
 from lines import HTTP_1, arguments_of, count, culprit, each_request, ms, quantile, run, safe
 
 NOT_HTTP = "(not HTTP)"
-# Less is shown as nothing.
-LEAST_NS = 5_000
+UNEXPLAINED = "unexplained"
+# What shows as 0.00 ms and is less of the time is left out; never what nothing explains.
+LEAST_PART = 0.005
 # To so many percent the p99 of a path is known to the `end` line.
 RESOLUTION = 3
 
@@ -86,10 +87,11 @@ def show(name, path):
             waits[wait] += weight * ns
     everything = sum(budget.values())
     for cause, ns in most_first(budget):
-        if ns / total < LEAST_NS:
+        mean = ms(ns / total)
+        if cause != UNEXPLAINED and mean == ms(0) and ns < LEAST_PART * everything:
             continue
         named = [name for (of, name), _ in most_first(waits) if of == cause and name]
-        line = f"{ms(ns / total):>14} {100 * ns / max(everything, 1):5.1f} %  {safe(cause):<15}"
+        line = f"{mean:>14} {100 * ns / max(everything, 1):5.1f} %  {safe(cause):<15}"
         print(f"{line} {named[0] if named else ''}".rstrip())
 
 

@@ -1,5 +1,7 @@
 //! `observer attach`: the live run.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use observer::output::Sink;
 use observer::pipeline::Pipeline;
@@ -13,13 +15,13 @@ use super::{hints, live, sinks, watching};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
-    if arguments.record.is_some() && arguments.record == arguments.print.output {
-        bail!("--record and --output name the same file");
+    if let Some(path) = &arguments.record {
+        if arguments.print.output.as_ref().is_some_and(|output| is_same(path, output)) {
+            bail!("--record and --output name the same file");
+        }
+        recording::require_free(path)?;
     }
-    arguments
-        .record
-        .as_deref()
-        .map_or(Ok(()), recording::require_free)?;
+    sinks::require_no_recording(&arguments.print)?;
     let attached = live::attach(&arguments.watch, Some(&arguments.print))?;
     let mut outputs = sinks::queued(sinks::open(&arguments.print)?)?;
     let recording = arguments.record.clone();
@@ -64,6 +66,16 @@ pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
         Err(error) if !is_broken_pipe(&error) => Err(error),
         _ => Ok(Ending::NotRecorded),
     }
+}
+
+/// Whether a file would be made in the same place by both names.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let path = Path::new(".").join(path);
+        let directory = path.parent()?.canonicalize().ok()?;
+        Some((directory, path.file_name()?.to_owned()))
+    };
+    one == other || place(one).is_some_and(|place_of_one| Some(place_of_one) == place(other))
 }
 
 /// Says that the recording has failed. Where a table is drawn over that, gives back what is to be said behind it.

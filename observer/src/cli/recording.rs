@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{self as unix, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use observer::output::words;
 use observer::source::Batch;
 use observer::source::recording::QueuedWriter;
@@ -107,14 +107,17 @@ fn open(path: &Path) -> Result<File> {
 /// Makes sure that a recording to this file overwrites nothing: what was recorded cannot be recorded again.
 ///
 /// # Errors
-/// When there is such a file.
+/// When there is such a file, or a link in whose place none is made.
 pub(crate) fn require_free(path: &Path) -> Result<()> {
-    ensure!(
-        !path.is_file(),
-        "{} is there already, and a recording overwrites nothing: give another file, or remove that one",
-        path.display()
-    );
-    Ok(())
+    let why = match (path.is_symlink(), path.is_file(), path.exists()) {
+        (false, true, _) => {
+            "is there already, and a recording overwrites nothing: give another file, or remove that one"
+        }
+        (true, true, _) => "leads to a file, and a recording overwrites nothing: give another file, or a pipe",
+        (true, _, false) => "is a link that leads nowhere, and a recording begins no file behind a link: give the file",
+        _ => return Ok(()),
+    };
+    bail!("{} {why}", path.display());
 }
 
 /// User and group of who called this through sudo, and is to replay without it what only its owner may read.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use observer::model::header::Requests;
 use observer::output::table::{Size, Style};
 use observer::output::{JsonLines, Queued, Sink, TableSink};
@@ -38,6 +38,20 @@ pub(crate) fn hides_stderr(print: &Print) -> bool {
     is_drawn && io::stderr().is_terminal()
 }
 
+/// Makes sure that the output overwrites no recording.
+///
+/// # Errors
+/// When its file is one.
+pub(crate) fn require_no_recording(print: &Print) -> Result<()> {
+    match &print.output {
+        Some(path) if is_recording(path) => bail!(
+            "{} is a recording, and nothing overwrites one: give another file with --output",
+            path.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a file begins as a recording does. A pipe is none: to look at it would take what is in it.
 fn is_recording(path: &Path) -> bool {
     let mut begin = [0; MAGIC.len()];
@@ -61,11 +75,7 @@ pub(crate) fn open(print: &Print) -> Result<Vec<Output>> {
     };
     let mut outputs = Vec::new();
     if let Some(path) = &print.output {
-        ensure!(
-            !is_recording(path),
-            "{} is a recording, and nothing overwrites one: give another file with --output",
-            path.display()
-        );
+        require_no_recording(print)?;
         let file = File::create(path).with_context(|| cannot_write(path))?;
         let file = NamedWriter::new(path.display().to_string(), Box::new(file));
         outputs.push(Output {

@@ -132,6 +132,7 @@ impl<W: Write> TableSink<W> {
 
     fn sections(&self, figures: &TableFigures<'_>) -> Vec<Section> {
         let name = |pid: Pid| self.names.known(pid);
+        let room = self.style.size.width;
         let (all, run) = (&figures.run.figures, figures.run);
         let worst = targets::worst(run);
         let title = worst.map(|target| targets::title(run, target));
@@ -145,7 +146,7 @@ impl<W: Write> TableSink<W> {
         let started_unix_ns = self.started_unix_ns();
         let leading = all.protocol.and_then(|protocol| self.slowest.get(&protocol));
         let chosen = self.header.as_ref().map(|header| header.options.requests);
-        let slowest = leading.map(|slowest| slowest.lines(chosen.unwrap_or_default()));
+        let slowest = leading.map(|slowest| slowest.lines(chosen.unwrap_or_default(), room));
         // In the order of reading; the numbers say who gets room first.
         vec![
             Section::new(0, self.heading.lines(figures.elapsed_ns)),
@@ -159,7 +160,10 @@ impl<W: Write> TableSink<W> {
             Section::new(2, protocols::lines(all)),
             Section::new(2, vec![losses::line(run, figures.under_way, figures.truncated)]),
             Section::new(2, hints::lines(figures.hints)),
-            Section::titled(3, targets::lines(run, figures.elapsed_ns, figures.most_targets)),
+            Section::titled(
+                3,
+                targets::lines(run, figures.elapsed_ns, figures.most_targets, room),
+            ),
             Section::new(3, title.into_iter().collect()),
             Section::titled(3, budget),
             Section::titled(6, slowest.unwrap_or_default()),
@@ -249,6 +253,7 @@ impl<W: Write> Sink for TableSink<W> {
     }
 
     fn end(&mut self, end: &End) -> io::Result<()> {
+        self.ask_size();
         let sections = self.sections(&TableFigures {
             elapsed_ns: end.duration_ns,
             run: &end.totals,
@@ -260,7 +265,6 @@ impl<W: Write> Sink for TableSink<W> {
             truncated: end.truncated,
             most_targets: usize::MAX,
         });
-        self.ask_size();
         self.screen
             .last(sections, self.style.size, self.style.colour, &mut self.text);
         self.write()

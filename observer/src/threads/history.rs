@@ -149,7 +149,7 @@ impl Thread {
 /// be a wait for a peer, which it asks with the lock in hand.
 fn may_be_without(block: &Block) -> bool {
     match block.wait {
-        Wait::Condition { .. } | Wait::Park { .. } | Wait::Accept => true,
+        Wait::Condition { timeout: false } | Wait::Park { .. } | Wait::Accept => true,
         Wait::EventLoop { .. } => block.owner.request().is_none(),
         _ => false,
     }

@@ -76,6 +76,44 @@ fn a_recording_is_not_overwritten_by_the_next_one() {
     assert!(fs::read(&path).unwrap() == before);
 }
 
+/// Of a run that would fail at once, for want of such a process.
+fn attaches(arguments: &[&str]) -> Ended {
+    observer(["attach", "--pid", "2147483647"].iter().chain(arguments).copied())
+}
+
+#[test]
+fn where_its_files_would_overwrite_a_recording_or_each_other_nothing_is_attached() {
+    let (directory, path) = recorded(20);
+    attaches(&["-o", &path])
+        .expect(exit::FAILURE, &[&path, "is a recording, and nothing overwrites one"])
+        .one_line();
+    let new = directory.path().join("new.rec");
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+    let again = link.join("new.rec");
+    attaches(&["--record", new.to_str().unwrap(), "-o", again.to_str().unwrap()])
+        .expect(exit::FAILURE, &["--record and --output name the same file"])
+        .one_line();
+    assert!(!new.exists());
+}
+
+#[test]
+fn a_recording_begins_no_file_behind_a_link() {
+    let (directory, path) = recorded(20);
+    let missing = directory.path().join("missing").to_str().unwrap().to_owned();
+    for (to, words) in [
+        (&path, "leads to a file, and a recording overwrites nothing: give another file"),
+        (&missing, "is a link that leads nowhere, and a recording begins no file behind a link"),
+    ] {
+        let link = format!("{to}.link");
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        attaches(&["--record", &link])
+            .expect(exit::FAILURE, &[&link, words])
+            .one_line();
+    }
+    assert!(!Path::new(&missing).exists());
+}
+
 #[test]
 fn a_full_disk_is_an_error_with_its_name() {
     let (_directory, path) = recorded(MANY);

@@ -26,6 +26,11 @@ pub(super) const fn colour(colour: AnsiColor) -> Style {
     Style::new().fg_color(Some(Color::Ansi(colour)))
 }
 
+/// Most columns for what a line is about, in lines with so much room: what follows it matters more.
+pub(super) fn most_of_label(in_short_lines: usize, room: usize) -> usize {
+    in_short_lines.max(room / 4)
+}
+
 /// Sentences in fewer columns than these cannot be read: they are cut.
 const LEAST_WRAPPED: usize = 20;
 

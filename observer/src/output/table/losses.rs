@@ -1,5 +1,5 @@
-//! What was lost, which tables were full, and how many requests are reported with less than certainty. Never left out:
-//! a reader must know that it is nothing.
+//! What was lost, what was beyond the bounds of tables, and how many requests are reported with less than certainty.
+//! Never left out: a reader must know that it is nothing.
 
 use super::line::{ALARM, FAINT, Line, PLAIN};
 use crate::model::report::Totals;
@@ -18,7 +18,7 @@ pub(super) fn line(run: &Totals, under_way: u64, truncated: bool) -> Line {
     let line = if full.is_empty() {
         line
     } else {
-        line.text(PLAIN, &format!("; no room for {full}"))
+        line.text(PLAIN, &format!("; beyond a bound: {full}"))
     };
     let doubts = joined([
         (
@@ -196,15 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn tables_that_were_full_are_told() {
+    fn what_was_beyond_the_bounds_of_tables_is_told() {
         let run = Totals {
             full: vec![("futexes", 65_536), ("workers", 3)],
             ..Totals::default()
         };
         assert_eq!(
             plain(&[line(&run, 0, false)]),
-            "lost     nothing; no room for 65,536 futexes, 3 workers\n"
+            "lost     nothing; beyond a bound: 65,536 futexes, 3 workers\n"
         );
+        let guide = include_str!("../../../../docs/guide.md");
+        assert!(guide.contains("`beyond a bound`"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 
 use super::causes;
-use super::line::{ALARM, FAINT, Line, PLAIN, STRONG};
+use super::line::{self, ALARM, FAINT, Line, PLAIN, STRONG};
 use super::strip::Strip;
 use super::wait;
 use crate::model::cause::Cause;
@@ -20,7 +20,7 @@ use crate::summary::without_query;
 /// Requests that are kept.
 const KEPT: usize = 8;
 
-/// Most columns for which request it is: what follows matters more.
+/// Most columns for which request it is, where lines are short.
 const MAX_LABEL: usize = 32;
 
 #[derive(Debug, Default)]
@@ -50,8 +50,8 @@ impl Slowest {
     }
 
     /// A title that says of which requests they are, where these were chosen so, and explains the letters; and a line
-    /// for each.
-    pub(super) fn lines(&self, chosen: Requests) -> Vec<Line> {
+    /// for each, where there is room for so many columns.
+    pub(super) fn lines(&self, chosen: Requests, room: usize) -> Vec<Line> {
         if self.kept.is_empty() {
             return Vec::new();
         }
@@ -69,7 +69,8 @@ impl Slowest {
                 .text(FAINT, &format!(" {}", cause.name()));
         }
         let labels = self.kept.iter().map(|slow| columns(&escape(&slow.label)));
-        let width = labels.max().unwrap_or_default().min(MAX_LABEL);
+        let most = line::most_of_label(MAX_LABEL, room);
+        let width = labels.max().unwrap_or_default().min(most);
         let mut lines = vec![title];
         lines.extend(self.kept.iter().map(|slow| slow.line(width)));
         lines
@@ -199,7 +200,7 @@ mod tests {
     fn a_line_tells_which_request_it_was_and_what_it_waited_for() {
         let mut slowest = Slowest::default();
         slowest.add(&made_up::blocked(1), false, None);
-        let text = plain(&slowest.lines(Requests::All));
+        let text = plain(&slowest.lines(Requests::All, 80));
         let line = text.lines().nth(1).unwrap();
         assert_eq!(
             line,
@@ -216,7 +217,7 @@ mod tests {
     fn where_not_all_requests_come_by_the_title_says_of_which_these_are() {
         let mut slowest = Slowest::default();
         slowest.add(&made_up::blocked(1), false, None);
-        let text = plain(&slowest.lines(Requests::Tail));
+        let text = plain(&slowest.lines(Requests::Tail, 80));
         assert!(
             text.starts_with("slowest of those written  Q run_queue  B worker_blocked  # on_cpu\n"),
             "{text}"
@@ -229,7 +230,20 @@ mod tests {
         request.figures.complete = false;
         let mut slowest = Slowest::default();
         slowest.add(&request, false, None);
-        assert!(plain(&slowest.lines(Requests::All)).contains("# incomplete worker_blocked"));
+        assert!(plain(&slowest.lines(Requests::All, 80)).contains("# incomplete worker_blocked"));
+    }
+
+    #[test]
+    fn a_long_path_is_cut_where_the_room_ends_and_nowhere_else() {
+        let mut request = made_up::blocked(1);
+        let path = format!("/{}", "x".repeat(99));
+        request.http.as_mut().unwrap().target = path.as_str().into();
+        let mut slowest = Slowest::default();
+        slowest.add(&request, false, None);
+        let line = |room| plain(&slowest.lines(Requests::All, room)[1..]);
+        assert!(line(80).starts_with(&format!(" 40.1 ms GET {}… BBB", &path[..27])));
+        assert!(line(200).starts_with(&format!(" 40.1 ms GET {}… BBB", &path[..45])));
+        assert!(line(usize::MAX).starts_with(&format!(" 40.1 ms GET {path} 200 BBB")));
     }
 
     #[test]

@@ -67,6 +67,27 @@ fn picture_of(style: Style, window: &Window) -> String {
 }
 
 #[test]
+fn where_lines_have_room_no_path_is_cut() {
+    let mut request = made_up::blocked(1);
+    let path = format!("/{}", "x".repeat(99));
+    request.http.as_mut().unwrap().target = path.as_str().into();
+    let width = |width| Style {
+        size: Size { width, ..SIZE },
+        ..FILE
+    };
+    let text = |style| {
+        written(style, |table| {
+            table.header(&made_up::header()).unwrap();
+            table.request(&Arc::new(request.clone()), Why::Tail).unwrap();
+            table.end(&made_up::end()).unwrap();
+        })
+    };
+    let whole = format!(" GET {path} 200 ");
+    assert!(text(width(usize::MAX)).contains(&whole));
+    assert!(!text(width(120)).contains(&whole));
+}
+
+#[test]
 fn causes_appear_with_their_sum() {
     let text = written(FILE, whole_run);
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what} in\n{text}"));

@@ -16,18 +16,13 @@ const WORKERS_LISTED: usize = 4;
 
 /// A line for each process, and one for what its threads are to it; `name` tells what a process is called.
 pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a str>) -> Vec<Line> {
-    let mut lines: Vec<_> = run
+    let mut processes = run
         .workers
         .iter()
-        .take(PROCESSES_LISTED)
-        .flat_map(|process| {
-            let roles = process.by_role.as_ref().and_then(roles::line);
-            let says_nothing = process.threads.is_empty() && roles.is_none();
-            let workers = (!says_nothing).then(|| line(process, name(process.pid)));
-            workers.into_iter().chain(roles)
-        })
-        .collect();
-    let more = run.workers.len().saturating_sub(PROCESSES_LISTED) as u64;
+        .map(|process| of_process(process, name(process.pid)))
+        .filter(|lines| !lines.is_empty());
+    let mut lines: Vec<_> = processes.by_ref().take(PROCESSES_LISTED).flatten().collect();
+    let more = processes.count() as u64;
     if more > 0 {
         let processes = words::counted(more, "process", "processes");
         lines.push(Line::new().text(FAINT, &format!("         and {processes} more")));
@@ -43,6 +38,14 @@ pub(super) fn lines<'a>(run: &ProcessFigures, name: impl Fn(Pid) -> Option<&'a s
     lines
 }
 
+/// Nothing of one that served by threads that ended at once, and too few of them to tell what they were.
+fn of_process(process: &ProcessWorkers, name: Option<&str>) -> Vec<Line> {
+    let roles = process.by_role.as_ref().and_then(roles::line);
+    let says_nothing = process.threads.is_empty() && roles.is_none();
+    let workers = (!says_nothing).then(|| line(process, name));
+    workers.into_iter().chain(roles).collect()
+}
+
 fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
     let who = name.map_or_else(
         || format!("pid {}", process.pid),
@@ -50,8 +53,8 @@ fn line(process: &ProcessWorkers, name: Option<&str>) -> Line {
     );
     let line = Line::new().text(STRONG, "workers  ").text(PLAIN, &who);
     let by_connection = process.by_role.as_ref().and_then(for_connections);
-    if by_connection.is_some_and(|role| role.ended > 0 && role.ended >= process.count) {
-        // The few that are there at the end of a window tell nothing of the others, and none is free for another's.
+    if by_connection.is_some_and(|role| role.ended > role.count) {
+        // Those that are left tell nothing of the others, and none is free for another's.
         return line.text(PLAIN, "  threads that come and go with connections");
     }
     if process.threads.is_empty() {
@@ -109,9 +112,12 @@ fn shares(process: &ProcessWorkers, with_blocked: bool) -> String {
     }
 }
 
-/// The threads that have one connection at a time.
+/// The threads that have one connection at a time, unless event loops have as much to do: then what those wait for
+/// counts.
 fn for_connections(by_role: &ProcessRoles) -> Option<&RoleTotals> {
-    by_role.roles.iter().find(|role| role.role == Role::Connection)
+    let find = |wanted| by_role.roles.iter().find(|role| role.role == wanted);
+    let loops = find(Role::EventLoop);
+    find(Role::Connection).filter(|own| loops.is_none_or(|loops| own.at_work > loops.at_work))
 }
 
 fn percent(share: f64) -> String {
@@ -156,37 +162,75 @@ mod tests {
         );
     }
 
+    /// With threads for one connection at a time, of which so many are there and so many ended.
+    fn with_connections(count: u64, ended: u64) -> ProcessFigures {
+        let mut run = made_up::figures(1);
+        let mut by_role = made_up::by_role();
+        for role in &mut by_role.roles {
+            if role.role == Role::Connection {
+                (role.count, role.ended) = (count, ended);
+            }
+        }
+        let process = &mut run.workers[0];
+        (process.pool, process.count, process.by_role) = (None, 100, Some(by_role));
+        run
+    }
+
+    fn first_line(run: &ProcessFigures) -> String {
+        plain(&lines(run, |_| None)[..1])
+    }
+
     #[test]
     fn of_threads_that_come_and_go_those_that_are_left_are_not_told_for_all() {
-        let mut run = made_up::figures(1);
-        let process = &mut run.workers[0];
-        let by_role = made_up::by_role();
-        let told = format!("\n{}", plain(&[roles::line(&by_role).unwrap()]));
-        process.by_role = Some(by_role);
-        (process.pool, process.count) = (None, 80);
-        let first_lines = |run: &ProcessFigures| plain(&lines(run, |_| None)[..2]);
-        let come_and_go = format!("workers  pid 4120  threads that come and go with connections{told}");
-        assert_eq!(first_lines(&run), come_and_go);
-        run.workers[0].count = 81;
-        assert!(first_lines(&run).starts_with("workers  pid 4120  81 busy "));
+        // Seen at the end of a window or not.
+        for (count, ended) in [(0, 1), (3, 4), (3, 97), (50, 2_000)] {
+            let line = first_line(&with_connections(count, ended));
+            assert_eq!(line, "workers  pid 4120  threads that come and go with connections\n");
+        }
+        let run = with_connections(3, 97);
+        let roles = run.workers[0].by_role.as_ref().and_then(roles::line).unwrap();
+        assert_eq!(plain(&lines(&run, |_| None)[1..2]), plain(&[roles]));
+        let mut run = with_connections(50, 50);
+        assert!(first_line(&run).starts_with("workers  pid 4120  100 busy "));
         run.workers[0].threads.clear();
-        assert!(first_lines(&run).starts_with("workers  pid 4120  none known\n"));
-        run.workers[0].by_role = None;
-        assert!(!plain(&lines(&run, |_| None)).contains("workers  "));
+        assert_eq!(first_line(&run), "workers  pid 4120  none known\n");
     }
 
     #[test]
     fn the_wait_for_the_next_request_is_not_told_as_what_kept_a_thread() {
-        let mut run = made_up::figures(1);
-        let process = &mut run.workers[0];
-        process.by_role = Some(made_up::by_role());
-        (process.pool, process.count) = (None, 100);
-        process.threads.truncate(1);
-        let text = plain(&lines(&run, |_| None)[..1]);
         assert_eq!(
-            text,
-            "workers  pid 4120  100 busy 61 %, …; none free for waiting requests 310 ms\n"
+            first_line(&with_connections(100, 0)),
+            "workers  pid 4120  100 busy 61 %, 12 %, …; none free for waiting requests 310 ms\n"
         );
+    }
+
+    #[test]
+    fn threads_for_a_connection_do_not_hide_an_event_loop_that_has_more_to_do() {
+        for (count, ended) in [(0, 4), (2, 1)] {
+            let mut run = with_connections(count, ended);
+            let by_role = run.workers[0].by_role.as_mut().unwrap();
+            for role in &mut by_role.roles {
+                if role.role == Role::EventLoop {
+                    role.at_work = 1.3;
+                }
+            }
+            let line = first_line(&run);
+            assert!(line.contains("; blocked 30 %, 30 %, …; none free"), "{line}");
+            assert!(line.contains("; longest 30.8 ms task 31 "), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_says_nothing_takes_no_place() {
+        let mut run = made_up::figures(1);
+        let process = run.workers[0].clone();
+        run.workers = vec![process; PROCESSES_LISTED + 1];
+        let silent = &mut run.workers[0];
+        silent.threads.clear();
+        (silent.count, silent.pool, silent.by_role) = (0, None, None);
+        let text = plain(&lines(&run, |_| None));
+        assert_eq!(text.matches("workers  ").count(), PROCESSES_LISTED, "{text}");
+        assert!(!text.contains(" more\n"), "{text}");
     }
 
     #[test]

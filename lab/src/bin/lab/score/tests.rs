@@ -9,15 +9,18 @@ use super::*;
 const MS: u64 = 1_000_000;
 
 fn asleep(id: u64, ms: u64) -> Served {
-    let sleep = Stretch {
-        kind: FaultKind::Sleep,
+    made_up(id, 0, vec![stretch(FaultKind::Sleep, ms, None)])
+}
+
+fn stretch(kind: FaultKind, ms: u64, task: Option<u64>) -> Stretch {
+    Stretch {
+        kind,
         from_ns: 0,
         to_ns: ms * MS,
         least_ns: ms * MS,
         most_ns: ms * MS,
-        task: None,
-    };
-    made_up(id, 0, vec![sleep])
+        task,
+    }
 }
 
 fn sent(id: u64, took_ms: u64) -> Sent {
@@ -59,7 +62,8 @@ fn score(observed: &Observed) -> Score {
 
 /// The same where it is one of these calls that is waited in.
 fn score_by(calls: &'static [&'static str], observed: &Observed) -> Score {
-    let part = InjectedPart::new(Injected::Own(&[FaultKind::Sleep]), &["syscall"]);
+    let own = Injected::Own(&[FaultKind::Sleep, FaultKind::AsyncLock]);
+    let part = InjectedPart::new(own, &["syscall"]);
     let expected = Expected::Parts(vec![part.by(Culprit::syscalls(calls))]);
     judge(&expected, &case(1), &Names::default(), observed).0
 }
@@ -111,6 +115,35 @@ fn what_is_wrong_is_told_with_how_often_it_was() {
         [
             (&"culprit: /syscall is read instead of fsync".to_owned(), &1),
             (&"on_cpu instead of syscall".to_owned(), &1)
+        ]
+    );
+}
+
+#[test]
+fn a_request_with_two_wrong_names_is_one_and_the_same_of_others_is_one_mistake() {
+    let waits_for = |id, task| made_up(id, 0, vec![stretch(FaultKind::AsyncLock, 10, Some(task))]);
+    let names = |id, task: u64| {
+        let mut explained = explained(id, &[("syscall", 10), ("on_cpu", 2)]);
+        explained.line["timeline"][0]["culprit"] = json!({ "task": task });
+        explained
+    };
+    let both = Observed {
+        served: vec![waits_for(1, 31), waits_for(20, 32)],
+        sent: vec![sent(1, 12), sent(20, 12)],
+        explained: vec![names(1, 98), names(20, 99)],
+        ..Observed::default()
+    };
+    let score = score_by(&["fsync"], &both);
+    assert_eq!(
+        (score.culprits_wrong, score.tasks_wrong, score.misnamed),
+        (2, 2, 2)
+    );
+    let mistakes: Vec<_> = score.mistakes.iter().collect();
+    assert_eq!(
+        mistakes,
+        [
+            (&"culprit: /syscall is read instead of fsync".to_owned(), &2),
+            (&"the task is ## and none of {##}".to_owned(), &2)
         ]
     );
 }
