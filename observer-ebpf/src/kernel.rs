@@ -29,7 +29,7 @@ mod task;
 pub(crate) use registers::Registers;
 pub(crate) use sending::Sending;
 pub(crate) use sock::Sock;
-pub(crate) use task::Task;
+pub(crate) use task::{CpuClock, Task};
 
 /// Reads a load-time constant so that the compiler does not fold its placeholder in.
 #[inline(always)]

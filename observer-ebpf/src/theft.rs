@@ -8,7 +8,11 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use observer_common::{Kind, Stolen, limits};
 
-use crate::{kernel::Task, ring, unseen, word::Word};
+use crate::{
+    kernel::{CpuClock, Task},
+    ring, unseen,
+    word::Word,
+};
 
 /// What was found when the thread that has this CPU was looked at last.
 #[repr(C)]
@@ -28,29 +32,38 @@ struct Last {
 #[btf_map]
 static LAST_THEFT: PerCpuArray<Last, 1> = PerCpuArray::new();
 
+impl Last {
+    /// The scheduler has looked at its clock just now: what it and `CLOCK_MONOTONIC` differ by.
+    #[inline(always)]
+    fn compare_clocks(&self, clock: &CpuClock, at_ns: u64) {
+        self.offset_ns.set(at_ns.wrapping_sub(clock.updated_ns));
+        self.found_ns.set(at_ns);
+    }
+}
+
+/// This CPU's clock, and what was found on it last.
+#[inline(always)]
+fn of_this_cpu(thread: Task) -> Option<(CpuClock, &'static Last)> {
+    Some((thread.cpu_clock()?, LAST_THEFT.get(0)?))
+}
+
 /// A watched thread gets the CPU now; the scheduler has just looked.
 #[inline(always)]
 pub(crate) fn begin(thread: Task, tid: u32, at_ns: u64) {
-    if let Some(clock) = thread.cpu_clock()
-        && let Some(last) = LAST_THEFT.get(0)
-    {
+    if let Some((clock, last)) = of_this_cpu(thread) {
         last.tid.set(u64::from(tid));
         last.stolen_ns.set(clock.stolen_ns);
         last.looked_ns.set(at_ns);
-        last.offset_ns.set(at_ns.wrapping_sub(clock.updated_ns));
-        last.found_ns.set(at_ns);
+        last.compare_clocks(&clock, at_ns);
     }
 }
 
 /// A watched thread leaves the CPU now; the scheduler has just looked.
 #[inline(always)]
 pub(crate) fn end(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
-    if let Some(clock) = thread.cpu_clock()
-        && let Some(last) = LAST_THEFT.get(0)
-    {
-        last.offset_ns.set(at_ns.wrapping_sub(clock.updated_ns));
-        last.found_ns.set(at_ns);
-        look(thread, tid, tgid, at_ns);
+    if let Some((clock, last)) = of_this_cpu(thread) {
+        last.compare_clocks(&clock, at_ns);
+        compare(thread, tid, tgid, at_ns, &clock, last);
         last.tid.set(0);
     }
 }
@@ -58,35 +71,36 @@ pub(crate) fn end(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
 /// Records what was taken of the CPU while this thread, which is watched and still on it, was there.
 #[inline(always)]
 pub(crate) fn look(thread: Task, tid: u32, tgid: u32, at_ns: u64) {
-    let Some(clock) = thread.cpu_clock() else {
-        return;
-    };
-    let Some(last) = LAST_THEFT.get(0) else {
-        return;
-    };
+    if let Some((clock, last)) = of_this_cpu(thread) {
+        compare(thread, tid, tgid, at_ns, &clock, last);
+    }
+}
+
+/// The same, by this clock.
+#[inline(always)]
+fn compare(thread: Task, tid: u32, tgid: u32, at_ns: u64, clock: &CpuClock, last: &Last) {
     // A clock's tick may look in the middle of this; the count only grows, so that what it found is at most told twice,
     // for the same time, and taken once.
-    if last.tid.get() != u64::from(tid) {
-        // One that was not seen to get the CPU. Of two clocks that were compared too long ago nothing is told yet.
-        if at_ns.saturating_sub(last.found_ns.get()) <= limits::LONGEST_CLOCK_OFFSET_NS {
-            let offset_ns = last.offset_ns.get();
-            unseen::record(thread, tid, tgid, at_ns, offset_ns);
-            last.stolen_ns.set(clock.stolen_ns);
-            last.looked_ns
-                .set(clock.updated_ns.wrapping_add(offset_ns).min(at_ns));
-            // Last: a clock's tick that comes in between looks at nothing else.
-            last.tid.set(u64::from(tid));
-        }
+    let offset_ns = last.offset_ns.get();
+    let to_ns = clock.updated_ns.wrapping_add(offset_ns).min(at_ns);
+    let was_seen = last.tid.get() == u64::from(tid);
+    if was_seen && to_ns <= last.looked_ns.get() {
         return;
     }
-    let to_ns = clock.updated_ns.wrapping_add(last.offset_ns.get()).min(at_ns);
-    let (from_ns, stolen_ns) = (
-        last.looked_ns.get(),
-        clock.stolen_ns.saturating_sub(last.stolen_ns.get()),
-    );
-    if to_ns <= from_ns {
+    // Of two clocks that were compared too long ago nothing is told before they are again.
+    if at_ns.saturating_sub(last.found_ns.get()) > limits::LONGEST_CLOCK_OFFSET_NS {
         return;
     }
+    if !was_seen {
+        unseen::record(thread, tid, tgid, at_ns, offset_ns);
+        last.stolen_ns.set(clock.stolen_ns);
+        last.looked_ns.set(to_ns);
+        // Last: a clock's tick that comes before does the same, and tells no theft since what another thread left here.
+        last.tid.set(u64::from(tid));
+        return;
+    }
+    let from_ns = last.looked_ns.get();
+    let stolen_ns = clock.stolen_ns.saturating_sub(last.stolen_ns.get());
     last.looked_ns.set(to_ns);
     if stolen_ns == 0 {
         return;

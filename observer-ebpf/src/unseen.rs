@@ -1,5 +1,6 @@
-//! Threads that were not seen to get their CPU. There are machines whose own agent is hidden from tracing: where a
-//! thread of it gives a CPU up, the switch makes no event. That it takes one from a watched thread is seen.
+//! Threads that were not seen to get their CPU: those that have it when their process begins to be watched, and more on
+//! machines whose own agent is hidden from tracing. Where a thread of that gives a CPU up, the switch makes no event;
+//! that it takes one from a watched thread is seen.
 
 use observer_common::{Kind, OnCpuSince};
 

@@ -181,15 +181,16 @@ impl Walk<'_, '_> {
             }
             State::Blocked(block) if self.is_of_known_job(block.owner, slice) => {
                 let at = self.worked_in(slice.task);
-                let step = match block.wait {
-                    _ if self.is_behind_other_request(slice, &block) => Move {
+                let is_condition = matches!(block.wait, Wait::Condition { .. });
+                let step = if self.is_behind_other_request(slice, &block) {
+                    Move {
                         charged: Charged::InTurn(from_ns),
                         ..Move::to(at).inferred_if(true)
-                    },
-                    Wait::Condition { .. } if waiting::hand_off(self.evidence, &block).is_some() => {
-                        self.idle(slice, &block)
                     }
-                    _ => Move::to(at).charging(from_ns, self.blocked(pid, slice, &block)),
+                } else if is_condition && waiting::hand_off(self.evidence, &block).is_some() {
+                    self.idle(slice, &block)
+                } else {
+                    Move::to(at).charging(from_ns, self.blocked(pid, slice, &block))
                 };
                 step.inferred_if(slice.task.id().is_none())
             }

@@ -83,7 +83,7 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable as _;
-    use observer_common::{Header, SwitchOut, flags};
+    use observer_common::{Header, SwitchIn, SwitchOut, Waking, flags};
 
     use super::*;
 
@@ -101,6 +101,11 @@ mod tests {
     /// A thread that left its CPU at 100 ns in this call, when it had waited for CPUs for 5,000 ns.
     fn left_in(syscall: libc::c_long, flags: u32) -> Threads {
         let mut threads = Threads::default();
+        leaves_in(&mut threads, syscall, flags);
+        threads
+    }
+
+    fn leaves_in(threads: &mut Threads, syscall: libc::c_long, flags: u32) {
         threads.switch_out(&SwitchOut {
             header: header(100),
             tgid: PID.0,
@@ -110,7 +115,6 @@ mod tests {
             flags,
             ..SwitchOut::zeroed()
         });
-        threads
     }
 
     fn left(flags: u32) -> Threads {
@@ -165,6 +169,29 @@ mod tests {
         assert_eq!(slices(&threads), told);
     }
 
+    /// A wakeup that comes before the switch ends the wait as soon as that begins.
+    #[test]
+    fn what_ended_a_wait_for_something_to_do_before_it_began_is_known() {
+        let mut threads = Threads::default();
+        threads.switch_in(&SwitchIn {
+            header: header(50),
+            tgid: PID.0,
+            ..SwitchIn::zeroed()
+        });
+        threads.woken(&Waking {
+            header: header(90),
+            tgid: PID.0,
+            waker_syscall: -1,
+            ..Waking::zeroed()
+        });
+        leaves_in(&mut threads, libc::SYS_epoll_wait, 0);
+        threads.on_cpu_since(&on_cpu_since(700, 5_150));
+        assert_eq!(
+            slices(&threads),
+            [(100, "runs"), (101, "waits"), (700, "can run"), (1_000, "runs")]
+        );
+    }
+
     #[test]
     fn it_waited_for_the_cpu_that_it_got() {
         let mut threads = left(flags::PREEMPTED);
@@ -186,6 +213,17 @@ mod tests {
             ..on_cpu_since(700, 5_590)
         });
         assert_eq!(slices(&threads), [(700, "unknown"), (1_000, "runs")]);
+
+        // Of one that was blocked the account says as well how long it could have run: while it was kept from it, too.
+        let mut threads = left(0);
+        threads.on_cpu_since(&OnCpuSince {
+            throttled_ns: 10,
+            ..on_cpu_since(700, 5_150)
+        });
+        assert_eq!(
+            slices(&threads),
+            [(550, "waits"), (700, "unknown"), (1_000, "runs")]
+        );
     }
 
     #[test]

@@ -108,6 +108,16 @@ impl Times {
     }
 }
 
+/// What a thread runs without a break that was seen.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    task: Task,
+    /// For which request, where no task is known.
+    request: Option<RequestId>,
+    /// For how long it did, ns.
+    ns: u64,
+}
+
 /// What is metered of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Metering {
@@ -117,8 +127,8 @@ pub(super) struct Metering {
     pub(super) before: Times,
     /// From here on it was not yet asked what it did, ns.
     from_ns: u64,
-    /// What it runs now, or for which request where no task is known, and for how long it did, ns.
-    run: (Task, Option<RequestId>, u64),
+    /// What it runs now.
+    run: Option<Run>,
     /// It had nothing to do, and did nothing since that was recorded.
     pub(super) free: bool,
     /// It has read a request, and not begun to answer since.
@@ -144,14 +154,15 @@ impl Metering {
                 let is_task = task.id().is_some();
                 let request = owner.request().filter(|_| !task.is_known());
                 if !is_task && request.is_none() {
+                    self.end_run();
                     return;
                 }
-                if (self.run.0, self.run.1) != (task, request) {
-                    self.run = (task, request, 0);
-                    self.usage.turns += u64::from(is_task);
-                }
-                self.run.2 = self.run.2.saturating_add(ns);
-                self.consider(self.run.2, task, owner, None);
+                let goes_on = |run: &Run| (run.task, run.request) == (task, request);
+                let before = self.run.filter(goes_on);
+                self.usage.turns += u64::from(is_task && before.is_none());
+                let ns = before.map_or(0, |run| run.ns).saturating_add(ns);
+                self.run = Some(Run { task, request, ns });
+                self.consider(ns, task, owner, None);
             }
             State::Runnable { .. } => self.usage.runnable_ns = self.usage.runnable_ns.saturating_add(ns),
             // Of one that is stopped its call says nothing.
@@ -165,7 +176,7 @@ impl Metering {
             }
             State::Blocked(block) => {
                 self.usage.blocked_ns = self.usage.blocked_ns.saturating_add(ns);
-                self.run.2 = 0;
+                self.run = self.run.map(|run| Run { ns: 0, ..run });
                 self.consider(ns, task, block.owner, Some(block.syscall));
             }
         }
@@ -173,7 +184,7 @@ impl Metering {
 
     /// What it runs from now on is another run, though it may be of the same task.
     pub(super) fn end_run(&mut self) {
-        self.run = (Task::UNKNOWN, None, 0);
+        self.run = None;
     }
 
     fn consider(&mut self, dur_ns: u64, task: Task, owner: Owner, syscall: Option<i32>) {

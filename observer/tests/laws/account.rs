@@ -33,6 +33,8 @@ struct Account {
 #[derive(Default)]
 struct Told {
     stream: Stream,
+    /// How long CPU quotas have kept threads waiting so far, ns.
+    throttled_ns: u64,
     /// From when until when each of them was not known, ns.
     unknown: Vec<Range<u64>>,
 }
@@ -48,9 +50,11 @@ impl Stream {
             let mut bytes = entry.bytes().to_vec();
             match event {
                 Event::Waking(waking) => {
+                    told.throttled_ns = waking.throttled_ns;
                     accounts.entry(waking.header.tid).or_default().ready_ns = Some(waking.header.at_ns);
                 }
                 Event::SwitchIn(switch) => {
+                    told.throttled_ns = switch.throttled_ns;
                     let account = accounts.entry(switch.header.tid).or_default();
                     let at_ns = switch.header.at_ns;
                     let ready_ns = account.ready_ns.take().unwrap_or(at_ns);
@@ -58,6 +62,7 @@ impl Stream {
                     account.unseen = unseen.contains(&place).then_some((ready_ns, at_ns));
                 }
                 Event::SwitchOut(switch) => {
+                    told.throttled_ns = switch.throttled_ns;
                     let account = accounts.entry(switch.header.tid).or_default();
                     told.tell(account, &switch.header, switch.tgid);
                     let preempted = switch.flags & flags::PREEMPTED != 0;
@@ -125,7 +130,7 @@ impl Told {
                 reserved: 0,
                 since_ns,
                 queued_ns: account.queued_ns,
-                throttled_ns: 0,
+                throttled_ns: self.throttled_ns,
             }));
         }
     }
@@ -154,8 +159,8 @@ proptest! {
     }
 }
 
-#[test]
-fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tells() -> Law {
+/// A request that waits for a disk and then for 300 us for a CPU, so long of it as a quota kept its thread from one.
+fn waits(throttled_us: u64) -> Script {
     let mut script = Script::begin().reads(50, A, TASK_A, 50);
     script.record(&SwitchOut {
         header: header(Kind::SwitchOut, 100),
@@ -174,9 +179,15 @@ fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tell
     script.record(&SwitchIn {
         header: header(Kind::SwitchIn, 4_500),
         tgid: PID,
+        throttled_ns: throttled_us * 1_000,
         ..SwitchIn::zeroed()
     });
-    let script = script.sends(5_000, A, TASK_A);
+    script.sends(5_000, A, TASK_A)
+}
+
+#[test]
+fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tells() -> Law {
+    let script = waits(0);
     let told = script.stream().with_unseen_switches(2).stream;
     let explained = explain(&told)?;
     for request in [&explained.requests[0].0, &script.request(A)?] {
@@ -187,5 +198,16 @@ fn a_request_whose_thread_was_not_seen_to_go_on_waited_for_what_the_account_tell
     let switches = |event: &Event<'_>| !matches!(event, Event::OnCpuSince(_));
     let untold = explain(&told.only(switches))?;
     prop_assert_eq!(charged_us(&untold.requests[0].0, Cause::Unexplained), 4_900);
+    Ok(())
+}
+
+#[test]
+fn where_a_quota_was_used_up_unseen_it_is_not_known_what_kept_a_thread_from_running() -> Law {
+    let script = waits(200);
+    let told = explain(&script.stream().with_unseen_switches(2).stream)?;
+    let untold = &told.requests[0].0;
+    prop_assert_eq!(charged_us(untold, Cause::Syscall), 4_100);
+    prop_assert_eq!(charged_us(untold, Cause::Unexplained), 300);
+    prop_assert_eq!(charged_us(&script.request(A)?, Cause::Throttled), 200);
     Ok(())
 }

@@ -2,12 +2,14 @@
 
 use bytemuck::Zeroable as _;
 use observer::model::cause::Cause;
+use observer::model::header::Requests;
 use observer::model::request::Confidence;
 use observer_common::{Header, Kind, Receive, SwitchIn, SwitchOut, Waking, flags, task};
 use proptest::prelude::*;
 use syscalls::Sysno;
 
 use super::check::Law;
+use super::run::{explain, explain_some};
 use super::script::{
     A, B, OTHER, PEER, PID, Script, TASK_A, TASK_B, charged_us, culprits, header, of_second,
 };
@@ -128,5 +130,36 @@ fn a_read_that_finds_nothing_tells_in_which_task_its_worker_was() -> Law {
     let script = script.finds_nothing(1_000, B, TASK_B);
     let request = script.sends(2_000, A, TASK_A).request(A)?;
     prop_assert_eq!(charged_us(&request, Cause::OnCpu), 10);
+    Ok(())
+}
+
+/// A request waits for a worker that waits for a CPU, of which the kernel says that nothing but its idle thread had it.
+#[test]
+fn who_had_a_cpu_is_counted_alike_whether_requests_are_written_or_not() -> Law {
+    let mut script = Script::begin().reads(50, A, TASK_A, 50);
+    script.record(&SwitchOut {
+        header: header(Kind::SwitchOut, 100),
+        tgid: PID,
+        syscall: -1,
+        flags: flags::PREEMPTED,
+        task: TASK_A,
+        ..SwitchOut::zeroed()
+    });
+    script.record(&SwitchIn {
+        header: header(Kind::SwitchIn, 5_000),
+        tgid: PID,
+        prev_ran_ns: 4_900_000,
+        ..SwitchIn::zeroed()
+    });
+    let script = script
+        .sends(5_010, A, TASK_A)
+        .reads(5_020, B, TASK_B, 60)
+        .sends(5_030, B, TASK_B);
+    let (all, none) = (
+        explain(script.stream())?,
+        explain_some(script.stream(), Requests::None)?,
+    );
+    prop_assert_eq!(charged_us(&script.request(B)?, Cause::RunQueue), 4_900);
+    prop_assert_eq!(all.ends, none.ends);
     Ok(())
 }

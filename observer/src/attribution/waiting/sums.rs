@@ -3,7 +3,7 @@
 use super::super::path::{Charge, Keep, Path, Reason, Step};
 use super::{BEHIND_MANY, MAX_REPORTED, WaitWalk};
 use crate::model::cause::Cause;
-use crate::model::id::{Pid, Tid};
+use crate::model::id::Pid;
 use crate::threads::{Back, Crossed, Interval, Slice, State, Thinned};
 
 impl WaitWalk<'_, '_> {
@@ -96,13 +96,7 @@ impl WaitWalk<'_, '_> {
                 behind, throttled_ns, ..
             } => {
                 from_ns = from_ns.saturating_add(throttled_ns);
-                // Of the idle thread, or of one that is not known, there is nothing to tell.
-                let reason = if behind.tid == Tid::default() {
-                    Reason::Plain
-                } else {
-                    Reason::Occupied(behind)
-                };
-                Charge::on(self.tid, None, Cause::RunQueue, reason)
+                Charge::on(self.tid, None, Cause::RunQueue, Reason::Occupied(behind))
             }
             State::Unknown { .. } => Charge::on(self.tid, None, Cause::Unexplained, Reason::Plain),
         };

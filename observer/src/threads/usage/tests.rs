@@ -7,6 +7,9 @@ use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::model::operation::{Direction, Operation};
 use crate::model::report::Role;
 use crate::threads::Threads;
+use crate::threads::state::{Began, Owner, Slice, State};
+
+use super::{AtWork, Metering};
 
 const PID: Pid = Pid(40);
 const OWN: Tid = Tid(41);
@@ -217,4 +220,31 @@ fn what_kept_a_thread_without_tasks_longest_is_also_what_it_ran_for_one_request(
     let longest = thread.take_usage(UNTIL_NS).longest.unwrap();
     assert_eq!(longest.dur_ns, 1_000 - 101 + 2_000);
     assert_eq!((longest.owner.request().is_some(), longest.syscall), (true, None));
+}
+
+#[test]
+fn what_a_thread_ran_for_nobody_ends_what_it_ran_without_a_break() {
+    let owner = Owner::Request(request(1).request.unwrap());
+    for (task, between) in [(Task::UNKNOWN, Task::UNKNOWN), (Task::new(7), Task::NONE)] {
+        let mut metering = Metering::default();
+        let runs = [(task, owner), (between, Owner::Nobody), (task, owner)];
+        for (from_ns, (task, owner)) in (1_000..).step_by(1_000).zip(runs) {
+            let state = State::Running {
+                cpu: 0,
+                owner,
+                began: Began::Plain,
+            };
+            let slice = Slice {
+                from_ns,
+                to_ns: from_ns + 1_000,
+                state,
+                faults: (0, 0),
+                task,
+            };
+            metering.add(&slice, AtWork::Yes, None);
+        }
+        let usage = metering.take();
+        assert_eq!((usage.ran_ns, usage.longest.unwrap().dur_ns), (3_000, 1_000));
+        assert_eq!(usage.turns, if task.is_known() { 2 } else { 0 });
+    }
 }
