@@ -16,7 +16,12 @@ use super::{hints, live, sinks, watching};
 /// Runs the command.
 pub(crate) fn run(arguments: &Attach) -> Result<Ending> {
     if let Some(path) = &arguments.record {
-        if arguments.print.output.as_ref().is_some_and(|output| is_same(path, output)) {
+        if arguments
+            .print
+            .output
+            .as_ref()
+            .is_some_and(|output| is_same(path, output))
+        {
             bail!("--record and --output name the same file");
         }
         recording::require_free(path)?;

@@ -113,8 +113,12 @@ pub(crate) fn require_free(path: &Path) -> Result<()> {
         (false, true, _) => {
             "is there already, and a recording overwrites nothing: give another file, or remove that one"
         }
-        (true, true, _) => "leads to a file, and a recording overwrites nothing: give another file, or a pipe",
-        (true, _, false) => "is a link that leads nowhere, and a recording begins no file behind a link: give the file",
+        (true, true, _) => {
+            "leads to a file, and a recording overwrites nothing: give another file, or a pipe"
+        }
+        (true, _, false) => {
+            "is a link that leads nowhere, and a recording begins no file behind a link: give the file"
+        }
         _ => return Ok(()),
     };
     bail!("{} {why}", path.display());

@@ -115,17 +115,24 @@ fn waits_for(band: &BandMeans, cause: Cause) -> impl Iterator<Item = &WaitedFor>
     waits.filter(move |waited| waited.cause == cause || is_worker_to_accept(waited, cause))
 }
 
-/// Part of the latency in such waits, as far as each was the longest of its request.
+/// Part of the latency in such waits to be accepted: as much of the time to be accepted as of the longest such wait of
+/// each request.
 fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
-    let waits = p99
-        .waited_for
-        .iter()
-        .filter(|waited| is_worker_to_accept(waited, cause));
-    let waited_ns: f64 = waits
+    let waits = || {
+        p99.waited_for
+            .iter()
+            .filter(|waited| waited.cause == Cause::AcceptQueue)
+    };
+    let all_ns = sum_ns(waits()) + p99.waited_for_others_ns.get(Cause::AcceptQueue) as f64;
+    let by_worker_ns = sum_ns(waits().filter(|waited| is_worker_to_accept(waited, cause)));
+    let part = p99.budget_ns.get(Cause::AcceptQueue) as f64 / p99.latency_ns.max(1) as f64;
+    part * by_worker_ns / all_ns.max(1.0)
+}
+
+fn sum_ns<'a>(waits: impl Iterator<Item = &'a WaitedFor>) -> f64 {
+    waits
         .map(|waited| waited.requests as f64 * waited.mean_ns as f64)
-        .sum();
-    let mean_ns = waited_ns / p99.requests.max(1) as f64;
-    mean_ns.min(p99.budget_ns.get(Cause::AcceptQueue) as f64) / p99.latency_ns.max(1) as f64
+        .sum()
 }
 
 /// Part of the wait for CPUs that was spent behind threads of this process, whatever their names are, as far as it was
@@ -133,10 +140,7 @@ fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
 fn part_behind(p99: &BandMeans, pid: Pid) -> f64 {
     let waits = p99.waited_for.iter();
     let behind = waits.filter(|waited| waited.cause == Cause::RunQueue && waited.pid == Some(pid));
-    let waited_ns: f64 = behind
-        .map(|waited| waited.requests as f64 * waited.mean_ns as f64)
-        .sum();
-    waited_ns / p99.requests.max(1) as f64 / p99.budget_ns.get(Cause::RunQueue).max(1) as f64
+    sum_ns(behind) / p99.requests.max(1) as f64 / p99.budget_ns.get(Cause::RunQueue).max(1) as f64
 }
 
 /// A process behind which was waited for a CPU.

@@ -85,7 +85,10 @@ fn attaches(arguments: &[&str]) -> Ended {
 fn where_its_files_would_overwrite_a_recording_or_each_other_nothing_is_attached() {
     let (directory, path) = recorded(20);
     attaches(&["-o", &path])
-        .expect(exit::FAILURE, &[&path, "is a recording, and nothing overwrites one"])
+        .expect(
+            exit::FAILURE,
+            &[&path, "is a recording, and nothing overwrites one"],
+        )
         .one_line();
     let new = directory.path().join("new.rec");
     let link = directory.path().join("link");
@@ -102,8 +105,14 @@ fn a_recording_begins_no_file_behind_a_link() {
     let (directory, path) = recorded(20);
     let missing = directory.path().join("missing").to_str().unwrap().to_owned();
     for (to, words) in [
-        (&path, "leads to a file, and a recording overwrites nothing: give another file"),
-        (&missing, "is a link that leads nowhere, and a recording begins no file behind a link"),
+        (
+            &path,
+            "leads to a file, and a recording overwrites nothing: give another file",
+        ),
+        (
+            &missing,
+            "is a link that leads nowhere, and a recording begins no file behind a link",
+        ),
     ] {
         let link = format!("{to}.link");
         std::os::unix::fs::symlink(to, &link).unwrap();

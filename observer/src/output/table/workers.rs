@@ -185,7 +185,10 @@ mod tests {
         // Seen at the end of a window or not.
         for (count, ended) in [(0, 1), (3, 4), (3, 97), (50, 2_000)] {
             let line = first_line(&with_connections(count, ended));
-            assert_eq!(line, "workers  pid 4120  threads that come and go with connections\n");
+            assert_eq!(
+                line,
+                "workers  pid 4120  threads that come and go with connections\n"
+            );
         }
         let run = with_connections(3, 97);
         let roles = run.workers[0].by_role.as_ref().and_then(roles::line).unwrap();

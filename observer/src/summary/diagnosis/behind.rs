@@ -1,7 +1,7 @@
 //! What a finding says that requests waited behind. A call or a kind of request is named only where it has most of the
 //! longest waits of the requests: of several that are alike none is to blame more than the others.
 
-use super::{LARGE, MOST, waits_for};
+use super::{LARGE, MOST, sum_ns, waits_for};
 use crate::model::cause::Cause;
 use crate::model::report::{AtQuantiles, BandMeans, WaitedFor};
 
@@ -114,12 +114,6 @@ pub(super) fn behind(at: &AtQuantiles, cause: Cause) -> Option<String> {
 /// How long the waits were that the band does not list: for a worker, or to be accepted by one.
 fn others_ns(band: &BandMeans, cause: Cause) -> u64 {
     band.waited_for_others_ns.get(cause) + band.waited_for_others_ns.get(Cause::AcceptQueue)
-}
-
-fn sum_ns<'a>(waits: impl Iterator<Item = &'a WaitedFor>) -> f64 {
-    waits
-        .map(|waited| waited.requests as f64 * waited.mean_ns as f64)
-        .sum()
 }
 
 #[cfg(test)]

@@ -215,12 +215,20 @@ fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
         of(&late, &busy).unwrap().text,
         "connections were accepted late: 50 % of the latency at the p99 was waiting in the accept queue"
     );
-    // Nor is one to blame for more than its part.
-    let a_little_blocked = WaitedFor {
-        mean_ns: 2,
+    // The longest wait of each tells what the others were.
+    let blocked_for = |mean_ns| WaitedFor {
+        mean_ns,
         ..to_accept(Some("clock_nanosleep"), Some("GET /slow"))
     };
-    let late = p99(&parts, vec![a_little_blocked]);
+    let turns = p99(&parts, vec![blocked_for(25)]);
+    assert!(
+        of(&turns, &busy)
+            .unwrap()
+            .text
+            .starts_with("workers were blocked: 60 % of")
+    );
+    // Nor is one to blame for more than its part.
+    let late = p99(&parts, vec![blocked_for(2), to_accept(None, None)]);
     assert_eq!(of(&late, &busy).unwrap().kind, Trouble::AcceptedLate);
 }
 

@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 use super::super::Threads;
 use super::super::state::State;
 use super::super::thread::Thread;
-use super::{Helper, Returns};
+use super::{Helper, Program, Returns};
 use crate::model::id::{Pid, Tid};
 use crate::model::operation::{Direction, Operation};
 use crate::syscall::Wait;
@@ -31,6 +31,18 @@ impl Returns {
         let program = self.programs.get(&pid)?;
         let helper = program.helpers.get(&tid).filter(|helper| !helper.serves);
         helper.filter(|_| program.jobs_told >= ENOUGH)
+    }
+}
+
+impl Program {
+    /// Whether a thread that waited so had nothing to do.
+    pub(super) fn rested(&self, tid: Tid, wait: Wait) -> bool {
+        let is_between_jobs = || self.helpers.get(&tid).is_some_and(|helper| helper.job.is_none());
+        match wait {
+            Wait::Park { timeout } => !timeout,
+            Wait::Condition { timeout: false } => is_between_jobs(),
+            _ => false,
+        }
     }
 }
 
@@ -124,7 +136,12 @@ impl Threads {
 impl Thread {
     /// Whether it waits for another thread, for as long as that takes.
     pub(in super::super) fn rests(&self) -> bool {
-        matches!(self.facts.state, State::Blocked(block) if block.wait == Wait::Park { timeout: false })
+        match self.facts.state {
+            State::Blocked(block) => {
+                block.wait == Wait::Park { timeout: false } || self.waits_for_the_next(&block)
+            }
+            _ => false,
+        }
     }
 
     /// When it ran last between two times, ns.
