@@ -77,6 +77,7 @@ impl Threads {
             return;
         };
         thread.exits_ns = Some(at_ns);
+        thread.meter_for_the_last_time(at_ns);
         self.exiting.push_back((at_ns, tid));
         if self.exiting.len() > MAX_ENDED && self.end_first_exiting() {
             self.full.count(Table::EndedThreads, 1);

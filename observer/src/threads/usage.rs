@@ -225,6 +225,13 @@ impl Thread {
         self.metering.added_until(now_ns);
     }
 
+    /// Meters what it did until `at_ns`, where it began to end: what it does from then on is nobody's work, and when it
+    /// leaves its CPU for the last time is not seen where its process is over by then.
+    pub(super) fn meter_for_the_last_time(&mut self, at_ns: u64) {
+        self.meter(at_ns);
+        self.metering.added_until(u64::MAX);
+    }
+
     /// What it did until `now_ns`, since this was asked last.
     pub(super) fn take_usage(&mut self, now_ns: u64) -> Usage {
         self.meter(now_ns);

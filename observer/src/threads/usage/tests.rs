@@ -248,3 +248,20 @@ fn what_a_thread_ran_for_nobody_ends_what_it_ran_without_a_break() {
         assert_eq!(usage.turns, if task.is_known() { 2 } else { 0 });
     }
 }
+
+/// The kernel half watches a process no more when it is over, and its last threads may leave their CPUs later.
+#[test]
+fn what_a_thread_does_after_it_began_to_end_is_nobodys_work() {
+    let mut threads = Threads::default();
+    threads.operated(OWN, PID, 0, &request(1));
+    threads.exits(OWN, WAITS_NS);
+    threads.all_ended(PID, WAITS_NS);
+    threads.switch_in(&SwitchIn {
+        header: header(WAITS_NS + 1),
+        tgid: PID.0,
+        ..SwitchIn::zeroed()
+    });
+    let usage = threads.threads.get_mut(&OWN).unwrap().take_usage(UNTIL_NS);
+    assert_eq!(usage.ran_ns, WAITS_NS - 101);
+    assert_eq!(usage.longest.unwrap().dur_ns, WAITS_NS - 101);
+}
