@@ -11,7 +11,7 @@ use super::{Evidence, notes};
 use crate::connections::Turn;
 use crate::model::cause::Cause;
 use crate::model::id::{Pid, RequestId, Task, Tid};
-use crate::syscall::Wait;
+use crate::syscall::{self, Wait};
 use crate::threads::{Block, Owner, Slice, State, Thread};
 
 /// Slices examined for one wait, at most.
@@ -258,7 +258,7 @@ impl WaitWalk<'_, '_> {
             State::Blocked(block) if block.wait == Wait::Stopped => {
                 Passed::to(self.tid).charging(from_ns, self.stopped())
             }
-            State::Blocked(block) if block.wait.is_idle() && !self.has_in_hand(pid, &block) => {
+            State::Blocked(block) if self.had_nothing_to_do(pid, slice, &block) => {
                 self.idle(from_ns, slice, &block, now_ns)
             }
             // For whomever it wanted the lock: nothing else kept it from what was ready.
@@ -277,6 +277,14 @@ impl WaitWalk<'_, '_> {
                 ..Passed::to(self.tid).charging(from_ns, self.blocked(pid, &block, slice.task))
             },
         }
+    }
+
+    /// Whether a thread waited for whatever there would be to do, or for just this request when that came.
+    fn had_nothing_to_do(&self, pid: Pid, slice: &Slice, block: &Block) -> bool {
+        let waited_then = || slice.from_ns < self.ready_ns && woken_by(block, self.request);
+        let waited_for_it = || syscall::receives(block.syscall) && waited_then();
+        let is_idle = block.wait.is_idle() && !self.has_in_hand(pid, block);
+        is_idle || self.unread && self.ready == Ready::Bytes && waited_for_it()
     }
 
     /// Whether a thread that parked had another request in hand, where it is known by now that threads keep what they

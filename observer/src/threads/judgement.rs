@@ -10,7 +10,7 @@ mod waits;
 
 use super::state::Owner;
 use super::tasks::TaskFacts;
-use crate::model::id::{RequestId, Task};
+use crate::model::id::{ConnId, RequestId, Task};
 use crate::model::operation::{Direction, Operation};
 
 pub(super) use self::observed::{HandOff, Moment, Observation, Wakeup};
@@ -59,6 +59,11 @@ impl Belief {
     /// The request for which it works, if what it does next is that one's.
     pub(super) fn works_for(&self) -> Option<RequestId> {
         self.owner.request().filter(|_| !self.answered)
+    }
+
+    /// Whether what it did last was to answer a request of this connection.
+    pub(super) fn has_answered_on(&self, conn: ConnId) -> bool {
+        self.answered && self.owner.request().is_some_and(|request| request.conn == conn)
     }
 
     /// Judges what is observed.

@@ -12,7 +12,7 @@ use super::usage::{AtWork, Metering};
 use crate::model::id::{ConnId, Pid, RequestId, Task, Tid};
 use crate::model::operation::{Direction, Operation};
 use crate::runtime::{Runtime, ThreadInRuntime};
-use crate::syscall::Wait;
+use crate::syscall::{self, Wait};
 
 /// One thread.
 #[derive(Debug)]
@@ -267,6 +267,7 @@ impl Thread {
             was_idle: block.wait.is_idle(),
             by: waker_owner,
             is_handed_off,
+            is_next: syscall::receives(block.syscall) && self.belief.has_answered_on(wake.conn),
             // Where its tasks move, it looks for whatever there is to do.
             is_told_otherwise: is_told_otherwise || self.in_runtime.runtime().tasks_move_between_threads(),
         };

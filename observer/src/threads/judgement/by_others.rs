@@ -29,8 +29,16 @@ impl Belief {
         self.splits(self.as_believed(), Self { owner, ..self })
     }
 
-    /// A thread that had nothing to do works for whom it was woken on purpose.
+    /// A thread that had nothing to do works for whom it was woken on purpose, and who has the next request to read for
+    /// nobody until then.
     pub(super) fn is_woken(self, wakeup: Wakeup) -> Verdict {
+        if wakeup.is_next {
+            return self.becomes(Self {
+                owner: Owner::Nobody,
+                answered: false,
+                ..self
+            });
+        }
         let is_for_waker = wakeup.was_idle && wakeup.is_handed_off && !wakeup.is_told_otherwise;
         let request = wakeup.by.request().filter(|_| is_for_waker);
         self.becomes(Self {
@@ -68,6 +76,7 @@ mod tests {
             was_idle: true,
             by,
             is_handed_off: true,
+            is_next: false,
             is_told_otherwise: false,
         }
     }
@@ -86,6 +95,11 @@ mod tests {
         let told_otherwise = Wakeup {
             is_told_otherwise: true,
             ..woken(Request(A))
+        };
+        let next_of_client = Wakeup {
+            is_handed_off: false,
+            is_next: true,
+            ..woken(Nobody)
         };
         let for_a = believed(WokenFor(A), Task::NONE);
         let busy = believed(Request(B), OWN);
@@ -123,6 +137,13 @@ mod tests {
                 "nor does anybody if something else tells",
                 free,
                 IsWoken(told_otherwise),
+                None,
+                free,
+            ),
+            (
+                "who has the next request to read works for nobody yet",
+                answered(Request(A), Task::NONE),
+                IsWoken(next_of_client),
                 None,
                 free,
             ),

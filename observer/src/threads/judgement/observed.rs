@@ -57,6 +57,8 @@ pub(in super::super) struct Wakeup {
     pub(in super::super) by: Owner,
     /// That one did so by what it did, and was not only interrupted.
     pub(in super::super) is_handed_off: bool,
+    /// It waited for bytes, and those are of the connection on which it answered last: the next request.
+    pub(in super::super) is_next: bool,
     /// For whom this one runs is told otherwise: by its task, or when its job is over.
     pub(in super::super) is_told_otherwise: bool,
 }
