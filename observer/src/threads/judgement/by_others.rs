@@ -96,11 +96,6 @@ mod tests {
             is_told_otherwise: true,
             ..woken(Request(A))
         };
-        let next_of_client = Wakeup {
-            is_handed_off: false,
-            is_next: true,
-            ..woken(Nobody)
-        };
         let for_a = believed(WokenFor(A), Task::NONE);
         let busy = believed(Request(B), OWN);
         holds(&[
@@ -140,14 +135,24 @@ mod tests {
                 None,
                 free,
             ),
-            (
-                "who has the next request to read works for nobody yet",
-                answered(Request(A), Task::NONE),
-                IsWoken(next_of_client),
-                None,
-                free,
-            ),
         ]);
+    }
+
+    #[test]
+    fn a_thread_that_has_the_next_request_to_read_works_for_nobody_yet() {
+        let next = Wakeup {
+            was_idle: false,
+            is_handed_off: false,
+            is_next: true,
+            ..woken(Nobody)
+        };
+        holds(&[(
+            "not for the one that it has answered",
+            answered(Request(A), Task::NONE),
+            IsWoken(next),
+            None,
+            believed(Nobody, Task::NONE),
+        )]);
     }
 
     const PLAIN: HandOff = HandOff {
