@@ -1,6 +1,7 @@
 //! What the kernel counts of the calling thread: when it had a CPU, and when it waited for one.
 //!
-//! Only the truth of faults whose size nothing but the kernel knows takes these system calls. None of them blocks.
+//! Only the truth of faults whose size nothing but the kernel knows takes these system calls. None of them blocks, once
+//! the kernel [counts](count).
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -12,6 +13,12 @@ use perf_event::{Builder, Counter};
 
 use crate::clock;
 use crate::truth::{FaultKind, Stretch};
+
+/// Has the kernel count from now on. The first counter of a machine waits until all its CPUs know of it, 20 ms at
+/// times: no request may wait for that.
+pub fn count() {
+    Ran::so_far();
+}
 
 /// What the kernel counts of the calling thread's time on CPUs.
 #[derive(Clone, Copy)]

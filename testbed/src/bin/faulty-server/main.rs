@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use testbed::server;
+use testbed::{ran, server};
 
 use downstream::Downstream;
 use faults::{Resources, Shared};
@@ -92,6 +92,9 @@ fn main() -> Result<()> {
     } = Arguments::parse();
     let truth = truth.map(|file| Truth::new(file, truth::SLOTS)).transpose()?;
     let truth = truth.map(Arc::new);
+    if truth.is_some() {
+        ran::count();
+    }
     polls.map(polled::keep).transpose()?;
     let listener = TcpListener::bind(("127.0.0.1", common.port))
         .with_context(|| format!("cannot listen on port {}", common.port))?;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use testbed::kept::Kept;
-use testbed::server;
+use testbed::{ran, server};
 
 use clients::Endpoint;
 use errands::Errands;
@@ -86,6 +86,9 @@ fn main() -> Result<()> {
     } = Arguments::parse();
     let truth = truth.map(|file| Kept::new(file, SLOTS)).transpose()?;
     let truth = truth.map(Arc::new);
+    if truth.is_some() {
+        ran::count();
+    }
     let first = listen(Ipv4Addr::LOCALHOST, common.port)?;
     let address = first.local_addr().context("the listener has no address")?;
     let mut places = vec![Endpoint {
