@@ -268,7 +268,7 @@ impl Walk<'_, '_> {
         let Idle { slice, block, .. } = idle;
         let wake_conn = block.wake?.conn;
         let asked = self.asked(wake_conn, slice.to_ns);
-        if let Some(sent) = asked.filter(|_| self.may_have_waited_for_a_peer()) {
+        if let Some(sent) = asked.filter(|_| self.may_have_waited_for_a_peer(run)) {
             Some(WentOn::Answer(wake_conn, sent))
         } else if self.turn.stalled_since(slice.to_ns).is_some() {
             Some(WentOn::Room)

@@ -93,7 +93,7 @@ pub(super) fn end() -> End {
             pid: Some(PID),
             pids: vec![Pid(4121)],
             text:
-                "what its child 4121 answers is not counted: 4121 holds the same socket that listens on port \
+                "what its child 4121 answers is not counted: it holds the same socket that listens on port \
                    8080 as axum-srv (4120)"
                     .to_owned(),
             remedy: "sudo observer attach --pid 4120 --pid 4121".to_owned(),

@@ -215,9 +215,13 @@ impl Watched {
             let text = format!("no request of {name} was seen, but {who} {numbers} {hold} {port}");
             (text, pids.clone())
         } else {
-            let answer = if many { "answer" } else { "answers" };
+            let (answer, they) = if many {
+                ("answer", "they")
+            } else {
+                ("answers", "it")
+            };
             let text =
-                format!("what {who} {numbers} {answer} is not counted: {numbers} {hold} {port} as {name}");
+                format!("what {who} {numbers} {answer} is not counted: {they} {hold} {port} as {name}");
             (text, [vec![pid], pids.clone()].concat())
         };
         Some(Hint {

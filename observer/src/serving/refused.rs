@@ -72,8 +72,8 @@ impl Watched {
             pid: Some(pid),
             pids: Vec::new(),
             text: format!(
-                "{refused} {times} to connect to port {port} of {} {were} dropped, as the queue of those that it is to \
-                 accept was full: each client tries again after a second or longer, and no latency here has that in it",
+                "{refused} {times} to connect to port {port} of {} {were} dropped so far: its accept queue was full. Each \
+                 client tries again after a second or longer, and no latency here includes that wait",
                 self.name(pid)
             ),
             remedy: "have it accept sooner, or listen with a longer queue (`listen`'s backlog, at most \

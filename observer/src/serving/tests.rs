@@ -94,8 +94,8 @@ fn children_on_the_same_socket_are_named_with_the_command_that_watches_them() {
         told(&serving, REQUESTS),
         [(
             HintKind::Children,
-            "what its children 4121 and 4122 answer is not counted: 4121 and 4122 hold the same socket that \
-             listens on port 8080 as server (4120): sudo observer attach --pid 4120 --pid 4121 --pid 4122"
+            "what its children 4121 and 4122 answer is not counted: they hold the same socket that listens on \
+             port 8080 as server (4120): sudo observer attach --pid 4120 --pid 4121 --pid 4122"
                 .to_owned()
         )]
     );

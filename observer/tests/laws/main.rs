@@ -11,6 +11,7 @@ mod clients;
 mod descriptors;
 mod evidence;
 mod found;
+mod goroutine_waits;
 mod goroutines;
 mod jobs;
 mod keeping;

@@ -171,6 +171,20 @@ impl Processes {
         process.seen_waiting.last_for_mutex(task, from_ns, to_ns)
     }
 
+    /// Whether a goroutine of a process, which has this version, was seen in this time waiting for something that no
+    /// peer's answer ends.
+    pub(crate) fn waited_for_no_peer(
+        &self,
+        (pid, version): (Pid, Version),
+        task: TaskId,
+        from_ns: u64,
+        to_ns: u64,
+    ) -> bool {
+        let is_other = |stay: Stay| !stay.can_end_by_answer(version);
+        let process = self.processes.get(&pid);
+        process.is_some_and(|process| process.seen_waiting.was_seen(task, from_ns, to_ns, is_other))
+    }
+
     /// A process became another program, or ended.
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.processes.remove(&pid);

@@ -81,6 +81,18 @@ impl SeenWaiting {
         Some((last.at_ns, last.stay))
     }
 
+    /// Whether it was seen in this time waiting for something like this, as it said then.
+    pub(super) fn was_seen(
+        &self,
+        task: TaskId,
+        from_ns: u64,
+        to_ns: u64,
+        is_like: impl Fn(Stay) -> bool,
+    ) -> bool {
+        let mut said = self.seen(task, from_ns, to_ns).filter_map(|seen| seen.stay);
+        said.any(is_like)
+    }
+
     fn seen(&self, task: TaskId, from_ns: u64, to_ns: u64) -> impl Iterator<Item = &Seen> {
         let first = self.newest.partition_point(|seen| seen.at_ns < from_ns);
         let in_time = self
