@@ -95,7 +95,7 @@ impl Threads {
         let wait = self.wait(event);
         let wait = self.for_lock(event, wait);
         let (tid, pid) = (Tid(event.header.tid), Pid(event.tgid));
-        let keeps = self.hands.are_kept(pid) && !self.waits_for_a_job(tid, pid, event);
+        let keeps = self.hands.are_kept(pid);
         if let Some((thread, tasks, availability)) = self.known(tid, pid) {
             thread.switch_out(event, wait, keeps, tasks);
             count_free(thread, availability, event.header.at_ns);

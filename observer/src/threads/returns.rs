@@ -21,7 +21,7 @@ use super::state::Block;
 use crate::model::full::{Full, Table};
 use crate::model::id::{Pid, RequestId, Tid};
 use crate::newest::Newest;
-use crate::syscall::{self, Wait};
+use crate::syscall;
 
 /// Threads that event loops give jobs to that are remembered of a process.
 const MAX_HELPERS: usize = 256;
@@ -313,7 +313,7 @@ impl Returns {
                     ..Loop::default()
                 };
             }
-        } else if let (Wait::Park { timeout: false }, Some(by)) = (block.wait, by) {
+        } else if let Some(by) = by.filter(|_| program.rested(tid, block.wait)) {
             program.goes_on(tid, at_ns);
             program.gives(by, tid, at_ns, &self.full);
         }

@@ -271,8 +271,18 @@ impl Thread {
             State::Blocked(block) if syscall::receives(block.syscall) => {
                 (!self.waits_for_work(block, matches!(block.owner, Owner::Request(_)))).into()
             }
+            State::Blocked(block) if self.waits_for_the_next(block) => AtWork::No,
             State::Blocked(_) => AtWork::Yes,
         }
+    }
+
+    /// Whether it was woken for a request, and waits again where others gave it something to do.
+    pub(super) fn waits_for_the_next(&self, block: &Block) -> bool {
+        let was_given = matches!(
+            (block.wait, block.owner),
+            (Wait::Condition { timeout: false }, Owner::WokenFor(_))
+        );
+        was_given && self.deeds.is_given_work_at(block)
     }
 
     /// Whether it takes in its next request here, or is given something to do.

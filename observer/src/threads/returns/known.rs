@@ -1,12 +1,11 @@
 //! What is told of threads that hand their jobs back, and to whom their past is given.
 
-use observer_common::SwitchOut;
 use rustc_hash::FxHashSet;
 
 use super::super::Threads;
 use super::super::state::State;
 use super::super::thread::Thread;
-use super::{Helper, Returns};
+use super::{Helper, Program, Returns};
 use crate::model::id::{Pid, Tid};
 use crate::model::operation::{Direction, Operation};
 use crate::syscall::Wait;
@@ -27,13 +26,6 @@ impl Returns {
         self.helper(pid, tid).is_some_and(|helper| helper.jobs_told > 0)
     }
 
-    /// Whether a loop has given a thread something to do, which reads and answers no requests itself.
-    fn is_given_jobs(&self, pid: Pid, tid: Tid) -> bool {
-        let program = self.programs.get(&pid);
-        let helper = program.and_then(|program| program.helpers.get(&tid));
-        helper.is_some_and(|helper| !helper.serves)
-    }
-
     /// A thread that may hand jobs back, in a process whose threads do.
     fn helper(&self, pid: Pid, tid: Tid) -> Option<&Helper> {
         let program = self.programs.get(&pid)?;
@@ -42,15 +34,19 @@ impl Returns {
     }
 }
 
-impl Threads {
-    /// Whether a thread that loops give jobs to waits again where it was given one: it was woken for a request, and has
-    /// none in hand.
-    pub(in super::super) fn waits_for_a_job(&self, tid: Tid, pid: Pid, event: &SwitchOut) -> bool {
-        let waits_there =
-            |thread: &Thread| thread.deeds.is_given_work_at(event.syscall, event.args[0] as u32);
-        self.returns.is_given_jobs(pid, tid) && self.threads.get(&tid).is_some_and(waits_there)
+impl Program {
+    /// Whether a thread that waited so had nothing to do.
+    pub(super) fn rested(&self, tid: Tid, wait: Wait) -> bool {
+        let is_between_jobs = || self.helpers.get(&tid).is_some_and(|helper| helper.job.is_none());
+        match wait {
+            Wait::Park { timeout } => !timeout,
+            Wait::Condition { timeout: false } => is_between_jobs(),
+            _ => false,
+        }
     }
+}
 
+impl Threads {
     /// Whether threads of process `pid` hand their jobs back to its event loops.
     #[must_use]
     pub fn jobs_are_handed_back(&self, pid: Pid) -> bool {
@@ -140,7 +136,12 @@ impl Threads {
 impl Thread {
     /// Whether it waits for another thread, for as long as that takes.
     pub(in super::super) fn rests(&self) -> bool {
-        matches!(self.facts.state, State::Blocked(block) if block.wait == Wait::Park { timeout: false })
+        match self.facts.state {
+            State::Blocked(block) => {
+                block.wait == Wait::Park { timeout: false } || self.waits_for_the_next(&block)
+            }
+            _ => false,
+        }
     }
 
     /// When it ran last between two times, ns.

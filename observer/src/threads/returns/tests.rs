@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::id::ConnId;
+use crate::syscall::Wait;
 use crate::threads::Owner;
 use crate::threads::state::{Occupant, Wake};
 
@@ -82,9 +83,15 @@ impl Served {
     }
 
     fn gives(&mut self, tid: Tid) {
+        self.ends_wait(tid, Wait::Park { timeout: false });
+    }
+
+    /// The loop ends this wait of a thread.
+    fn ends_wait(&mut self, tid: Tid, of: Wait) -> u64 {
         let at_ns = self.passes();
-        let parked = wait(Wait::Park { timeout: false }, libc::SYS_futex, LOOP);
-        self.returns.woken(PID, tid, (1, &parked), at_ns);
+        let waited = wait(of, libc::SYS_futex, LOOP);
+        self.returns.woken(PID, tid, (1, &waited), at_ns);
+        at_ns
     }
 
     fn hands_back(&mut self, by: Tid) {
@@ -100,11 +107,13 @@ impl Served {
 
     /// The loop answers a request that it had read long ago. Whether it is told for which job.
     fn answers(&mut self, conn: usize) -> bool {
+        self.jobs_of(conn).is_some()
+    }
+
+    fn jobs_of(&mut self, conn: usize) -> Option<Vec<JobOf>> {
         let at_ns = self.passes();
-        let jobs = self
-            .returns
-            .answers(PID, LOOP, request(conn), Some(1), |_, _| None, at_ns);
-        jobs.is_some()
+        self.returns
+            .answers(PID, LOOP, request(conn), Some(1), |_, _| None, at_ns)
     }
 
     fn counted(&self) -> Vec<(Table, u64)> {
@@ -127,6 +136,29 @@ fn a_job_of_a_loop_that_had_more_in_hand_than_is_remembered_is_counted_where_it_
     // It can have been the one's as well as the other's.
     assert!(!served.answers(0));
     assert_eq!(served.counted(), [(Table::PoolThreads, 1)]);
+}
+
+/// Where threads keep what they read, one that was woken for a request seems to have that in hand while it waits.
+#[test]
+fn who_has_nothing_to_do_is_given_the_next_job_also_where_it_seems_to_have_a_request_in_hand() {
+    let in_hand = Wait::Condition { timeout: false };
+    let from_ns = |rests: bool| {
+        let mut served = Served::known();
+        served.reads(1);
+        if rests {
+            let at_ns = served.passes();
+            served.returns.rests(PID, HELPER, at_ns);
+        }
+        let woken_ns = served.ends_wait(HELPER, in_hand);
+        served.returns.loops(PID, LOOP);
+        served.hands_back(HELPER);
+        (served.jobs_of(0).unwrap()[0].from_ns, woken_ns)
+    };
+    let (from_ns_of_next, woken_ns) = from_ns(true);
+    assert_eq!(from_ns_of_next, woken_ns);
+    // In the middle of a job it waits for something else.
+    let (from_ns_of_same, woken_ns) = from_ns(false);
+    assert!(from_ns_of_same < woken_ns);
 }
 
 #[test]

@@ -332,9 +332,9 @@ impl Deeds {
         self.givers.iter().any(|giver| giver.waited_in == place)
     }
 
-    /// Whether other threads gave it something to do where it waits in this call with this argument.
-    pub(in crate::threads) fn is_given_work_at(&self, syscall: i32, arg0: u32) -> bool {
-        let place = Some(WaitPlace::at(syscall, arg0));
+    /// Whether other threads gave it something to do where this wait is.
+    pub(in crate::threads) fn is_given_work_at(&self, block: &Block) -> bool {
+        let place = Some(WaitPlace::of(block));
         let mut givers = self.givers.iter();
         givers.any(|giver| giver.waited_in == place && giver.times() > 0)
     }

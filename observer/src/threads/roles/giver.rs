@@ -16,15 +16,15 @@ pub(super) struct WaitPlace {
 
 impl WaitPlace {
     pub(super) fn of(block: &Block) -> Self {
-        Self::at(block.syscall, block.arg0)
-    }
-
-    pub(super) fn at(syscall: i32, arg0: u32) -> Self {
-        let is_futex = syscall::is_futex(syscall);
+        let is_futex = syscall::is_futex(block.syscall);
         Self {
             is_futex,
-            place: if is_futex { syscall::futex_pair(arg0) } else { arg0 },
-            syscall,
+            place: if is_futex {
+                syscall::futex_pair(block.arg0)
+            } else {
+                block.arg0
+            },
+            syscall: block.syscall,
         }
     }
 }

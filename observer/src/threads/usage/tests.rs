@@ -150,18 +150,6 @@ fn one_of_a_pool_that_sleeps_is_at_work_and_one_that_waits_to_be_given_something
 /// The loop of Node has a thread do jobs for requests: it waits for each at the same place.
 fn pool_of_node() -> Threads {
     let mut threads = Threads::default();
-    let of_loop = |at_ns| Header {
-        tid: OTHER.0,
-        ..header(at_ns)
-    };
-    threads.switch_out(&SwitchOut {
-        header: of_loop(80),
-        ..waits(80, libc::SYS_epoll_wait, 0)
-    });
-    threads.woken(&Waking {
-        header: of_loop(90),
-        ..wakes(90, Tid(0), -1)
-    });
     for nth in 1..=ANSWERS {
         threads.operated(OTHER, PID, 0, &request(nth));
         threads.switch_out(&waits(200 + nth, libc::SYS_futex, 0));
