@@ -32,7 +32,7 @@ impl Walk<'_, '_> {
         let since_ns = self.since.end_ns;
         let ready_ns = (arrived_ns > 0).then(|| arrived_ns.clamp(since_ns, self.now_ns));
         let ready = ready_ns.map_or(*self, |ready_ns| self.back_to(ready_ns));
-        if !ready.may_have_waited_for_a_peer(ready.last_run()) {
+        if ready.was_seen_waiting_for_no_peer(ready.last_run()) {
             return None;
         }
         let connections = self.evidence.connections;

@@ -18,17 +18,21 @@ impl Walk<'_, '_> {
             && self.last_waited_for(|version, last| last.can_end_by_timer(version))
     }
 
-    /// Whether that can be what it waited for since `run`. Not where its goroutine says that it slept, or waited for a
-    /// mutex, or was seen so meanwhile.
+    /// Whether a peer can be what it waited for since `run`. Not where its goroutine says that it slept last, or waited
+    /// for a mutex, or was seen so meanwhile.
     pub(super) fn may_have_waited_for_a_peer(&self, run: LastRun) -> bool {
+        let says = self.last_waited_for(|version, last| last.can_end_by_answer(version));
+        says && !self.was_seen_waiting_for_no_peer(run)
+    }
+
+    /// Whether its goroutine was seen since `run` waiting for something that no peer's answer ends.
+    pub(super) fn was_seen_waiting_for_no_peer(&self, run: LastRun) -> bool {
         let (pid, go) = (self.turn.pid, self.evidence.go);
         let version = self.evidence.threads.runtime(pid).go_version();
-        let was_seen_otherwise = version
-            .zip(self.turn.read_task.id())
-            .is_some_and(|(version, task)| {
-                go.waited_for_no_peer((pid, version), task, run.end_ns, self.now_ns)
-            });
-        !was_seen_otherwise && self.last_waited_for(|version, last| last.can_end_by_answer(version))
+        let is_known = version.zip(self.turn.read_task.id());
+        is_known.is_some_and(|(version, task)| {
+            go.waited_for_no_peer((pid, version), task, run.end_ns, self.now_ns)
+        })
     }
 
     /// Whether what its goroutine waited for last, as it says when it answers, can be this. It says nothing of any

@@ -115,18 +115,17 @@ fn waits_for(band: &BandMeans, cause: Cause) -> impl Iterator<Item = &WaitedFor>
     waits.filter(move |waited| waited.cause == cause || is_worker_to_accept(waited, cause))
 }
 
-/// Part of the latency in such waits to be accepted: as much of the time to be accepted as of the longest such wait of
-/// each request.
+/// Part of the latency in such waits to be accepted: as much of the time to be accepted as of the longest waits of that
+/// kind that are listed.
 fn to_accept(p99: &BandMeans, cause: Cause) -> f64 {
     let waits = || {
         p99.waited_for
             .iter()
             .filter(|waited| waited.cause == Cause::AcceptQueue)
     };
-    let all_ns = sum_ns(waits()) + p99.waited_for_others_ns.get(Cause::AcceptQueue) as f64;
     let by_worker_ns = sum_ns(waits().filter(|waited| is_worker_to_accept(waited, cause)));
     let part = p99.budget_ns.get(Cause::AcceptQueue) as f64 / p99.latency_ns.max(1) as f64;
-    part * by_worker_ns / all_ns.max(1.0)
+    part * by_worker_ns / sum_ns(waits()).max(1.0)
 }
 
 fn sum_ns<'a>(waits: impl Iterator<Item = &'a WaitedFor>) -> f64 {
