@@ -35,9 +35,15 @@ impl InFlight {
     /// This goroutine read on a connection. `begins` tells whether that can be the beginning of a request. Gives
     /// whether there is room for it.
     pub(super) fn received(&mut self, conn: ConnId, goroutine: TaskId, at_ns: u64, begins: bool) -> bool {
-        if let Some(turn) = self.turns.get_mut(&conn).filter(|_| !begins) {
-            turn.goroutine = goroutine;
-            return true;
+        if let Some(turn) = self.turns.get_mut(&conn) {
+            // Records come CPU by CPU: that of an earlier request can come after.
+            if at_ns < turn.read_ns {
+                return true;
+            }
+            if !begins {
+                turn.goroutine = goroutine;
+                return true;
+            }
         }
         if self.turns.len() >= MOST_TURNS && !self.turns.contains_key(&conn) {
             return false;
@@ -102,6 +108,15 @@ mod tests {
             }
         }
         seen
+    }
+
+    #[test]
+    fn an_earlier_request_of_its_connection_of_which_is_told_later_changes_nothing() {
+        let mut in_flight = InFlight::default();
+        received(&mut in_flight, 1, 42, 5 * MS, true);
+        received(&mut in_flight, 1, 41, 2 * MS, true);
+        in_flight.answered(ConnId(1), 3 * MS);
+        assert_eq!(looks(&mut in_flight, 20), [(15, 42)]);
     }
 
     #[test]
