@@ -95,7 +95,8 @@ fn compare(thread: Task, tid: u32, tgid: u32, at_ns: u64, clock: &CpuClock, last
         unseen::record(thread, tid, tgid, at_ns, offset_ns);
         last.stolen_ns.set(clock.stolen_ns);
         last.looked_ns.set(to_ns);
-        // Last: a clock's tick that comes before does the same, and tells no theft since what another thread left here.
+        // Written last: a clock's tick in between finds another thread's id, and does the same. It does not compare
+        // with what that one left.
         last.tid.set(u64::from(tid));
         return;
     }

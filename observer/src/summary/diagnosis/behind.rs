@@ -96,7 +96,10 @@ pub(super) fn behind(at: &AtQuantiles, cause: Cause) -> Option<String> {
     waits.first()?;
     let mut behind = Behind::of(&waits, others_ns);
     let usually: u64 = usual.iter().map(|waited| waited.requests).sum();
-    let is_usual = usual_others_ns > 0 || usually as f64 >= LARGE * at.p50.requests as f64;
+    // Of how many requests those are that are not listed is not known.
+    let most_are_others =
+        usual_others_ns as f64 > MOST * (usual_others_ns as f64 + sum_ns(usual.iter().copied()));
+    let is_usual = most_are_others || usually as f64 >= LARGE * at.p50.requests as f64;
     if !usual.is_empty() && is_usual {
         behind.request = behind.request.and(Behind::of(&usual, usual_others_ns).request);
     }
@@ -162,9 +165,14 @@ mod tests {
             "mostly behind read for GET /big"
         );
         // Of those at the p50 it is not known how many waited for what is not listed.
-        let mut p50 = band(100, &[("read", "GET /big", 1)]);
-        p50.waited_for_others_ns.charge(Cause::WorkerBlocked, 2 * 40);
-        assert_eq!(told(p99, p50), "mostly behind read");
+        for (others_ns, words) in [
+            (2 * 40, "mostly behind read"),
+            (1, "mostly behind read for GET /big"),
+        ] {
+            let mut p50 = band(100, &[("read", "GET /big", 1)]);
+            p50.waited_for_others_ns.charge(Cause::WorkerBlocked, others_ns);
+            assert_eq!(told(p99.clone(), p50), words);
+        }
     }
 
     #[test]

@@ -227,6 +227,10 @@ fn who_waits_for_a_worker_to_accept_waits_for_a_worker() {
             .text
             .starts_with("workers were blocked: 60 % of")
     );
+    // What is not listed says nothing.
+    let mut many = turns.clone();
+    many.waited_for_others_ns.charge(Cause::AcceptQueue, 900);
+    assert_eq!(of(&many, &busy).unwrap().kind, Trouble::BlockedWorkers);
     // Nor is one to blame for more than its part.
     let late = p99(&parts, vec![blocked_for(2), to_accept(None, None)]);
     assert_eq!(of(&late, &busy).unwrap().kind, Trouble::AcceptedLate);
